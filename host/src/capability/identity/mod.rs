@@ -1,0 +1,1 @@
+//! `platform:identity`: passwords and sessions.

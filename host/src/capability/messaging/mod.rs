@@ -1,0 +1,120 @@
+//! Events: the bus that carries them, and what it does with one that nobody
+//! can handle.
+//!
+//! [`Bus`] and [`Consumer`] are what a broker implements; `embedded` is the
+//! in-process durable one.
+
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+
+/// A message on its way from one component to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Unique; the same on every delivery.
+    pub id: String,
+    /// What it is about, such as `thing.created`.
+    pub subject: String,
+    /// The component that published it.
+    pub source: String,
+    /// When it was published, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// W3C trace context of the work that published it.
+    pub traceparent: Option<String>,
+    /// The component's own bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Carries events from any component to every subscriber, at least once.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Takes events over, in order. When it returns they are durable; one
+    /// whose id is known already is not taken twice.
+    async fn publish(&self, events: &[Event]) -> Result<(), BusError>;
+
+    /// The durable consumer of a component. A subject that is new to it starts
+    /// with the oldest event that the bus still holds.
+    async fn consumer(&self, component: &str, subjects: &[String]) -> Result<Arc<dyn Consumer>, BusError>;
+
+    /// Sets something aside that cannot be handled.
+    async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError>;
+
+    /// What was set aside, newest first.
+    async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError>;
+
+    /// Takes a dead letter out, to be delivered again. None if there is none
+    /// with this id.
+    async fn take_dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError>;
+
+    /// Makes an event deliverable again to one component alone, as on its
+    /// first attempt.
+    async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError>;
+}
+
+/// One component's place in the stream of events.
+#[async_trait]
+pub trait Consumer: Send + Sync + 'static {
+    /// Waits for the next event that is due, and leases it to the caller.
+    async fn next(&self) -> Result<Delivery, BusError>;
+
+    /// The event was applied.
+    async fn acknowledge(&self, delivery: &Delivery) -> Result<(), BusError>;
+
+    /// Deliver it again after the delay; others go on meanwhile.
+    async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<(), BusError>;
+}
+
+/// An event handed to a component's consumer.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// What was published.
+    pub event: Event,
+    /// 1 on the first delivery.
+    pub attempt: u32,
+    /// The bus's own handle of this delivery.
+    pub token: i64,
+}
+
+/// An event or timer that a component rejected or failed too often.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct DeadLetter {
+    /// Its own identifier.
+    pub id: String,
+    /// The component that could not handle it.
+    pub component: String,
+    /// `event` or `timer`.
+    pub kind: DeadLetterKind,
+    /// The event's id, or the timer's key.
+    pub subject_id: String,
+    /// The event's subject; empty for a timer.
+    pub subject: String,
+    /// The component that published it.
+    pub source: String,
+    /// When it was published or due, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it is here.
+    pub reason: String,
+    /// When it was set aside, in milliseconds since the Unix epoch.
+    pub set_aside_ms: u64,
+    /// The component's own bytes, hexadecimal in JSON.
+    #[serde(serialize_with = "hex::serde::serialize")]
+    pub payload: Vec<u8>,
+    /// The trace it belongs to.
+    pub traceparent: Option<String>,
+}
+
+/// What a dead letter was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeadLetterKind {
+    /// A message from the bus.
+    Event,
+    /// A timer of the component.
+    Timer,
+}
+
+/// The bus could not do it; the caller tries again.
+#[derive(Debug, thiserror::Error)]
+#[error("the event bus is unavailable: {0}")]
+pub struct BusError(pub String);

@@ -1,0 +1,1 @@
+//! `platform:payments`: charging a card in two steps.

@@ -1,0 +1,142 @@
+//! `platform:store`: a component's own database, and the transaction that
+//! makes state, events and timers durable together.
+//!
+//! [`Database`] and [`Transaction`] are what an engine implements; `sqlite` is
+//! the embedded one.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
+
+use crate::capability::messaging::Event;
+
+/// The database of one component. It lives as long as the component is loaded,
+/// across revisions.
+#[async_trait]
+pub trait Database: Send + Sync + 'static {
+    /// Applies the migrations that have not been applied, in order, each in a
+    /// transaction of its own, and returns their names. One that was applied
+    /// and has since changed is an error.
+    async fn migrate(&self, migrations: &[Migration]) -> Result<Vec<String>, MigrationError>;
+
+    /// Runs one reading statement on a snapshot of everything committed.
+    async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
+
+    /// Waits for its turn to write.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, Error>;
+
+    /// The oldest events that the relay has not carried to the bus.
+    async fn outbox(&self, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error>;
+
+    /// Forgets outbox events up to and including this sequence number.
+    async fn clear_outbox(&self, up_to_sequence: i64) -> Result<(), Error>;
+
+    /// When the next timer is due, in milliseconds since the Unix epoch.
+    async fn next_timer_ms(&self) -> Result<Option<u64>, Error>;
+
+    /// Timers that are due at the given time, the longest overdue first.
+    async fn due_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error>;
+
+    /// Forgets inbox marks that were set before this time.
+    async fn prune_inbox(&self, before_ms: u64) -> Result<u64, Error>;
+
+    /// What commits announce, so that nobody polls.
+    fn signals(&self) -> &Signals;
+}
+
+/// A transaction of one component. Dropping it rolls it back.
+#[async_trait]
+pub trait Transaction: Send + 'static {
+    async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
+    async fn execute(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error>;
+
+    /// Puts the event in the outbox.
+    async fn publish(&mut self, event: &Event) -> Result<(), Error>;
+
+    /// Sets a timer, replacing one with the same key.
+    async fn schedule(&mut self, timer: &Timer, traceparent: Option<&str>) -> Result<(), Error>;
+
+    /// Removes a timer. True if there was one.
+    async fn cancel_timer(&mut self, key: &str) -> Result<bool, Error>;
+
+    /// Marks an event as applied. False if it was already.
+    async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error>;
+
+    /// Removes exactly this timer. False if it was replaced, cancelled or
+    /// handled meanwhile.
+    async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error>;
+
+    /// Puts a timer that was not handled off to another time and counts the
+    /// attempt.
+    async fn put_off_timer(&mut self, timer: &DueTimer, due_ms: u64) -> Result<(), Error>;
+
+    /// When it returns without an error, everything is durable.
+    async fn commit(self: Box<Self>) -> Result<(), Error>;
+    async fn rollback(self: Box<Self>);
+}
+
+/// One SQL file of a component's `migrations/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The file's name, such as `0001_tables.sql`; migrations run in its order.
+    pub name: String,
+    /// Statements separated by `;`.
+    pub sql: String,
+}
+
+/// Why a component's database could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// An applied migration is not the one that the component carries.
+    #[error("migration {0} has changed since it was applied")]
+    Changed(String),
+    /// A statement is not allowed, or the database refused it.
+    #[error("migration {name}: {reason}")]
+    Failed {
+        /// The migration's name.
+        name: String,
+        /// What the gate or the database said.
+        reason: String,
+    },
+}
+
+/// An event that was committed and waits for the relay.
+#[derive(Debug, Clone)]
+pub struct OutboxEvent {
+    /// Ascending in the order of commits.
+    pub sequence: i64,
+    /// What is to be carried.
+    pub event: Event,
+}
+
+/// A timer whose time has come.
+#[derive(Debug, Clone)]
+pub struct DueTimer {
+    /// What was scheduled.
+    pub timer: Timer,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// Distinguishes this scheduling of the key from any other.
+    pub generation: i64,
+    /// The trace in which it was scheduled.
+    pub traceparent: Option<String>,
+}
+
+/// Woken by commits.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// A commit put events in the outbox.
+    pub outbox: Arc<Notify>,
+    /// A commit changed the timers.
+    pub timers: Arc<Notify>,
+}
+
+/// The transaction behind a guest's `transaction` resource.
+pub struct OpenTransaction {
+    /// None once it has been committed, rolled back or timed out.
+    pub inner: Option<Box<dyn Transaction>>,
+    /// Cut off at this moment.
+    pub deadline: tokio::time::Instant,
+}

@@ -1,0 +1,3 @@
+//! Everything about wasmtime.
+
+pub mod bindings;

@@ -1,0 +1,4 @@
+//! A host for WebAssembly components.
+
+pub mod capability;
+pub mod engine;
