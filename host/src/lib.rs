@@ -1,4 +1,5 @@
 //! A host for WebAssembly components.
 
 pub mod capability;
+pub mod database;
 pub mod engine;

@@ -33,7 +33,11 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The durable consumer of a component. A subject that is new to it starts
     /// with the oldest event that the bus still holds.
-    async fn consumer(&self, component: &str, subjects: &[String]) -> Result<Arc<dyn Consumer>, BusError>;
+    async fn consumer(
+        &self,
+        component: &str,
+        subjects: &[String],
+    ) -> Result<Arc<dyn Consumer>, BusError>;
 
     /// Sets something aside that cannot be handled.
     async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError>;

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
+pub use crate::engine::bindings::platform::store::sql::{
+    ConstraintKind, Error, Rows, Timer, Value, Violation,
+};
 
 use crate::capability::messaging::Event;
 
