@@ -3,3 +3,4 @@
 pub mod capability;
 pub mod database;
 pub mod engine;
+pub mod trigger;

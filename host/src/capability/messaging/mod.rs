@@ -39,15 +39,18 @@ pub trait Bus: Send + Sync + 'static {
         subjects: &[String],
     ) -> Result<Arc<dyn Consumer>, BusError>;
 
-    /// Sets something aside that cannot be handled.
+    /// Sets something aside that cannot be handled; a dead letter with the
+    /// same id is replaced.
     async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError>;
 
     /// What was set aside, newest first.
     async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError>;
 
-    /// Takes a dead letter out, to be delivered again. None if there is none
-    /// with this id.
-    async fn take_dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError>;
+    /// One of them. None if there is none with this id.
+    async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError>;
+
+    /// Forgets a dead letter. False if there is none with this id.
+    async fn forget_dead_letter(&self, id: &str) -> Result<bool, BusError>;
 
     /// Makes an event deliverable again to one component alone, as on its
     /// first attempt.

@@ -4,9 +4,11 @@
 //! [`Database`] and [`Transaction`] are what an engine implements; `sqlite` is
 //! the embedded one.
 
+pub mod gate;
+
 use async_trait::async_trait;
-use std::sync::Arc;
-use tokio::sync::Notify;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Notify, time::Instant};
 
 pub use crate::engine::bindings::platform::store::sql::{
     ConstraintKind, Error, Rows, Timer, Value, Violation,
@@ -46,12 +48,19 @@ pub trait Database: Send + Sync + 'static {
 
     /// What commits announce, so that nobody polls.
     fn signals(&self) -> &Signals;
+
+    /// Finishes what is under way and lets go of the database. Every later
+    /// call fails.
+    async fn close(&self);
 }
 
 /// A transaction of one component. Dropping it rolls it back.
 #[async_trait]
 pub trait Transaction: Send + 'static {
+    /// Runs one statement and gives its rows.
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
+
+    /// Runs one statement and says how many rows it changed.
     async fn execute(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error>;
 
     /// Puts the event in the outbox.
@@ -76,6 +85,9 @@ pub trait Transaction: Send + 'static {
 
     /// When it returns without an error, everything is durable.
     async fn commit(self: Box<Self>) -> Result<(), Error>;
+
+    /// Forgets everything, at once and not only when it is the turn of
+    /// another.
     async fn rollback(self: Box<Self>);
 }
 
@@ -135,10 +147,29 @@ pub struct Signals {
     pub timers: Arc<Notify>,
 }
 
-/// The transaction behind a guest's `transaction` resource.
+/// The transaction behind a guest's `transaction` resource, with what bounds
+/// it.
 pub struct OpenTransaction {
-    /// None once it has been committed, rolled back or timed out.
-    pub inner: Option<Box<dyn Transaction>>,
-    /// Cut off at this moment.
-    pub deadline: tokio::time::Instant,
+    inner: Option<Box<dyn Transaction>>,
+    deadline: Instant,
+    events: usize,
+    timers: usize,
+}
+
+impl OpenTransaction {
+    /// Hands a transaction to a guest, for this long.
+    pub fn new(inner: Box<dyn Transaction>, time_ms: u64) -> Self {
+        Self {
+            inner: Some(inner),
+            deadline: Instant::now() + Duration::from_millis(time_ms),
+            events: 0,
+            timers: 0,
+        }
+    }
+
+    /// Takes the transaction back from the guest. None once it has been
+    /// committed, rolled back or timed out.
+    pub fn into_inner(self) -> Option<Box<dyn Transaction>> {
+        self.inner.filter(|_| Instant::now() < self.deadline)
+    }
 }
