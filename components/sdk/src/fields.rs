@@ -1,0 +1,138 @@
+//! The fields of a JSON body, each read by a function that says what is wrong
+//! with it, so that everything wrong is told at once.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Problem, Result};
+
+/// The fields of a body, and what has been wrong with them so far.
+///
+/// ```
+/// # fn read(body: &[u8]) -> ticketing_sdk::Result<(String, String)> {
+/// let mut fields = ticketing_sdk::Fields::parse(body)?;
+/// let from = fields.text("from", |text| Ok(text.to_owned()));
+/// let to = fields.text("to", |text| Ok(text.to_owned()));
+/// let (Some(from), Some(to)) = (from, to) else {
+///     return Err(fields.into_error());
+/// };
+/// # Ok((from, to))
+/// # }
+/// # assert!(read(b"{}").is_err());
+/// # assert!(read(br#"{"from": "a", "to": "b"}"#).is_ok());
+/// ```
+pub struct Fields<'a> {
+    values: BTreeMap<String, &'a RawValue>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads an object; nothing at all counts as an empty one.
+    pub fn parse(body: &'a [u8]) -> Result<Self> {
+        let values = if body.iter().all(u8::is_ascii_whitespace) {
+            BTreeMap::new()
+        } else {
+            serde_json::from_slice(body)
+                .map_err(|_| Error::bad_request("The body must be an object in well-formed JSON"))?
+        };
+        Ok(Self {
+            values,
+            problems: Vec::new(),
+        })
+    }
+
+    /// Reads a field from its JSON text, exactly as it was sent; `None` is
+    /// passed on when it is absent or null.
+    pub fn json<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Option<&'a str>) -> Result<T, String>,
+    ) -> Option<T> {
+        let json = self.values.get(name).map(|value| value.get());
+        match read(json.filter(|json| *json != "null")) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problems.push(Problem {
+                    message,
+                    field: Some(name.to_owned()),
+                });
+                None
+            }
+        }
+    }
+
+    /// Reads a field that must be a string.
+    pub fn text<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.json(name, |json| {
+            let json = json.ok_or_else(|| format!("{name} is required"))?;
+            let text: String =
+                serde_json::from_str(json).map_err(|_| format!("{name} must be a string"))?;
+            // No text column of any database holds it.
+            if text.contains('\0') {
+                return Err(format!("{name} must not contain a NUL"));
+            }
+            read(&text)
+        })
+    }
+
+    /// 400 with everything that was wrong.
+    pub fn into_error(self) -> Error {
+        Error::invalid(self.problems)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let mut fields = Fields::parse(br#"{"a": 1, "b": null}"#).unwrap();
+        assert_eq!(fields.text("a", same), None);
+        assert_eq!(fields.text("b", same), None);
+        assert_eq!(fields.text("c", |_| Err::<(), _>("no".to_owned())), None);
+        let Error::Refused {
+            status, problems, ..
+        } = fields.into_error()
+        else {
+            panic!("not a refusal");
+        };
+        assert_eq!(status, 400);
+        let told: Vec<_> = problems
+            .iter()
+            .map(|p| (p.field.as_deref().unwrap(), p.message.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", "a must be a string"),
+                ("b", "b is required"),
+                ("c", "c is required"),
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_keep_the_text_they_were_sent_as() {
+        let mut fields = Fields::parse(br#"{"price": 19.990}"#).unwrap();
+        let json = fields.json("price", |json| Ok(json.unwrap_or_default().to_owned()));
+        assert_eq!(json.as_deref(), Some("19.990"));
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for body in [&b"{"[..], b"[]", b"1", b"\"a\"", b"{} x", b"\xff"] {
+            assert!(Fields::parse(body).is_err(), "{body:?}");
+        }
+        assert!(Fields::parse(b"").is_ok());
+    }
+}
