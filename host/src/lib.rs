@@ -1,6 +1,8 @@
 //! A host for WebAssembly components.
 
 pub mod capability;
+pub mod cli;
+pub mod config;
 pub mod database;
 pub mod engine;
 pub mod trigger;

@@ -1,0 +1,101 @@
+//! The command line. It decides nothing: flags are handed to
+//! [`Config`](crate::config::Config) as they were typed.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  ticketing serve
+  ticketing serve --listen 0.0.0.0:8080 --data-dir /var/lib/ticketing
+  ticketing serve --plugin ./hello.wasm --set hello.greeting=Hi
+  TICKETING_LOG=debug TICKETING_LOG_FORMAT=json ticketing serve
+  ticketing check --config ticketing.toml";
+
+/// A host for WebAssembly components that swaps one at a time while it serves.
+#[derive(Debug, Parser)]
+#[command(name = "ticketing", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can be told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves until it is told to stop (SIGTERM, SIGINT).
+    #[command(after_help = EXAMPLES)]
+    Serve(Flags),
+    /// Validates the settings and the plugins, and serves nothing.
+    #[command(after_help = EXAMPLES)]
+    Check(Flags),
+}
+
+/// Settings as flags. One that is given beats the environment, which beats the
+/// file, which beats the default.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// The TOML file with every setting [env: TICKETING_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where buyers are served [env: TICKETING_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+
+    /// Where operators are served [env: TICKETING_ADMIN_LISTEN] [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<String>,
+
+    /// Where everything durable lies [env: TICKETING_DATA_DIR] [default: ./data]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+
+    /// What is logged, such as `info` or `warn,ticketing=debug` [env: TICKETING_LOG] [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// `text` or `json` [env: TICKETING_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
+    /// Built-in plugins to load: `true`, `false` or names joined by commas [default: true]
+    #[arg(long, value_name = "NAMES")]
+    pub bundled: Option<String>,
+
+    /// One more plugin to load; may be repeated
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub plugins: Vec<PathBuf>,
+
+    /// A setting that a plugin declares; may be repeated [env: TICKETING_<KEY>]
+    #[arg(long = "set", value_name = "PLUGIN.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_examples() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("ticketing serve --listen"));
+    }
+
+    #[test]
+    fn flags_are_taken_as_typed() {
+        let cli = Cli::parse_from(["ticketing", "serve", "--listen", "x", "--set", "a.b=c"]);
+        let Command::Serve(flags) = cli.command else {
+            panic!("serve expected")
+        };
+        assert_eq!(flags.listen.as_deref(), Some("x"));
+        assert_eq!(flags.set, ["a.b=c"]);
+    }
+}

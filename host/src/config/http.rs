@@ -1,0 +1,203 @@
+//! `[http]`: the listener that everybody may reach.
+
+use super::problem::{Invalid, within};
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// Settings of the public listener.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// When session cookies carry `Secure`.
+    pub secure_cookies: SecureCookies,
+    /// Whether answers name the revision that gave them.
+    pub revision_header: bool,
+    /// Requests in the host at the same time; one more waits.
+    pub max_in_flight_requests: usize,
+    /// How long a request waits for its turn before it gets 503.
+    pub queue_wait: Duration,
+    /// The request line and all headers together.
+    pub header_bytes: usize,
+    /// How long a client may take to send its headers.
+    pub header_read_timeout: Duration,
+    /// How long a client may take to send its body.
+    pub body_read_timeout: Duration,
+    /// How long requests under way may go on once the host is told to stop.
+    pub shutdown_drain: Duration,
+}
+
+/// As in the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) listen: Option<SocketAddr>,
+    trusted_proxies: Vec<String>,
+    secure_cookies: SecureCookies,
+    revision_header: bool,
+    max_in_flight_requests: Option<usize>,
+    queue_wait_ms: Option<u64>,
+    header_bytes: Option<usize>,
+    header_read_timeout_ms: Option<u64>,
+    body_read_timeout_ms: Option<u64>,
+    shutdown_drain_ms: Option<u64>,
+}
+
+impl TryFrom<Raw> for Http {
+    type Error = Invalid;
+
+    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+        Ok(Self {
+            listen: raw
+                .listen
+                .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
+            secure_cookies: raw.secure_cookies,
+            revision_header: raw.revision_header,
+            max_in_flight_requests: within(
+                "http.max_in_flight_requests",
+                raw.max_in_flight_requests,
+                1024,
+                1..=1_000_000,
+            )?,
+            queue_wait: Duration::from_millis(within(
+                "http.queue_wait_ms",
+                raw.queue_wait_ms,
+                1_000,
+                0..=60_000,
+            )?),
+            // hyper refuses a buffer below 8 KiB.
+            header_bytes: within(
+                "http.header_bytes",
+                raw.header_bytes,
+                32 << 10,
+                8 << 10..=1 << 20,
+            )?,
+            header_read_timeout: Duration::from_millis(within(
+                "http.header_read_timeout_ms",
+                raw.header_read_timeout_ms,
+                10_000,
+                1..=600_000,
+            )?),
+            body_read_timeout: Duration::from_millis(within(
+                "http.body_read_timeout_ms",
+                raw.body_read_timeout_ms,
+                30_000,
+                1..=600_000,
+            )?),
+            shutdown_drain: Duration::from_millis(within(
+                "http.shutdown_drain_ms",
+                raw.shutdown_drain_ms,
+                25_000,
+                0..=600_000,
+            )?),
+        })
+    }
+}
+
+/// When a session cookie carries `Secure`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecureCookies {
+    /// When a trusted proxy says that the client used TLS.
+    #[default]
+    Auto,
+    /// On every answer.
+    Always,
+    /// On none.
+    Never,
+}
+
+/// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    fn parse(networks: &[String]) -> Result<Self, Invalid> {
+        let parse = |text: &String| {
+            text.parse::<IpNet>()
+                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+                .map_err(|_| {
+                    Invalid::new(
+                        "http.trusted_proxies",
+                        format!("`{text}` is not an address or a network such as `10.0.0.0/8`"),
+                    )
+                })
+        };
+        networks
+            .iter()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address: the peer's, or the last one in `X-Forwarded-For`
+    /// that is no trusted proxy if the peer is one. What a client writes
+    /// further left is never believed.
+    pub fn client_address(&self, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
+        let mut client = peer.to_canonical();
+        for hop in forwarded_for.unwrap_or_default().rsplit(',') {
+            if !self.trusts(client) {
+                break;
+            }
+            match hop.trim().parse::<IpAddr>() {
+                Ok(address) => client = address.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        client
+    }
+
+    /// Whether the client used TLS, as far as a trusted proxy says so.
+    pub fn is_tls(&self, peer: IpAddr, forwarded_proto: Option<&str>) -> bool {
+        self.trusts(peer.to_canonical())
+            && forwarded_proto
+                .and_then(|protocols| protocols.rsplit(',').next())
+                .is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("https"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies() -> TrustedProxies {
+        TrustedProxies::parse(&["10.0.0.0/8".to_owned(), "127.0.0.1".to_owned()]).unwrap()
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_stranger_cannot_choose_its_address() {
+        let seen = proxies().client_address(address("203.0.113.9"), Some("1.2.3.4"));
+        assert_eq!(seen, address("203.0.113.9"));
+        assert!(!proxies().is_tls(address("203.0.113.9"), Some("https")));
+    }
+
+    #[test]
+    fn the_last_hop_that_is_not_a_proxy_is_the_client() {
+        let peer = address("::ffff:10.0.0.1");
+        let seen = proxies().client_address(peer, Some("6.6.6.6, 203.0.113.9, 10.1.1.1"));
+        assert_eq!(seen, address("203.0.113.9"));
+        assert!(proxies().is_tls(peer, Some("https")));
+        assert!(!proxies().is_tls(peer, Some("https, http")));
+    }
+
+    #[test]
+    fn rubbish_in_the_header_ends_the_walk() {
+        let seen = proxies().client_address(address("127.0.0.1"), Some("203.0.113.9, junk"));
+        assert_eq!(seen, address("127.0.0.1"));
+    }
+}

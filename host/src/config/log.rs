@@ -1,0 +1,66 @@
+//! `[log]`: what is written to standard error, and how.
+
+use super::problem::Invalid;
+use serde::Deserialize;
+use std::str::FromStr;
+use tracing_subscriber::EnvFilter;
+
+const DEFAULT_FILTER: &str = "info";
+
+/// Settings of the log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Directives of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+    /// For people or for machines.
+    pub format: LogFormat,
+}
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("it must be text or json"),
+        }
+    }
+}
+
+/// As in the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) filter: Option<String>,
+    pub(super) format: Option<LogFormat>,
+}
+
+impl TryFrom<Raw> for Log {
+    type Error = Invalid;
+
+    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+        let filter = raw.filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
+        match EnvFilter::try_new(&filter) {
+            Ok(_) => Ok(Self {
+                filter,
+                format: raw.format.unwrap_or_default(),
+            }),
+            Err(error) => Err(Invalid::new(
+                "log.filter",
+                format!("`{filter}` is not a filter: {error}"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+use super::*;
+
+fn declared() -> BTreeMap<String, ConfigKey> {
+    toml::from_str(
+        "retry-seconds = { type = 'integer', default = 60, min = 1, max = 100 }
+         greeting = { type = 'string' }",
+    )
+    .unwrap()
+}
+
+fn plugins(file: &str, set: &[&str], environment: &[(&str, &str)]) -> Plugins {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Plugins::try_from(Raw {
+        file: "test.toml".to_owned(),
+        overrides: toml::from_str(file).unwrap(),
+        set: set.iter().map(|text| (*text).to_owned()).collect(),
+        environment: environment.iter().map(owned).collect(),
+        ..Raw::default()
+    })
+    .unwrap()
+}
+
+fn retry_seconds(plugins: &Plugins) -> String {
+    plugins.settings("mailer", &declared()).unwrap()["retry-seconds"].clone()
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+    let file = "mailer.config.retry-seconds = 5";
+    let variable = ("TICKETING_RETRY_SECONDS", "6");
+    assert_eq!(retry_seconds(&plugins("", &[], &[])), "60");
+    assert_eq!(retry_seconds(&plugins(file, &[], &[])), "5");
+    assert_eq!(retry_seconds(&plugins(file, &[], &[variable])), "6");
+    let flag = "mailer.retry-seconds=7";
+    assert_eq!(retry_seconds(&plugins(file, &[flag], &[variable])), "7");
+}
+
+#[test]
+fn a_key_without_a_default_is_absent_until_it_is_set() {
+    let unset = plugins("", &[], &[])
+        .settings("mailer", &declared())
+        .unwrap();
+    assert!(!unset.contains_key("greeting"));
+    let set = plugins("", &["mailer.greeting=a=b.c"], &[]);
+    assert_eq!(
+        set.settings("mailer", &declared()).unwrap()["greeting"],
+        "a=b.c"
+    );
+}
+
+#[test]
+fn a_wrong_value_names_its_source() {
+    let problem = |plugins: Plugins| {
+        plugins
+            .settings("mailer", &declared())
+            .unwrap_err()
+            .to_string()
+    };
+    let file = problem(plugins("mailer.config.retry-seconds = 'x'", &[], &[]));
+    assert!(
+        file.starts_with("test.toml (plugins.mailer.config.retry-seconds): "),
+        "{file}"
+    );
+    let variable = problem(plugins("", &[], &[("TICKETING_RETRY_SECONDS", "soon")]));
+    assert_eq!(
+        variable,
+        "TICKETING_RETRY_SECONDS: `soon` is not an integer"
+    );
+    let flag = problem(plugins("", &["mailer.retry-seconds=101"], &[]));
+    assert_eq!(
+        flag,
+        "--set mailer.retry-seconds: 101 is above the most, 100"
+    );
+}
+
+#[test]
+fn everything_that_nobody_declares_is_named() {
+    let declared = declared();
+    let plugins = plugins(
+        "mailer.config.colour = 'red'\nghost.limits.memory_mib = 1",
+        &["mailer.retry-second=1", "phantom.key=1"],
+        &[("TICKETING_LISSTEN", "x"), ("TICKETING_GREETING", "hi")],
+    );
+    let error = plugins.check_all_used([("mailer", &declared)]).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.problems().len(), 5, "{text}");
+    for name in [
+        "--set mailer.retry-second: ",
+        "--set phantom.key: ",
+        "TICKETING_LISSTEN: ",
+        "(plugins.ghost): ",
+        "(plugins.mailer.config.colour): ",
+    ] {
+        assert!(text.contains(name), "{name} in {text}");
+    }
+}
+
+#[test]
+fn what_is_declared_is_accepted() {
+    let declared = declared();
+    let plugins = plugins(
+        "mailer.limits.memory_mib = 8",
+        &["mailer.greeting=hi"],
+        &[("TICKETING_RETRY_SECONDS", "5")],
+    );
+    plugins.check_all_used([("mailer", &declared)]).unwrap();
+    assert_eq!(plugins.limits("mailer").memory_mib, Some(8));
+    assert_eq!(plugins.limits("other"), LimitOverrides::default());
+}
+
+#[test]
+fn an_assignment_without_a_plugin_is_refused() {
+    for assignment in ["key=1", "mailer.key", ".key=1", "mailer.=1"] {
+        let raw = Raw {
+            set: vec![assignment.to_owned()],
+            ..Raw::default()
+        };
+        assert!(
+            Plugins::try_from(raw)
+                .unwrap_err()
+                .reason
+                .contains(assignment)
+        );
+    }
+}
