@@ -92,9 +92,7 @@ mod tests {
     #[test]
     fn flags_are_taken_as_typed() {
         let cli = Cli::parse_from(["ticketing", "serve", "--listen", "x", "--set", "a.b=c"]);
-        let Command::Serve(flags) = cli.command else {
-            panic!("serve expected")
-        };
+        let Command::Serve(flags) = cli.command else { panic!("serve expected") };
         assert_eq!(flags.listen.as_deref(), Some("x"));
         assert_eq!(flags.set, ["a.b=c"]);
     }

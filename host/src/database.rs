@@ -34,13 +34,9 @@ impl HostDatabase {
                 .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
                 .test_before_acquire(false)
         };
-        let write = pool()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
-        let read = pool()
-            .max_connections(READERS)
-            .connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
+        let write = pool().max_connections(1).connect_with(options.clone()).await?;
+        let read =
+            pool().max_connections(READERS).connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
         let database = Self { write, read };
         sqlx::query("CREATE TABLE IF NOT EXISTS schema_steps (module TEXT PRIMARY KEY, taken INTEGER NOT NULL) STRICT")
             .execute(&database.write)
@@ -52,11 +48,10 @@ impl HostDatabase {
     /// that this file has not seen, each in a transaction. A step may be of
     /// several statements and must never change; a change is a step more.
     pub async fn ensure(&self, module: &str, steps: &'static [&'static str]) -> sqlx::Result<()> {
-        let taken: Option<i64> =
-            sqlx::query_scalar("SELECT taken FROM schema_steps WHERE module = $1")
-                .bind(module)
-                .fetch_optional(&self.write)
-                .await?;
+        let taken: Option<i64> = sqlx::query_scalar("SELECT taken FROM schema_steps WHERE module = $1")
+            .bind(module)
+            .fetch_optional(&self.write)
+            .await?;
         let mut taken = usize::try_from(taken.unwrap_or(0)).unwrap_or(0);
         for &step in steps.iter().skip(taken) {
             taken += 1;
@@ -101,45 +96,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("host.db");
         let database = HostDatabase::open(&path).await.unwrap();
-        database
-            .ensure(
-                "one",
-                &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')"],
-            )
-            .await
-            .unwrap();
+        database.ensure("one", &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')"]).await.unwrap();
         database.close().await;
 
         let database = HostDatabase::open(&path).await.unwrap();
-        let steps = &[
-            "CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')",
-            "INSERT INTO one VALUES ('y')",
-        ];
+        let steps = &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')", "INSERT INTO one VALUES ('y')"];
         database.ensure("one", steps).await.unwrap();
         database.ensure("one", steps).await.unwrap();
-        let rows: Vec<String> = sqlx::query_scalar("SELECT a FROM one ORDER BY a")
-            .fetch_all(&database.read)
-            .await
-            .unwrap();
+        let rows: Vec<String> =
+            sqlx::query_scalar("SELECT a FROM one ORDER BY a").fetch_all(&database.read).await.unwrap();
         assert_eq!(rows, ["x", "y"]);
     }
 
     #[tokio::test]
     async fn a_reader_cannot_write_and_commits_are_synced() {
         let folder = tempfile::tempdir().unwrap();
-        let database = HostDatabase::open(&folder.path().join("host.db"))
-            .await
-            .unwrap();
-        assert!(
-            sqlx::query("INSERT INTO schema_steps VALUES ('m', 1)")
-                .execute(&database.read)
-                .await
-                .is_err()
-        );
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-            .fetch_one(&database.write)
-            .await
-            .unwrap();
+        let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
+        assert!(sqlx::query("INSERT INTO schema_steps VALUES ('m', 1)").execute(&database.read).await.is_err());
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&database.write).await.unwrap();
         assert_eq!(synchronous, 2, "FULL");
     }
 }

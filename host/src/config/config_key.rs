@@ -50,10 +50,9 @@ impl ConfigKey {
             return Err(format!("min {min} is above max {max}"));
         }
         match &self.default {
-            Some(default) => self
-                .toml_value(default)
-                .map(drop)
-                .map_err(|reason| format!("the default is wrong: {reason}")),
+            Some(default) => {
+                self.toml_value(default).map(drop).map_err(|reason| format!("the default is wrong: {reason}"))
+            }
             None => Ok(()),
         }
     }
@@ -131,18 +130,10 @@ mod tests {
 
     #[test]
     fn a_declaration_that_contradicts_itself_is_refused() {
-        assert!(
-            key("type = 'integer'\nmin = 1\nmax = 10\ndefault = 5")
-                .check()
-                .is_ok()
-        );
+        assert!(key("type = 'integer'\nmin = 1\nmax = 10\ndefault = 5").check().is_ok());
         assert!(key("type = 'integer'\nmin = 2\nmax = 1").check().is_err());
         assert!(key("type = 'integer'\ndefault = 'x'").check().is_err());
-        assert!(
-            key("type = 'integer'\nmin = 1\ndefault = 0")
-                .check()
-                .is_err()
-        );
+        assert!(key("type = 'integer'\nmin = 1\ndefault = 0").check().is_err());
         assert!(key("type = 'boolean'\nmin = 1").check().is_err());
     }
 

@@ -29,12 +29,7 @@ impl TryFrom<Raw> for Engine {
 
     fn try_from(raw: Raw) -> Result<Self, Invalid> {
         Ok(Self {
-            max_instances: within(
-                "engine.max_instances",
-                raw.max_instances,
-                1_000,
-                1..=100_000,
-            )?,
+            max_instances: within("engine.max_instances", raw.max_instances, 1_000, 1..=100_000)?,
             max_memory_mib: within("engine.max_memory_mib", raw.max_memory_mib, 512, 1..=4_096)?,
             cache_dir: raw.cache_dir,
         })

@@ -51,18 +51,12 @@ impl Environment {
     /// Kubernetes puts the addresses of every service into the environment, so
     /// one that is called `ticketing` brings variables that look like settings.
     fn forget_service_links(&mut self) {
-        let services: Vec<String> = self
-            .variables
-            .keys()
-            .filter_map(|name| name.strip_suffix("_SERVICE_HOST"))
-            .map(str::to_owned)
-            .collect();
+        let services: Vec<String> =
+            self.variables.keys().filter_map(|name| name.strip_suffix("_SERVICE_HOST")).map(str::to_owned).collect();
         for service in services {
             let links = [format!("{service}_SERVICE_"), format!("{service}_PORT_")];
             let port = format!("{service}_PORT");
-            self.variables.retain(|name, _| {
-                *name != port && !links.iter().any(|link| name.starts_with(link))
-            });
+            self.variables.retain(|name, _| *name != port && !links.iter().any(|link| name.starts_with(link)));
         }
     }
 }
@@ -72,22 +66,13 @@ mod tests {
     use super::*;
 
     fn rest(variables: &[(&str, &str)]) -> Vec<String> {
-        let all = variables
-            .iter()
-            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let all = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         Environment::read(all).into_rest().into_keys().collect()
     }
 
     #[test]
     fn only_what_bears_the_prefix_is_left() {
-        assert_eq!(
-            rest(&[
-                ("PATH", "/bin"),
-                ("TICKETING_X", "1"),
-                ("TICKETING_NO_BUNDLE", "1")
-            ]),
-            ["TICKETING_X"]
-        );
+        assert_eq!(rest(&[("PATH", "/bin"), ("TICKETING_X", "1"), ("TICKETING_NO_BUNDLE", "1")]), ["TICKETING_X"]);
     }
 
     #[test]

@@ -54,9 +54,7 @@ impl TryFrom<Raw> for Http {
 
     fn try_from(raw: Raw) -> Result<Self, Invalid> {
         Ok(Self {
-            listen: raw
-                .listen
-                .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
             secure_cookies: raw.secure_cookies,
             revision_header: raw.revision_header,
@@ -66,19 +64,9 @@ impl TryFrom<Raw> for Http {
                 1024,
                 1..=1_000_000,
             )?,
-            queue_wait: Duration::from_millis(within(
-                "http.queue_wait_ms",
-                raw.queue_wait_ms,
-                1_000,
-                0..=60_000,
-            )?),
+            queue_wait: Duration::from_millis(within("http.queue_wait_ms", raw.queue_wait_ms, 1_000, 0..=60_000)?),
             // hyper refuses a buffer below 8 KiB.
-            header_bytes: within(
-                "http.header_bytes",
-                raw.header_bytes,
-                32 << 10,
-                8 << 10..=1 << 20,
-            )?,
+            header_bytes: within("http.header_bytes", raw.header_bytes, 32 << 10, 8 << 10..=1 << 20)?,
             header_read_timeout: Duration::from_millis(within(
                 "http.header_read_timeout_ms",
                 raw.header_read_timeout_ms,
@@ -121,20 +109,14 @@ pub struct TrustedProxies(Vec<IpNet>);
 impl TrustedProxies {
     fn parse(networks: &[String]) -> Result<Self, Invalid> {
         let parse = |text: &String| {
-            text.parse::<IpNet>()
-                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    Invalid::new(
-                        "http.trusted_proxies",
-                        format!("`{text}` is not an address or a network such as `10.0.0.0/8`"),
-                    )
-                })
+            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                Invalid::new(
+                    "http.trusted_proxies",
+                    format!("`{text}` is not an address or a network such as `10.0.0.0/8`"),
+                )
+            })
         };
-        networks
-            .iter()
-            .map(parse)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        networks.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {

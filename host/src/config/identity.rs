@@ -83,37 +83,12 @@ impl TryFrom<Raw> for Identity {
                 1..=365 * 86_400,
             )?),
             argon2: Argon2 {
-                memory_kib: within(
-                    "identity.argon2_memory_kib",
-                    raw.argon2_memory_kib,
-                    19_456,
-                    64..=4_194_304,
-                )?,
-                iterations: within(
-                    "identity.argon2_iterations",
-                    raw.argon2_iterations,
-                    2,
-                    1..=100,
-                )?,
-                parallelism: within(
-                    "identity.argon2_parallelism",
-                    raw.argon2_parallelism,
-                    1,
-                    1..=8,
-                )?,
+                memory_kib: within("identity.argon2_memory_kib", raw.argon2_memory_kib, 19_456, 64..=4_194_304)?,
+                iterations: within("identity.argon2_iterations", raw.argon2_iterations, 2, 1..=100)?,
+                parallelism: within("identity.argon2_parallelism", raw.argon2_parallelism, 1, 1..=8)?,
             },
-            hashing_concurrency: within(
-                "identity.hashing_concurrency",
-                raw.hashing_concurrency,
-                cores,
-                1..=256,
-            )?,
-            hashing_queue: within(
-                "identity.hashing_queue",
-                raw.hashing_queue,
-                256,
-                0..=100_000,
-            )?,
+            hashing_concurrency: within("identity.hashing_concurrency", raw.hashing_concurrency, cores, 1..=256)?,
+            hashing_queue: within("identity.hashing_queue", raw.hashing_queue, 256, 0..=100_000)?,
             failed_attempts_per_account: within(
                 "identity.failed_attempts_per_account",
                 raw.failed_attempts_per_account,

@@ -53,14 +53,8 @@ impl TryFrom<Raw> for Log {
     fn try_from(raw: Raw) -> Result<Self, Invalid> {
         let filter = raw.filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
         match EnvFilter::try_new(&filter) {
-            Ok(_) => Ok(Self {
-                filter,
-                format: raw.format.unwrap_or_default(),
-            }),
-            Err(error) => Err(Invalid::new(
-                "log.filter",
-                format!("`{filter}` is not a filter: {error}"),
-            )),
+            Ok(_) => Ok(Self { filter, format: raw.format.unwrap_or_default() }),
+            Err(error) => Err(Invalid::new("log.filter", format!("`{filter}` is not a filter: {error}"))),
         }
     }
 }

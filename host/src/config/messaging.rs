@@ -32,18 +32,9 @@ impl TryFrom<Raw> for Messaging {
 
     fn try_from(raw: Raw) -> Result<Self, Invalid> {
         let backoff_ms = within("messaging.backoff_ms", raw.backoff_ms, 100, 1..=60_000)?;
-        let max_backoff_ms = within(
-            "messaging.max_backoff_ms",
-            raw.max_backoff_ms,
-            backoff_ms.max(30_000),
-            backoff_ms..=3_600_000,
-        )?;
-        let retention_hours = within(
-            "messaging.retention_hours",
-            raw.retention_hours,
-            7 * 24,
-            1..=24 * 365,
-        )?;
+        let max_backoff_ms =
+            within("messaging.max_backoff_ms", raw.max_backoff_ms, backoff_ms.max(30_000), backoff_ms..=3_600_000)?;
+        let retention_hours = within("messaging.retention_hours", raw.retention_hours, 7 * 24, 1..=24 * 365)?;
         Ok(Self {
             concurrency: within("messaging.concurrency", raw.concurrency, 16, 1..=1_000)?,
             backoff: Duration::from_millis(backoff_ms),

@@ -115,10 +115,7 @@ impl Config {
         let raw = lay_over(raw, &mut environment, flags, &mut sources);
 
         let mut extra = raw.plugin;
-        extra.extend(flags.plugins.iter().map(|path| plugins::ExtraPlugin {
-            path: path.clone(),
-            grants: None,
-        }));
+        extra.extend(flags.plugins.iter().map(|path| plugins::ExtraPlugin { path: path.clone(), grants: None }));
         let plugins = sources.section(plugins::Raw {
             file: file.unwrap_or_default(),
             bundled: raw.bundled,
@@ -169,8 +166,7 @@ impl Config {
         };
         if !self.data_dir.exists() {
             fs::create_dir_all(&self.data_dir).map_err(problem(&self.data_dir))?;
-            fs::set_permissions(&self.data_dir, Permissions::from_mode(0o700))
-                .map_err(problem(&self.data_dir))?;
+            fs::set_permissions(&self.data_dir, Permissions::from_mode(0o700)).map_err(problem(&self.data_dir))?;
         }
         let secret = |set: &Option<Secret>, path: PathBuf| match set {
             Some(secret) => Ok(secret.clone()),
@@ -219,44 +215,26 @@ impl Config {
 }
 
 /// Lays the environment over the file, and the flags over both.
-fn lay_over(
-    mut raw: Raw,
-    environment: &mut Environment,
-    flags: &Flags,
-    sources: &mut Sources,
-) -> Raw {
+fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources: &mut Sources) -> Raw {
     let mut variable = |name: &'static str| (name, environment.take(name));
     let flag = |name: &'static str, value: &Option<String>| (name, value.clone());
     sources.lay_over(
         &mut raw.http.listen,
         "http.listen",
-        [
-            variable("TICKETING_LISTEN"),
-            flag("--listen", &flags.listen),
-        ],
+        [variable("TICKETING_LISTEN"), flag("--listen", &flags.listen)],
         address,
     );
     sources.lay_over(
         &mut raw.operator.listen,
         "operator.listen",
-        [
-            variable("TICKETING_ADMIN_LISTEN"),
-            flag("--admin-listen", &flags.admin_listen),
-        ],
+        [variable("TICKETING_ADMIN_LISTEN"), flag("--admin-listen", &flags.admin_listen)],
         address,
     );
-    sources.lay_over(
-        &mut raw.operator.token,
-        "operator.token",
-        [variable("TICKETING_ADMIN_TOKEN")],
-        |text| Ok(Secret::new(text)),
-    );
-    sources.lay_over(
-        &mut raw.identity.jwt_key,
-        "identity.jwt_key",
-        [variable("JWT_KEY")],
-        |text| Ok(Secret::new(text)),
-    );
+    sources.lay_over(&mut raw.operator.token, "operator.token", [variable("TICKETING_ADMIN_TOKEN")], |text| {
+        Ok(Secret::new(text))
+    });
+    sources
+        .lay_over(&mut raw.identity.jwt_key, "identity.jwt_key", [variable("JWT_KEY")], |text| Ok(Secret::new(text)));
     sources.lay_over(
         &mut raw.log.filter,
         "log.filter",
@@ -266,47 +244,33 @@ fn lay_over(
     sources.lay_over(
         &mut raw.log.format,
         "log.format",
-        [
-            variable("TICKETING_LOG_FORMAT"),
-            flag("--log-format", &flags.log_format),
-        ],
+        [variable("TICKETING_LOG_FORMAT"), flag("--log-format", &flags.log_format)],
         |text| log::LogFormat::from_str(text).map_err(|reason| format!("`{text}`: {reason}")),
     );
-    sources.lay_over(
-        &mut raw.bundled,
-        "bundled",
-        [flag("--bundled", &flags.bundled)],
-        |text| Ok(plugins::Bundled::from_text(text)),
-    );
-    sources.lay_over(
-        &mut raw.data_dir,
-        "data_dir",
-        [variable("TICKETING_DATA_DIR")],
-        |text| match text {
-            "" => Err("it is empty".to_owned()),
-            path => Ok(PathBuf::from(path)),
-        },
-    );
+    sources.lay_over(&mut raw.bundled, "bundled", [flag("--bundled", &flags.bundled)], |text| {
+        Ok(plugins::Bundled::from_text(text))
+    });
+    sources.lay_over(&mut raw.data_dir, "data_dir", [variable("TICKETING_DATA_DIR")], |text| match text {
+        "" => Err("it is empty".to_owned()),
+        path => Ok(PathBuf::from(path)),
+    });
     raw.data_dir = flags.data_dir.clone().or(raw.data_dir);
     raw
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is not an address with a port, such as 127.0.0.1:8080"))
+    text.parse().map_err(|_| format!("`{text}` is not an address with a port, such as 127.0.0.1:8080"))
 }
 
 fn read(path: &Path) -> Result<Raw, ConfigError> {
     let shown = path.display();
-    let text =
-        fs::read_to_string(path).map_err(|error| ConfigError::new(format!("{shown}: {error}")))?;
+    let text = fs::read_to_string(path).map_err(|error| ConfigError::new(format!("{shown}: {error}")))?;
     let wrong = |setting: String, error: &toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map_or(1, |before| before.matches('\n').count() + 1);
         ConfigError::new(format!("{shown} line {line}{setting}: {}", error.message()))
     };
-    let document =
-        toml::Deserializer::parse(&text).map_err(|error| wrong(String::new(), &error))?;
+    let document = toml::Deserializer::parse(&text).map_err(|error| wrong(String::new(), &error))?;
     serde_path_to_error::deserialize(document).map_err(|error| {
         let setting = match error.path().to_string().as_str() {
             "." => String::new(),

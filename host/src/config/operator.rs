@@ -31,21 +31,9 @@ impl TryFrom<Raw> for Operator {
             let token = token.expose();
             !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        if raw
-            .token
-            .as_ref()
-            .is_some_and(|token| !fits_a_header(token))
-        {
-            return Err(Invalid::new(
-                "operator.token",
-                "must be of visible ASCII characters, at least one",
-            ));
+        if raw.token.as_ref().is_some_and(|token| !fits_a_header(token)) {
+            return Err(Invalid::new("operator.token", "must be of visible ASCII characters, at least one"));
         }
-        Ok(Self {
-            listen: raw
-                .listen
-                .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
-            token: raw.token,
-        })
+        Ok(Self { listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))), token: raw.token })
     }
 }

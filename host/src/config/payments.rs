@@ -65,12 +65,7 @@ impl TryFrom<Raw> for Payments {
 
     fn try_from(raw: Raw) -> Result<Self, Invalid> {
         let faults = raw.simulated.faults;
-        within(
-            "payments.simulated.faults.delay_ms",
-            Some(faults.delay_ms),
-            0,
-            0..=60_000,
-        )?;
+        within("payments.simulated.faults.delay_ms", Some(faults.delay_ms), 0, 0..=60_000)?;
         Ok(Self {
             provider: match raw.provider {
                 ProviderName::Simulated => Provider::Simulated(faults),

@@ -54,12 +54,7 @@ impl Bundled {
         match text {
             "true" => Self::All(true),
             "false" => Self::All(false),
-            names => Self::Named(
-                names
-                    .split(',')
-                    .map(|name| name.trim().to_owned())
-                    .collect(),
-            ),
+            names => Self::Named(names.split(',').map(|name| name.trim().to_owned()).collect()),
         }
     }
 }
@@ -105,10 +100,7 @@ struct Overrides {
 /// Limits that beat those of the plugin's manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    missing_docs,
-    reason = "documented in the manifest's limits, of the same names"
-)]
+#[expect(missing_docs, reason = "documented in the manifest's limits, of the same names")]
 pub struct LimitOverrides {
     pub memory_mib: Option<usize>,
     pub wall_time_ms: Option<u64>,
@@ -144,12 +136,8 @@ impl TryFrom<Raw> for Plugins {
     fn try_from(raw: Raw) -> Result<Self, Invalid> {
         let mut flags = BTreeMap::new();
         for assignment in raw.set {
-            let (plugin, key, value) = split(&assignment).ok_or_else(|| {
-                Invalid::new(
-                    "--set",
-                    format!("`{assignment}` is not of the form PLUGIN.KEY=VALUE"),
-                )
-            })?;
+            let (plugin, key, value) = split(&assignment)
+                .ok_or_else(|| Invalid::new("--set", format!("`{assignment}` is not of the form PLUGIN.KEY=VALUE")))?;
             flags.insert((plugin.to_owned(), key.to_owned()), value.to_owned());
         }
         Ok(Self {
@@ -208,10 +196,7 @@ impl Plugins {
 
     /// The limits that an operator has changed for the plugin.
     pub fn limits(&self, plugin: &str) -> LimitOverrides {
-        self.overrides
-            .get(plugin)
-            .map(|overrides| overrides.limits.clone())
-            .unwrap_or_default()
+        self.overrides.get(plugin).map(|overrides| overrides.limits.clone()).unwrap_or_default()
     }
 
     /// Refuses what was set for a plugin that is not loaded, or under a key
@@ -230,16 +215,11 @@ impl Plugins {
                 problems.push(format!("--set {plugin}.{key}: {problem}"));
             }
         }
-        let variables: BTreeSet<String> = loaded
-            .values()
-            .flat_map(|declared| declared.keys())
-            .map(|key| variable(key))
-            .collect();
+        let variables: BTreeSet<String> =
+            loaded.values().flat_map(|declared| declared.keys()).map(|key| variable(key)).collect();
         for name in self.environment.keys() {
             if !variables.contains(name) {
-                problems.push(format!(
-                    "{name}: no such setting, and no loaded plugin declares it"
-                ));
+                problems.push(format!("{name}: no such setting, and no loaded plugin declares it"));
             }
         }
         for (plugin, overrides) in &self.overrides {
@@ -249,22 +229,14 @@ impl Plugins {
             }
             for key in overrides.config.keys() {
                 if let Some(problem) = unknown(&loaded, plugin, Some(key)) {
-                    problems.push(format!(
-                        "{} (plugins.{plugin}.config.{key}): {problem}",
-                        self.file
-                    ));
+                    problems.push(format!("{} (plugins.{plugin}.config.{key}): {problem}", self.file));
                 }
             }
         }
         ConfigError::unless_empty(problems)
     }
 
-    fn setting(
-        &self,
-        plugin: &str,
-        key: &str,
-        declaration: &ConfigKey,
-    ) -> Option<Result<String, String>> {
+    fn setting(&self, plugin: &str, key: &str, declaration: &ConfigKey) -> Option<Result<String, String>> {
         let named = |source: String| move |reason: String| format!("{source}: {reason}");
         if let Some(text) = self.flags.get(&(plugin.to_owned(), key.to_owned())) {
             let source = format!("--set {plugin}.{key}");
@@ -284,21 +256,14 @@ impl Plugins {
     }
 }
 
-fn unknown(
-    loaded: &BTreeMap<&str, &BTreeMap<String, ConfigKey>>,
-    plugin: &str,
-    key: Option<&str>,
-) -> Option<String> {
+fn unknown(loaded: &BTreeMap<&str, &BTreeMap<String, ConfigKey>>, plugin: &str, key: Option<&str>) -> Option<String> {
     match (loaded.get(plugin), key) {
         (None, _) => Some(format!("no plugin named {plugin} is loaded")),
         (Some(declared), Some(key)) if !declared.contains_key(key) => {
             let known: Vec<_> = declared.keys().map(String::as_str).collect();
             Some(match known.as_slice() {
                 [] => format!("{plugin} declares no settings"),
-                _ => format!(
-                    "{plugin} declares no such setting; it knows {}",
-                    known.join(", ")
-                ),
+                _ => format!("{plugin} declares no such setting; it knows {}", known.join(", ")),
             })
         }
         _ => None,

@@ -15,17 +15,11 @@ pub struct ConfigError {
 impl ConfigError {
     /// One problem.
     pub fn new(problem: impl Into<String>) -> Self {
-        Self {
-            problems: vec![problem.into()],
-        }
+        Self { problems: vec![problem.into()] }
     }
 
     pub(super) fn unless_empty(problems: Vec<String>) -> Result<(), Self> {
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Self { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }
 
     /// The problems, each naming the setting and its source.
@@ -45,10 +39,7 @@ pub struct Invalid {
 
 impl Invalid {
     pub(super) fn new(setting: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            setting,
-            reason: reason.into(),
-        }
+        Self { setting, reason: reason.into() }
     }
 }
 
@@ -64,10 +55,7 @@ pub(super) fn within<T: PartialOrd + Display>(
         return Ok(value);
     }
     let (low, high) = range.into_inner();
-    Err(Invalid::new(
-        setting,
-        format!("{value} is out of range: it must be {low} to {high}"),
-    ))
+    Err(Invalid::new(setting, format!("{value} is out of range: it must be {low} to {high}")))
 }
 
 /// Where settings came from, and what was wrong with them so far.
@@ -80,11 +68,7 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn new(file: Option<String>) -> Self {
-        Self {
-            file,
-            overridden: BTreeMap::new(),
-            problems: Vec::new(),
-        }
+        Self { file, overridden: BTreeMap::new(), problems: Vec::new() }
     }
 
     /// Lays stronger values over what the file says, the strongest last. One

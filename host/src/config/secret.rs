@@ -65,9 +65,7 @@ fn read(path: &Path, text: &str) -> io::Result<Secret> {
 fn generate(path: &Path) -> io::Result<Secret> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let secret = Secret::new(hex::encode(rand::random::<[u8; GENERATED_BYTES]>()));
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(OWNER_ONLY))
-        .tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(OWNER_ONLY)).tempfile_in(folder)?;
     writeln!(file, "{}", secret.expose())?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
@@ -75,9 +73,7 @@ fn generate(path: &Path) -> io::Result<Secret> {
             File::open(folder)?.sync_all()?;
             Ok(secret)
         }
-        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => {
-            read(path, &fs::read_to_string(path)?)
-        }
+        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => read(path, &fs::read_to_string(path)?),
         Err(refused) => Err(refused.error),
     }
 }
@@ -109,10 +105,7 @@ mod tests {
         let path = folder.path().join("key");
         fs::write(&path, "a secret of my own\n").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(
-            load_or_generate(&path).unwrap().expose(),
-            "a secret of my own"
-        );
+        assert_eq!(load_or_generate(&path).unwrap().expose(), "a secret of my own");
         assert_eq!(mode(&path), 0o600);
     }
 
@@ -135,13 +128,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let secrets: Vec<String> = std::thread::scope(|scope| {
-            let starts: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| load_or_generate(&path).unwrap().expose().to_owned()))
-                .collect();
-            starts
-                .into_iter()
-                .map(|start| start.join().unwrap())
-                .collect()
+            let starts: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| load_or_generate(&path).unwrap().expose().to_owned())).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
         });
         assert!(secrets.iter().all(|secret| *secret == secrets[0]));
     }

@@ -27,12 +27,7 @@ impl TryFrom<Raw> for Store {
     fn try_from(raw: Raw) -> Result<Self, Invalid> {
         Ok(Self {
             readers: within("store.readers", raw.readers, 4, 1..=64)?,
-            queue_wait: Duration::from_millis(within(
-                "store.queue_wait_ms",
-                raw.queue_wait_ms,
-                5_000,
-                1..=60_000,
-            )?),
+            queue_wait: Duration::from_millis(within("store.queue_wait_ms", raw.queue_wait_ms, 5_000, 1..=60_000)?),
         })
     }
 }

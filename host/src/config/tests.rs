@@ -4,13 +4,8 @@ use std::io::Write;
 fn load(file: &str, flags: &Flags, environment: &[(&str, &str)]) -> Result<Config, String> {
     let mut written = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     written.write_all(file.as_bytes()).unwrap();
-    let flags = Flags {
-        config: Some(written.path().to_owned()),
-        ..flags.clone()
-    };
-    let environment = environment
-        .iter()
-        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let flags = Flags { config: Some(written.path().to_owned()), ..flags.clone() };
+    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Config::load(&flags, environment).map_err(|error| error.to_string())
 }
 
@@ -34,10 +29,7 @@ fn nothing_set_gives_the_defaults() {
 fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let file = "[http]\nlisten = '127.0.0.1:1'";
     let variable = [("TICKETING_LISTEN", "127.0.0.1:2")];
-    let flag = Flags {
-        listen: Some("127.0.0.1:3".to_owned()),
-        ..Flags::default()
-    };
+    let flag = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
     let port = |config: Result<Config, String>| config.unwrap().http.listen.port();
     assert_eq!(port(load(file, &Flags::default(), &[])), 1);
     assert_eq!(port(load(file, &Flags::default(), &variable)), 2);
@@ -60,10 +52,7 @@ fn every_variable_reaches_its_setting() {
     )
     .unwrap();
     assert_eq!(config.operator.listen.to_string(), "[::1]:9");
-    assert_eq!(
-        config.operator.token.unwrap().expose(),
-        "operator-token-of-a-test"
-    );
+    assert_eq!(config.operator.token.unwrap().expose(), "operator-token-of-a-test");
     assert_eq!(config.data_dir, Path::new("/somewhere"));
     assert_eq!(config.log.filter, "warn,ticketing=debug");
     assert_eq!(config.log.format, log::LogFormat::Json);
@@ -74,10 +63,7 @@ fn every_variable_reaches_its_setting() {
 fn the_file_is_found_through_the_environment() {
     let mut written = tempfile::NamedTempFile::new().unwrap();
     written.write_all(b"bundled = ['one']").unwrap();
-    let variable = (
-        OsString::from("TICKETING_CONFIG"),
-        written.path().as_os_str().to_owned(),
-    );
+    let variable = (OsString::from("TICKETING_CONFIG"), written.path().as_os_str().to_owned());
     let config = Config::load(&Flags::default(), [variable]).unwrap();
     assert!(config.plugins.bundled.includes("one"));
     assert!(!config.plugins.bundled.includes("two"));
@@ -96,60 +82,33 @@ fn an_unknown_key_is_named_with_its_file_and_line() {
 #[test]
 fn a_malformed_value_is_named_with_its_source() {
     let text = problem("[http]\nmax_in_flight_requests = 'many'", &[]);
-    assert!(
-        text.contains("line 2 (http.max_in_flight_requests)"),
-        "{text}"
-    );
+    assert!(text.contains("line 2 (http.max_in_flight_requests)"), "{text}");
     let text = problem("[http]\nmax_in_flight_requests = 0", &[]);
-    assert!(
-        text.contains(".toml (http.max_in_flight_requests): 0 is out of range"),
-        "{text}"
-    );
+    assert!(text.contains(".toml (http.max_in_flight_requests): 0 is out of range"), "{text}");
     let text = problem("", &[("TICKETING_LISTEN", "8080")]);
-    assert!(
-        text.starts_with("TICKETING_LISTEN (http.listen): `8080`"),
-        "{text}"
-    );
+    assert!(text.starts_with("TICKETING_LISTEN (http.listen): `8080`"), "{text}");
     let text = problem("", &[("TICKETING_LOG_FORMAT", "xml")]);
-    assert!(
-        text.starts_with("TICKETING_LOG_FORMAT (log.format): `xml`"),
-        "{text}"
-    );
+    assert!(text.starts_with("TICKETING_LOG_FORMAT (log.format): `xml`"), "{text}");
     let text = problem("", &[("TICKETING_LOG", "a=b=c")]);
     assert!(text.starts_with("TICKETING_LOG (log.filter): "), "{text}");
     let text = problem("", &[("TICKETING_DATA_DIR", "")]);
-    assert!(
-        text.starts_with("TICKETING_DATA_DIR (data_dir): "),
-        "{text}"
-    );
+    assert!(text.starts_with("TICKETING_DATA_DIR (data_dir): "), "{text}");
     let text = problem("[payments]\nprovider = 'acme'", &[]);
     assert!(text.contains("(payments.provider)"), "{text}");
-    let flags = Flags {
-        admin_listen: Some("here".to_owned()),
-        ..Flags::default()
-    };
+    let flags = Flags { admin_listen: Some("here".to_owned()), ..Flags::default() };
     let text = load("", &flags, &[]).unwrap_err();
-    assert!(
-        text.starts_with("--admin-listen (operator.listen): `here`"),
-        "{text}"
-    );
+    assert!(text.starts_with("--admin-listen (operator.listen): `here`"), "{text}");
 }
 
 #[test]
 fn all_problems_are_told_at_once() {
-    let text = problem(
-        "[engine]\nmax_instances = 0",
-        &[("TICKETING_LISTEN", "x"), ("JWT_KEY", "short")],
-    );
+    let text = problem("[engine]\nmax_instances = 0", &[("TICKETING_LISTEN", "x"), ("JWT_KEY", "short")]);
     assert_eq!(text.lines().count(), 3, "{text}");
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    let flags = Flags {
-        config: Some("no-such-file.toml".into()),
-        ..Flags::default()
-    };
+    let flags = Flags { config: Some("no-such-file.toml".into()), ..Flags::default() };
     let text = Config::load(&flags, []).unwrap_err().to_string();
     assert!(text.starts_with("no-such-file.toml: "), "{text}");
 }
@@ -160,18 +119,11 @@ fn a_weak_secret_is_refused_or_warned_of_and_never_shown() {
     assert!(text.starts_with("JWT_KEY (identity.jwt_key): "), "{text}");
     assert!(!text.contains("fifteen"), "{text}");
     let text = problem("", &[("TICKETING_ADMIN_TOKEN", "with space")]);
-    assert!(
-        text.starts_with("TICKETING_ADMIN_TOKEN (operator.token): "),
-        "{text}"
-    );
+    assert!(text.starts_with("TICKETING_ADMIN_TOKEN (operator.token): "), "{text}");
     assert!(!text.contains("with space"), "{text}");
 
     let config = load("", &Flags::default(), &[("JWT_KEY", "sixteen-bytes-xx")]).unwrap();
-    assert!(
-        config.warnings[0].contains("16 bytes"),
-        "{:?}",
-        config.warnings
-    );
+    assert!(config.warnings[0].contains("16 bytes"), "{:?}", config.warnings);
     assert!(!format!("{config:?}").contains("sixteen"));
 }
 
@@ -185,10 +137,7 @@ fn unknown_variables_wait_for_the_plugins_and_are_refused_then() {
 #[test]
 fn generated_secrets_are_private_and_survive_restarts() {
     let folder = tempfile::tempdir().unwrap();
-    let flags = Flags {
-        data_dir: Some(folder.path().join("data")),
-        ..Flags::default()
-    };
+    let flags = Flags { data_dir: Some(folder.path().join("data")), ..Flags::default() };
     let config = load("", &flags, &[]).unwrap();
     let first = config.prepare().unwrap();
     let second = config.prepare().unwrap();
@@ -204,16 +153,8 @@ fn generated_secrets_are_private_and_survive_restarts() {
 #[test]
 fn a_secret_that_is_set_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let flags = Flags {
-        data_dir: Some(folder.path().to_owned()),
-        ..Flags::default()
-    };
-    let config = load(
-        "",
-        &flags,
-        &[("TICKETING_ADMIN_TOKEN", "operator-token-of-a-test")],
-    )
-    .unwrap();
+    let flags = Flags { data_dir: Some(folder.path().to_owned()), ..Flags::default() };
+    let config = load("", &flags, &[("TICKETING_ADMIN_TOKEN", "operator-token-of-a-test")]).unwrap();
     let secrets = config.prepare().unwrap();
     assert_eq!(secrets.admin_token.expose(), "operator-token-of-a-test");
     assert!(!config.admin_token_path().exists());

@@ -20,12 +20,7 @@ pub trait Handler: Send + Sync {
 
     /// Lets the component apply an event. The transaction already holds the
     /// mark that it was applied.
-    async fn handle_event(
-        &self,
-        event: &Event,
-        attempt: u32,
-        transaction: Box<dyn Transaction>,
-    ) -> Handled;
+    async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled;
 
     /// Lets the component handle a timer. The transaction has already removed
     /// it.

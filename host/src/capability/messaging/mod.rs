@@ -33,11 +33,7 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The durable consumer of a component. A subject that is new to it starts
     /// with the oldest event that the bus still holds.
-    async fn consumer(
-        &self,
-        component: &str,
-        subjects: &[String],
-    ) -> Result<Arc<dyn Consumer>, BusError>;
+    async fn consumer(&self, component: &str, subjects: &[String]) -> Result<Arc<dyn Consumer>, BusError>;
 
     /// Sets something aside that cannot be handled; a dead letter with the
     /// same id is replaced.

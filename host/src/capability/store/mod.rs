@@ -10,9 +10,7 @@ use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 
-pub use crate::engine::bindings::platform::store::sql::{
-    ConstraintKind, Error, Rows, Timer, Value, Violation,
-};
+pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
 use crate::capability::messaging::Event;
 
@@ -159,12 +157,7 @@ pub struct OpenTransaction {
 impl OpenTransaction {
     /// Hands a transaction to a guest, for this long.
     pub fn new(inner: Box<dyn Transaction>, time_ms: u64) -> Self {
-        Self {
-            inner: Some(inner),
-            deadline: Instant::now() + Duration::from_millis(time_ms),
-            events: 0,
-            timers: 0,
-        }
+        Self { inner: Some(inner), deadline: Instant::now() + Duration::from_millis(time_ms), events: 0, timers: 0 }
     }
 
     /// Takes the transaction back from the guest. None once it has been

@@ -37,40 +37,21 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
 
 #[test]
 fn a_key_without_a_default_is_absent_until_it_is_set() {
-    let unset = plugins("", &[], &[])
-        .settings("mailer", &declared())
-        .unwrap();
+    let unset = plugins("", &[], &[]).settings("mailer", &declared()).unwrap();
     assert!(!unset.contains_key("greeting"));
     let set = plugins("", &["mailer.greeting=a=b.c"], &[]);
-    assert_eq!(
-        set.settings("mailer", &declared()).unwrap()["greeting"],
-        "a=b.c"
-    );
+    assert_eq!(set.settings("mailer", &declared()).unwrap()["greeting"], "a=b.c");
 }
 
 #[test]
 fn a_wrong_value_names_its_source() {
-    let problem = |plugins: Plugins| {
-        plugins
-            .settings("mailer", &declared())
-            .unwrap_err()
-            .to_string()
-    };
+    let problem = |plugins: Plugins| plugins.settings("mailer", &declared()).unwrap_err().to_string();
     let file = problem(plugins("mailer.config.retry-seconds = 'x'", &[], &[]));
-    assert!(
-        file.starts_with("test.toml (plugins.mailer.config.retry-seconds): "),
-        "{file}"
-    );
+    assert!(file.starts_with("test.toml (plugins.mailer.config.retry-seconds): "), "{file}");
     let variable = problem(plugins("", &[], &[("TICKETING_RETRY_SECONDS", "soon")]));
-    assert_eq!(
-        variable,
-        "TICKETING_RETRY_SECONDS: `soon` is not an integer"
-    );
+    assert_eq!(variable, "TICKETING_RETRY_SECONDS: `soon` is not an integer");
     let flag = problem(plugins("", &["mailer.retry-seconds=101"], &[]));
-    assert_eq!(
-        flag,
-        "--set mailer.retry-seconds: 101 is above the most, 100"
-    );
+    assert_eq!(flag, "--set mailer.retry-seconds: 101 is above the most, 100");
 }
 
 #[test]
@@ -98,11 +79,7 @@ fn everything_that_nobody_declares_is_named() {
 #[test]
 fn what_is_declared_is_accepted() {
     let declared = declared();
-    let plugins = plugins(
-        "mailer.limits.memory_mib = 8",
-        &["mailer.greeting=hi"],
-        &[("TICKETING_RETRY_SECONDS", "5")],
-    );
+    let plugins = plugins("mailer.limits.memory_mib = 8", &["mailer.greeting=hi"], &[("TICKETING_RETRY_SECONDS", "5")]);
     plugins.check_all_used([("mailer", &declared)]).unwrap();
     assert_eq!(plugins.limits("mailer").memory_mib, Some(8));
     assert_eq!(plugins.limits("other"), LimitOverrides::default());
@@ -111,15 +88,7 @@ fn what_is_declared_is_accepted() {
 #[test]
 fn an_assignment_without_a_plugin_is_refused() {
     for assignment in ["key=1", "mailer.key", ".key=1", "mailer.=1"] {
-        let raw = Raw {
-            set: vec![assignment.to_owned()],
-            ..Raw::default()
-        };
-        assert!(
-            Plugins::try_from(raw)
-                .unwrap_err()
-                .reason
-                .contains(assignment)
-        );
+        let raw = Raw { set: vec![assignment.to_owned()], ..Raw::default() };
+        assert!(Plugins::try_from(raw).unwrap_err().reason.contains(assignment));
     }
 }

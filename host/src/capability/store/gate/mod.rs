@@ -28,9 +28,7 @@ pub const MIGRATION_BYTES: usize = 256 * 1024;
 
 const VERDICT_CACHE_BYTES: u64 = 4 * 1024 * 1024;
 const NESTING_LEVELS: usize = 40;
-const VERBS: [&str; 8] = [
-    "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER", "DROP",
-];
+const VERBS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER", "DROP"];
 
 /// Judges statements and remembers its verdicts.
 #[derive(Debug)]
@@ -54,22 +52,13 @@ impl Default for Gate {
         let weigh = |text: &Arc<str>, _: &Result<Arc<Permitted>, Error>| {
             u32::try_from(text.len().saturating_mul(2).saturating_add(200)).unwrap_or(u32::MAX)
         };
-        Self {
-            verdicts: Cache::builder()
-                .weigher(weigh)
-                .max_capacity(VERDICT_CACHE_BYTES)
-                .build(),
-        }
+        Self { verdicts: Cache::builder().weigher(weigh).max_capacity(VERDICT_CACHE_BYTES).build() }
     }
 }
 
 impl Gate {
     /// Judges a statement and the parameters that go with it.
-    pub async fn check(
-        &self,
-        statement: &str,
-        parameters: &[Value],
-    ) -> Result<Arc<Permitted>, Error> {
+    pub async fn check(&self, statement: &str, parameters: &[Value]) -> Result<Arc<Permitted>, Error> {
         let permitted = self.judge(statement).await?;
         if permitted.parameters != parameters.len() {
             return Err(Error::Invalid(format!(
@@ -79,18 +68,14 @@ impl Gate {
             )));
         }
         if parameters.iter().map(value_bytes).sum::<usize>() > PARAMETER_BYTES {
-            return Err(Error::Limit(format!(
-                "parameters of more than {PARAMETER_BYTES} bytes"
-            )));
+            return Err(Error::Limit(format!("parameters of more than {PARAMETER_BYTES} bytes")));
         }
         Ok(permitted)
     }
 
     async fn judge(&self, statement: &str) -> Result<Arc<Permitted>, Error> {
         if statement.len() > STATEMENT_BYTES {
-            return Err(Error::Limit(format!(
-                "a statement of more than {STATEMENT_BYTES} bytes"
-            )));
+            return Err(Error::Limit(format!("a statement of more than {STATEMENT_BYTES} bytes")));
         }
         if let Some(verdict) = self.verdicts.get(statement) {
             return verdict;
@@ -140,35 +125,26 @@ pub fn permit_migration(text: &str) -> Result<Vec<String>, String> {
 fn permit(text: &str) -> Result<Permitted, String> {
     let statements = parse(text)?;
     let [statement] = statements.as_slice() else {
-        return Err(format!(
-            "exactly one statement is allowed in a call, not {}",
-            statements.len()
-        ));
+        return Err(format!("exactly one statement is allowed in a call, not {}", statements.len()));
     };
     let reads_only = statements::check_guest(statement)?;
     let parameters = parts::check(statement)?;
     if parameters > PARAMETERS {
         return Err(format!("more than {PARAMETERS} parameters"));
     }
-    Ok(Permitted {
-        sql: render(statement)?.into(),
-        parameters,
-        reads_only,
-    })
+    Ok(Permitted { sql: render(statement)?.into(), parameters, reads_only })
 }
 
 fn parse(text: &str) -> Result<Vec<Statement>, String> {
     let dialect = SQLiteDialect {};
     let tokens = tokens::check(&dialect, text)?;
     let verb = tokens::verb(&tokens);
-    Parser::new(&dialect)
-        .with_recursion_limit(NESTING_LEVELS)
-        .with_tokens(tokens)
-        .parse_statements()
-        .map_err(|error| match verb {
+    Parser::new(&dialect).with_recursion_limit(NESTING_LEVELS).with_tokens(tokens).parse_statements().map_err(|error| {
+        match verb {
             Some(verb) if !VERBS.contains(&verb.as_str()) => format!("{verb} is not allowed here"),
             _ => format!("not a statement that is understood here: {error}"),
-        })
+        }
+    })
 }
 
 /// Writes a statement back, and makes sure that what is written means what

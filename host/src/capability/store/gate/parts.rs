@@ -3,9 +3,9 @@
 
 use super::tokens::placeholder;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, Cte, DataType, ExactNumberInfo, Expr, Function, FunctionArg,
-    FunctionArguments, ObjectName, Query, Select, SelectFlavor, SetExpr, Statement, TableFactor,
-    UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
+    BinaryOperator, CastKind, Cte, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArguments,
+    ObjectName, Query, Select, SelectFlavor, SetExpr, Statement, TableFactor, UnaryOperator, Value, ValueWithSpan,
+    Visit, Visitor,
 };
 use std::ops::ControlFlow;
 
@@ -57,9 +57,7 @@ pub(super) fn check(statement: &Statement) -> Result<usize, String> {
 pub(super) fn check_name(name: &ObjectName) -> Result<(), String> {
     match name.0.as_slice() {
         [part] if part.as_ident().is_some() => Ok(()),
-        _ => Err(format!(
-            "{name} names something outside the component's own database"
-        )),
+        _ => Err(format!("{name} names something outside the component's own database")),
     }
 }
 
@@ -72,9 +70,9 @@ pub(super) fn check_type(data_type: &DataType) -> Result<(), String> {
         | DataType::DoublePrecision
         | DataType::Double(ExactNumberInfo::None)
         | DataType::Blob(None) => Ok(()),
-        other => Err(format!(
-            "the type {other} is not shared by the engines: use TEXT, BIGINT, DOUBLE PRECISION or BLOB"
-        )),
+        other => {
+            Err(format!("the type {other} is not shared by the engines: use TEXT, BIGINT, DOUBLE PRECISION or BLOB"))
+        }
     }
 }
 
@@ -117,10 +115,9 @@ impl Visitor for Parts {
 
     fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<String> {
         match &value.value {
-            Value::Number(_, false)
-            | Value::SingleQuotedString(_)
-            | Value::Boolean(_)
-            | Value::Null => ControlFlow::Continue(()),
+            Value::Number(_, false) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => {
+                ControlFlow::Continue(())
+            }
             Value::Placeholder(name) => match placeholder(name) {
                 Some(number) => {
                     self.parameters = self.parameters.max(number);
@@ -162,16 +159,10 @@ fn mentions_itself(cte: &Cte) -> bool {
                 .iter()
                 .filter_map(|part| part.as_ident())
                 .any(|part| part.value.eq_ignore_ascii_case(self.0));
-            if same {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if same { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     }
-    cte.query
-        .visit(&mut Mentions(&cte.alias.name.value))
-        .is_break()
+    cte.query.visit(&mut Mentions(&cte.alias.name.value)).is_break()
 }
 
 /// A query that stands in another statement reads; one that changes something
@@ -179,9 +170,7 @@ fn mentions_itself(cte: &Cte) -> bool {
 fn check_body(body: &SetExpr) -> Result<(), String> {
     match body {
         SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) => Ok(()),
-        SetExpr::SetOperation { left, right, .. } => {
-            check_body(left).and_then(|()| check_body(right))
-        }
+        SetExpr::SetOperation { left, right, .. } => check_body(left).and_then(|()| check_body(right)),
         _ => Err("a query inside a statement can only be a SELECT".to_owned()),
     }
 }
@@ -203,29 +192,16 @@ fn check_select(select: &Select) -> Result<(), String> {
         && select.qualify.is_none()
         && select.value_table_mode.is_none()
         && matches!(select.flavor, SelectFlavor::Standard);
-    if plain {
-        Ok(())
-    } else {
-        Err("this form of SELECT is not shared by the engines".to_owned())
-    }
+    if plain { Ok(()) } else { Err("this form of SELECT is not shared by the engines".to_owned()) }
 }
 
 fn check_table(table: &TableFactor) -> Result<(), String> {
     match table {
-        TableFactor::Table { args: Some(_), .. }
-        | TableFactor::Function { .. }
-        | TableFactor::TableFunction { .. } => {
+        TableFactor::Table { args: Some(_), .. } | TableFactor::Function { .. } | TableFactor::TableFunction { .. } => {
             Err("table-valued functions are not allowed here".to_owned())
         }
         TableFactor::Table {
-            with_hints,
-            version,
-            with_ordinality,
-            partitions,
-            json_path,
-            sample,
-            index_hints,
-            ..
+            with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, ..
         } if with_hints.is_empty()
             && version.is_none()
             && !with_ordinality
@@ -236,12 +212,7 @@ fn check_table(table: &TableFactor) -> Result<(), String> {
         {
             Ok(())
         }
-        TableFactor::Derived {
-            lateral: false,
-            sample: None,
-            ..
-        }
-        | TableFactor::NestedJoin { .. } => Ok(()),
+        TableFactor::Derived { lateral: false, sample: None, .. } | TableFactor::NestedJoin { .. } => Ok(()),
         other => Err(format!("{other} is not a table")),
     }
 }
@@ -249,26 +220,14 @@ fn check_table(table: &TableFactor) -> Result<(), String> {
 fn check_expression(expression: &Expr) -> Result<(), String> {
     match expression {
         Expr::Function(function) => check_function(function),
-        Expr::CompoundIdentifier(parts) if parts.len() > 2 => Err(format!(
-            "{expression} names something outside the component's own database"
-        )),
-        Expr::BinaryOp { op, .. } if !is_shared(op) => {
+        Expr::CompoundIdentifier(parts) if parts.len() > 2 => {
+            Err(format!("{expression} names something outside the component's own database"))
+        }
+        Expr::BinaryOp { op, .. } if !is_shared(op) => Err(format!("the operator {op} is not allowed here")),
+        Expr::UnaryOp { op, .. } if !matches!(op, UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not) => {
             Err(format!("the operator {op} is not allowed here"))
         }
-        Expr::UnaryOp { op, .. }
-            if !matches!(
-                op,
-                UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not
-            ) =>
-        {
-            Err(format!("the operator {op} is not allowed here"))
-        }
-        Expr::Cast {
-            kind: CastKind::Cast,
-            data_type,
-            format: None,
-            ..
-        } => check_type(data_type),
+        Expr::Cast { kind: CastKind::Cast, data_type, format: None, .. } => check_type(data_type),
         Expr::Identifier(_)
         | Expr::CompoundIdentifier(_)
         | Expr::IsFalse(_)
@@ -323,18 +282,11 @@ fn check_function(function: &Function) -> Result<(), String> {
     check_name(&function.name)?;
     let name = function.name.to_string().to_ascii_lowercase();
     if !FUNCTIONS.contains(&name.as_str()) {
-        return Err(format!(
-            "the function {} is not allowed here",
-            function.name
-        ));
+        return Err(format!("the function {} is not allowed here", function.name));
     }
     let arguments = match &function.args {
         FunctionArguments::List(list) => {
-            list.clauses.is_empty()
-                && list
-                    .args
-                    .iter()
-                    .all(|argument| matches!(argument, FunctionArg::Unnamed(_)))
+            list.clauses.is_empty() && list.args.iter().all(|argument| matches!(argument, FunctionArg::Unnamed(_)))
         }
         FunctionArguments::None | FunctionArguments::Subquery(_) => false,
     };
@@ -343,12 +295,5 @@ fn check_function(function: &Function) -> Result<(), String> {
         && matches!(function.parameters, FunctionArguments::None)
         && function.within_group.is_empty()
         && function.null_treatment.is_none();
-    if plain {
-        Ok(())
-    } else {
-        Err(format!(
-            "this form of {} is not shared by the engines",
-            function.name
-        ))
-    }
+    if plain { Ok(()) } else { Err(format!("this form of {} is not shared by the engines", function.name)) }
 }

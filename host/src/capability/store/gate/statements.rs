@@ -3,10 +3,9 @@
 
 use super::parts::{check_name, check_type};
 use sqlparser::ast::{
-    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, ConflictTarget, CreateIndex,
-    CreateTable, Delete, Insert, ObjectType, OnConflictAction, OnInsert, Query,
-    RenameTableNameKind, SetExpr, Statement, TableConstraint, TableObject, Update,
-    helpers::stmt_create_table::CreateTableBuilder,
+    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, ConflictTarget, CreateIndex, CreateTable, Delete, Insert,
+    ObjectType, OnConflictAction, OnInsert, Query, RenameTableNameKind, SetExpr, Statement, TableConstraint,
+    TableObject, Update, helpers::stmt_create_table::CreateTableBuilder,
 };
 
 /// A statement of a component at work. True if it only reads.
@@ -46,9 +45,9 @@ pub(super) fn check_migration(statement: &Statement) -> Result<(), String> {
 
 fn check_query(query: &Query) -> Result<bool, String> {
     match query.body.as_ref() {
-        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => Err(
-            "WITH before a change is not allowed here: put the query into the change".to_owned(),
-        ),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            Err("WITH before a change is not allowed here: put the query into the change".to_owned())
+        }
         _ => Ok(true),
     }
 }
@@ -60,10 +59,7 @@ fn check_change(statement: &Statement) -> Result<(), String> {
         Statement::Delete(delete) => check_delete(delete),
         other => {
             let text = other.to_string();
-            Err(format!(
-                "{} is not allowed here",
-                text.split_whitespace().next().unwrap_or("nothing")
-            ))
+            Err(format!("{} is not allowed here", text.split_whitespace().next().unwrap_or("nothing")))
         }
     }
 }
@@ -103,11 +99,7 @@ fn check_insert(insert: &Insert) -> Result<(), String> {
         && insert.format_clause.is_none()
         && insert.multi_table_insert_type.is_none()
         && insert.source.is_some();
-    if plain {
-        Ok(())
-    } else {
-        Err("this form of INSERT is not shared by the engines".to_owned())
-    }
+    if plain { Ok(()) } else { Err("this form of INSERT is not shared by the engines".to_owned()) }
 }
 
 fn check_update(update: &Update) -> Result<(), String> {
@@ -118,20 +110,14 @@ fn check_update(update: &Update) -> Result<(), String> {
         && update.order_by.is_empty()
         && update.limit.is_none()
         && update.table.joins.is_empty();
-    if plain {
-        Ok(())
-    } else {
-        Err("this form of UPDATE is not shared by the engines".to_owned())
-    }
+    if plain { Ok(()) } else { Err("this form of UPDATE is not shared by the engines".to_owned()) }
 }
 
 fn check_assignments(assignments: &[sqlparser::ast::Assignment]) -> Result<(), String> {
-    assignments
-        .iter()
-        .try_for_each(|assignment| match &assignment.target {
-            sqlparser::ast::AssignmentTarget::ColumnName(name) => check_name(name),
-            sqlparser::ast::AssignmentTarget::Tuple(names) => names.iter().try_for_each(check_name),
-        })
+    assignments.iter().try_for_each(|assignment| match &assignment.target {
+        sqlparser::ast::AssignmentTarget::ColumnName(name) => check_name(name),
+        sqlparser::ast::AssignmentTarget::Tuple(names) => names.iter().try_for_each(check_name),
+    })
 }
 
 fn check_delete(delete: &Delete) -> Result<(), String> {
@@ -141,11 +127,7 @@ fn check_delete(delete: &Delete) -> Result<(), String> {
         && delete.output.is_none()
         && delete.order_by.is_empty()
         && delete.limit.is_none();
-    if plain {
-        Ok(())
-    } else {
-        Err("this form of DELETE is not shared by the engines".to_owned())
-    }
+    if plain { Ok(()) } else { Err("this form of DELETE is not shared by the engines".to_owned()) }
 }
 
 fn check_create_table(table: &CreateTable) -> Result<(), String> {
@@ -159,35 +141,25 @@ fn check_create_table(table: &CreateTable) -> Result<(), String> {
         return Err("a CREATE TABLE has columns and constraints, and nothing else".to_owned());
     }
     table.columns.iter().try_for_each(check_column)?;
-    table
-        .constraints
-        .iter()
-        .try_for_each(|constraint| match constraint {
-            TableConstraint::Unique(_)
-            | TableConstraint::PrimaryKey(_)
-            | TableConstraint::Check(_) => Ok(()),
-            TableConstraint::ForeignKey(key) => check_name(&key.foreign_table),
-            other => Err(format!(
-                "the constraint {other} is not shared by the engines"
-            )),
-        })
+    table.constraints.iter().try_for_each(|constraint| match constraint {
+        TableConstraint::Unique(_) | TableConstraint::PrimaryKey(_) | TableConstraint::Check(_) => Ok(()),
+        TableConstraint::ForeignKey(key) => check_name(&key.foreign_table),
+        other => Err(format!("the constraint {other} is not shared by the engines")),
+    })
 }
 
 fn check_column(column: &ColumnDef) -> Result<(), String> {
     check_type(&column.data_type)?;
-    column
-        .options
-        .iter()
-        .try_for_each(|option| match &option.option {
-            ColumnOption::Null
-            | ColumnOption::NotNull
-            | ColumnOption::Default(_)
-            | ColumnOption::PrimaryKey(_)
-            | ColumnOption::Unique(_)
-            | ColumnOption::Check(_) => Ok(()),
-            ColumnOption::ForeignKey(key) => check_name(&key.foreign_table),
-            other => Err(format!("the column option {other} is not allowed here")),
-        })
+    column.options.iter().try_for_each(|option| match &option.option {
+        ColumnOption::Null
+        | ColumnOption::NotNull
+        | ColumnOption::Default(_)
+        | ColumnOption::PrimaryKey(_)
+        | ColumnOption::Unique(_)
+        | ColumnOption::Check(_) => Ok(()),
+        ColumnOption::ForeignKey(key) => check_name(&key.foreign_table),
+        other => Err(format!("the column option {other} is not allowed here")),
+    })
 }
 
 fn check_create_index(index: &CreateIndex) -> Result<(), String> {
@@ -203,15 +175,8 @@ fn check_create_index(index: &CreateIndex) -> Result<(), String> {
         && index.with.is_empty()
         && index.index_options.is_empty()
         && index.alter_options.is_empty()
-        && index
-            .columns
-            .iter()
-            .all(|column| column.operator_class.is_none());
-    if plain {
-        Ok(())
-    } else {
-        Err("this form of CREATE INDEX is not shared by the engines".to_owned())
-    }
+        && index.columns.iter().all(|column| column.operator_class.is_none());
+    if plain { Ok(()) } else { Err("this form of CREATE INDEX is not shared by the engines".to_owned()) }
 }
 
 fn check_alter_table(table: &AlterTable) -> Result<(), String> {
@@ -227,21 +192,12 @@ fn check_alter_table(table: &AlterTable) -> Result<(), String> {
         return Err("an ALTER TABLE changes one thing".to_owned());
     };
     match operation {
-        AlterTableOperation::AddColumn {
-            if_not_exists: false,
-            column_def,
-            column_position: None,
-            ..
-        } => check_column(column_def),
-        AlterTableOperation::DropColumn {
-            if_exists: false,
-            drop_behavior: None,
-            ..
+        AlterTableOperation::AddColumn { if_not_exists: false, column_def, column_position: None, .. } => {
+            check_column(column_def)
         }
+        AlterTableOperation::DropColumn { if_exists: false, drop_behavior: None, .. }
         | AlterTableOperation::RenameColumn { .. } => Ok(()),
-        AlterTableOperation::RenameTable {
-            table_name: RenameTableNameKind::To(name),
-        } => check_name(name),
+        AlterTableOperation::RenameTable { table_name: RenameTableNameKind::To(name) } => check_name(name),
         other => Err(format!("{other} is not shared by the engines")),
     }
 }

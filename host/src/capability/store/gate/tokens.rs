@@ -14,22 +14,12 @@ const OPERATORS: usize = 256;
 const FOREIGN_PREFIXES: [&str; 4] = ["host_", "sqlite_", "pg_", "pragma_"];
 
 /// Names of catalogs and of tables that an engine makes up.
-const FOREIGN_NAMES: [&str; 8] = [
-    "information_schema",
-    "dbstat",
-    "bytecode",
-    "tables_used",
-    "json_each",
-    "json_tree",
-    "jsonb_each",
-    "jsonb_tree",
-];
+const FOREIGN_NAMES: [&str; 8] =
+    ["information_schema", "dbstat", "bytecode", "tables_used", "json_each", "json_tree", "jsonb_each", "jsonb_tree"];
 
 /// Splits a text into tokens of which each is harmless.
 pub(super) fn check(dialect: &SQLiteDialect, text: &str) -> Result<Vec<Token>, String> {
-    let tokens = Tokenizer::new(dialect, text)
-        .tokenize()
-        .map_err(|error| format!("not a statement: {error}"))?;
+    let tokens = Tokenizer::new(dialect, text).tokenize().map_err(|error| format!("not a statement: {error}"))?;
     let mut operators = 0_usize;
     for token in &tokens {
         operators += usize::from(check_token(token)?);
@@ -87,21 +77,13 @@ fn check_word(word: &Word) -> Result<bool, String> {
         return Err(format!("a name is quoted with \", not like {word}"));
     }
     let mut letters = word.value.chars();
-    let named = letters
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    let named = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if !named {
-        return Err(format!(
-            "a name is made of letters, digits and _, not like {word}"
-        ));
+        return Err(format!("a name is made of letters, digits and _, not like {word}"));
     }
     let lower = word.value.to_ascii_lowercase();
-    if FOREIGN_NAMES.contains(&lower.as_str())
-        || FOREIGN_PREFIXES
-            .iter()
-            .any(|prefix| lower.starts_with(prefix))
-    {
+    if FOREIGN_NAMES.contains(&lower.as_str()) || FOREIGN_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
         return Err(format!("{word} is not a name of the component"));
     }
     Ok(word.quote_style.is_none()

@@ -1,0 +1,206 @@
+//! Sessions: tokens that the host signs, and those of them that it has
+//! revoked.
+
+use super::{Error, Principal};
+use crate::{config::Secret, database::HostDatabase};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, get_current_timestamp};
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use uuid::Uuid;
+
+const MAX_CLAIM_BYTES: usize = 1_024;
+const MAX_TOKEN_BYTES: usize = 4_096;
+const CACHED_TOKENS: u64 = 20_000;
+const CACHED_SECONDS: u64 = 300;
+const PRUNE_EVERY_SECONDS: u64 = 60;
+
+const SCHEMA: &[&str] = &["CREATE TABLE identity_revoked (jti BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT;
+     CREATE INDEX identity_revoked_expiry ON identity_revoked (expires_at)"];
+
+/// A session that is valid at the moment it was looked up.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Who is signed in.
+    pub principal: Principal,
+    /// The session's own identifier.
+    pub jti: Uuid,
+    /// In seconds since the Unix epoch.
+    pub expires_at: u64,
+}
+
+/// Signs, verifies and revokes. It lives as long as the host; revocations
+/// live as long as the tokens they are for.
+pub(super) struct Sessions {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+    ttl: Duration,
+    /// Tokens whose signature was checked. Expiry and revocation are checked
+    /// each time.
+    verified: Cache<String, Arc<Session>>,
+    revoked: Arc<Revoked>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    email: String,
+    iat: u64,
+    exp: u64,
+    jti: String,
+}
+
+impl Sessions {
+    pub(super) async fn open(key: &Secret, ttl: Duration, database: HostDatabase) -> sqlx::Result<Self> {
+        let key = key.expose().as_bytes();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = 0;
+        Ok(Self {
+            encoding: EncodingKey::from_secret(key),
+            decoding: DecodingKey::from_secret(key),
+            validation,
+            ttl,
+            verified: Cache::builder()
+                .max_capacity(CACHED_TOKENS)
+                .time_to_live(Duration::from_secs(CACHED_SECONDS))
+                .build(),
+            revoked: Arc::new(Revoked::open(database).await?),
+        })
+    }
+
+    /// How long a session lasts.
+    pub(super) fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// A token for a new session.
+    pub(super) fn issue(&self, principal: &Principal) -> Result<String, Error> {
+        for (name, value) in [("id", &principal.id), ("email", &principal.email)] {
+            if value.len() > MAX_CLAIM_BYTES {
+                return Err(Error::Limit(format!("{name}: at most {MAX_CLAIM_BYTES} bytes")));
+            }
+        }
+        let iat = get_current_timestamp();
+        let claims = Claims {
+            sub: principal.id.clone(),
+            email: principal.email.clone(),
+            iat,
+            exp: iat + self.ttl.as_secs(),
+            jti: Uuid::new_v4().to_string(),
+        };
+        encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+            .map_err(|error| Error::Unavailable(format!("signing failed: {error}")))
+    }
+
+    /// The session of a token that this host has signed, that has not expired
+    /// and was not revoked.
+    pub(super) fn verify(&self, token: &str) -> Option<Arc<Session>> {
+        let session = match self.verified.get(token) {
+            Some(session) => session,
+            None => self.check(token)?,
+        };
+        let valid = session.expires_at > get_current_timestamp() && !self.revoked.contains(session.jti);
+        valid.then_some(session)
+    }
+
+    /// When it returns without an error the session is revoked for good.
+    pub(super) async fn revoke(&self, session: &Session) -> Result<(), Error> {
+        let revoked = self.revoked.clone();
+        let (jti, expires_at) = (session.jti, session.expires_at);
+        // In a task of its own: a caller that is cut off must not leave the
+        // session revoked in the database and valid in memory.
+        let done = tokio::spawn(async move { revoked.add(jti, expires_at).await });
+        match done.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Error::Unavailable(format!("not revoked: {error}"))),
+            Err(_) => Err(Error::Unavailable("the host is stopping".to_owned())),
+        }
+    }
+
+    fn check(&self, token: &str) -> Option<Arc<Session>> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let claims = decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
+        let session = Arc::new(Session {
+            principal: Principal { id: claims.sub, email: claims.email },
+            jti: Uuid::parse_str(&claims.jti).ok()?,
+            expires_at: claims.exp,
+        });
+        self.verified.insert(token.to_owned(), session.clone());
+        Some(session)
+    }
+}
+
+/// Revoked sessions that have not expired, in the database and in memory.
+struct Revoked {
+    database: HostDatabase,
+    expiries: RwLock<HashMap<Uuid, u64>>,
+    pruned_at: AtomicU64,
+}
+
+impl Revoked {
+    async fn open(database: HostDatabase) -> sqlx::Result<Self> {
+        database.ensure("identity", SCHEMA).await?;
+        let now = get_current_timestamp();
+        sqlx::query("DELETE FROM identity_revoked WHERE expires_at <= $1")
+            .bind(signed(now))
+            .execute(&database.write)
+            .await?;
+        let rows: Vec<(Vec<u8>, i64)> =
+            sqlx::query_as("SELECT jti, expires_at FROM identity_revoked").fetch_all(&database.write).await?;
+        let expiries = rows
+            .into_iter()
+            .filter_map(|(jti, expires_at)| Some((Uuid::from_slice(&jti).ok()?, u64::try_from(expires_at).ok()?)));
+        Ok(Self { expiries: RwLock::new(expiries.collect()), database, pruned_at: AtomicU64::new(now) })
+    }
+
+    fn contains(&self, jti: Uuid) -> bool {
+        self.expiries.read().unwrap_or_else(PoisonError::into_inner).contains_key(&jti)
+    }
+
+    async fn add(&self, jti: Uuid, expires_at: u64) -> sqlx::Result<()> {
+        sqlx::query("INSERT INTO identity_revoked (jti, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(jti.as_bytes().as_slice())
+            .bind(signed(expires_at))
+            .execute(&self.database.write)
+            .await?;
+        self.expiries.write().unwrap_or_else(PoisonError::into_inner).insert(jti, expires_at);
+        if let Err(error) = self.prune(get_current_timestamp()).await {
+            tracing::warn!(%error, "expired revocations are still kept");
+        }
+        Ok(())
+    }
+
+    /// Forgets what has expired anyway, once in a while.
+    async fn prune(&self, now: u64) -> sqlx::Result<()> {
+        let last = self.pruned_at.load(Ordering::Relaxed);
+        let due = now >= last + PRUNE_EVERY_SECONDS
+            && self.pruned_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if !due {
+            return Ok(());
+        }
+        self.expiries.write().unwrap_or_else(PoisonError::into_inner).retain(|_, expires_at| *expires_at > now);
+        sqlx::query("DELETE FROM identity_revoked WHERE expires_at <= $1")
+            .bind(signed(now))
+            .execute(&self.database.write)
+            .await?;
+        Ok(())
+    }
+}
+
+/// SQLite's integers are signed; a time beyond them is the end of time.
+fn signed(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
