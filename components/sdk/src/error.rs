@@ -51,15 +51,8 @@ pub struct Problem {
 impl Error {
     /// A refusal that no single input is to blame for.
     pub fn refused(status: u16, message: impl Into<String>) -> Self {
-        let problem = Problem {
-            message: message.into(),
-            field: None,
-        };
-        Self::Refused {
-            status,
-            problems: vec![problem],
-            retry_after_seconds: None,
-        }
+        let problem = Problem { message: message.into(), field: None };
+        Self::Refused { status, problems: vec![problem], retry_after_seconds: None }
     }
 
     /// 400 with a message.
@@ -69,19 +62,12 @@ impl Error {
 
     /// 400 that blames one input.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
-        Self::invalid(vec![Problem {
-            message: message.into(),
-            field: Some(field.to_owned()),
-        }])
+        Self::invalid(vec![Problem { message: message.into(), field: Some(field.to_owned()) }])
     }
 
     /// 400 with everything that is wrong.
     pub fn invalid(problems: Vec<Problem>) -> Self {
-        Self::Refused {
-            status: 400,
-            problems,
-            retry_after_seconds: None,
-        }
+        Self::Refused { status: 400, problems, retry_after_seconds: None }
     }
 
     /// 401: nobody, or the wrong one, is signed in.
@@ -98,10 +84,7 @@ impl Error {
     pub fn throttled(message: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self::Refused {
             status: 429,
-            problems: vec![Problem {
-                message: message.into(),
-                field: None,
-            }],
+            problems: vec![Problem { message: message.into(), field: None }],
             retry_after_seconds: Some(retry_after_seconds),
         }
     }
@@ -121,11 +104,7 @@ impl Error {
     /// The answer. What the caller must not see goes to the log.
     pub fn into_response(self) -> Response {
         match self {
-            Self::Refused {
-                status,
-                problems,
-                retry_after_seconds,
-            } => envelope(status, &problems, retry_after_seconds),
+            Self::Refused { status, problems, retry_after_seconds } => envelope(status, &problems, retry_after_seconds),
             Self::Conflict | Self::Store(sql::Error::Conflict | sql::Error::Timeout) => busy(),
             Self::Store(sql::Error::Unavailable(detail))
             | Self::Identity(identity::Error::Unavailable(detail))
@@ -138,10 +117,7 @@ impl Error {
             }
             error => {
                 log::error("internal", &error.detail());
-                let problem = Problem {
-                    message: "Something went wrong".to_owned(),
-                    field: None,
-                };
+                let problem = Problem { message: "Something went wrong".to_owned(), field: None };
                 envelope(500, &[problem], None)
             }
         }
@@ -150,9 +126,7 @@ impl Error {
     /// All that is known, for the log.
     pub fn detail(&self) -> String {
         match self {
-            Self::Refused {
-                status, problems, ..
-            } => {
+            Self::Refused { status, problems, .. } => {
                 let messages: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
                 format!("{status}: {}", messages.join("; "))
             }
@@ -177,10 +151,7 @@ impl From<identity::Error> for Error {
 }
 
 fn busy() -> Response {
-    let problem = Problem {
-        message: "The service is busy, try again".to_owned(),
-        field: None,
-    };
+    let problem = Problem { message: "The service is busy, try again".to_owned(), field: None };
     envelope(503, &[problem], Some(RETRY_AFTER_SECONDS))
 }
 
@@ -205,10 +176,7 @@ mod tests {
     fn the_envelope_names_the_field_only_where_there_is_one() {
         let one = Error::field("price", "Too low").into_response();
         assert_eq!(one.status(), 400);
-        assert_eq!(
-            one.body(),
-            br#"{"errors":[{"message":"Too low","field":"price"}]}"#
-        );
+        assert_eq!(one.body(), br#"{"errors":[{"message":"Too low","field":"price"}]}"#);
         let other = Error::not_found().into_response();
         assert_eq!(other.status(), 404);
         assert_eq!(other.body(), br#"{"errors":[{"message":"Not Found"}]}"#);

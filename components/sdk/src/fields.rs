@@ -36,42 +36,27 @@ impl<'a> Fields<'a> {
             serde_json::from_slice(body)
                 .map_err(|_| Error::bad_request("The body must be an object in well-formed JSON"))?
         };
-        Ok(Self {
-            values,
-            problems: Vec::new(),
-        })
+        Ok(Self { values, problems: Vec::new() })
     }
 
     /// Reads a field from its JSON text, exactly as it was sent; `None` is
     /// passed on when it is absent or null.
-    pub fn json<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(Option<&'a str>) -> Result<T, String>,
-    ) -> Option<T> {
+    pub fn json<T>(&mut self, name: &str, read: impl FnOnce(Option<&'a str>) -> Result<T, String>) -> Option<T> {
         let json = self.values.get(name).map(|value| value.get());
         match read(json.filter(|json| *json != "null")) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.problems.push(Problem {
-                    message,
-                    field: Some(name.to_owned()),
-                });
+                self.problems.push(Problem { message, field: Some(name.to_owned()) });
                 None
             }
         }
     }
 
     /// Reads a field that must be a string.
-    pub fn text<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    pub fn text<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         self.json(name, |json| {
             let json = json.ok_or_else(|| format!("{name} is required"))?;
-            let text: String =
-                serde_json::from_str(json).map_err(|_| format!("{name} must be a string"))?;
+            let text: String = serde_json::from_str(json).map_err(|_| format!("{name} must be a string"))?;
             // No text column of any database holds it.
             if text.contains('\0') {
                 return Err(format!("{name} must not contain a NUL"));
@@ -100,25 +85,12 @@ mod tests {
         assert_eq!(fields.text("a", same), None);
         assert_eq!(fields.text("b", same), None);
         assert_eq!(fields.text("c", |_| Err::<(), _>("no".to_owned())), None);
-        let Error::Refused {
-            status, problems, ..
-        } = fields.into_error()
-        else {
+        let Error::Refused { status, problems, .. } = fields.into_error() else {
             panic!("not a refusal");
         };
         assert_eq!(status, 400);
-        let told: Vec<_> = problems
-            .iter()
-            .map(|p| (p.field.as_deref().unwrap(), p.message.as_str()))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                ("a", "a must be a string"),
-                ("b", "b is required"),
-                ("c", "c is required"),
-            ]
-        );
+        let told: Vec<_> = problems.iter().map(|p| (p.field.as_deref().unwrap(), p.message.as_str())).collect();
+        assert_eq!(told, [("a", "a must be a string"), ("b", "b is required"), ("c", "c is required"),]);
     }
 
     #[test]

@@ -25,9 +25,8 @@ impl Router {
 
     /// Calls the route's function and turns its failure into an answer.
     pub fn handle(&self, request: &Request) -> Response {
-        let route = self.routes.iter().find(|(method, pattern, _)| {
-            *method == request.method() && *pattern == request.route()
-        });
+        let route =
+            self.routes.iter().find(|(method, pattern, _)| *method == request.method() && *pattern == request.route());
         match route {
             Some((_, _, handler)) => handler(request).unwrap_or_else(Error::into_response),
             None => Error::not_found().into_response(),
@@ -58,18 +57,13 @@ impl Request {
 
     /// A segment that the pattern names.
     pub fn param(&self, name: &str) -> Result<&str> {
-        first(&self.0.params, name)
-            .ok_or_else(|| Error::Internal(format!("the route has no parameter `{name}`")))
+        first(&self.0.params, name).ok_or_else(|| Error::Internal(format!("the route has no parameter `{name}`")))
     }
 
     /// A segment that is an id; one that cannot exist is a 404.
     pub fn id_param(&self, name: &str) -> Result<&str> {
         let value = self.param(name)?;
-        if id::is_valid(value) {
-            Ok(value)
-        } else {
-            Err(Error::not_found())
-        }
+        if id::is_valid(value) { Ok(value) } else { Err(Error::not_found()) }
     }
 
     /// A header's first value; the name in lower case.
@@ -105,15 +99,8 @@ impl Request {
             return Ok(());
         };
         let tag = etag(version);
-        let matches = header
-            .split(',')
-            .map(str::trim)
-            .any(|candidate| candidate == "*" || candidate == tag);
-        if matches {
-            Ok(())
-        } else {
-            Err(Error::refused(412, "It was changed in the meantime"))
-        }
+        let matches = header.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
+        if matches { Ok(()) } else { Err(Error::refused(412, "It was changed in the meantime")) }
     }
 }
 
@@ -141,11 +128,7 @@ impl Response {
 
     /// No body.
     pub fn empty(status: u16) -> Self {
-        Self(types::Response {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        })
+        Self(types::Response { status, headers: Vec::new(), body: Vec::new() })
     }
 
     /// Adds a header; the name in lower case.
@@ -190,10 +173,7 @@ fn etag(version: i64) -> String {
 }
 
 fn first<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    fields
-        .iter()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+    fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]
@@ -209,10 +189,7 @@ pub(crate) mod tests {
             params: vec![("id".to_owned(), "nonsense".to_owned())],
             path: "/things".to_owned(),
             query: query.map(str::to_owned),
-            headers: headers
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             body: Vec::new(),
             principal: None,
         })
@@ -233,24 +210,16 @@ pub(crate) mod tests {
         let request = request(None, &[]);
         let nobody = request.signed_in().unwrap_err().into_response();
         assert_eq!(nobody.status(), 401);
-        assert_eq!(
-            nobody.body(),
-            br#"{"errors":[{"message":"Not authorized"}]}"#
-        );
+        assert_eq!(nobody.body(), br#"{"errors":[{"message":"Not authorized"}]}"#);
         let unknown = request.id_param("id").unwrap_err().into_response();
         assert_eq!(unknown.status(), 404);
     }
 
     #[test]
     fn a_stale_or_weak_tag_is_refused() {
-        for (header, allowed) in [
-            ("\"3\"", true),
-            ("*", true),
-            ("\"2\", \"3\"", true),
-            ("\"2\"", false),
-            ("W/\"3\"", false),
-            ("3", false),
-        ] {
+        for (header, allowed) in
+            [("\"3\"", true), ("*", true), ("\"2\", \"3\"", true), ("\"2\"", false), ("W/\"3\"", false), ("3", false)]
+        {
             let outcome = request(None, &[("if-match", header)]).check_if_match(3);
             assert_eq!(outcome.is_ok(), allowed, "{header}");
         }

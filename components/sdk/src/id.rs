@@ -39,18 +39,9 @@ mod tests {
 
     #[test]
     fn ids_sort_by_the_moment_they_were_made() {
-        let moments = [
-            (1, 0),
-            (1, 999_999),
-            (1, 1_000_000),
-            (1, 1_000_300),
-            (1, 999_999_999),
-            (2, 0),
-        ];
-        let ids: Vec<String> = moments
-            .iter()
-            .map(|(seconds, nanos)| from_parts(*seconds, *nanos, u128::MAX).to_string())
-            .collect();
+        let moments = [(1, 0), (1, 999_999), (1, 1_000_000), (1, 1_000_300), (1, 999_999_999), (2, 0)];
+        let ids: Vec<String> =
+            moments.iter().map(|(seconds, nanos)| from_parts(*seconds, *nanos, u128::MAX).to_string()).collect();
         assert!(ids.is_sorted(), "{ids:?}");
         assert!(ids.iter().all(|id| is_valid(id)));
         assert_eq!(from_parts(2, 0, 7).get_version_num(), 7);

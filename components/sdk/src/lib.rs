@@ -66,6 +66,13 @@ macro_rules! component {
     (timers: $on_timer:path $(,)?) => {
         $crate::component!(@timers $on_timer);
     };
+    // Where nothing is exported the handlers would seem unused.
+    (@native $handle:expr) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            let _ = $handle;
+        };
+    };
     (@http $router:path) => {
         const _: () = {
             struct Http;
@@ -76,6 +83,7 @@ macro_rules! component {
                     $crate::rt::serve(&$router, request)
                 }
             }
+            $crate::component!(@native <Http as $crate::bindings::http::exports::platform::http::handler::Guest>::handle);
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::http::export_http!(Http with_types_in $crate::bindings::http);
         };
@@ -92,6 +100,7 @@ macro_rules! component {
                     $on_event(event, &$crate::rt::Tx::new(tx))
                 }
             }
+            $crate::component!(@native <Messaging as $crate::bindings::messaging::exports::platform::messaging::handler::Guest>::handle);
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::messaging::export_messaging!(
                 Messaging with_types_in $crate::bindings::messaging
@@ -111,6 +120,7 @@ macro_rules! component {
                     $on_timer(timer, attempt, &$crate::rt::Tx::new(tx))
                 }
             }
+            $crate::component!(@native <Timers as $crate::bindings::timers::exports::platform::timers::handler::Guest>::handle);
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::timers::export_timers!(
                 Timers with_types_in $crate::bindings::timers

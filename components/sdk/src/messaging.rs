@@ -54,11 +54,7 @@ pub struct Dispatch<'a> {
 impl<'a> Dispatch<'a> {
     /// Begins with an event and the transaction to apply it in.
     pub fn of(event: Event, tx: &'a Tx<'a>) -> Self {
-        Self {
-            event,
-            tx,
-            handled: None,
-        }
+        Self { event, tx, handled: None }
     }
 
     /// Calls the function if the event is of its kind. A payload that cannot
@@ -79,12 +75,7 @@ impl<'a> Dispatch<'a> {
 
     /// The outcome; an event that nothing was called for is rejected.
     pub fn finish(self) -> Handled {
-        self.handled.unwrap_or_else(|| {
-            Err(Disposition::Reject(format!(
-                "nothing handles `{}`",
-                self.event.subject
-            )))
-        })
+        self.handled.unwrap_or_else(|| Err(Disposition::Reject(format!("nothing handles `{}`", self.event.subject))))
     }
 }
 
@@ -94,12 +85,8 @@ impl From<Error> for Disposition {
         match error {
             Error::Conflict
             | Error::Unavailable(_)
-            | Error::Store(
-                sql::Error::Conflict | sql::Error::Timeout | sql::Error::Unavailable(_),
-            )
-            | Error::Identity(identity::Error::Throttled(_) | identity::Error::Unavailable(_)) => {
-                Self::Retry(None)
-            }
+            | Error::Store(sql::Error::Conflict | sql::Error::Timeout | sql::Error::Unavailable(_))
+            | Error::Identity(identity::Error::Throttled(_) | identity::Error::Unavailable(_)) => Self::Retry(None),
             error => Self::Reject(error.detail()),
         }
     }

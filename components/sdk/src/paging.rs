@@ -26,17 +26,13 @@ impl Page {
         let mut problems = Vec::new();
         let limit = match request.query("limit") {
             None => DEFAULT_ITEMS,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=MAX_ITEMS).contains(limit))
-                .unwrap_or_else(|| {
-                    problems.push(Problem {
-                        message: format!("limit must be a number from 1 to {MAX_ITEMS}"),
-                        field: Some("limit".to_owned()),
-                    });
-                    DEFAULT_ITEMS
-                }),
+            Some(text) => text.parse().ok().filter(|limit| (1..=MAX_ITEMS).contains(limit)).unwrap_or_else(|| {
+                problems.push(Problem {
+                    message: format!("limit must be a number from 1 to {MAX_ITEMS}"),
+                    field: Some("limit".to_owned()),
+                });
+                DEFAULT_ITEMS
+            }),
         };
         let cursor = request.query("cursor");
         if cursor.as_deref().is_some_and(|text| !id::is_valid(text)) {
@@ -45,11 +41,7 @@ impl Page {
                 field: Some("cursor".to_owned()),
             });
         }
-        if problems.is_empty() {
-            Ok(Self { limit, cursor })
-        } else {
-            Err(Error::invalid(problems))
-        }
+        if problems.is_empty() { Ok(Self { limit, cursor }) } else { Err(Error::invalid(problems)) }
     }
 
     /// How many rows to read: one more than the page has, to know whether
@@ -102,9 +94,7 @@ mod tests {
     #[test]
     fn the_link_leads_to_the_next_page_and_keeps_the_filters() {
         let page = Page::of(&request(Some("limit=1"), &[])).unwrap();
-        let two = page
-            .respond(vec![ID, ID], |id| id, "/things", &[("q", "a&b")])
-            .unwrap();
+        let two = page.respond(vec![ID, ID], |id| id, "/things", &[("q", "a&b")]).unwrap();
         assert_eq!(
             two.header_value("link"),
             Some(format!("</things?limit=1&cursor={ID}&q=a%26b>; rel=\"next\"").as_str())

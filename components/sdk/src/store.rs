@@ -47,14 +47,7 @@ pub trait Query {
     /// All rows of a statement.
     fn all<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Vec<T>> {
         let sql::Rows { columns, rows } = self.rows(statement, parameters)?;
-        rows.into_iter()
-            .map(|values| {
-                T::from_row(&mut Row {
-                    columns: &columns,
-                    values,
-                })
-            })
-            .collect()
+        rows.into_iter().map(|values| T::from_row(&mut Row { columns: &columns, values })).collect()
     }
 
     /// The first row of a statement, if it has any.
@@ -105,11 +98,7 @@ impl<'a> Tx<'a> {
     /// Sets a timer when the transaction commits; one with the same key is
     /// replaced.
     pub fn schedule(&self, key: &str, due_ms: u64, payload: &impl Serialize) -> Result<()> {
-        self.0.schedule(&Timer {
-            key: key.to_owned(),
-            due_ms,
-            payload: to_json(payload)?,
-        })?;
+        self.0.schedule(&Timer { key: key.to_owned(), due_ms, payload: to_json(payload)? })?;
         Ok(())
     }
 
@@ -145,8 +134,7 @@ pub struct Row<'a> {
 impl Row<'_> {
     /// A text.
     pub fn text(&mut self, column: &str) -> Result<String> {
-        self.optional_text(column)?
-            .ok_or_else(|| mismatch(column, "null"))
+        self.optional_text(column)?.ok_or_else(|| mismatch(column, "null"))
     }
 
     /// A text or null.
@@ -160,8 +148,7 @@ impl Row<'_> {
 
     /// An integer.
     pub fn integer(&mut self, column: &str) -> Result<i64> {
-        self.optional_integer(column)?
-            .ok_or_else(|| mismatch(column, "null"))
+        self.optional_integer(column)?.ok_or_else(|| mismatch(column, "null"))
     }
 
     /// An integer or null.
@@ -242,10 +229,7 @@ mod tests {
     #[test]
     fn a_row_gives_its_values_by_name_and_type() {
         let columns = ["id".to_owned(), "count".to_owned(), "note".to_owned()];
-        let mut row = Row {
-            columns: &columns,
-            values: params!["a", 3, None::<&str>].to_vec(),
-        };
+        let mut row = Row { columns: &columns, values: params!["a", 3, None::<&str>].to_vec() };
         assert_eq!(row.text("id").unwrap(), "a");
         assert_eq!(row.integer("count").unwrap(), 3);
         assert_eq!(row.optional_text("note").unwrap(), None);

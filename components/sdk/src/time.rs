@@ -35,12 +35,8 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let time = humantime::parse_rfc3339(&text).map_err(de::Error::custom)?;
-        let elapsed = time
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_err(de::Error::custom)?;
-        i64::try_from(elapsed.as_millis())
-            .map(Self)
-            .map_err(de::Error::custom)
+        let elapsed = time.duration_since(SystemTime::UNIX_EPOCH).map_err(de::Error::custom)?;
+        i64::try_from(elapsed.as_millis()).map(Self).map_err(de::Error::custom)
     }
 }
 

@@ -1,0 +1,143 @@
+//! Money is an integer of minor units and a currency; a float nowhere.
+
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// An amount of money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// In the currency's minor unit (cents).
+    pub amount: i64,
+    /// ISO 4217, in lower case.
+    pub currency: String,
+}
+
+impl Money {
+    /// So many cents of a US dollar, the marketplace's currency.
+    pub fn usd(amount: i64) -> Self {
+        Self { amount, currency: "usd".to_owned() }
+    }
+
+    /// The amount as the API shows it.
+    pub fn price(&self) -> Price {
+        Price(self.amount)
+    }
+}
+
+/// A price in cents; in JSON a number with exact cents and no more digits
+/// than needed, such as `19.99` or `20`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price(pub i64);
+
+impl Price {
+    /// The lowest price, in cents.
+    pub const MIN: i64 = 1;
+    /// The highest price, in cents.
+    pub const MAX: i64 = 99_999_999;
+
+    /// Reads a plain decimal with at most two places, exactly: no sign, no
+    /// exponent.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const NOT_A_NUMBER: &str = "price must be a decimal number";
+        const OUT_OF_RANGE: &str = "price must be above 0 and at most 999999.99";
+
+        let (whole, cents) = match text.split_once('.') {
+            Some((_, "")) => return Err(NOT_A_NUMBER),
+            Some(parts) => parts,
+            None => (text, ""),
+        };
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(positive) = text.strip_prefix('-') {
+            // A number all the same, but not one that is a price.
+            return Self::parse(positive).and(Err(OUT_OF_RANGE));
+        }
+        if whole.is_empty() || !digits(whole) || !digits(cents) {
+            return Err(NOT_A_NUMBER);
+        }
+        if cents.len() > 2 {
+            return Err("price must have at most 2 decimal places");
+        }
+        let amount: i64 = format!("{whole}{cents:0<2}").parse().map_err(|_| OUT_OF_RANGE)?;
+        if (Self::MIN..=Self::MAX).contains(&amount) { Ok(Self(amount)) } else { Err(OUT_OF_RANGE) }
+    }
+
+    fn to_decimal(self) -> String {
+        let (whole, cents) = (self.0 / 100, self.0.rem_euclid(100));
+        match (cents / 10, cents % 10) {
+            (0, 0) => whole.to_string(),
+            (tens, 0) => format!("{whole}.{tens}"),
+            (tens, ones) => format!("{whole}.{tens}{ones}"),
+        }
+    }
+}
+
+impl Serialize for Price {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.to_decimal()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_read_exactly() {
+        for (text, cents) in [
+            ("19.99", 1_999),
+            ("0.01", 1),
+            ("20", 2_000),
+            ("19.5", 1_950),
+            ("007.10", 710),
+            ("999999.99", 99_999_999),
+            ("1.15", 115),
+        ] {
+            assert_eq!(Price::parse(text), Ok(Price(cents)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_price_is_refused() {
+        for text in [
+            "",
+            ".",
+            ".5",
+            "1.",
+            "-1",
+            "-0.001",
+            "0",
+            "0.00",
+            "1.999",
+            "1e2",
+            "1,5",
+            " 1",
+            "+1",
+            "NaN",
+            "0x10",
+            "1000000",
+            "99999999999999999999",
+            "1.2.3",
+            "--1",
+            "١",
+        ] {
+            assert!(Price::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn prices_are_written_exactly() {
+        for (cents, text) in [
+            (1, "0.01"),
+            (10, "0.1"),
+            (105, "1.05"),
+            (1_950, "19.5"),
+            (1_999, "19.99"),
+            (2_000, "20"),
+            (99_999_999, "999999.99"),
+        ] {
+            assert_eq!(serde_json::to_string(&Price(cents)).unwrap(), text);
+            assert_eq!(Price::parse(text), Ok(Price(cents)));
+        }
+    }
+}
