@@ -1,2 +1,143 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: builds, runs, checks and measures the workspace.
+//!
+//! Every subcommand is a sequence of child processes, most of them cargo's,
+//! started at the root of the workspace with their output left as it is. The
+//! one thing done here itself is to turn a guest's core module into a plugin
+//! file ([`package`]).
+
+mod guests;
+mod package;
+mod process;
+mod steps;
+mod test;
+mod toolchain;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::guests::Kind;
+use crate::process::{run, say};
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Builds, runs, checks and measures the workspace",
+    version
+)]
+#[command(after_help = "Examples:
+  cargo xtask run                         build everything and serve it
+  cargo xtask run -- --listen 0.0.0.0:80  the same, with flags for `ticketing serve`
+  cargo xtask test                        every check and every test
+  cargo xtask test expir                  the tests whose names contain `expir`
+  cargo xtask build --components          the plugin files alone
+  cargo xtask bench -- tickets            the benchmarks whose names contain `tickets`")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the components and the host, for release
+    #[command(after_help = "Examples:
+  cargo xtask build               target/release/ticketing, with the components inside and beside it
+  cargo xtask build --components  target/components/*.wasm and target/components/test/*.wasm alone")]
+    Build {
+        /// Build the components and the guests of the tests, but not the host
+        #[arg(long)]
+        components: bool,
+    },
+    /// Build everything, then serve
+    #[command(after_help = "Examples:
+  cargo xtask run
+  cargo xtask run -- --listen 127.0.0.1:9000 --data-dir /tmp/ticketing")]
+    Run(Rest),
+    /// Run every check: format, guests, clippy, doc links, cargo deny, tests
+    #[command(after_help = "Examples:
+  cargo xtask test                      everything
+  cargo xtask test a_second_buyer       only the tests whose names contain it, without the other checks
+  CI=true cargo xtask test --embedded   what needs no service beside it")]
+    Test {
+        /// Only what needs no database and no broker beside it, which is all there is
+        #[arg(long)]
+        embedded: bool,
+        /// Only tests whose names contain this, and none of the other checks
+        filter: Option<String>,
+    },
+    /// Run the checks that need no tests: format, clippy, doc links
+    #[command(after_help = "Example:
+  cargo xtask check")]
+    Check,
+    /// Build the guests, then run the benchmarks
+    #[command(after_help = "Examples:
+  cargo xtask bench
+  cargo xtask bench -- hello")]
+    Bench(Rest),
+}
+
+#[derive(Args)]
+struct Rest {
+    /// Passed on as they are
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let workspace = Workspace::find()?;
+    match cli.task {
+        Task::Build { components: true } => {
+            guests::build(&workspace, &[Kind::Component, Kind::Test])
+        }
+        Task::Build { components: false } => build(&workspace),
+        Task::Run(rest) => serve(&workspace, &rest.arguments),
+        Task::Test {
+            embedded: _,
+            filter,
+        } => test::test(&workspace, filter.as_deref()),
+        Task::Check => test::check(&workspace),
+        Task::Bench(rest) => bench(&workspace, &rest.arguments),
+    }
+}
+
+/// Builds `target/release/ticketing` with the components in it.
+fn build(workspace: &Workspace) -> Result<()> {
+    guests::build(workspace, &[Kind::Component])?;
+    say("Building the host");
+    run(workspace
+        .cargo()
+        .args(["build", "--package", "ticketing", "--release"]))?;
+    say(&format!(
+        "Built {}",
+        workspace.shown(&workspace.host_binary())
+    ));
+    Ok(())
+}
+
+/// Builds, then becomes the host, so that signals reach it and nothing stands between.
+fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    build(workspace)?;
+    process::become_command(
+        std::process::Command::new(workspace.host_binary())
+            .arg("serve")
+            .args(arguments),
+    )
+}
+
+fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    guests::build(workspace, &[Kind::Component, Kind::Test])?;
+    say("Running the benchmarks");
+    run(workspace
+        .cargo()
+        .args([
+            "bench",
+            "--package",
+            "ticketing",
+            "--bench",
+            "platform",
+            "--",
+        ])
+        .args(arguments))
+}

@@ -1,0 +1,229 @@
+//! Guests: the components of the marketplace and the fixtures of the host's tests.
+//!
+//! A guest is a member of the workspace whose folder has a `plugin.toml` and
+//! is called by the plugin's name. It becomes `target/components/NAME.wasm`,
+//! a fixture `target/components/test/NAME.wasm`.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::package::{package, write_if_changed};
+use crate::process::{run, say};
+use crate::toolchain::{TARGET, Toolchain};
+use crate::workspace::Workspace;
+
+/// The profile of the workspace's manifest that guests are compiled with.
+const PROFILE: &str = "component";
+
+/// What a guest is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// Part of the marketplace, and of the host's binary.
+    Component,
+    /// A fixture of the host's tests and benchmarks.
+    Test,
+}
+
+/// A guest as it is found.
+struct Guest {
+    name: String,
+    folder: PathBuf,
+    package: String,
+    /// The file name of its core module.
+    module: String,
+}
+
+/// Builds all guests of these kinds.
+pub(crate) fn build(workspace: &Workspace, kinds: &[Kind]) -> Result<()> {
+    // Apart from each other, so that what a component is compiled with does not depend on the fixtures beside it.
+    for &kind in kinds {
+        build_kind(workspace, kind)?;
+    }
+    Ok(())
+}
+
+/// Whether there is a file for each component, be it an old one.
+pub(crate) fn are_built(workspace: &Workspace) -> bool {
+    let output = Kind::Component.output(workspace);
+    find(workspace, Kind::Component).is_ok_and(|guests| {
+        guests
+            .iter()
+            .all(|guest| output.join(format!("{}.wasm", guest.name)).is_file())
+    })
+}
+
+impl Kind {
+    fn sources(self) -> &'static str {
+        match self {
+            Kind::Component => "components",
+            Kind::Test => "host/tests/guests",
+        }
+    }
+
+    fn output(self, workspace: &Workspace) -> PathBuf {
+        match self {
+            Kind::Component => workspace.components(),
+            Kind::Test => workspace.components().join("test"),
+        }
+    }
+}
+
+fn build_kind(workspace: &Workspace, kind: Kind) -> Result<()> {
+    let guests = find(workspace, kind)?;
+    if guests.is_empty() {
+        return Ok(());
+    }
+    let start = Instant::now();
+    let target = workspace.guests_target();
+    let toolchain = Toolchain::find(&target)?;
+    let names = guests
+        .iter()
+        .map(|guest| guest.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    say(&format!(
+        "Building {names} with {}",
+        toolchain.description()
+    ));
+    compile(workspace, toolchain, &guests)?;
+    let modules = target.join(TARGET).join(PROFILE);
+    let output = kind.output(workspace);
+    for guest in &guests {
+        let (file, size, changed) =
+            wrap(guest, &modules, &output).with_context(|| format!("guest {}", guest.name))?;
+        let note = if changed { "" } else { ", unchanged" };
+        say(&format!(
+            "{} ({} KiB{note})",
+            workspace.shown(&file),
+            size.div_ceil(1024)
+        ));
+    }
+    say(&format!(
+        "{} guests in {:.1} s",
+        guests.len(),
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
+/// Compiles core modules, all in one run of cargo.
+fn compile(workspace: &Workspace, toolchain: Toolchain, guests: &[Guest]) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--lib", "--profile", PROFILE]);
+    toolchain.apply(&mut cargo);
+    cargo.arg("--target-dir").arg(workspace.guests_target());
+    if let Some(flag) = remap_cargo_home() {
+        // The panic messages in a guest do not tell where cargo keeps its sources.
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flag);
+    }
+    for guest in guests {
+        cargo.args(["--package", &guest.package]);
+    }
+    run(&mut cargo)
+}
+
+fn remap_cargo_home() -> Option<OsString> {
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env::home_dir()?.join(".cargo")))?;
+    let mut flag = OsString::from("--remap-path-prefix=");
+    flag.push(home);
+    flag.push("=/cargo");
+    Some(flag)
+}
+
+/// Makes the plugin file of a compiled guest: where it is, its size in bytes, and whether it is another than before.
+fn wrap(guest: &Guest, modules: &Path, output: &Path) -> Result<(PathBuf, usize, bool)> {
+    let module = modules.join(&guest.module);
+    let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let plugin = package(&module, &guest.folder)?;
+    let file = output.join(format!("{}.wasm", guest.name));
+    let changed = write_if_changed(&file, &plugin)
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok((file, plugin.len(), changed))
+}
+
+/// The guests of a kind, by name.
+fn find(workspace: &Workspace, kind: Kind) -> Result<Vec<Guest>> {
+    let sources = workspace.root.join(kind.sources());
+    if !sources.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut guests = Vec::new();
+    for entry in fs::read_dir(&sources)? {
+        let folder = entry?.path();
+        if folder.join("plugin.toml").is_file() {
+            guests.push(guest(workspace, &folder).with_context(|| workspace.shown(&folder))?);
+        }
+    }
+    guests.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(guests)
+}
+
+fn guest(workspace: &Workspace, folder: &Path) -> Result<Guest> {
+    let name = plugin_name(folder)?;
+    let package = workspace
+        .package_in(folder)
+        .context("has a plugin.toml but is not a member of the workspace")?;
+    let module = package
+        .module_file()
+        .context("has no library of the crate type cdylib")?;
+    Ok(Guest {
+        name,
+        folder: folder.to_owned(),
+        package: package.name.clone(),
+        module,
+    })
+}
+
+/// The name in `plugin.toml`, which is also the folder's.
+fn plugin_name(folder: &Path) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        name: String,
+    }
+
+    let manifest: Manifest = toml::from_str(&fs::read_to_string(folder.join("plugin.toml"))?)?;
+    if folder
+        .file_name()
+        .is_none_or(|folder| folder != manifest.name.as_str())
+    {
+        bail!(
+            "its plugin.toml is called {:?}; the folder and the plugin have one name",
+            manifest.name
+        );
+    }
+    Ok(manifest.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_has_the_name_of_its_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("sample");
+        fs::create_dir(&folder).unwrap();
+        fs::write(
+            folder.join("plugin.toml"),
+            "name = \"sample\"\nversion = \"1.0.0\"",
+        )
+        .unwrap();
+        assert_eq!(plugin_name(&folder).unwrap(), "sample");
+
+        fs::write(folder.join("plugin.toml"), "name = \"another\"").unwrap();
+        assert!(
+            plugin_name(&folder)
+                .unwrap_err()
+                .to_string()
+                .contains("another")
+        );
+    }
+}

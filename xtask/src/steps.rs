@@ -1,0 +1,121 @@
+//! A sequence of named checks that ends at the first failure and sums up.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Error, Result};
+
+use crate::process::say;
+
+/// How a check ended.
+pub(crate) enum Outcome {
+    Passed,
+    /// Not done, and why.
+    Skipped(String),
+}
+
+/// What has been done so far.
+#[derive(Default)]
+pub(crate) struct Steps {
+    done: Vec<Done>,
+    failure: Option<Error>,
+}
+
+struct Done {
+    name: &'static str,
+    took: Duration,
+    result: String,
+}
+
+impl Steps {
+    /// Does one check, unless an earlier one failed.
+    pub(crate) fn step(&mut self, name: &'static str, check: impl FnOnce() -> Result<Outcome>) {
+        if self.failure.is_some() {
+            return;
+        }
+        say(name);
+        let start = Instant::now();
+        let result = match check() {
+            Ok(Outcome::Passed) => "passed".to_owned(),
+            Ok(Outcome::Skipped(reason)) => {
+                say(&format!("{name}: {reason}"));
+                format!("skipped: {reason}")
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                "FAILED".to_owned()
+            }
+        };
+        self.done.push(Done {
+            name,
+            took: start.elapsed(),
+            result,
+        });
+    }
+
+    /// Prints the summary; the failure, if there was one, is the result.
+    pub(crate) fn finish(self) -> Result<()> {
+        say("Summary");
+        eprint!("{}", summary(&self.done));
+        self.failure.map_or(Ok(()), Err)
+    }
+}
+
+fn summary(done: &[Done]) -> String {
+    let mut text = String::new();
+    for Done { name, took, result } in done {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "    {name:<12} {:>8.1} s  {result}",
+            took.as_secs_f64()
+        );
+    }
+    let total: Duration = done.iter().map(|done| done.took).sum();
+    let _ = writeln!(text, "    {:<12} {:>8.1} s", "total", total.as_secs_f64());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_done_after_a_failure() {
+        let mut steps = Steps::default();
+        let mut reached = false;
+        steps.step("first", || Ok(Outcome::Passed));
+        steps.step("second", || anyhow::bail!("broken"));
+        steps.step("third", || {
+            reached = true;
+            Ok(Outcome::Passed)
+        });
+        assert!(!reached);
+        assert_eq!(steps.finish().unwrap_err().to_string(), "broken");
+    }
+
+    #[test]
+    fn the_summary_has_a_line_for_each_check_and_the_total() {
+        let done = [
+            Done {
+                name: "format",
+                took: Duration::from_millis(1_240),
+                result: "passed".to_owned(),
+            },
+            Done {
+                name: "cargo deny",
+                took: Duration::ZERO,
+                result: "skipped: not installed".to_owned(),
+            },
+        ];
+        let text = summary(&done);
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            [
+                "    format            1.2 s  passed",
+                "    cargo deny        0.0 s  skipped: not installed",
+                "    total             1.2 s",
+            ]
+        );
+    }
+}

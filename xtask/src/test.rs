@@ -1,0 +1,109 @@
+//! The checks, cheapest first.
+//!
+//! Clippy, the documentation and the tests use one profile, so that what one
+//! of them compiled serves the next; the host is not built for release.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::guests::{self, Kind};
+use crate::process::{output_of, run};
+use crate::steps::{Outcome, Steps};
+use crate::workspace::Workspace;
+
+/// All checks; or, with a filter, only the tests that it names.
+pub(crate) fn test(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
+    let mut steps = Steps::default();
+    if filter.is_none() {
+        steps.step("format", || format(workspace));
+    }
+    steps.step("guests", || {
+        guests::build(workspace, &[Kind::Component, Kind::Test])?;
+        Ok(Outcome::Passed)
+    });
+    if filter.is_none() {
+        steps.step("clippy", || clippy(workspace));
+        steps.step("docs", || docs(workspace));
+        steps.step("cargo deny", || deny(workspace));
+    }
+    steps.step("tests", || {
+        let mut cargo = workspace.cargo();
+        // One run shows all failures, and not those of the first binary alone.
+        passed(
+            cargo
+                .args(["test", "--workspace", "--no-fail-fast"])
+                .args(filter),
+        )
+    });
+    steps.finish()
+}
+
+/// The checks that do not run anything.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let mut steps = Steps::default();
+    steps.step("format", || format(workspace));
+    steps.step("clippy", || clippy(workspace));
+    steps.step("docs", || docs(workspace));
+    steps.finish()
+}
+
+fn format(workspace: &Workspace) -> Result<Outcome> {
+    passed(workspace.cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    passed(checking_cargo(workspace).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn docs(workspace: &Workspace) -> Result<Outcome> {
+    passed(
+        checking_cargo(workspace)
+            .args([
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--document-private-items",
+            ])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// Cargo for what only reads the code: it does not need the components to be built.
+fn checking_cargo(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo();
+    if !guests::are_built(workspace) {
+        cargo.env("TICKETING_NO_BUNDLE", "1");
+    }
+    cargo
+}
+
+/// Licences, bans and sources; and the advisories where their database can be fetched.
+fn deny(workspace: &Workspace) -> Result<Outcome> {
+    if output_of(Command::new("cargo-deny").arg("--version")).is_none() {
+        return Ok(Outcome::Skipped(
+            "not installed, skipped; cargo install cargo-deny".to_owned(),
+        ));
+    }
+    run(workspace
+        .cargo()
+        .args(["deny", "check", "licenses", "bans", "sources"]))?;
+    if output_of(workspace.cargo().args(["deny", "fetch", "db"])).is_none() {
+        return Ok(Outcome::Skipped(
+            "the advisories' database cannot be fetched".to_owned(),
+        ));
+    }
+    passed(workspace.cargo().args(["deny", "check", "advisories"]))
+}
+
+fn passed(command: &mut Command) -> Result<Outcome> {
+    run(command)?;
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,95 @@
+//! Where things are, as cargo tells it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::process::output_of;
+
+/// The part of `cargo metadata` that is used here.
+#[derive(Deserialize)]
+pub(crate) struct Workspace {
+    #[serde(rename = "workspace_root")]
+    pub(crate) root: PathBuf,
+    #[serde(rename = "target_directory")]
+    target: PathBuf,
+    packages: Vec<Package>,
+}
+
+/// A member of the workspace.
+#[derive(Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    crate_types: Vec<String>,
+}
+
+impl Workspace {
+    /// The workspace of the current folder.
+    pub(crate) fn find() -> Result<Self> {
+        let metadata = output_of(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))
+            .context("`cargo metadata` failed: run this as `cargo xtask`, inside the workspace")?;
+        serde_json::from_str(&metadata).context("`cargo metadata` is not understood")
+    }
+
+    /// Cargo, to be run at the root.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = cargo();
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// The member in a folder.
+    pub(crate) fn package_in(&self, folder: &Path) -> Option<&Package> {
+        self.packages
+            .iter()
+            .find(|package| package.manifest_path.parent() == Some(folder))
+    }
+
+    /// Where plugin files go.
+    pub(crate) fn components(&self) -> PathBuf {
+        self.target.join("components")
+    }
+
+    /// What guests are compiled in: apart from the host, whose compiler may be another one.
+    pub(crate) fn guests_target(&self) -> PathBuf {
+        self.target.join("guests")
+    }
+
+    /// The host as `cargo build --release` leaves it.
+    pub(crate) fn host_binary(&self) -> PathBuf {
+        self.target.join("release").join("ticketing")
+    }
+
+    /// A path for people: from the root where it is below it.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+}
+
+impl Package {
+    /// The file name of the core module that this package is compiled to.
+    pub(crate) fn module_file(&self) -> Option<String> {
+        let library = self
+            .targets
+            .iter()
+            .find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
+        Some(format!("{}.wasm", library.name.replace('-', "_")))
+    }
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
