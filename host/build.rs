@@ -22,27 +22,17 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed={NO_BUNDLE}");
     // A new component is a new member of the workspace, which shows in the lockfile.
-    println!(
-        "cargo::rerun-if-changed={}",
-        root.join("Cargo.lock").display()
-    );
+    println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
 
     let names = component_names(&root.join("components"))?;
     let places = places(&out, root);
-    let complete = places
-        .iter()
-        .find(|place| names.iter().all(|name| file(place, name).is_file()));
+    let complete = places.iter().find(|place| names.iter().all(|name| file(place, name).is_file()));
     let default = root.join("target").join("components");
-    println!(
-        "cargo::rustc-env=TICKETING_COMPONENTS_DIR={}",
-        complete.unwrap_or(&default).display()
-    );
+    println!("cargo::rustc-env=TICKETING_COMPONENTS_DIR={}", complete.unwrap_or(&default).display());
 
     let bundled = out.join("bundled.rs");
     match complete {
-        _ if env::var_os(NO_BUNDLE).is_some_and(|value| value == "1") => {
-            fs::write(bundled, source(&default, &[]))
-        }
+        _ if env::var_os(NO_BUNDLE).is_some_and(|value| value == "1") => fs::write(bundled, source(&default, &[])),
         Some(place) => {
             for name in &names {
                 println!("cargo::rerun-if-changed={}", file(place, name).display());
@@ -66,11 +56,7 @@ fn component_names(components: &Path) -> io::Result<Vec<String>> {
         let plugin = folder.join("plugin.toml");
         if plugin.is_file() {
             println!("cargo::rerun-if-changed={}", plugin.display());
-            names.extend(
-                folder
-                    .file_name()
-                    .map(|name| name.to_string_lossy().into_owned()),
-            );
+            names.extend(folder.file_name().map(|name| name.to_string_lossy().into_owned()));
         }
     }
     names.sort();
@@ -83,11 +69,7 @@ fn places(out: &Path, root: &Path) -> Vec<PathBuf> {
     // <target>/<profile>/build/<package>/out, with the target's triple before the profile in a cross build.
     let around = out.ancestors().skip(4).take(2).map(Path::to_owned);
     let given = env::var_os("CARGO_TARGET_DIR").map(|target| root.join(target));
-    around
-        .chain(given)
-        .chain([root.join("target")])
-        .map(|target| target.join("components"))
-        .collect()
+    around.chain(given).chain([root.join("target")]).map(|target| target.join("components")).collect()
 }
 
 fn file(place: &Path, name: &str) -> PathBuf {
@@ -100,18 +82,12 @@ fn source(place: &Path, names: &[String]) -> String {
     );
     for name in names {
         // Writing to a string does not fail.
-        let _ = writeln!(
-            source,
-            "    ({name:?}, include_bytes!({:?})),",
-            file(place, name)
-        );
+        let _ = writeln!(source, "    ({name:?}, include_bytes!({:?})),", file(place, name));
     }
     source.push_str("];\n");
     source
 }
 
 fn path_from(variable: &str) -> io::Result<PathBuf> {
-    env::var_os(variable)
-        .map(PathBuf::from)
-        .ok_or_else(|| io::Error::other(format!("cargo did not set {variable}")))
+    env::var_os(variable).map(PathBuf::from).ok_or_else(|| io::Error::other(format!("cargo did not set {variable}")))
 }

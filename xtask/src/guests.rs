@@ -51,11 +51,8 @@ pub(crate) fn build(workspace: &Workspace, kinds: &[Kind]) -> Result<()> {
 /// Whether there is a file for each component, be it an old one.
 pub(crate) fn are_built(workspace: &Workspace) -> bool {
     let output = Kind::Component.output(workspace);
-    find(workspace, Kind::Component).is_ok_and(|guests| {
-        guests
-            .iter()
-            .all(|guest| output.join(format!("{}.wasm", guest.name)).is_file())
-    })
+    find(workspace, Kind::Component)
+        .is_ok_and(|guests| guests.iter().all(|guest| output.join(format!("{}.wasm", guest.name)).is_file()))
 }
 
 impl Kind {
@@ -82,33 +79,17 @@ fn build_kind(workspace: &Workspace, kind: Kind) -> Result<()> {
     let start = Instant::now();
     let target = workspace.guests_target();
     let toolchain = Toolchain::find(&target)?;
-    let names = guests
-        .iter()
-        .map(|guest| guest.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    say(&format!(
-        "Building {names} with {}",
-        toolchain.description()
-    ));
+    let names = guests.iter().map(|guest| guest.name.as_str()).collect::<Vec<_>>().join(", ");
+    say(&format!("Building {names} with {}", toolchain.description()));
     compile(workspace, toolchain, &guests)?;
     let modules = target.join(TARGET).join(PROFILE);
     let output = kind.output(workspace);
     for guest in &guests {
-        let (file, size, changed) =
-            wrap(guest, &modules, &output).with_context(|| format!("guest {}", guest.name))?;
+        let (file, size, changed) = wrap(guest, &modules, &output).with_context(|| format!("guest {}", guest.name))?;
         let note = if changed { "" } else { ", unchanged" };
-        say(&format!(
-            "{} ({} KiB{note})",
-            workspace.shown(&file),
-            size.div_ceil(1024)
-        ));
+        say(&format!("{} ({} KiB{note})", workspace.shown(&file), size.div_ceil(1024)));
     }
-    say(&format!(
-        "{} guests in {:.1} s",
-        guests.len(),
-        start.elapsed().as_secs_f64()
-    ));
+    say(&format!("{} guests in {:.1} s", guests.len(), start.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -129,9 +110,7 @@ fn compile(workspace: &Workspace, toolchain: Toolchain, guests: &[Guest]) -> Res
 }
 
 fn remap_cargo_home() -> Option<OsString> {
-    let home = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(env::home_dir()?.join(".cargo")))?;
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))?;
     let mut flag = OsString::from("--remap-path-prefix=");
     flag.push(home);
     flag.push("=/cargo");
@@ -144,8 +123,7 @@ fn wrap(guest: &Guest, modules: &Path, output: &Path) -> Result<(PathBuf, usize,
     let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let plugin = package(&module, &guest.folder)?;
     let file = output.join(format!("{}.wasm", guest.name));
-    let changed = write_if_changed(&file, &plugin)
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    let changed = write_if_changed(&file, &plugin).with_context(|| format!("cannot write {}", file.display()))?;
     Ok((file, plugin.len(), changed))
 }
 
@@ -168,18 +146,9 @@ fn find(workspace: &Workspace, kind: Kind) -> Result<Vec<Guest>> {
 
 fn guest(workspace: &Workspace, folder: &Path) -> Result<Guest> {
     let name = plugin_name(folder)?;
-    let package = workspace
-        .package_in(folder)
-        .context("has a plugin.toml but is not a member of the workspace")?;
-    let module = package
-        .module_file()
-        .context("has no library of the crate type cdylib")?;
-    Ok(Guest {
-        name,
-        folder: folder.to_owned(),
-        package: package.name.clone(),
-        module,
-    })
+    let package = workspace.package_in(folder).context("has a plugin.toml but is not a member of the workspace")?;
+    let module = package.module_file().context("has no library of the crate type cdylib")?;
+    Ok(Guest { name, folder: folder.to_owned(), package: package.name.clone(), module })
 }
 
 /// The name in `plugin.toml`, which is also the folder's.
@@ -190,14 +159,8 @@ fn plugin_name(folder: &Path) -> Result<String> {
     }
 
     let manifest: Manifest = toml::from_str(&fs::read_to_string(folder.join("plugin.toml"))?)?;
-    if folder
-        .file_name()
-        .is_none_or(|folder| folder != manifest.name.as_str())
-    {
-        bail!(
-            "its plugin.toml is called {:?}; the folder and the plugin have one name",
-            manifest.name
-        );
+    if folder.file_name().is_none_or(|folder| folder != manifest.name.as_str()) {
+        bail!("its plugin.toml is called {:?}; the folder and the plugin have one name", manifest.name);
     }
     Ok(manifest.name)
 }
@@ -211,19 +174,10 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("sample");
         fs::create_dir(&folder).unwrap();
-        fs::write(
-            folder.join("plugin.toml"),
-            "name = \"sample\"\nversion = \"1.0.0\"",
-        )
-        .unwrap();
+        fs::write(folder.join("plugin.toml"), "name = \"sample\"\nversion = \"1.0.0\"").unwrap();
         assert_eq!(plugin_name(&folder).unwrap(), "sample");
 
         fs::write(folder.join("plugin.toml"), "name = \"another\"").unwrap();
-        assert!(
-            plugin_name(&folder)
-                .unwrap_err()
-                .to_string()
-                .contains("another")
-        );
+        assert!(plugin_name(&folder).unwrap_err().to_string().contains("another"));
     }
 }

@@ -21,11 +21,7 @@ use crate::process::{run, say};
 use crate::workspace::Workspace;
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Builds, runs, checks and measures the workspace",
-    version
-)]
+#[command(name = "cargo xtask", about = "Builds, runs, checks and measures the workspace", version)]
 #[command(after_help = "Examples:
   cargo xtask run                         build everything and serve it
   cargo xtask run -- --listen 0.0.0.0:80  the same, with flags for `ticketing serve`
@@ -88,15 +84,10 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     let workspace = Workspace::find()?;
     match cli.task {
-        Task::Build { components: true } => {
-            guests::build(&workspace, &[Kind::Component, Kind::Test])
-        }
+        Task::Build { components: true } => guests::build(&workspace, &[Kind::Component, Kind::Test]),
         Task::Build { components: false } => build(&workspace),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
-        Task::Test {
-            embedded: _,
-            filter,
-        } => test::test(&workspace, filter.as_deref()),
+        Task::Test { embedded: _, filter } => test::test(&workspace, filter.as_deref()),
         Task::Check => test::check(&workspace),
         Task::Bench(rest) => bench(&workspace, &rest.arguments),
     }
@@ -106,38 +97,19 @@ fn main() -> Result<()> {
 fn build(workspace: &Workspace) -> Result<()> {
     guests::build(workspace, &[Kind::Component])?;
     say("Building the host");
-    run(workspace
-        .cargo()
-        .args(["build", "--package", "ticketing", "--release"]))?;
-    say(&format!(
-        "Built {}",
-        workspace.shown(&workspace.host_binary())
-    ));
+    run(workspace.cargo().args(["build", "--package", "ticketing", "--release"]))?;
+    say(&format!("Built {}", workspace.shown(&workspace.host_binary())));
     Ok(())
 }
 
 /// Builds, then becomes the host, so that signals reach it and nothing stands between.
 fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     build(workspace)?;
-    process::become_command(
-        std::process::Command::new(workspace.host_binary())
-            .arg("serve")
-            .args(arguments),
-    )
+    process::become_command(std::process::Command::new(workspace.host_binary()).arg("serve").args(arguments))
 }
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     guests::build(workspace, &[Kind::Component, Kind::Test])?;
     say("Running the benchmarks");
-    run(workspace
-        .cargo()
-        .args([
-            "bench",
-            "--package",
-            "ticketing",
-            "--bench",
-            "platform",
-            "--",
-        ])
-        .args(arguments))
+    run(workspace.cargo().args(["bench", "--package", "ticketing", "--bench", "platform", "--"]).args(arguments))
 }

@@ -32,10 +32,7 @@ struct Migration {
 pub(crate) fn package(module: &[u8], folder: &Path) -> Result<Vec<u8>> {
     let manifest = fs::read(folder.join("plugin.toml")).context("cannot read plugin.toml")?;
     let migrations = serde_json::to_vec(&migrations(&folder.join("migrations"))?)?;
-    let mut component = ComponentEncoder::default()
-        .validate(true)
-        .module(module)?
-        .encode()?;
+    let mut component = ComponentEncoder::default().validate(true).module(module)?.encode()?;
     append_section(&mut component, MANIFEST, &manifest);
     append_section(&mut component, MIGRATIONS, &migrations);
     Ok(component)
@@ -56,11 +53,7 @@ pub(crate) fn write_if_changed(file: &Path, content: &[u8]) -> Result<bool> {
 }
 
 fn append_section(component: &mut Vec<u8>, name: &str, data: &[u8]) {
-    CustomSection {
-        name: name.into(),
-        data: data.into(),
-    }
-    .append_to_component(component);
+    CustomSection { name: name.into(), data: data.into() }.append_to_component(component);
 }
 
 fn migrations(folder: &Path) -> Result<Vec<Migration>> {
@@ -74,12 +67,8 @@ fn migrations(folder: &Path) -> Result<Vec<Migration>> {
         if file.extension().is_some_and(|extension| extension == "sql")
             && let Some(name) = file.file_stem().and_then(|name| name.to_str())
         {
-            let sql = fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            migrations.push(Migration {
-                name: name.to_owned(),
-                sql,
-            });
+            let sql = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            migrations.push(Migration { name: name.to_owned(), sql });
         }
     }
     migrations.sort_by(|one, other| one.name.cmp(&other.name));
@@ -119,32 +108,15 @@ mod tests {
         let manifest = "name = \"sample\"\n# \u{e9}\n";
         fs::write(folder.path().join("plugin.toml"), manifest).unwrap();
         fs::create_dir(folder.path().join("migrations")).unwrap();
-        fs::write(
-            folder.path().join("migrations/0002_more.sql"),
-            "ALTER TABLE a ADD b INTEGER",
-        )
-        .unwrap();
-        fs::write(
-            folder.path().join("migrations/0001_first.sql"),
-            "CREATE TABLE a (id TEXT)",
-        )
-        .unwrap();
-        fs::write(
-            folder.path().join("migrations/README.md"),
-            "not a migration",
-        )
-        .unwrap();
+        fs::write(folder.path().join("migrations/0002_more.sql"), "ALTER TABLE a ADD b INTEGER").unwrap();
+        fs::write(folder.path().join("migrations/0001_first.sql"), "CREATE TABLE a (id TEXT)").unwrap();
+        fs::write(folder.path().join("migrations/README.md"), "not a migration").unwrap();
 
         let plugin = package(EMPTY_MODULE, folder.path()).unwrap();
 
         let sections = sections(&plugin);
-        let [.., (first, manifest_bytes), (second, migrations)] = sections.as_slice() else {
-            panic!("{sections:?}")
-        };
-        assert_eq!(
-            (first.as_str(), manifest_bytes.as_slice()),
-            (MANIFEST, manifest.as_bytes())
-        );
+        let [.., (first, manifest_bytes), (second, migrations)] = sections.as_slice() else { panic!("{sections:?}") };
+        assert_eq!((first.as_str(), manifest_bytes.as_slice()), (MANIFEST, manifest.as_bytes()));
         assert_eq!(second, MIGRATIONS);
         assert_eq!(
             serde_json::from_slice::<serde_json::Value>(migrations).unwrap(),
@@ -160,10 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("plugin.toml"), "name = \"sample\"").unwrap();
         let plugin = package(EMPTY_MODULE, folder.path()).unwrap();
-        assert_eq!(
-            sections(&plugin).pop(),
-            Some((MIGRATIONS.to_owned(), b"[]".to_vec()))
-        );
+        assert_eq!(sections(&plugin).pop(), Some((MIGRATIONS.to_owned(), b"[]".to_vec())));
     }
 
     #[test]

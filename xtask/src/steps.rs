@@ -46,11 +46,7 @@ impl Steps {
                 "FAILED".to_owned()
             }
         };
-        self.done.push(Done {
-            name,
-            took: start.elapsed(),
-            result,
-        });
+        self.done.push(Done { name, took: start.elapsed(), result });
     }
 
     /// Prints the summary; the failure, if there was one, is the result.
@@ -65,11 +61,7 @@ fn summary(done: &[Done]) -> String {
     let mut text = String::new();
     for Done { name, took, result } in done {
         // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "    {name:<12} {:>8.1} s  {result}",
-            took.as_secs_f64()
-        );
+        let _ = writeln!(text, "    {name:<12} {:>8.1} s  {result}", took.as_secs_f64());
     }
     let total: Duration = done.iter().map(|done| done.took).sum();
     let _ = writeln!(text, "    {:<12} {:>8.1} s", "total", total.as_secs_f64());
@@ -97,16 +89,8 @@ mod tests {
     #[test]
     fn the_summary_has_a_line_for_each_check_and_the_total() {
         let done = [
-            Done {
-                name: "format",
-                took: Duration::from_millis(1_240),
-                result: "passed".to_owned(),
-            },
-            Done {
-                name: "cargo deny",
-                took: Duration::ZERO,
-                result: "skipped: not installed".to_owned(),
-            },
+            Done { name: "format", took: Duration::from_millis(1_240), result: "passed".to_owned() },
+            Done { name: "cargo deny", took: Duration::ZERO, result: "skipped: not installed".to_owned() },
         ];
         let text = summary(&done);
         assert_eq!(

@@ -30,11 +30,7 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     steps.step("tests", || {
         let mut cargo = workspace.cargo();
         // One run shows all failures, and not those of the first binary alone.
-        passed(
-            cargo
-                .args(["test", "--workspace", "--no-fail-fast"])
-                .args(filter),
-        )
+        passed(cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter))
     });
     steps.finish()
 }
@@ -53,25 +49,13 @@ fn format(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<Outcome> {
-    passed(checking_cargo(workspace).args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    passed(checking_cargo(workspace).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
 fn docs(workspace: &Workspace) -> Result<Outcome> {
     passed(
         checking_cargo(workspace)
-            .args([
-                "doc",
-                "--workspace",
-                "--no-deps",
-                "--document-private-items",
-            ])
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
@@ -88,17 +72,11 @@ fn checking_cargo(workspace: &Workspace) -> Command {
 /// Licences, bans and sources; and the advisories where their database can be fetched.
 fn deny(workspace: &Workspace) -> Result<Outcome> {
     if output_of(Command::new("cargo-deny").arg("--version")).is_none() {
-        return Ok(Outcome::Skipped(
-            "not installed, skipped; cargo install cargo-deny".to_owned(),
-        ));
+        return Ok(Outcome::Skipped("not installed, skipped; cargo install cargo-deny".to_owned()));
     }
-    run(workspace
-        .cargo()
-        .args(["deny", "check", "licenses", "bans", "sources"]))?;
+    run(workspace.cargo().args(["deny", "check", "licenses", "bans", "sources"]))?;
     if output_of(workspace.cargo().args(["deny", "fetch", "db"])).is_none() {
-        return Ok(Outcome::Skipped(
-            "the advisories' database cannot be fetched".to_owned(),
-        ));
+        return Ok(Outcome::Skipped("the advisories' database cannot be fetched".to_owned()));
     }
     passed(workspace.cargo().args(["deny", "check", "advisories"]))
 }

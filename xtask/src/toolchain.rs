@@ -63,30 +63,21 @@ impl Toolchain {
     /// Finds a way, and makes one where there is none yet. `notes` is a folder to remember in what did not work.
     pub(crate) fn find(notes: &Path) -> Result<Self> {
         let refusal = notes.join("rustup-cannot-add-the-target");
-        let mut tried = Tried {
-            rustup_before: refusal.exists(),
-            ..Tried::default()
-        };
+        let mut tried = Tried { rustup_before: refusal.exists(), ..Tried::default() };
         loop {
             match next(Machine::look(), tried) {
                 Next::Use(toolchain) => return Ok(toolchain),
                 Next::AddTarget => {
                     say(&format!("Adding the target {TARGET} with rustup"));
                     tried.rustup = true;
-                    if !succeeds_within(
-                        Command::new("rustup").args(["target", "add", TARGET]),
-                        RUSTUP_LIMIT,
-                    ) {
+                    if !succeeds_within(Command::new("rustup").args(["target", "add", TARGET]), RUSTUP_LIMIT) {
                         say("rustup cannot add it here");
                         fs::create_dir_all(notes)?;
                         fs::write(&refusal, "")?;
                     }
                 }
                 Next::InstallPackages => {
-                    say(&format!(
-                        "Installing Debian's {} with apt-get",
-                        DEBIAN_PACKAGES.join(" and ")
-                    ));
+                    say(&format!("Installing Debian's {} with apt-get", DEBIAN_PACKAGES.join(" and ")));
                     tried.apt = true;
                     // What is missing afterwards decides, not how apt-get ended.
                     for mut command in install_commands() {
@@ -109,10 +100,7 @@ impl Toolchain {
         match self {
             Toolchain::Installed => {}
             Toolchain::DebianSources => {
-                cargo
-                    .arg("-Zbuild-std=std,panic_abort")
-                    .env("RUSTC", DEBIAN_COMPILER)
-                    .env("RUSTC_BOOTSTRAP", "1");
+                cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC", DEBIAN_COMPILER).env("RUSTC_BOOTSTRAP", "1");
                 if on_path("rust-lld").is_none()
                     && let Some(path) = path_with_linker()
                 {
@@ -172,9 +160,7 @@ fn debian_sources() -> bool {
         return false;
     };
     is_at_least(&version, env!("CARGO_PKG_RUST_VERSION"))
-        && sysroot
-            .join("lib/rustlib/src/rust/library/std/Cargo.toml")
-            .is_file()
+        && sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
 }
 
 /// Whether a line such as `rustc 1.96.0 (ac68faa20 2026-05-25)` names that version or a later one.
@@ -190,10 +176,7 @@ fn is_at_least(line: &str, wanted: &str) -> bool {
 /// `PATH` and the folder in which rustup's compiler keeps its `rust-lld`, which Debian's may lack.
 fn path_with_linker() -> Option<std::ffi::OsString> {
     let host = output_of(Command::new(compiler()).args(["--print", "host-tuple"]))?;
-    let tools = sysroot(&compiler())?
-        .join("lib/rustlib")
-        .join(host)
-        .join("bin");
+    let tools = sysroot(&compiler())?.join("lib/rustlib").join(host).join("bin");
     let folders = env::var_os("PATH").unwrap_or_default();
     env::join_paths(env::split_paths(&folders).chain([tools])).ok()
 }
@@ -217,10 +200,7 @@ fn install_commands() -> [Command; 2] {
     let mut update = Command::new("apt-get");
     update.arg("update");
     let mut install = Command::new("apt-get");
-    install
-        .args(["install", "-y"])
-        .args(DEBIAN_PACKAGES)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    install.args(["install", "-y"]).args(DEBIAN_PACKAGES).env("DEBIAN_FRONTEND", "noninteractive");
     [update, install]
 }
 
@@ -229,103 +209,43 @@ mod tests {
     use super::*;
 
     /// A machine on which everything could be had, but nothing is there yet.
-    const WILLING: Machine = Machine {
-        target_installed: false,
-        rustup: true,
-        debian_sources: false,
-        apt_as_root: true,
-    };
+    const WILLING: Machine =
+        Machine { target_installed: false, rustup: true, debian_sources: false, apt_as_root: true };
 
     #[test]
     fn an_installed_target_is_used_as_it_is() {
-        let machine = Machine {
-            target_installed: true,
-            debian_sources: true,
-            ..WILLING
-        };
-        assert_eq!(
-            next(machine, Tried::default()),
-            Next::Use(Toolchain::Installed)
-        );
+        let machine = Machine { target_installed: true, debian_sources: true, ..WILLING };
+        assert_eq!(next(machine, Tried::default()), Next::Use(Toolchain::Installed));
     }
 
     #[test]
     fn rustup_is_asked_before_debian() {
-        let machine = Machine {
-            debian_sources: true,
-            ..WILLING
-        };
+        let machine = Machine { debian_sources: true, ..WILLING };
         assert_eq!(next(machine, Tried::default()), Next::AddTarget);
-        assert_eq!(
-            next(
-                machine,
-                Tried {
-                    rustup: true,
-                    ..Tried::default()
-                }
-            ),
-            Next::Use(Toolchain::DebianSources)
-        );
+        assert_eq!(next(machine, Tried { rustup: true, ..Tried::default() }), Next::Use(Toolchain::DebianSources));
     }
 
     #[test]
     fn rustup_is_not_asked_again_where_it_failed_before_and_debian_can_do_it() {
-        let before = Tried {
-            rustup_before: true,
-            ..Tried::default()
-        };
-        let machine = Machine {
-            debian_sources: true,
-            ..WILLING
-        };
+        let before = Tried { rustup_before: true, ..Tried::default() };
+        let machine = Machine { debian_sources: true, ..WILLING };
         assert_eq!(next(machine, before), Next::Use(Toolchain::DebianSources));
         assert_eq!(next(WILLING, before), Next::AddTarget);
     }
 
     #[test]
     fn packages_are_installed_where_rustup_cannot_help() {
-        let refused = Tried {
-            rustup: true,
-            ..Tried::default()
-        };
+        let refused = Tried { rustup: true, ..Tried::default() };
         assert_eq!(next(WILLING, refused), Next::InstallPackages);
-        let without_rustup = Machine {
-            rustup: false,
-            ..WILLING
-        };
-        assert_eq!(
-            next(without_rustup, Tried::default()),
-            Next::InstallPackages
-        );
-        let installed = Machine {
-            debian_sources: true,
-            ..WILLING
-        };
-        assert_eq!(
-            next(
-                installed,
-                Tried {
-                    apt: true,
-                    ..refused
-                }
-            ),
-            Next::Use(Toolchain::DebianSources)
-        );
+        let without_rustup = Machine { rustup: false, ..WILLING };
+        assert_eq!(next(without_rustup, Tried::default()), Next::InstallPackages);
+        let installed = Machine { debian_sources: true, ..WILLING };
+        assert_eq!(next(installed, Tried { apt: true, ..refused }), Next::Use(Toolchain::DebianSources));
     }
 
     #[test]
     fn it_gives_up_when_everything_was_tried_or_nothing_is_allowed() {
-        assert_eq!(
-            next(
-                WILLING,
-                Tried {
-                    rustup: true,
-                    rustup_before: true,
-                    apt: true
-                }
-            ),
-            Next::GiveUp
-        );
+        assert_eq!(next(WILLING, Tried { rustup: true, rustup_before: true, apt: true }), Next::GiveUp);
         assert_eq!(next(Machine::default(), Tried::default()), Next::GiveUp);
     }
 
@@ -354,9 +274,6 @@ mod tests {
         let mut cargo = Command::new("cargo");
         Toolchain::DebianSources.apply(&mut cargo);
         let arguments: Vec<_> = cargo.get_args().collect();
-        assert_eq!(
-            arguments,
-            ["--target", TARGET, "-Zbuild-std=std,panic_abort"]
-        );
+        assert_eq!(arguments, ["--target", TARGET, "-Zbuild-std=std,panic_abort"]);
     }
 }

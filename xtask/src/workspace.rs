@@ -50,9 +50,7 @@ impl Workspace {
 
     /// The member in a folder.
     pub(crate) fn package_in(&self, folder: &Path) -> Option<&Package> {
-        self.packages
-            .iter()
-            .find(|package| package.manifest_path.parent() == Some(folder))
+        self.packages.iter().find(|package| package.manifest_path.parent() == Some(folder))
     }
 
     /// Where plugin files go.
@@ -72,20 +70,14 @@ impl Workspace {
 
     /// A path for people: from the root where it is below it.
     pub(crate) fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.root)
-            .unwrap_or(path)
-            .display()
-            .to_string()
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 }
 
 impl Package {
     /// The file name of the core module that this package is compiled to.
     pub(crate) fn module_file(&self) -> Option<String> {
-        let library = self
-            .targets
-            .iter()
-            .find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
+        let library = self.targets.iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
         Some(format!("{}.wasm", library.name.replace('-', "_")))
     }
 }
