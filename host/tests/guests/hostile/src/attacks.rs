@@ -1,0 +1,133 @@
+//! What harms a host that is not careful.
+
+use std::hint::black_box;
+
+use serde_json::json;
+use ticketing_sdk::store::Transaction;
+use ticketing_sdk::{Error, Request, Response, Result, log, now_ms};
+
+use crate::statements::error_json;
+
+/// More than the manifest's `response_bytes`, and less than its memory.
+const GIANT_BYTES: usize = 4 << 20;
+
+/// More than the manifest's `host_calls`, and with a loop around it.
+const FLOOD_LINES: u32 = 2_000;
+
+/// Does what the path names.
+pub(crate) fn attack(request: &Request) -> Result<Response> {
+    match request.param("attack")? {
+        "trap" => std::process::abort(),
+        "panic" => panic_for(request),
+        "loop" => endless(),
+        "memory" => memory_bomb(),
+        "stack" => Ok(depth(wide_recursion(black_box(u64::MAX)))),
+        "recursion" => Ok(depth(narrow_recursion(black_box(u64::MAX)))),
+        "giant" => Ok(Response::json(200, &"x".repeat(GIANT_BYTES))?),
+        "calls" => flood_of_calls(),
+        "log" => flood_of_lines(),
+        "status" => Ok(Response::empty(black_box(99))),
+        "header" => Ok(Response::empty(204).header("not a name", "x")),
+        "value" => Ok(Response::empty(204).header("x-split", "a\r\nset-cookie: session=stolen")),
+        "cookie" => Response::json(200, &json!({ "seen": request.header("cookie") })),
+        "slow" => slow(request),
+        "leak" => leak_a_transaction(),
+        "hold" => hold_a_transaction(request),
+        _ => Err(Error::not_found()),
+    }
+}
+
+/// A number of the query string.
+fn number(request: &Request, name: &str) -> Result<i64> {
+    request
+        .query(name)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Error::field(name, format!("{name} must be a number")))
+}
+
+fn depth(depth: u64) -> Response {
+    Response::empty(200).header("x-depth", depth.to_string())
+}
+
+#[expect(clippy::panic, reason = "the attack")]
+fn panic_for(request: &Request) -> Result<Response> {
+    panic!("asked to, by {}", request.method())
+}
+
+fn endless() -> ! {
+    loop {
+        black_box(());
+    }
+}
+
+fn memory_bomb() -> ! {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// Fills the stack that the compiler keeps in linear memory.
+fn wide_recursion(left: u64) -> u64 {
+    let frame = black_box([left; 512]);
+    if left == 0 { 0 } else { wide_recursion(left - 1) + frame.iter().sum::<u64>() }
+}
+
+/// Fills the stack on which WebAssembly itself runs.
+fn narrow_recursion(left: u64) -> u64 {
+    if left == 0 { 0 } else { black_box(narrow_recursion(left - 1)) + 1 }
+}
+
+fn flood_of_calls() -> ! {
+    loop {
+        black_box(now_ms());
+    }
+}
+
+fn flood_of_lines() -> Result<Response> {
+    let line = "flood ".repeat(200);
+    for _ in 0..FLOOD_LINES {
+        log::warn("flood", &line);
+    }
+    Ok(Response::empty(204))
+}
+
+/// Computes for `ms` milliseconds, which is its right.
+fn slow(request: &Request) -> Result<Response> {
+    compute_for(number(request, "ms")?);
+    Ok(Response::empty(204))
+}
+
+fn compute_for(milliseconds: i64) {
+    let end = now_ms() + milliseconds;
+    while now_ms() < end {
+        // Few enough calls into the host to stay below its limit.
+        for step in 0..1_000_000_u32 {
+            black_box(step);
+        }
+    }
+}
+
+/// Writes, and forgets the transaction where no destructor finds it.
+fn leak_a_transaction() -> Result<Response> {
+    let transaction = Transaction::begin()?;
+    transaction.execute("UPDATE treasure SET note = 'leaked'", &[])?;
+    std::mem::forget(transaction);
+    Ok(Response::empty(204))
+}
+
+/// Writes, keeps everybody waiting for `ms` milliseconds, and goes on.
+fn hold_a_transaction(request: &Request) -> Result<Response> {
+    let transaction = Transaction::begin()?;
+    transaction.execute("UPDATE treasure SET note = 'held'", &[])?;
+    compute_for(number(request, "ms")?);
+    let update = transaction.execute("UPDATE treasure SET note = 'held for long'", &[]);
+    let commit = Transaction::commit(transaction);
+    Response::json(
+        200,
+        &json!({
+            "update": update.err().map(|error| error_json(&error)),
+            "commit": commit.err().map(|error| error_json(&error)),
+        }),
+    )
+}

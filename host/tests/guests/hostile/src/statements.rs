@@ -1,0 +1,68 @@
+//! Statements as the caller wrote them, and what the store says to them.
+
+use serde_json::{Value as Json, json};
+use ticketing_sdk::bindings::imports::platform::store::sql;
+use ticketing_sdk::store::{SqlError, Transaction, Value};
+use ticketing_sdk::{Request, Response, Result};
+
+/// The bytes of a row that is asked for with `bytes`.
+type Filler = Option<usize>;
+
+/// Runs `statement` by way of `call`: `query`, `execute`, or `transaction`,
+/// which executes and commits. With `bytes`, `$1` is a text of that length.
+pub(crate) fn run(request: &Request) -> Result<Response> {
+    let mut fields = request.fields()?;
+    let call = fields.text("call", |text| Ok(text.to_owned()));
+    let statement = fields.text("statement", |text| Ok(text.to_owned()));
+    let filler: Option<Filler> = fields.json("bytes", |json| {
+        json.map(|json| json.parse().map_err(|_| "bytes must be a number".to_owned())).transpose()
+    });
+    let (Some(call), Some(statement), Some(filler)) = (call, statement, filler) else {
+        return Err(fields.into_error());
+    };
+    let parameters: Vec<Value> = filler.map(|bytes| Value::Text("x".repeat(bytes))).into_iter().collect();
+    let outcome = match call.as_str() {
+        "query" => sql::query(&statement, &parameters).map(|rows| rows_json(&rows)),
+        "execute" => sql::execute(&statement, &parameters).map(|changed| json!(changed)),
+        _ => in_transaction(&statement, &parameters),
+    };
+    let body = match outcome {
+        Ok(result) => json!({ "result": result }),
+        Err(error) => json!({ "error": error_json(&error) }),
+    };
+    Response::json(200, &body)
+}
+
+fn in_transaction(statement: &str, parameters: &[Value]) -> Result<Json, SqlError> {
+    let transaction = Transaction::begin()?;
+    let changed = transaction.execute(statement, parameters)?;
+    Transaction::commit(transaction)?;
+    Ok(json!(changed))
+}
+
+/// The store's error: its kind, and what it says.
+pub(crate) fn error_json(error: &SqlError) -> Json {
+    let (kind, text) = match error {
+        SqlError::Conflict => ("conflict", String::new()),
+        SqlError::Constraint(violation) => ("constraint", violation.target.clone()),
+        SqlError::Timeout => ("timeout", String::new()),
+        SqlError::Limit(text) => ("limit", text.clone()),
+        SqlError::Invalid(text) => ("invalid", text.clone()),
+        SqlError::Unavailable(text) => ("unavailable", text.clone()),
+    };
+    json!({ "kind": kind, "text": text })
+}
+
+fn rows_json(rows: &sql::Rows) -> Json {
+    rows.rows.iter().map(|row| row.iter().map(value_json).collect::<Json>()).collect()
+}
+
+fn value_json(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Integer(integer) => json!(integer),
+        Value::Real(real) => json!(real),
+        Value::Text(text) => json!(text),
+        Value::Blob(bytes) => json!({ "bytes": bytes.len() }),
+    }
+}
