@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod database;
 pub mod engine;

@@ -4,13 +4,20 @@
 //! [`Database`] and [`Transaction`] are what an engine implements; `sqlite` is
 //! the embedded one.
 
+#[cfg(test)]
+mod conformance;
 pub mod gate;
+pub mod host;
+mod open;
+pub mod sqlite;
 
 use async_trait::async_trait;
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::Notify, time::Instant};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
+
+pub use open::OpenTransaction;
 
 use crate::capability::messaging::Event;
 
@@ -143,26 +150,4 @@ pub struct Signals {
     pub outbox: Arc<Notify>,
     /// A commit changed the timers.
     pub timers: Arc<Notify>,
-}
-
-/// The transaction behind a guest's `transaction` resource, with what bounds
-/// it.
-pub struct OpenTransaction {
-    inner: Option<Box<dyn Transaction>>,
-    deadline: Instant,
-    events: usize,
-    timers: usize,
-}
-
-impl OpenTransaction {
-    /// Hands a transaction to a guest, for this long.
-    pub fn new(inner: Box<dyn Transaction>, time_ms: u64) -> Self {
-        Self { inner: Some(inner), deadline: Instant::now() + Duration::from_millis(time_ms), events: 0, timers: 0 }
-    }
-
-    /// Takes the transaction back from the guest. None once it has been
-    /// committed, rolled back or timed out.
-    pub fn into_inner(self) -> Option<Box<dyn Transaction>> {
-        self.inner.filter(|_| Instant::now() < self.deadline)
-    }
 }

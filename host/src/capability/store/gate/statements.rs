@@ -3,9 +3,9 @@
 
 use super::parts::{check_name, check_type};
 use sqlparser::ast::{
-    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, ConflictTarget, CreateIndex, CreateTable, Delete, Insert,
-    ObjectType, OnConflictAction, OnInsert, Query, RenameTableNameKind, SetExpr, Statement, TableConstraint,
-    TableObject, Update, helpers::stmt_create_table::CreateTableBuilder,
+    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, ConflictTarget, CreateIndex, CreateTable, Delete,
+    ForeignKeyConstraint, Insert, ObjectType, OnConflictAction, OnInsert, Query, RenameTableNameKind, SetExpr,
+    Statement, TableConstraint, TableObject, Update, helpers::stmt_create_table::CreateTableBuilder,
 };
 
 /// A statement of a component at work. True if it only reads.
@@ -143,7 +143,7 @@ fn check_create_table(table: &CreateTable) -> Result<(), String> {
     table.columns.iter().try_for_each(check_column)?;
     table.constraints.iter().try_for_each(|constraint| match constraint {
         TableConstraint::Unique(_) | TableConstraint::PrimaryKey(_) | TableConstraint::Check(_) => Ok(()),
-        TableConstraint::ForeignKey(key) => check_name(&key.foreign_table),
+        TableConstraint::ForeignKey(key) => check_foreign_key(key),
         other => Err(format!("the constraint {other} is not shared by the engines")),
     })
 }
@@ -157,9 +157,18 @@ fn check_column(column: &ColumnDef) -> Result<(), String> {
         | ColumnOption::PrimaryKey(_)
         | ColumnOption::Unique(_)
         | ColumnOption::Check(_) => Ok(()),
-        ColumnOption::ForeignKey(key) => check_name(&key.foreign_table),
+        ColumnOption::ForeignKey(key) => check_foreign_key(key),
         other => Err(format!("the column option {other} is not allowed here")),
     })
+}
+
+/// A deferred key would be checked when several transactions are committed
+/// together, and fail all of them.
+fn check_foreign_key(key: &ForeignKeyConstraint) -> Result<(), String> {
+    if key.characteristics.is_some() || key.match_kind.is_some() {
+        return Err("a foreign key is checked at once, not deferred".to_owned());
+    }
+    check_name(&key.foreign_table)
 }
 
 fn check_create_index(index: &CreateIndex) -> Result<(), String> {

@@ -187,6 +187,7 @@ fn migrations_change_the_schema_and_nothing_else() {
         ("CREATE TABLE t (a TEXT NOT NULL ON CONFLICT ROLLBACK)", "the column option"),
         ("CREATE TABLE t (a TEXT REFERENCES host_inbox (event_id))", "host_inbox is not a name"),
         ("CREATE INDEX i ON things (load_extension(title))", "load_extension"),
+        ("CREATE TABLE t (a TEXT REFERENCES b (c) DEFERRABLE INITIALLY DEFERRED)", "deferred"),
         ("CREATE INDEX main.i ON things (title)", "outside"),
         ("ALTER TABLE host_inbox RENAME TO x", "host_inbox is not a name"),
         ("ALTER TABLE things RENAME TO host_x", "host_x is not a name"),

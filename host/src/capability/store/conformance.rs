@@ -1,0 +1,284 @@
+//! What every engine has to do, as tests over [`Database`]. An engine's own
+//! tests call each of these with an empty database.
+
+use super::{ConstraintKind, Database, DueTimer, Error, Migration, MigrationError, Timer, Value};
+use crate::capability::messaging::Event;
+use std::{sync::Arc, time::Duration};
+
+pub(crate) type Store = Arc<dyn Database>;
+
+pub(crate) fn migration(name: &str, sql: &str) -> Migration {
+    Migration { name: name.into(), sql: sql.into() }
+}
+
+pub(crate) fn text(value: &str) -> Value {
+    Value::Text(value.into())
+}
+
+pub(crate) fn event(id: &str) -> Event {
+    Event {
+        id: id.into(),
+        subject: "thing.created".into(),
+        source: "things".into(),
+        time_ms: 17,
+        traceparent: Some("00-1-2-01".into()),
+        payload: vec![0, 159, 146, 150],
+    }
+}
+
+fn timer(key: &str, due_ms: u64) -> Timer {
+    Timer { key: key.into(), due_ms, payload: key.as_bytes().to_vec() }
+}
+
+pub(crate) async fn tables(store: &Store) {
+    let sql = "CREATE TABLE things (id TEXT PRIMARY KEY, n BIGINT NOT NULL, d DOUBLE PRECISION, b BLOB, CONSTRAINT positive CHECK (n >= 0));
+        CREATE UNIQUE INDEX one_seven ON things (n) WHERE n = 7;
+        CREATE TABLE parts (id TEXT PRIMARY KEY, thing TEXT NOT NULL REFERENCES things (id));";
+    store.migrate(&[migration("0001_tables.sql", sql)]).await.unwrap();
+}
+
+async fn count(store: &Store) -> i64 {
+    let rows = store.query("SELECT count(*) FROM things", vec![]).await.unwrap();
+    match rows.rows[0][0] {
+        Value::Integer(count) => count,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+async fn insert(store: &Store, id: &str, n: i64) -> Result<(), Error> {
+    let mut transaction = store.begin().await?;
+    transaction.execute("INSERT INTO things (id, n) VALUES ($1, $2)", vec![text(id), Value::Integer(n)]).await?;
+    transaction.commit().await
+}
+
+pub(crate) async fn values_come_back_as_they_were(store: Store) {
+    tables(&store).await;
+    let mut transaction = store.begin().await.unwrap();
+    let values = vec![text("ä'\u{1F3AB}"), Value::Integer(i64::MAX), Value::Real(0.5), Value::Blob(vec![0, 255])];
+    let sql = "INSERT INTO things (d, id, n, b) VALUES ($3, $1, $2, $4) RETURNING id, n, d, b, NULL AS absent";
+    let rows = transaction.query(sql, values).await.unwrap();
+    assert_eq!(rows.columns, ["id", "n", "d", "b", "absent"]);
+    let expected =
+        vec![text("ä'\u{1F3AB}"), Value::Integer(i64::MAX), Value::Real(0.5), Value::Blob(vec![0, 255]), Value::Null];
+    assert_eq!(format!("{:?}", rows.rows), format!("{:?}", vec![expected]));
+    transaction.commit().await.unwrap();
+    let none = store.query("SELECT id, n FROM things WHERE n = $1", vec![Value::Integer(3)]).await.unwrap();
+    assert_eq!((none.columns.len(), none.rows.len()), (2, 0));
+}
+
+pub(crate) async fn nobody_sees_a_change_before_its_commit(store: Store) {
+    tables(&store).await;
+    let mut transaction = store.begin().await.unwrap();
+    transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
+    assert_eq!(transaction.query("SELECT id FROM things", vec![]).await.unwrap().rows.len(), 1);
+    assert_eq!(count(&store).await, 0);
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}
+
+pub(crate) async fn what_is_dropped_or_rolled_back_leaves_nothing(store: Store) {
+    tables(&store).await;
+    for dropped in [true, false] {
+        let mut transaction = store.begin().await.unwrap();
+        transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
+        transaction.publish(&event("e")).await.unwrap();
+        transaction.schedule(&timer("t", 1), None).await.unwrap();
+        assert!(transaction.mark_applied("x").await.unwrap());
+        if dropped {
+            drop(transaction);
+        } else {
+            transaction.rollback().await;
+        }
+        insert(&store, &format!("after-{dropped}"), 1).await.unwrap();
+    }
+    assert_eq!(count(&store).await, 2);
+    assert!(store.outbox(10).await.unwrap().is_empty());
+    assert_eq!(store.next_timer_ms().await.unwrap(), None);
+    assert!(store.begin().await.unwrap().mark_applied("x").await.unwrap());
+}
+
+pub(crate) async fn a_statement_in_flight_is_rolled_back_with_its_transaction(store: Store) {
+    tables(&store).await;
+    insert(&store, "x", 0).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
+    {
+        let call = transaction.execute("UPDATE things SET n = n + 1", vec![]);
+        // Polled at most a few times, so that it is dropped on its way.
+        let _ = tokio::time::timeout(Duration::ZERO, call).await;
+    }
+    drop(transaction);
+    insert(&store, "b", 1).await.unwrap();
+    let rows = store.query("SELECT id, n FROM things ORDER BY id", vec![]).await.unwrap();
+    assert_eq!(
+        format!("{:?}", rows.rows),
+        format!("{:?}", [[text("b"), Value::Integer(1)], [text("x"), Value::Integer(0)]])
+    );
+}
+
+pub(crate) async fn writers_one_after_another_lose_nothing(store: Store) {
+    tables(&store).await;
+    insert(&store, "counter", 0).await.unwrap();
+    let tasks: Vec<_> = (0..100)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut transaction = store.begin().await.unwrap();
+                let rows = transaction.query("SELECT n FROM things WHERE id = 'counter'", vec![]).await.unwrap();
+                let Value::Integer(n) = rows.rows[0][0] else { panic!() };
+                transaction
+                    .execute("UPDATE things SET n = $1 WHERE id = 'counter'", vec![Value::Integer(n + 1)])
+                    .await
+                    .unwrap();
+                transaction.publish(&event(&format!("e{number}"))).await.unwrap();
+                match number % 10 {
+                    3 => drop(transaction),
+                    4 => transaction.rollback().await,
+                    _ => transaction.commit().await.unwrap(),
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let rows = store.query("SELECT n FROM things WHERE id = 'counter'", vec![]).await.unwrap();
+    assert_eq!(format!("{:?}", rows.rows), "[[Value::Integer(80)]]");
+    let outbox = store.outbox(1_000).await.unwrap();
+    assert_eq!(outbox.len(), 80);
+    assert!(outbox.is_sorted_by(|one, next| one.sequence < next.sequence));
+}
+
+pub(crate) async fn a_violation_names_the_constraint_and_the_transaction_goes_on(store: Store) {
+    tables(&store).await;
+    insert(&store, "a", 7).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    for (sql, kind, target) in [
+        ("INSERT INTO things (id, n) VALUES ('a', 1)", ConstraintKind::Unique, "things.id"),
+        ("INSERT INTO things (id, n) VALUES ('b', 7)", ConstraintKind::Unique, "things.n"),
+        ("INSERT INTO things (id, n) VALUES ('b', NULL)", ConstraintKind::NotNull, "things.n"),
+        ("INSERT INTO things (id, n) VALUES ('b', -1)", ConstraintKind::Check, "positive"),
+        ("INSERT INTO parts (id, thing) VALUES ('p', 'none')", ConstraintKind::ForeignKey, ""),
+    ] {
+        match transaction.execute(sql, vec![]).await {
+            Err(Error::Constraint(violation)) => {
+                assert_eq!((violation.kind, violation.target.as_str()), (kind, target), "{sql}");
+            }
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    transaction.execute("INSERT INTO things (id, n) VALUES ('c', 1)", vec![]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 2);
+}
+
+pub(crate) async fn an_event_is_marked_once(store: Store) {
+    let mut transaction = store.begin().await.unwrap();
+    assert!(transaction.mark_applied("e").await.unwrap());
+    assert!(!transaction.mark_applied("e").await.unwrap());
+    transaction.commit().await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    assert!(!transaction.mark_applied("e").await.unwrap());
+    transaction.rollback().await;
+    assert_eq!(store.prune_inbox(1).await.unwrap(), 0);
+    assert_eq!(store.prune_inbox(u64::MAX).await.unwrap(), 1);
+    assert!(store.begin().await.unwrap().mark_applied("e").await.unwrap());
+}
+
+pub(crate) async fn the_outbox_keeps_the_order_of_commits(store: Store) {
+    for batch in 0..3 {
+        let mut transaction = store.begin().await.unwrap();
+        for number in 0..3 {
+            transaction.publish(&event(&format!("{batch}-{number}"))).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(5), store.signals().outbox.notified()).await.unwrap();
+    let outbox = store.outbox(5).await.unwrap();
+    let ids: Vec<_> = outbox.iter().map(|event| event.event.id.as_str()).collect();
+    assert_eq!(ids, ["0-0", "0-1", "0-2", "1-0", "1-1"]);
+    assert_eq!(outbox[0].event, event("0-0"));
+    store.clear_outbox(outbox[3].sequence).await.unwrap();
+    let rest = store.outbox(100).await.unwrap();
+    assert_eq!(rest.first().unwrap().event.id, "1-1");
+    assert_eq!(rest.len(), 5);
+}
+
+pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: Store) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.schedule(&timer("a", 10), Some("trace")).await.unwrap();
+    transaction.schedule(&timer("b", 5), None).await.unwrap();
+    transaction.schedule(&timer("c", 20), None).await.unwrap();
+    assert!(transaction.cancel_timer("c").await.unwrap());
+    assert!(!transaction.cancel_timer("c").await.unwrap());
+    transaction.commit().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), store.signals().timers.notified()).await.unwrap();
+    assert_eq!(store.next_timer_ms().await.unwrap(), Some(5));
+    let due: Vec<DueTimer> = store.due_timers(10, 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.timer.key.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!((due[1].attempt, due[1].traceparent.as_deref()), (1, Some("trace")));
+
+    // Replaced: the old one can no longer be taken.
+    let mut transaction = store.begin().await.unwrap();
+    transaction.schedule(&timer("b", 6), None).await.unwrap();
+    transaction.commit().await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    assert!(!transaction.take_timer(&due[0]).await.unwrap());
+    assert!(transaction.take_timer(&due[1]).await.unwrap());
+    assert!(!transaction.take_timer(&due[1]).await.unwrap());
+    transaction.commit().await.unwrap();
+
+    let due = store.due_timers(10, 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    let mut transaction = store.begin().await.unwrap();
+    transaction.put_off_timer(&due[0], 50).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert!(store.due_timers(49, 10).await.unwrap().is_empty());
+    let due = store.due_timers(50, 10).await.unwrap();
+    assert_eq!((due[0].attempt, due[0].timer.payload.as_slice()), (2, b"b".as_slice()));
+}
+
+pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
+    let first = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY)");
+    let second = migration("0002.sql", "ALTER TABLE things ADD COLUMN n BIGINT NOT NULL DEFAULT 4");
+    assert_eq!(store.migrate(std::slice::from_ref(&first)).await.unwrap(), ["0001.sql"]);
+    insert_id(&store, "a").await;
+    assert_eq!(store.query("SELECT * FROM things", vec![]).await.unwrap().columns, ["id"]);
+    assert_eq!(store.migrate(&[first.clone(), second.clone()]).await.unwrap(), ["0002.sql"]);
+    let rows = store.query("SELECT * FROM things", vec![]).await.unwrap();
+    assert_eq!(format!("{:?}", rows.rows), format!("{:?}", [[text("a"), Value::Integer(4)]]));
+    assert!(store.migrate(&[first.clone(), second.clone()]).await.unwrap().is_empty());
+    // An older revision knows fewer.
+    assert!(store.migrate(std::slice::from_ref(&first)).await.unwrap().is_empty());
+
+    let changed = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY, x TEXT)");
+    assert!(
+        matches!(store.migrate(&[changed, second]).await, Err(MigrationError::Changed(name)) if name == "0001.sql")
+    );
+    let broken = migration("0003.sql", "CREATE TABLE more (id TEXT); CREATE TABLE things (id TEXT)");
+    assert!(matches!(store.migrate(&[broken]).await, Err(MigrationError::Failed { name, .. }) if name == "0003.sql"));
+    assert!(store.query("SELECT id FROM more", vec![]).await.is_err(), "a failed migration leaves nothing");
+    let hostile = migration("0004.sql", "CREATE TABLE fine (id TEXT); DROP TABLE host_migrations");
+    assert!(matches!(store.migrate(&[hostile]).await, Err(MigrationError::Failed { .. })));
+}
+
+async fn insert_id(store: &Store, id: &str) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.execute("INSERT INTO things (id) VALUES ($1)", vec![text(id)]).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+pub(crate) async fn a_query_outside_a_transaction_only_reads(store: Store) {
+    tables(&store).await;
+    for sql in ["DELETE FROM things", "INSERT INTO things (id, n) VALUES ('a', 1) RETURNING id"] {
+        assert!(matches!(store.query(sql, vec![]).await, Err(Error::Invalid(_))), "{sql}");
+    }
+    let mut transaction = store.begin().await.unwrap();
+    assert!(matches!(transaction.execute("SELECT 1", vec![]).await, Err(Error::Invalid(_))));
+    assert!(matches!(transaction.query("SELECT * FROM host_outbox", vec![]).await, Err(Error::Invalid(_))));
+    assert!(matches!(transaction.execute("COMMIT", vec![]).await, Err(Error::Invalid(_))));
+    assert!(matches!(transaction.query("SELECT nothing FROM things", vec![]).await, Err(Error::Invalid(_))));
+    transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}

@@ -1,0 +1,106 @@
+use super::{
+    super::sqlite::{Limits, SqliteDatabase},
+    *,
+};
+use std::time::Duration;
+use tempfile::TempDir;
+
+struct Fixture {
+    _folder: TempDir,
+    database: Arc<dyn Database>,
+    table: ResourceTable,
+    publishes: Vec<String>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { wait_ms: 1_000, ..Limits::default() };
+        let database = SqliteDatabase::open(&folder.path().join("x.db"), limits).await.unwrap();
+        Self { _folder: folder, database, table: ResourceTable::new(), publishes: vec!["thing.created".into()] }
+    }
+
+    fn view(&mut self) -> StoreView<'_> {
+        StoreView {
+            table: &mut self.table,
+            database: Some(&self.database),
+            publishes: &self.publishes,
+            component: "things",
+            traceparent: Some("trace"),
+            transaction_ms: 200,
+            event_bytes: 10,
+        }
+    }
+
+    async fn begin(&mut self) -> Resource<OpenTransaction> {
+        self.view().begin().await.unwrap().unwrap()
+    }
+}
+
+fn again(handle: &Resource<OpenTransaction>) -> Resource<OpenTransaction> {
+    Resource::new_own(handle.rep())
+}
+
+#[tokio::test]
+async fn a_transaction_is_cut_off_at_its_deadline_even_when_nothing_is_called() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    // The next in line gets its turn although the first was never dropped.
+    let second = fixture.begin().await;
+    let mut view = fixture.view();
+    let query = view.query_in(again(&handle)).await;
+    assert!(matches!(query, Err(Error::Timeout)), "{query:?}");
+    assert!(matches!(view.commit(handle).await.unwrap(), Err(Error::Timeout)));
+    assert!(view.commit(second).await.unwrap().is_ok());
+}
+
+impl StoreView<'_> {
+    async fn query_in(&mut self, handle: Resource<OpenTransaction>) -> Result<Rows, Error> {
+        HostTransaction::query(self, handle, "SELECT 1".into(), vec![]).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_stale_handle_is_an_error_and_not_a_trap() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    view.query_in(again(&handle)).await.unwrap();
+    let stale = again(&handle);
+    view.commit(handle).await.unwrap().unwrap();
+    assert!(matches!(view.query_in(again(&stale)).await, Err(Error::Invalid(_))));
+    assert!(matches!(view.commit(again(&stale)).await.unwrap(), Err(Error::Invalid(_))));
+    view.rollback(stale).await.unwrap();
+}
+
+#[tokio::test]
+async fn events_and_timers_keep_to_the_manifest_and_the_limits() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    let timer = |key: String, bytes| Timer { key, due_ms: 1, payload: vec![0; bytes] };
+    assert!(matches!(view.publish(again(&handle), "other".into(), vec![]).await.unwrap(), Err(Error::Invalid(_))));
+    let large = view.publish(again(&handle), "thing.created".into(), vec![0; 11]).await.unwrap();
+    assert!(matches!(large, Err(Error::Limit(_))));
+    for refused in [timer(String::new(), 0), timer("k".repeat(201), 0), timer("k".into(), 65_537)] {
+        assert!(matches!(view.schedule(again(&handle), refused).await.unwrap(), Err(Error::Limit(_))));
+    }
+    let id = view.publish(again(&handle), "thing.created".into(), vec![1]).await.unwrap().unwrap();
+    view.schedule(again(&handle), timer("k".into(), 1)).await.unwrap().unwrap();
+    assert!(view.cancel_timer(again(&handle), "k".into()).await.unwrap().unwrap());
+    view.commit(handle).await.unwrap().unwrap();
+    let outbox = fixture.database.outbox(10).await.unwrap();
+    assert_eq!((outbox[0].event.id.as_str(), outbox[0].event.traceparent.as_deref()), (id.as_str(), Some("trace")));
+}
+
+#[tokio::test]
+async fn a_dropped_handle_rolls_back_and_makes_way() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    view.publish(again(&handle), "thing.created".into(), vec![1]).await.unwrap().unwrap();
+    HostTransaction::drop(&mut view, handle).await.unwrap();
+    let next = tokio::time::timeout(Duration::from_millis(100), fixture.begin()).await.unwrap();
+    fixture.view().commit(next).await.unwrap().unwrap();
+    assert!(fixture.database.outbox(10).await.unwrap().is_empty());
+}

@@ -1,0 +1,90 @@
+//! What SQLite's error codes mean to a component.
+
+use super::super::{ConstraintKind, Error, Violation};
+
+/// A statement failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What the component is told.
+    pub(super) error: Error,
+    /// The transaction cannot go on: SQLite may have rolled it back already.
+    pub(super) ends_transaction: bool,
+}
+
+// https://www.sqlite.org/rescode.html
+const SQLITE_ERROR: i32 = 1;
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_LOCKED: i32 = 6;
+const SQLITE_READONLY: i32 = 8;
+const SQLITE_INTERRUPT: i32 = 9;
+const SQLITE_FULL: i32 = 13;
+const SQLITE_SCHEMA: i32 = 17;
+const SQLITE_TOOBIG: i32 = 18;
+const SQLITE_CONSTRAINT: i32 = 19;
+const SQLITE_MISMATCH: i32 = 20;
+const SQLITE_RANGE: i32 = 25;
+const SQLITE_CONSTRAINT_CHECK: i32 = 275;
+const SQLITE_CONSTRAINT_FOREIGNKEY: i32 = 787;
+const SQLITE_CONSTRAINT_NOTNULL: i32 = 1_299;
+const SQLITE_CONSTRAINT_PRIMARYKEY: i32 = 1_555;
+const SQLITE_CONSTRAINT_UNIQUE: i32 = 2_067;
+const SQLITE_CONSTRAINT_ROWID: i32 = 2_579;
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let database = match &error {
+            sqlx::Error::Database(database) => database,
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                return Self::statement(Error::Invalid(format!("a value is not what its type says: {error}")));
+            }
+            _ => return Self::transaction(Error::Unavailable(error.to_string())),
+        };
+        let code = database.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default();
+        let message = database.message();
+        match code & 0xff {
+            SQLITE_CONSTRAINT => Self::statement(constraint(code, message)),
+            SQLITE_ERROR | SQLITE_MISMATCH | SQLITE_RANGE | SQLITE_READONLY => {
+                Self::statement(Error::Invalid(message.to_owned()))
+            }
+            SQLITE_TOOBIG => Self::statement(Error::Limit("a value or statement of too many bytes".into())),
+            SQLITE_INTERRUPT => Self::transaction(Error::Timeout),
+            SQLITE_BUSY | SQLITE_LOCKED | SQLITE_SCHEMA => Self::transaction(Error::Conflict),
+            SQLITE_FULL => Self::transaction(Error::Unavailable("the disk or the component's database is full".into())),
+            _ => Self::transaction(Error::Unavailable(format!("{message} (SQLite code {code})"))),
+        }
+    }
+}
+
+impl Failure {
+    /// The transaction goes on as if the statement had not been made.
+    pub(super) fn statement(error: Error) -> Self {
+        Self { error, ends_transaction: false }
+    }
+
+    pub(super) fn transaction(error: Error) -> Self {
+        Self { error, ends_transaction: true }
+    }
+}
+
+/// SQLite names what was violated behind the colon.
+fn constraint(code: i32, message: &str) -> Error {
+    let kind = match code {
+        SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID => ConstraintKind::Unique,
+        SQLITE_CONSTRAINT_FOREIGNKEY => ConstraintKind::ForeignKey,
+        SQLITE_CONSTRAINT_NOTNULL => ConstraintKind::NotNull,
+        SQLITE_CONSTRAINT_CHECK => ConstraintKind::Check,
+        _ => return Error::Invalid(message.to_owned()),
+    };
+    let target = message.split_once(": ").map(|(_, target)| target.to_owned()).unwrap_or_default();
+    Error::Constraint(Violation { kind, target })
+}
+
+/// An error in the words of an operator.
+pub(super) fn describe(error: &Error) -> String {
+    match error {
+        Error::Conflict => "another transaction was in the way".into(),
+        Error::Timeout => "it took too long".into(),
+        Error::Constraint(violation) => format!("the {:?} constraint {} refused it", violation.kind, violation.target),
+        Error::Limit(text) | Error::Invalid(text) | Error::Unavailable(text) => text.clone(),
+    }
+}
