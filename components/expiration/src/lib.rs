@@ -1,1 +1,38 @@
-//! p
+//! Tells when the time to pay an order is over. It keeps nothing but timers,
+//! one for each order that is still open, under the order's id.
+
+use events::{ExpirationComplete, OrderCancelled, OrderCompleted, OrderCreated};
+use ticketing_sdk::Error;
+use ticketing_sdk::messaging::{Delivery, Dispatch, Disposition, Event, Handled};
+use ticketing_sdk::store::{Timer, Tx};
+
+ticketing_sdk::component! { messaging: on_event, timers: on_timer }
+
+fn on_event(event: Event, tx: &Tx<'_>) -> Handled {
+    Dispatch::of(event, tx).to(order_created).to(order_cancelled).to(order_completed).finish()
+}
+
+fn on_timer(timer: Timer, _attempt: u32, tx: &Tx<'_>) -> Handled {
+    let expired: ExpirationComplete =
+        serde_json::from_slice(&timer.payload).map_err(|error| Disposition::Reject(error.to_string()))?;
+    Ok(tx.publish(&expired)?)
+}
+
+fn order_created(order: &Delivery<OrderCreated>, tx: &Tx<'_>) -> Handled {
+    let expired = ExpirationComplete { order_id: order.id.clone() };
+    Ok(tx.schedule(&order.id, order.expires_at.unix_ms(), &expired)?)
+}
+
+/// A timer that this misses, because the order's creation is still on the way,
+/// fires for an order that is over, and nothing comes of it.
+fn order_cancelled(order: &Delivery<OrderCancelled>, tx: &Tx<'_>) -> Handled {
+    Ok(stop(&order.id, tx)?)
+}
+
+fn order_completed(order: &Delivery<OrderCompleted>, tx: &Tx<'_>) -> Handled {
+    Ok(stop(&order.id, tx)?)
+}
+
+fn stop(order_id: &str, tx: &Tx<'_>) -> Result<(), Error> {
+    tx.cancel_timer(order_id)
+}

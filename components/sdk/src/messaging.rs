@@ -27,7 +27,7 @@ pub trait Payload: Serialize + DeserializeOwned {
 pub struct Delivery<P> {
     payload: P,
     /// Which delivery of this event it is, from 1.
-    pub attempt: u32,
+    pub delivery: u32,
 }
 
 impl<P> Deref for Delivery<P> {
@@ -64,8 +64,8 @@ impl<'a> Dispatch<'a> {
         if self.handled.is_none() && self.event.subject == P::SUBJECT {
             self.handled = Some(match serde_json::from_slice(&self.event.payload) {
                 Ok(payload) => {
-                    let attempt = self.event.attempt;
-                    apply(&Delivery { payload, attempt }, self.tx)
+                    let delivery = self.event.attempt;
+                    apply(&Delivery { payload, delivery }, self.tx)
                 }
                 Err(error) => Err(Disposition::Reject(format!("unreadable payload: {error}"))),
             });

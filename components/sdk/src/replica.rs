@@ -3,7 +3,7 @@
 
 /// Deliveries after which a gap is no longer waited for: with
 /// [`wait_ms`]'s pauses about five seconds after the first.
-const LAST_WAIT_ATTEMPT: u32 = 9;
+const LAST_WAIT_DELIVERY: u32 = 9;
 const FIRST_WAIT_MS: u64 = 20;
 
 /// What to do with an event about a copy.
@@ -21,25 +21,25 @@ pub enum Step {
     ApplyOverGap,
 }
 
-/// What to do with version `incoming`, delivered for the `attempt`-th time,
+/// What to do with version `incoming`, delivered for the `delivery`-th time,
 /// when the copy is at `known`. The first version is 0.
-pub fn step(known: Option<i64>, incoming: i64, attempt: u32) -> Step {
+pub fn step(known: Option<i64>, incoming: i64, delivery: u32) -> Step {
     let next = known.map_or(0, |version| version.saturating_add(1));
     if incoming < next {
         Step::Ignore
     } else if incoming == next {
         Step::Apply
-    } else if attempt < LAST_WAIT_ATTEMPT {
-        Step::Wait(wait_ms(attempt))
+    } else if delivery < LAST_WAIT_DELIVERY {
+        Step::Wait(wait_ms(delivery))
     } else {
         Step::ApplyOverGap
     }
 }
 
-/// A pause that doubles with each attempt, for an event that waits for
+/// A pause that doubles with each delivery, for an event that waits for
 /// another one.
-pub fn wait_ms(attempt: u32) -> u64 {
-    FIRST_WAIT_MS << attempt.saturating_sub(1).min(7)
+pub fn wait_ms(delivery: u32) -> u64 {
+    FIRST_WAIT_MS << delivery.saturating_sub(1).min(7)
 }
 
 #[cfg(test)]
@@ -57,8 +57,8 @@ mod tests {
     #[test]
     fn a_gap_is_waited_for_but_not_for_ever() {
         let mut waited_ms = 0;
-        for attempt in 1.. {
-            match step(Some(1), 5, attempt) {
+        for delivery in 1.. {
+            match step(Some(1), 5, delivery) {
                 Step::Wait(ms) => waited_ms += ms,
                 other => {
                     assert_eq!(other, Step::ApplyOverGap);

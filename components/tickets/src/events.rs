@@ -19,7 +19,7 @@ fn order_created(order: &Delivery<OrderCreated>, tx: &Tx<'_>) -> Handled {
     };
     match ticket.reserve(&order.id, store::is_released(tx, &order.id)?) {
         Step::Ignore => Ok(()),
-        Step::Wait => Err(Disposition::Retry(Some(replica::wait_ms(order.attempt)))),
+        Step::Wait => Err(Disposition::Retry(Some(replica::wait_ms(order.delivery)))),
         Step::Change(ticket) => change(tx, ticket),
     }
 }

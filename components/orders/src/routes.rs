@@ -1,0 +1,114 @@
+//! The HTTP side of orders.
+
+use ::events::{CancelReason, OrderStatus, Price};
+use serde::Serialize;
+use ticketing_sdk::paging::Page;
+use ticketing_sdk::store::{Snapshot, transact};
+use ticketing_sdk::{Error, Request, Response, Result, Router, Timestamp, capability, id, now_ms};
+
+use crate::domain::Order;
+use crate::{events, store};
+
+/// All routes.
+pub(crate) const ROUTES: Router = Router::new(&[
+    ("GET", "/api/orders/{id}", show),
+    ("POST", "/api/orders", create),
+    ("GET", "/api/orders", list),
+    ("DELETE", "/api/orders/{id}", cancel),
+]);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    id: &'a str,
+    user_id: &'a str,
+    status: OrderStatus,
+    expires_at: Timestamp,
+    version: i64,
+    ticket: TicketBody<'a>,
+}
+
+#[derive(Serialize)]
+struct TicketBody<'a> {
+    id: &'a str,
+    title: &'a str,
+    price: Price,
+    version: i64,
+}
+
+impl<'a> From<&'a Order> for Body<'a> {
+    fn from(order: &'a Order) -> Self {
+        Self {
+            id: &order.id,
+            user_id: &order.user_id,
+            status: order.status,
+            expires_at: order.expires_at,
+            version: order.version,
+            ticket: TicketBody {
+                id: &order.ticket.id,
+                title: &order.ticket.title,
+                price: order.ticket.price.price(),
+                version: order.ticket.version,
+            },
+        }
+    }
+}
+
+fn create(request: &Request) -> Result<Response> {
+    let buyer = request.signed_in()?;
+    let mut fields = request.fields()?;
+    let Some(ticket_id) = fields.text("ticketId", |text| Ok(text.to_owned())) else {
+        return Err(fields.into_error());
+    };
+    let held_ms = capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000);
+
+    let order = transact(|tx| {
+        let offer = store::offer(tx, &ticket_id)?.ok_or_else(Error::not_found)?;
+        if offer.seller_id == buyer.id {
+            return Err(Error::bad_request("You cannot buy your own ticket"));
+        }
+        let expires_at = Timestamp(now_ms().saturating_add(held_ms));
+        let order = Order::new(id::new(), buyer.id.clone(), offer.ticket, expires_at);
+        events::created(tx, &order)?;
+        Ok(order)
+    })?;
+    respond(201, &order)
+}
+
+fn list(request: &Request) -> Result<Response> {
+    let buyer = request.signed_in()?;
+    let page = Page::of(request)?;
+    let orders = store::of_user(&page, &buyer.id)?;
+    let bodies = orders.iter().map(Body::from).collect();
+    page.respond(bodies, |body| body.id, "/api/orders", &[])
+}
+
+fn show(request: &Request) -> Result<Response> {
+    let buyer = request.signed_in()?;
+    let order = store::find(&Snapshot, request.id_param("id")?)?.ok_or_else(Error::not_found)?;
+    if order.user_id != buyer.id {
+        return Err(Error::not_authorized());
+    }
+    respond(200, &order)
+}
+
+fn cancel(request: &Request) -> Result<Response> {
+    let buyer = request.signed_in()?;
+    let id = request.id_param("id")?;
+    transact(|tx| {
+        let order = store::find(tx, id)?.ok_or_else(Error::not_found)?;
+        if order.user_id != buyer.id {
+            return Err(Error::not_authorized());
+        }
+        match order.cancel() {
+            Ok(None) => Ok(()),
+            Ok(Some(order)) => events::cancelled(tx, &order, CancelReason::User),
+            Err(_) => Err(Error::bad_request("Cannot cancel a completed order")),
+        }
+    })?;
+    Ok(Response::empty(204))
+}
+
+fn respond(status: u16, order: &Order) -> Result<Response> {
+    Ok(Response::json(status, &Body::from(order))?.version(order.version))
+}

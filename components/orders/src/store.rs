@@ -1,0 +1,129 @@
+//! The orders, and copies of the tickets.
+
+use ::events::{Money, OrderStatus, Ticket as TicketState};
+use ticketing_sdk::paging::Page;
+use ticketing_sdk::store::{FromRow, Query, Row, Snapshot, Tx};
+use ticketing_sdk::{Error, Result, Timestamp, params};
+
+use crate::domain::{Order, Ticket};
+
+const SELECT: &str = "SELECT id, version, user_id, status, expires_ms, pending_attempt, settled_attempt,
+        ticket_id, ticket_version, title, amount, currency
+     FROM orders";
+
+impl FromRow for Order {
+    fn from_row(row: &mut Row<'_>) -> Result<Self> {
+        let status = row.text("status")?;
+        Ok(Self {
+            id: row.text("id")?,
+            version: row.integer("version")?,
+            user_id: row.text("user_id")?,
+            status: OrderStatus::parse(&status).ok_or_else(|| Error::Internal(format!("unknown status `{status}`")))?,
+            expires_at: Timestamp(row.integer("expires_ms")?),
+            pending_attempt: row.integer("pending_attempt")?,
+            settled_attempt: row.integer("settled_attempt")?,
+            ticket: Ticket {
+                id: row.text("ticket_id")?,
+                version: row.integer("ticket_version")?,
+                title: row.text("title")?,
+                price: Money { amount: row.integer("amount")?, currency: row.text("currency")? },
+            },
+        })
+    }
+}
+
+/// An order by its id.
+pub(crate) fn find(db: &impl Query, id: &str) -> Result<Option<Order>> {
+    db.one(&format!("{SELECT} WHERE id = $1"), params![id])
+}
+
+/// A buyer's orders, newest first.
+pub(crate) fn of_user(page: &Page, user_id: &str) -> Result<Vec<Order>> {
+    // Every id sorts before this.
+    let cursor = page.cursor.as_deref().unwrap_or("g");
+    Snapshot.all(
+        &format!("{SELECT} WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
+        params![user_id, cursor, page.rows()],
+    )
+}
+
+/// Keeps a new order. The index refuses it while another holds the ticket.
+pub(crate) fn insert(tx: &Tx<'_>, order: &Order) -> Result<()> {
+    let inserted = tx.execute(
+        "INSERT INTO orders (id, version, user_id, status, expires_ms,
+            ticket_id, ticket_version, title, amount, currency)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        params![
+            &order.id,
+            order.version,
+            &order.user_id,
+            order.status.as_str(),
+            order.expires_at.0,
+            &order.ticket.id,
+            order.ticket.version,
+            &order.ticket.title,
+            order.ticket.price.amount,
+            &order.ticket.price.currency,
+        ],
+    );
+    match inserted {
+        Err(error) if error.is_duplicate_of("orders.ticket_id") => {
+            Err(Error::bad_request("Ticket is already reserved"))
+        }
+        outcome => outcome.map(|_| ()),
+    }
+}
+
+/// Keeps the order as it is now, unless somebody else changed it meanwhile.
+pub(crate) fn update(tx: &Tx<'_>, order: &Order) -> Result<()> {
+    tx.update(
+        "UPDATE orders SET version = version + 1, status = $3, pending_attempt = $4, settled_attempt = $5
+         WHERE id = $1 AND version = $2",
+        params![&order.id, order.version - 1, order.status.as_str(), order.pending_attempt, order.settled_attempt,],
+    )
+}
+
+/// A copy of a ticket, and who sells it.
+pub(crate) struct Offer {
+    pub(crate) ticket: Ticket,
+    pub(crate) seller_id: String,
+}
+
+impl FromRow for Offer {
+    fn from_row(row: &mut Row<'_>) -> Result<Self> {
+        Ok(Self {
+            ticket: Ticket {
+                id: row.text("id")?,
+                version: row.integer("version")?,
+                title: row.text("title")?,
+                price: Money { amount: row.integer("amount")?, currency: row.text("currency")? },
+            },
+            seller_id: row.text("user_id")?,
+        })
+    }
+}
+
+/// A ticket's copy by its id.
+pub(crate) fn offer(db: &impl Query, ticket_id: &str) -> Result<Option<Offer>> {
+    db.one("SELECT id, version, title, amount, currency, user_id FROM tickets WHERE id = $1", params![ticket_id])
+}
+
+/// Brings a ticket's copy up to date, unless it is newer.
+pub(crate) fn replicate(tx: &Tx<'_>, ticket: &TicketState) -> Result<()> {
+    tx.execute(
+        "INSERT INTO tickets (id, version, title, amount, currency, user_id)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version, title = excluded.title,
+            amount = excluded.amount, currency = excluded.currency
+         WHERE tickets.version < excluded.version",
+        params![
+            &ticket.id,
+            ticket.version,
+            &ticket.title,
+            ticket.price.amount,
+            &ticket.price.currency,
+            &ticket.user_id,
+        ],
+    )?;
+    Ok(())
+}
