@@ -6,4 +6,5 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod engine;
+pub mod telemetry;
 pub mod trigger;

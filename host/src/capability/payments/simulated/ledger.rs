@@ -8,10 +8,9 @@ use super::{
     super::{Error, LedgerEntry, LedgerState},
     tokens::{self, Verdict},
 };
-use crate::database::HostDatabase;
+use crate::{clock, database::HostDatabase};
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
-use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 const SCHEMA: &[&str] = &["
@@ -113,7 +112,7 @@ impl Ledger {
                 false => Ok(Outcome::invalid("the key was used with other arguments")),
             };
         }
-        let now_ms = now_ms();
+        let now_ms = clock::now_ms().cast_signed();
         let outcome = apply(&mut transaction, key, operation, now_ms).await?;
         sqlx::query("INSERT INTO calls (key, operation, outcome, made_ms) VALUES ($1, $2, $3, $4)")
             .bind(key)
@@ -260,9 +259,4 @@ async fn settle(
 
 fn state_named(name: &str) -> Result<LedgerState, Failure> {
     Ok(serde_json::from_value(serde_json::Value::from(name))?)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
