@@ -4,6 +4,12 @@
 //! [`Bus`] and [`Consumer`] are what a broker implements; `embedded` is the
 //! in-process durable one.
 
+#[cfg(test)]
+pub(crate) mod conformance;
+mod embedded;
+
+pub use embedded::EmbeddedBus;
+
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 

@@ -92,7 +92,7 @@ pub(crate) async fn what_is_dropped_or_rolled_back_leaves_nothing(store: Store) 
         insert(&store, &format!("after-{dropped}"), 1).await.unwrap();
     }
     assert_eq!(count(&store).await, 2);
-    assert!(store.outbox(10).await.unwrap().is_empty());
+    assert!(store.outbox(0, 10).await.unwrap().is_empty());
     assert_eq!(store.next_timer_ms().await.unwrap(), None);
     assert!(store.begin().await.unwrap().mark_applied("x").await.unwrap());
 }
@@ -144,7 +144,7 @@ pub(crate) async fn writers_one_after_another_lose_nothing(store: Store) {
     }
     let rows = store.query("SELECT n FROM things WHERE id = 'counter'", vec![]).await.unwrap();
     assert_eq!(format!("{:?}", rows.rows), "[[Value::Integer(80)]]");
-    let outbox = store.outbox(1_000).await.unwrap();
+    let outbox = store.outbox(0, 1_000).await.unwrap();
     assert_eq!(outbox.len(), 80);
     assert!(outbox.is_sorted_by(|one, next| one.sequence < next.sequence));
 }
@@ -194,12 +194,13 @@ pub(crate) async fn the_outbox_keeps_the_order_of_commits(store: Store) {
         transaction.commit().await.unwrap();
     }
     tokio::time::timeout(Duration::from_secs(5), store.signals().outbox.notified()).await.unwrap();
-    let outbox = store.outbox(5).await.unwrap();
+    let outbox = store.outbox(0, 5).await.unwrap();
     let ids: Vec<_> = outbox.iter().map(|event| event.event.id.as_str()).collect();
     assert_eq!(ids, ["0-0", "0-1", "0-2", "1-0", "1-1"]);
     assert_eq!(outbox[0].event, event("0-0"));
+    assert_eq!(store.outbox(outbox[3].sequence, 1).await.unwrap()[0].event.id, "1-1");
     store.clear_outbox(outbox[3].sequence).await.unwrap();
-    let rest = store.outbox(100).await.unwrap();
+    let rest = store.outbox(0, 100).await.unwrap();
     assert_eq!(rest.first().unwrap().event.id, "1-1");
     assert_eq!(rest.len(), 5);
 }

@@ -18,8 +18,20 @@ use tokio::sync::Notify;
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
 pub use open::OpenTransaction;
+pub use sqlite::SqliteDatabases;
 
 use crate::capability::messaging::Event;
+
+/// The databases of all components.
+#[async_trait]
+pub trait Databases: Send + Sync + 'static {
+    /// The database of a component, always the same one. It is made if there
+    /// is none yet.
+    async fn open(&self, component: &str) -> Result<Arc<dyn Database>, Error>;
+
+    /// Closes all of them, and opens none any more.
+    async fn close(&self);
+}
 
 /// The database of one component. It lives as long as the component is loaded,
 /// across revisions.
@@ -36,8 +48,8 @@ pub trait Database: Send + Sync + 'static {
     /// Waits for its turn to write.
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error>;
 
-    /// The oldest events that the relay has not carried to the bus.
-    async fn outbox(&self, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error>;
+    /// The oldest events behind this sequence number that wait for the relay.
+    async fn outbox(&self, after_sequence: i64, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error>;
 
     /// Forgets outbox events up to and including this sequence number.
     async fn clear_outbox(&self, up_to_sequence: i64) -> Result<(), Error>;

@@ -89,7 +89,7 @@ async fn events_and_timers_keep_to_the_manifest_and_the_limits() {
     view.schedule(again(&handle), timer("k".into(), 1)).await.unwrap().unwrap();
     assert!(view.cancel_timer(again(&handle), "k".into()).await.unwrap().unwrap());
     view.commit(handle).await.unwrap().unwrap();
-    let outbox = fixture.database.outbox(10).await.unwrap();
+    let outbox = fixture.database.outbox(0, 10).await.unwrap();
     assert_eq!((outbox[0].event.id.as_str(), outbox[0].event.traceparent.as_deref()), (id.as_str(), Some("trace")));
 }
 
@@ -102,5 +102,5 @@ async fn a_dropped_handle_rolls_back_and_makes_way() {
     HostTransaction::drop(&mut view, handle).await.unwrap();
     let next = tokio::time::timeout(Duration::from_millis(100), fixture.begin()).await.unwrap();
     fixture.view().commit(next).await.unwrap().unwrap();
-    assert!(fixture.database.outbox(10).await.unwrap().is_empty());
+    assert!(fixture.database.outbox(0, 10).await.unwrap().is_empty());
 }

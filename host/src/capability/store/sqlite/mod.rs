@@ -5,6 +5,7 @@
 //! with the host; see [`writer`] for how transactions share a commit.
 
 mod connection;
+mod databases;
 mod errors;
 mod readers;
 mod schema;
@@ -18,6 +19,7 @@ use super::{
 use crate::{capability::messaging::Event, database::durable_options};
 use async_trait::async_trait;
 use connection::Connection;
+pub use databases::SqliteDatabases;
 use errors::Failure;
 use readers::Readers;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -149,14 +151,14 @@ impl Database for SqliteDatabase {
         Ok(Box::new(self.begin_write().await?))
     }
 
-    async fn outbox(&self, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error> {
+    async fn outbox(&self, after_sequence: i64, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error> {
         type Row = (i64, String, String, String, i64, Option<String>, Vec<u8>);
         let rows: Vec<Row> = self
             .read(
                 "SELECT sequence, id, subject, source, time_ms, traceparent, payload \
-                 FROM host_outbox ORDER BY sequence LIMIT $1",
+                 FROM host_outbox WHERE sequence > $2 ORDER BY sequence LIMIT $1",
                 i64::from(limit_rows),
-                0,
+                after_sequence,
             )
             .await?;
         let event = |(sequence, id, subject, source, time_ms, traceparent, payload): Row| OutboxEvent {

@@ -72,7 +72,7 @@ async fn what_was_committed_is_there_after_reopening() {
     let store = open(&folder, Limits::default()).await;
     tables(&store).await;
     assert_eq!(store.query("SELECT id FROM things", vec![]).await.unwrap().rows.len(), 3);
-    assert_eq!(store.outbox(10).await.unwrap()[0].event, event("e"));
+    assert_eq!(store.outbox(0, 10).await.unwrap()[0].event, event("e"));
     assert_eq!(store.next_timer_ms().await.unwrap(), Some(9));
     assert!(!store.begin().await.unwrap().mark_applied("m").await.unwrap());
 }

@@ -1,0 +1,91 @@
+use super::{
+    super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due},
+    *,
+};
+use tempfile::TempDir;
+
+fn settings() -> Messaging {
+    let day = Duration::from_secs(86_400);
+    Messaging {
+        concurrency: 8,
+        backoff: Duration::from_millis(10),
+        max_backoff: Duration::from_secs(1),
+        retention: day,
+    }
+}
+
+async fn open(folder: &TempDir) -> (HostDatabase, AnyBus) {
+    let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
+    let bus = EmbeddedBus::open(database.clone(), &settings()).await.unwrap();
+    (database, Arc::new(bus))
+}
+
+macro_rules! conforms {
+    ($($case:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            let folder = tempfile::tempdir().unwrap();
+            conformance::$case(open(&folder).await.1).await;
+        }
+    )*};
+}
+
+conforms! {
+    every_subscriber_gets_an_event_once_and_in_order
+    a_waiting_consumer_is_woken
+    a_retry_comes_later_and_holds_up_nobody
+    a_new_subject_starts_with_the_oldest_event
+    dead_letters_are_kept_listed_and_forgotten
+    a_redelivery_reaches_one_component_as_on_its_first_attempt
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_acknowledged_is_due_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, bus) = open(&folder).await;
+    let one = consumer(&bus, "one", &["a"]).await;
+    let events = [event("1", "a"), event("2", "a"), event("3", "a")];
+    bus.publish(&events).await.unwrap();
+    let acknowledged = next(&one).await;
+    one.acknowledge(&acknowledged).await.unwrap();
+    let put_off = next(&one).await;
+    one.retry(&put_off, Duration::ZERO).await.unwrap();
+    for _ in 0..500 {
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM bus_deliveries").fetch_one(&database.read).await.unwrap();
+        if left == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    database.close().await;
+
+    let (_, bus) = open(&folder).await;
+    let one = consumer(&bus, "one", &["a"]).await;
+    let mut seen = [next(&one).await, next(&one).await].map(|delivery| (delivery.event.id, delivery.attempt));
+    seen.sort();
+    assert_eq!(seen, [("2".to_owned(), 2), ("3".to_owned(), 1)]);
+    nothing_is_due(&one).await;
+}
+
+#[tokio::test]
+async fn old_events_are_forgotten_unless_somebody_waits_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
+    let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
+    let any: AnyBus = bus.clone();
+    let one = consumer(&any, "one", &["waited-for"]).await;
+    bus.publish(&[event("old", "other"), event("kept", "waited-for")]).await.unwrap();
+    assert_eq!(bus.log.prune(i64::MAX).await.unwrap(), 1);
+    let delivery = next(&one).await;
+    assert_eq!(delivery.event.id, "kept");
+    assert_eq!(bus.log.prune(i64::MAX).await.unwrap(), 0);
+    one.acknowledge(&delivery).await.unwrap();
+    for _ in 0..500 {
+        if bus.log.prune(i64::MAX).await.unwrap() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("an acknowledged event is not forgotten");
+}
