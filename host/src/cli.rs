@@ -68,8 +68,12 @@ pub struct Flags {
     #[arg(long = "plugin", value_name = "FILE")]
     pub plugins: Vec<PathBuf>,
 
-    /// A setting that a plugin declares; may be repeated [env: TICKETING_<KEY>]
-    #[arg(long = "set", value_name = "PLUGIN.KEY=VALUE")]
+    /// A setting that a plugin declares; may be repeated
+    #[arg(
+        long = "set",
+        help = "A setting that a plugin declares; may be repeated [env: TICKETING_<KEY>]",
+        value_name = "PLUGIN.KEY=VALUE"
+    )]
     pub set: Vec<String>,
 }
 

@@ -144,7 +144,7 @@ impl TraceParent {
 
     /// The next step of the trace in the header, or the beginning of one if
     /// there is none that makes sense.
-    pub fn continued(header: Option<&str>) -> Self {
+    pub fn continue_or_start(header: Option<&str>) -> Self {
         header.and_then(|text| text.parse::<Self>().ok()).map_or_else(Self::root, |parent| parent.child())
     }
 
@@ -214,11 +214,11 @@ mod tests {
     #[test]
     fn a_child_stays_in_the_trace_and_has_a_place_of_its_own() {
         let parent: TraceParent = EXAMPLE.parse().unwrap();
-        let child = TraceParent::continued(Some(EXAMPLE));
+        let child = TraceParent::continue_or_start(Some(EXAMPLE));
         assert_eq!(child.trace_id(), parent.trace_id());
         assert_ne!(child, parent);
         assert_ne!(child, parent.child());
-        assert_ne!(TraceParent::continued(Some("rubbish")), TraceParent::continued(None));
+        assert_ne!(TraceParent::continue_or_start(Some("rubbish")), TraceParent::continued(None));
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl ConfigError {
     }
 }
 
-/// A value that a setting cannot have. The source is added by [`Sources`].
+/// A value that a setting cannot have. The source is added by `Sources`.
 #[derive(Debug)]
 pub struct Invalid {
     /// The dotted key in the file, such as `http.listen`.
