@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(child.trace_id(), parent.trace_id());
         assert_ne!(child, parent);
         assert_ne!(child, parent.child());
-        assert_ne!(TraceParent::continue_or_start(Some("rubbish")), TraceParent::continued(None));
+        assert_ne!(TraceParent::continue_or_start(Some("rubbish")), TraceParent::continue_or_start(None));
     }
 
     #[test]
