@@ -81,12 +81,12 @@ pub fn price(json: Option<&str>) -> Result<Price, String> {
     Ok(Price::parse(decimal)?)
 }
 
-/// The pattern for `LIKE ... ESCAPE '\'` that finds the text anywhere.
+/// The pattern for `LIKE ... ESCAPE '!'` that finds the text anywhere.
 pub fn search_pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.trim().to_lowercase().chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
+        if matches!(character, '%' | '_' | '!') {
+            pattern.push('!');
         }
         pattern.push(character);
     }
@@ -150,6 +150,6 @@ mod tests {
 
     #[test]
     fn wildcards_in_a_search_are_ordinary_characters() {
-        assert_eq!(search_pattern(" 50%_Off\\ "), r"%50\%\_off\\%");
+        assert_eq!(search_pattern(" 50%_Off! "), "%50!%!_off!!%");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn for_sale(page: &Page, pattern: Option<&str>) -> Result<Vec<Ticket>
         None => Snapshot.all(&format!("{COLUMNS} AND id < $1 ORDER BY id DESC LIMIT $2"), params![cursor, page.rows()]),
         Some(pattern) => Snapshot.all(
             &format!(
-                "{COLUMNS} AND id < $1 AND title_key LIKE $2 ESCAPE '\\'
+                "{COLUMNS} AND id < $1 AND title_key LIKE $2 ESCAPE '!'
                  ORDER BY id DESC LIMIT $3"
             ),
             params![cursor, pattern, page.rows()],
