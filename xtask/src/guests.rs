@@ -89,7 +89,7 @@ fn build_kind(workspace: &Workspace, kind: Kind) -> Result<()> {
         let note = if changed { "" } else { ", unchanged" };
         say(&format!("{} ({} KiB{note})", workspace.shown(&file), size.div_ceil(1024)));
     }
-    say(&format!("{} guests in {:.1} s", guests.len(), start.elapsed().as_secs_f64()));
+    say(&format!("Built {} in {:.1} s", kind.sources(), start.elapsed().as_secs_f64()));
     Ok(())
 }
 
