@@ -5,6 +5,16 @@
 //! is loaded, across revisions: which code handles an event or a timer is
 //! asked anew each time.
 
+mod attempt;
+mod background;
+mod messaging;
+mod redelivery;
+mod relay;
+mod timers;
+
+pub use background::Triggers;
+pub use redelivery::{RedeliverError, Redelivery};
+
 use crate::capability::{
     messaging::Event,
     store::{DueTimer, Transaction},

@@ -163,3 +163,13 @@ pub struct Signals {
     /// A commit changed the timers.
     pub timers: Arc<Notify>,
 }
+
+/// An error in the words of an operator.
+pub fn describe(error: &Error) -> String {
+    match error {
+        Error::Conflict => "another transaction was in the way".into(),
+        Error::Timeout => "it took too long".into(),
+        Error::Constraint(violation) => format!("the {:?} constraint {} refused it", violation.kind, violation.target),
+        Error::Limit(text) | Error::Invalid(text) | Error::Unavailable(text) => text.clone(),
+    }
+}

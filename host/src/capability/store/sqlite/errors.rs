@@ -78,13 +78,3 @@ fn constraint(code: i32, message: &str) -> Error {
     let target = message.split_once(": ").map(|(_, target)| target.to_owned()).unwrap_or_default();
     Error::Constraint(Violation { kind, target })
 }
-
-/// An error in the words of an operator.
-pub(super) fn describe(error: &Error) -> String {
-    match error {
-        Error::Conflict => "another transaction was in the way".into(),
-        Error::Timeout => "it took too long".into(),
-        Error::Constraint(violation) => format!("the {:?} constraint {} refused it", violation.kind, violation.target),
-        Error::Limit(text) | Error::Invalid(text) | Error::Unavailable(text) => text.clone(),
-    }
-}

@@ -14,7 +14,7 @@ mod writer;
 
 use super::{
     Database, DueTimer, Error, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer, Transaction, Value,
-    gate::Gate,
+    describe, gate::Gate,
 };
 use crate::{capability::messaging::Event, database::durable_options};
 use async_trait::async_trait;
@@ -115,10 +115,8 @@ impl Database for SqliteDatabase {
     async fn migrate(&self, migrations: &[Migration]) -> Result<Vec<String>, MigrationError> {
         let mut applied = Vec::new();
         for migration in migrations {
-            let failed = |error: Error| MigrationError::Failed {
-                name: migration.name.clone(),
-                reason: errors::describe(&error),
-            };
+            let failed =
+                |error: Error| MigrationError::Failed { name: migration.name.clone(), reason: describe(&error) };
             let statements = schema::permitted(migration).await?;
             let mut transaction = self.begin_write().await.map_err(failed)?;
             if transaction.migrate(migration, &statements).await? {

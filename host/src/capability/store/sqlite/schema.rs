@@ -2,9 +2,9 @@
 //! migrations.
 
 use super::{
-    super::{Error, Migration, MigrationError, Value, gate},
+    super::{Error, Migration, MigrationError, Value, describe, gate},
     connection::Connection,
-    errors::{Failure, describe},
+    errors::Failure,
     transaction::SqliteTransaction,
 };
 use crate::clock::now_ms;

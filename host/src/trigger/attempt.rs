@@ -1,0 +1,136 @@
+//! What becomes of one attempt to handle an event or a timer.
+
+use super::{Handled, Handler, background::Component};
+use crate::{
+    capability::{
+        messaging::{BusError, DeadLetter},
+        store::{Error, Transaction, describe},
+    },
+    clock::now_ms,
+};
+use futures::FutureExt;
+use sha2::{Digest, Sha256};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+/// The longest that a component may put something off.
+const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
+
+/// What to do next.
+pub(super) enum Next {
+    /// It is done and durable.
+    Done,
+    /// There was nothing to do: it was done before, or is no longer wanted.
+    Skip,
+    /// Again after this delay.
+    Again(Duration, String),
+    /// Set it aside, for this reason.
+    SetAside(String),
+}
+
+impl Next {
+    /// For metrics and logs.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Skip => "skipped",
+            Self::Again(..) => "retried",
+            Self::SetAside(_) => "dead",
+        }
+    }
+}
+
+/// Makes one attempt; `handle` lets the component do its part in the
+/// transaction. An error is the host's: nothing was done, and it does not
+/// count as an attempt.
+pub(super) async fn settle(
+    component: &Component,
+    handler: &Arc<dyn Handler>,
+    attempt: u32,
+    handle: impl Future<Output = Handled>,
+) -> Result<Next, Error> {
+    let handled = AssertUnwindSafe(handle).catch_unwind().await;
+    let (delay, reason) = match handled {
+        Ok(Handled::Done(transaction)) => match transaction.commit().await {
+            Ok(()) => return Ok(Next::Done),
+            Err(error @ (Error::Conflict | Error::Unavailable(_))) => return Err(error),
+            Err(error) => (None, format!("its transaction failed: {}", describe(&error))),
+        },
+        Ok(Handled::Retry(delay_ms)) => (delay_ms, "it asked for another attempt".to_owned()),
+        Ok(Handled::Reject(reason)) => return Ok(Next::SetAside(reason)),
+        Ok(Handled::Failed(reason)) => (None, reason),
+        Err(_) => (None, "the host panicked".to_owned()),
+    };
+    if attempt >= handler.delivery_attempts() {
+        return Ok(Next::SetAside(format!("given up after {attempt} attempts: {reason}")));
+    }
+    let delay = delay.map_or_else(|| component.backoff(attempt), |ms| Duration::from_millis(ms).min(LONGEST_RETRY));
+    Ok(Next::Again(delay, reason))
+}
+
+impl Component {
+    /// The wait after a failed attempt: doubled each time, and spread so that
+    /// what failed together does not come back together.
+    pub(super) fn backoff(&self, attempt: u32) -> Duration {
+        let doubled =
+            self.settings.backoff.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
+        doubled.min(self.settings.max_backoff).mul_f64(rand::random_range(0.5..=1.0))
+    }
+
+    /// Repeats what the host failed to do, after a backoff each time. None
+    /// when the host stops first.
+    pub(super) async fn persist<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        what: &str,
+        mut work: impl FnMut() -> F,
+    ) -> Option<T> {
+        let mut failures = 0;
+        loop {
+            match work().await {
+                Ok(done) => return Some(done),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(component = self.name, failures, error = describe(&error), "{what}: trying again");
+                    if !self.pause(self.backoff(failures)).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets something aside and raises the alarm.
+    pub(super) async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
+        tracing::error!(
+            component = letter.component,
+            id = letter.id,
+            subject_id = letter.subject_id,
+            subject = letter.subject,
+            attempts = letter.attempts,
+            reason = letter.reason,
+            "dead letter"
+        );
+        metrics::counter!("dead_letters_total", "component" => self.name.clone()).increment(1);
+        self.bus.set_aside(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
+    }
+
+    /// A new transaction.
+    pub(super) async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
+        self.database.begin().await
+    }
+}
+
+/// The same for the same event or timer, so that one which is set aside twice
+/// is there once.
+fn letter_id(letter: &DeadLetter) -> String {
+    let mut hash = Sha256::new();
+    for part in [
+        letter.component.as_bytes(),
+        letter.subject_id.as_bytes(),
+        letter.subject.as_bytes(),
+        &letter.time_ms.to_be_bytes(),
+    ] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hex::encode(hash.finalize().get(..16).unwrap_or_default())
+}

@@ -1,0 +1,144 @@
+//! The tasks of every component, from their start to their end.
+
+use super::{Handlers, messaging::Events, relay::Relay, timers::Timers};
+use crate::{
+    capability::{
+        messaging::{Bus, BusError, Consumer},
+        store::Database,
+    },
+    config::messaging::Messaging,
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long events and timers under way may take when the host stops.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Runs the tasks of all components that were announced to it.
+pub struct Triggers {
+    handlers: Arc<dyn Handlers>,
+    bus: Arc<dyn Bus>,
+    settings: Messaging,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    watched: Mutex<Watched>,
+}
+
+#[derive(Default)]
+struct Watched {
+    started: bool,
+    components: HashSet<String>,
+    waiting: Vec<Component>,
+}
+
+/// What the tasks of one component work on.
+#[derive(Clone)]
+pub(super) struct Component {
+    pub(super) name: String,
+    pub(super) database: Arc<dyn Database>,
+    pub(super) consumer: Arc<dyn Consumer>,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) handlers: Arc<dyn Handlers>,
+    pub(super) settings: Messaging,
+    pub(super) stop: CancellationToken,
+}
+
+impl Triggers {
+    /// Nothing runs yet.
+    pub fn new(handlers: Arc<dyn Handlers>, bus: Arc<dyn Bus>, settings: Messaging) -> Self {
+        Self {
+            handlers,
+            bus,
+            settings,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            watched: Mutex::default(),
+        }
+    }
+
+    /// Subscribes a component to its subjects. Its tasks begin now, or with
+    /// [`start`](Self::start) if that has not been called. For a component
+    /// that is known already this changes the subjects alone.
+    ///
+    /// # Errors
+    /// When the bus cannot be reached; then nothing has changed.
+    pub async fn watch(
+        &self,
+        component: &str,
+        database: Arc<dyn Database>,
+        subjects: &[String],
+    ) -> Result<(), BusError> {
+        let consumer = self.bus.consumer(component, subjects).await?;
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !watched.components.insert(component.to_owned()) {
+            return Ok(());
+        }
+        let component = Component {
+            name: component.to_owned(),
+            database,
+            consumer,
+            bus: self.bus.clone(),
+            handlers: self.handlers.clone(),
+            settings: self.settings.clone(),
+            stop: self.stop.clone(),
+        };
+        if watched.started {
+            self.spawn(&component);
+        } else {
+            watched.waiting.push(component);
+        }
+        Ok(())
+    }
+
+    /// Begins to deliver to the components that are being watched.
+    pub fn start(&self) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.started = true;
+        for component in watched.waiting.drain(..) {
+            self.spawn(&component);
+        }
+    }
+
+    /// Begins nothing more and waits for what is under way. False if something
+    /// took too long; it is delivered again after the next start.
+    pub async fn stop(&self) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        timeout(DRAIN, self.tasks.wait()).await.is_ok()
+    }
+
+    fn spawn(&self, component: &Component) {
+        self.tasks.spawn(Relay::new(component.clone()).run());
+        self.tasks.spawn(Events::new(component.clone()).run());
+        self.tasks.spawn(Timers::new(component.clone()).run());
+    }
+}
+
+impl Component {
+    /// Waits until there is code to run. False when the host stops first.
+    pub(super) async fn runnable(&self) -> bool {
+        while self.handlers.current(&self.name).is_none() {
+            if !self.pause(Duration::from_millis(100)).await {
+                return false;
+            }
+        }
+        !self.stop.is_cancelled()
+    }
+
+    /// Sleeps. False when the host stops first.
+    pub(super) async fn pause(&self, duration: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(duration) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

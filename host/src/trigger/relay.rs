@@ -1,0 +1,98 @@
+//! Carries a component's committed events to the bus, in their order.
+//!
+//! A commit wakes it. Events are forgotten some time after the bus has them;
+//! those that are carried twice because of that, the bus knows by their ids.
+
+use super::background::Component;
+use crate::{
+    capability::{
+        messaging::Event,
+        store::{Error, OutboxEvent},
+    },
+    clock::now_ms,
+};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+const BATCH_EVENTS: u32 = 256;
+/// Forgetting waits this long, so that several batches share a commit and the
+/// component's own transactions go first.
+const FORGET_AFTER: Duration = Duration::from_millis(250);
+
+/// A component's way to the bus.
+pub(super) struct Relay {
+    component: Component,
+    /// The last event that the bus has.
+    carried: i64,
+    /// When what was carried is to be forgotten.
+    forget_at: Option<Instant>,
+}
+
+impl Relay {
+    pub(super) fn new(component: Component) -> Self {
+        Self { component, carried: 0, forget_at: None }
+    }
+
+    /// Runs until the host stops.
+    pub(super) async fn run(mut self) {
+        let committed = self.component.database.signals().outbox.clone();
+        let stop = self.component.stop.clone();
+        self.carry_all().await;
+        loop {
+            let forget_at = self.forget_at;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = committed.notified() => self.carry_all().await,
+                () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
+            }
+        }
+        // What was committed until now goes on its way before the next start.
+        if let Err(error) = self.carry_batch().await {
+            tracing::debug!(error, "the rest is carried after the next start");
+        }
+        self.forget().await;
+    }
+
+    async fn carry_all(&mut self) {
+        let mut failures = 0;
+        loop {
+            match self.carry_batch().await {
+                Ok(0) => return,
+                Ok(_) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(component = self.component.name, failures, error, "events wait for the bus");
+                    if !self.component.pause(self.component.backoff(failures)).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries some events, and says how many.
+    async fn carry_batch(&mut self) -> Result<usize, String> {
+        let batch = self.component.database.outbox(self.carried, BATCH_EVENTS).await;
+        let batch = batch.map_err(|error: Error| format!("{error:?}"))?;
+        let oldest_ms = batch.first().map(|oldest| oldest.event.time_ms);
+        let age_ms = oldest_ms.map_or(0, |oldest_ms| now_ms().saturating_sub(oldest_ms));
+        metrics::gauge!("outbox_age_seconds", "component" => self.component.name.clone()).set(age_ms as f64 / 1_000.0);
+        let Some(last) = batch.last().map(|last| last.sequence) else { return Ok(0) };
+        let events: Vec<Event> = batch.into_iter().map(|OutboxEvent { event, .. }| event).collect();
+        self.component.bus.publish(&events).await.map_err(|error| error.to_string())?;
+        self.carried = last;
+        self.forget_at.get_or_insert_with(|| Instant::now() + FORGET_AFTER);
+        Ok(events.len())
+    }
+
+    async fn forget(&mut self) {
+        if self.forget_at.take().is_none() {
+            return;
+        }
+        if let Err(error) = self.component.database.clear_outbox(self.carried).await {
+            tracing::warn!(component = self.component.name, ?error, "carried events are forgotten later");
+            self.forget_at = Some(Instant::now() + self.component.settings.max_backoff);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Fires a component's timers when they are due.
+//!
+//! It sleeps until the next one and is woken by a commit that changes them.
+
+use super::{
+    attempt::{Next, settle},
+    background::Component,
+};
+use crate::{
+    capability::{
+        messaging::{DeadLetter, DeadLetterKind},
+        store::{DueTimer, Error},
+    },
+    clock::now_ms,
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
+/// However far off the next timer is: the clock may be set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// A component's timers: a few at a time, each in a transaction of its own.
+pub(super) struct Timers {
+    component: Arc<Component>,
+    under_way: Arc<UnderWay>,
+    tasks: TaskTracker,
+}
+
+/// Timers that are being handled, by their generation.
+#[derive(Default)]
+struct UnderWay {
+    generations: Mutex<HashSet<i64>>,
+    ended: Notify,
+}
+
+impl Timers {
+    pub(super) fn new(component: Component) -> Self {
+        Self { component: Arc::new(component), under_way: Arc::default(), tasks: TaskTracker::new() }
+    }
+
+    /// Runs until the host stops, and ends when all that is under way has.
+    pub(super) async fn run(self) {
+        let changed = self.component.database.signals().timers.clone();
+        while self.component.runnable().await {
+            let sleep = match self.fire_due().await {
+                Ok(sleep) => sleep,
+                Err(error) => {
+                    tracing::warn!(component = self.component.name, ?error, "no timers");
+                    AFTER_AN_ERROR
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.component.stop.cancelled() => break,
+                () = changed.notified() => {}
+                () = self.under_way.ended.notified() => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Begins to handle what is due, and says how long there is nothing more.
+    async fn fire_due(&self) -> Result<Duration, Error> {
+        let busy = self.under_way.count();
+        let free = self.component.settings.concurrency.saturating_sub(busy);
+        if free == 0 {
+            return Ok(LONGEST_SLEEP);
+        }
+        // Those under way are still there until they commit.
+        let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
+        let upcoming = self.component.database.due_timers(u64::MAX, limit).await?;
+        let now_ms = now_ms();
+        for timer in upcoming {
+            if timer.timer.due_ms > now_ms {
+                return Ok(Duration::from_millis(timer.timer.due_ms - now_ms).min(LONGEST_SLEEP));
+            }
+            if self.under_way.add(timer.generation) {
+                self.spawn(timer, now_ms);
+            }
+        }
+        Ok(LONGEST_SLEEP)
+    }
+
+    fn spawn(&self, timer: DueTimer, now_ms: u64) {
+        let lag_ms = now_ms.saturating_sub(timer.timer.due_ms);
+        metrics::histogram!("timer_lag_seconds", "component" => self.component.name.clone())
+            .record(lag_ms as f64 / 1_000.0);
+        let (component, under_way) = (self.component.clone(), self.under_way.clone());
+        self.tasks.spawn(async move {
+            component.fire(&timer).await;
+            under_way.end(timer.generation);
+        });
+    }
+}
+
+impl UnderWay {
+    fn count(&self) -> usize {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn add(&self, generation: i64) -> bool {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).insert(generation)
+    }
+
+    fn end(&self, generation: i64) {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).remove(&generation);
+        self.ended.notify_one();
+    }
+}
+
+impl Component {
+    async fn fire(&self, timer: &DueTimer) {
+        let span = tracing::info_span!(
+            "timer",
+            component = self.name,
+            key = timer.timer.key,
+            attempt = timer.attempt,
+            traceparent = timer.traceparent,
+        );
+        async {
+            let begun = Instant::now();
+            // Without an answer the host is stopping, and the timer is still
+            // there when it starts.
+            let Some(next) = self.persist("a timer", || self.handle(timer)).await else { return };
+            let outcome = next.name();
+            metrics::counter!("timer_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
+                .increment(1);
+            let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match &next {
+                Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "timer"),
+                _ => tracing::info!(outcome, duration_ms, "timer"),
+            }
+            self.persist("a timer's outcome", || self.note(timer, &next)).await;
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn handle(&self, timer: &DueTimer) -> Result<Next, Error> {
+        let Some(handler) = self.handlers.current(&self.name) else {
+            return Err(Error::Unavailable("the component has no active revision".into()));
+        };
+        let mut transaction = self.begin().await?;
+        if !transaction.take_timer(timer).await? {
+            transaction.rollback().await;
+            return Ok(Next::Skip);
+        }
+        let handle = handler.handle_timer(timer, transaction);
+        settle(self, &handler, timer.attempt, handle).await
+    }
+
+    /// Writes down what becomes of a timer that was not handled.
+    async fn note(&self, timer: &DueTimer, next: &Next) -> Result<(), Error> {
+        match next {
+            Next::Done | Next::Skip => Ok(()),
+            Next::Again(delay, _) => {
+                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                let mut transaction = self.begin().await?;
+                transaction.put_off_timer(timer, now_ms().saturating_add(delay_ms)).await?;
+                transaction.commit().await
+            }
+            Next::SetAside(reason) => {
+                let letter = self.timer_letter(timer, reason.clone());
+                self.set_aside(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
+                let mut transaction = self.begin().await?;
+                transaction.take_timer(timer).await?;
+                transaction.commit().await
+            }
+        }
+    }
+
+    fn timer_letter(&self, timer: &DueTimer, reason: String) -> DeadLetter {
+        DeadLetter {
+            id: String::new(),
+            component: self.name.clone(),
+            kind: DeadLetterKind::Timer,
+            subject_id: timer.timer.key.clone(),
+            subject: String::new(),
+            source: self.name.clone(),
+            time_ms: timer.timer.due_ms,
+            attempts: timer.attempt,
+            reason,
+            set_aside_ms: 0,
+            payload: timer.timer.payload.clone(),
+            traceparent: timer.traceparent.clone(),
+        }
+    }
+}
