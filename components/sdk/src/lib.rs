@@ -2,7 +2,7 @@
 //!
 //! A component names its handlers and writes its logic:
 //!
-//! ```ignore
+//! ```
 //! use ticketing_sdk::{Request, Response, Result, Router};
 //!
 //! const ROUTES: Router = Router::new(&[("GET", "/api/greetings/{name}", greet)]);

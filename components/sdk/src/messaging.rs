@@ -40,9 +40,24 @@ impl<P> Deref for Delivery<P> {
 
 /// Finds the function for an event by its subject.
 ///
-/// ```ignore
+/// ```
+/// # use ticketing_sdk::messaging::{Delivery, Dispatch, Event, Handled, Payload};
+/// # use ticketing_sdk::store::Tx;
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Greeted {
+///     name: String,
+/// }
+///
+/// impl Payload for Greeted {
+///     const SUBJECT: &'static str = "greeting.made";
+/// }
+///
+/// fn greeted(event: &Delivery<Greeted>, tx: &Tx<'_>) -> Handled {
+///     Ok(tx.schedule(&event.name, 0, &"answer")?)
+/// }
+///
 /// fn handle(event: Event, tx: &Tx<'_>) -> Handled {
-///     Dispatch::of(event, tx).to(ticket_created).to(ticket_updated).finish()
+///     Dispatch::of(event, tx).to(greeted).finish()
 /// }
 /// ```
 pub struct Dispatch<'a> {
