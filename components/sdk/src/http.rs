@@ -9,6 +9,8 @@ use crate::{id, log};
 
 pub use types::Principal;
 
+const JSON: &str = "application/json";
+
 /// A method, a pattern as the manifest has it, and the function to call.
 pub type Route = (&'static str, &'static str, fn(&Request) -> Result<Response>);
 
@@ -118,12 +120,18 @@ impl Response {
     /// A JSON body.
     pub fn json(status: u16, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(body).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self::with_body(status, body))
+        Ok(Self::content(status, JSON, body))
     }
 
     /// A JSON body whose type cannot fail to serialize.
     pub(crate) fn json_or_empty(status: u16, body: &impl Serialize) -> Self {
-        Self::with_body(status, serde_json::to_vec(body).unwrap_or_default())
+        Self::content(status, JSON, serde_json::to_vec(body).unwrap_or_default())
+    }
+
+    /// A body of any media type.
+    pub fn content(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("content-type".to_owned(), media_type.to_owned())];
+        Self(types::Response { status, headers, body: body.into() })
     }
 
     /// No body.
@@ -157,14 +165,6 @@ impl Response {
     /// A header's first value.
     pub fn header_value(&self, name: &str) -> Option<&str> {
         first(&self.0.headers, name)
-    }
-
-    fn with_body(status: u16, body: Vec<u8>) -> Self {
-        Self(types::Response {
-            status,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body,
-        })
     }
 }
 
