@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod databases;
 pub mod gate;
 pub mod host;
 mod open;
@@ -17,6 +18,8 @@ use tokio::sync::Notify;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
+pub use databases::{Databases, SqliteDatabases};
+pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use sqlite::SqliteDatabases;
 
@@ -109,7 +112,8 @@ pub trait Transaction: Send + 'static {
 }
 
 /// One SQL file of a component's `migrations/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Migration {
     /// The file's name, such as `0001_tables.sql`; migrations run in its order.
     pub name: String,
