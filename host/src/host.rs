@@ -3,7 +3,7 @@
 use crate::{
     capability::{
         identity::{Identity, OperatorToken},
-        messaging::{Bus, EmbeddedBus},
+        messaging::{Bus, BusError, EmbeddedBus},
         payments::Payments,
         store::{Databases, SqliteDatabases},
     },
@@ -12,7 +12,7 @@ use crate::{
     engine::{Admission, CompileCache, Engine, Services},
     operator::{self, Operator},
     plugin::{LoadError, Loader, Registry, Revision, Snapshot, registry::SnapshotError, world::Grants},
-    telemetry,
+    telemetry::Metrics,
     trigger::{self, Bounds, Redelivery, Triggers, http::Front},
 };
 use anyhow::Context;
@@ -42,6 +42,7 @@ pub struct Host {
     ready: Arc<AtomicBool>,
     listeners: Vec<JoinHandle<bool>>,
     triggers: Triggers,
+    databases: Arc<dyn Databases>,
     database: HostDatabase,
 }
 
@@ -54,7 +55,7 @@ impl Host {
     /// # Errors
     /// Says what cannot be opened or loaded.
     pub async fn start(config: &Config, secrets: &Secrets) -> anyhow::Result<Self> {
-        let metrics = telemetry::install_metrics()?;
+        let metrics = Metrics::start()?;
         let database = HostDatabase::open(&config.data_dir.join("host.db")).await.context("host.db")?;
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
         let services = services(config, secrets, &database).await?;
@@ -64,7 +65,7 @@ impl Host {
         let registry = Arc::new(Registry::default());
         let triggers = Triggers::new(registry.clone(), bus.clone(), config.messaging.clone());
         for revision in &plugins {
-            triggers.watch(revision).await.with_context(|| format!("events of {}", revision.name()))?;
+            watch(&triggers, revision).await.with_context(|| format!("events of {}", revision.name()))?;
         }
         registry.replace(Snapshot::new(plugins)?);
         triggers.start();
@@ -73,7 +74,7 @@ impl Host {
         let operator = Arc::new(Operator {
             token: OperatorToken::new(&secrets.admin_token),
             registry: registry.clone(),
-            redelivery: Redelivery::new(bus.clone(), databases),
+            redelivery: Redelivery::new(bus.clone(), databases.clone()),
             bus,
             metrics,
             ready: ready.clone(),
@@ -88,7 +89,7 @@ impl Host {
         let stop = CancellationToken::new();
         let (address, public) = serve_front(config, front, &stop).await?;
         let (operator_address, private) = serve_operator(config, operator, &stop).await?;
-        Ok(Self { address, operator_address, stop, ready, listeners: vec![public, private], triggers, database })
+        Ok(Self { address, operator_address, stop, ready, listeners: vec![public, private], triggers, databases, database })
     }
 
     /// Stops taking work, lets what runs finish for as long as the settings
@@ -101,9 +102,17 @@ impl Host {
             complete &= listener.await.unwrap_or(false);
         }
         complete &= self.triggers.stop().await;
+        self.databases.close().await;
         self.database.close().await;
         complete
     }
+}
+
+/// A component without a database has neither events nor timers.
+async fn watch(triggers: &Triggers, revision: &Revision) -> Result<(), BusError> {
+    let Some(database) = &revision.database else { return Ok(()) };
+    let subjects: Vec<String> = revision.manifest.messaging.subscribes.iter().cloned().collect();
+    triggers.watch(revision.name(), database.clone(), &subjects).await
 }
 
 /// Loads every plugin of the settings and activates none: what
@@ -130,7 +139,7 @@ async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -
 }
 
 fn loader(config: &Config, services: Services) -> anyhow::Result<(Loader, Arc<SqliteDatabases>)> {
-    let databases = Arc::new(SqliteDatabases::new(config.data_dir.join("components"), &config.store));
+    let databases = Arc::new(SqliteDatabases::new(&config.data_dir.join("components"), &config.store).context("the components' folder")?);
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let loader = Loader {
         engine: Arc::new(engine),

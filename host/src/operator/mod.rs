@@ -9,6 +9,7 @@ use crate::{
     },
     envelope::{self, Refusal},
     plugin::{Registry, Revision},
+    telemetry::Metrics,
     trigger::{RedeliverError, Redelivery},
 };
 use axum::{
@@ -22,7 +23,6 @@ use http::{
     StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::{Deserialize, Serialize};
 use std::sync::{
     Arc,
@@ -40,7 +40,7 @@ pub struct Operator {
     /// Sends them again.
     pub redelivery: Redelivery,
     /// Renders the metrics.
-    pub metrics: PrometheusHandle,
+    pub metrics: Metrics,
     /// Set once every component can serve; unset when the host stops.
     pub ready: Arc<AtomicBool>,
 }

@@ -3,7 +3,7 @@
 //! state of the host from its beginning to its end; readers never lock.
 
 use super::revision::Revision;
-use crate::trigger::red::RedMetrics;
+use crate::trigger::{Handler, Handlers, red::RedMetrics};
 use arc_swap::{ArcSwap, Guard};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -82,6 +82,13 @@ impl Registry {
     /// from now on.
     pub fn replace(&self, snapshot: Snapshot) {
         self.current.store(Arc::new(snapshot));
+    }
+}
+
+impl Handlers for Registry {
+    fn current(&self, component: &str) -> Option<Arc<dyn Handler>> {
+        let revision = self.snapshot().plugin(component)?.clone();
+        Some(revision)
     }
 }
 

@@ -6,7 +6,6 @@
 
 #[cfg(test)]
 mod conformance;
-mod databases;
 pub mod gate;
 pub mod host;
 mod open;
@@ -18,7 +17,6 @@ use tokio::sync::Notify;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
-pub use databases::{Databases, SqliteDatabases};
 pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use sqlite::SqliteDatabases;
