@@ -89,7 +89,16 @@ impl Host {
         let stop = CancellationToken::new();
         let (address, public) = serve_front(config, front, &stop).await?;
         let (operator_address, private) = serve_operator(config, operator, &stop).await?;
-        Ok(Self { address, operator_address, stop, ready, listeners: vec![public, private], triggers, databases, database })
+        Ok(Self {
+            address,
+            operator_address,
+            stop,
+            ready,
+            listeners: vec![public, private],
+            triggers,
+            databases,
+            database,
+        })
     }
 
     /// Stops taking work, lets what runs finish for as long as the settings
@@ -139,7 +148,9 @@ async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -
 }
 
 fn loader(config: &Config, services: Services) -> anyhow::Result<(Loader, Arc<SqliteDatabases>)> {
-    let databases = Arc::new(SqliteDatabases::new(&config.data_dir.join("components"), &config.store).context("the components' folder")?);
+    let databases = Arc::new(
+        SqliteDatabases::new(&config.data_dir.join("components"), &config.store).context("the components' folder")?,
+    );
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let loader = Loader {
         engine: Arc::new(engine),

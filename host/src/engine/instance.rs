@@ -28,11 +28,7 @@ pub struct Program {
 }
 
 impl Program {
-    pub(super) fn new(
-        linker: &Linker<State>,
-        component: &Component,
-        turns: Arc<Semaphore>,
-    ) -> wasmtime::Result<Self> {
+    pub(super) fn new(linker: &Linker<State>, component: &Component, turns: Arc<Semaphore>) -> wasmtime::Result<Self> {
         let pre = linker.instantiate_pre(component)?;
         Ok(Self {
             http: http::GuestIndices::new(&pre).ok(),

@@ -154,11 +154,7 @@ impl State {
 
     fn logging(&mut self) -> LoggingView<'_> {
         let state = self.enter();
-        LoggingView {
-            component: &state.component.name,
-            call_id: &state.call.id,
-            lines: &mut state.spent.log_lines,
-        }
+        LoggingView { component: &state.component.name, call_id: &state.call.id, lines: &mut state.spent.log_lines }
     }
 
     fn config(&mut self) -> WasiConfig<'_> {

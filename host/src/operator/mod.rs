@@ -63,10 +63,7 @@ pub fn router(operator: Arc<Operator>) -> Router {
 }
 
 async fn require_token(State(operator): State<Arc<Operator>>, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     match given {
         Some(authorization) if operator.token.allows(authorization) => next.run(request).await,
         _ => Refusal::Unauthorized.into_response(),

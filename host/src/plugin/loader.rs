@@ -71,12 +71,7 @@ impl Loader {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub async fn load(
-        &self,
-        bytes: Vec<u8>,
-        grants: &Grants,
-        settings: &Plugins,
-    ) -> Result<Arc<Revision>, LoadError> {
+    pub async fn load(&self, bytes: Vec<u8>, grants: &Grants, settings: &Plugins) -> Result<Arc<Revision>, LoadError> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         let _turn = COMPILATIONS.acquire().await;
         let (mut artifact, component) = tokio::task::spawn_blocking(move || {
@@ -100,11 +95,7 @@ impl Loader {
         self.revision(artifact, imports, program, database, config.into_iter().collect()).await
     }
 
-    async fn database(
-        &self,
-        artifact: &Artifact,
-        imports: &[String],
-    ) -> Result<Option<Arc<dyn Database>>, LoadError> {
+    async fn database(&self, artifact: &Artifact, imports: &[String]) -> Result<Option<Arc<dyn Database>>, LoadError> {
         if !world::uses_store(imports) && artifact.migrations.is_empty() {
             return Ok(None);
         }

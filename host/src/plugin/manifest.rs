@@ -164,7 +164,9 @@ impl Manifest {
         }
         self.limits.check()?;
         for (key, declaration) in &self.config {
-            declaration.check().map_err(|problem| wrong(&format!("config.{key}"), &format!("makes no sense: {problem}")))?;
+            declaration
+                .check()
+                .map_err(|problem| wrong(&format!("config.{key}"), &format!("makes no sense: {problem}")))?;
         }
         if self.instance.max_requests == 0 {
             return Err(wrong("instance.max_requests", "must be at least 1"));

@@ -113,10 +113,13 @@ impl Snapshot {
         }
         let mut routes = matchit::Router::new();
         for (path, entry) in entries {
-            let plugin = entry.endpoints.first().map(|endpoint| endpoint.revision.name().to_owned()).unwrap_or_default();
-            routes
-                .insert(path.clone(), entry)
-                .map_err(|error| SnapshotError::Pattern { path, plugin, reason: error.to_string() })?;
+            let plugin =
+                entry.endpoints.first().map(|endpoint| endpoint.revision.name().to_owned()).unwrap_or_default();
+            routes.insert(path.clone(), entry).map_err(|error| SnapshotError::Pattern {
+                path,
+                plugin,
+                reason: error.to_string(),
+            })?;
         }
         Ok(Self { plugins, routes })
     }

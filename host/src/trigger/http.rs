@@ -62,14 +62,17 @@ impl Front {
         let snapshot = self.registry.snapshot();
         let target = snapshot.route(parts.method.as_str(), parts.uri.path());
         let mut response = match &target {
-            Some(target) => self.call(target, peer, &parts, body, &id, &trace).await.unwrap_or_else(IntoResponse::into_response),
+            Some(target) => {
+                self.call(target, peer, &parts, body, &id, &trace).await.unwrap_or_else(IntoResponse::into_response)
+            }
             None => Refusal::NotFound.into_response(),
         };
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         if let (true, Some(target)) = (self.config.revision_header, &target)
-            && let Ok(value) = HeaderValue::from_str(&format!("{} {}", target.endpoint.revision.name(), target.endpoint.revision.id))
+            && let Ok(value) =
+                HeaderValue::from_str(&format!("{} {}", target.endpoint.revision.name(), target.endpoint.revision.id))
         {
             response.headers_mut().insert(REVISION, value);
         }
@@ -102,7 +105,8 @@ impl Front {
             secure: client.secure,
         };
         let _turn = self.admission.enter().await.map_err(|failure| Refusal::from(&failure))?;
-        let answer = target.endpoint.revision.answer(call, &request).await.map_err(|failure| Refusal::from(&failure))?;
+        let answer =
+            target.endpoint.revision.answer(call, &request).await.map_err(|failure| Refusal::from(&failure))?;
         wire_response(&target.endpoint.revision, answer)
     }
 
@@ -155,10 +159,8 @@ fn wit_request(
         query: parts.uri.query().map(str::to_owned),
         headers,
         body,
-        principal: session.map(|session| Principal {
-            id: session.principal.id.clone(),
-            email: session.principal.email.clone(),
-        }),
+        principal: session
+            .map(|session| Principal { id: session.principal.id.clone(), email: session.principal.email.clone() }),
     })
 }
 
@@ -229,14 +231,7 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 /// The request's one line in the log, and its metrics.
-fn note(
-    parts: &Parts,
-    endpoint: Option<&Endpoint>,
-    status: StatusCode,
-    took: Duration,
-    id: &str,
-    trace: &TraceParent,
-) {
+fn note(parts: &Parts, endpoint: Option<&Endpoint>, status: StatusCode, took: Duration, id: &str, trace: &TraceParent) {
     let (component, revision) = match endpoint {
         Some(endpoint) => (endpoint.revision.name(), endpoint.revision.id.as_str()),
         None => ("", ""),
