@@ -93,8 +93,8 @@ pub trait Transaction: Send + 'static {
     /// Marks an event as applied. False if it was already.
     async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error>;
 
-    /// Removes exactly this timer. False if it was replaced, cancelled or
-    /// handled meanwhile.
+    /// Removes exactly this attempt of this timer. False if it was replaced,
+    /// cancelled, handled or put off meanwhile.
     async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error>;
 
     /// Puts a timer that was not handled off to another time and counts the

@@ -158,4 +158,4 @@ fn render(statement: &Statement) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
