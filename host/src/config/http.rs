@@ -119,8 +119,7 @@ impl TrustedProxies {
         networks.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether the address belongs to a trusted proxy.
-    pub fn trusts(&self, address: IpAddr) -> bool {
+    fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 

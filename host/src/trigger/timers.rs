@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -36,16 +36,8 @@ pub(super) struct Timers {
 /// Timers that are being handled, by their generation.
 #[derive(Default)]
 struct UnderWay {
-    held: Mutex<Held>,
+    generations: Mutex<HashSet<i64>>,
     ended: Notify,
-}
-
-#[derive(Default)]
-struct Held {
-    generations: HashSet<i64>,
-    /// Held until the timers are read again: what is being read just now may
-    /// be from before their end.
-    ended: Vec<i64>,
 }
 
 impl Timers {
@@ -78,7 +70,7 @@ impl Timers {
 
     /// Begins to handle what is due, and says how long there is nothing more.
     async fn fire_due(&self) -> Result<Duration, Error> {
-        let busy = self.under_way.settle();
+        let busy = self.under_way.count();
         let free = self.component.settings.concurrency.saturating_sub(busy);
         if free == 0 {
             return Ok(LONGEST_SLEEP);
@@ -111,27 +103,17 @@ impl Timers {
 }
 
 impl UnderWay {
-    /// Lets go of those that have ended, before the timers are read, and
-    /// counts the others.
-    fn settle(&self) -> usize {
-        let Held { generations, ended } = &mut *self.held();
-        for generation in ended.drain(..) {
-            generations.remove(&generation);
-        }
-        generations.len()
+    fn count(&self) -> usize {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn add(&self, generation: i64) -> bool {
-        self.held().generations.insert(generation)
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).insert(generation)
     }
 
     fn end(&self, generation: i64) {
-        self.held().ended.push(generation);
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).remove(&generation);
         self.ended.notify_one();
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

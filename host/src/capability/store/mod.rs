@@ -17,7 +17,6 @@ use tokio::sync::Notify;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
-pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use sqlite::SqliteDatabases;
 
@@ -93,8 +92,8 @@ pub trait Transaction: Send + 'static {
     /// Marks an event as applied. False if it was already.
     async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error>;
 
-    /// Removes exactly this attempt of this timer. False if it was replaced,
-    /// cancelled, handled or put off meanwhile.
+    /// Removes exactly this timer. False if it was replaced, cancelled or
+    /// handled meanwhile.
     async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error>;
 
     /// Puts a timer that was not handled off to another time and counts the
@@ -110,8 +109,7 @@ pub trait Transaction: Send + 'static {
 }
 
 /// One SQL file of a component's `migrations/`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
     /// The file's name, such as `0001_tables.sql`; migrations run in its order.
     pub name: String,

@@ -158,4 +158,4 @@ fn render(statement: &Statement) -> Result<String, String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

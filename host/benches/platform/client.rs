@@ -1,0 +1,113 @@
+//! A lean client of HTTP/1.1: one connection, one request at a time, as
+//! little work as possible, since it runs on the machine that is measured.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A connection that is kept alive.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// An answer; it borrows from its connection.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    head: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
+    }
+
+    /// Sends a request as it is on the wire, see [`request`].
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let (status, head_bytes, end) = loop {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+            if let Some((status, head_bytes, body_bytes)) = read_head(&self.buffer)?
+                && self.buffer.len() >= head_bytes + body_bytes
+            {
+                break (status, head_bytes, head_bytes + body_bytes);
+            }
+        };
+        let head = self.buffer.get(..head_bytes).unwrap_or_default();
+        let body = self.buffer.get(head_bytes..end).unwrap_or_default();
+        Ok(Answer { status, head, body })
+    }
+}
+
+impl Answer<'_> {
+    /// The body, if the status is the expected one.
+    pub(crate) fn json<T: DeserializeOwned>(&self, status: u16) -> Result<T> {
+        self.expect(status)?;
+        serde_json::from_slice(self.body).context("the answer is not the expected JSON")
+    }
+
+    pub(crate) fn expect(&self, status: u16) -> Result<()> {
+        if self.status == status {
+            return Ok(());
+        }
+        bail!("{} instead of {status}: {}", self.status, String::from_utf8_lossy(self.body))
+    }
+
+    /// `name=value` of the cookie that is set.
+    pub(crate) fn cookie(&self) -> Result<String> {
+        let head = std::str::from_utf8(self.head)?;
+        let value = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("set-cookie").then(|| value.trim())
+        });
+        let value = value.context("no cookie is set")?;
+        Ok(value.split(';').next().unwrap_or(value).to_owned())
+    }
+}
+
+/// A request as it is on the wire. With a body it is JSON.
+pub(crate) fn request(method: &str, path: &str, cookie: Option<&str>, body: Option<&str>) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+    if let Some(cookie) = cookie {
+        text.push_str(&format!("cookie: {cookie}\r\n"));
+    }
+    if let Some(body) = body {
+        text.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+    }
+    text.push_str("\r\n");
+    text.push_str(body.unwrap_or_default());
+    text.into_bytes()
+}
+
+/// The status, the bytes of the head and those of the body, once the head is
+/// there.
+fn read_head(buffer: &[u8]) -> Result<Option<(u16, usize, usize)>> {
+    let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let head = buffer.get(..end).unwrap_or_default();
+    let status = head.get(9..12).and_then(number).context("no status")?;
+    let mut length = None;
+    for line in head.split(|byte| *byte == b'\n').skip(1) {
+        const NAME: &[u8] = b"content-length:";
+        if line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
+            length = line.get(NAME.len()..).and_then(|value| number(value.trim_ascii()));
+        }
+    }
+    match length {
+        Some(length) => Ok(Some((u16::try_from(status)?, end + 4, length))),
+        None if status == 204 => Ok(Some((204, end + 4, 0))),
+        None => bail!("an answer without content-length"),
+    }
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}

@@ -1,0 +1,20 @@
+//! What the host adds to a request: a component that does nothing, beside a
+//! native handler that does the same.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::client::request;
+use crate::load::{Comparison, Effort};
+use crate::server::{Server, Setup};
+use crate::side_by_side::compare;
+
+/// `guest` answers on the path of its name; so does the baseline.
+pub(crate) async fn measure(guest: &str, effort: Effort) -> Result<Comparison> {
+    let setup = Setup::of_guest(guest)?;
+    let host = setup.start().await?;
+    let native = Server::native("hello", setup.folder()).await?;
+    let requests = Arc::new([request("GET", &format!("/{guest}"), None, None)]);
+    compare(native, host, requests, effort).await
+}

@@ -1,0 +1,78 @@
+//! People and tickets, made through the API.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::client::{Connection, request};
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// Tickets that are offered at the same time.
+const SELLERS: usize = 16;
+
+/// How long the copies of tickets may take to arrive where orders are made.
+const REPLICATION_LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+pub(crate) struct Made {
+    pub(crate) id: String,
+}
+
+/// Makes an account and returns its session.
+pub(crate) async fn sign_up(connection: &mut Connection, email: &str) -> Result<String> {
+    let body = json!({ "email": email, "password": PASSWORD }).to_string();
+    let answer = connection.send(&request("POST", "/api/users/signup", None, Some(&body))).await?;
+    answer.expect(201)?;
+    answer.cookie()
+}
+
+/// Offers so many tickets and returns their ids.
+pub(crate) async fn sell(address: SocketAddr, seller: &str, count: usize) -> Result<Vec<String>> {
+    let mut tasks = JoinSet::new();
+    for share in 0..SELLERS {
+        let seller = seller.to_owned();
+        tasks.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            let mut ids = Vec::new();
+            for number in (share..count).step_by(SELLERS) {
+                let body = json!({ "title": format!("Row 1, seat {number}"), "price": "19.99" }).to_string();
+                let request = request("POST", "/api/tickets", Some(&seller), Some(&body));
+                ids.push(connection.send(&request).await?.json::<Made>(201)?.id);
+            }
+            Ok(ids)
+        });
+    }
+    let ids: Result<Vec<Vec<String>>> = tasks.join_all().await.into_iter().collect();
+    Ok(ids?.concat())
+}
+
+/// Reserves a ticket and returns the order. One that orders has not heard of
+/// yet is waited for.
+pub(crate) async fn reserve(connection: &mut Connection, buyer: &str, ticket: &str) -> Result<Made> {
+    let body = json!({ "ticketId": ticket }).to_string();
+    let request = request("POST", "/api/orders", Some(buyer), Some(&body));
+    let begun = Instant::now();
+    loop {
+        let answer = connection.send(&request).await?;
+        if answer.status != 404 {
+            return answer.json(201);
+        }
+        ensure!(begun.elapsed() < REPLICATION_LIMIT, "a ticket never became known to orders");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until all tickets can be ordered: events keep the order of their
+/// commits, so one that is offered last is known last.
+pub(crate) async fn await_replication(address: SocketAddr, seller: &str) -> Result<()> {
+    let mut connection = Connection::open(address).await?;
+    let buyer = sign_up(&mut connection, "first@example.com").await?;
+    let last = sell(address, seller, 1).await?;
+    reserve(&mut connection, &buyer, last.first().context("no ticket")?).await?;
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! The baseline of a whole purchase: the five components as one program on
+//! one SQLite file.
+//!
+//! It runs the components' SQL and hashing, and, where the host works for a
+//! component, the statements that this takes: sessions, outbox, timers, the
+//! payment provider's ledger, each durable before the answer. It commits as
+//! seldom as its one file allows: what an event causes is in the transaction
+//! that causes it. So it has no copies of another component's rows, no inbox
+//! and no log of events, which one program does without; that is the price of
+//! separate components, and part of what is measured.
+
+mod accounts;
+mod orders;
+mod payments;
+mod tickets;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use ticketing_sdk::messaging::Payload;
+use uuid::Uuid;
+
+use super::database::Database;
+use accounts::Accounts;
+
+const TABLES: [&str; 4] = [
+    include_str!("../../../../../components/auth/migrations/0001_users.sql"),
+    include_str!("../../../../../components/tickets/migrations/0001_tickets.sql"),
+    include_str!("../../../../../components/orders/migrations/0001_orders.sql"),
+    include_str!("../../../../../components/payments/migrations/0001_payments.sql"),
+];
+
+/// As the host has them.
+const HOST_TABLES: &str = "
+    CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, subject TEXT NOT NULL,
+        time_ms INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;
+    CREATE TABLE timers (key TEXT NOT NULL UNIQUE, due_ms INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;
+    CREATE INDEX timers_due ON timers (due_ms);
+    CREATE TABLE calls (key TEXT PRIMARY KEY, operation TEXT NOT NULL, outcome TEXT NOT NULL,
+        made_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE authorizations (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE,
+        currency TEXT NOT NULL, amount INTEGER NOT NULL, state TEXT NOT NULL, captured INTEGER NOT NULL DEFAULT 0,
+        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) STRICT;";
+
+struct App {
+    database: Database,
+    accounts: Accounts,
+}
+
+type Shared = axum::extract::State<Arc<App>>;
+type Answer = Result<Response, Failure>;
+
+/// What a handler answers with when it cannot go on.
+struct Failure(StatusCode, String);
+
+pub(super) async fn router(file: &Path) -> anyhow::Result<Router> {
+    let database = Database::open(file).await?;
+    // Tables of the same name are copies, for which this has no use.
+    for statement in TABLES.iter().flat_map(|file| file.split(';')).chain(HOST_TABLES.split(';')) {
+        let statement = statement.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&database.write).await?;
+    }
+    let app = Arc::new(App { database, accounts: Accounts::new()? });
+    Ok(Router::new()
+        .route("/api/users/signup", post(accounts::sign_up))
+        .route("/api/users/signin", post(accounts::sign_in))
+        .route("/api/tickets", get(tickets::list).post(tickets::create))
+        .route("/api/orders", post(orders::create))
+        .route("/api/orders/{id}", get(orders::show))
+        .route("/api/payments", post(payments::pay))
+        .with_state(app))
+}
+
+impl App {
+    async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        self.database.write.begin_with("BEGIN IMMEDIATE").await
+    }
+}
+
+async fn publish<P: Payload>(connection: &mut SqliteConnection, payload: &P) -> Result<(), Failure> {
+    sqlx::query("INSERT INTO outbox (id, subject, time_ms, payload) VALUES ($1, $2, $3, $4)")
+        .bind(Uuid::now_v7().to_string())
+        .bind(P::SUBJECT)
+        .bind(now_ms())
+        .bind(json(payload)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn schedule(
+    connection: &mut SqliteConnection,
+    key: &str,
+    due_ms: i64,
+    payload: &impl Serialize,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "INSERT INTO timers (key, due_ms, payload) VALUES ($1, $2, $3)
+         ON CONFLICT (key) DO UPDATE SET due_ms = excluded.due_ms, payload = excluded.payload",
+    )
+    .bind(key)
+    .bind(due_ms)
+    .bind(json(payload)?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn cancel_timer(connection: &mut SqliteConnection, key: &str) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM timers WHERE key = $1").bind(key).execute(connection).await?;
+    Ok(())
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(value).map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+fn now_ms() -> i64 {
+    ticketing::clock::now_ms().cast_signed()
+}
+
+impl Failure {
+    fn bad_request(message: &str) -> Self {
+        Self(StatusCode::BAD_REQUEST, message.to_owned())
+    }
+
+    fn not_found() -> Self {
+        Self(StatusCode::NOT_FOUND, "Not Found".to_owned())
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::RowNotFound => Self::not_found(),
+            error => Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "errors": [{ "message": self.1 }] });
+        (self.0, axum::Json(body)).into_response()
+    }
+}

@@ -1,0 +1,127 @@
+//! The whole purchase: sign in, look at the list, reserve, pay, until the
+//! order is complete. So many a second, beside the same as one native program.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::client::{Connection, request};
+use crate::load::{Comparison, Effort, in_turns};
+use crate::market;
+use crate::server::{Server, Setup};
+
+const BUYERS: usize = 8;
+
+/// Purchases before anything is measured.
+const WARM_UP: usize = 2 * BUYERS;
+
+/// How long an order may take to be known or complete.
+const LIMIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A server with tickets that nobody has bought, in the order of their offer.
+struct Market {
+    address: SocketAddr,
+    tickets: Vec<String>,
+}
+
+pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
+    let setup = Setup::new("")?;
+    let host = setup.start().await?;
+    let native = Server::native("purchase", &setup.folder().join("native.db")).await?;
+    let count = WARM_UP + effort.rounds * effort.purchases;
+    let mut markets = [Market::open(native.address, count).await?, Market::open(host.address, count).await?];
+    let [one, other] = &mut markets;
+    one.buy(WARM_UP).await?;
+    other.buy(WARM_UP).await?;
+    let comparison =
+        in_turns(effort.rounds, async || one.buy(effort.purchases).await, async || other.buy(effort.purchases).await)
+            .await?;
+    native.stop().await?;
+    host.stop().await?;
+    Ok(comparison)
+}
+
+impl Market {
+    async fn open(address: SocketAddr, count: usize) -> Result<Self> {
+        let mut connection = Connection::open(address).await?;
+        let seller = market::sign_up(&mut connection, "seller@example.com").await?;
+        for buyer in 0..BUYERS {
+            market::sign_up(&mut connection, &email(buyer)).await?;
+        }
+        let tickets = market::sell(address, &seller, count).await?;
+        market::await_replication(address, &seller).await?;
+        Ok(Self { address, tickets })
+    }
+
+    /// Lets all buyers buy until so many tickets are sold, and returns how
+    /// many that were a second.
+    async fn buy(&mut self, count: usize) -> Result<f64> {
+        let rest = self.tickets.len().checked_sub(count).context("sold out")?;
+        let tickets: Arc<[String]> = self.tickets.split_off(rest).into();
+        let begun = Instant::now();
+        let mut buyers = JoinSet::new();
+        for buyer in 0..BUYERS {
+            let (address, tickets) = (self.address, tickets.clone());
+            buyers.spawn(async move {
+                let mut connection = Connection::open(address).await?;
+                for ticket in tickets.iter().skip(buyer).step_by(BUYERS) {
+                    purchase(&mut connection, buyer, ticket).await?;
+                }
+                Ok(())
+            });
+        }
+        buyers.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
+        Ok(count as f64 / begun.elapsed().as_secs_f64())
+    }
+}
+
+async fn purchase(connection: &mut Connection, buyer: usize, ticket: &str) -> Result<()> {
+    let credentials = json!({ "email": email(buyer), "password": market::PASSWORD }).to_string();
+    let answer = connection.send(&request("POST", "/api/users/signin", None, Some(&credentials))).await?;
+    answer.expect(200)?;
+    let session = answer.cookie()?;
+    connection.send(&request("GET", "/api/tickets", Some(&session), None)).await?.expect(200)?;
+    let order = market::reserve(connection, &session, ticket).await?.id;
+    pay(connection, &session, &order).await?;
+    await_completion(connection, &session, &order).await
+}
+
+/// Pays. Payments may not have heard of the order yet.
+async fn pay(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
+    let body = json!({ "orderId": order, "token": "tok_visa" }).to_string();
+    let request = request("POST", "/api/payments", Some(session), Some(&body));
+    let begun = Instant::now();
+    loop {
+        let answer = connection.send(&request).await?;
+        if answer.status != 404 {
+            return answer.expect(201);
+        }
+        ensure!(begun.elapsed() < LIMIT, "an order never became known to payments");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn await_completion(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Order {
+        status: String,
+    }
+
+    let request = request("GET", &format!("/api/orders/{order}"), Some(session), None);
+    let begun = Instant::now();
+    while connection.send(&request).await?.json::<Order>(200)?.status != "complete" {
+        ensure!(begun.elapsed() < LIMIT, "an order that is paid never became complete");
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+fn email(buyer: usize) -> String {
+    format!("buyer-{buyer}@example.com")
+}

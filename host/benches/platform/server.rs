@@ -1,0 +1,140 @@
+//! The servers under measurement, each a process of its own. They end with
+//! the value that stands for them.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::client::{Connection, request};
+
+const HOST: &str = env!("CARGO_BIN_EXE_ticketing");
+/// Much longer than a start with nothing compiled yet.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+/// What the host is started with, in a folder that goes with it.
+pub(crate) struct Setup {
+    folder: TempDir,
+}
+
+impl Setup {
+    /// A folder on the disk that the build is on, with these settings.
+    pub(crate) fn new(settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        std::fs::write(folder.path().join("settings.toml"), settings)?;
+        Ok(Self { folder })
+    }
+
+    /// One plugin of the tests, and none of those in the binary.
+    pub(crate) fn of_guest(name: &str) -> Result<Self> {
+        let path = guest(name)?;
+        Self::new(&format!("bundled = false\n[[plugin]]\npath = {path:?}\ngrants = []\n"))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the host and waits until it is ready to serve.
+    pub(crate) async fn start(&self) -> Result<Server> {
+        let log = self.folder().join("log");
+        let mut command = Command::new(HOST);
+        for (name, _) in env::vars_os() {
+            let ours = name.to_str().is_some_and(|name| name.starts_with("TICKETING_") || name == "JWT_KEY");
+            if ours {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(self.folder().join("settings.toml"))
+            .arg("--data-dir")
+            .arg(self.folder().join("data"))
+            .stderr(std::fs::File::create(&log)?);
+        let (server, lines) = Server::spawn(command, &["serving", "operators"]).await.with_context(|| {
+            format!("the host did not start: {}", std::fs::read_to_string(&log).unwrap_or_default())
+        })?;
+        let operator = lines.get(1).context("no operator address")?;
+        await_ready(*operator).await?;
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// This program again, as one of the [baselines](crate::native).
+    pub(crate) async fn native(kind: &str, file: &Path) -> Result<Self> {
+        let mut command = Command::new(env::current_exe()?);
+        command.args(["--native", kind, "--file"]).arg(file);
+        let (server, _) = Self::spawn(command, &["serving"]).await.context("the baseline did not start")?;
+        Ok(server)
+    }
+
+    /// Memory of the process that is in use, in MiB.
+    pub(crate) fn resident_mib(&self) -> Result<f64> {
+        let id = self.child.id().context("it has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1_024.0)
+    }
+
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Starts a process and reads the addresses that it prints behind these
+    /// words.
+    async fn spawn(mut command: Command, words: &[&str]) -> Result<(Self, Vec<SocketAddr>)> {
+        // The baselines end with their input, so none outlives this process.
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        let mut addresses = Vec::new();
+        for word in words {
+            let address = loop {
+                let line = timeout(START_LIMIT, lines.next_line()).await.context("it takes too long")??;
+                let line = line.context("it ended")?;
+                if let Some(rest) = line.strip_prefix(word) {
+                    break rest.trim().trim_start_matches("http://").parse().context("its address")?;
+                }
+            };
+            addresses.push(address);
+        }
+        // What it prints afterwards must go somewhere.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let address = *addresses.first().context("no address")?;
+        Ok((Self { child, address }, addresses))
+    }
+}
+
+async fn await_ready(operator: SocketAddr) -> Result<()> {
+    let begun = Instant::now();
+    let probe = request("GET", "/readyz", None, None);
+    let mut connection = Connection::open(operator).await?;
+    while connection.send(&probe).await?.status != 200 {
+        ensure!(begun.elapsed() < START_LIMIT, "the host does not become ready");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
+/// The plugin file of a guest of the tests.
+fn guest(name: &str) -> Result<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
+    let path = target.join("components/test").join(format!("{name}.wasm"));
+    ensure!(path.is_file(), "{} is missing: `cargo xtask build --components` makes it", path.display());
+    Ok(path)
+}

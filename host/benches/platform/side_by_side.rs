@@ -1,0 +1,45 @@
+//! Two servers that answer the same, under the same load in turns.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+
+use crate::client::Connection;
+use crate::load::{Comparison, Effort, in_turns, requests_per_second};
+use crate::server::Server;
+
+/// Checks that both give the same answers to these requests, and compares how
+/// many they answer a second. Ends both.
+pub(crate) async fn compare(
+    native: Server,
+    host: Server,
+    requests: Arc<[Vec<u8>]>,
+    effort: Effort,
+) -> Result<Comparison> {
+    for request in requests.iter() {
+        same_bytes(&native, &host, request).await?;
+    }
+    let load = async |server: &Server, length| requests_per_second(server.address, &requests, length).await;
+    load(&native, effort.warm_up).await?;
+    load(&host, effort.warm_up).await?;
+    let comparison =
+        in_turns(effort.rounds, async || load(&native, effort.round).await, async || load(&host, effort.round).await)
+            .await?;
+    native.stop().await?;
+    host.stop().await?;
+    Ok(comparison)
+}
+
+async fn same_bytes(native: &Server, host: &Server, request: &[u8]) -> Result<()> {
+    let (mut one, mut other) = (Connection::open(native.address).await?, Connection::open(host.address).await?);
+    let (one, other) = (one.send(request).await?, other.send(request).await?);
+    one.expect(200)?;
+    other.expect(200)?;
+    ensure!(
+        one.body == other.body,
+        "the baseline answers {} and the host {}",
+        String::from_utf8_lossy(one.body),
+        String::from_utf8_lossy(other.body)
+    );
+    Ok(())
+}
