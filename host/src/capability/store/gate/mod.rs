@@ -59,6 +59,9 @@ impl Default for Gate {
 impl Gate {
     /// Judges a statement and the parameters that go with it.
     pub async fn check(&self, statement: &str, parameters: &[Value]) -> Result<Arc<Permitted>, Error> {
+        if parameters.len() > PARAMETERS {
+            return Err(Error::Limit(format!("more than {PARAMETERS} parameters")));
+        }
         let permitted = self.judge(statement).await?;
         if permitted.parameters != parameters.len() {
             return Err(Error::Invalid(format!(

@@ -146,6 +146,8 @@ async fn parameters_have_to_match_and_fit() {
     let big = Value::Blob(vec![0; PARAMETER_BYTES + 1]);
     assert!(matches!(gate.check("SELECT $1", &[big]).await, Err(Error::Limit(_))));
     assert!(gate.judge(&format!("SELECT ${}", PARAMETERS + 1)).await.is_err());
+    let many = vec![Value::Null; PARAMETERS + 1];
+    assert!(matches!(gate.check("SELECT 1", &many).await, Err(Error::Limit(_))));
 }
 
 #[test]
