@@ -1,2 +1,80 @@
-//! placeholder
-fn main() {}
+//! `ticketing`: parse, configure, run.
+
+use anyhow::Context;
+use clap::Parser;
+use std::process::ExitCode;
+use ticketing::{
+    cli::{Cli, Command},
+    config::{Config, ConfigError, EXIT_CODE},
+    host::{self, Host},
+    telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.downcast_ref::<ConfigError>().is_some() => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_CODE)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let (Command::Serve(flags) | Command::Check(flags)) = &command;
+    let config = Config::load(flags, std::env::vars_os())?;
+    let _log = telemetry::start_log(&config.log)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &command {
+            Command::Serve(_) => serve(&config).await,
+            Command::Check(_) => check(&config).await,
+        }
+    })
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let secrets = config.prepare()?;
+    let host = Host::start(config, &secrets).await?;
+    announce(config, &host);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: no new work is taken, what runs may finish");
+    if !host.stop().await {
+        tracing::warn!("the drain deadline passed before everything had finished");
+    }
+    Ok(())
+}
+
+fn announce(config: &Config, host: &Host) {
+    let data = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
+    let token = match &config.operator.token {
+        Some(_) => "as set".to_owned(),
+        None => data.join("admin-token").display().to_string(),
+    };
+    println!("serving    http://{}", host.address);
+    println!("operators  http://{}", host.operator_address);
+    println!("token      {token}");
+    println!("data       {}", data.display());
+}
+
+async fn check(config: &Config) -> anyhow::Result<()> {
+    let plugins = host::check(config).await.context("the plugins do not fit")?;
+    for plugin in plugins {
+        println!("{} {} is valid", plugin.name(), plugin.id);
+    }
+    println!("the settings are valid");
+    Ok(())
+}

@@ -1,3 +1,119 @@
-//! Everything about wasmtime.
+//! Everything about wasmtime: how components are compiled, linked,
+//! instantiated and called, and what bounds them while they run.
+//!
+//! There is one [`Engine`] in a process. It lives until the process ends.
 
+pub mod admission;
 pub mod bindings;
+pub mod cache;
+pub mod failure;
+pub mod instance;
+pub mod state;
+
+pub use admission::Admission;
+pub use cache::CompileCache;
+pub use failure::{Blame, Failure};
+pub use instance::{Instances, Program};
+pub use state::{CallContext, ComponentContext, Services, State};
+
+use crate::config::engine::Engine as Settings;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::{Component, Linker},
+};
+
+/// How often guests are interrupted so that others get their turn.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// The compiler, the allocator and the linker that every component shares.
+pub struct Engine {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<State>,
+    /// Turns of guests that compute for longer than a few ticks, so that
+    /// spinning ones never hold all the processors.
+    turns: Arc<Semaphore>,
+}
+
+impl Engine {
+    /// Sets wasmtime up and starts its one ticker.
+    ///
+    /// # Errors
+    /// When the machine cannot give what the settings ask for, such as the
+    /// address space of the pool.
+    pub fn new(config: &Settings) -> wasmtime::Result<Self> {
+        let wasmtime = wasmtime::Engine::new(&settings(config))?;
+        let mut linker = Linker::new(&wasmtime);
+        state::link(&mut linker)?;
+        start_ticker(&wasmtime)?;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { wasmtime, linker, turns: Arc::new(Semaphore::new((processors / 2).max(1))) })
+    }
+
+    /// Compiles a component, or takes it from the cache. This blocks for as
+    /// long as the compiler runs: keep it off the async threads.
+    ///
+    /// # Errors
+    /// What the compiler has against the component.
+    pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
+        cache.load_or_compile(&self.wasmtime, digest, bytes)
+    }
+
+    /// Checks a component against what the host offers and prepares it to be
+    /// instantiated.
+    ///
+    /// # Errors
+    /// Names an import that the host does not have or has with another type.
+    pub fn program(&self, component: &Component) -> wasmtime::Result<Program> {
+        Program::new(&self.linker, component, self.turns.clone())
+    }
+
+    /// Wasmtime's own engine.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasmtime
+    }
+}
+
+fn settings(config: &Settings) -> Config {
+    let instances = config.max_instances;
+    let mut pool = PoolingAllocationConfig::new();
+    // A component made by a bindings generator is one to four core modules.
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * 2)
+        .total_memories(instances)
+        .total_tables(instances * 2)
+        .total_stacks(instances)
+        .max_core_instances_per_component(20)
+        .max_memories_per_component(2)
+        .max_tables_per_component(20)
+        .max_memory_size(config.max_memory_mib << 20)
+        .table_elements(20_000)
+        .async_stack_keep_resident(64 << 10)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(16 << 10)
+        .pagemap_scan(Enabled::Auto);
+    let mut settings = Config::new();
+    settings
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(1 << 20)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    settings
+}
+
+/// One thread advances the epoch for every guest. It ends with the process.
+fn start_ticker(engine: &wasmtime::Engine) -> wasmtime::Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new().name("epoch-ticker".into()).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    })?;
+    Ok(())
+}

@@ -7,12 +7,17 @@
 
 mod attempt;
 mod background;
+pub mod client;
+pub mod http;
+mod listener;
 mod messaging;
+pub mod red;
 mod redelivery;
 mod relay;
 mod timers;
 
 pub use background::Triggers;
+pub use listener::{Bounds, serve};
 pub use redelivery::{RedeliverError, Redelivery};
 
 use crate::capability::{

@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -36,8 +36,16 @@ pub(super) struct Timers {
 /// Timers that are being handled, by their generation.
 #[derive(Default)]
 struct UnderWay {
-    generations: Mutex<HashSet<i64>>,
+    held: Mutex<Held>,
     ended: Notify,
+}
+
+#[derive(Default)]
+struct Held {
+    generations: HashSet<i64>,
+    /// Held until the timers are read again: what is being read just now may
+    /// be from before their end.
+    ended: Vec<i64>,
 }
 
 impl Timers {
@@ -70,7 +78,7 @@ impl Timers {
 
     /// Begins to handle what is due, and says how long there is nothing more.
     async fn fire_due(&self) -> Result<Duration, Error> {
-        let busy = self.under_way.count();
+        let busy = self.under_way.settle();
         let free = self.component.settings.concurrency.saturating_sub(busy);
         if free == 0 {
             return Ok(LONGEST_SLEEP);
@@ -103,17 +111,27 @@ impl Timers {
 }
 
 impl UnderWay {
-    fn count(&self) -> usize {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// Lets go of those that have ended, before the timers are read, and
+    /// counts the others.
+    fn settle(&self) -> usize {
+        let Held { generations, ended } = &mut *self.held();
+        for generation in ended.drain(..) {
+            generations.remove(&generation);
+        }
+        generations.len()
     }
 
     fn add(&self, generation: i64) -> bool {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner).insert(generation)
+        self.held().generations.insert(generation)
     }
 
     fn end(&self, generation: i64) {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner).remove(&generation);
+        self.held().ended.push(generation);
         self.ended.notify_one();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

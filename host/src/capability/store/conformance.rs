@@ -1,7 +1,10 @@
 //! What every engine has to do, as tests over [`Database`]. An engine's own
 //! tests call each of these with an empty database.
 
-use super::{ConstraintKind, Database, DueTimer, Error, Migration, MigrationError, Timer, Value};
+use super::{
+    ConstraintKind, Database, DueTimer, Error, Migration, MigrationError, Timer, Value,
+    gate::tests::{ACCEPTED, REFUSED},
+};
 use crate::capability::messaging::Event;
 use std::{sync::Arc, time::Duration};
 
@@ -235,6 +238,8 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     transaction.put_off_timer(&due[0], 50).await.unwrap();
     transaction.commit().await.unwrap();
     assert!(store.due_timers(49, 10).await.unwrap().is_empty());
+    // The attempt that was put off can no longer be taken.
+    assert!(!store.begin().await.unwrap().take_timer(&due[0]).await.unwrap());
     let due = store.due_timers(50, 10).await.unwrap();
     assert_eq!((due[0].attempt, due[0].timer.payload.as_slice()), (2, b"b".as_slice()));
 }
@@ -282,4 +287,35 @@ pub(crate) async fn a_query_outside_a_transaction_only_reads(store: Store) {
     transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(count(&store).await, 1);
+}
+
+pub(crate) async fn what_the_gate_lets_through_is_understood(store: Store) {
+    let sql = "CREATE TABLE things (id TEXT PRIMARY KEY, title TEXT, state TEXT, version BIGINT, amount BIGINT, at_ms BIGINT, \"order\" TEXT);
+        CREATE TABLE others (id TEXT PRIMARY KEY, title TEXT, thing_id TEXT);";
+    store.migrate(&[migration("0001.sql", sql)]).await.unwrap();
+    for statement in ACCEPTED {
+        let mut transaction = store.begin().await.unwrap();
+        let count = (1..=9).rev().find(|n| statement.contains(&format!("${n}"))).unwrap_or(0);
+        let values: Vec<Value> = (0..count).map(Value::Integer).collect();
+        let result = transaction.query(statement, values).await;
+        assert!(result.is_ok(), "{statement}: {result:?}");
+        transaction.rollback().await;
+    }
+}
+
+pub(crate) async fn nothing_gets_out_and_nothing_is_harmed(store: Store) {
+    tables(&store).await;
+    insert(&store, "a", 1).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    for (statement, _) in REFUSED {
+        let outside = store.query(statement, vec![]).await;
+        assert!(matches!(outside, Err(Error::Invalid(_))), "{statement}: {outside:?}");
+        let query = transaction.query(statement, vec![]).await;
+        assert!(matches!(query, Err(Error::Invalid(_))), "{statement}: {query:?}");
+        let execute = transaction.execute(statement, vec![]).await;
+        assert!(matches!(execute, Err(Error::Invalid(_))), "{statement}: {execute:?}");
+    }
+    transaction.execute("INSERT INTO things (id, n) VALUES ('b', 2)", vec![]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 2);
 }

@@ -10,7 +10,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{timeout, timeout_at};
 use uuid::Uuid;
-use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::component::{HasData, Resource, ResourceTable};
 
 /// The most events that one transaction publishes.
 pub const EVENTS_PER_TRANSACTION: usize = 1_000;
@@ -37,6 +37,13 @@ pub struct StoreView<'a> {
     pub transaction_ms: u64,
     /// The largest payload of an event.
     pub event_bytes: usize,
+}
+
+/// Ties [`StoreView`] to the linker.
+pub struct HasStore;
+
+impl HasData for HasStore {
+    type Data<'a> = StoreView<'a>;
 }
 
 impl StoreView<'_> {

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
+pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use sqlite::SqliteDatabases;
 
@@ -92,8 +93,8 @@ pub trait Transaction: Send + 'static {
     /// Marks an event as applied. False if it was already.
     async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error>;
 
-    /// Removes exactly this timer. False if it was replaced, cancelled or
-    /// handled meanwhile.
+    /// Removes exactly this attempt of this timer. False if it was replaced,
+    /// cancelled, handled or put off meanwhile.
     async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error>;
 
     /// Puts a timer that was not handled off to another time and counts the
@@ -109,7 +110,8 @@ pub trait Transaction: Send + 'static {
 }
 
 /// One SQL file of a component's `migrations/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Migration {
     /// The file's name, such as `0001_tables.sql`; migrations run in its order.
     pub name: String,

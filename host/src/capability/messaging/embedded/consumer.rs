@@ -7,7 +7,7 @@ use super::{
 use async_trait::async_trait;
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -37,7 +37,15 @@ pub(super) struct EmbeddedConsumer {
 
 /// Tokens that are read ahead, in work, or acknowledged but not yet deleted.
 #[derive(Clone, Default)]
-struct Leases(Arc<Mutex<HashSet<i64>>>);
+struct Leases(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    tokens: HashSet<i64>,
+    /// Given back, but held until the log is read again: what is being read
+    /// just now may be from before.
+    released: Vec<i64>,
+}
 
 impl EmbeddedConsumer {
     pub(super) fn new(component: &str, log: Arc<Log>) -> Self {
@@ -74,6 +82,7 @@ impl EmbeddedConsumer {
     /// Reads what is due and not leased.
     async fn due(&self, now_ms: i64) -> Result<Vec<Delivery>, BusError> {
         type Row = (i64, u32, String, String, String, i64, Option<String>, Vec<u8>);
+        let leased = self.leased.settle();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT d.token, d.attempts, e.id, e.subject, e.source, e.time_ms, e.traceparent, e.payload \
              FROM bus_deliveries d JOIN bus_events e ON e.sequence = d.event \
@@ -81,7 +90,7 @@ impl EmbeddedConsumer {
         )
         .bind(&self.component)
         .bind(now_ms)
-        .bind(i64::try_from(self.leased.len() + READ_AHEAD).unwrap_or(i64::MAX))
+        .bind(i64::try_from(leased + READ_AHEAD).unwrap_or(i64::MAX))
         .fetch_all(&self.log.database.read)
         .await?;
         let delivery = |(token, attempts, id, subject, source, time_ms, traceparent, payload): Row| Delivery {
@@ -144,7 +153,7 @@ impl Consumer for EmbeddedConsumer {
                 .execute(&self.log.database.write)
                 .await;
         // If it could not be put off, it is due again at once.
-        self.leased.remove([delivery.token]);
+        self.leased.release([delivery.token]);
         self.wake();
         updated.map(drop).map_err(Into::into)
     }
@@ -153,18 +162,25 @@ impl Consumer for EmbeddedConsumer {
 impl Leases {
     /// False if it was leased already.
     fn add(&self, token: i64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token)
+        self.held().tokens.insert(token)
     }
 
-    fn remove(&self, tokens: impl IntoIterator<Item = i64>) {
-        let mut leased = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for token in tokens {
-            leased.remove(&token);
+    fn release(&self, tokens: impl IntoIterator<Item = i64>) {
+        self.held().released.extend(tokens);
+    }
+
+    /// Lets go of what was released, before the log is read. Gives the number
+    /// of those that are still held.
+    fn settle(&self) -> usize {
+        let Held { tokens, released } = &mut *self.held();
+        for token in released.drain(..) {
+            tokens.remove(&token);
         }
+        tokens.len()
     }
 
-    fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,7 +202,7 @@ async fn delete_acknowledged(log: Arc<Log>, leased: Leases, mut tokens: mpsc::Un
             tracing::warn!(%error, "acknowledgements could not be kept");
             sleep(AFTER_AN_ERROR).await;
         }
-        leased.remove(batch.drain(..));
+        leased.release(batch.drain(..));
     }
 }
 

@@ -161,4 +161,4 @@ fn render(statement: &Statement) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,6 @@
 use super::*;
 
-const ACCEPTED: &[&str] = &[
+pub(crate) const ACCEPTED: &[&str] = &[
     "SELECT 1",
     "select id, \"order\" from things where id = $1 and state in ('created', 'awaiting:payment') order by id desc limit $2 offset 3",
     "SELECT t.*, count(*) AS n FROM things AS t LEFT JOIN others o ON o.thing_id = t.id WHERE lower(t.title) LIKE lower($1) GROUP BY t.id HAVING count(*) > 1",
@@ -17,7 +17,7 @@ const ACCEPTED: &[&str] = &[
     "UPDATE things SET title = o.title FROM others AS o WHERE o.id = things.id",
 ];
 
-const REFUSED: &[(&str, &str)] = &[
+pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("ATTACH DATABASE 'x.db' AS other", "ATTACH is not allowed here"),
     ("PRAGMA journal_mode = DELETE", "PRAGMA is not allowed here"),
     ("VACUUM INTO 'x.db'", "VACUUM is not allowed here"),

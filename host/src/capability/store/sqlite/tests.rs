@@ -31,6 +31,8 @@ conforms! {
     timers_are_replaced_cancelled_put_off_and_taken_once
     migrations_run_once_and_must_not_change
     a_query_outside_a_transaction_only_reads
+    what_the_gate_lets_through_is_understood
+    nothing_gets_out_and_nothing_is_harmed
 }
 
 async fn fill(store: &Store, rows: usize, bytes: usize) {

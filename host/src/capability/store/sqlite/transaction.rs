@@ -137,8 +137,12 @@ impl Transaction for SqliteTransaction {
     async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error> {
         let taken = self
             .run(
-                "DELETE FROM host_timers WHERE key = $1 AND generation = $2",
-                vec![Value::Text(timer.timer.key.clone()), Value::Integer(timer.generation)],
+                "DELETE FROM host_timers WHERE key = $1 AND generation = $2 AND attempt = $3",
+                vec![
+                    Value::Text(timer.timer.key.clone()),
+                    Value::Integer(timer.generation),
+                    Value::Integer(i64::from(timer.attempt)),
+                ],
             )
             .await?;
         Ok(taken > 0)
@@ -146,8 +150,14 @@ impl Transaction for SqliteTransaction {
 
     async fn put_off_timer(&mut self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {
         self.run(
-            "UPDATE host_timers SET due_ms = $3, attempt = attempt + 1 WHERE key = $1 AND generation = $2",
-            vec![Value::Text(timer.timer.key.clone()), Value::Integer(timer.generation), Value::Integer(clamp(due_ms))],
+            "UPDATE host_timers SET due_ms = $3, attempt = attempt + 1 \
+             WHERE key = $1 AND generation = $2 AND attempt = $4",
+            vec![
+                Value::Text(timer.timer.key.clone()),
+                Value::Integer(timer.generation),
+                Value::Integer(clamp(due_ms)),
+                Value::Integer(i64::from(timer.attempt)),
+            ],
         )
         .await?;
         self.wakes_timers = true;

@@ -1,0 +1,54 @@
+//! `wasi:logging`: a component's lines in the host's log, bounded in length
+//! and number.
+
+use crate::engine::bindings::wasi::logging::logging::{Host, Level};
+use wasmtime::component::HasData;
+
+/// The longest message; what follows is cut.
+const MAX_LINE_BYTES: usize = 8 << 10;
+/// The most lines of one invocation.
+const MAX_LINES: u32 = 200;
+
+/// A component's view of the log during one invocation.
+pub struct LoggingView<'a> {
+    /// Whose lines they are.
+    pub component: &'a str,
+    /// The request or event that they are about.
+    pub call_id: &'a str,
+    /// How many lines it has written.
+    pub lines: &'a mut u32,
+}
+
+/// Ties the view to the linker.
+pub struct HasLogging;
+
+impl HasData for HasLogging {
+    type Data<'a> = LoggingView<'a>;
+}
+
+impl Host for LoggingView<'_> {
+    async fn log(&mut self, level: Level, context: String, message: String) -> wasmtime::Result<()> {
+        *self.lines = self.lines.saturating_add(1);
+        if *self.lines > MAX_LINES {
+            metrics::counter!("plugin_log_lines_dropped_total", "component" => self.component.to_owned()).increment(1);
+            return Ok(());
+        }
+        let message = cut(&message);
+        let context = cut(&context);
+        let (component, call) = (self.component, self.call_id);
+        match level {
+            Level::Trace => tracing::trace!(target: "plugin", component, call, context, "{message}"),
+            Level::Debug => tracing::debug!(target: "plugin", component, call, context, "{message}"),
+            Level::Info => tracing::info!(target: "plugin", component, call, context, "{message}"),
+            Level::Warn => tracing::warn!(target: "plugin", component, call, context, "{message}"),
+            Level::Error | Level::Critical => {
+                tracing::error!(target: "plugin", component, call, context, "{message}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_LINE_BYTES)).unwrap_or(text)
+}

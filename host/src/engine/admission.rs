@@ -1,0 +1,103 @@
+//! How many calls may run at once, how many may wait, and for how long.
+//!
+//! One for each component keeps a slow one from taking the others with it; one
+//! for the whole host keeps the machine usable.
+
+use super::Failure;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A bounded number of turns with a bounded queue before them.
+pub struct Admission {
+    whose: String,
+    limit: usize,
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    queue: usize,
+    wait: Duration,
+}
+
+impl Admission {
+    /// `limit` calls at once, `queue` more waiting for at most `wait`.
+    pub fn new(whose: &str, limit: usize, queue: usize, wait: Duration) -> Self {
+        Self {
+            whose: whose.to_owned(),
+            limit,
+            turns: Arc::new(Semaphore::new(limit)),
+            waiting: AtomicUsize::new(0),
+            queue,
+            wait,
+        }
+    }
+
+    /// Waits for a turn, which ends when the permit is dropped.
+    ///
+    /// # Errors
+    /// [`Failure::Busy`] when the queue is full or the wait too long.
+    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = self.turns.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _place = Place::take(&self.waiting, self.queue).ok_or_else(|| self.busy())?;
+        match tokio::time::timeout(self.wait, self.turns.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(self.busy()),
+        }
+    }
+
+    /// Calls that run now.
+    pub fn in_flight(&self) -> usize {
+        self.limit.saturating_sub(self.turns.available_permits())
+    }
+
+    fn busy(&self) -> Failure {
+        Failure::Busy { component: self.whose.clone(), limit: self.limit }
+    }
+}
+
+/// A place in the queue, given back however the wait ends.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize, queue: usize) -> Option<Self> {
+        let place = Self(waiting);
+        let ahead = waiting.fetch_add(1, Ordering::Relaxed);
+        (ahead < queue).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_a_long_wait_ends() {
+        let admission = Arc::new(Admission::new("x", 1, 1, Duration::from_millis(50)));
+        let running = admission.enter().await.unwrap();
+        assert_eq!(admission.in_flight(), 1);
+        let waiting = tokio::spawn({
+            let admission = admission.clone();
+            async move { admission.enter().await.map(drop) }
+        });
+        while admission.waiting.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(admission.enter().await, Err(Failure::Busy { limit: 1, .. })));
+        assert!(waiting.await.unwrap().is_err(), "the wait is bounded");
+        drop(running);
+        assert!(admission.enter().await.is_ok());
+        assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
+    }
+}

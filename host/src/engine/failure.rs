@@ -1,0 +1,90 @@
+//! Why an invocation gave no answer, and whom that is to be blamed on.
+
+/// What went wrong with one invocation. Nothing else is affected by it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Too many calls at once, and the wait for a turn was too long.
+    #[error("{component} is at its limit of {limit} calls at a time")]
+    Busy {
+        /// The plugin, or `host` for the limit of all together.
+        component: String,
+        /// How many calls run at once.
+        limit: usize,
+    },
+    /// The call took longer than `limits.wall_time_ms`.
+    #[error("{component} did not answer within {milliseconds} ms")]
+    Deadline {
+        /// The plugin.
+        component: String,
+        /// Its limit.
+        milliseconds: u64,
+    },
+    /// The component trapped; the text is for logs.
+    #[error("{component} trapped: {message}")]
+    Trap {
+        /// The plugin.
+        component: String,
+        /// Wasmtime's message with the guest's backtrace.
+        message: String,
+    },
+    /// The answer breaks the contract.
+    #[error("{component} gave an answer that is not valid: {problem}")]
+    Answer {
+        /// The plugin.
+        component: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The call cannot be made at all.
+    #[error("{component} cannot be called: {problem}")]
+    Host {
+        /// The plugin.
+        component: String,
+        /// What the host could not do.
+        problem: String,
+    },
+}
+
+/// Who has to mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The component's author.
+    Guest,
+    /// The host or the machine under it.
+    Host,
+    /// Whoever sends more than is allowed.
+    Caller,
+}
+
+impl Failure {
+    /// Whom the failure is to be blamed on.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Busy { .. } => Blame::Caller,
+            Self::Deadline { .. } | Self::Trap { .. } | Self::Answer { .. } => Blame::Guest,
+            Self::Host { .. } => Blame::Host,
+        }
+    }
+
+    /// A word for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::Deadline { .. } => "deadline",
+            Self::Trap { .. } => "trap",
+            Self::Answer { .. } => "answer",
+            Self::Host { .. } => "host",
+        }
+    }
+}
+
+impl Blame {
+    /// A word for metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Host => "host",
+            Self::Caller => "caller",
+        }
+    }
+}

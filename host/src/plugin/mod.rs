@@ -1,0 +1,18 @@
+//! A plugin's life, from a file to a revision that serves.
+//!
+//! [`artifact`] reads the file, [`manifest`] what it says of itself,
+//! [`loader`] checks and compiles it into a [`Revision`], and the
+//! [`registry`] holds those that are active in one immutable snapshot.
+
+pub mod artifact;
+pub mod loader;
+pub mod manifest;
+pub mod registry;
+pub mod revision;
+pub mod world;
+
+pub use artifact::Artifact;
+pub use loader::{LoadError, Loader};
+pub use manifest::Manifest;
+pub use registry::{Registry, Snapshot};
+pub use revision::Revision;

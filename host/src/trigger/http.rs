@@ -1,0 +1,248 @@
+//! Requests: from the wire to the component that answers them, and back.
+//!
+//! Everything that the contract leaves to the host happens here, once: the
+//! route, the session, the size and time of the body, the other site's
+//! request, the request's id, its line in the log, its metrics.
+
+use crate::{
+    capability::identity::{Identity, Session},
+    config::http::Http,
+    engine::{
+        CallContext, Failure,
+        bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
+    },
+    envelope::Refusal,
+    plugin::{
+        Registry, Revision,
+        registry::{Endpoint, Target},
+    },
+    telemetry::TraceParent,
+    trigger::client::Client,
+};
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    header::{self, CONTENT_TYPE},
+    request::Parts,
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The public listener's side of the host.
+pub struct Front {
+    /// Where requests go.
+    pub registry: Arc<Registry>,
+    /// Who is signed in.
+    pub identity: Arc<Identity>,
+    /// What bounds a request.
+    pub config: Http,
+    /// Turns of all components together.
+    pub admission: crate::engine::Admission,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REVISION: HeaderName = HeaderName::from_static("x-plugin-revision");
+
+impl Front {
+    /// Answers a request: with the component's answer, or with a refusal in
+    /// the error envelope.
+    pub async fn serve(&self, peer: SocketAddr, request: Request) -> Response {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let id = request_id(&parts.headers);
+        let trace = TraceParent::continue_or_start(parts.headers.get("traceparent").and_then(|v| v.to_str().ok()));
+        let snapshot = self.registry.snapshot();
+        let target = snapshot.route(parts.method.as_str(), parts.uri.path());
+        let mut response = match &target {
+            Some(target) => {
+                self.call(target, peer, &parts, body, &id, &trace).await.unwrap_or_else(IntoResponse::into_response)
+            }
+            None => Refusal::NotFound.into_response(),
+        };
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if let (true, Some(target)) = (self.config.revision_header, &target)
+            && let Ok(value) =
+                HeaderValue::from_str(&format!("{} {}", target.endpoint.revision.name(), target.endpoint.revision.id))
+        {
+            response.headers_mut().insert(REVISION, value);
+        }
+        let endpoint = target.as_ref().map(|target| target.endpoint);
+        note(&parts, endpoint, response.status(), started.elapsed(), &id, &trace);
+        response
+    }
+
+    async fn call(
+        &self,
+        target: &Target<'_>,
+        peer: SocketAddr,
+        parts: &Parts,
+        body: Body,
+        id: &str,
+        trace: &TraceParent,
+    ) -> Result<Response, Refusal> {
+        let client = Client::of(peer, &parts.headers, &self.config);
+        let session = self.identity.session(&parts.headers);
+        if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
+            return Err(Refusal::CrossSite);
+        }
+        let body = self.body(&parts.headers, body, target.endpoint.revision.manifest.limits.body_bytes).await?;
+        let request = wit_request(target, parts, body, session.as_deref(), id).ok_or(Refusal::NotFound)?;
+        let call = CallContext {
+            id: id.to_owned(),
+            traceparent: Some(trace.to_string()),
+            client_address: Some(client.address),
+            session,
+            secure: client.secure,
+        };
+        let _turn = self.admission.enter().await.map_err(|failure| Refusal::from(&failure))?;
+        let answer =
+            target.endpoint.revision.answer(call, &request).await.map_err(|failure| Refusal::from(&failure))?;
+        wire_response(&target.endpoint.revision, answer)
+    }
+
+    async fn body(&self, headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
+            return Ok(Vec::new());
+        }
+        if announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
+            return Err(Refusal::TooLarge);
+        }
+        let limit = self.config.body_read_timeout;
+        match tokio::time::timeout(limit, Limited::new(body, limit_bytes).collect()).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+            Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read")),
+            Err(_) => Err(Refusal::TooSlow),
+        }
+    }
+}
+
+/// None when the path cannot be decoded, so that it names nothing.
+fn wit_request(
+    target: &Target<'_>,
+    parts: &Parts,
+    body: Vec<u8>,
+    session: Option<&Session>,
+    id: &str,
+) -> Option<wit::Request> {
+    let params = target
+        .params
+        .iter()
+        .map(|(name, value)| {
+            let decoded = percent_encoding::percent_decode_str(value).decode_utf8().ok()?;
+            Some((name.to_owned(), decoded.into_owned()))
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let headers = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| **name != header::COOKIE && **name != header::AUTHORIZATION)
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    Some(wit::Request {
+        id: id.to_owned(),
+        method: parts.method.as_str().to_owned(),
+        route: target.pattern.to_owned(),
+        params,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers,
+        body,
+        principal: session
+            .map(|session| Principal { id: session.principal.id.clone(), email: session.principal.email.clone() }),
+    })
+}
+
+/// Headers that belong to the connection, which is the host's.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+fn wire_response(revision: &Revision, answer: wit::Response) -> Result<Response, Refusal> {
+    let broken = |problem: String| {
+        let failure = Failure::Answer { component: revision.name().to_owned(), problem };
+        revision.note(&failure);
+        Refusal::from(&failure)
+    };
+    let status = StatusCode::from_u16(answer.status)
+        .ok()
+        .filter(|status| (200..600).contains(&status.as_u16()))
+        .ok_or_else(|| broken(format!("the status {}", answer.status)))?;
+    let limit = revision.manifest.limits.response_bytes;
+    if answer.body.len() > limit {
+        return Err(broken(format!("a body of {} bytes, over the limit of {limit}", answer.body.len())));
+    }
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in answer.headers {
+        let name = HeaderName::try_from(&name).map_err(|_| broken(format!("the header name {name:?}")))?;
+        let value = HeaderValue::try_from(value).map_err(|_| broken(format!("the value of the header {name}")))?;
+        if !HOP_BY_HOP.contains(&name) {
+            headers.append(name, value);
+        }
+    }
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    if !status.is_success() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(response)
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether the browser says that another site made this request. `Origin` is
+/// compared with the host that the visitor sees.
+fn is_cross_site(headers: &HeaderMap, client: &Client) -> bool {
+    if headers.get("sec-fetch-site").is_some_and(|value| value == "cross-site") {
+        return true;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let authority = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok()?.authority().cloned());
+    authority.is_none_or(|authority| client.host.as_deref() != Some(authority.as_str()))
+}
+
+/// The caller's own id where it is harmless, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (8..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+        .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The request's one line in the log, and its metrics.
+fn note(parts: &Parts, endpoint: Option<&Endpoint>, status: StatusCode, took: Duration, id: &str, trace: &TraceParent) {
+    let (component, revision) = match endpoint {
+        Some(endpoint) => (endpoint.revision.name(), endpoint.revision.id.as_str()),
+        None => ("", ""),
+    };
+    tracing::info!(
+        target: "request",
+        id, method = %parts.method, path = parts.uri.path(), status = status.as_u16(),
+        duration_us = took.as_micros() as u64, component, revision, trace = %trace.trace_id(),
+    );
+    match endpoint {
+        Some(endpoint) => endpoint.metrics.record(status, took),
+        None => metrics::counter!("http_requests_unrouted_total").increment(1),
+    }
+}
