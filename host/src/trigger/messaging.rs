@@ -93,7 +93,7 @@ impl Component {
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match &next {
                 Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "event"),
-                _ => tracing::info!(outcome, duration_ms, age_ms, "event"),
+                _ => tracing::debug!(outcome, duration_ms, age_ms, "event"),
             }
             self.conclude(delivery, next).await;
         }

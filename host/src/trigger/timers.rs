@@ -155,7 +155,7 @@ impl Component {
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match &next {
                 Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "timer"),
-                _ => tracing::info!(outcome, duration_ms, "timer"),
+                _ => tracing::debug!(outcome, duration_ms, "timer"),
             }
             self.persist("a timer's outcome", || self.note(timer, &next)).await;
         }
