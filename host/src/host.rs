@@ -7,7 +7,10 @@ use crate::{
         payments::Payments,
         store::{Databases, SqliteDatabases},
     },
-    config::{Config, ConfigError, Secrets, plugins::ExtraPlugin},
+    config::{
+        Config, ConfigError, Secrets,
+        plugins::{Bundled, ExtraPlugin},
+    },
     database::HostDatabase,
     engine::{Admission, CompileCache, Engine, Services},
     operator::{self, Operator},
@@ -179,6 +182,15 @@ enum PluginsError {
 
 async fn load_all(loader: &Loader, config: &Config) -> Result<Vec<Arc<Revision>>, PluginsError> {
     let mut loaded: BTreeMap<String, Arc<Revision>> = BTreeMap::new();
+    if let Bundled::Named(names) = &config.plugins.bundled
+        && let Some(unknown) = names.iter().find(|name| !BUNDLED.iter().any(|(known, _)| known == name))
+    {
+        let known = BUNDLED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        return Err(ConfigError::new(format!(
+            "bundled: there is no plugin {unknown} in this binary; there are {known}"
+        ))
+        .into());
+    }
     let bundled = BUNDLED.iter().filter(|(name, _)| config.plugins.bundled.includes(name));
     let bundled = bundled.map(|(name, bytes)| async { load(loader, config, name, bytes.to_vec(), &Grants::All).await });
     let extra = config.plugins.extra.iter().map(|plugin| load_file(loader, config, plugin));

@@ -14,8 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.downcast_ref::<ConfigError>().is_some() => {
-            eprintln!("{error}");
+        Err(error) if error.chain().any(|cause| cause.is::<ConfigError>()) => {
+            eprintln!("error: {error:#}");
             ExitCode::from(EXIT_CODE)
         }
         Err(error) => {
@@ -59,15 +59,14 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 }
 
 fn announce(config: &Config, host: &Host) {
-    let data = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
     let token = match &config.operator.token {
         Some(_) => "as set".to_owned(),
-        None => data.join("admin-token").display().to_string(),
+        None => config.admin_token_path().display().to_string(),
     };
     println!("serving    http://{}", host.address);
     println!("operators  http://{}", host.operator_address);
     println!("token      {token}");
-    println!("data       {}", data.display());
+    println!("data       {}", config.data_dir.display());
 }
 
 async fn check(config: &Config) -> anyhow::Result<()> {
