@@ -168,13 +168,13 @@ fn loader(config: &Config, services: Services) -> anyhow::Result<(Loader, Arc<Sq
 /// Why the plugins of the settings cannot run together.
 #[derive(Debug, thiserror::Error)]
 enum PluginsError {
-    #[error("{0}: {1}")]
-    Load(String, LoadError),
-    #[error("{0}: {1}")]
-    Read(String, std::io::Error),
+    #[error("{0}")]
+    Load(String, #[source] LoadError),
+    #[error("{0}")]
+    Read(String, #[source] std::io::Error),
     #[error("two plugins are named {0}")]
     Twice(String),
-    #[error(transparent)]
+    #[error("the settings of the plugins are wrong")]
     Config(#[from] ConfigError),
     #[error(transparent)]
     Routes(#[from] SnapshotError),

@@ -12,16 +12,11 @@ use ticketing::{
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.chain().any(|cause| cause.is::<ConfigError>()) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(EXIT_CODE)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    match error.chain().any(|cause| cause.is::<ConfigError>()) {
+        true => ExitCode::from(EXIT_CODE),
+        false => ExitCode::FAILURE,
     }
 }
 

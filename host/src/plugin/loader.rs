@@ -49,7 +49,7 @@ pub enum LoadError {
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
     /// A setting of it is wrong.
-    #[error(transparent)]
+    #[error("a setting is wrong")]
     Config(#[from] ConfigError),
     /// A limit that the operator set is out of its bounds.
     #[error(transparent)]
