@@ -13,6 +13,8 @@ mod test;
 mod toolchain;
 mod workspace;
 
+use std::process::{Command, ExitCode};
+
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
@@ -80,10 +82,20 @@ struct Rest {
     arguments: Vec<String>,
 }
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run_task(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, whatever `RUST_BACKTRACE` says.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_task(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
-    match cli.task {
+    match task {
         Task::Build { components: true } => guests::build(&workspace, &[Kind::Component, Kind::Test]),
         Task::Build { components: false } => build(&workspace),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
@@ -105,7 +117,7 @@ fn build(workspace: &Workspace) -> Result<()> {
 /// Builds, then becomes the host, so that signals reach it and nothing stands between.
 fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     build(workspace)?;
-    process::become_command(std::process::Command::new(workspace.host_binary()).arg("serve").args(arguments))
+    process::become_command(Command::new(workspace.host_binary()).arg("serve").args(arguments))
 }
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
