@@ -1,0 +1,94 @@
+//! Failed sign-ins are throttled, per account and per address.
+
+use crate::support::{Client, PASSWORD, Reply, Setup};
+use serde_json::json;
+
+async fn sign_in(client: &Client, email: &str, password: &str) -> Reply {
+    client.post("/api/users/signin", json!({ "email": email, "password": password })).await
+}
+
+fn is_throttled(reply: &Reply) {
+    assert_eq!(reply.status, 429, "{reply:?}");
+    assert_eq!(reply.errors().len(), 1);
+    let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=900).contains(&seconds), "{seconds}");
+    assert_eq!(reply.header("set-cookie"), None);
+}
+
+#[tokio::test]
+async fn an_account_is_throttled_after_failed_sign_ins_and_others_are_not() {
+    let host = Setup::new().more_identity("failed_attempts_per_account = 3\n").start().await;
+    let (anna, berta) = (host.user("anna").await, host.user("berta").await);
+    let visitor = host.visitor();
+    for _ in 0..3 {
+        sign_in(&visitor, &anna.email, "wrong password").await.refuses(400, "Invalid credentials");
+    }
+    is_throttled(&sign_in(&visitor, &anna.email, "wrong password").await);
+    is_throttled(&sign_in(&visitor, &anna.email.to_uppercase(), PASSWORD).await);
+    assert_eq!(sign_in(&visitor, &berta.email, PASSWORD).await.status, 200);
+    assert_eq!(anna.current_user().await["id"], anna.id.as_str(), "a session goes on");
+}
+
+#[tokio::test]
+async fn accounts_that_do_not_exist_are_throttled_alike() {
+    let host = Setup::new().more_identity("failed_attempts_per_account = 2\n").start().await;
+    let visitor = host.visitor();
+    for _ in 0..2 {
+        assert_eq!(sign_in(&visitor, "nobody@example.com", "wrong password").await.status, 400);
+    }
+    is_throttled(&sign_in(&visitor, "nobody@example.com", "wrong password").await);
+}
+
+#[tokio::test]
+async fn sign_ins_that_succeed_are_not_counted() {
+    let host = Setup::new().more_identity("failed_attempts_per_account = 2\n").start().await;
+    let anna = host.user("anna").await;
+    for _ in 0..8 {
+        assert_eq!(sign_in(&host.visitor(), &anna.email, PASSWORD).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_throttled_after_failures_on_many_accounts() {
+    let limits = "failed_attempts_per_account = 100\nfailed_attempts_per_address = 5\n";
+    let host = Setup::new().more_identity(limits).start().await;
+    let anna = host.user("anna").await;
+    for number in 0..5 {
+        let reply = sign_in(&host.visitor(), &format!("nobody{number}@example.com"), "wrong password").await;
+        assert_eq!(reply.status, 400);
+    }
+    is_throttled(&sign_in(&host.visitor(), &anna.email, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn an_address_is_what_a_trusted_proxy_says_and_nobody_else() {
+    let limits = "failed_attempts_per_account = 100\nfailed_attempts_per_address = 3\n";
+    let host = Setup::new().more_identity(limits).http("trusted_proxies = [\"127.0.0.1\"]").start().await;
+    let anna = host.user("anna").await;
+    let one = host.visitor().with_header("x-forwarded-for", "203.0.113.1");
+    let other = host.visitor().with_header("x-forwarded-for", "203.0.113.1, 203.0.113.2");
+    for _ in 0..3 {
+        assert_eq!(sign_in(&one, "nobody@example.com", "wrong password").await.status, 400);
+    }
+    is_throttled(&sign_in(&one, &anna.email, PASSWORD).await);
+    assert_eq!(sign_in(&other, &anna.email, PASSWORD).await.status, 200);
+
+    let host = Setup::new().more_identity(limits).start().await;
+    let anna = host.user("anna").await;
+    for number in 0..3 {
+        let liar = host.visitor().with_header("x-forwarded-for", &format!("203.0.113.{number}"));
+        assert_eq!(sign_in(&liar, "nobody@example.com", "wrong password").await.status, 400);
+    }
+    let liar = host.visitor().with_header("x-forwarded-for", "203.0.113.99");
+    is_throttled(&sign_in(&liar, &anna.email, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn throttling_ends_when_its_time_is_over() {
+    let limits = "failed_attempts_per_account = 1\nfailed_attempts_window_seconds = 1\n";
+    let host = Setup::new().more_identity(limits).start().await;
+    let anna = host.user("anna").await;
+    assert_eq!(sign_in(&host.visitor(), &anna.email, "wrong password").await.status, 400);
+    let retry = async || sign_in(&host.visitor(), &anna.email, PASSWORD).await.status;
+    crate::support::eventually("the window passes", retry, |status| *status == 200).await;
+}

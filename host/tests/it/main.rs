@@ -1,0 +1,31 @@
+//! The whole system from outside: processes of the host that carry the five
+//! components, asked over HTTP. Each test has a process and a data directory of
+//! its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+mod auth;
+mod auth_limits;
+mod crash;
+mod envelope;
+mod events;
+mod expiry;
+mod lists;
+mod migrations;
+mod operator;
+mod orders;
+mod payment_faults;
+mod payments;
+mod purchase;
+mod races;
+mod sessions;
+mod settings;
+mod tickets;

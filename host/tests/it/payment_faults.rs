@@ -1,0 +1,98 @@
+//! A provider that does not answer, whether it has charged or not.
+
+use crate::support::{Client, Host, Order, Setup, Status};
+use futures::future::join_all;
+
+const AFTER: &str = "tok_simulate_timeout_after_charge";
+const BEFORE: &str = "tok_simulate_timeout_before_charge";
+
+async fn reserved(host: &Host) -> (Client, Client, Order) {
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    let ticket = seller.sell("x", 10.0).await;
+    let order = buyer.reserve(&ticket.id).await;
+    (seller, buyer, order)
+}
+
+async fn is_unknown(buyer: &Client, order: &Order, token: &str) {
+    let reply = buyer.try_pay(&order.id, token).await;
+    assert_eq!((reply.status, reply.errors().len()), (503, 1), "{reply:?}");
+    assert!(reply.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+}
+
+#[tokio::test]
+async fn a_charge_with_an_unknown_outcome_is_resolved_by_itself_and_charged_once() {
+    let host = Setup::new().start().await;
+    join_all([AFTER, BEFORE].map(async |token| {
+        let (_, buyer, order) = reserved(&host).await;
+        is_unknown(&buyer, &order, token).await;
+        let ledger = host.ledger().await;
+        buyer.order_becomes(&order.id, Status::Complete).await;
+        ledger.takes(&order.id, 1_000).await;
+        assert_eq!(ledger.of(&order.id).await.len(), 1, "{token}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_charge_with_an_unknown_outcome_can_be_repeated_and_is_made_once() {
+    let host = Setup::new().start().await;
+    join_all([AFTER, BEFORE].map(async |token| {
+        let (_, buyer, order) = reserved(&host).await;
+        is_unknown(&buyer, &order, token).await;
+        let repeat = async || buyer.try_pay(&order.id, token).await;
+        let done = crate::support::eventually("the repeat is answered", repeat, |reply| reply.status != 503).await;
+        // The recovery may have been faster; then it is paid already.
+        assert!([201, 400].contains(&done.status), "{done:?}");
+        buyer.order_becomes(&order.id, Status::Complete).await;
+        let ledger = host.ledger().await;
+        ledger.takes(&order.id, 1_000).await;
+        assert_eq!(ledger.of(&order.id).await.len(), 1, "{token}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_charge_with_an_unknown_outcome_is_let_go_when_the_order_is_cancelled() {
+    let host = Setup::new().start().await;
+    join_all([AFTER, BEFORE].map(async |token| {
+        let (seller, buyer, order) = reserved(&host).await;
+        is_unknown(&buyer, &order, token).await;
+        let cancelled = buyer.cancel(&order.id).await;
+        let end = if cancelled.status == 204 { Status::Cancelled } else { Status::Complete };
+        buyer.order_becomes(&order.id, end).await;
+        let cents = if end == Status::Cancelled { 0 } else { 1_000 };
+        host.settles().await;
+        host.ledger().await.takes(&order.id, cents).await;
+        if end == Status::Cancelled {
+            seller.ticket_when("it is free", &order.ticket.id, |ticket| ticket.order_id.is_none()).await;
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_dies_while_the_outcome_is_unknown_resolves_it_later() {
+    let mut host = Setup::new().start().await;
+    let (_, buyer, order) = reserved(&host).await;
+    is_unknown(&buyer, &order, AFTER).await;
+    host.kill().await;
+    host.start_again().await;
+    host.again(&buyer).order_becomes(&order.id, Status::Complete).await;
+    host.ledger().await.takes(&order.id, 1_000).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_now_and_then_loses_and_doubles_nothing() {
+    let faults = "[payments.simulated.faults]\ntimeout_before_every = 3\ntimeout_after_every = 4\nduplicate_every = 5";
+    let host = Setup::new().toml(faults).start().await;
+    let (seller, buyer, ledger) = (host.user("seller").await, host.user("buyer").await, host.ledger().await);
+    join_all((0..12).map(async |_| {
+        let ticket = seller.sell("x", 10.0).await;
+        let order = buyer.reserve(&ticket.id).await;
+        let reply = buyer.try_pay(&order.id, "tok_visa").await;
+        assert!([201, 503].contains(&reply.status), "{reply:?}");
+        buyer.order_becomes(&order.id, Status::Complete).await;
+        ledger.takes(&order.id, 1_000).await;
+    }))
+    .await;
+}

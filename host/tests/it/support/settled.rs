@@ -1,0 +1,40 @@
+//! When nothing is under way any more: no event waits to be carried to the
+//! bus, none to be applied, and no timer is due.
+
+use super::{Host, eventually};
+
+pub(crate) const COMPONENTS: [&str; 5] = ["auth", "expiration", "orders", "payments", "tickets"];
+
+const DUE_TIMERS: &str = "SELECT count(*) FROM host_timers WHERE due_ms <= unixepoch('subsec') * 1000";
+
+impl Host {
+    /// Waits until all events have been applied.
+    pub(crate) async fn settles(&self) {
+        let bus = self.database("host.db").await;
+        let mut outboxes = Vec::new();
+        for component in COMPONENTS {
+            outboxes.push(self.database(&format!("components/{component}.db")).await);
+        }
+        let waiting = async || {
+            let mut waiting = 0;
+            // An event is on the bus before it leaves the outbox, and what it
+            // causes is in an outbox before it leaves the bus.
+            for _ in 0..2 {
+                for outbox in &outboxes {
+                    waiting += outbox.number("SELECT count(*) FROM host_outbox").await;
+                    waiting += outbox.number(DUE_TIMERS).await;
+                }
+                waiting += bus.number("SELECT count(*) FROM bus_deliveries").await;
+            }
+            waiting
+        };
+        eventually("every event is applied", waiting, |waiting| *waiting == 0).await;
+    }
+
+    /// What the operator is told that nobody can handle.
+    pub(crate) async fn dead_letters(&self) -> Vec<serde_json::Value> {
+        let reply = self.operator().get("/dead-letters").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json().as_array().unwrap().clone()
+    }
+}

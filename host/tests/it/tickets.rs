@@ -1,0 +1,201 @@
+//! Selling: tickets are made, shown and edited.
+
+use crate::support::{Setup, Ticket};
+use http::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_ticket_is_made_and_shown() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let reply = anna.try_sell("  Kraftwerk, Düsseldorf 🎫  ", 19.99).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let ticket = reply.ticket();
+    assert_eq!(
+        ticket,
+        Ticket {
+            id: ticket.id.clone(),
+            title: "Kraftwerk, Düsseldorf 🎫".to_owned(),
+            price: 19.99,
+            user_id: anna.id.clone(),
+            version: 0,
+            order_id: None,
+        }
+    );
+    assert_eq!(reply.header("etag"), Some("\"0\""));
+    let shown = host.visitor().get(&format!("/api/tickets/{}", ticket.id)).await;
+    assert_eq!((shown.status, shown.ticket(), shown.header("etag")), (200, ticket, Some("\"0\"")));
+}
+
+#[tokio::test]
+async fn everything_wrong_with_a_ticket_is_told_at_once() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let ticket = anna.sell("x", 1.0).await;
+    let own = format!("/api/tickets/{}", ticket.id);
+    for (body, fields) in [
+        (json!({}), &["price", "title"][..]),
+        (json!({ "title": "", "price": 0 }), &["price", "title"]),
+        (json!({ "title": "   ", "price": "x" }), &["price", "title"]),
+        (json!({ "title": 1, "price": null }), &["price", "title"]),
+        (json!({ "title": "x".repeat(201), "price": 1 }), &["title"]),
+        (json!({ "title": "x", "price": [] }), &["price"]),
+        (json!({ "title": "x", "price": true }), &["price"]),
+    ] {
+        anna.post("/api/tickets", body.clone()).await.blames(fields);
+        anna.put(&own, body).await.blames(fields);
+    }
+    assert_eq!(anna.try_sell(&"ä".repeat(200), 1).await.status, 201);
+    assert_eq!(anna.try_sell(&format!("  {}  ", "x".repeat(200)), 1).await.status, 201);
+    assert_eq!(anna.ticket(&ticket.id).await, ticket);
+}
+
+/// Sends a price as it is and returns how the ticket shows it.
+#[tokio::test]
+async fn prices_are_exact() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    for (sent, shown) in [
+        ("19.99", "19.99"),
+        ("\"19.99\"", "19.99"),
+        ("0.01", "0.01"),
+        ("0.3", "0.3"),
+        ("\"0.30\"", "0.3"),
+        ("1.1", "1.1"),
+        ("1.15", "1.15"),
+        ("2.675e0", "refused"),
+        ("4.35", "4.35"),
+        ("8.2", "8.2"),
+        ("1001.1", "1001.1"),
+        ("999999.99", "999999.99"),
+        ("\"999999.99\"", "999999.99"),
+        ("20", "20"),
+        ("0.30000000000000004", "refused"),
+        ("19.999", "refused"),
+        ("\"19.999\"", "refused"),
+        ("1000000", "refused"),
+        ("999999.991", "refused"),
+        ("1000000.00", "refused"),
+        ("0", "refused"),
+        ("0.00", "refused"),
+        ("0.001", "refused"),
+        ("-1", "refused"),
+        ("\"-19.99\"", "refused"),
+        ("-0.01", "refused"),
+        ("1e400", "refused"),
+        ("99999999999999999999999999", "refused"),
+        ("\"\"", "refused"),
+        ("\"NaN\"", "refused"),
+        ("\"Infinity\"", "refused"),
+        ("\"1,50\"", "refused"),
+        ("\"0x10\"", "refused"),
+        ("\"١\"", "refused"),
+    ] {
+        let reply = anna.raw(Method::POST, "/api/tickets", format!("{{\"title\":\"x\",\"price\":{sent}}}")).await;
+        if shown == "refused" {
+            assert_eq!(reply.status, 400, "{sent}: {reply:?}");
+            continue;
+        }
+        assert_eq!(reply.status, 201, "{sent}: {reply:?}");
+        let digits = |text: &str| {
+            let from = text.find("\"price\":").unwrap() + "\"price\":".len();
+            text[from..].chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect::<String>()
+        };
+        assert_eq!(digits(&reply.text), shown, "{sent}");
+        let again = anna.get(&format!("/api/tickets/{}", reply.id())).await;
+        assert_eq!(digits(&again.text), shown, "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn the_seller_edits_a_ticket_and_each_change_is_one_version() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let ticket = anna.sell("old", 10.0).await;
+    let reply = anna.edit(&ticket.id, "new", "12.50").await;
+    assert_eq!((reply.status, reply.header("etag")), (200, Some("\"1\"")));
+    let edited = Ticket { title: "new".to_owned(), price: 12.5, version: 1, ..ticket };
+    assert_eq!(reply.ticket(), edited);
+    assert_eq!(host.visitor().ticket(&edited.id).await, edited);
+}
+
+#[tokio::test]
+async fn nobody_but_the_seller_edits_a_ticket() {
+    let host = Setup::new().start().await;
+    let (anna, berta) = (host.user("anna").await, host.user("berta").await);
+    let ticket = anna.sell("x", 1.0).await;
+    berta.edit(&ticket.id, "mine now", 1).await.refuses(401, "Not authorized");
+    berta.edit(&ticket.id, "", 0).await.blames(&["price", "title"]);
+    host.visitor().edit(&ticket.id, "mine now", 1).await.refuses(401, "Not authorized");
+    assert_eq!(anna.ticket(&ticket.id).await, ticket);
+}
+
+#[tokio::test]
+async fn an_edit_of_a_stale_version_is_refused() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let ticket = anna.sell("x", 1.0).await;
+    let matching = |tag: &str| anna.with_header("if-match", tag);
+    assert_eq!(matching("\"0\"").edit(&ticket.id, "one", 1).await.status, 200);
+    for stale in ["\"0\"", "\"2\"", "W/\"1\"", "1", "\"x\""] {
+        let reply = matching(stale).edit(&ticket.id, "two", 2).await;
+        assert_eq!(reply.status, 412, "{stale}: {reply:?}");
+        assert_eq!(reply.errors().len(), 1);
+    }
+    assert_eq!(anna.ticket(&ticket.id).await.version, 1);
+    assert_eq!(matching("*").edit(&ticket.id, "two", 2).await.status, 200);
+    assert_eq!(matching("\"1\", \"2\"").edit(&ticket.id, "three", 3).await.status, 200);
+    assert_eq!(anna.edit(&ticket.id, "four", 4).await.ticket().version, 4);
+}
+
+#[tokio::test]
+async fn of_concurrent_edits_of_one_version_one_wins() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let ticket = anna.sell("x", 1.0).await;
+    for version in 0..5_i64 {
+        let edits = (0..10).map(|number| {
+            let anna = anna.with_header("if-match", &format!("\"{version}\""));
+            let id = &ticket.id;
+            async move { anna.edit(id, &format!("edit {number}"), 1).await }
+        });
+        let replies = futures::future::join_all(edits).await;
+        let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == 412).count(), 9, "{statuses:?}");
+        assert_eq!(anna.ticket(&ticket.id).await.version, version + 1);
+    }
+}
+
+#[tokio::test]
+async fn concurrent_edits_without_a_condition_each_count() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let ticket = anna.sell("x", 1.0).await;
+    let edits = (0..20).map(|number| {
+        let (anna, id) = (&anna, &ticket.id);
+        async move { anna.edit(id, &format!("edit {number}"), 1).await }
+    });
+    let replies = futures::future::join_all(edits).await;
+    let mut versions: Vec<_> =
+        replies.iter().filter(|reply| reply.status == 200).map(|reply| reply.ticket().version).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=versions.len() as i64).collect::<Vec<_>>(), "no version twice, none left out");
+    assert!(!versions.is_empty());
+    assert_eq!(anna.ticket(&ticket.id).await.version, versions.len() as i64);
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        assert_eq!(reply.status, 503, "too much at once is the only reason: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_seller_sends_beside_title_and_price_is_ignored() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let body = json!({ "title": "x", "price": 1, "userId": "someone", "version": 7, "orderId": "x", "id": "y" });
+    let ticket = anna.post("/api/tickets", body).await.ticket();
+    assert_eq!((ticket.user_id, ticket.version, ticket.order_id), (anna.id.clone(), 0, None));
+    let text = json!({ "title": "<script>alert('1')</script>\"; DROP TABLE tickets;--", "price": 1 });
+    let ticket = anna.post("/api/tickets", text.clone()).await.ticket();
+    assert_eq!(Value::from(ticket.title), text["title"]);
+}
