@@ -63,7 +63,7 @@ fn create(request: &Request) -> Result<Response> {
     let held_ms = capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000);
 
     let order = transact(|tx| {
-        let offer = store::offer(tx, &ticket_id)?.ok_or_else(Error::not_found)?;
+        let offer = store::offer(tx, &ticket_id)?.ok_or_else(|| Error::unknown(&ticket_id))?;
         if offer.seller_id == buyer.id {
             return Err(Error::bad_request("You cannot buy your own ticket"));
         }

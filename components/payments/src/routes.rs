@@ -41,7 +41,7 @@ fn pay(request: &Request) -> Result<Response> {
 
 fn begin(order_id: &str, user_id: &str, token: &str) -> Result<Attempt> {
     transact(|tx| {
-        let order = store::order(tx, order_id)?.ok_or_else(Error::not_found)?;
+        let order = store::order(tx, order_id)?.ok_or_else(|| Error::unknown(order_id))?;
         let last = store::last_attempt(tx, order_id)?;
         match order.begin(user_id, token, last, now_ms(), id::new())? {
             Begin::Resume(attempt) => Ok(attempt),

@@ -6,7 +6,11 @@ use serde::Serialize;
 use crate::bindings::imports::platform::identity::identity;
 use crate::bindings::imports::platform::store::sql;
 use crate::http::Response;
-use crate::log;
+use crate::time::now_ms;
+use crate::{id, log};
+
+/// How long the host asks again for something that is not known yet.
+const ASK_AGAIN_MS: u32 = 1_000;
 
 /// What handlers return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,6 +34,9 @@ pub enum Error {
     Store(sql::Error),
     /// Identity refused or failed.
     Identity(identity::Error),
+    /// What was asked for is so new that the event about it may still be on
+    /// its way: 404, unless it arrives while the host asks again.
+    NotYet,
     /// Somebody else's change came in between; begin again.
     Conflict,
     /// A dependency cannot be reached; what exactly is for the log.
@@ -80,6 +87,12 @@ impl Error {
         Self::refused(404, "Not Found")
     }
 
+    /// 404 for something that another component made: at once, or, if the id
+    /// is only moments old, when the event about it fails to arrive.
+    pub fn unknown(id: &str) -> Self {
+        if id::is_fresh(id, now_ms()) { Self::NotYet } else { Self::not_found() }
+    }
+
     /// 429: not before so many seconds.
     pub fn throttled(message: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self::Refused {
@@ -105,6 +118,7 @@ impl Error {
     pub fn into_response(self) -> Response {
         match self {
             Self::Refused { status, problems, retry_after_seconds } => envelope(status, &problems, retry_after_seconds),
+            Self::NotYet => Self::not_found().into_response().header("x-ask-again-ms", ASK_AGAIN_MS.to_string()),
             Self::Conflict | Self::Store(sql::Error::Conflict | sql::Error::Timeout) => busy(),
             Self::Store(sql::Error::Unavailable(detail))
             | Self::Identity(identity::Error::Unavailable(detail))
@@ -132,6 +146,7 @@ impl Error {
             }
             Self::Store(error) => format!("store: {error}"),
             Self::Identity(error) => format!("identity: {error}"),
+            Self::NotYet => "not known yet".to_owned(),
             Self::Conflict => "a concurrent change".to_owned(),
             Self::Unavailable(detail) | Self::Internal(detail) => detail.clone(),
         }

@@ -18,6 +18,18 @@ pub fn is_valid(text: &str) -> bool {
     Uuid::try_parse(text).is_ok_and(|id| id.to_string() == text)
 }
 
+/// How old an id is at most whose event may still be on its way.
+const FRESH_MS: u64 = 5_000;
+
+/// Whether an id was made moments ago, by the time that it carries.
+pub fn is_fresh(text: &str, now_ms: u64) -> bool {
+    let made = Uuid::try_parse(text).ok().and_then(|id| id.get_timestamp());
+    made.is_some_and(|made| {
+        let (seconds, nanoseconds) = made.to_unix();
+        (seconds * 1_000 + u64::from(nanoseconds / 1_000_000)).abs_diff(now_ms) <= FRESH_MS
+    })
+}
+
 /// Method 3 of RFC 9562, section 6.2: the 12 bits after the milliseconds are
 /// the fraction of the millisecond, which keeps the order within one.
 fn from_parts(seconds: u64, nanoseconds: u32, random: u128) -> Uuid {
@@ -45,6 +57,13 @@ mod tests {
         assert!(ids.is_sorted(), "{ids:?}");
         assert!(ids.iter().all(|id| is_valid(id)));
         assert_eq!(from_parts(2, 0, 7).get_version_num(), 7);
+    }
+
+    #[test]
+    fn an_id_tells_how_old_it_is() {
+        let id = from_parts(1_000, 0, 7).to_string();
+        assert!(is_fresh(&id, 1_000_000) && is_fresh(&id, 1_004_000) && is_fresh(&id, 999_000));
+        assert!(!is_fresh(&id, 1_006_000) && !is_fresh("no id", 0));
     }
 
     #[test]

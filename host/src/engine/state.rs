@@ -54,7 +54,7 @@ pub struct ComponentContext {
 }
 
 /// What one invocation is about.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct CallContext {
     /// The request's id, or the event's.
     pub id: String,

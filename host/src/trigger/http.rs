@@ -49,6 +49,7 @@ pub struct Front {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ASK_AGAIN: HeaderName = HeaderName::from_static("x-ask-again-ms");
 const REVISION: HeaderName = HeaderName::from_static("x-plugin-revision");
 
 impl Front {
@@ -104,10 +105,31 @@ impl Front {
             session,
             secure: client.secure,
         };
-        let _turn = self.admission.enter().await.map_err(|failure| Refusal::from(&failure))?;
-        let answer =
-            target.endpoint.revision.answer(call, &request).await.map_err(|failure| Refusal::from(&failure))?;
-        wire_response(&target.endpoint.revision, answer)
+        let revision = &target.endpoint.revision;
+        let answer = self.ask(revision, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
+        wire_response(revision, answer)
+    }
+
+    /// Asks the component, and again for as long as it says that an event
+    /// which it needs may still be on its way.
+    async fn ask(
+        &self,
+        revision: &Revision,
+        call: CallContext,
+        request: &wit::Request,
+    ) -> Result<wit::Response, Failure> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let turn = self.admission.enter().await?;
+            let answer = revision.answer(call.clone(), request).await?;
+            drop(turn);
+            if begun.elapsed() + pause > ask_again(&answer).min(LONGEST_ASKING) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
     }
 
     async fn body(&self, headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
@@ -164,8 +186,17 @@ fn wit_request(
     })
 }
 
-/// Headers that belong to the connection, which is the host's.
-const HOP_BY_HOP: [HeaderName; 7] = [
+/// The longest that a component may have itself asked again.
+const LONGEST_ASKING: Duration = Duration::from_secs(2);
+
+fn ask_again(answer: &wit::Response) -> Duration {
+    let header = answer.headers.iter().find(|(name, _)| name == ASK_AGAIN.as_str());
+    Duration::from_millis(header.and_then(|(_, value)| value.parse().ok()).unwrap_or(0))
+}
+
+/// Headers that belong to the connection, which is the host's, or to the host.
+const NOT_PASSED_ON: [HeaderName; 8] = [
+    ASK_AGAIN,
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::TE,
@@ -195,7 +226,7 @@ fn wire_response(revision: &Revision, answer: wit::Response) -> Result<Response,
     for (name, value) in answer.headers {
         let name = HeaderName::try_from(&name).map_err(|_| broken(format!("the header name {name:?}")))?;
         let value = HeaderValue::try_from(value).map_err(|_| broken(format!("the value of the header {name}")))?;
-        if !HOP_BY_HOP.contains(&name) {
+        if !NOT_PASSED_ON.contains(&name) {
             headers.append(name, value);
         }
     }
