@@ -22,11 +22,12 @@ pub fn is_valid(text: &str) -> bool {
 const FRESH_MS: u64 = 5_000;
 
 /// Whether an id was made moments ago, by the time that it carries.
-pub fn is_fresh(text: &str, now_ms: u64) -> bool {
+pub fn is_fresh(text: &str, now_ms: i64) -> bool {
     let made = Uuid::try_parse(text).ok().and_then(|id| id.get_timestamp());
     made.is_some_and(|made| {
         let (seconds, nanoseconds) = made.to_unix();
-        (seconds * 1_000 + u64::from(nanoseconds / 1_000_000)).abs_diff(now_ms) <= FRESH_MS
+        let made_ms = seconds * 1_000 + u64::from(nanoseconds / 1_000_000);
+        u64::try_from(now_ms).is_ok_and(|now_ms| now_ms.abs_diff(made_ms) <= FRESH_MS)
     })
 }
 
