@@ -40,7 +40,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where buyers are served [env: TICKETING_LISTEN] [default: 127.0.0.1:8080]
+    /// Where the plugins are served [env: TICKETING_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
 

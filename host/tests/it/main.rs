@@ -18,6 +18,7 @@ mod crash;
 mod envelope;
 mod events;
 mod expiry;
+mod host_knows_nothing;
 mod lists;
 mod migrations;
 mod operator;

@@ -77,3 +77,17 @@ async fn nobody_who_is_not_signed_in_buys_or_sells() {
     visitor.try_order(&ticket.id).await.refuses(401, "Not authorized");
     visitor.get("/api/orders").await.refuses(401, "Not authorized");
 }
+
+#[tokio::test]
+async fn what_was_just_made_is_known_everywhere() {
+    let host = Setup::new().start().await;
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    for round in 0..20 {
+        let ticket = seller.try_sell(&format!("round {round}"), 5.0).await.ticket();
+        let order = buyer.try_order(&ticket.id).await;
+        assert_eq!(order.status, 201, "{order:?}");
+        let body = json!({ "orderId": order.order().id, "token": "tok_visa" });
+        let payment = buyer.post("/api/payments", body).await;
+        assert_eq!(payment.status, 201, "{payment:?}");
+    }
+}

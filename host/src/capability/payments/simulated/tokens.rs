@@ -31,10 +31,10 @@ const APPROVED: [&str; 11] = [
     "us",
 ];
 
-/// A buyer is not told that his card was reported, only that it was refused.
+/// A payer is not told that his card was reported, only that it was refused.
 const REFUSED: &str = "Your card was declined.";
 
-/// The end of the name, the code, and what the buyer reads.
+/// The end of the name, the code, and what the payer reads.
 const DECLINED: [(&str, &str, &str); 10] = [
     ("chargeDeclined", "card_declined", REFUSED),
     ("chargeCustomerFail", "card_declined", REFUSED),
