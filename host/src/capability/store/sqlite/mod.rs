@@ -2,7 +2,7 @@
 //!
 //! One connection writes, a few beside it only read, and each has a thread of
 //! its own. The file is opened when its component is first loaded and closed
-//! with the host; see [`writer`] for how transactions share a commit.
+//! with the host; see `writer.rs` for how transactions share a commit.
 
 mod connection;
 mod databases;
