@@ -8,11 +8,14 @@ use crate::{
     clock::now_ms,
 };
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Takes dead letters back to where they came from.
 pub struct Redelivery {
     bus: Arc<dyn Bus>,
     databases: Arc<dyn Databases>,
+    /// One at a time: a letter that two operators send is sent once.
+    turn: Mutex<()>,
 }
 
 /// Why a dead letter was not sent again.
@@ -32,7 +35,7 @@ pub enum RedeliverError {
 impl Redelivery {
     /// Finds dead letters on the bus, and sets timers in these databases.
     pub fn new(bus: Arc<dyn Bus>, databases: Arc<dyn Databases>) -> Self {
-        Self { bus, databases }
+        Self { bus, databases, turn: Mutex::default() }
     }
 
     /// Sends a dead letter to its component again, as on its first attempt,
@@ -42,6 +45,7 @@ impl Redelivery {
     /// # Errors
     /// See [`RedeliverError`]. The dead letter is kept then.
     pub async fn redeliver(&self, id: &str) -> Result<(), RedeliverError> {
+        let _turn = self.turn.lock().await;
         let letter = self.bus.dead_letter(id).await?.ok_or(RedeliverError::Unknown)?;
         let component = letter.component.clone();
         match letter.kind {

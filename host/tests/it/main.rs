@@ -19,6 +19,7 @@ mod envelope;
 mod events;
 mod expiry;
 mod host_knows_nothing;
+mod hostile;
 mod lists;
 mod migrations;
 mod operator;

@@ -1,0 +1,73 @@
+//! Components that do what they must not. They are guests of these tests,
+//! beside a well-behaved one that must not notice.
+
+mod attacks;
+mod effects;
+mod loading;
+mod neighbour;
+mod statements;
+
+use crate::support::{Client, Host, Reply, Setup};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The plugin file of a guest.
+fn guest(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let path = target.join("components/test").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: `cargo xtask build --components` makes it", path.display());
+    path
+}
+
+/// None of the components in the binary.
+fn bare() -> Setup {
+    Setup::new().default_expiration().flag("--bundled=false")
+}
+
+fn with_plugin(setup: Setup, path: &Path, grants: &[&str]) -> Setup {
+    setup.toml(&format!("[[plugin]]\npath = {path:?}\ngrants = {grants:?}"))
+}
+
+/// The hostile guest and the well-behaved one.
+fn hostile() -> Setup {
+    with_plugin(with_plugin(bare(), &guest("hello"), &[]), &guest("hostile"), &["store"])
+}
+
+impl Host {
+    /// How many failures of this kind the host has counted for a component.
+    async fn failures(&self, component: &str, kind: &str) -> u64 {
+        let reply = self.outsider().get("/metrics").await;
+        let wanted = [format!("component=\"{component}\""), format!("kind=\"{kind}\"")];
+        reply
+            .text
+            .lines()
+            .filter(|line| line.starts_with("plugin_failures_total"))
+            .filter(|line| wanted.iter().all(|label| line.contains(label)))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+}
+
+impl Client {
+    async fn attack(&self, attack: &str) -> Reply {
+        self.get(&format!("/hostile/{attack}")).await
+    }
+
+    /// What the store made of a statement that is the attacker's own.
+    async fn statement(&self, call: &str, statement: &str) -> Value {
+        let body = serde_json::json!({ "call": call, "statement": statement });
+        let reply = self.post("/hostile/sql", body).await;
+        assert_eq!(reply.status, 200, "{statement}: {reply:?}");
+        reply.json()
+    }
+
+    /// The row that attacks must leave as it is.
+    async fn treasure(&self) -> Value {
+        self.statement("query", "SELECT id, note FROM treasure").await["result"].clone()
+    }
+
+    async fn says_hello(&self) {
+        let reply = self.get("/hello").await;
+        assert_eq!((reply.status, reply.text.as_str()), (200, r#"{"message":"Hello","recipient":"world"}"#));
+    }
+}
