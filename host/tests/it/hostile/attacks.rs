@@ -44,7 +44,7 @@ async fn what_is_slow_but_within_its_limits_is_answered() {
 
 #[tokio::test]
 async fn calls_over_the_limit_are_shed_and_told_when_to_come_back() {
-    let host = hostile().http("queue_wait_ms = 100\n").start().await;
+    let host = hostile().start().await;
     let attacker = host.visitor();
     let calls = (0..24).map(|_| attacker.attack("slow?ms=600"));
     let replies = futures::future::join_all(calls);
