@@ -201,6 +201,13 @@ impl Line {
         if !self.turn_open {
             return;
         }
+        // A statement whose caller is gone may still run. It has to end at its
+        // own deadline, which the statements below take away.
+        if let Some(connection) = &mut self.connection
+            && let Err(failure) = connection.idle().await
+        {
+            tracing::debug!(error = ?failure.error, "waiting for an abandoned statement");
+        }
         let alone = self.batch.as_ref().is_none_or(|batch| batch.members.is_empty());
         if alone || self.control("ROLLBACK TO turn; RELEASE turn").await.is_err() {
             // SQLite rolls everything back by itself when it interrupts a
