@@ -138,6 +138,7 @@ impl Front {
             return Ok(Vec::new());
         }
         if announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
+            discard(body).await;
             return Err(Refusal::TooLarge);
         }
         let limit = self.config.body_read_timeout;
@@ -147,6 +148,27 @@ impl Front {
             Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read")),
             Err(_) => Err(Refusal::TooSlow),
         }
+    }
+}
+
+/// The most of a refused body that is read and forgotten.
+const DISCARDED_BYTES: usize = 16 << 20;
+/// The longest that this may take.
+const DISCARDING: Duration = Duration::from_secs(2);
+
+/// Lets a client finish sending what is refused: one that still sends when the
+/// connection is closed never reads the answer.
+async fn discard(mut body: Body) {
+    let reading = async {
+        let mut left = DISCARDED_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len());
+            let Some(rest) = left.checked_sub(bytes) else { return };
+            left = rest;
+        }
+    };
+    if tokio::time::timeout(DISCARDING, reading).await.is_err() {
+        tracing::debug!("a refused body was not sent in time");
     }
 }
 
