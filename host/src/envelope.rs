@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{
     HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
 };
 
 /// An answer that the host gives in place of a component.
@@ -69,6 +69,11 @@ impl IntoResponse for Refusal {
         let mut response = respond(status, message);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(self, Self::TooLarge | Self::TooSlow) {
+            // What is left of the body may not have been read, so nothing can
+            // follow it on this connection.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

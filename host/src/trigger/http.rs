@@ -132,22 +132,25 @@ impl Front {
         }
     }
 
-    async fn body(&self, headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
+    async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
         let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
             return Ok(Vec::new());
         }
-        if announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
-            discard(body).await;
-            return Err(Refusal::TooLarge);
-        }
         let limit = self.config.body_read_timeout;
-        match tokio::time::timeout(limit, Limited::new(body, limit_bytes).collect()).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-            Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read")),
-            Err(_) => Err(Refusal::TooSlow),
+        let read = match announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
+            true => Err(Refusal::TooLarge),
+            false => match tokio::time::timeout(limit, Limited::new(&mut body, limit_bytes).collect()).await {
+                Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+                Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read")),
+                Err(_) => Err(Refusal::TooSlow),
+            },
+        };
+        if read == Err(Refusal::TooLarge) {
+            discard(body).await;
         }
+        read
     }
 }
 

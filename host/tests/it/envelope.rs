@@ -115,6 +115,7 @@ async fn a_body_over_the_limit_is_refused() {
     let reply = anna.raw(Method::POST, "/api/tickets", body.clone()).await;
     assert_eq!(reply.status, 413, "{reply:?}");
     assert_eq!(reply.errors().len(), 1);
+    assert_eq!(reply.header("connection"), Some("close"), "nothing can follow a body that was not read");
 
     let frames =
         body.into_bytes().chunks(1_000).map(|chunk| Frame::data(Bytes::copy_from_slice(chunk))).collect::<Vec<_>>();
