@@ -5,6 +5,8 @@
 //! one thing done here itself is to turn a guest's core module into a plugin
 //! file ([`package`]).
 
+mod browser;
+mod debian;
 mod guests;
 mod package;
 mod process;

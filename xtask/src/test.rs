@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::browser;
 use crate::guests::{self, Kind};
 use crate::process::{output_of, run};
 use crate::steps::{Outcome, Steps};
@@ -26,6 +27,7 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
         steps.step("clippy", || clippy(workspace));
         steps.step("docs", || docs(workspace));
         steps.step("cargo deny", || deny(workspace));
+        steps.step("browser", browser::provide);
     }
     steps.step("tests", || {
         let mut cargo = workspace.cargo();

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::process::{on_path, output_of, run, say, succeeds_within};
+use crate::debian;
+use crate::process::{on_path, output_of, say, succeeds_within};
 
 /// What guests are compiled for.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -77,14 +78,8 @@ impl Toolchain {
                     }
                 }
                 Next::InstallPackages => {
-                    say(&format!("Installing Debian's {} with apt-get", DEBIAN_PACKAGES.join(" and ")));
                     tried.apt = true;
-                    // What is missing afterwards decides, not how apt-get ended.
-                    for mut command in install_commands() {
-                        if let Err(error) = run(&mut command) {
-                            say(&error.to_string());
-                        }
-                    }
+                    debian::install(&DEBIAN_PACKAGES);
                 }
                 Next::GiveUp => bail!(
                     "nothing here can compile guests: run `rustup target add {TARGET}`, or on Debian, as root, `apt-get install {}`",
@@ -141,7 +136,7 @@ impl Machine {
             target_installed: target_installed(),
             rustup: on_path("rustup").is_some(),
             debian_sources: debian_sources(),
-            apt_as_root: on_path("apt-get").is_some() && is_root(),
+            apt_as_root: debian::may_install(),
         }
     }
 }
@@ -190,20 +185,6 @@ fn compiler() -> PathBuf {
     env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from)
 }
 
-/// Whether this process may install packages. Linux says so without a system call of one's own.
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-fn install_commands() -> [Command; 2] {
-    let mut update = Command::new("apt-get");
-    update.arg("update");
-    let mut install = Command::new("apt-get");
-    install.args(["install", "-y"]).args(DEBIAN_PACKAGES).env("DEBIAN_FRONTEND", "noninteractive");
-    [update, install]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,18 +228,6 @@ mod tests {
     fn it_gives_up_when_everything_was_tried_or_nothing_is_allowed() {
         assert_eq!(next(WILLING, Tried { rustup: true, rustup_before: true, apt: true }), Next::GiveUp);
         assert_eq!(next(Machine::default(), Tried::default()), Next::GiveUp);
-    }
-
-    #[test]
-    fn apt_is_told_to_install_without_asking() {
-        let commands = install_commands().map(|command| format!("{command:?}"));
-        assert_eq!(
-            commands,
-            [
-                r#""apt-get" "update""#,
-                r#"DEBIAN_FRONTEND="noninteractive" "apt-get" "install" "-y" "rustc-web" "rust-web-src""#,
-            ]
-        );
     }
 
     #[test]
