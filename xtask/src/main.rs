@@ -58,7 +58,8 @@ enum Task {
     #[command(after_help = "Examples:
   cargo xtask test                      everything
   cargo xtask test a_second_buyer       only the tests whose names contain it, without the other checks
-  CI=true cargo xtask test --embedded   what needs no service beside it")]
+  CI=true cargo xtask test --embedded   what needs no service beside it
+  TICKETING_TESTS_WITHOUT_BROWSER=1 cargo xtask test   all but what drives a browser")]
     Test {
         /// Only what needs no database and no broker beside it, which is all there is
         #[arg(long)]

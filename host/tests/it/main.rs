@@ -1,4 +1,4 @@
-//! The whole system from outside: processes of the host that carry the five
+//! The whole system from outside: processes of the host that carry all
 //! components, asked over HTTP. Each test has a process and a data directory of
 //! its own.
 
@@ -30,4 +30,6 @@ mod purchase;
 mod races;
 mod sessions;
 mod settings;
+mod storefront;
+mod storefront_browser;
 mod tickets;

@@ -1,0 +1,238 @@
+//! The pages in a real browser: Chromium, through its WebDriver.
+
+use crate::support::{Host, PASSWORD, PATIENCE, Setup, unique};
+use std::{
+    env,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use thirtyfour::{
+    components::SelectElement,
+    extensions::query::ElementQuery,
+    prelude::*,
+    stringmatch::{Needle, StringMatchable},
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+const WITHOUT_BROWSER: &str = "TICKETING_TESTS_WITHOUT_BROWSER";
+const POLL: Duration = Duration::from_millis(50);
+/// By then a page has loaded what it shows, more often than not.
+const SETTLED: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_visitor_sells_a_ticket_and_another_one_buys_it() {
+    in_browser(Setup::new(), async |page| {
+        page.sign_up("seller").await?;
+        page.open("/sell").await?;
+        page.fill("#title", "Opera <i>gala</i>").await?;
+        page.fill("#price", "abc").await?;
+        page.click("[data-form] button").await?;
+        page.shows("#price-error", "Price must be".match_partial()).await?;
+        page.fill("#price", "1234.5").await?;
+        page.click("[data-form] button").await?;
+        page.shows("[data-notice]", "Your ticket is for sale.").await?;
+        page.shows("h1[data-title]", "Opera <i>gala</i>").await?;
+        page.shows(".large [data-price]", "$1,234.50").await?;
+        page.click("[data-sign-out]").await?;
+        page.shows("[data-notice]", "You are signed out.").await?;
+
+        page.sign_up("buyer").await?;
+        page.click("[data-list] a").await?;
+        page.click("[data-buy]").await?;
+        page.shows("[data-state]", "The ticket is reserved for you.").await?;
+        page.shows("[data-timer]", ":".match_partial()).await?;
+        page.choose("#token", "tok_chargeDeclined").await?;
+        page.click("[data-amount]").await?;
+        page.shows("[data-pay]", "declined.".match_partial()).await?;
+        page.choose("#token", "tok_visa").await?;
+        page.click("[data-amount]").await?;
+        page.shows("[data-state]", "Paid. The ticket is yours.").await?;
+        page.open("/orders").await?;
+        page.shows("[data-list] [data-badge]", "Paid").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reservation_that_runs_out_says_so_and_the_ticket_is_for_sale_again() {
+    in_browser(Setup::new().expiration_seconds(2), async |page| {
+        page.sign_up("seller").await?;
+        page.open("/sell").await?;
+        page.fill("#title", "Jazz").await?;
+        page.fill("#price", "20").await?;
+        page.click("[data-form] button").await?;
+        page.shows("[data-notice]", "Your ticket is for sale.").await?;
+        page.click("[data-sign-out]").await?;
+        page.shows("[data-notice]", "You are signed out.").await?;
+
+        page.sign_up("buyer").await?;
+        page.click("[data-list] a").await?;
+        page.click("[data-buy]").await?;
+        page.shows("[data-state]", "This order was not paid in time".match_partial()).await?;
+        page.comes_to_show("/", "[data-list] [data-price]", "$20.00").await
+    })
+    .await;
+}
+
+/// Runs a host and a browser for the steps, and ends both whatever becomes of them.
+async fn in_browser(setup: Setup, steps: impl AsyncFnOnce(&Page) -> WebDriverResult<()>) {
+    if env::var_os(WITHOUT_BROWSER).is_some_and(|value| value == "1") {
+        return;
+    }
+    let host = setup.start().await;
+    let browser = Browser::start().await;
+    let driver = browser.open().await.unwrap();
+    let outcome = driver.run_and_quit(async |driver| steps(&Page::new(&host, driver)).await).await;
+    outcome.unwrap();
+}
+
+/// What drives browsers, with the profile of the one that it is to start.
+struct Browser {
+    _driver: Child,
+    /// Kept open, so that the driver can write.
+    _lines: Lines<BufReader<ChildStdout>>,
+    address: String,
+    binary: PathBuf,
+    profile: TempDir,
+}
+
+impl Browser {
+    async fn start() -> Self {
+        let binary = program(&["chromium", "chromium-browser", "google-chrome"]);
+        let mut command = Command::new(program(&["chromedriver"]));
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut driver = command.spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let address = timeout(PATIENCE, port(&mut lines)).await.expect("chromedriver did not say its port");
+        let profile = tempfile::tempdir().unwrap();
+        Self { _driver: driver, _lines: lines, address: format!("http://127.0.0.1:{address}"), binary, profile }
+    }
+
+    /// A window, with nothing that the browser does of its own accord.
+    async fn open(&self) -> WebDriverResult<WebDriver> {
+        let mut wanted = DesiredCapabilities::chrome();
+        wanted.set_binary(self.binary.to_str().unwrap())?;
+        for flag in [
+            "--headless",
+            // The only pages are these, and its own sandbox does not start in most containers.
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-proxy-server",
+            "--window-size=1280,900",
+        ] {
+            wanted.add_arg(flag)?;
+        }
+        wanted.add_arg(&format!("--user-data-dir={}", self.profile.path().display()))?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+        WebDriver::builder(&self.address, wanted).client(client).connect().await
+    }
+}
+
+/// The number in `ChromeDriver was started successfully on port 9515.`
+async fn port(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some((_, port)) = line.split_once("successfully on port ") {
+            return port.trim_end_matches('.').to_owned();
+        }
+    }
+    panic!("chromedriver ended at once");
+}
+
+/// The first of the programs that is there.
+fn program(names: &[&str]) -> PathBuf {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let mut files = names.iter().flat_map(|name| env::split_paths(&folders).map(move |folder| folder.join(name)));
+    files.find(|file| file.is_file()).unwrap_or_else(|| {
+        panic!("no {}: apt-get install chromium chromium-driver, or set {WITHOUT_BROWSER}=1", names[0])
+    })
+}
+
+/// Does it again until it works: what a page has just put in the place of
+/// something else has to be looked for again.
+async fn patiently<T>(step: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverResult<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let outcome = step().await;
+        if outcome.is_ok() || Instant::now() > deadline {
+            return outcome;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// A visitor's window.
+struct Page {
+    driver: WebDriver,
+    base: String,
+}
+
+impl Page {
+    fn new(host: &Host, driver: WebDriver) -> Self {
+        Self { driver, base: format!("http://{}", host.address()) }
+    }
+
+    async fn open(&self, path: &str) -> WebDriverResult<()> {
+        self.driver.goto(format!("{}{path}", self.base)).await
+    }
+
+    /// Waits until something of that text is to be seen.
+    async fn shows(&self, selector: &str, text: impl Needle + Clone + Send + Sync + 'static) -> WebDriverResult<()> {
+        patiently(async || self.query(selector).with_text(text.clone()).and_displayed().first().await).await?;
+        Ok(())
+    }
+
+    /// Loads a page again and again until it shows that.
+    async fn comes_to_show(&self, path: &str, selector: &str, text: &'static str) -> WebDriverResult<()> {
+        patiently(async || {
+            self.open(path).await?;
+            self.query(selector).with_text(text).wait(SETTLED, POLL).first().await
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn click(&self, selector: &str) -> WebDriverResult<()> {
+        patiently(async || self.query(selector).and_clickable().first().await?.click().await).await
+    }
+
+    async fn fill(&self, selector: &str, text: &str) -> WebDriverResult<()> {
+        patiently(async || {
+            let field = self.query(selector).and_displayed().first().await?;
+            field.clear().await?;
+            field.send_keys(text).await
+        })
+        .await
+    }
+
+    async fn choose(&self, selector: &str, value: &str) -> WebDriverResult<()> {
+        patiently(async || {
+            let field = self.query(selector).and_displayed().first().await?;
+            SelectElement::new(&field).await?.select_by_value(value).await
+        })
+        .await
+    }
+
+    fn query(&self, selector: &str) -> ElementQuery {
+        self.driver.query(By::Css(selector)).desc(selector).nowait()
+    }
+
+    async fn sign_up(&self, name: &str) -> WebDriverResult<()> {
+        let email = unique(name);
+        self.open("/signup").await?;
+        self.fill("#email", &email).await?;
+        self.fill("#password", PASSWORD).await?;
+        self.click("[data-form] button").await?;
+        self.shows("[data-user]", email).await
+    }
+}
