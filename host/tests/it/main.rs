@@ -33,3 +33,4 @@ mod settings;
 mod storefront;
 mod storefront_browser;
 mod tickets;
+mod tracing;

@@ -2,9 +2,12 @@
 
 use crate::support::{Client, Host, Order, Setup, Status};
 use futures::future::join_all;
+use http::Method;
+use serde_json::json;
 
 const AFTER: &str = "tok_simulate_timeout_after_charge";
 const BEFORE: &str = "tok_simulate_timeout_before_charge";
+const SLOW: &str = "tok_simulate_slow";
 
 async fn reserved(host: &Host) -> (Client, Client, Order) {
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
@@ -76,6 +79,47 @@ async fn a_process_that_dies_while_the_outcome_is_unknown_resolves_it_later() {
     let (_, buyer, order) = reserved(&host).await;
     is_unknown(&buyer, &order, AFTER).await;
     host.kill().await;
+    host.start_again().await;
+    host.again(&buyer).order_becomes(&order.id, Status::Complete).await;
+    host.ledger().await.takes(&order.id, 1_000).await;
+}
+
+#[tokio::test]
+async fn a_process_that_dies_while_the_provider_is_at_work_resolves_it_later() {
+    let mut host = Setup::new().start().await;
+    let (_, buyer, order) = reserved(&host).await;
+    let pay = {
+        let (buyer, order) = (buyer.clone(), order.id.clone());
+        tokio::spawn(async move {
+            let body = json!({ "orderId": order, "token": SLOW });
+            while let Some(reply) = buyer.attempt(Method::POST, "/api/payments", Some(body.clone())).await {
+                assert_eq!(reply.status, 404, "payments does not know the order yet: {reply:?}");
+            }
+        })
+    };
+    buyer.order_becomes(&order.id, Status::AwaitingPayment).await;
+    host.kill().await;
+    pay.await.unwrap();
+    host.start_again().await;
+    host.again(&buyer).order_becomes(&order.id, Status::Complete).await;
+    let ledger = host.ledger().await;
+    ledger.takes(&order.id, 1_000).await;
+    assert_eq!(ledger.of(&order.id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_is_told_to_stop_finishes_the_payment_that_is_under_way() {
+    let mut host = Setup::new().start().await;
+    let (_, buyer, order) = reserved(&host).await;
+    let pay = {
+        let (buyer, order) = (buyer.clone(), order.id.clone());
+        tokio::spawn(async move { buyer.try_pay(&order, SLOW).await })
+    };
+    buyer.order_becomes(&order.id, Status::AwaitingPayment).await;
+    host.terminate().await;
+    let paid = pay.await.unwrap();
+    assert_eq!(paid.status, 201, "{paid:?}");
+    assert_eq!(host.ended().await.code(), Some(0));
     host.start_again().await;
     host.again(&buyer).order_becomes(&order.id, Status::Complete).await;
     host.ledger().await.takes(&order.id, 1_000).await;

@@ -241,6 +241,11 @@ impl Host {
         self.outsider().with_header("authorization", &format!("Bearer {ADMIN_TOKEN}"))
     }
 
+    /// Everything that it has logged so far, in all its lives.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.setup.log()).unwrap()
+    }
+
     /// What the host says about its token.
     pub(crate) fn announced_token(&self) -> &str {
         &self.process().token
