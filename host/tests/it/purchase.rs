@@ -36,6 +36,21 @@ async fn a_person_buys_a_ticket() {
 }
 
 #[tokio::test]
+async fn what_was_just_made_can_be_bought_and_paid_at_once() {
+    let host = Setup::new().start().await;
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    for _ in 0..10 {
+        let ticket = seller.try_sell("Kraftwerk", 1).await.ticket();
+        let order = buyer.try_order(&ticket.id).await;
+        assert_eq!(order.status, 201, "{order:?}");
+        let body = json!({ "orderId": order.id(), "token": "tok_visa" });
+        let payment = buyer.post("/api/payments", body).await;
+        assert_eq!(payment.status, 201, "{payment:?}");
+        buyer.order_becomes(&order.id(), Status::Complete).await;
+    }
+}
+
+#[tokio::test]
 async fn a_declined_card_is_told_and_a_second_one_works() {
     let host = Setup::new().start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
