@@ -111,13 +111,10 @@ async fn a_process_that_dies_while_the_provider_is_at_work_resolves_it_later() {
 async fn a_host_that_is_told_to_stop_finishes_the_payment_that_is_under_way() {
     let mut host = Setup::new().start().await;
     let (_, buyer, order) = reserved(&host).await;
-    let pay = {
-        let (buyer, order) = (buyer.clone(), order.id.clone());
-        tokio::spawn(async move { buyer.try_pay(&order, SLOW).await })
-    };
-    buyer.order_becomes(&order.id, Status::AwaitingPayment).await;
-    host.terminate().await;
-    let paid = pay.await.unwrap();
+    let (paid, ()) = futures::join!(buyer.try_pay(&order.id, SLOW), async {
+        buyer.order_becomes(&order.id, Status::AwaitingPayment).await;
+        host.terminate().await;
+    });
     assert_eq!(paid.status, 201, "{paid:?}");
     assert_eq!(host.ended().await.code(), Some(0));
     host.start_again().await;
