@@ -1,15 +1,18 @@
 //! Every error that the host answers with, and the one place where its HTTP
-//! status is decided: `{"errors":[{"message": "..."}]}`.
+//! status is decided: `{"errors":[{"message": "...", "field": "..."}]}`.
 
 use crate::engine::Failure;
 use axum::{
-    body::Body,
+    Json,
     response::{IntoResponse, Response},
 };
 use http::{
     HeaderValue, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+    header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
+use serde::Serialize;
+use std::borrow::Cow;
+use utoipa::ToSchema;
 
 /// An answer that the host gives in place of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,25 +68,96 @@ impl From<&Failure> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, message) = self.parts();
-        let mut response = respond(status, message);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        if matches!(self, Self::TooLarge | Self::TooSlow) {
-            // What is left of the body may not have been read, so nothing can
-            // follow it on this connection.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        Problem::from(self).into_response()
     }
 }
 
-/// An error of any status in the envelope.
-pub fn respond(status: StatusCode, message: &str) -> Response {
-    let body = serde_json::json!({ "errors": [{ "message": message }] }).to_string();
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+/// A refusal in words of its own: what operators are told. Handlers return it
+/// as their error, and `?` makes one of a [`Refusal`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    errors: Vec<Fault>,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Envelope {
+    /// What is wrong, at least one thing.
+    errors: Vec<Fault>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+struct Fault {
+    /// For a person.
+    #[schema(value_type = String, example = "limit must be 1 to 1000")]
+    message: Cow<'static, str>,
+    /// The input that is to blame, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "limit")]
+    field: Option<String>,
+}
+
+impl Problem {
+    /// One thing that is wrong.
+    pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, errors: vec![Fault { message: message.into(), field: None }] }
+    }
+
+    /// Blames an input for what was named last.
+    #[must_use]
+    pub fn on(mut self, field: impl Into<String>) -> Self {
+        if let Some(fault) = self.errors.last_mut() {
+            fault.field = Some(field.into());
+        }
+        self
+    }
+
+    /// One thing more that is wrong.
+    #[must_use]
+    pub fn and(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.errors.push(Fault { message: message.into(), field: None });
+        self
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// All that is wrong, in one line.
+    pub fn message(&self) -> String {
+        self.errors.iter().map(|fault| fault.message.as_ref()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The input that each thing is blamed on.
+    pub fn fields(&self) -> Vec<Option<&str>> {
+        self.errors.iter().map(|fault| fault.field.as_deref()).collect()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, message) = refusal.parts();
+        Self::new(status, message)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let header = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            // What is left of the body may not have been read, so nothing can
+            // follow it on this connection.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                Some((CONNECTION, HeaderValue::from_static("close")))
+            }
+            _ => None,
+        };
+        let mut response = (self.status, Json(Envelope { errors: self.errors })).into_response();
+        response.headers_mut().extend(header);
+        response
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     capability::{
-        identity::{Identity, OperatorToken},
+        identity::Identity,
         messaging::{Bus, BusError, EmbeddedBus},
         payments::Payments,
         store::{Databases, SqliteDatabases},
@@ -13,7 +13,7 @@ use crate::{
     },
     database::HostDatabase,
     engine::{Admission, CompileCache, Engine, Services},
-    operator::{self, Operator},
+    operator::{self, Audit, Operator, Tokens},
     plugin::{LoadError, Loader, Registry, Revision, Snapshot, registry::SnapshotError, world::Grants},
     telemetry::Metrics,
     trigger::{self, Bounds, Redelivery, Triggers, http::Front},
@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
@@ -44,6 +44,8 @@ pub struct Host {
     stop: CancellationToken,
     ready: Arc<AtomicBool>,
     listeners: Vec<JoinHandle<bool>>,
+    drain: Duration,
+    changes: TaskTracker,
     triggers: Triggers,
     databases: Arc<dyn Databases>,
     database: HostDatabase,
@@ -74,13 +76,16 @@ impl Host {
         triggers.start();
 
         let ready = Arc::new(AtomicBool::new(true));
+        let changes = TaskTracker::new();
         let operator = Arc::new(Operator {
-            token: OperatorToken::new(&secrets.admin_token),
+            tokens: Tokens::open(database.clone(), &secrets.admin_token).await?,
+            audit: Audit::open(database.clone(), config.operator.audit_rows).await?,
             registry: registry.clone(),
             redelivery: Redelivery::new(bus.clone(), databases.clone()),
             bus,
             metrics,
             ready: ready.clone(),
+            work: changes.clone(),
         });
         let limit = config.http.max_in_flight_requests;
         let front = Arc::new(Front {
@@ -98,6 +103,8 @@ impl Host {
             stop,
             ready,
             listeners: vec![public, private],
+            changes,
+            drain: config.http.shutdown_drain,
             triggers,
             databases,
             database,
@@ -113,6 +120,8 @@ impl Host {
         for listener in self.listeners {
             complete &= listener.await.unwrap_or(false);
         }
+        self.changes.close();
+        complete &= tokio::time::timeout(self.drain, self.changes.wait()).await.is_ok();
         complete &= self.triggers.stop().await;
         self.databases.close().await;
         self.database.close().await;

@@ -1,6 +1,9 @@
 //! `[operator]`: the listener for whoever runs the host.
 
-use super::{problem::Invalid, secret::Secret};
+use super::{
+    problem::{Invalid, within},
+    secret::Secret,
+};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -13,6 +16,9 @@ pub struct Operator {
     pub listen: SocketAddr,
     /// The bearer token; unset: generated once and kept in the data directory.
     pub token: Option<Secret>,
+    /// Rows of the audit that are kept of what was done, and as many of what
+    /// was refused.
+    pub audit_rows: u32,
 }
 
 /// As in the file.
@@ -21,6 +27,7 @@ pub struct Operator {
 pub(super) struct Raw {
     pub(super) listen: Option<SocketAddr>,
     pub(super) token: Option<Secret>,
+    audit_rows: Option<u32>,
 }
 
 impl TryFrom<Raw> for Operator {
@@ -34,6 +41,10 @@ impl TryFrom<Raw> for Operator {
         if raw.token.as_ref().is_some_and(|token| !fits_a_header(token)) {
             return Err(Invalid::new("operator.token", "must be of visible ASCII characters, at least one"));
         }
-        Ok(Self { listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))), token: raw.token })
+        Ok(Self {
+            listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
+            token: raw.token,
+            audit_rows: within("operator.audit_rows", raw.audit_rows, 100_000, 100..=10_000_000)?,
+        })
     }
 }

@@ -1,38 +1,41 @@
-//! The operator listener: health, metrics, and what runs. It is separate from
-//! the public one, and everything that shows or changes the host's state asks
-//! for the operator token.
+//! The operator listener: what runs, how it is changed, and by whom. It is
+//! separate from the public one, and all but health and metrics asks for a
+//! token.
+
+mod audit;
+mod caller;
+mod credential;
+mod dead_letters;
+mod health;
+mod input;
+mod openapi;
+mod tokens;
+
+pub use audit::{Audit, Entry, Outcome};
+pub use caller::{Caller, Role};
+pub use input::{Body, Query};
+pub use tokens::Tokens;
 
 use crate::{
-    capability::{
-        identity::OperatorToken,
-        messaging::{Bus, DeadLetter},
-    },
-    envelope::{self, Refusal},
+    capability::messaging::Bus,
+    envelope::{Problem, Refusal},
     plugin::{Registry, Revision},
     telemetry::Metrics,
-    trigger::{RedeliverError, Redelivery},
+    trigger::Redelivery,
 };
-use axum::{
-    Json, Router,
-    extract::{Path, Query, Request, State},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
-use http::{
-    StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
-use serde::{Deserialize, Serialize};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use axum::{Json, Router, extract::State, middleware};
+use serde::Serialize;
+use std::sync::{Arc, atomic::AtomicBool};
+use tokio_util::task::TaskTracker;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the operator's side of the host works on.
 pub struct Operator {
-    /// Asked for by everything but health and metrics.
-    pub token: OperatorToken,
+    /// Who may call.
+    pub tokens: Tokens,
+    /// Who did what.
+    pub audit: Audit,
     /// What runs.
     pub registry: Arc<Registry>,
     /// Where dead letters are.
@@ -43,51 +46,58 @@ pub struct Operator {
     pub metrics: Metrics,
     /// Set once every component can serve; unset when the host stops.
     pub ready: Arc<AtomicBool>,
+    /// Changes under way, each to its end, whether or not the caller waits.
+    pub work: TaskTracker,
+}
+
+impl Operator {
+    /// Lets a caller go on with a change, or refuses it and puts that on
+    /// record. Without a plugin the change is one of the host as a whole.
+    ///
+    /// # Errors
+    /// 403, naming what is needed.
+    pub async fn allow(&self, caller: &Caller, role: Role, action: &str, plugin: Option<&str>) -> Result<(), Problem> {
+        let Err(problem) = caller.require(role, plugin) else { return Ok(()) };
+        let detail = problem.message();
+        let entry = Entry { plugin, detail: Some(&detail), ..Entry::new(action, Outcome::Refused) };
+        self.audit.record(caller, &entry).await?;
+        Err(problem)
+    }
 }
 
 /// The routes of the operator listener.
 pub fn router(operator: Arc<Operator>) -> Router {
-    let guarded = Router::new()
-        .route("/plugins", get(list_plugins))
-        .route("/dead-letters", get(list_dead_letters))
-        .route("/dead-letters/{id}/redeliver", post(redeliver))
-        .layer(middleware::from_fn_with_state(operator.clone(), require_token));
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics_text))
-        .merge(guarded)
+    let guard = middleware::from_fn_with_state(operator.clone(), caller::authenticate);
+    let (guarded, _) = guarded_routes().layer(guard).split_for_parts();
+    let (open, _) = open_routes().split_for_parts();
+    open.merge(guarded)
         .fallback(|| async { Refusal::NotFound })
         .method_not_allowed_fallback(|| async { Refusal::NotFound })
         .with_state(operator)
 }
 
-async fn require_token(State(operator): State<Arc<Operator>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match given {
-        Some(authorization) if operator.token.allows(authorization) => next.run(request).await,
-        _ => Refusal::Unauthorized.into_response(),
-    }
+/// What everybody may ask who reaches the listener.
+fn open_routes() -> OpenApiRouter<Arc<Operator>> {
+    OpenApiRouter::default()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::serve))
 }
 
-async fn ready(State(operator): State<Arc<Operator>>) -> Response {
-    if operator.ready.load(Ordering::Acquire) {
-        "ready\n".into_response()
-    } else {
-        Refusal::Unavailable.into_response()
-    }
-}
-
-async fn metrics_text(State(operator): State<Arc<Operator>>) -> Response {
-    for revision in operator.registry.snapshot().plugins() {
-        metrics::gauge!("plugin_calls_in_flight", "component" => revision.name().to_owned())
-            .set(revision.in_flight() as f64);
-    }
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], operator.metrics.render()).into_response()
+/// What asks for a token.
+fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
+    OpenApiRouter::default()
+        .routes(routes!(list_plugins))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::redeliver))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
 }
 
 /// A loaded plugin, as operators see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PluginView {
     name: String,
     version: String,
@@ -104,7 +114,7 @@ struct PluginView {
     failures: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RouteView {
     path: String,
     methods: Vec<String>,
@@ -132,43 +142,10 @@ impl From<&Arc<Revision>> for PluginView {
     }
 }
 
-async fn list_plugins(State(operator): State<Arc<Operator>>) -> Json<Vec<PluginView>> {
-    Json(operator.registry.snapshot().plugins().map(PluginView::from).collect())
-}
-
-#[derive(Deserialize)]
-struct Listing {
-    #[serde(default = "Listing::default_limit")]
-    limit: u32,
-}
-
-impl Listing {
-    fn default_limit() -> u32 {
-        100
-    }
-}
-
-async fn list_dead_letters(
-    State(operator): State<Arc<Operator>>,
-    listing: Result<Query<Listing>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Vec<DeadLetter>>, Response> {
-    let limit = match listing {
-        Ok(Query(listing)) if (1..=1_000).contains(&listing.limit) => listing.limit,
-        _ => return Err(envelope::respond(StatusCode::BAD_REQUEST, "limit must be 1 to 1000")),
-    };
-    operator.bus.dead_letters(limit).await.map(Json).map_err(|error| {
-        tracing::error!(%error, "dead letters could not be read");
-        Refusal::Unavailable.into_response()
-    })
-}
-
-async fn redeliver(State(operator): State<Arc<Operator>>, Path(id): Path<String>) -> Response {
-    match operator.redelivery.redeliver(&id).await {
-        Ok(()) => (StatusCode::ACCEPTED, Json(serde_json::json!({ "id": id }))).into_response(),
-        Err(RedeliverError::Unknown) => Refusal::NotFound.into_response(),
-        Err(error) => {
-            tracing::error!(%error, id, "a dead letter could not be sent again");
-            Refusal::Unavailable.into_response()
-        }
-    }
+/// What runs.
+#[utoipa::path(get, path = "/plugins", tag = "plugins", responses((status = 200, body = [PluginView])))]
+async fn list_plugins(State(operator): State<Arc<Operator>>, caller: Caller) -> Json<Vec<PluginView>> {
+    let snapshot = operator.registry.snapshot();
+    let seen = snapshot.plugins().filter(|revision| caller.covers(revision.name()));
+    Json(seen.map(PluginView::from).collect())
 }

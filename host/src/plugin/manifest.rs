@@ -238,7 +238,8 @@ fn check_route(index: usize, route: &Route) -> Result<(), ManifestError> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a plugin may have this name.
+pub fn is_name(name: &str) -> bool {
     name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

@@ -23,6 +23,7 @@ mod hostile;
 mod lists;
 mod migrations;
 mod operator;
+mod operator_tokens;
 mod orders;
 mod payment_faults;
 mod payments;

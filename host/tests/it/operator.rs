@@ -17,7 +17,8 @@ async fn what_is_not_for_everybody_needs_the_token() {
     }
     let redeliver = "/dead-letters/018bcfe5-6800-7000-8000-000000000000/redeliver";
     outsider.post(redeliver, serde_json::json!({})).await.refuses(401, "Not authorized");
-    host.operator().post(redeliver, serde_json::json!({})).await.refuses(404, "Not Found");
+    let unknown = host.operator().post(redeliver, serde_json::json!({})).await;
+    unknown.refuses(404, "there is no dead letter 018bcfe5-6800-7000-8000-000000000000");
     host.operator().get("/unknown").await.refuses(404, "Not Found");
     host.operator().get("/api/tickets").await.refuses(404, "Not Found");
 }

@@ -5,7 +5,6 @@
 
 mod cookie;
 mod hashing;
-mod operator_token;
 mod session;
 mod throttle;
 
@@ -13,7 +12,6 @@ pub use crate::engine::bindings::platform::http::types::Principal;
 pub use crate::engine::bindings::platform::identity::identity::Error;
 pub use cookie::session_token;
 pub use hashing::MAX_PASSWORD_BYTES;
-pub use operator_token::OperatorToken;
 pub use session::Session;
 
 use crate::{

@@ -84,7 +84,7 @@ pub struct Delivery {
 }
 
 /// An event or timer that a component rejected or failed too often.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct DeadLetter {
     /// Its own identifier.
     pub id: String,
@@ -108,13 +108,14 @@ pub struct DeadLetter {
     pub set_aside_ms: u64,
     /// The component's own bytes, hexadecimal in JSON.
     #[serde(serialize_with = "hex::serde::serialize")]
+    #[schema(value_type = String)]
     pub payload: Vec<u8>,
     /// The trace it belongs to.
     pub traceparent: Option<String>,
 }
 
 /// What a dead letter was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeadLetterKind {
     /// A message from the bus.

@@ -1,0 +1,329 @@
+//! Who did what, when, to which digest. Rows are only ever added, are durable
+//! before the caller has the answer, and the oldest go when there are too many.
+
+use super::{
+    Operator,
+    caller::{Caller, Role},
+    input::{Query, limit_rows},
+};
+use crate::{
+    clock::now_ms,
+    database::HostDatabase,
+    envelope::{Envelope, Problem, Refusal},
+};
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use std::{collections::BTreeSet, sync::Arc};
+use utoipa::{IntoParams, ToSchema};
+
+const SCHEMA: &[&str] = &["CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time_ms INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        plugin TEXT,
+        revision TEXT,
+        digest TEXT,
+        outcome TEXT NOT NULL,
+        detail TEXT) STRICT;
+     CREATE INDEX audit_plugin ON audit (plugin, id);
+     CREATE INDEX audit_refused ON audit (outcome = 'refused', id);
+     CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit'); END"];
+
+/// The longest text of a column; what follows is cut.
+const MAX_TEXT_BYTES: usize = 1 << 10;
+/// Old rows go once in so many, because it takes a look at all that are kept.
+const PRUNE_EVERY_ROWS: i64 = 32;
+
+/// Writes and reads the audit. It lives as long as the host.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    database: HostDatabase,
+    max_rows: u32,
+}
+
+/// One row to be written. Secrets have no place in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Such as `activate`.
+    pub action: &'a str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The plugin that it concerns; none: the host.
+    pub plugin: Option<&'a str>,
+    /// Of the plugin.
+    pub revision: Option<&'a str>,
+    /// Of the revision.
+    pub digest: Option<&'a str>,
+    /// What else is worth knowing, such as why it was refused.
+    pub detail: Option<&'a str>,
+}
+
+/// How something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it was asked for.
+    Done,
+    /// The caller may not do it, or what was asked for is not acceptable.
+    Refused,
+    /// It should have worked, and did not.
+    Failed,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// To be completed with what is known: `Entry { plugin, ..Entry::new(..) }`.
+    pub fn new(action: &'a str, outcome: Outcome) -> Self {
+        Self { action, outcome, plugin: None, revision: None, digest: None, detail: None }
+    }
+}
+
+type Row = (i64, i64, String, String, Option<String>, Option<String>, Option<String>, String, Option<String>);
+
+impl Audit {
+    /// Keeps about so many rows of what was done, and as many of what was
+    /// refused: refusals cannot push out what was done.
+    pub async fn open(database: HostDatabase, max_rows: u32) -> sqlx::Result<Self> {
+        database.ensure("audit", SCHEMA).await?;
+        Ok(Self { database, max_rows })
+    }
+
+    /// Adds a row. It is durable when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written; that is in the log then.
+    pub async fn record(&self, caller: &Caller, entry: &Entry<'_>) -> Result<(), Refusal> {
+        let written = async {
+            let mut transaction = self.database.write.begin().await?;
+            self.record_in(&mut transaction, caller, entry).await?;
+            transaction.commit().await
+        };
+        written.await.map_err(|error| {
+            tracing::error!(%error, action = entry.action, actor = caller.name, "the audit cannot be written");
+            Refusal::Unavailable
+        })
+    }
+
+    /// Adds a row in a transaction of the host's database, so that it is there
+    /// if and only if the change is.
+    pub(super) async fn record_in(
+        &self,
+        connection: &mut SqliteConnection,
+        caller: &Caller,
+        entry: &Entry<'_>,
+    ) -> sqlx::Result<()> {
+        let done = sqlx::query(
+            "INSERT INTO audit (time_ms, actor, action, plugin, revision, digest, outcome, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(now_ms().cast_signed())
+        .bind(&caller.name)
+        .bind(entry.action)
+        .bind(entry.plugin.map(cut))
+        .bind(entry.revision.map(cut))
+        .bind(entry.digest.map(cut))
+        .bind(entry.outcome.as_str())
+        .bind(entry.detail.map(cut))
+        .execute(&mut *connection)
+        .await?;
+        match done.last_insert_rowid() % PRUNE_EVERY_ROWS {
+            0 => self.prune(connection).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn prune(&self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        for refused in [false, true] {
+            sqlx::query(
+                "DELETE FROM audit WHERE (outcome = 'refused') = $1 AND id <= (
+                    SELECT id FROM audit WHERE (outcome = 'refused') = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",
+            )
+            .bind(refused)
+            .bind(self.max_rows)
+            .execute(&mut *connection)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self, seen: &Seen, before: Option<u64>, limit_rows: u32) -> sqlx::Result<Vec<AuditRow>> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT id, time_ms, actor, action, plugin, revision, digest, outcome, detail FROM audit WHERE id < ",
+        );
+        query.push_bind(before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX));
+        match seen {
+            Seen::All => {}
+            Seen::Plugins => {
+                query.push(" AND plugin IS NOT NULL");
+            }
+            Seen::Bound(plugins) => {
+                query.push(" AND plugin IN (");
+                let mut names = query.separated(", ");
+                for plugin in plugins {
+                    names.push_bind(plugin);
+                }
+                query.push(")");
+            }
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit_rows);
+        let rows: Vec<Row> = query.build_query_as().fetch_all(&self.database.read).await?;
+        Ok(rows.into_iter().map(AuditRow::from).collect())
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text)
+}
+
+/// Which rows a caller may see.
+enum Seen {
+    All,
+    /// What concerns a plugin, and not who may do what.
+    Plugins,
+    Bound(BTreeSet<String>),
+}
+
+impl From<Caller> for Seen {
+    fn from(caller: Caller) -> Self {
+        match caller.plugins {
+            Some(plugins) => Self::Bound(plugins),
+            None if caller.role == Role::Admin => Self::All,
+            None => Self::Plugins,
+        }
+    }
+}
+
+/// Something that was done or tried.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditRow {
+    /// Rises with time.
+    id: i64,
+    /// In milliseconds since the Unix epoch.
+    time_ms: i64,
+    /// The name of the token; `host` for what the host did by itself.
+    #[schema(example = "ci")]
+    actor: String,
+    #[schema(example = "activate")]
+    action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    /// SHA-256 of the plugin's file, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    /// `done`, `refused` or `failed`.
+    #[schema(example = "done")]
+    outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl From<Row> for AuditRow {
+    fn from((id, time_ms, actor, action, plugin, revision, digest, outcome, detail): Row) -> Self {
+        Self { id, time_ms, actor, action, plugin, revision, digest, outcome, detail }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    /// Rows, 1 to 1000; 100 if it is left out.
+    limit: Option<u32>,
+    /// Only rows with a smaller id: the last one of the page before.
+    before: Option<u64>,
+}
+
+/// Who did what, newest first. An admin sees everything, others what concerns
+/// their plugins.
+#[utoipa::path(get, path = "/audit", tag = "operators", params(Page), responses(
+    (status = 200, body = [AuditRow]),
+    (status = 400, body = Envelope),
+))]
+pub(super) async fn list(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Query(page): Query<Page>,
+) -> Result<Json<Vec<AuditRow>>, Problem> {
+    let limit_rows = limit_rows(page.limit)?;
+    operator.audit.list(&caller.into(), page.before, limit_rows).await.map(Json).map_err(|error| {
+        tracing::error!(%error, "the audit cannot be read");
+        Refusal::Unavailable.into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn open(max_rows: u32) -> (tempfile::TempDir, Audit) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
+        (folder, Audit::open(database, max_rows).await.unwrap())
+    }
+
+    async fn count(audit: &Audit, outcome: &str) -> usize {
+        let rows = audit.list(&Seen::All, None, 1_000).await.unwrap();
+        rows.iter().filter(|row| row.outcome == outcome).count()
+    }
+
+    #[tokio::test]
+    async fn refusals_are_bounded_and_do_not_push_out_what_was_done() {
+        let (_folder, audit) = open(20).await;
+        let ci = Caller::whole("ci", Role::View);
+        for _ in 0..5 {
+            audit.record(&ci, &Entry::new("activate", Outcome::Done)).await.unwrap();
+        }
+        for _ in 0..200 {
+            audit.record(&ci, &Entry::new("activate", Outcome::Refused)).await.unwrap();
+        }
+        assert_eq!(count(&audit, "done").await, 5);
+        assert!((20..20 + 32).contains(&count(&audit, "refused").await));
+        for _ in 0..200 {
+            audit.record(&ci, &Entry::new("activate", Outcome::Done)).await.unwrap();
+        }
+        assert!((20..20 + 32).contains(&count(&audit, "done").await));
+    }
+
+    #[tokio::test]
+    async fn callers_see_what_concerns_their_plugins() {
+        let (_folder, audit) = open(100).await;
+        let operator = Caller::whole("operator", Role::Admin);
+        for plugin in [Some("a"), Some("b"), None] {
+            let entry = Entry { plugin, ..Entry::new("x", Outcome::Done) };
+            audit.record(&operator, &entry).await.unwrap();
+        }
+        let seen = async |caller: Caller| {
+            let rows = audit.list(&caller.into(), None, 10).await.unwrap();
+            rows.into_iter().map(|row| row.plugin.unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(operator.clone()).await, ["", "b", "a"]);
+        assert_eq!(seen(Caller::whole("v", Role::Deploy)).await, ["b", "a"]);
+        let bound = Caller { plugins: Some(BTreeSet::from(["a".to_owned()])), ..operator };
+        assert_eq!(seen(bound).await, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn rows_cannot_be_changed_and_long_texts_are_cut() {
+        let (_folder, audit) = open(100).await;
+        let long = "ä".repeat(2_000);
+        let entry = Entry { plugin: Some(&long), ..Entry::new("x", Outcome::Failed) };
+        audit.record(&Caller::host(), &entry).await.unwrap();
+        let rows = audit.list(&Seen::All, None, 10).await.unwrap();
+        assert_eq!(rows[0].plugin.as_ref().unwrap().len(), MAX_TEXT_BYTES);
+        assert!(sqlx::query("UPDATE audit SET actor = 'x'").execute(&audit.database.write).await.is_err());
+        let before = audit.list(&Seen::All, Some(rows[0].id.unsigned_abs()), 10).await.unwrap();
+        assert!(before.is_empty());
+    }
+}
