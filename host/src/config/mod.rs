@@ -18,6 +18,7 @@ pub mod plugins;
 mod problem;
 pub mod secret;
 pub mod store;
+pub mod uploads;
 
 pub use problem::{ConfigError, EXIT_CODE, Invalid};
 pub use secret::Secret;
@@ -58,6 +59,8 @@ pub struct Config {
     pub payments: payments::Payments,
     /// Which plugins, and their settings.
     pub plugins: plugins::Plugins,
+    /// Plugins that operators send.
+    pub uploads: uploads::Uploads,
     /// The log.
     pub log: log::Log,
     /// What is allowed but unwise, to be logged.
@@ -88,6 +91,7 @@ struct Raw {
     messaging: messaging::Raw,
     identity: identity::Raw,
     payments: payments::Raw,
+    uploads: uploads::Raw,
     log: log::Raw,
 }
 
@@ -131,6 +135,7 @@ impl Config {
         let messaging = sources.section(raw.messaging);
         let identity = sources.section(raw.identity);
         let payments = sources.section(raw.payments);
+        let uploads = sources.section(raw.uploads);
         let log = sources.section(raw.log);
         sources.finish()?;
 
@@ -145,6 +150,7 @@ impl Config {
                 identity: identity?,
                 payments: payments?,
                 plugins: plugins?,
+                uploads: uploads?,
                 log: log?,
                 warnings: Vec::new(),
             };

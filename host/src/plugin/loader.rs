@@ -75,7 +75,7 @@ impl Loader {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         let _turn = COMPILATIONS.acquire().await;
         let (mut artifact, component) = tokio::task::spawn_blocking(move || {
-            let artifact = Artifact::parse(bytes)?;
+            let artifact = Artifact::parse(bytes, None)?;
             let component = engine
                 .compile(&cache, &artifact.digest, &artifact.bytes)
                 .map_err(|error| LoadError::Compile(format!("{error:#}")))?;

@@ -1,14 +1,18 @@
 //! A plugin's life, from a file to a revision that serves.
 //!
 //! [`artifact`] reads the file, [`manifest`] what it says of itself,
+//! [`signature`] who made it, [`verdict`] what it would change,
 //! [`loader`] checks and compiles it into a [`Revision`], and the
 //! [`registry`] holds those that are active in one immutable snapshot.
 
 pub mod artifact;
+mod census;
 pub mod loader;
 pub mod manifest;
 pub mod registry;
 pub mod revision;
+pub mod signature;
+pub mod verdict;
 pub mod world;
 
 pub use artifact::Artifact;

@@ -42,7 +42,7 @@ pub enum WorldError {
         import: String,
     },
     /// The host has it, but the plugin may not use it.
-    #[error("it imports {import}, and the grant {} is missing", format!("{capability:?}").to_lowercase())]
+    #[error("it imports {import}, and the grant {} is missing", grant_name(*capability))]
     NotGranted {
         /// The import as the component names it.
         import: String,
@@ -69,7 +69,7 @@ pub fn check_imports(engine: &wasmtime::Engine, component: &Component, grants: &
         if TYPES.contains(&interface) {
             continue;
         }
-        let Some(&(_, capability)) = OFFERED.iter().find(|(known, _)| *known == interface) else {
+        let Some(capability) = capability_of(import) else {
             return Err(WorldError::Unknown { import: import.to_owned() });
         };
         let granted = match grants {
@@ -100,6 +100,18 @@ pub fn check_exports(manifest: &Manifest, program: &Program) -> Result<(), World
 /// The imports of a component, as it names them.
 pub fn imports(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
     component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The grant that an import takes; none for one that gives no power, and for
+/// one that the host does not have.
+pub fn capability_of(import: &str) -> Option<Grant> {
+    let interface = import.split('@').next().unwrap_or(import);
+    OFFERED.iter().find(|(known, _)| *known == interface).map(|&(_, capability)| capability)
+}
+
+/// What a grant is called in settings.
+pub fn grant_name(grant: Grant) -> String {
+    format!("{grant:?}").to_lowercase()
 }
 
 /// Whether it uses the store and so needs a database.

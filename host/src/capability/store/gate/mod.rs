@@ -107,12 +107,17 @@ pub fn value_bytes(value: &Value) -> usize {
     }
 }
 
-/// Judges a migration, and gives the statements to execute one after another.
-pub fn permit_migration(text: &str) -> Result<Vec<String>, String> {
+/// Parses a migration without judging it.
+pub fn parse_migration(text: &str) -> Result<Vec<Statement>, String> {
     if text.len() > MIGRATION_BYTES {
         return Err(format!("it is longer than {MIGRATION_BYTES} bytes"));
     }
-    let statements = parse(text)?;
+    parse(text)
+}
+
+/// Judges a migration, and gives the statements to execute one after another.
+pub fn permit_migration(text: &str) -> Result<Vec<String>, String> {
+    let statements = parse_migration(text)?;
     statements
         .iter()
         .map(|statement| {

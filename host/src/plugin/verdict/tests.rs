@@ -1,0 +1,77 @@
+use super::*;
+
+fn manifest(name: &str, more: &str) -> Manifest {
+    Manifest::parse(&format!("name = '{name}'\nversion = '1.2.0'\n{more}")).unwrap()
+}
+
+fn interfaces(imports: &[&str]) -> Interfaces {
+    let imports: String = imports.iter().map(|import| format!("(import {import:?} (instance))")).collect();
+    Interfaces::read(&wat::parse_str(format!("(component {imports})")).unwrap()).unwrap()
+}
+
+fn route(method: &str, path: &str) -> RouteView {
+    RouteView { method: method.into(), path: path.into() }
+}
+
+#[test]
+fn a_first_revision_has_everything_added_and_no_problem() {
+    let manifest =
+        manifest("shop", "routes = [{ path = '/a', methods = ['GET', 'POST'] }]\nmessaging.publishes = ['a.b']");
+    let interfaces = interfaces(&["platform:store/sql@1.0.0", "wasi:random/random@0.2.0"]);
+    let migration = Migration { name: "1.sql".into(), sql: "DROP TABLE x".into() };
+    let measured =
+        Measured { revision: "1.2.0+ab".into(), digest: "ab".into(), size_bytes: 7, compile_ms: 3, from_cache: true };
+    let subject = Subject { manifest: &manifest, interfaces: &interfaces };
+    let verdict = compare(subject, &[migration], Surroundings::default(), measured);
+    assert_eq!(
+        (verdict.plugin.as_str(), verdict.version.as_str(), verdict.revision.as_str()),
+        ("shop", "1.2.0", "1.2.0+ab")
+    );
+    assert_eq!((verdict.size_bytes, verdict.compile_ms, verdict.from_cache), (7, 3, true));
+    assert_eq!(verdict.routes.added, [route("GET", "/a"), route("POST", "/a")]);
+    assert_eq!(verdict.capabilities.wanted, ["random", "store"]);
+    assert_eq!(verdict.capabilities.new, ["random", "store"]);
+    assert_eq!(verdict.publishes.added, ["a.b"]);
+    assert!(verdict.compatible && verdict.problems.is_empty() && verdict.migrations[0].compatible);
+}
+
+#[test]
+fn what_differs_from_the_active_revision_is_listed_and_what_breaks_is_a_problem() {
+    let old = manifest(
+        "shop",
+        "routes = [{ path = '/a', methods = ['GET', 'POST'] }]
+         messaging = { publishes = ['a.b', 'a.c', 'a.d'], subscribes = ['x'] }",
+    );
+    let new = manifest(
+        "shop",
+        "routes = [{ path = '/a', methods = ['GET'] }, { path = '/b', methods = ['GET'] }]
+         messaging = { publishes = [], subscribes = ['y'] }",
+    );
+    let reader = manifest("reader", "messaging.subscribes = ['a.b', 'a.c']");
+    let second = manifest("second", "messaging = { subscribes = ['a.b'], publishes = ['a.c'] }");
+    let (before, after) = (interfaces(&["wasi:random/random@0.2.0"]), interfaces(&["platform:store/sql@1.0.0"]));
+    let surroundings = Surroundings {
+        active: Some(Subject { manifest: &old, interfaces: &before }),
+        others: &[&reader, &second, &old],
+        applied: &["1.sql".to_owned()],
+    };
+    let migrations = [
+        Migration { name: "1.sql".into(), sql: "CREATE TABLE t (a TEXT)".into() },
+        Migration { name: "2.sql".into(), sql: "DROP TABLE t".into() },
+    ];
+    let subject = Subject { manifest: &new, interfaces: &after };
+    let verdict = compare(subject, &migrations, surroundings, Measured::default());
+    assert_eq!(verdict.routes.added, [route("GET", "/b")]);
+    assert_eq!(verdict.routes.removed, [route("POST", "/a")]);
+    assert_eq!((verdict.subscribes.added, verdict.subscribes.removed), (vec!["y".to_owned()], vec!["x".to_owned()]));
+    assert_eq!(verdict.capabilities, Capabilities { wanted: vec!["store".into()], new: vec!["store".into()] });
+    assert!(verdict.migrations[0].applied && !verdict.migrations[1].applied);
+    assert!(!verdict.compatible);
+    assert_eq!(
+        verdict.problems,
+        [
+            "the subject a.b would not be published any more, and is subscribed to by reader, second",
+            "migration 2.sql: the active revision cannot live with it: it drops the TABLE t",
+        ]
+    );
+}
