@@ -180,8 +180,29 @@ mod tests {
         wat::parse_str(format!("(component {inside})")).unwrap()
     }
 
-    fn module(inside: &str) -> Vec<u8> {
-        component(&format!("(core module {inside})"))
+    fn number(mut value: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
+    /// A module with so many items of a kind in one section, as bytes: a text
+    /// of that size takes long to parse.
+    fn module(sections: &[(u8, usize, &[u8])]) -> Vec<u8> {
+        let mut bytes = b"\0asm\x01\0\0\0".to_vec();
+        for (id, count, item) in sections {
+            let content = [number(*count), item.repeat(*count)].concat();
+            bytes.extend([&[*id][..], &number(content.len()), &content].concat());
+        }
+        bytes
+    }
+
+    fn body(content: &[u8]) -> Vec<u8> {
+        [number(content.len()).as_slice(), content].concat()
     }
 
     #[test]
@@ -189,26 +210,32 @@ mod tests {
         let deep = format!("{}{}", "(component ".repeat(17), ")".repeat(17));
         assert!(refusal(&component(&deep)).contains("more than 16 levels"));
         assert!(refusal(&component(&"(core module)".repeat(501))).contains("500 components and modules"));
-        assert!(refusal(&module(&"(type (func))".repeat(100_001))).contains("100000 core types"));
-        assert!(refusal(&module(&"(func)".repeat(200_001))).contains("200000 functions"));
-        assert!(refusal(&module(&"(memory 0)".repeat(101))).contains("100 memories"));
-        assert!(refusal(&module(&"(table 0 funcref)".repeat(1_001))).contains("1000 tables"));
-        assert!(refusal(&module(&"(data \"\")".repeat(50_001))).contains("50000 data segments"));
-        assert!(refusal(&module(&"(global i32 i32.const 0)".repeat(100_001))).contains("100000 globals"));
-        assert!(refusal(&module(&"(import \"a\" \"b\" (func))".repeat(50_001))).contains("50000 imports"));
         assert!(refusal(&component(&"(@custom \"x\" \"\")".repeat(1_001))).contains("1000 custom sections"));
-        let elements = format!("(func $f) (elem func {})", "$f ".repeat(2_000_001));
-        assert!(refusal(&module(&elements)).contains("2000000 table elements"));
-        let body = format!("(func {})", "nop ".repeat((2 << 20) + 1));
-        assert!(refusal(&module(&body)).contains("bytes in one function"));
-        let record: String = (0..20_000).map(|i| format!("(field \"f{i}\" (list (list u8)))")).collect();
-        let types = format!("(type (record {record}))").repeat(6);
-        assert!(refusal(&component(&types)).contains("bytes of component types"));
+        let record: String = (0..8_000).map(|i| format!("(field \"field-{i}\" (list u8))")).collect();
+        assert!(refusal(&component(&format!("(type (record {record}))").repeat(10))).contains("bytes of component types"));
+        let elements = [&[1, 0][..], &number(2_000_001), &[0; 2_000_001]].concat();
+        for (section, expected) in [
+            ((1, 100_001, &[0x60, 0, 0][..]), "100000 core types"),
+            ((2, 50_001, &[1, b'a', 1, b'b', 0, 0]), "50000 imports"),
+            ((3, 200_001, &[0]), "200000 functions"),
+            ((4, 1_001, &[0x70, 0, 0]), "1000 tables"),
+            ((5, 101, &[0, 0]), "100 memories"),
+            ((6, 100_001, &[0x7f, 0, 0x41, 0, 0x0b]), "100000 globals"),
+            ((7, 100_001, &[1, b'a', 0, 0]), "100000 exports"),
+            ((9, 1, &elements), "2000000 table elements"),
+            ((11, 50_001, &[1, 0]), "50000 data segments"),
+        ] {
+            let refused = refusal(&module(&[section]));
+            assert!(refused.contains(expected), "{refused}");
+        }
     }
 
     #[test]
-    fn locals_are_counted_together() {
-        let function = format!("(func (local {}))", "i32 ".repeat(50_000));
-        assert!(refusal(&module(&function.repeat(101))).contains("5000000 local variables"));
+    fn functions_that_take_long_to_compile_are_refused() {
+        let long = body(&[&[0][..], &vec![1; 2 << 20], &[0x0b]].concat());
+        assert!(refusal(&module(&[(3, 1, &[0]), (10, 1, &long)])).contains("bytes in one function"));
+        let locals = body(&[&[1][..], &number(50_000), &[0x7f, 0x0b]].concat());
+        let refused = refusal(&module(&[(3, 101, &[0]), (10, 101, &locals)]));
+        assert!(refused.contains("5000000 local variables"), "{refused}");
     }
 }
