@@ -212,7 +212,9 @@ mod tests {
         assert!(refusal(&component(&"(core module)".repeat(501))).contains("500 components and modules"));
         assert!(refusal(&component(&"(@custom \"x\" \"\")".repeat(1_001))).contains("1000 custom sections"));
         let record: String = (0..8_000).map(|i| format!("(field \"field-{i}\" (list u8))")).collect();
-        assert!(refusal(&component(&format!("(type (record {record}))").repeat(10))).contains("bytes of component types"));
+        assert!(
+            refusal(&component(&format!("(type (record {record}))").repeat(10))).contains("bytes of component types")
+        );
         let elements = [&[1, 0][..], &number(2_000_001), &[0; 2_000_001]].concat();
         for (section, expected) in [
             ((1, 100_001, &[0x60, 0, 0][..]), "100000 core types"),

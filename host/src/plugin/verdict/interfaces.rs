@@ -153,11 +153,11 @@ impl Interfaces {
     }
 
     fn items(&self, side: Side) -> impl Iterator<Item = (&WorldKey, &WorldItem)> {
-        let world = &self.resolve.worlds[self.world];
-        match side {
+        let world = self.resolve.worlds.get(self.world);
+        world.into_iter().flat_map(move |world| match side {
             Side::Import => world.imports.iter(),
             Side::Export => world.exports.iter(),
-        }
+        })
     }
 
     /// The interfaces of one side, by name without the part of the version
@@ -169,13 +169,12 @@ impl Interfaces {
             match item {
                 WorldItem::Interface { id, .. } => {
                     let name = self.name(key);
-                    faces.insert(track(&name), self.face(name, *id));
+                    faces.extend(self.face(&name, *id).map(|face| (track(&name), face)));
                 }
                 WorldItem::Function(function) => drop(direct.functions.insert(&function.name, function)),
                 WorldItem::Type { id, .. } => {
-                    if let Some(name) = &self.resolve.types[*id].name {
-                        direct.types.insert(name, *id);
-                    }
+                    let name = self.resolve.types.get(*id).and_then(|ty| ty.name.as_deref());
+                    direct.types.extend(name.map(|name| (name, *id)));
                 }
             }
         }
@@ -185,13 +184,13 @@ impl Interfaces {
         faces
     }
 
-    fn face(&self, name: String, id: InterfaceId) -> Face<'_> {
-        let interface = &self.resolve.interfaces[id];
-        Face {
-            name,
+    fn face(&self, name: &str, id: InterfaceId) -> Option<Face<'_>> {
+        let interface = self.resolve.interfaces.get(id)?;
+        Some(Face {
+            name: name.to_owned(),
             functions: interface.functions.iter().map(|(name, function)| (name.as_str(), function)).collect(),
             types: interface.types.iter().map(|(name, id)| (name.as_str(), *id)).collect(),
-        }
+        })
     }
 
     fn name(&self, key: &WorldKey) -> String {
@@ -204,10 +203,11 @@ impl Interfaces {
 
 /// An interface's name with its package and version.
 pub(super) fn interface_name(resolve: &Resolve, id: InterfaceId) -> String {
-    let interface = &resolve.interfaces[id];
-    match (&interface.name, interface.package) {
-        (Some(name), Some(package)) => resolve.packages[package].name.interface_id(name),
-        (Some(name), None) => name.clone(),
+    let interface = resolve.interfaces.get(id);
+    let package = interface.and_then(|interface| resolve.packages.get(interface.package?));
+    match (interface.and_then(|interface| interface.name.as_deref()), package) {
+        (Some(name), Some(package)) => package.name.interface_id(name),
+        (Some(name), None) => name.to_owned(),
         (None, _) => "an interface without a name".to_owned(),
     }
 }
