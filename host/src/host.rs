@@ -3,25 +3,26 @@
 use crate::{
     capability::{
         identity::Identity,
-        messaging::{Bus, BusError, EmbeddedBus},
+        messaging::{Bus, EmbeddedBus},
         payments::Payments,
         store::{Databases, SqliteDatabases},
     },
-    config::{
-        Config, ConfigError, Secrets,
-        plugins::{Bundled, ExtraPlugin},
-    },
+    config::{Config, ConfigError, Secrets, plugins::Bundled},
     database::HostDatabase,
     engine::{Admission, CompileCache, Engine, Services},
     operator::{self, Audit, Operator, Tokens},
-    plugin::{LoadError, Loader, Registry, Revision, Snapshot, registry::SnapshotError, world::Grants},
+    plugin::{
+        Loader, Registry, Revision, Rollout,
+        archive::{Archive, Source},
+        counts::Alarm,
+        rollout::{BuiltIn, PluginsError},
+    },
     telemetry::Metrics,
     trigger::{self, Bounds, Redelivery, Triggers, http::Front},
 };
 use anyhow::Context;
 use axum::response::IntoResponse;
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -29,7 +30,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc::unbounded_channel},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
@@ -46,7 +51,7 @@ pub struct Host {
     listeners: Vec<JoinHandle<bool>>,
     drain: Duration,
     changes: TaskTracker,
-    triggers: Triggers,
+    rollout: Arc<Rollout>,
     databases: Arc<dyn Databases>,
     database: HostDatabase,
 }
@@ -65,22 +70,19 @@ impl Host {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
         let services = services(config, secrets, &database).await?;
         let identity = services.identity.clone();
-        let (loader, databases) = loader(config, services)?;
-        let plugins = load_all(&loader, config).await?;
-        let registry = Arc::new(Registry::default());
-        let triggers = Triggers::new(registry.clone(), bus.clone(), config.messaging.clone());
-        for revision in &plugins {
-            watch(&triggers, revision).await.with_context(|| format!("events of {}", revision.name()))?;
-        }
-        registry.replace(Snapshot::new(plugins)?);
-        triggers.start();
+        let (rollout, databases) = rollout(config, services, bus.clone(), &database).await?;
+        rollout.start(built_in(config).await?).await?;
+        rollout.triggers.start();
+        let registry = rollout.registry.clone();
 
         let ready = Arc::new(AtomicBool::new(true));
         let changes = TaskTracker::new();
         let operator = Arc::new(Operator {
             tokens: Tokens::open(database.clone(), &secrets.admin_token).await?,
-            audit: Audit::open(database.clone(), config.operator.audit_rows).await?,
-            registry: registry.clone(),
+            audit: rollout.audit.clone(),
+            rollout: rollout.clone(),
+            uploads: Semaphore::new(config.uploads.max_pending_uploads),
+            upload_limits: config.uploads.clone(),
             redelivery: Redelivery::new(bus.clone(), databases.clone()),
             bus,
             metrics,
@@ -105,7 +107,7 @@ impl Host {
             listeners: vec![public, private],
             changes,
             drain: config.http.shutdown_drain,
-            triggers,
+            rollout,
             databases,
             database,
         })
@@ -122,22 +124,15 @@ impl Host {
         }
         self.changes.close();
         complete &= tokio::time::timeout(self.drain, self.changes.wait()).await.is_ok();
-        complete &= self.triggers.stop().await;
+        complete &= self.rollout.triggers.stop().await;
         self.databases.close().await;
         self.database.close().await;
         complete
     }
 }
 
-/// A component without a database has neither events nor timers.
-async fn watch(triggers: &Triggers, revision: &Revision) -> Result<(), BusError> {
-    let Some(database) = &revision.database else { return Ok(()) };
-    let subjects: Vec<String> = revision.manifest.messaging.subscribes.iter().cloned().collect();
-    triggers.watch(revision.name(), database.clone(), &subjects).await
-}
-
-/// Loads every plugin of the settings and activates none: what
-/// `ticketing check` does.
+/// Loads every plugin of the settings, without a word to the bus or to
+/// anybody: what `ticketing check` does.
 ///
 /// # Errors
 /// Says which plugin or setting is wrong.
@@ -146,10 +141,11 @@ pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
     let config = Config { data_dir: scratch.path().to_owned(), ..config.clone() };
     let secrets = config.prepare()?;
     let database = HostDatabase::open(&config.data_dir.join("host.db")).await?;
+    let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
     let services = services(&config, &secrets, &database).await?;
-    let plugins = load_all(&loader(&config, services)?.0, &config).await?;
-    Snapshot::new(plugins.iter().cloned())?;
-    Ok(plugins)
+    let (rollout, _) = rollout(&config, services, bus, &database).await?;
+    rollout.start(built_in(&config).await?).await?;
+    Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
 }
 
 async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -> anyhow::Result<Services> {
@@ -159,38 +155,39 @@ async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -
     })
 }
 
-fn loader(config: &Config, services: Services) -> anyhow::Result<(Loader, Arc<SqliteDatabases>)> {
+async fn rollout(
+    config: &Config,
+    services: Services,
+    bus: Arc<dyn Bus>,
+    database: &HostDatabase,
+) -> anyhow::Result<(Arc<Rollout>, Arc<SqliteDatabases>)> {
     let databases = Arc::new(
         SqliteDatabases::new(&config.data_dir.join("components"), &config.store).context("the components' folder")?,
     );
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
+    let (alarm, alarms) = unbounded_channel();
     let loader = Loader {
         engine: Arc::new(engine),
         cache: Arc::new(CompileCache::open(&config.cache_dir()).context("the compile cache")?),
         databases: databases.clone(),
         services,
         queue_wait: config.http.queue_wait,
+        plugins: config.plugins.clone(),
+        rollout: config.rollout.clone(),
+        alarm: Alarm(alarm),
     };
-    Ok((loader, databases))
+    let registry = Arc::new(Registry::default());
+    let triggers = Arc::new(Triggers::new(registry.clone(), bus, config.messaging.clone()));
+    let archive =
+        Archive::open(database.clone(), &config.data_dir.join("plugins")).await.context("the plugins' folder")?;
+    let audit = Audit::open(database.clone(), config.operator.audit_rows).await?;
+    let rollout = Arc::new(Rollout::new(loader, registry, triggers, archive, config.rollout.clone(), audit));
+    tokio::spawn(rollout.clone().quarantine(alarms));
+    Ok((rollout, databases))
 }
 
-/// Why the plugins of the settings cannot run together.
-#[derive(Debug, thiserror::Error)]
-enum PluginsError {
-    #[error("{0}")]
-    Load(String, #[source] LoadError),
-    #[error("{0}")]
-    Read(String, #[source] std::io::Error),
-    #[error("two plugins are named {0}")]
-    Twice(String),
-    #[error("the settings of the plugins are wrong")]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Routes(#[from] SnapshotError),
-}
-
-async fn load_all(loader: &Loader, config: &Config) -> Result<Vec<Arc<Revision>>, PluginsError> {
-    let mut loaded: BTreeMap<String, Arc<Revision>> = BTreeMap::new();
+/// What the binary and the settings bring.
+async fn built_in(config: &Config) -> Result<Vec<BuiltIn>, PluginsError> {
     if let Bundled::Named(names) = &config.plugins.bundled
         && let Some(unknown) = names.iter().find(|name| !BUNDLED.iter().any(|(known, _)| known == name))
     {
@@ -201,43 +198,25 @@ async fn load_all(loader: &Loader, config: &Config) -> Result<Vec<Arc<Revision>>
         .into());
     }
     let bundled = BUNDLED.iter().filter(|(name, _)| config.plugins.bundled.includes(name));
-    let bundled = bundled.map(|(name, bytes)| async { load(loader, config, name, bytes.to_vec(), &Grants::All).await });
-    let extra = config.plugins.extra.iter().map(|plugin| load_file(loader, config, plugin));
-    let mut revisions = futures::future::try_join_all(bundled).await?;
-    revisions.extend(futures::future::try_join_all(extra).await?);
-    for revision in revisions {
-        let name = revision.name().to_owned();
-        if loaded.insert(name.clone(), revision).is_some() {
-            return Err(PluginsError::Twice(name));
+    let mut plugins: Vec<BuiltIn> = bundled
+        .map(|(name, bytes)| BuiltIn {
+            label: (*name).to_owned(),
+            bytes: bytes.to_vec(),
+            source: Source::Bundled,
+            grants: None,
+        })
+        .collect();
+    for plugin in &config.plugins.extra {
+        let label = plugin.path.display().to_string();
+        match tokio::fs::read(&plugin.path).await {
+            Ok(bytes) => {
+                let grants = Some(plugin.grants.clone().unwrap_or_default());
+                plugins.push(BuiltIn { label, bytes, source: Source::File, grants });
+            }
+            Err(error) => return Err(PluginsError::Read(label, error)),
         }
     }
-    let declared = loaded.values().map(|revision| (revision.name(), &revision.manifest.config));
-    config.plugins.check_all_used(declared)?;
-    Ok(loaded.into_values().collect())
-}
-
-async fn load_file(loader: &Loader, config: &Config, plugin: &ExtraPlugin) -> Result<Arc<Revision>, PluginsError> {
-    let path = plugin.path.display().to_string();
-    let bytes = tokio::fs::read(&plugin.path).await.map_err(|error| PluginsError::Read(path.clone(), error))?;
-    let grants = Grants::Named(plugin.grants.clone().unwrap_or_default());
-    load(loader, config, &path, bytes, &grants).await
-}
-
-async fn load(
-    loader: &Loader,
-    config: &Config,
-    from: &str,
-    bytes: Vec<u8>,
-    grants: &Grants,
-) -> Result<Arc<Revision>, PluginsError> {
-    let begun = std::time::Instant::now();
-    let revision = loader
-        .load(bytes, grants, &config.plugins)
-        .await
-        .map_err(|error| PluginsError::Load(from.to_owned(), error))?;
-    let milliseconds = begun.elapsed().as_millis() as u64;
-    tracing::info!(component = revision.name(), revision = %revision.id, milliseconds, "loaded");
-    Ok(revision)
+    Ok(plugins)
 }
 
 async fn serve_front(

@@ -16,6 +16,7 @@ pub mod operator;
 pub mod payments;
 pub mod plugins;
 mod problem;
+pub mod rollout;
 pub mod secret;
 pub mod store;
 pub mod uploads;
@@ -59,6 +60,8 @@ pub struct Config {
     pub payments: payments::Payments,
     /// Which plugins, and their settings.
     pub plugins: plugins::Plugins,
+    /// How new revisions are watched.
+    pub rollout: rollout::Rollout,
     /// Plugins that operators send.
     pub uploads: uploads::Uploads,
     /// The log.
@@ -91,6 +94,7 @@ struct Raw {
     messaging: messaging::Raw,
     identity: identity::Raw,
     payments: payments::Raw,
+    rollout: rollout::Raw,
     uploads: uploads::Raw,
     log: log::Raw,
 }
@@ -135,6 +139,7 @@ impl Config {
         let messaging = sources.section(raw.messaging);
         let identity = sources.section(raw.identity);
         let payments = sources.section(raw.payments);
+        let rollout = sources.section(raw.rollout);
         let uploads = sources.section(raw.uploads);
         let log = sources.section(raw.log);
         sources.finish()?;
@@ -150,6 +155,7 @@ impl Config {
                 identity: identity?,
                 payments: payments?,
                 plugins: plugins?,
+                rollout: rollout?,
                 uploads: uploads?,
                 log: log?,
                 warnings: Vec::new(),

@@ -6,7 +6,7 @@
 //! [`Plugins::check_all_used`] refuses what nobody wanted.
 
 use super::problem::{ConfigError, Invalid};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -70,7 +70,7 @@ pub struct ExtraPlugin {
 }
 
 /// Something that a plugin may be allowed to import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Grant {
     /// `platform:store`, and with it events and timers.
@@ -98,7 +98,7 @@ struct Overrides {
 }
 
 /// Limits that beat those of the plugin's manifest.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "documented in the manifest's limits, of the same names")]
 pub struct LimitOverrides {
@@ -188,6 +188,30 @@ impl Plugins {
                     settings.insert(key.clone(), value);
                 }
                 Some(Err(problem)) => problems.push(problem),
+                None => {}
+            }
+        }
+        ConfigError::unless_empty(problems).map(|()| settings)
+    }
+
+    /// The same with what an operator has set while the host runs, which beats
+    /// everything else. A key that the plugin does not declare any more is
+    /// left out.
+    ///
+    /// # Errors
+    /// Names each value that the declaration does not allow.
+    pub fn settings_with(
+        &self,
+        plugin: &str,
+        declared: &BTreeMap<String, ConfigKey>,
+        set: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, ConfigError> {
+        let mut settings = self.settings(plugin, declared)?;
+        let mut problems = Vec::new();
+        for (key, text) in set {
+            match declared.get(key).map(|declaration| declaration.text_value(text)) {
+                Some(Ok(value)) => drop(settings.insert(key.clone(), value)),
+                Some(Err(reason)) => problems.push(format!("{plugin}.{key}: {reason}")),
                 None => {}
             }
         }

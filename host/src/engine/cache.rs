@@ -45,6 +45,20 @@ impl CompileCache {
         Ok(component)
     }
 
+    pub(super) fn has(&self, engine: &Engine, digest: &str) -> bool {
+        self.path(engine, digest).exists()
+    }
+
+    /// What cannot be removed stays, and is harmless.
+    pub(super) fn forget(&self, engine: &Engine, digest: &str) {
+        let path = self.path(engine, digest);
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "a compiled component could not be removed");
+        }
+    }
+
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);

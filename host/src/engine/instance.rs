@@ -109,6 +109,11 @@ impl Instances {
         Ok(())
     }
 
+    /// Instances that wait for a call.
+    pub fn warm_count(&self) -> usize {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Lets the component answer a request.
     ///
     /// # Errors

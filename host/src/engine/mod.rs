@@ -60,6 +60,16 @@ impl Engine {
         cache.load_or_compile(&self.wasmtime, digest, bytes)
     }
 
+    /// Whether the cache has what was compiled of a file.
+    pub fn is_compiled(&self, cache: &CompileCache, digest: &str) -> bool {
+        cache.has(&self.wasmtime, digest)
+    }
+
+    /// Removes what was compiled of a file from the cache.
+    pub fn forget(&self, cache: &CompileCache, digest: &str) {
+        cache.forget(&self.wasmtime, digest);
+    }
+
     /// Checks a component against what the host offers and prepares it to be
     /// instantiated.
     ///

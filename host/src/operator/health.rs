@@ -2,7 +2,10 @@
 //! who reaches the listener.
 
 use super::Operator;
-use crate::envelope::{Envelope, Refusal};
+use crate::{
+    envelope::{Envelope, Refusal},
+    plugin::registry::Plugin,
+};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -32,9 +35,9 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
 /// Everything that is counted, in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String)))]
 pub(super) async fn metrics(State(operator): State<Arc<Operator>>) -> Response {
-    for revision in operator.registry.snapshot().plugins() {
+    for Plugin { revision, .. } in operator.rollout.registry.snapshot().plugins() {
         metrics::gauge!("plugin_calls_in_flight", "component" => revision.name().to_owned())
-            .set(revision.in_flight() as f64);
+            .set(revision.tally().in_flight() as f64);
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], operator.metrics.render()).into_response()
 }

@@ -9,7 +9,9 @@ mod dead_letters;
 mod health;
 mod input;
 mod openapi;
+mod plugins;
 mod tokens;
+mod upload;
 
 pub use audit::{Audit, Entry, Outcome};
 pub use caller::{Caller, Role};
@@ -18,16 +20,16 @@ pub use tokens::Tokens;
 
 use crate::{
     capability::messaging::Bus,
+    config::uploads::Uploads,
     envelope::{Problem, Refusal},
-    plugin::{Registry, Revision},
+    plugin::Rollout,
     telemetry::Metrics,
     trigger::Redelivery,
 };
-use axum::{Json, Router, extract::State, middleware};
-use serde::Serialize;
+use axum::{Router, middleware};
 use std::sync::{Arc, atomic::AtomicBool};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the operator's side of the host works on.
@@ -36,8 +38,12 @@ pub struct Operator {
     pub tokens: Tokens,
     /// Who did what.
     pub audit: Audit,
-    /// What runs.
-    pub registry: Arc<Registry>,
+    /// What runs, and how it is changed.
+    pub rollout: Arc<Rollout>,
+    /// Uploads that are being received or checked.
+    pub uploads: Semaphore,
+    /// What bounds them.
+    pub upload_limits: Uploads,
     /// Where dead letters are.
     pub bus: Arc<dyn Bus>,
     /// Sends them again.
@@ -65,6 +71,18 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// The same for a change of a plugin that is not known yet: a caller who is
+    /// bound to plugins may go on, and is asked again when it is.
+    ///
+    /// # Errors
+    /// 403, naming what is needed.
+    pub async fn allow_some(&self, caller: &Caller, role: Role, action: &str) -> Result<(), Problem> {
+        let bound = caller.plugins.as_ref().and_then(|plugins| plugins.first());
+        self.allow(caller, role, action, bound.map(String::as_str)).await
+    }
+}
+
 /// The routes of the operator listener.
 pub fn router(operator: Arc<Operator>) -> Router {
     let guard = middleware::from_fn_with_state(operator.clone(), caller::authenticate);
@@ -88,64 +106,20 @@ fn open_routes() -> OpenApiRouter<Arc<Operator>> {
 /// What asks for a token.
 fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
     OpenApiRouter::default()
-        .routes(routes!(list_plugins))
+        .routes(routes!(plugins::list, upload::upload))
+        .routes(routes!(plugins::show, plugins::changes::remove))
+        .routes(routes!(plugins::revisions))
+        .routes(routes!(plugins::changes::activate))
+        .routes(routes!(plugins::changes::promote))
+        .routes(routes!(plugins::changes::rollback))
+        .routes(routes!(plugins::changes::pause))
+        .routes(routes!(plugins::changes::resume))
+        .routes(routes!(plugins::changes::config))
+        .routes(routes!(plugins::changes::limits))
+        .routes(routes!(plugins::changes::grants))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::redeliver))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
-}
-
-/// A loaded plugin, as operators see it.
-#[derive(Serialize, ToSchema)]
-struct PluginView {
-    name: String,
-    version: String,
-    revision: String,
-    digest: String,
-    size_bytes: usize,
-    status: &'static str,
-    imports: Vec<String>,
-    routes: Vec<RouteView>,
-    subscribes: Vec<String>,
-    publishes: Vec<String>,
-    in_flight: usize,
-    calls: u64,
-    failures: u64,
-}
-
-#[derive(Serialize, ToSchema)]
-struct RouteView {
-    path: String,
-    methods: Vec<String>,
-}
-
-impl From<&Arc<Revision>> for PluginView {
-    fn from(revision: &Arc<Revision>) -> Self {
-        let manifest = &revision.manifest;
-        let routes = manifest.routes.iter();
-        Self {
-            name: manifest.name.clone(),
-            version: manifest.version.to_string(),
-            revision: revision.id.clone(),
-            digest: revision.digest.clone(),
-            size_bytes: revision.size_bytes,
-            status: "active",
-            imports: revision.imports.clone(),
-            routes: routes.map(|r| RouteView { path: r.path.clone(), methods: r.methods.clone() }).collect(),
-            subscribes: manifest.messaging.subscribes.iter().cloned().collect(),
-            publishes: manifest.messaging.publishes.iter().cloned().collect(),
-            in_flight: revision.in_flight(),
-            calls: revision.calls(),
-            failures: revision.failures(),
-        }
-    }
-}
-
-/// What runs.
-#[utoipa::path(get, path = "/plugins", tag = "plugins", responses((status = 200, body = [PluginView])))]
-async fn list_plugins(State(operator): State<Arc<Operator>>, caller: Caller) -> Json<Vec<PluginView>> {
-    let snapshot = operator.registry.snapshot();
-    let seen = snapshot.plugins().filter(|revision| caller.covers(revision.name()));
-    Json(seen.map(PluginView::from).collect())
 }

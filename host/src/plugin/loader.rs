@@ -1,23 +1,28 @@
 //! From a file's bytes to a revision that can serve: parse, check, compile,
-//! migrate, instantiate once. Nothing of it happens on the path of a request.
+//! then migrate and instantiate. Nothing of it happens on the path of a
+//! request.
 
 use super::{
+    archive::{Record, Settings},
     artifact::{Artifact, ArtifactError},
-    manifest::ManifestError,
-    revision::{Counts, Revision},
+    counts::{Alarm, Counts},
+    manifest::{Limits, Manifest, ManifestError},
+    revision::Revision,
+    verdict::{Interfaces, InterfacesError},
     world::{self, Grants, WorldError},
 };
 use crate::{
     capability::store::{Database, Databases, Error as StoreError, MigrationError},
-    config::{ConfigError, plugins::Plugins},
-    engine::{Admission, CompileCache, ComponentContext, Engine, Failure, Instances, Services},
+    config::{ConfigError, plugins::Plugins, rollout::Rollout},
+    engine::{Admission, CompileCache, ComponentContext, Engine, Failure, Instances, Program, Services},
 };
 use std::{
+    collections::BTreeMap,
     sync::{Arc, LazyLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
-use wasmtime_wasi_config::WasiConfigVariables;
+use wasmtime::component::Component;
 
 /// Compilations at the same time; each uses every processor by itself.
 static COMPILATIONS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
@@ -34,6 +39,34 @@ pub struct Loader {
     pub services: Services,
     /// How long a call may wait for its turn.
     pub queue_wait: Duration,
+    /// What the host's own settings say of plugins.
+    pub plugins: Plugins,
+    /// When a revision raises the alarm.
+    pub rollout: Rollout,
+    /// Hears it.
+    pub alarm: Alarm,
+}
+
+/// A file that was compiled, and has had no effect yet.
+pub struct Compiled {
+    /// The file.
+    pub artifact: Artifact,
+    /// What it imports, as it names it.
+    pub imports: Vec<String>,
+    /// What it exports, as it names it.
+    pub exports: Vec<String>,
+    /// How long the compiler took, or reading what it made before.
+    pub took: Duration,
+    /// Whether the compiled code was there already.
+    pub from_cache: bool,
+    component: Component,
+}
+
+/// What of a compiled file depends on the operator.
+struct Fitted {
+    program: Program,
+    config: BTreeMap<String, String>,
+    limits: Limits,
 }
 
 /// Why a plugin was not loaded. Nothing has changed.
@@ -45,11 +78,14 @@ pub enum LoadError {
     /// It wants or lacks something.
     #[error(transparent)]
     World(#[from] WorldError),
+    /// It was built against other interfaces.
+    #[error(transparent)]
+    Interfaces(#[from] InterfacesError),
     /// The compiler or the linker refused it.
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
     /// A setting of it is wrong.
-    #[error("a setting is wrong")]
+    #[error("a setting is wrong: {0}")]
     Config(#[from] ConfigError),
     /// A limit that the operator set is out of its bounds.
     #[error(transparent)]
@@ -66,75 +102,126 @@ pub enum LoadError {
 }
 
 impl Loader {
-    /// Loads a plugin with what it is granted and set to. It is not active
-    /// yet.
+    /// Reads and compiles a file. `manifest` stands in place of the one inside.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
-    pub async fn load(&self, bytes: Vec<u8>, grants: &Grants, settings: &Plugins) -> Result<Arc<Revision>, LoadError> {
+    /// Why it is not a plugin.
+    pub async fn compile(&self, bytes: Vec<u8>, manifest: Option<&str>) -> Result<Compiled, LoadError> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let manifest = manifest.map(str::to_owned);
         let _turn = COMPILATIONS.acquire().await;
-        let (mut artifact, component) = tokio::task::spawn_blocking(move || {
-            let artifact = Artifact::parse(bytes, None)?;
+        tokio::task::spawn_blocking(move || {
+            let artifact = Artifact::parse(bytes, manifest.as_deref())?;
+            let begun = Instant::now();
+            let from_cache = engine.is_compiled(&cache, &artifact.digest);
+            if !from_cache {
+                // The linker would refuse other interfaces than the host's,
+                // but not say what differs.
+                Interfaces::read_and_check(&artifact.bytes)?;
+            }
             let component = engine
                 .compile(&cache, &artifact.digest, &artifact.bytes)
                 .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-            Ok::<_, LoadError>((artifact, component))
+            Ok(Compiled {
+                imports: world::imports(engine.wasmtime(), &component),
+                exports: world::exports(engine.wasmtime(), &component),
+                took: begun.elapsed(),
+                artifact,
+                from_cache,
+                component,
+            })
         })
         .await
-        .map_err(|error| LoadError::Compile(error.to_string()))??;
-
-        world::check_imports(self.engine.wasmtime(), &component, grants)?;
-        let program = self.engine.program(&component).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-        world::check_exports(&artifact.manifest, &program)?;
-        let name = &artifact.manifest.name;
-        let config = settings.settings(name, &artifact.manifest.config)?;
-        artifact.manifest.limits.override_with(&settings.limits(name))?;
-        let imports = world::imports(self.engine.wasmtime(), &component);
-        let database = self.database(&artifact, &imports).await?;
-        self.revision(artifact, imports, program, database, config.into_iter().collect()).await
+        .map_err(|error| LoadError::Compile(error.to_string()))?
     }
 
-    async fn database(&self, artifact: &Artifact, imports: &[String]) -> Result<Option<Arc<dyn Database>>, LoadError> {
-        if !world::uses_store(imports) && artifact.migrations.is_empty() {
-            return Ok(None);
+    /// Checks a compiled file against what it is granted and set to.
+    ///
+    /// # Errors
+    /// The first thing that does not fit.
+    pub fn check(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<(), LoadError> {
+        self.fit(compiled, grants, settings).map(drop)
+    }
+
+    /// Brings the plugin's tables up to date and makes a revision of it that
+    /// can serve. Gives the names of the migrations that ran.
+    ///
+    /// # Errors
+    /// What does not fit, the migration that failed, or what the component
+    /// did wrong at its start.
+    pub async fn prepare(
+        &self,
+        compiled: Compiled,
+        record: &Record,
+        grants: &Grants,
+    ) -> Result<(Arc<Revision>, Vec<String>), LoadError> {
+        let fitted = self.fit(&compiled, grants, &record.settings)?;
+        let migrations = &compiled.artifact.migrations;
+        let (database, migrated) = match world::uses_store(&compiled.imports) || !migrations.is_empty() {
+            true => {
+                let database = self.databases.open(&record.plugin).await.map_err(LoadError::Database)?;
+                let migrated = database.migrate(migrations).await?;
+                (Some(database), migrated)
+            }
+            false => (None, Vec::new()),
+        };
+        for name in &migrated {
+            tracing::info!(component = record.plugin, revision = record.id, migration = name, "migrated");
         }
-        let database = self.databases.open(&artifact.manifest.name).await.map_err(LoadError::Database)?;
-        for name in database.migrate(&artifact.migrations).await? {
-            tracing::info!(component = %artifact.manifest.name, migration = %name, "migrated");
-        }
-        Ok(Some(database))
+        Ok((self.revision(compiled, fitted, record, database).await?, migrated))
+    }
+
+    fn fit(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<Fitted, LoadError> {
+        let manifest = &compiled.artifact.manifest;
+        world::check_imports(self.engine.wasmtime(), &compiled.component, grants)?;
+        let program =
+            self.engine.program(&compiled.component).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        world::check_exports(manifest, &program)?;
+        let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
+        let mut limits = manifest.limits.clone();
+        limits.override_with(&self.plugins.limits(&manifest.name))?;
+        limits.override_with(&settings.limits)?;
+        Ok(Fitted { program, config, limits })
+    }
+
+    /// Throws away what was compiled of a file.
+    pub fn forget(&self, digest: &str) {
+        self.engine.forget(&self.cache, digest);
     }
 
     async fn revision(
         &self,
-        artifact: Artifact,
-        imports: Vec<String>,
-        program: crate::engine::Program,
+        compiled: Compiled,
+        fitted: Fitted,
+        record: &Record,
         database: Option<Arc<dyn Database>>,
-        config: WasiConfigVariables,
     ) -> Result<Arc<Revision>, LoadError> {
-        let manifest = artifact.manifest;
+        let Fitted { program, config, limits } = fitted;
+        let Artifact { digest, bytes, manifest, .. } = compiled.artifact;
+        let manifest = Manifest { limits, ..manifest };
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
             database: database.clone(),
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
-            config,
+            config: config.clone().into_iter().collect(),
             services: self.services.clone(),
         });
         let instances = Instances::new(program, context, manifest.instance.max_requests);
         instances.warm_up().await?;
         let limits = &manifest.limits;
+        let admission = Admission::new(&manifest.name, limits.concurrency, limits.queue, self.queue_wait);
         Ok(Arc::new(Revision {
-            id: format!("{}+{}", manifest.version, artifact.digest.get(..8).unwrap_or_default()),
-            size_bytes: artifact.bytes.len(),
-            digest: artifact.digest,
-            imports,
+            id: record.id.clone(),
+            digest,
+            size_bytes: bytes.len(),
+            imports: compiled.imports,
+            exports: compiled.exports,
+            config,
             database,
             instances,
-            admission: Admission::new(&manifest.name, limits.concurrency, limits.queue, self.queue_wait),
-            counts: Counts::default(),
+            admission,
+            counts: Counts::new(&self.rollout, self.alarm.clone()),
             manifest,
         }))
     }

@@ -3,14 +3,18 @@
 //! [`artifact`] reads the file, [`manifest`] what it says of itself,
 //! [`signature`] who made it, [`verdict`] what it would change,
 //! [`loader`] checks and compiles it into a [`Revision`], and the
-//! [`registry`] holds those that are active in one immutable snapshot.
+//! [`registry`] holds those that are active in one immutable snapshot. Which
+//! those are, [`rollout`] decides, and the [`archive`] remembers.
 
+pub mod archive;
 pub mod artifact;
 mod census;
+pub mod counts;
 pub mod loader;
 pub mod manifest;
 pub mod registry;
 pub mod revision;
+pub mod rollout;
 pub mod signature;
 pub mod verdict;
 pub mod world;
@@ -20,3 +24,4 @@ pub use loader::{LoadError, Loader};
 pub use manifest::Manifest;
 pub use registry::{Registry, Snapshot};
 pub use revision::Revision;
+pub use rollout::Rollout;

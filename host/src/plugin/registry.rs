@@ -2,22 +2,64 @@
 //! pointer. A request, an event or a timer takes the pointer once and sees one
 //! state of the host from its beginning to its end; readers never lock.
 
-use super::revision::Revision;
+use super::{manifest::Manifest, revision::Revision};
 use crate::trigger::{Handler, Handlers, red::RedMetrics};
-use arc_swap::{ArcSwap, Guard};
-use std::{collections::BTreeMap, sync::Arc};
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderName};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Asks for the revision on trial of the plugin that it names; any other value
+/// asks for the one that serves everybody.
+pub const CANARY: HeaderName = HeaderName::from_static("x-plugin-canary");
 
 /// Holds the current snapshot.
 #[derive(Default)]
 pub struct Registry {
     current: ArcSwap<Snapshot>,
+    /// Changes happen one after the other; readers do not wait for them.
+    changes: Mutex<()>,
 }
 
 /// Everything that decides where work goes.
 #[derive(Default)]
 pub struct Snapshot {
-    plugins: BTreeMap<String, Arc<Revision>>,
+    plugins: BTreeMap<String, Plugin>,
     routes: matchit::Router<RouteEntry>,
+}
+
+/// What of a plugin is active.
+#[derive(Clone)]
+pub struct Plugin {
+    /// The revision that serves.
+    pub revision: Arc<Revision>,
+    /// One that is on trial beside it.
+    pub canary: Option<Canary>,
+    /// Whether it may run.
+    pub standing: Standing,
+}
+
+/// A revision that gets a part of the work.
+#[derive(Clone)]
+pub struct Canary {
+    /// The revision.
+    pub revision: Arc<Revision>,
+    /// Its part.
+    pub percent: u8,
+}
+
+/// Whether a plugin may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It serves.
+    Serving,
+    /// An operator has paused it: requests are refused, events and timers wait.
+    Paused,
+    /// It trapped too often: the same.
+    Quarantined,
 }
 
 /// One pattern and who answers which method on it.
@@ -29,7 +71,15 @@ struct RouteEntry {
 /// A method on a route.
 pub struct Endpoint {
     method: String,
-    /// Who answers it.
+    plugin: String,
+    standing: Standing,
+    serving: Served,
+    canary: Option<(Served, u8)>,
+}
+
+/// A revision and what is counted of it at one endpoint.
+pub struct Served {
+    /// Who answers.
     pub revision: Arc<Revision>,
     /// What is counted of it.
     pub metrics: RedMetrics,
@@ -74,47 +124,103 @@ pub enum SnapshotError {
 
 impl Registry {
     /// The state of this moment.
-    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
-        self.current.load()
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
     }
 
     /// Makes another state the current one, at once and for all that begins
-    /// from now on.
-    pub fn replace(&self, snapshot: Snapshot) {
-        self.current.store(Arc::new(snapshot));
+    /// from now on, and says how long that took.
+    ///
+    /// # Errors
+    /// When the changed set cannot be active together; then nothing changes.
+    pub fn update(&self, change: impl FnOnce(&mut BTreeMap<String, Plugin>)) -> Result<Duration, SnapshotError> {
+        let _turn = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        let mut plugins = self.current.load().plugins.clone();
+        change(&mut plugins);
+        self.current.store(Arc::new(Snapshot::new(plugins)?));
+        Ok(begun.elapsed())
     }
 }
 
 impl Handlers for Registry {
     fn current(&self, component: &str) -> Option<Arc<dyn Handler>> {
-        let revision = self.snapshot().plugin(component)?.clone();
-        Some(revision)
+        let current = self.current.load();
+        let plugin = current.plugins.get(component).filter(|plugin| plugin.standing == Standing::Serving)?;
+        let revision = match &plugin.canary {
+            Some(canary) if falls_within(canary.percent) => &canary.revision,
+            _ => &plugin.revision,
+        };
+        Some(revision.clone())
     }
 }
 
+impl Plugin {
+    /// One that serves all by itself.
+    pub fn serving(revision: Arc<Revision>) -> Self {
+        Self { revision, canary: None, standing: Standing::Serving }
+    }
+}
+
+impl Endpoint {
+    /// Who answers this request; none while the plugin does not serve.
+    pub fn choose(&self, headers: &HeaderMap) -> Option<&Served> {
+        if self.standing != Standing::Serving {
+            return None;
+        }
+        let Some((canary, percent)) = &self.canary else { return Some(&self.serving) };
+        let chosen = match headers.get(CANARY) {
+            Some(wanted) => wanted.as_bytes() == self.plugin.as_bytes(),
+            None => falls_within(*percent),
+        };
+        Some(if chosen { canary } else { &self.serving })
+    }
+
+    fn new(method: &str, pattern: &str, plugin: &Plugin) -> Self {
+        let served = |revision: &Arc<Revision>| Served {
+            metrics: RedMetrics::new(revision.name(), &revision.id, pattern, method),
+            revision: revision.clone(),
+        };
+        let answers = |revision: &Revision| {
+            let mut routes = revision.manifest.routes.iter();
+            routes.any(|route| route.path == pattern && route.methods.iter().any(|known| known == method))
+        };
+        let canary = plugin.canary.as_ref().filter(|canary| answers(&canary.revision));
+        Self {
+            method: method.to_owned(),
+            plugin: plugin.revision.name().to_owned(),
+            standing: plugin.standing,
+            serving: served(&plugin.revision),
+            canary: canary.map(|canary| (served(&canary.revision), canary.percent)),
+        }
+    }
+}
+
+fn falls_within(percent: u8) -> bool {
+    rand::random_range(0..100) < percent
+}
+
 impl Snapshot {
-    /// Builds the state in which these revisions are active.
+    /// Builds the state in which these are active. Routes are those of the
+    /// revisions that serve; one on trial adds none.
     ///
     /// # Errors
     /// When two of them want the same route.
-    pub fn new(revisions: impl IntoIterator<Item = Arc<Revision>>) -> Result<Self, SnapshotError> {
-        let plugins: BTreeMap<_, _> =
-            revisions.into_iter().map(|revision| (revision.name().to_owned(), revision)).collect();
+    fn new(plugins: BTreeMap<String, Plugin>) -> Result<Self, SnapshotError> {
         let mut entries: BTreeMap<String, RouteEntry> = BTreeMap::new();
-        for revision in plugins.values() {
-            for route in &revision.manifest.routes {
+        for plugin in plugins.values() {
+            for route in &plugin.revision.manifest.routes {
                 let entry = entries
                     .entry(route.path.clone())
                     .or_insert_with(|| RouteEntry { pattern: route.path.clone(), endpoints: Vec::new() });
                 for method in &route.methods {
-                    entry.add(method, revision)?;
+                    entry.add(method, plugin)?;
                 }
             }
         }
         let mut routes = matchit::Router::new();
         for (path, entry) in entries {
-            let plugin =
-                entry.endpoints.first().map(|endpoint| endpoint.revision.name().to_owned()).unwrap_or_default();
+            let plugin = entry.endpoints.first().map(|endpoint| endpoint.plugin.clone()).unwrap_or_default();
             routes.insert(path.clone(), entry).map_err(|error| SnapshotError::Pattern {
                 path,
                 plugin,
@@ -124,6 +230,44 @@ impl Snapshot {
         Ok(Self { plugins, routes })
     }
 
+    /// Whether a plugin with this manifest could be active beside the others.
+    ///
+    /// # Errors
+    /// When another plugin has one of its routes.
+    pub fn has_room_for(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
+        let others = self.plugins.iter().filter(|(name, _)| **name != manifest.name);
+        let mut owners: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+        let mut patterns = matchit::Router::new();
+        for (name, plugin) in others {
+            for route in &plugin.revision.manifest.routes {
+                owners
+                    .extend(route.methods.iter().map(|method| ((route.path.as_str(), method.as_str()), name.as_str())));
+                // Several plugins may share a pattern with different methods.
+                let _ = patterns.insert(route.path.as_str(), ());
+            }
+        }
+        for route in &manifest.routes {
+            for method in &route.methods {
+                if let Some(owner) = owners.get(&(route.path.as_str(), method.as_str())) {
+                    return Err(SnapshotError::Owned {
+                        method: method.clone(),
+                        path: route.path.clone(),
+                        plugin: manifest.name.clone(),
+                        owner: (*owner).to_owned(),
+                    });
+                }
+            }
+            if !owners.keys().any(|(path, _)| *path == route.path) {
+                patterns.insert(route.path.as_str(), ()).map_err(|error| SnapshotError::Pattern {
+                    path: route.path.clone(),
+                    plugin: manifest.name.clone(),
+                    reason: error.to_string(),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Who answers this method on this path; none if nobody does.
     pub fn route<'a>(&'a self, method: &str, path: &'a str) -> Option<Target<'a>> {
         let found = self.routes.at(path).ok()?;
@@ -131,32 +275,28 @@ impl Snapshot {
         Some(Target { endpoint, pattern: &found.value.pattern, params: found.params })
     }
 
-    /// The active revision of a plugin.
-    pub fn plugin(&self, name: &str) -> Option<&Arc<Revision>> {
+    /// What of a plugin is active.
+    pub fn plugin(&self, name: &str) -> Option<&Plugin> {
         self.plugins.get(name)
     }
 
-    /// All active revisions, by name.
-    pub fn plugins(&self) -> impl Iterator<Item = &Arc<Revision>> {
+    /// All of them, by name.
+    pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.values()
     }
 }
 
 impl RouteEntry {
-    fn add(&mut self, method: &str, revision: &Arc<Revision>) -> Result<(), SnapshotError> {
+    fn add(&mut self, method: &str, plugin: &Plugin) -> Result<(), SnapshotError> {
         if let Some(owner) = self.endpoints.iter().find(|endpoint| endpoint.method == method) {
             return Err(SnapshotError::Owned {
                 method: method.to_owned(),
                 path: self.pattern.clone(),
-                plugin: revision.name().to_owned(),
-                owner: owner.revision.name().to_owned(),
+                plugin: plugin.revision.name().to_owned(),
+                owner: owner.plugin.clone(),
             });
         }
-        self.endpoints.push(Endpoint {
-            method: method.to_owned(),
-            metrics: RedMetrics::new(revision.name(), &revision.id, &self.pattern, method),
-            revision: revision.clone(),
-        });
+        self.endpoints.push(Endpoint::new(method, &self.pattern, plugin));
         Ok(())
     }
 }

@@ -3,7 +3,10 @@
 //! A revision is immutable. It lives from when it was loaded until the last
 //! snapshot that holds it and the last call in it are gone.
 
-use super::manifest::Manifest;
+use super::{
+    counts::{Counts, Flight, Tally},
+    manifest::Manifest,
+};
 use crate::{
     capability::{
         messaging::Event,
@@ -20,10 +23,7 @@ use crate::{
     trigger::{Handled, Handler},
 };
 use async_trait::async_trait;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A plugin's code in a state in which it can serve.
 pub struct Revision {
@@ -35,6 +35,10 @@ pub struct Revision {
     pub size_bytes: usize,
     /// What it imports.
     pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// The values of its declared settings.
+    pub config: BTreeMap<String, String>,
     /// What it says of itself, with the operator's limits.
     pub manifest: Manifest,
     /// The plugin's database, shared by its revisions.
@@ -44,13 +48,6 @@ pub struct Revision {
     pub(super) counts: Counts,
 }
 
-/// What a revision has done since it was loaded.
-#[derive(Debug, Default)]
-pub struct Counts {
-    calls: AtomicU64,
-    failures: AtomicU64,
-}
-
 impl Revision {
     /// Answers a request, in its turn.
     ///
@@ -58,8 +55,24 @@ impl Revision {
     /// See [`Failure`]. It has been counted and logged.
     pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
         let _turn = self.admission.enter().await.inspect_err(|failure| self.note(failure))?;
-        self.counts.calls.fetch_add(1, Ordering::Relaxed);
         self.instances.answer(call, request).await.inspect_err(|failure| self.note(failure))
+    }
+
+    /// Makes instances ahead of the first calls.
+    ///
+    /// # Errors
+    /// What the component's start did wrong.
+    pub async fn warm_up(&self, count: usize) -> Result<usize, Failure> {
+        let count = count.min(self.manifest.limits.concurrency);
+        for _ in self.instances.warm_count()..count {
+            self.instances.warm_up().await?;
+        }
+        Ok(self.instances.warm_count())
+    }
+
+    /// Instances that wait for a call.
+    pub fn warm(&self) -> usize {
+        self.instances.warm_count()
     }
 
     /// The plugin's name.
@@ -67,24 +80,32 @@ impl Revision {
         &self.manifest.name
     }
 
-    /// Calls that run now.
-    pub fn in_flight(&self) -> usize {
-        self.admission.in_flight()
+    /// Begins a piece of work, which is counted until its end.
+    pub fn depart(&self) -> Flight<'_> {
+        self.counts.depart()
     }
 
-    /// Calls since it was loaded.
-    pub fn calls(&self) -> u64 {
-        self.counts.calls.load(Ordering::Relaxed)
+    /// What it has done so far.
+    pub fn tally(&self) -> Tally {
+        self.counts.tally()
     }
 
-    /// How many of them failed.
+    /// How many calls failed.
     pub fn failures(&self) -> u64 {
-        self.counts.failures.load(Ordering::Relaxed)
+        self.counts.failures()
+    }
+
+    /// Whether it handles events of this subject.
+    pub fn subscribes(&self, subject: &str) -> bool {
+        self.manifest.messaging.subscribes.contains(subject)
     }
 
     /// Counts and logs a failure, once.
     pub fn note(&self, failure: &Failure) {
-        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        self.counts.failed();
+        if matches!(failure, Failure::Trap { .. }) {
+            self.counts.trapped(&self.manifest.name, &self.id);
+        }
         let (kind, blame) = (failure.kind(), failure.blame().as_str());
         metrics::counter!("plugin_failures_total",
             "component" => self.manifest.name.clone(), "revision" => self.id.clone(), "kind" => kind, "blame" => blame)
@@ -113,6 +134,11 @@ impl Handler for Revision {
     }
 
     async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
+        if !self.subscribes(&event.subject) {
+            // The subscriptions have just changed, or an operator has taken
+            // this one away while events were on their way.
+            return Handled::Failed(format!("revision {} does not subscribe to {}", self.id, event.subject));
+        }
         let call = CallContext { id: event.id.clone(), traceparent: event.traceparent.clone(), ..Default::default() };
         let event = types::Event {
             id: event.id.clone(),
@@ -122,8 +148,10 @@ impl Handler for Revision {
             attempt,
             payload: event.payload.clone(),
         };
-        self.counts.calls.fetch_add(1, Ordering::Relaxed);
-        self.handled(self.instances.apply(call, &event, transaction).await)
+        let flight = self.depart();
+        let worked = self.instances.apply(call, &event, transaction).await;
+        flight.land(worked.is_err());
+        self.handled(worked)
     }
 
     async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled {
@@ -132,7 +160,9 @@ impl Handler for Revision {
             traceparent: timer.traceparent.clone(),
             ..Default::default()
         };
-        self.counts.calls.fetch_add(1, Ordering::Relaxed);
-        self.handled(self.instances.fire(call, &timer.timer, timer.attempt, transaction).await)
+        let flight = self.depart();
+        let worked = self.instances.fire(call, &timer.timer, timer.attempt, transaction).await;
+        flight.land(worked.is_err());
+        self.handled(worked)
     }
 }

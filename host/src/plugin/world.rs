@@ -102,6 +102,16 @@ pub fn imports(engine: &wasmtime::Engine, component: &Component) -> Vec<String> 
     component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
+/// The exports of a component, as it names them.
+pub fn exports(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
+    component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The grants that these imports take, without the harmless ones.
+pub fn capabilities(imports: &[String]) -> BTreeSet<Grant> {
+    imports.iter().filter_map(|import| capability_of(import)).filter(|grant| !HARMLESS.contains(grant)).collect()
+}
+
 /// The grant that an import takes; none for one that gives no power, and for
 /// one that the host does not have.
 pub fn capability_of(import: &str) -> Option<Grant> {

@@ -1,6 +1,6 @@
 //! The tasks of every component, from their start to their end.
 
-use super::{Handlers, messaging::Events, relay::Relay, timers::Timers};
+use super::{Handler, Handlers, messaging::Events, relay::Relay, timers::Timers};
 use crate::{
     capability::{
         messaging::{Bus, BusError, Consumer},
@@ -9,7 +9,7 @@ use crate::{
     config::messaging::Messaging,
 };
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -32,7 +32,8 @@ pub struct Triggers {
 #[derive(Default)]
 struct Watched {
     started: bool,
-    components: HashSet<String>,
+    /// What stops the tasks of each.
+    components: HashMap<String, CancellationToken>,
     waiting: Vec<Component>,
 }
 
@@ -75,9 +76,11 @@ impl Triggers {
     ) -> Result<(), BusError> {
         let consumer = self.bus.consumer(component, subjects).await?;
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if !watched.components.insert(component.to_owned()) {
+        if watched.components.contains_key(component) {
             return Ok(());
         }
+        let stop = self.stop.child_token();
+        watched.components.insert(component.to_owned(), stop.clone());
         let component = Component {
             name: component.to_owned(),
             database,
@@ -85,12 +88,25 @@ impl Triggers {
             bus: self.bus.clone(),
             handlers: self.handlers.clone(),
             settings: self.settings.clone(),
-            stop: self.stop.clone(),
+            stop,
         };
         if watched.started {
             self.spawn(&component);
         } else {
             watched.waiting.push(component);
+        }
+        Ok(())
+    }
+
+    /// Lets go of a component: its tasks end, and it is subscribed to nothing.
+    ///
+    /// # Errors
+    /// When the bus cannot be reached; then it would still be sent events.
+    pub async fn unwatch(&self, component: &str) -> Result<(), BusError> {
+        let stop = self.watched.lock().unwrap_or_else(PoisonError::into_inner).components.remove(component);
+        if let Some(stop) = stop {
+            stop.cancel();
+            self.bus.consumer(component, &[]).await?;
         }
         Ok(())
     }
@@ -120,14 +136,16 @@ impl Triggers {
 }
 
 impl Component {
-    /// Waits until there is code to run. False when the host stops first.
-    pub(super) async fn runnable(&self) -> bool {
-        while self.handlers.current(&self.name).is_none() {
-            if !self.pause(Duration::from_millis(100)).await {
-                return false;
+    /// Waits until there is code to run, and gives it. None when the host
+    /// stops, or lets go of the component, first.
+    pub(super) async fn handler(&self) -> Option<Arc<dyn Handler>> {
+        loop {
+            let handler = self.handlers.current(&self.name);
+            if self.stop.is_cancelled() || handler.is_some() {
+                return handler.filter(|_| !self.stop.is_cancelled());
             }
+            self.pause(Duration::from_millis(100)).await;
         }
-        !self.stop.is_cancelled()
     }
 
     /// Sleeps. False when the host stops first.

@@ -14,7 +14,7 @@ use crate::{
     envelope::Refusal,
     plugin::{
         Registry, Revision,
-        registry::{Endpoint, Target},
+        registry::{Served, Target},
     },
     telemetry::TraceParent,
     trigger::client::Client,
@@ -48,6 +48,14 @@ pub struct Front {
     pub admission: crate::engine::Admission,
 }
 
+/// A request, but for its body.
+struct Arrival<'a> {
+    peer: SocketAddr,
+    parts: &'a Parts,
+    id: &'a str,
+    trace: &'a TraceParent,
+}
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ASK_AGAIN: HeaderName = HeaderName::from_static("x-ask-again-ms");
 const REVISION: HeaderName = HeaderName::from_static("x-plugin-revision");
@@ -62,41 +70,45 @@ impl Front {
         let trace = TraceParent::continue_or_start(parts.headers.get("traceparent").and_then(|v| v.to_str().ok()));
         let snapshot = self.registry.snapshot();
         let target = snapshot.route(parts.method.as_str(), parts.uri.path());
-        let mut response = match &target {
-            Some(target) => {
-                self.call(target, peer, &parts, body, &id, &trace).await.unwrap_or_else(IntoResponse::into_response)
+        let served = target.as_ref().and_then(|target| target.endpoint.choose(&parts.headers));
+        let mut response = match (&target, served) {
+            (Some(target), Some(served)) => {
+                let flight = served.revision.depart();
+                let arrival = Arrival { peer, parts: &parts, id: &id, trace: &trace };
+                let response = self.call(target, &served.revision, arrival, body).await;
+                let response = response.unwrap_or_else(IntoResponse::into_response);
+                flight.land(response.status().is_server_error());
+                response
             }
-            None => Refusal::NotFound.into_response(),
+            (Some(_), None) => Refusal::Unavailable.into_response(),
+            (None, _) => Refusal::NotFound.into_response(),
         };
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        if let (true, Some(target)) = (self.config.revision_header, &target)
-            && let Ok(value) =
-                HeaderValue::from_str(&format!("{} {}", target.endpoint.revision.name(), target.endpoint.revision.id))
+        if let (true, Some(served)) = (self.config.revision_header, served)
+            && let Ok(value) = HeaderValue::from_str(&format!("{} {}", served.revision.name(), served.revision.id))
         {
             response.headers_mut().insert(REVISION, value);
         }
-        let endpoint = target.as_ref().map(|target| target.endpoint);
-        note(&parts, endpoint, response.status(), started.elapsed(), &id, &trace);
+        note(&parts, served, response.status(), started.elapsed(), &id, &trace);
         response
     }
 
     async fn call(
         &self,
         target: &Target<'_>,
-        peer: SocketAddr,
-        parts: &Parts,
+        revision: &Revision,
+        arrival: Arrival<'_>,
         body: Body,
-        id: &str,
-        trace: &TraceParent,
     ) -> Result<Response, Refusal> {
+        let Arrival { peer, parts, id, trace } = arrival;
         let client = Client::of(peer, &parts.headers, &self.config);
         let session = self.identity.session(&parts.headers);
         if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
             return Err(Refusal::CrossSite);
         }
-        let body = self.body(&parts.headers, body, target.endpoint.revision.manifest.limits.body_bytes).await?;
+        let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
         let request = wit_request(target, parts, body, session.as_deref(), id).ok_or(Refusal::NotFound)?;
         let call = CallContext {
             id: id.to_owned(),
@@ -105,7 +117,6 @@ impl Front {
             session,
             secure: client.secure,
         };
-        let revision = &target.endpoint.revision;
         let answer = self.ask(revision, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
         wire_response(revision, answer)
     }
@@ -287,9 +298,9 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 /// The request's one line in the log, and its metrics.
-fn note(parts: &Parts, endpoint: Option<&Endpoint>, status: StatusCode, took: Duration, id: &str, trace: &TraceParent) {
-    let (component, revision) = match endpoint {
-        Some(endpoint) => (endpoint.revision.name(), endpoint.revision.id.as_str()),
+fn note(parts: &Parts, served: Option<&Served>, status: StatusCode, took: Duration, id: &str, trace: &TraceParent) {
+    let (component, revision) = match served {
+        Some(served) => (served.revision.name(), served.revision.id.as_str()),
         None => ("", ""),
     };
     tracing::info!(
@@ -297,8 +308,8 @@ fn note(parts: &Parts, endpoint: Option<&Endpoint>, status: StatusCode, took: Du
         id, method = %parts.method, path = parts.uri.path(), status = status.as_u16(),
         duration_us = took.as_micros() as u64, component, revision, trace = %trace.trace_id(),
     );
-    match endpoint {
-        Some(endpoint) => endpoint.metrics.record(status, took),
+    match served {
+        Some(served) => served.metrics.record(status, took),
         None => metrics::counter!("http_requests_unrouted_total").increment(1),
     }
 }

@@ -41,7 +41,7 @@ impl Events {
         let pruning = tokio::spawn(prune(component.clone()));
         let slots = Arc::new(Semaphore::new(component.settings.concurrency));
         let under_way = TaskTracker::new();
-        while component.runnable().await {
+        while component.handler().await.is_some() {
             let Ok(slot) = slots.clone().acquire_owned().await else { break };
             let delivery = tokio::select! {
                 biased;
@@ -102,7 +102,7 @@ impl Component {
     }
 
     async fn apply(&self, delivery: &Delivery) -> Result<Next, Error> {
-        let Some(handler) = self.handlers.current(&self.name) else {
+        let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
         let mut transaction = self.begin().await?;

@@ -56,7 +56,7 @@ impl Timers {
     /// Runs until the host stops, and ends when all that is under way has.
     pub(super) async fn run(self) {
         let changed = self.component.database.signals().timers.clone();
-        while self.component.runnable().await {
+        while self.component.handler().await.is_some() {
             let sleep = match self.fire_due().await {
                 Ok(sleep) => sleep,
                 Err(error) => {
@@ -164,7 +164,7 @@ impl Component {
     }
 
     async fn handle(&self, timer: &DueTimer) -> Result<Next, Error> {
-        let Some(handler) = self.handlers.current(&self.name) else {
+        let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
         let mut transaction = self.begin().await?;

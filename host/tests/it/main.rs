@@ -27,6 +27,7 @@ mod operator_tokens;
 mod orders;
 mod payment_faults;
 mod payments;
+mod plugins;
 mod purchase;
 mod races;
 mod sessions;

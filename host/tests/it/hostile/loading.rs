@@ -1,7 +1,7 @@
 //! Plugins that the host must not run: the start stops and says why.
 
-use super::{bare, guest, with_plugin};
-use crate::support::Setup;
+use super::{bare, with_plugin};
+use crate::support::{Setup, guest};
 use std::path::PathBuf;
 
 /// What the host says when it refuses to start with these plugins.

@@ -7,17 +7,9 @@ mod loading;
 mod neighbour;
 mod statements;
 
-use crate::support::{Client, Host, Reply, Setup};
+use crate::support::{Client, Host, Reply, Setup, guest};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-/// The plugin file of a guest.
-fn guest(name: &str) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let path = target.join("components/test").join(format!("{name}.wasm"));
-    assert!(path.is_file(), "{} is missing: `cargo xtask build --components` makes it", path.display());
-    path
-}
+use std::path::Path;
 
 /// None of the components in the binary.
 fn bare() -> Setup {

@@ -6,12 +6,14 @@ mod database;
 mod host;
 mod ledger;
 mod market;
+mod plugins;
 mod settled;
 
 pub(crate) use client::{Client, PASSWORD, Reply};
 pub(crate) use database::{Database, edit_database};
 pub(crate) use host::{ADMIN_TOKEN, Host, Setup};
 pub(crate) use market::{Order, Status, Ticket, unique};
+pub(crate) use plugins::{PluginFile, chameleon, component, empty, empty_host, guest};
 
 use std::{
     fmt::Debug,

@@ -1,0 +1,52 @@
+//! A plugin's life on a running host: uploaded, judged, swapped, put on trial,
+//! rolled back, paused, removed, and all of that remembered.
+
+mod canary;
+mod restart;
+mod settings;
+mod swap;
+mod upload;
+
+use crate::support::{Client, Host, eventually};
+use serde_json::{Value, json};
+
+impl Client {
+    /// The colour of whatever revision answers.
+    async fn colour(&self) -> String {
+        let reply = self.get("/chameleon").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["colour"].as_str().unwrap().to_owned()
+    }
+
+    /// Publishes an event and sets a timer.
+    async fn cause(&self, id: &str) {
+        let reply = self.post("/chameleon", json!({ "id": id })).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+
+    async fn applied(&self) -> Vec<Value> {
+        self.get("/chameleon/applied").await.json().as_array().unwrap().clone()
+    }
+}
+
+/// Waits until the event and the timer of each id have been applied, and sees
+/// that each was applied once.
+async fn all_applied(client: &Client, ids: &[String]) -> Vec<Value> {
+    let applied = async || client.applied().await;
+    let applied = eventually("all is applied", applied, |applied| applied.len() >= 2 * ids.len()).await;
+    for id in ids {
+        for kind in ["event", "timer"] {
+            let of_id: Vec<_> = applied.iter().filter(|one| one["id"] == format!("{kind} {id}")).collect();
+            assert!(matches!(of_id.as_slice(), [one] if one["times"] == 1), "{kind} {id}: {of_id:?}");
+        }
+    }
+    assert_eq!(applied.len(), 2 * ids.len());
+    applied
+}
+
+/// What the host has on record, the oldest first.
+async fn audit(host: &Host) -> Vec<(String, String)> {
+    let rows = host.operator().get("/audit?limit=1000").await.json();
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    rows.as_array().unwrap().iter().rev().map(|row| (text(row, "action"), text(row, "outcome"))).collect()
+}

@@ -1,0 +1,109 @@
+//! What operators set for a plugin while it runs.
+
+use super::all_applied;
+use crate::support::{chameleon, empty, empty_host, guest};
+use serde_json::json;
+
+#[tokio::test]
+async fn settings_change_by_a_swap_and_return_with_a_rollback() {
+    let host = empty_host(empty()).await;
+    let (operator, visitor) = (host.operator(), host.visitor());
+    let first = operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    let set = operator.put("/plugins/chameleon/config", json!({ "colour": "blue" })).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    assert_eq!(set.json()["old"], first["new"]);
+    assert_ne!(set.json()["new"], first["new"], "settings are part of a revision's identity");
+    assert_eq!(visitor.colour().await, "blue");
+    assert_eq!(operator.plugin("chameleon").await["config"]["colour"], "blue");
+
+    let unknown = operator.put("/plugins/chameleon/config", json!({ "color": "blue" })).await;
+    assert_eq!(unknown.status, 422, "{unknown:?}");
+    assert!(unknown.errors()[0].0.contains("declares no setting color; it knows colour, mood"), "{unknown:?}");
+    let same = operator.put("/plugins/chameleon/config", json!({ "colour": "blue" })).await;
+    assert_eq!(same.status, 409, "{same:?}");
+
+    operator.deploy("chameleon", chameleon("2.0.0", "red", "good")).await;
+    assert_eq!(visitor.colour().await, "blue", "a setting outlives the revision for which it was made");
+    operator.post("/plugins/chameleon/rollback", json!({})).await;
+    operator.put("/plugins/chameleon/config", json!({})).await;
+    assert_eq!(visitor.colour().await, "green");
+    operator.post("/plugins/chameleon/rollback", json!({})).await;
+    assert_eq!(visitor.colour().await, "blue");
+}
+
+#[tokio::test]
+async fn limits_hold_from_the_swap_on() {
+    let host = empty_host(empty()).await;
+    let operator = host.operator();
+    operator.deploy("chameleon", chameleon("1.0.0", "green", "slow")).await;
+    assert_eq!(host.visitor().get("/chameleon").await.status, 200);
+    let set = operator.put("/plugins/chameleon/limits", json!({ "wall_time_ms": 20 })).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    host.visitor().get("/chameleon").await.refuses(504, "This took too long");
+    for (limits, problem) in
+        [(json!({ "memory_mib": 100_000 }), "limits.memory_mib"), (json!({ "memory": 1 }), "unknown field")]
+    {
+        let reply = operator.put("/plugins/chameleon/limits", limits).await;
+        assert!([400, 422].contains(&reply.status), "{reply:?}");
+        assert!(reply.text.contains(problem), "{reply:?}");
+    }
+    assert_eq!(operator.plugin("chameleon").await["limits"]["wall_time_ms"], 20);
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_refused_by_name() {
+    let host = empty().start().await;
+    let operator = host.operator();
+    let refused = operator.upload(chameleon("1.0.0", "green", "good")).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.errors()[0].0.contains("the grant store is missing"), "{refused:?}");
+    operator.put("/plugins/chameleon/grants", json!({ "grants": ["store"] })).await;
+    operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    let revoked = operator.put("/plugins/chameleon/grants", json!({ "grants": [] })).await;
+    assert_eq!(revoked.status, 422, "the active revision needs it: {revoked:?}");
+    let unknown = operator.put("/plugins/chameleon/grants", json!({ "grants": ["everything"] })).await;
+    assert_eq!(unknown.status, 400, "{unknown:?}");
+    assert_eq!(host.visitor().colour().await, "green");
+}
+
+#[tokio::test]
+async fn a_paused_plugin_refuses_requests_and_keeps_events_and_timers() {
+    let mut host = empty_host(empty()).await;
+    let operator = host.operator();
+    operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    let hello = std::fs::read(guest("hello")).unwrap();
+    operator.deploy("hello", hello).await;
+    let visitor = host.visitor();
+    visitor.cause("one").await;
+    all_applied(&visitor, &["one".to_owned()]).await;
+    assert_eq!(operator.post("/plugins/chameleon/pause", json!({})).await.json()["status"], "paused");
+    visitor.get("/chameleon").await.refuses(503, "Not available, try again");
+    assert_eq!(visitor.get("/hello").await.status, 200, "others go on");
+    host.stop().await;
+    host.start_again().await;
+    let (operator, visitor) = (host.operator(), host.visitor());
+    assert_eq!(visitor.get("/chameleon").await.status, 503, "it is remembered");
+    assert_eq!(operator.post("/plugins/chameleon/resume", json!({})).await.json()["status"], "active");
+    visitor.cause("two").await;
+    all_applied(&visitor, &["one".to_owned(), "two".to_owned()]).await;
+}
+
+#[tokio::test]
+async fn a_removed_plugin_is_gone_and_can_come_back() {
+    let mut host = empty_host(empty()).await;
+    let operator = host.operator();
+    let first = operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    host.visitor().cause("one").await;
+    all_applied(&host.visitor(), &["one".to_owned()]).await;
+    assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
+    host.visitor().get("/chameleon").await.refuses(404, "Not Found");
+    assert_eq!(operator.delete("/plugins/chameleon").await.status, 404);
+    host.stop().await;
+    host.start_again().await;
+    host.visitor().get("/chameleon").await.refuses(404, "Not Found");
+    let back = host.operator().activate("chameleon", first["new"].as_str().unwrap()).await;
+    assert_eq!(back.status, 200, "{back:?}");
+    all_applied(&host.visitor(), &["one".to_owned()]).await;
+    host.visitor().cause("two").await;
+    all_applied(&host.visitor(), &["one".to_owned(), "two".to_owned()]).await;
+}

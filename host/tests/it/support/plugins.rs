@@ -1,0 +1,189 @@
+//! Plugin files, and what operators do with them.
+
+use super::{Client, Host, Reply, Setup};
+use http::Method;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+const MANIFEST: &str = "platform:manifest";
+const MIGRATIONS: &str = "platform:migrations";
+
+/// The folder of the components that are built into the host.
+fn components() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("components")
+}
+
+/// The plugin file of a guest of the tests.
+pub(crate) fn guest(name: &str) -> PathBuf {
+    file(components().join("test").join(format!("{name}.wasm")))
+}
+
+/// The plugin file of a component that is built in.
+pub(crate) fn component(name: &str) -> PathBuf {
+    file(components().join(format!("{name}.wasm")))
+}
+
+fn file(path: PathBuf) -> PathBuf {
+    assert!(path.is_file(), "{} is missing: `cargo xtask build --components` makes it", path.display());
+    path
+}
+
+/// A plugin file taken apart.
+#[derive(Clone)]
+pub(crate) struct PluginFile {
+    component: Vec<u8>,
+    pub(crate) manifest: String,
+    pub(crate) migrations: Vec<(String, String)>,
+}
+
+impl PluginFile {
+    pub(crate) fn read(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap();
+        let manifest = section(&bytes, MANIFEST).expect("a manifest");
+        let migrations = section(&bytes, MIGRATIONS).map_or(Vec::new(), |(_, data)| {
+            let list: Vec<Value> = serde_json::from_slice(data).unwrap();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            list.iter().map(|one| (text(&one["name"]), text(&one["sql"]))).collect()
+        });
+        // The platform's sections are the last ones.
+        Self {
+            component: bytes[..manifest.0].to_vec(),
+            manifest: String::from_utf8(manifest.1.to_vec()).unwrap(),
+            migrations,
+        }
+    }
+
+    /// The same with other words in its manifest.
+    pub(crate) fn with(mut self, from: &str, to: &str) -> Self {
+        assert!(self.manifest.contains(from), "{from:?} is not in {}", self.manifest);
+        self.manifest = self.manifest.replacen(from, to, 1);
+        self
+    }
+
+    pub(crate) fn version(self, version: &str) -> Self {
+        self.with("version = \"1.0.0\"", &format!("version = \"{version}\""))
+    }
+
+    pub(crate) fn migration(mut self, name: &str, sql: &str) -> Self {
+        self.migrations.push((name.to_owned(), sql.to_owned()));
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.component.clone();
+        append(&mut bytes, MANIFEST, self.manifest.as_bytes());
+        let migrations: Vec<_> =
+            self.migrations.iter().map(|(name, sql)| json!({ "name": name, "sql": sql })).collect();
+        append(&mut bytes, MIGRATIONS, &serde_json::to_vec(&migrations).unwrap());
+        bytes
+    }
+}
+
+/// Where a section of the outermost component begins, and its data.
+fn section<'a>(bytes: &'a [u8], name: &str) -> Option<(usize, &'a [u8])> {
+    // What follows the header of a custom section is its name and its data, so
+    // the last place of the name is that of the section.
+    let at = bytes.windows(name.len()).rposition(|window| window == name.as_bytes())?;
+    let end_of_name = at + name.len();
+    // One byte says how long the name is; before it are the section's length,
+    // of up to five bytes, and the id of custom sections.
+    let begin = (at.saturating_sub(7)..at - 1).rev().find(|begin| {
+        bytes[*begin] == 0 && length(&bytes[begin + 1..]).is_some_and(|(_, bytes)| begin + 1 + bytes == at - 1)
+    })?;
+    let (size, _) = length(&bytes[begin + 1..])?;
+    let data_end = at - 1 + size;
+    Some((begin, &bytes[end_of_name..data_end]))
+}
+
+/// A number in LEB128, and how many bytes it has.
+fn length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (index, byte) in bytes.iter().take(5).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, index + 1));
+        }
+    }
+    None
+}
+
+fn append(bytes: &mut Vec<u8>, name: &str, data: &[u8]) {
+    let number = |mut value: usize, into: &mut Vec<u8>| {
+        while value >= 0x80 {
+            into.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        into.push(value as u8);
+    };
+    let mut content = Vec::new();
+    number(name.len(), &mut content);
+    content.extend_from_slice(name.as_bytes());
+    content.extend_from_slice(data);
+    bytes.push(0);
+    number(content.len(), bytes);
+    bytes.extend_from_slice(&content);
+}
+
+/// The guest that is what its settings say, in a version of its own.
+pub(crate) fn chameleon(version: &str, colour: &str, mood: &str) -> Vec<u8> {
+    PluginFile::read(&guest("chameleon"))
+        .version(version)
+        .with("default = \"green\"", &format!("default = {colour:?}"))
+        .with("default = \"good\"", &format!("default = {mood:?}"))
+        .bytes()
+}
+
+/// A host with nothing but what is uploaded, on which the guest may use the
+/// store.
+pub(crate) async fn empty_host(setup: Setup) -> Host {
+    let host = setup.start().await;
+    let grants = json!({ "grants": ["store"] });
+    assert_eq!(host.operator().put("/plugins/chameleon/grants", grants).await.status, 200);
+    host
+}
+
+/// Settings of such a host.
+pub(crate) fn empty() -> Setup {
+    Setup::new().default_expiration().flag("--bundled=false")
+}
+
+impl Client {
+    /// Uploads a plugin file.
+    pub(crate) async fn upload(&self, bytes: impl Into<reqwest::Body>) -> Reply {
+        let request = self.request(Method::POST, "/plugins").header("content-type", "application/wasm").body(bytes);
+        Reply::of(request).await.unwrap()
+    }
+
+    /// Uploads a component with its manifest beside it.
+    pub(crate) async fn upload_with(&self, component: Vec<u8>, manifest: &str) -> Reply {
+        let form = Form::new().part("component", Part::bytes(component)).text("manifest", manifest.to_owned());
+        Reply::of(self.request(Method::POST, "/plugins").multipart(form)).await.unwrap()
+    }
+
+    /// Uploads a plugin file that must be accepted, and gives its revision.
+    pub(crate) async fn stage(&self, bytes: Vec<u8>) -> String {
+        let reply = self.upload(bytes).await;
+        assert!([200, 201].contains(&reply.status), "{reply:?}");
+        reply.json()["revision"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn activate(&self, plugin: &str, revision: &str) -> Reply {
+        self.post(&format!("/plugins/{plugin}/activate"), json!({ "revision": revision })).await
+    }
+
+    /// Uploads a plugin file and lets it serve.
+    pub(crate) async fn deploy(&self, plugin: &str, bytes: Vec<u8>) -> Value {
+        let revision = self.stage(bytes).await;
+        let reply = self.activate(plugin, &revision).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+
+    /// What an operator sees of a plugin.
+    pub(crate) async fn plugin(&self, name: &str) -> Value {
+        let reply = self.get(&format!("/plugins/{name}")).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+}
