@@ -60,6 +60,8 @@ pub struct Rollout {
 /// A built-in plugin, once its file has been read.
 #[derive(Clone)]
 struct Origin {
+    /// What to call it when it is wrong.
+    label: String,
     record: Record,
     bytes: Arc<[u8]>,
     grants: BTreeSet<Grant>,

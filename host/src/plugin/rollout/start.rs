@@ -101,8 +101,9 @@ impl Rollout {
     async fn read(&self, plugin: BuiltIn) -> Result<(Origin, Compiled), PluginsError> {
         let begun = Instant::now();
         let bytes: Arc<[u8]> = Arc::from(plugin.bytes.as_slice());
-        let compiled =
-            self.loader.compile(plugin.bytes, None).await.map_err(|error| PluginsError::Load(plugin.label, error))?;
+        let label = plugin.label;
+        let refused = |error| PluginsError::Load(label.clone(), error);
+        let compiled = self.loader.compile(plugin.bytes, None).await.map_err(refused)?;
         let (artifact, milliseconds) = (&compiled.artifact, begun.elapsed().as_millis() as u64);
         tracing::debug!(component = artifact.manifest.name, milliseconds, cached = compiled.from_cache, "compiled");
         let version = artifact.manifest.version.to_string();
@@ -120,7 +121,7 @@ impl Rollout {
             uploaded_by: String::new(),
         };
         let grants = plugin.grants.unwrap_or_else(|| world::capabilities(&compiled.imports));
-        Ok((Origin { record, bytes, grants }, compiled))
+        Ok((Origin { label, record, bytes, grants }, compiled))
     }
 
     /// The plugin as it is to be active, or nothing if its uploads cannot be
@@ -166,7 +167,7 @@ impl Rollout {
         let record = Record { id, settings: state.settings.clone(), ..origin.record };
         let granted = self.granted(&record);
         let prepared = self.loader.prepare(compiled, &record, &granted).await;
-        let (revision, _) = prepared.map_err(|error| PluginsError::Load(name.clone(), error))?;
+        let (revision, _) = prepared.map_err(|error| PluginsError::Load(origin.label, error))?;
         self.archive.add(&record).await?;
         if state.active.is_some() && state.active.as_ref() != Some(&record.id) {
             let state = State { active: Some(record.id), previous: None, canary: None, ..state };
