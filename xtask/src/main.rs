@@ -32,7 +32,7 @@ use crate::workspace::Workspace;
   cargo xtask test                        every check and every test
   cargo xtask test expir                  the tests whose names contain `expir`
   cargo xtask build --components          the plugin files alone
-  cargo xtask bench -- tickets            the benchmarks whose names contain `tickets`")]
+  cargo xtask bench -- ticket             the benchmarks whose names contain `ticket`")]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -74,7 +74,7 @@ enum Task {
     /// Build the guests, then run the benchmarks
     #[command(after_help = "Examples:
   cargo xtask bench
-  cargo xtask bench -- hello")]
+  cargo xtask bench -- --quick hello fresh")]
     Bench(Rest),
 }
 

@@ -1,6 +1,5 @@
 //! Load on one server, and the comparison of two in turns.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
 use crate::client::Connection;
+use crate::server::Server;
 
 /// Connections that send one request after another.
 const CONNECTIONS: usize = 32;
@@ -45,16 +45,39 @@ impl Effort {
     };
 }
 
-/// Two things done per second.
+/// What a server did in one round.
+#[derive(Clone, Copy)]
+pub(crate) struct Rate {
+    pub(crate) per_second: f64,
+    /// Processor time that the server used for each.
+    pub(crate) processor_us: f64,
+}
+
+/// The same done by two servers.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison {
-    pub(crate) baseline: f64,
-    pub(crate) candidate: f64,
+    pub(crate) baseline: Rate,
+    pub(crate) candidate: Rate,
 }
 
 impl Comparison {
     pub(crate) fn ratio(self) -> f64 {
-        self.candidate / self.baseline
+        self.candidate.per_second / self.baseline.per_second
+    }
+}
+
+impl Rate {
+    /// Measures work with a server; it says how much that was.
+    pub(crate) async fn of(server: &Server, work: impl Future<Output = Result<usize>>) -> Result<Self> {
+        let (begun, used) = (Instant::now(), server.processor_seconds()?);
+        let done = work.await? as f64;
+        let (took, used) = (begun.elapsed().as_secs_f64(), server.processor_seconds()? - used);
+        Ok(Self { per_second: done / took, processor_us: used * 1e6 / done })
+    }
+
+    fn median(rates: &[Self]) -> Result<Self> {
+        let middle = |part: fn(&Self) -> f64| quantile(&mut rates.iter().map(part).collect::<Vec<_>>(), 0.5);
+        Ok(Self { per_second: middle(|rate| rate.per_second)?, processor_us: middle(|rate| rate.processor_us)? })
     }
 }
 
@@ -62,28 +85,28 @@ impl Comparison {
 /// both, and takes the medians.
 pub(crate) async fn in_turns(
     rounds: usize,
-    mut baseline: impl AsyncFnMut() -> Result<f64>,
-    mut candidate: impl AsyncFnMut() -> Result<f64>,
+    mut baseline: impl AsyncFnMut() -> Result<Rate>,
+    mut candidate: impl AsyncFnMut() -> Result<Rate>,
 ) -> Result<Comparison> {
     let (mut baselines, mut candidates) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         baselines.push(baseline().await.context("the baseline")?);
         candidates.push(candidate().await.context("the host")?);
     }
-    Ok(Comparison { baseline: quantile(&mut baselines, 0.5)?, candidate: quantile(&mut candidates, 0.5)? })
+    Ok(Comparison { baseline: Rate::median(&baselines)?, candidate: Rate::median(&candidates)? })
 }
 
-/// Sends these requests round and round over all connections, and counts the
-/// answers a second. Each must be a 200.
-pub(crate) async fn requests_per_second(
-    address: SocketAddr,
-    requests: &Arc<[Vec<u8>]>,
-    length: Duration,
-) -> Result<f64> {
+/// Sends these requests round and round over all connections for so long.
+/// Each must be answered with a 200.
+pub(crate) async fn send_for(length: Duration, server: &Server, requests: &Arc<[Vec<u8>]>) -> Result<Rate> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
-        connections.push(Connection::open(address).await?);
+        connections.push(Connection::open(server.address).await?);
     }
+    Rate::of(server, send_all(length, connections, requests)).await
+}
+
+async fn send_all(length: Duration, connections: Vec<Connection>, requests: &Arc<[Vec<u8>]>) -> Result<usize> {
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for (offset, connection) in connections.into_iter().enumerate() {
@@ -93,10 +116,15 @@ pub(crate) async fn requests_per_second(
     for count in tasks.join_all().await {
         answers += count?;
     }
-    Ok(f64::from(answers) / begun.elapsed().as_secs_f64())
+    Ok(answers)
 }
 
-async fn send_until(mut connection: Connection, requests: Arc<[Vec<u8>]>, offset: usize, end: Instant) -> Result<u32> {
+async fn send_until(
+    mut connection: Connection,
+    requests: Arc<[Vec<u8>]>,
+    offset: usize,
+    end: Instant,
+) -> Result<usize> {
     let mut answers = 0;
     for request in requests.iter().cycle().skip(offset) {
         connection.send(request).await?.expect(200)?;

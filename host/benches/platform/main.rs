@@ -19,14 +19,15 @@ mod side_by_side;
 mod start;
 mod tickets;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use crate::load::Effort;
-use crate::report::{Row, table};
+use crate::load::{Effort, quantile};
+use crate::report::{Row, report};
 
 #[derive(Parser)]
 #[command(about = "Measures the host beside native code that does the same")]
@@ -56,10 +57,15 @@ fn main() -> Result<()> {
     runtime.block_on(measure(&cli))
 }
 
+const NAMES: [&str; 6] = ["hello", "fresh", "ticket", "purchase", "latency", "start"];
+
 async fn measure(cli: &Cli) -> Result<()> {
+    if let Some(unknown) = cli.names.iter().find(|wanted| !NAMES.iter().any(|name| name.contains(wanted.as_str()))) {
+        bail!("no benchmark is called {unknown}; there are {}", NAMES.join(", "));
+    }
     let effort = if cli.quick { Effort::QUICK } else { Effort::FULL };
     let mut rows = Vec::new();
-    for name in ["hello", "fresh", "ticket", "purchase", "latency", "start"] {
+    for name in NAMES {
         if !cli.names.is_empty() && !cli.names.iter().any(|wanted| name.contains(wanted.as_str())) {
             continue;
         }
@@ -67,38 +73,55 @@ async fn measure(cli: &Cli) -> Result<()> {
         rows.extend(one(name, effort).await.with_context(|| name.to_owned())?);
         eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
     }
-    println!("{}", table(&rows));
+    println!("{}", report(&rows, sync_ms()?));
     Ok(())
+}
+
+/// How long the disk takes to make a small write durable, in milliseconds.
+fn sync_ms() -> Result<f64> {
+    let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut samples = Vec::new();
+    for _ in 0..50 {
+        let begun = Instant::now();
+        file.write_all(&[0; 4_096])?;
+        file.sync_data()?;
+        samples.push(begun.elapsed().as_secs_f64() * 1_000.0);
+    }
+    quantile(&mut samples, 0.5)
 }
 
 async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
     match name {
         "hello" => {
-            let comparison = hello::measure("hello", effort).await?;
-            Ok(vec![Row::ratio("hello component", "/s", comparison, 0.60)])
+            let limit = "the way into the component and back, and the request's line in the log";
+            Ok(vec![Row::ratio("hello component", hello::measure("hello", effort).await?, 0.60, limit)])
         }
         "fresh" => {
+            let limit = "the making and clearing of an instance's memory, which is the kernel's work";
             let comparison = hello::measure("hello-fresh", effort).await?;
-            Ok(vec![Row::ratio("hello component, fresh instance each", "/s", comparison, 0.20)])
+            Ok(vec![Row::ratio("hello component, fresh instance each", comparison, 0.20, limit)])
         }
         "ticket" => {
-            let comparison = tickets::measure(effort).await?;
-            Ok(vec![Row::ratio("GET /api/tickets/{id}", "/s", comparison, 0.60)])
+            let limit = "the way into the component and back, twice, and the request's line in the log";
+            Ok(vec![Row::ratio("GET /api/tickets/{id}", tickets::measure(effort).await?, 0.60, limit)])
         }
         "purchase" => {
-            let comparison = purchase::measure(effort).await?;
-            Ok(vec![Row::ratio("sign in, list, reserve, pay", "/s", comparison, 0.75)])
+            let limit = "the commits of separate components and of the events between them";
+            Ok(vec![Row::ratio("sign in, list, reserve, pay", purchase::measure(effort).await?, 0.75, limit)])
         }
         "latency" => {
             let latency = latency::measure(effort).await?;
             let measured = format!("p50 {:.1} ms, max {:.1} ms", latency.p50, latency.max);
-            Ok(vec![Row::at_most("order made to ticket reserved, p99", measured, latency.p99, 15.0, "ms")])
+            let limit = "the disk: the event is durable on the bus, then the ticket in its database";
+            let what = "order made to ticket reserved, p99";
+            Ok(vec![Row::at_most(what, measured, latency.p99, 15.0, "ms", limit)])
         }
         _ => {
             let start = start::measure(effort).await?;
+            let (ready, memory) = ("the loading of compiled components", "the components' code and warm instances");
             Ok(vec![
-                Row::at_most("ready, warm cache", String::new(), start.seconds * 1_000.0, 500.0, "ms"),
-                Row::at_most("resident memory, idle", String::new(), start.resident_mib, 150.0, "MiB"),
+                Row::at_most("ready, warm cache", String::new(), start.seconds * 1_000.0, 500.0, "ms", ready),
+                Row::at_most("resident memory, idle", String::new(), start.resident_mib, 150.0, "MiB", memory),
             ])
         }
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::client::{Connection, request};
-use crate::load::{Comparison, Effort, in_turns};
+use crate::load::{Comparison, Effort, Rate, in_turns};
 use crate::market;
 use crate::server::{Server, Setup};
 
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// A server with tickets that nobody has bought, in the order of their offer.
 struct Market {
-    address: SocketAddr,
+    server: Server,
     tickets: Vec<String>,
 }
 
@@ -35,20 +35,20 @@ pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
     let host = setup.start().await?;
     let native = Server::native("purchase", &setup.folder().join("native.db")).await?;
     let count = WARM_UP + effort.rounds * effort.purchases;
-    let mut markets = [Market::open(native.address, count).await?, Market::open(host.address, count).await?];
-    let [one, other] = &mut markets;
+    let (mut one, mut other) = (Market::open(native, count).await?, Market::open(host, count).await?);
     one.buy(WARM_UP).await?;
     other.buy(WARM_UP).await?;
     let comparison =
         in_turns(effort.rounds, async || one.buy(effort.purchases).await, async || other.buy(effort.purchases).await)
             .await?;
-    native.stop().await?;
-    host.stop().await?;
+    one.server.stop().await?;
+    other.server.stop().await?;
     Ok(comparison)
 }
 
 impl Market {
-    async fn open(address: SocketAddr, count: usize) -> Result<Self> {
+    async fn open(server: Server, count: usize) -> Result<Self> {
+        let address = server.address;
         let mut connection = Connection::open(address).await?;
         let seller = market::sign_up(&mut connection, "seller@example.com").await?;
         for buyer in 0..BUYERS {
@@ -56,29 +56,31 @@ impl Market {
         }
         let tickets = market::sell(address, &seller, count).await?;
         market::await_replication(address, &seller).await?;
-        Ok(Self { address, tickets })
+        Ok(Self { server, tickets })
     }
 
-    /// Lets all buyers buy until so many tickets are sold, and returns how
-    /// many that were a second.
-    async fn buy(&mut self, count: usize) -> Result<f64> {
+    /// Lets all buyers buy until so many tickets are sold.
+    async fn buy(&mut self, count: usize) -> Result<Rate> {
         let rest = self.tickets.len().checked_sub(count).context("sold out")?;
         let tickets: Arc<[String]> = self.tickets.split_off(rest).into();
-        let begun = Instant::now();
-        let mut buyers = JoinSet::new();
-        for buyer in 0..BUYERS {
-            let (address, tickets) = (self.address, tickets.clone());
-            buyers.spawn(async move {
-                let mut connection = Connection::open(address).await?;
-                for ticket in tickets.iter().skip(buyer).step_by(BUYERS) {
-                    purchase(&mut connection, buyer, ticket).await?;
-                }
-                Ok(())
-            });
-        }
-        buyers.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
-        Ok(count as f64 / begun.elapsed().as_secs_f64())
+        Rate::of(&self.server, sell_out(self.server.address, tickets)).await
     }
+}
+
+async fn sell_out(address: SocketAddr, tickets: Arc<[String]>) -> Result<usize> {
+    let mut buyers = JoinSet::new();
+    for buyer in 0..BUYERS {
+        let tickets = tickets.clone();
+        buyers.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            for ticket in tickets.iter().skip(buyer).step_by(BUYERS) {
+                purchase(&mut connection, buyer, ticket).await?;
+            }
+            Ok(())
+        });
+    }
+    buyers.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(tickets.len())
 }
 
 async fn purchase(connection: &mut Connection, buyer: usize, ticket: &str) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The table at the end.
 
+use std::thread::available_parallelism;
+
 use crate::load::Comparison;
 
 /// One line of it.
@@ -7,50 +9,79 @@ pub(crate) struct Row {
     what: String,
     baseline: String,
     measured: String,
+    processor: String,
     reached: String,
     target: String,
     passed: bool,
+    limit: &'static str,
 }
 
+const COLUMNS: usize = 7;
+
 impl Row {
-    /// Something that is done so often a second, beside the baseline.
-    pub(crate) fn ratio(what: &str, unit: &str, comparison: Comparison, target: f64) -> Self {
+    /// Something that is done so often a second, beside the baseline. `limit`
+    /// says what holds it back where it stays below the target.
+    pub(crate) fn ratio(what: &str, comparison: Comparison, target: f64, limit: &'static str) -> Self {
+        let Comparison { baseline, candidate } = comparison;
         Self {
             what: what.to_owned(),
-            baseline: format!("{} {unit}", grouped(comparison.baseline)),
-            measured: format!("{} {unit}", grouped(comparison.candidate)),
+            baseline: format!("{} /s", grouped(baseline.per_second)),
+            measured: format!("{} /s", grouped(candidate.per_second)),
+            processor: format!("{} / {} us", grouped(baseline.processor_us), grouped(candidate.processor_us)),
             reached: format!("{:.2}", comparison.ratio()),
             target: format!(">= {target:.2}"),
             passed: comparison.ratio() >= target,
+            limit,
         }
     }
 
     /// Something of which there must not be more.
-    pub(crate) fn at_most(what: &str, measured: String, value: f64, target: f64, unit: &str) -> Self {
+    pub(crate) fn at_most(
+        what: &str,
+        measured: String,
+        value: f64,
+        target: f64,
+        unit: &str,
+        limit: &'static str,
+    ) -> Self {
         Self {
             what: what.to_owned(),
             baseline: String::new(),
             measured,
+            processor: String::new(),
             reached: format!("{value:.1} {unit}"),
             target: format!("<= {target} {unit}"),
             passed: value <= target,
+            limit,
         }
+    }
+
+    fn cells(&self) -> [String; COLUMNS] {
+        let Self { what, baseline, measured, processor, reached, target, passed, .. } = self;
+        let verdict = &if *passed { "pass" } else { "below" }.to_owned();
+        [what, baseline, measured, processor, reached, target, verdict].map(String::clone)
     }
 }
 
-/// What was measured, as text.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let head = ["what", "native", "host", "reached", "to reach", ""].map(str::to_owned);
-    let lines: Vec<[String; 6]> = std::iter::once(head)
-        .chain(rows.iter().map(|row| {
-            let verdict = if row.passed { "pass" } else { "below" };
-            let Row { what, baseline, measured, reached, target, .. } = row;
-            [what.clone(), baseline.clone(), measured.clone(), reached.clone(), target.clone(), verdict.to_owned()]
-        }))
-        .collect();
-    let widths: Vec<usize> = (0..6)
-        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0))
-        .collect();
+/// What was measured, as text: a table, and what limits the lines that miss
+/// their target.
+pub(crate) fn report(rows: &[Row], sync_ms: f64) -> String {
+    let head = ["what", "native", "host", "processor time each", "reached", "to reach", ""].map(str::to_owned);
+    let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
+    let mut text = table(&lines);
+    for row in rows.iter().filter(|row| !row.passed) {
+        text.push_str(&format!("\n{} is limited by {}.", row.what, row.limit));
+    }
+    let processors = available_parallelism().map_or(1, usize::from);
+    text.push_str(&format!(
+        "\n{processors} processors for the server and the load; the disk takes {sync_ms:.2} ms to make a write durable."
+    ));
+    text
+}
+
+fn table(lines: &[[String; COLUMNS]]) -> String {
+    let width = |column| lines.iter().filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
         let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();

@@ -18,6 +18,8 @@ use crate::client::{Connection, request};
 const HOST: &str = env!("CARGO_BIN_EXE_ticketing");
 /// Much longer than a start with nothing compiled yet.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// What Linux counts processor time in, whatever the kernel's own rate is.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running server.
 pub(crate) struct Server {
@@ -90,6 +92,17 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1_024.0)
+    }
+
+    /// Processor time that the process has used.
+    pub(crate) fn processor_seconds(&self) -> Result<f64> {
+        let id = self.child.id().context("it has ended")?;
+        let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // The name before this may have spaces; of the rest, 12 and 13 are the
+        // ticks as a user and in the kernel.
+        let (_, rest) = text.rsplit_once(')').context("no name")?;
+        let ticks: Result<Vec<f64>, _> = rest.split_whitespace().skip(11).take(2).map(str::parse).collect();
+        Ok(ticks?.iter().sum::<f64>() / TICKS_PER_SECOND)
     }
 
     pub(crate) async fn stop(mut self) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use crate::client::Connection;
-use crate::load::{Comparison, Effort, in_turns, requests_per_second};
+use crate::load::{Comparison, Effort, in_turns, send_for};
 use crate::server::Server;
 
 /// Checks that both give the same answers to these requests, and compares how
@@ -19,12 +19,14 @@ pub(crate) async fn compare(
     for request in requests.iter() {
         same_bytes(&native, &host, request).await?;
     }
-    let load = async |server: &Server, length| requests_per_second(server.address, &requests, length).await;
-    load(&native, effort.warm_up).await?;
-    load(&host, effort.warm_up).await?;
-    let comparison =
-        in_turns(effort.rounds, async || load(&native, effort.round).await, async || load(&host, effort.round).await)
-            .await?;
+    send_for(effort.warm_up, &native, &requests).await?;
+    send_for(effort.warm_up, &host, &requests).await?;
+    let comparison = in_turns(
+        effort.rounds,
+        async || send_for(effort.round, &native, &requests).await,
+        async || send_for(effort.round, &host, &requests).await,
+    )
+    .await?;
     native.stop().await?;
     host.stop().await?;
     Ok(comparison)
