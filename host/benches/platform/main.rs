@@ -12,11 +12,13 @@ mod latency;
 mod load;
 mod market;
 mod native;
+mod operator;
 mod purchase;
 mod report;
 mod server;
 mod side_by_side;
 mod start;
+mod swaps;
 mod tickets;
 
 use std::io::Write;
@@ -35,7 +37,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, start; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many; all if none is named
     names: Vec<String>,
     /// Cargo says so to every benchmark
     #[arg(long, hide = true)]
@@ -57,7 +59,8 @@ fn main() -> Result<()> {
     runtime.block_on(measure(&cli))
 }
 
-const NAMES: [&str; 6] = ["hello", "fresh", "ticket", "purchase", "latency", "start"];
+const NAMES: [&str; 10] =
+    ["hello", "fresh", "ticket", "purchase", "latency", "start", "swaps", "upload", "memory", "many"];
 
 async fn measure(cli: &Cli) -> Result<()> {
     if let Some(unknown) = cli.names.iter().find(|wanted| !NAMES.iter().any(|name| name.contains(wanted.as_str()))) {
@@ -116,12 +119,59 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
             let what = "order made to ticket reserved, p99";
             Ok(vec![Row::at_most(what, measured, latency.p99, 15.0, "ms", limit)])
         }
+        "swaps" | "upload" | "memory" | "many" => life(name, effort).await,
         _ => {
             let start = start::measure(effort).await?;
             let (ready, memory) = ("the loading of compiled components", "the components' code and warm instances");
             Ok(vec![
                 Row::at_most("ready, warm cache", String::new(), start.seconds * 1_000.0, 500.0, "ms", ready),
                 Row::at_most("resident memory, idle", String::new(), start.resident_mib, 150.0, "MiB", memory),
+            ])
+        }
+    }
+}
+
+/// What a plugin's life costs.
+async fn life(name: &str, effort: Effort) -> Result<Vec<Row>> {
+    match name {
+        "swaps" => {
+            let load = swaps::under_load(effort).await?;
+            let times = format!("p99 {:.1} ms, without {:.1} ms", load.swapping_p99_ms, load.quiet_p99_ms);
+            let what = format!("{} swaps under purchases: p99 to p99 without", load.swaps);
+            let ratio = load.swapping_p99_ms / load.quiet_p99_ms;
+            let shared = "the processors, which prepare a revision and serve at the same time";
+            Ok(vec![
+                Row::at_most(&what, times, ratio, 2.0, "x", shared),
+                Row::at_most("exchange of the snapshot, longest", String::new(), load.swap_ms, 1.0, "ms", shared),
+                Row::at_most("activation of a staged revision", String::new(), load.activate_ms, 50.0, "ms", shared),
+            ])
+        }
+        "upload" => {
+            let upload = swaps::upload(effort).await?;
+            let (compiler, disk) = ("the compiler", "reading the compiled code and its digest");
+            let cold = upload.cold_seconds;
+            Ok(vec![
+                Row::at_most("upload of orders, nothing cached", String::new(), cold, 1.5, "s", compiler),
+                Row::at_most("its code from the cache", String::new(), upload.cached_ms, 20.0, "ms", disk),
+                Row::at_most("rollback", String::new(), upload.rollback_ms, 50.0, "ms", disk),
+            ])
+        }
+        "memory" => {
+            let (swaps, early, late) = swaps::memory(effort).await?;
+            let measured = format!("{early:.1} MiB after 10, {late:.1} MiB");
+            let grown = (late / early - 1.0) * 100.0;
+            let what = format!("memory gained by {swaps} swaps");
+            Ok(vec![Row::at_most(&what, measured, grown, 10.0, "%", "what is kept of old revisions")])
+        }
+        _ => {
+            let many = swaps::many(effort).await?;
+            let code = "the compiled code and one warm instance of each";
+            let what = format!("{} plugins, each idle", many.plugins);
+            let rates = format!("{:.0} /s alone, {:.0} /s among them", many.alone.per_second, many.among.per_second);
+            let slower = many.alone.per_second / many.among.per_second;
+            Ok(vec![
+                Row::at_most(&what, String::new(), many.mib_each, 1.5, "MiB", code),
+                Row::at_most("one plugin among them, alone to beside", rates, slower, 1.1, "x", "the router"),
             ])
         }
     }

@@ -95,7 +95,7 @@ async fn purchase(connection: &mut Connection, buyer: usize, ticket: &str) -> Re
 }
 
 /// Pays. Payments may not have heard of the order yet.
-async fn pay(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
+pub(crate) async fn pay(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
     let body = json!({ "orderId": order, "token": "tok_visa" }).to_string();
     let request = request("POST", "/api/payments", Some(session), Some(&body));
     let begun = Instant::now();
@@ -109,7 +109,7 @@ async fn pay(connection: &mut Connection, session: &str, order: &str) -> Result<
     }
 }
 
-async fn await_completion(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
+pub(crate) async fn await_completion(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Order {
         status: String,

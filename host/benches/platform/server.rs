@@ -25,6 +25,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Of the operator listener; of a baseline, the same.
+    pub(crate) operator: SocketAddr,
 }
 
 /// What the host is started with, in a folder that goes with it.
@@ -129,7 +131,8 @@ impl Server {
         // What it prints afterwards must go somewhere.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = *addresses.first().context("no address")?;
-        Ok((Self { child, address }, addresses))
+        let operator = *addresses.last().unwrap_or(&address);
+        Ok((Self { child, address, operator }, addresses))
     }
 }
 
@@ -145,7 +148,7 @@ async fn await_ready(operator: SocketAddr) -> Result<()> {
 }
 
 /// The plugin file of a guest of the tests.
-fn guest(name: &str) -> Result<PathBuf> {
+pub(crate) fn guest(name: &str) -> Result<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
     let path = target.join("components/test").join(format!("{name}.wasm"));
     ensure!(path.is_file(), "{} is missing: `cargo xtask build --components` makes it", path.display());
