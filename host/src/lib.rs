@@ -15,6 +15,7 @@ pub mod database;
 pub mod engine;
 pub mod envelope;
 pub mod host;
+pub mod id;
 pub mod operator;
 pub mod plugin;
 pub mod telemetry;

@@ -5,9 +5,10 @@ use crate::config::log::{Log, LogFormat};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{
     fmt,
-    io::{self, IsTerminal},
+    io::{self, BufWriter, IsTerminal, Stderr, Write},
     str::FromStr,
     sync::{Mutex, PoisonError},
+    thread,
     time::Duration,
 };
 use tokio::task::JoinHandle;
@@ -42,12 +43,34 @@ pub enum TelemetryError {
 #[derive(Debug)]
 pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
 
+/// Lines are written together this often when there are many, and at once
+/// when there are few.
+const PORTION_EVERY: Duration = Duration::from_millis(10);
+const PORTION_BYTES: usize = 64 << 10;
+
+/// Standard error for a thread that flushes when it finds no more lines. It
+/// rests after that, so that a busy host neither wakes it nor makes a system
+/// call for each line.
+struct Portions(BufWriter<Stderr>);
+
+impl Write for Portions {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(PORTION_EVERY);
+        Ok(())
+    }
+}
+
 /// Starts the log of the process.
 ///
 /// # Errors
 /// When the filter is not valid or a log was started before.
 pub fn start_log(settings: &Log) -> Result<LogGuard, TelemetryError> {
-    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
+    let (writer, guard) = tracing_appender::non_blocking(Portions(BufWriter::with_capacity(PORTION_BYTES, io::stderr())));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&settings.filter)?)
         .with_ansi(io::stderr().is_terminal())
@@ -149,8 +172,9 @@ impl TraceParent {
     }
 
     /// The trace's identifier, in hexadecimal.
-    pub fn trace_id(&self) -> String {
-        hex::encode(self.trace_id)
+    pub fn trace_id(&self) -> impl fmt::Display + use<> {
+        let trace_id = u128::from_be_bytes(self.trace_id);
+        fmt::from_fn(move |formatter| write!(formatter, "{trace_id:032x}"))
     }
 }
 
@@ -206,7 +230,7 @@ mod tests {
     fn a_traceparent_is_read_and_written_alike() {
         let parent: TraceParent = EXAMPLE.parse().unwrap();
         assert_eq!(parent.to_string(), EXAMPLE);
-        assert_eq!(parent.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(parent.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
         let root = TraceParent::root();
         assert_eq!(root.to_string().parse::<TraceParent>().unwrap(), root);
     }
@@ -215,7 +239,7 @@ mod tests {
     fn a_child_stays_in_the_trace_and_has_a_place_of_its_own() {
         let parent: TraceParent = EXAMPLE.parse().unwrap();
         let child = TraceParent::continue_or_start(Some(EXAMPLE));
-        assert_eq!(child.trace_id(), parent.trace_id());
+        assert_eq!(child.trace_id().to_string(), parent.trace_id().to_string());
         assert_ne!(child, parent);
         assert_ne!(child, parent.child());
         assert_ne!(TraceParent::continue_or_start(Some("rubbish")), TraceParent::continue_or_start(None));

@@ -12,6 +12,7 @@ use crate::{
         bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
     },
     envelope::Refusal,
+    id,
     plugin::{
         Registry, Revision,
         registry::{Served, Target},
@@ -294,7 +295,7 @@ fn request_id(headers: &HeaderMap) -> String {
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| (8..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
-        .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+        .map_or_else(|| id::new().to_string(), str::to_owned)
 }
 
 /// The request's one line in the log, and its metrics.

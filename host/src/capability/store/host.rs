@@ -6,10 +6,10 @@ use crate::{
     capability::messaging::Event,
     clock::now_ms,
     engine::bindings::platform::store::sql::{Host, HostTransaction},
+    id,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{timeout, timeout_at};
-use uuid::Uuid;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 
 /// The most events that one transaction publishes.
@@ -89,7 +89,7 @@ impl StoreView<'_> {
             return Err(Error::Limit(format!("an event of more than {} bytes", self.event_bytes)));
         }
         let event = Event {
-            id: Uuid::now_v7().to_string(),
+            id: id::new().to_string(),
             subject,
             source: self.component.to_owned(),
             time_ms: now_ms(),
