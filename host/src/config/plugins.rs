@@ -102,15 +102,25 @@ struct Overrides {
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "documented in the manifest's limits, of the same names")]
 pub struct LimitOverrides {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wall_time_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub event_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host_calls: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_attempts: Option<u32>,
 }
 

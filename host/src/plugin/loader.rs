@@ -7,7 +7,7 @@ use super::{
     artifact::{Artifact, ArtifactError},
     counts::{Alarm, Counts},
     manifest::{Limits, Manifest, ManifestError},
-    revision::Revision,
+    revision::{OwnEndpoint, Revision},
     verdict::{Interfaces, InterfacesError},
     world::{self, Grants, WorldError},
 };
@@ -213,6 +213,7 @@ impl Loader {
         let admission = Admission::new(&manifest.name, limits.concurrency, limits.queue, self.queue_wait);
         Ok(Arc::new(Revision {
             id: record.id.clone(),
+            endpoints: OwnEndpoint::of(&manifest, &record.id),
             digest,
             size_bytes: bytes.len(),
             imports: compiled.imports,

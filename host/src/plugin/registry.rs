@@ -2,7 +2,10 @@
 //! pointer. A request, an event or a timer takes the pointer once and sees one
 //! state of the host from its beginning to its end; readers never lock.
 
-use super::{manifest::Manifest, revision::Revision};
+use super::{
+    manifest::Manifest,
+    revision::{OwnEndpoint, Revision},
+};
 use crate::trigger::{Handler, Handlers, red::RedMetrics};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName};
@@ -176,22 +179,17 @@ impl Endpoint {
         Some(if chosen { canary } else { &self.serving })
     }
 
-    fn new(method: &str, pattern: &str, plugin: &Plugin) -> Self {
-        let served = |revision: &Arc<Revision>| Served {
-            metrics: RedMetrics::new(revision.name(), &revision.id, pattern, method),
-            revision: revision.clone(),
-        };
-        let answers = |revision: &Revision| {
-            let mut routes = revision.manifest.routes.iter();
-            routes.any(|route| route.path == pattern && route.methods.iter().any(|known| known == method))
-        };
-        let canary = plugin.canary.as_ref().filter(|canary| answers(&canary.revision));
+    fn new(endpoint: &OwnEndpoint, plugin: &Plugin) -> Self {
+        let canary = plugin.canary.as_ref().and_then(|canary| {
+            let same = canary.revision.endpoints.iter().find(|own| own.is_like(endpoint))?;
+            Some((Served { revision: canary.revision.clone(), metrics: same.metrics.clone() }, canary.percent))
+        });
         Self {
-            method: method.to_owned(),
+            method: endpoint.method.clone(),
             plugin: plugin.revision.name().to_owned(),
             standing: plugin.standing,
-            serving: served(&plugin.revision),
-            canary: canary.map(|canary| (served(&canary.revision), canary.percent)),
+            serving: Served { revision: plugin.revision.clone(), metrics: endpoint.metrics.clone() },
+            canary,
         }
     }
 }
@@ -209,13 +207,11 @@ impl Snapshot {
     fn new(plugins: BTreeMap<String, Plugin>) -> Result<Self, SnapshotError> {
         let mut entries: BTreeMap<String, RouteEntry> = BTreeMap::new();
         for plugin in plugins.values() {
-            for route in &plugin.revision.manifest.routes {
+            for endpoint in &plugin.revision.endpoints {
                 let entry = entries
-                    .entry(route.path.clone())
-                    .or_insert_with(|| RouteEntry { pattern: route.path.clone(), endpoints: Vec::new() });
-                for method in &route.methods {
-                    entry.add(method, plugin)?;
-                }
+                    .entry(endpoint.path.clone())
+                    .or_insert_with(|| RouteEntry { pattern: endpoint.path.clone(), endpoints: Vec::new() });
+                entry.add(endpoint, plugin)?;
             }
         }
         let mut routes = matchit::Router::new();
@@ -287,16 +283,16 @@ impl Snapshot {
 }
 
 impl RouteEntry {
-    fn add(&mut self, method: &str, plugin: &Plugin) -> Result<(), SnapshotError> {
-        if let Some(owner) = self.endpoints.iter().find(|endpoint| endpoint.method == method) {
+    fn add(&mut self, new: &OwnEndpoint, plugin: &Plugin) -> Result<(), SnapshotError> {
+        if let Some(owner) = self.endpoints.iter().find(|endpoint| endpoint.method == new.method) {
             return Err(SnapshotError::Owned {
-                method: method.to_owned(),
+                method: new.method.clone(),
                 path: self.pattern.clone(),
                 plugin: plugin.revision.name().to_owned(),
                 owner: owner.plugin.clone(),
             });
         }
-        self.endpoints.push(Endpoint::new(method, &self.pattern, plugin));
+        self.endpoints.push(Endpoint::new(new, plugin));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{
     counts::{Counts, Flight, Tally},
-    manifest::Manifest,
+    manifest::{Manifest, Route},
 };
 use crate::{
     capability::{
@@ -20,7 +20,7 @@ use crate::{
         },
         instance::Worked,
     },
-    trigger::{Handled, Handler},
+    trigger::{Handled, Handler, red::RedMetrics},
 };
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};
@@ -43,9 +43,37 @@ pub struct Revision {
     pub manifest: Manifest,
     /// The plugin's database, shared by its revisions.
     pub database: Option<Arc<dyn Database>>,
+    /// What it answers.
+    pub(super) endpoints: Vec<OwnEndpoint>,
     pub(super) instances: Instances,
     pub(super) admission: Admission,
     pub(super) counts: Counts,
+}
+
+/// A method on a path, as the manifest has it, and what is counted there.
+pub(super) struct OwnEndpoint {
+    pub(super) path: String,
+    pub(super) method: String,
+    pub(super) metrics: RedMetrics,
+}
+
+impl OwnEndpoint {
+    /// All that a revision answers.
+    pub(super) fn of(manifest: &Manifest, revision: &str) -> Vec<Self> {
+        let of_one = |route: &Route| {
+            let path = route.path.clone();
+            route.methods.clone().into_iter().map(move |method| Self {
+                metrics: RedMetrics::new(&manifest.name, revision, &path, &method),
+                path: path.clone(),
+                method,
+            })
+        };
+        manifest.routes.iter().flat_map(of_one).collect()
+    }
+
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.path == other.path && self.method == other.method
+    }
 }
 
 impl Revision {

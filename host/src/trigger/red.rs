@@ -1,13 +1,15 @@
 //! Rate, errors and duration of one endpoint.
 //!
 //! The labels come from manifests, never from what is sent, and the handles are
-//! made when a snapshot is built: counting a request allocates nothing.
+//! made with a revision: counting a request allocates nothing, and neither
+//! does a swap.
 
 use http::StatusCode;
 use metrics::{Counter, Histogram, counter, histogram};
 use std::time::Duration;
 
 /// The metrics of one method on one route of one revision.
+#[derive(Clone)]
 pub struct RedMetrics {
     /// By the first digit of the status, from 2.
     by_class: [Counter; 4],
