@@ -104,6 +104,10 @@ async fn stage(operator: &Operator, caller: &Caller, wanted: Wanted, parts: Part
         let key = key.map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?;
         tracing::info!(%key, "an upload is signed");
     }
+    if limits.require_signature && parts.manifest.is_some() {
+        let message = "The manifest beside the component is not signed: put it into the component and sign that";
+        return Err(Problem::new(StatusCode::FORBIDDEN, message.to_owned()));
+    }
     let Wanted { name, dry_run } = wanted;
     let upload = Upload { bytes, manifest: parts.manifest, name, by: caller.name.clone(), dry_run };
     let may = |plugin: &str| caller.require(Role::Deploy, Some(plugin)).is_ok();

@@ -7,7 +7,7 @@ use super::{
     census::{Census, CensusError},
     manifest::{Manifest, ManifestError},
 };
-use crate::capability::store::Migration;
+use crate::capability::store::{Migration, gate};
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
@@ -92,6 +92,14 @@ pub enum ArtifactError {
     /// There are too many migrations, or one is not named as it has to be.
     #[error("the section {MIGRATIONS_SECTION} {0}")]
     MigrationNames(String),
+    /// A migration has a statement that is not allowed.
+    #[error("migration {name}: {reason}")]
+    Migration {
+        /// Its name.
+        name: String,
+        /// What the gate says.
+        reason: String,
+    },
 }
 
 impl From<CensusError> for ArtifactError {
@@ -190,10 +198,14 @@ fn migrations(json: &[u8]) -> Result<Vec<Migration>, ArtifactError> {
         )));
     }
     migrations.sort_by(|a, b| a.name.cmp(&b.name));
-    match migrations.array_windows().find(|[first, second]| first.name == second.name) {
-        Some([twice, _]) => Err(ArtifactError::MigrationNames(format!("has the migration {} twice", twice.name))),
-        None => Ok(migrations),
+    if let Some([twice, _]) = migrations.array_windows().find(|[first, second]| first.name == second.name) {
+        return Err(ArtifactError::MigrationNames(format!("has the migration {} twice", twice.name)));
     }
+    for migration in &migrations {
+        gate::permit_migration(&migration.sql)
+            .map_err(|reason| ArtifactError::Migration { name: migration.name.clone(), reason })?;
+    }
+    Ok(migrations)
 }
 
 #[cfg(test)]
@@ -239,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_sections_are_read() {
-        let json = r#"[{"name":"b","sql":"2"},{"name":"a","sql":"1"}]"#;
+        let json = r#"[{"name":"b","sql":"DROP TABLE t"},{"name":"a","sql":"CREATE TABLE t (a TEXT)"}]"#;
         let bytes = component(&format!("{} {}", manifest(), custom(MIGRATIONS_SECTION, json)));
         let artifact = Artifact::parse(bytes, None).unwrap();
         assert_eq!(artifact.manifest.name, "x");
@@ -281,5 +293,8 @@ mod tests {
         assert!(migrations_refusal(r#"[{"name":"a\u0000","sql":""}]"#).contains("visible ASCII"));
         assert!(migrations_refusal(r#"[{"name":"a","sql":"","more":1}]"#).contains("unknown field `more`"));
         assert!(migrations_refusal("[[").contains("not valid"));
+        let statement = r#"[{"name":"a","sql":"ATTACH 'x' AS y"}]"#;
+        let refused = migrations_refusal(statement);
+        assert!(refused.contains("migration a: ATTACH is not allowed here"), "{refused}");
     }
 }

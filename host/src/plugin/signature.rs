@@ -96,18 +96,6 @@ impl SignatureKeys {
         }
         Err(refusal)
     }
-
-    /// The same where a signature may be left out: nobody's, if there is none
-    /// or nobody is trusted.
-    ///
-    /// # Errors
-    /// What is wrong with the signature that there is.
-    pub fn verify_if_present(&self, bytes: &[u8], signature: Option<&str>) -> Result<Option<KeyId>, SignatureError> {
-        match signature {
-            Some(_) if !self.is_empty() => self.verify(bytes, signature).map(Some),
-            _ => Ok(None),
-        }
-    }
 }
 
 fn start(line: &str) -> String {
@@ -169,16 +157,6 @@ mod tests {
             QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfNQUaOAA==";
         keys.verify(b"test", Some(signature)).unwrap();
         assert!(matches!(keys.verify(b"Test", Some(signature)), Err(SignatureError::Wrong { .. })));
-    }
-
-    #[test]
-    fn a_signature_that_is_not_required_is_checked_if_there_is_one() {
-        let pair = KeyPair::generate_unencrypted_keypair().unwrap();
-        let signature = sign(&pair, b"bytes");
-        assert_eq!(trusting(&[&pair]).verify_if_present(b"bytes", None), Ok(None));
-        assert_eq!(trusting(&[]).verify_if_present(b"other", Some(&signature)), Ok(None));
-        assert!(trusting(&[&pair]).verify_if_present(b"other", Some(&signature)).is_err());
-        assert!(trusting(&[&pair]).verify_if_present(b"bytes", Some(&signature)).unwrap().is_some());
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn file(setup: &Setup, name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 /// A component with a manifest and whatever else.
-fn component(manifest: &str, fields: &str) -> Vec<u8> {
+pub(super) fn component(manifest: &str, fields: &str) -> Vec<u8> {
     let manifest = format!("name = 'odd'\nversion = '1.0.0'\n{manifest}").replace('\n', "\\n").replace('"', "\\\"");
     wat::parse_str(format!("(component {fields} (@custom \"platform:manifest\" \"{manifest}\"))")).unwrap()
 }

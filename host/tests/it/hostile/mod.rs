@@ -6,6 +6,7 @@ mod effects;
 mod loading;
 mod neighbour;
 mod statements;
+mod uploads;
 
 use crate::support::{Client, Host, Reply, Setup, guest};
 use serde_json::Value;

@@ -256,6 +256,11 @@ impl Host {
         self.process().public.strip_prefix("http://").unwrap()
     }
 
+    /// Where the operator listener is, as `address:port`.
+    pub(crate) fn operators_address(&self) -> &str {
+        self.process().operators.strip_prefix("http://").unwrap()
+    }
+
     /// A look into one of the databases, such as `components/orders.db`.
     pub(crate) async fn database(&self, file: &str) -> Database {
         Database::open(&self.setup.database(file)).await

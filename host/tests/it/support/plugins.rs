@@ -38,6 +38,11 @@ pub(crate) struct PluginFile {
 }
 
 impl PluginFile {
+    /// A component that has no manifest yet.
+    pub(crate) fn of(component: Vec<u8>, manifest: &str) -> Self {
+        Self { component, manifest: manifest.to_owned(), migrations: Vec::new() }
+    }
+
     pub(crate) fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
         let manifest = section(&bytes, MANIFEST).expect("a manifest");

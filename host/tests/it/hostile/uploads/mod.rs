@@ -1,0 +1,57 @@
+//! Uploads that must be refused, each with its reason, and that must leave
+//! nothing behind while everything else goes on.
+
+mod files;
+mod mutated;
+mod races;
+mod signatures;
+mod transfers;
+
+use crate::support::{Host, chameleon};
+use serde_json::Value;
+use std::path::Path;
+
+/// What a refused upload must leave as it was.
+#[derive(Debug, PartialEq, Eq)]
+struct Standing {
+    /// Each plugin with its revision and status.
+    plugins: Vec<[String; 3]>,
+    revisions: String,
+    /// In the data directory and the compile cache, but for the databases.
+    files: Vec<String>,
+}
+
+impl Host {
+    async fn standing(&self) -> Standing {
+        let operator = self.operator();
+        let text = |plugin: &Value, key: &str| plugin[key].as_str().unwrap().to_owned();
+        let plugins = operator.get("/plugins").await.json();
+        let plugins = plugins.as_array().unwrap().iter();
+        let mut files = Vec::new();
+        list(&self.setup.data(), &mut files);
+        list(self.setup.cache(), &mut files);
+        files.sort();
+        Standing {
+            plugins: plugins.map(|plugin| ["name", "revision", "status"].map(|key| text(plugin, key))).collect(),
+            revisions: operator.get("/plugins/chameleon/revisions").await.text,
+            files,
+        }
+    }
+}
+
+fn list(folder: &Path, files: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.display().to_string();
+        match path.is_dir() {
+            true => list(&path, files),
+            false if name.contains(".db") => {}
+            false => files.push(name),
+        }
+    }
+}
+
+/// A revision that is good.
+fn good() -> Vec<u8> {
+    chameleon("1.0.0", "green", "good")
+}
