@@ -7,17 +7,22 @@ pub mod admission;
 pub mod bindings;
 pub mod cache;
 pub mod failure;
+pub mod foreign;
 pub mod instance;
 pub mod state;
 
 pub use admission::Admission;
 pub use cache::CompileCache;
 pub use failure::{Blame, Failure};
+pub use foreign::{ForeignEngine, ForeignInstances, ForeignProgram, Ongoing};
 pub use instance::{Instances, Program};
 pub use state::{CallContext, ComponentContext, Services, State};
 
 use crate::config::engine::Engine as Settings;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -34,6 +39,7 @@ pub struct Engine {
     /// Turns of guests that compute for longer than a few ticks, so that
     /// spinning ones never hold all the processors.
     turns: Arc<Semaphore>,
+    foreign: Mutex<Option<Arc<ForeignEngine>>>,
 }
 
 impl Engine {
@@ -48,7 +54,12 @@ impl Engine {
         state::link(&mut linker)?;
         start_ticker(&wasmtime)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { wasmtime, linker, turns: Arc::new(Semaphore::new((processors / 2).max(1))) })
+        Ok(Self {
+            wasmtime,
+            linker,
+            turns: Arc::new(Semaphore::new((processors / 2).max(1))),
+            foreign: Mutex::default(),
+        })
     }
 
     /// Compiles a component, or takes it from the cache. This blocks for as
@@ -77,6 +88,21 @@ impl Engine {
     /// Names an import that the host does not have or has with another type.
     pub fn program(&self, component: &Component) -> wasmtime::Result<Program> {
         Program::new(&self.linker, component, self.turns.clone())
+    }
+
+    /// The engine of foreign components, which is made when it is first asked
+    /// for.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn foreign(&self) -> wasmtime::Result<Arc<ForeignEngine>> {
+        let mut made = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*made {
+            return Ok(engine.clone());
+        }
+        let engine = Arc::new(ForeignEngine::new(self.turns.clone())?);
+        *made = Some(engine.clone());
+        Ok(engine)
     }
 
     /// Wasmtime's own engine.

@@ -205,6 +205,7 @@ impl Loader {
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
             config: config.clone().into_iter().collect(),
+            http_hosts: record.settings.http_hosts.iter().cloned().collect(),
             services: self.services.clone(),
         });
         let instances = Instances::new(program, context, manifest.instance.max_requests);
