@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod bindings;
 pub mod cache;
+mod code;
 pub mod failure;
 pub mod foreign;
 pub mod instance;
@@ -13,8 +14,10 @@ pub mod state;
 
 pub use admission::Admission;
 pub use cache::CompileCache;
+pub use code::{Code, Kind, Linked, Pool};
 pub use failure::{Blame, Failure};
-pub use foreign::{ForeignEngine, ForeignInstances, ForeignProgram, Ongoing};
+use foreign::ForeignEngine;
+pub use foreign::{ForeignInstances, ForeignProgram, Ongoing};
 pub use instance::{Instances, Program};
 pub use state::{CallContext, ComponentContext, Services, State};
 
@@ -24,10 +27,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Semaphore;
-use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
-    component::{Component, Linker},
-};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
 /// How often guests are interrupted so that others get their turn.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -67,18 +67,28 @@ impl Engine {
     ///
     /// # Errors
     /// What the compiler has against the component.
-    pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
-        cache.load_or_compile(&self.wasmtime, digest, bytes)
+    pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8], kind: Kind) -> wasmtime::Result<Code> {
+        Ok(match kind {
+            Kind::Platform => Code::Platform(cache.load_or_compile(&self.wasmtime, digest, bytes)?),
+            Kind::Foreign => Code::Foreign(cache.load_or_compile(self.foreign()?.wasmtime(), digest, bytes)?),
+        })
     }
 
     /// Whether the cache has what was compiled of a file.
-    pub fn is_compiled(&self, cache: &CompileCache, digest: &str) -> bool {
-        cache.has(&self.wasmtime, digest)
+    pub fn is_compiled(&self, cache: &CompileCache, digest: &str, kind: Kind) -> bool {
+        match kind {
+            Kind::Platform => cache.has(&self.wasmtime, digest),
+            Kind::Foreign => self.foreign().is_ok_and(|foreign| cache.has(foreign.wasmtime(), digest)),
+        }
     }
 
     /// Removes what was compiled of a file from the cache.
     pub fn forget(&self, cache: &CompileCache, digest: &str) {
         cache.forget(&self.wasmtime, digest);
+        let foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(foreign) = foreign {
+            cache.forget(foreign.wasmtime(), digest);
+        }
     }
 
     /// Checks a component against what the host offers and prepares it to be
@@ -86,8 +96,11 @@ impl Engine {
     ///
     /// # Errors
     /// Names an import that the host does not have or has with another type.
-    pub fn program(&self, component: &Component) -> wasmtime::Result<Program> {
-        Program::new(&self.linker, component, self.turns.clone())
+    pub fn program(&self, code: &Code) -> wasmtime::Result<Linked> {
+        Ok(match code {
+            Code::Platform(component) => Linked::Platform(Program::new(&self.linker, component, self.turns.clone())?),
+            Code::Foreign(component) => Linked::Foreign(self.foreign()?.program(component)?),
+        })
     }
 
     /// The engine of foreign components, which is made when it is first asked
@@ -95,7 +108,7 @@ impl Engine {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn foreign(&self) -> wasmtime::Result<Arc<ForeignEngine>> {
+    fn foreign(&self) -> wasmtime::Result<Arc<ForeignEngine>> {
         let mut made = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = &*made {
             return Ok(engine.clone());
@@ -103,11 +116,6 @@ impl Engine {
         let engine = Arc::new(ForeignEngine::new(self.turns.clone())?);
         *made = Some(engine.clone());
         Ok(engine)
-    }
-
-    /// Wasmtime's own engine.
-    pub fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.wasmtime
     }
 }
 

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use crate::engine::Failure;
 use axum::body::Body;
 use bytes::Bytes;
+use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame};
 use std::{
@@ -19,6 +20,9 @@ use wasmtime_wasi_http::{Error, WasiBody};
 pub trait Ongoing: Send + Sync + 'static {
     /// The answer had begun when this happened, so nobody else reports it.
     fn broke_off(&self, failure: &Failure);
+
+    /// The caller has gone before the end of the answer.
+    fn abandoned(&self);
 }
 
 /// The caller's body for the guest. One over the limit breaks off.
@@ -51,8 +55,16 @@ pub(super) struct AnswerBody {
 pub(super) struct BrokenOff;
 
 impl AnswerBody {
-    pub(super) fn new(body: WasiBody, component: &str, limit_bytes: usize, progress: Arc<Progress>) -> Self {
-        Self { body, component: component.to_owned(), limit_bytes, left_bytes: limit_bytes, ended: false, progress }
+    /// The body of an answer. Nobody reads one that has none by its status.
+    pub(super) fn of(
+        answer: http::Response<WasiBody>,
+        component: &str,
+        limit_bytes: usize,
+        progress: &Arc<Progress>,
+    ) -> http::Response<Self> {
+        let ended = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let (component, progress) = (component.to_owned(), progress.clone());
+        answer.map(|body| Self { body, component, limit_bytes, left_bytes: limit_bytes, ended, progress })
     }
 
     fn break_off(&self, problem: String) -> BrokenOff {
@@ -97,8 +109,10 @@ impl HttpBody for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.progress.is_cut_off() {
             self.progress.abandon();
+        } else if !self.ended {
+            self.progress.leave();
         }
     }
 }

@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use wasmtime::{AsContextMut, Store, component::Component};
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView,
@@ -34,7 +35,7 @@ use wasmtime_wasi_http::{
 };
 
 /// Instances that are kept for the next call.
-const MAX_WARM: usize = 8;
+pub(in crate::engine) const MAX_WARM: usize = 8;
 /// Memory that an instance may have gained and still be used again.
 const REUSE_GROWTH_BYTES: usize = 32 << 20;
 
@@ -119,13 +120,21 @@ struct Shared {
     caller: Caller,
     max_requests: u32,
     warm: Mutex<Vec<Instance>>,
+    retired: CancellationToken,
 }
 
 impl ForeignInstances {
     /// None are made yet, see [`Self::warm_up`].
     pub fn new(program: ForeignProgram, component: Arc<ComponentContext>, max_requests: u32) -> Self {
         let caller = program.outbound.caller(&component.name, &component.http_hosts, component.limits.wall_time_ms);
-        Self(Arc::new(Shared { program, component, caller, max_requests, warm: Mutex::default() }))
+        Self(Arc::new(Shared {
+            program,
+            component,
+            caller,
+            max_requests,
+            warm: Mutex::default(),
+            retired: CancellationToken::new(),
+        }))
     }
 
     /// Makes an instance ahead of its first call, and so finds out whether the
@@ -146,6 +155,16 @@ impl ForeignInstances {
         }
     }
 
+    /// Instances that wait for a call.
+    pub fn warm_count(&self) -> usize {
+        self.0.warm.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Breaks off what still runs.
+    pub fn retire(&self) {
+        self.0.retired.cancel();
+    }
+
     /// Lets the component answer a request. The answer's body comes as the
     /// component makes it.
     ///
@@ -160,20 +179,18 @@ impl ForeignInstances {
     ) -> Result<http::Response<Body>, Failure> {
         let shared = &self.0;
         let permit = shared.program.calls.clone().try_acquire_owned().map_err(|_| shared.busy())?;
-        let progress = Arc::new(Progress::new(shared.patience(), ongoing));
+        let progress = Arc::new(Progress::new(shared.patience(), shared.retired.clone(), ongoing));
         let waiting = Waiting(Some(progress.clone()));
         let limits = &shared.component.limits;
         let request = request.map(|body| request_body(body, limits.body_bytes, progress.clone()));
         let (sender, receiver) = oneshot::channel();
         let task = tokio::spawn(shared.clone().run(call, request, sender, progress.clone(), permit));
         let failure = match receiver.await {
-            Ok(Ok(response)) if !progress.request_refused() => {
+            Ok(Ok(answer)) if !progress.request_refused() => {
                 progress.step();
-                let name = &shared.component.name;
-                let response = response
-                    .map(|body| Body::new(AnswerBody::new(body, name, limits.response_bytes, progress.clone())));
                 waiting.is_over();
-                return Ok(response);
+                let answer = AnswerBody::of(answer, &shared.component.name, limits.response_bytes, &progress);
+                return Ok(answer.map(Body::new));
             }
             Ok(Ok(_)) => shared.too_large(),
             Ok(Err(error)) => shared.failure(&error),
@@ -183,6 +200,8 @@ impl ForeignInstances {
                 Failure::Host { component: shared.component.name.clone(), problem: problem.to_owned() }
             }
         };
+        waiting.is_over();
+        progress.abandon();
         // What the task says is nearer to the cause than what came of it.
         let cause = progress.tell();
         if progress.request_refused() {
@@ -205,7 +224,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(progress) = &self.0 {
-            progress.abandon();
+            progress.leave();
         }
     }
 }
@@ -223,8 +242,9 @@ impl Shared {
         // the guest holds, the body's other end among it, is dropped.
         let mut work = pin!(self.work(call, request, head, &progress));
         tokio::select! {
-            overdue = progress.overdue() => if overdue == Overdue::Silent {
-                progress.fail(self.deadline());
+            overdue = progress.overdue() => match overdue {
+                Overdue::Silent => progress.fail(self.deadline()),
+                Overdue::Unwanted | Overdue::Retired => progress.cut_off(),
             },
             instance = &mut work => if let Some(instance) = instance {
                 self.keep(instance);

@@ -16,9 +16,10 @@ mod progress;
 mod state;
 
 pub use answer::Ongoing;
+pub(super) use instance::MAX_WARM;
 pub use instance::{ForeignInstances, ForeignProgram};
 
-use super::{CompileCache, start_ticker};
+use super::start_ticker;
 use crate::capability::outbound::{Outbound, SystemNames};
 use state::State;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use wasmtime::{
 const MAX_CALLS: usize = 512;
 
 /// The compiler, the linker and the way out of foreign components.
-pub struct ForeignEngine {
+pub(super) struct ForeignEngine {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
     turns: Arc<Semaphore>,
@@ -46,7 +47,7 @@ const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
 
 /// Whether these bytes are a component that exports a standard handler of
 /// requests.
-pub fn is_foreign(bytes: &[u8]) -> bool {
+pub(super) fn is_foreign(bytes: &[u8]) -> bool {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload {
@@ -85,26 +86,17 @@ impl ForeignEngine {
         Ok(Self { wasmtime, linker, turns, calls: Arc::new(Semaphore::new(MAX_CALLS)), outbound: Arc::new(outbound) })
     }
 
-    /// Compiles a component, or takes it from the cache. This blocks for as
-    /// long as the compiler runs: keep it off the async threads.
-    ///
-    /// # Errors
-    /// What the compiler has against the component.
-    pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
-        cache.load_or_compile(&self.wasmtime, digest, bytes)
-    }
-
     /// Checks a component against what the host offers and prepares it to be
     /// instantiated.
     ///
     /// # Errors
     /// Names an import that the host does not have or has with another type.
-    pub fn program(&self, component: &Component) -> wasmtime::Result<ForeignProgram> {
+    pub(super) fn program(&self, component: &Component) -> wasmtime::Result<ForeignProgram> {
         ForeignProgram::new(self, component)
     }
 
     /// Wasmtime's own engine.
-    pub fn wasmtime(&self) -> &wasmtime::Engine {
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
     }
 }

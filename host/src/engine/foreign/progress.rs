@@ -20,6 +20,7 @@ pub(super) struct Progress {
     patience: Duration,
     last: Mutex<Instant>,
     unwanted: CancellationToken,
+    retired: CancellationToken,
     cut_off: AtomicBool,
     request_too_large: AtomicBool,
     end: Mutex<End>,
@@ -43,16 +44,19 @@ pub(super) enum Overdue {
     Silent,
     /// The caller is gone.
     Unwanted,
+    /// The revision is no longer wanted, and has had its time to finish.
+    Retired,
 }
 
 impl Progress {
     /// A call that begins now and may stand still for so long: until its
     /// answer begins, and then between two pieces of the body.
-    pub(super) fn new(patience: Duration, ongoing: Arc<dyn Ongoing>) -> Self {
+    pub(super) fn new(patience: Duration, retired: CancellationToken, ongoing: Arc<dyn Ongoing>) -> Self {
         Self {
             patience,
             last: Mutex::new(Instant::now()),
             unwanted: CancellationToken::new(),
+            retired,
             cut_off: AtomicBool::new(false),
             request_too_large: AtomicBool::new(false),
             end: Mutex::new(End::Open),
@@ -65,9 +69,15 @@ impl Progress {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Nobody waits for the answer any more.
+    /// Nobody wants the rest of the answer.
     pub(super) fn abandon(&self) {
         self.unwanted.cancel();
+    }
+
+    /// The caller has gone before the end of the answer.
+    pub(super) fn leave(&self) {
+        self.ongoing.abandoned();
+        self.abandon();
     }
 
     /// The guest ends before its answer: a body that ends from now on is not
@@ -77,6 +87,11 @@ impl Progress {
         if matches!(*end, End::Open) {
             *end = End::Failed(failure);
         }
+        self.cut_off();
+    }
+
+    /// The guest ends before its answer, and not by its own fault.
+    pub(super) fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Release);
     }
 
@@ -110,6 +125,7 @@ impl Progress {
             let deadline = self.deadline();
             tokio::select! {
                 () = self.unwanted.cancelled() => return Overdue::Unwanted,
+                () = self.retired.cancelled() => return Overdue::Retired,
                 () = sleep_until(deadline) => {}
             }
             if self.deadline() <= Instant::now() {
@@ -142,6 +158,12 @@ mod tests {
         fn broke_off(&self, failure: &Failure) {
             self.0.lock().unwrap().push(failure.to_string());
         }
+
+        fn abandoned(&self) {}
+    }
+
+    fn progress(patience: Duration, told: &Arc<Told>) -> Progress {
+        Progress::new(patience, CancellationToken::new(), told.clone())
     }
 
     fn failure() -> Failure {
@@ -151,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_overdue_when_it_stands_still_and_not_before() {
         let patience = Duration::from_millis(50);
-        let progress = Progress::new(patience, Arc::new(Told::default()));
+        let progress = progress(patience, &Arc::default());
         let begun = Instant::now();
         let stepping = async {
             while begun.elapsed() < 4 * patience {
@@ -169,17 +191,17 @@ mod tests {
     #[test]
     fn a_failure_is_reported_once() {
         let told = Arc::new(Told::default());
-        drop(Progress::new(Duration::ZERO, told.clone()));
-        let progress = Progress::new(Duration::ZERO, told.clone());
-        progress.fail(failure());
-        assert!(progress.is_cut_off() && progress.tell().is_some() && progress.tell().is_none());
-        drop(progress);
+        drop(progress(Duration::ZERO, &told));
+        let failing = progress(Duration::ZERO, &told);
+        failing.fail(failure());
+        assert!(failing.is_cut_off() && failing.tell().is_some() && failing.tell().is_none());
+        drop(failing);
         assert!(told.0.lock().unwrap().is_empty(), "the caller was told");
 
-        let progress = Progress::new(Duration::ZERO, told.clone());
-        progress.fail(failure());
-        progress.fail(failure());
-        drop(progress);
+        let failing = progress(Duration::ZERO, &told);
+        failing.fail(failure());
+        failing.fail(failure());
+        drop(failing);
         assert_eq!(told.0.lock().unwrap().len(), 1);
     }
 }
