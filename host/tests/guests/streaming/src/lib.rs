@@ -28,6 +28,7 @@ struct Streaming;
 impl Guest for Streaming {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let path = request.get_path_with_query().unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
         match path.rsplit('/').next().unwrap_or_default() {
             "large" => answer(large),
             "events" => answer(events),
