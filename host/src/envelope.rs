@@ -61,6 +61,7 @@ impl From<&Failure> for Refusal {
         match failure {
             Failure::Busy { .. } => Self::Busy,
             Failure::Deadline { .. } => Self::Deadline,
+            Failure::TooLarge { .. } => Self::TooLarge,
             Failure::Trap { .. } | Failure::Answer { .. } | Failure::Host { .. } => Self::Failed,
         }
     }

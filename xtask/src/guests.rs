@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::package::{package, write_if_changed};
 use crate::process::{run, say};
+use crate::scripts;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::Workspace;
 
@@ -44,6 +45,9 @@ pub(crate) fn build(workspace: &Workspace, kinds: &[Kind]) -> Result<()> {
     // Apart from each other, so that what a component is compiled with does not depend on the fixtures beside it.
     for &kind in kinds {
         build_kind(workspace, kind)?;
+    }
+    if kinds.iter().any(|kind| matches!(kind, Kind::Test)) {
+        scripts::build(workspace)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod debian;
 mod guests;
 mod package;
 mod process;
+mod scripts;
 mod steps;
 mod test;
 mod toolchain;

@@ -63,6 +63,11 @@ impl Workspace {
         self.target.join("guests")
     }
 
+    /// What is installed for the build and for nothing else.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+
     /// The host as `cargo build --release` leaves it.
     pub(crate) fn host_binary(&self) -> PathBuf {
         self.target.join("release").join("ticketing")

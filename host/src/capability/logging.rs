@@ -28,13 +28,21 @@ impl HasData for HasLogging {
 
 impl Host for LoggingView<'_> {
     async fn log(&mut self, level: Level, context: String, message: String) -> wasmtime::Result<()> {
+        self.write(level, &context, &message);
+        Ok(())
+    }
+}
+
+impl LoggingView<'_> {
+    /// Writes a line, unless there have been too many.
+    pub fn write(&mut self, level: Level, context: &str, message: &str) {
         *self.lines = self.lines.saturating_add(1);
         if *self.lines > MAX_LINES {
             metrics::counter!("plugin_log_lines_dropped_total", "component" => self.component.to_owned()).increment(1);
-            return Ok(());
+            return;
         }
-        let message = cut(&message);
-        let context = cut(&context);
+        let message = cut(message);
+        let context = cut(context);
         let (component, call) = (self.component, self.call_id);
         match level {
             Level::Trace => tracing::trace!(target: "plugin", component, call, context, "{message}"),
@@ -45,7 +53,6 @@ impl Host for LoggingView<'_> {
                 tracing::error!(target: "plugin", component, call, context, "{message}");
             }
         }
-        Ok(())
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod identity;
 pub mod logging;
 pub mod messaging;
+pub mod outbound;
 pub mod payments;
 pub mod store;

@@ -87,6 +87,8 @@ pub enum Grant {
     Config,
     /// `wasi:logging`.
     Logging,
+    /// Requests to the hosts that are granted with it.
+    Http,
 }
 
 /// `[plugins.NAME]`: what an operator changes in one plugin.

@@ -35,6 +35,15 @@ pub enum Failure {
         /// What is wrong with it.
         problem: String,
     },
+    /// The request's body is over `limits.body_bytes`, which became clear while
+    /// it was read.
+    #[error("{component} was sent a body over the limit of {limit_bytes} bytes")]
+    TooLarge {
+        /// The plugin.
+        component: String,
+        /// Its limit.
+        limit_bytes: usize,
+    },
     /// The call cannot be made at all.
     #[error("{component} cannot be called: {problem}")]
     Host {
@@ -60,7 +69,7 @@ impl Failure {
     /// Whom the failure is to be blamed on.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Busy { .. } => Blame::Caller,
+            Self::Busy { .. } | Self::TooLarge { .. } => Blame::Caller,
             Self::Deadline { .. } | Self::Trap { .. } | Self::Answer { .. } => Blame::Guest,
             Self::Host { .. } => Blame::Host,
         }
@@ -73,6 +82,7 @@ impl Failure {
             Self::Deadline { .. } => "deadline",
             Self::Trap { .. } => "trap",
             Self::Answer { .. } => "answer",
+            Self::TooLarge { .. } => "too-large",
             Self::Host { .. } => "host",
         }
     }

@@ -6,23 +6,28 @@
 pub mod admission;
 pub mod bindings;
 pub mod cache;
+mod code;
 pub mod failure;
+pub mod foreign;
 pub mod instance;
 pub mod state;
 
 pub use admission::Admission;
 pub use cache::CompileCache;
+pub use code::{Code, Kind, Linked, Pool};
 pub use failure::{Blame, Failure};
+use foreign::ForeignEngine;
+pub use foreign::{ForeignInstances, ForeignProgram, Ongoing};
 pub use instance::{Instances, Program};
 pub use state::{CallContext, ComponentContext, Services, State};
 
 use crate::config::engine::Engine as Settings;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
-use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
-    component::{Component, Linker},
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+use tokio::sync::Semaphore;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
 /// How often guests are interrupted so that others get their turn.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -34,6 +39,7 @@ pub struct Engine {
     /// Turns of guests that compute for longer than a few ticks, so that
     /// spinning ones never hold all the processors.
     turns: Arc<Semaphore>,
+    foreign: Mutex<Option<Arc<ForeignEngine>>>,
 }
 
 impl Engine {
@@ -48,7 +54,12 @@ impl Engine {
         state::link(&mut linker)?;
         start_ticker(&wasmtime)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { wasmtime, linker, turns: Arc::new(Semaphore::new((processors / 2).max(1))) })
+        Ok(Self {
+            wasmtime,
+            linker,
+            turns: Arc::new(Semaphore::new((processors / 2).max(1))),
+            foreign: Mutex::default(),
+        })
     }
 
     /// Compiles a component, or takes it from the cache. This blocks for as
@@ -56,18 +67,28 @@ impl Engine {
     ///
     /// # Errors
     /// What the compiler has against the component.
-    pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
-        cache.load_or_compile(&self.wasmtime, digest, bytes)
+    pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8], kind: Kind) -> wasmtime::Result<Code> {
+        Ok(match kind {
+            Kind::Platform => Code::Platform(cache.load_or_compile(&self.wasmtime, digest, bytes)?),
+            Kind::Foreign => Code::Foreign(cache.load_or_compile(self.foreign()?.wasmtime(), digest, bytes)?),
+        })
     }
 
     /// Whether the cache has what was compiled of a file.
-    pub fn is_compiled(&self, cache: &CompileCache, digest: &str) -> bool {
-        cache.has(&self.wasmtime, digest)
+    pub fn is_compiled(&self, cache: &CompileCache, digest: &str, kind: Kind) -> bool {
+        match kind {
+            Kind::Platform => cache.has(&self.wasmtime, digest),
+            Kind::Foreign => self.foreign().is_ok_and(|foreign| cache.has(foreign.wasmtime(), digest)),
+        }
     }
 
     /// Removes what was compiled of a file from the cache.
     pub fn forget(&self, cache: &CompileCache, digest: &str) {
         cache.forget(&self.wasmtime, digest);
+        let foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(foreign) = foreign {
+            cache.forget(foreign.wasmtime(), digest);
+        }
     }
 
     /// Checks a component against what the host offers and prepares it to be
@@ -75,13 +96,26 @@ impl Engine {
     ///
     /// # Errors
     /// Names an import that the host does not have or has with another type.
-    pub fn program(&self, component: &Component) -> wasmtime::Result<Program> {
-        Program::new(&self.linker, component, self.turns.clone())
+    pub fn program(&self, code: &Code) -> wasmtime::Result<Linked> {
+        Ok(match code {
+            Code::Platform(component) => Linked::Platform(Program::new(&self.linker, component, self.turns.clone())?),
+            Code::Foreign(component) => Linked::Foreign(self.foreign()?.program(component)?),
+        })
     }
 
-    /// Wasmtime's own engine.
-    pub fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.wasmtime
+    /// The engine of foreign components, which is made when it is first asked
+    /// for.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn foreign(&self) -> wasmtime::Result<Arc<ForeignEngine>> {
+        let mut made = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*made {
+            return Ok(engine.clone());
+        }
+        let engine = Arc::new(ForeignEngine::new(self.turns.clone())?);
+        *made = Some(engine.clone());
+        Ok(engine)
     }
 }
 

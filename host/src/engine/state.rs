@@ -49,6 +49,8 @@ pub struct ComponentContext {
     pub limits: Limits,
     /// Its settings.
     pub config: WasiConfigVariables,
+    /// Where it may send requests to, as `host:port`.
+    pub http_hosts: Vec<String>,
     /// What is not its own.
     pub services: Services,
 }
@@ -89,17 +91,17 @@ struct Spent {
 }
 
 /// Ticks after which a guest that computes has to queue for its next one.
-const FREE_TICKS: u32 = 4;
+pub(super) const FREE_TICKS: u32 = 4;
 
 impl State {
     pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>) -> Self {
         Self {
             table: ResourceTable::new(),
-            memory: MemoryLimit { bytes: 0, limit_bytes: component.limits.memory_mib << 20 },
+            memory: MemoryLimit::new(component.limits.memory_mib),
             component,
             call: CallContext::default(),
             spent: Spent::default(),
-            turn: Turn { turns, held: Arc::default() },
+            turn: Turn::new(turns),
             clocks: WasiClocksCtx::default(),
             random: WasiRandomCtx::default(),
         }
@@ -194,17 +196,22 @@ pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result
 
 /// A guest's turn among those that compute for long. It is held from one tick
 /// to the next, and given back when the guest waits for the host.
-struct Turn {
+#[derive(Clone)]
+pub(super) struct Turn {
     turns: Arc<Semaphore>,
     held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
 impl Turn {
-    fn give_back(&self) {
+    pub(super) fn new(turns: Arc<Semaphore>) -> Self {
+        Self { turns, held: Arc::default() }
+    }
+
+    pub(super) fn give_back(&self) {
         drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    fn next(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn next(&self) -> impl Future<Output = ()> + Send + 'static {
         self.give_back();
         let (turns, held) = (self.turns.clone(), self.held.clone());
         async move {
@@ -223,6 +230,12 @@ pub(super) struct MemoryLimit {
 }
 
 const TABLE_ELEMENTS: usize = 20_000;
+
+impl MemoryLimit {
+    pub(super) fn new(limit_mib: usize) -> Self {
+        Self { bytes: 0, limit_bytes: limit_mib << 20 }
+    }
+}
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

@@ -16,7 +16,7 @@ use crate::{
 use axum::{
     Json,
     body::Body,
-    extract::{FromRequest, Multipart, Request, State, multipart::MultipartError},
+    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State, multipart::MultipartError},
 };
 use base64::Engine;
 use bytes::Bytes;
@@ -152,9 +152,10 @@ fn signature_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     text.map(Some).ok_or_else(|| unreadable("The header x-plugin-signature is not base64 of a signature's text"))
 }
 
-async fn form(operator: &Operator, request: Request) -> Result<Parts, Problem> {
+async fn form(operator: &Operator, mut request: Request) -> Result<Parts, Problem> {
     let broken = |error: MultipartError| unreadable(format!("The form cannot be read: {}", error.body_text()));
     // The sizes of the parts are limited one by one.
+    DefaultBodyLimit::disable().apply(&mut request);
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|rejection| unreadable(format!("The form cannot be read: {}", rejection.body_text())))?;

@@ -4,7 +4,7 @@
 use crate::config::rollout::Rollout;
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -55,9 +55,10 @@ struct Window {
 
 /// One piece of work under way. Dropping it without [`Flight::land`] counts it
 /// as abandoned.
-pub struct Flight<'a> {
-    counts: &'a Counts,
+pub struct Flight {
+    counts: Arc<Counts>,
     begun: Instant,
+    answered: Option<Duration>,
     landed: bool,
 }
 
@@ -80,9 +81,9 @@ impl Counts {
     }
 
     /// Begins a piece of work.
-    pub fn depart(&self) -> Flight<'_> {
+    pub fn depart(self: &Arc<Self>) -> Flight {
         self.started.fetch_add(1, Relaxed);
-        Flight { counts: self, begun: Instant::now(), landed: false }
+        Flight { counts: self.clone(), begun: Instant::now(), answered: None, landed: false }
     }
 
     /// The counters of this moment.
@@ -125,18 +126,25 @@ impl Counts {
     }
 }
 
-impl Flight<'_> {
+impl Flight {
+    /// The answer begins: what it took until now is what counts, however long
+    /// the answer itself goes on.
+    pub fn answered(&mut self) {
+        self.answered = Some(self.begun.elapsed());
+    }
+
     /// The work came to its end.
     pub fn land(mut self, error: bool) {
         self.landed = true;
-        let took_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took_us =
+            u64::try_from(self.answered.unwrap_or_else(|| self.begun.elapsed()).as_micros()).unwrap_or(u64::MAX);
         self.counts.busy_us.fetch_add(took_us, Relaxed);
         self.counts.errors.fetch_add(u64::from(error), Relaxed);
         self.counts.finished.fetch_add(1, Relaxed);
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
             self.counts.abandoned.fetch_add(1, Relaxed);
@@ -177,10 +185,10 @@ pub(super) mod tests {
     use super::*;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-    fn counts(traps: u64) -> (Counts, UnboundedReceiver<(String, String)>) {
+    fn counts(traps: u64) -> (Arc<Counts>, UnboundedReceiver<(String, String)>) {
         let (sender, receiver) = unbounded_channel();
         let settings = Rollout { quarantine_traps: traps, ..crate::config::rollout::defaults() };
-        (Counts::new(&settings, Alarm(sender)), receiver)
+        (Arc::new(Counts::new(&settings, Alarm(sender))), receiver)
     }
 
     #[test]

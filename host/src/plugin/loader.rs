@@ -14,7 +14,10 @@ use super::{
 use crate::{
     capability::store::{Database, Databases, Error as StoreError, MigrationError},
     config::{ConfigError, plugins::Plugins, rollout::Rollout},
-    engine::{Admission, CompileCache, ComponentContext, Engine, Failure, Instances, Program, Services},
+    engine::{
+        Admission, Code, CompileCache, ComponentContext, Engine, Failure, ForeignInstances, Instances, Kind, Linked,
+        Pool, Services,
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -22,7 +25,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
-use wasmtime::component::Component;
 
 /// Compilations at the same time; each uses every processor by itself.
 static COMPILATIONS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
@@ -59,12 +61,12 @@ pub struct Compiled {
     pub took: Duration,
     /// Whether the compiled code was there already.
     pub from_cache: bool,
-    component: Component,
+    code: Code,
 }
 
 /// What of a compiled file depends on the operator.
 struct Fitted {
-    program: Program,
+    program: Linked,
     config: BTreeMap<String, String>,
     limits: Limits,
 }
@@ -113,22 +115,23 @@ impl Loader {
         tokio::task::spawn_blocking(move || {
             let artifact = Artifact::parse(bytes, manifest.as_deref())?;
             let begun = Instant::now();
-            let from_cache = engine.is_compiled(&cache, &artifact.digest);
+            let kind = Kind::of(&artifact.bytes);
+            let from_cache = engine.is_compiled(&cache, &artifact.digest, kind);
             if !from_cache {
                 // The linker would refuse other interfaces than the host's,
                 // but not say what differs.
                 Interfaces::read_and_check(&artifact.bytes)?;
             }
-            let component = engine
-                .compile(&cache, &artifact.digest, &artifact.bytes)
+            let code = engine
+                .compile(&cache, &artifact.digest, &artifact.bytes, kind)
                 .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
             Ok(Compiled {
-                imports: world::imports(engine.wasmtime(), &component),
-                exports: world::exports(engine.wasmtime(), &component),
+                imports: code.imports(),
+                exports: code.exports(),
                 took: begun.elapsed(),
                 artifact,
                 from_cache,
-                component,
+                code,
             })
         })
         .await
@@ -173,9 +176,8 @@ impl Loader {
 
     fn fit(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<Fitted, LoadError> {
         let manifest = &compiled.artifact.manifest;
-        world::check_imports(self.engine.wasmtime(), &compiled.component, grants)?;
-        let program =
-            self.engine.program(&compiled.component).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        world::check_imports(&compiled.imports, compiled.code.kind(), grants)?;
+        let program = self.engine.program(&compiled.code).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         world::check_exports(manifest, &program)?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
         let mut limits = manifest.limits.clone();
@@ -205,9 +207,14 @@ impl Loader {
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
             config: config.clone().into_iter().collect(),
+            http_hosts: record.settings.http_hosts.iter().cloned().collect(),
             services: self.services.clone(),
         });
-        let instances = Instances::new(program, context, manifest.instance.max_requests);
+        let max_requests = manifest.instance.max_requests;
+        let instances = match program {
+            Linked::Platform(program) => Pool::Platform(Instances::new(program, context, max_requests)),
+            Linked::Foreign(program) => Pool::Foreign(ForeignInstances::new(program, context, max_requests)),
+        };
         instances.warm_up().await?;
         let limits = &manifest.limits;
         let admission = Admission::new(&manifest.name, limits.concurrency, limits.queue, self.queue_wait);
@@ -222,7 +229,7 @@ impl Loader {
             database,
             instances,
             admission,
-            counts: Counts::new(&self.rollout, self.alarm.clone()),
+            counts: Arc::new(Counts::new(&self.rollout, self.alarm.clone())),
             manifest,
         }))
     }

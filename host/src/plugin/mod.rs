@@ -16,6 +16,7 @@ pub mod registry;
 pub mod revision;
 pub mod rollout;
 pub mod signature;
+mod stream;
 pub mod verdict;
 pub mod world;
 

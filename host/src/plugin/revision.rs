@@ -13,7 +13,7 @@ use crate::{
         store::{Database, DueTimer, Transaction},
     },
     engine::{
-        Admission, CallContext, Failure, Instances,
+        Admission, CallContext, Failure, Instances, Pool,
         bindings::{
             exports::platform::http::handler::{Request, Response},
             platform::messaging::types::{self, Disposition},
@@ -45,9 +45,9 @@ pub struct Revision {
     pub database: Option<Arc<dyn Database>>,
     /// What it answers.
     pub(super) endpoints: Vec<OwnEndpoint>,
-    pub(super) instances: Instances,
+    pub(super) instances: Pool,
     pub(super) admission: Admission,
-    pub(super) counts: Counts,
+    pub(super) counts: Arc<Counts>,
 }
 
 /// A method on a path, as the manifest has it, and what is counted there.
@@ -83,7 +83,13 @@ impl Revision {
     /// See [`Failure`]. It has been counted and logged.
     pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
         let _turn = self.admission.enter().await.inspect_err(|failure| self.note(failure))?;
-        self.instances.answer(call, request).await.inspect_err(|failure| self.note(failure))
+        let answer = async { self.platform()?.answer(call, request).await };
+        answer.await.inspect_err(|failure| self.note(failure))
+    }
+
+    /// Whether it answers by the standard's interface, see [`Self::stream`].
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.instances, Pool::Foreign(_))
     }
 
     /// Makes instances ahead of the first calls.
@@ -91,7 +97,7 @@ impl Revision {
     /// # Errors
     /// What the component's start did wrong.
     pub async fn warm_up(&self, count: usize) -> Result<usize, Failure> {
-        let count = count.min(self.manifest.limits.concurrency);
+        let count = count.min(self.manifest.limits.concurrency).min(self.instances.warm_limit());
         for _ in self.instances.warm_count()..count {
             self.instances.warm_up().await?;
         }
@@ -109,7 +115,7 @@ impl Revision {
     }
 
     /// Begins a piece of work, which is counted until its end.
-    pub fn depart(&self) -> Flight<'_> {
+    pub fn depart(&self) -> Flight {
         self.counts.depart()
     }
 
@@ -139,6 +145,21 @@ impl Revision {
             "component" => self.manifest.name.clone(), "revision" => self.id.clone(), "kind" => kind, "blame" => blame)
         .increment(1);
         tracing::warn!(component = %self.manifest.name, revision = %self.id, kind, blame, "{failure}");
+    }
+
+    /// Breaks off what still runs after its time to finish.
+    pub fn retire(&self) {
+        self.instances.retire();
+    }
+
+    fn platform(&self) -> Result<&Instances, Failure> {
+        match &self.instances {
+            Pool::Platform(instances) => Ok(instances),
+            Pool::Foreign(_) => Err(Failure::Host {
+                component: self.manifest.name.clone(),
+                problem: "it does not have the platform's interfaces".to_owned(),
+            }),
+        }
     }
 
     fn handled(&self, worked: Result<Worked, Failure>) -> Handled {
@@ -177,7 +198,7 @@ impl Handler for Revision {
             payload: event.payload.clone(),
         };
         let flight = self.depart();
-        let worked = self.instances.apply(call, &event, transaction).await;
+        let worked = async { self.platform()?.apply(call, &event, transaction).await }.await;
         flight.land(worked.is_err());
         self.handled(worked)
     }
@@ -189,7 +210,7 @@ impl Handler for Revision {
             ..Default::default()
         };
         let flight = self.depart();
-        let worked = self.instances.fire(call, &timer.timer, timer.attempt, transaction).await;
+        let worked = async { self.platform()?.fire(call, &timer.timer, timer.attempt, transaction).await }.await;
         flight.land(worked.is_err());
         self.handled(worked)
     }

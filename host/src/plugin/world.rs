@@ -2,9 +2,11 @@
 //! do, and an import that was not granted is refused.
 
 use super::manifest::Manifest;
-use crate::{config::plugins::Grant, engine::Program};
+use crate::{
+    config::plugins::Grant,
+    engine::{Kind, Linked},
+};
 use std::collections::BTreeSet;
-use wasmtime::component::Component;
 
 /// What can be imported, without versions, and the grant that it takes.
 const OFFERED: [(&str, Grant); 7] = [
@@ -15,6 +17,54 @@ const OFFERED: [(&str, Grant); 7] = [
     ("wasi:logging/logging", Grant::Logging),
     ("wasi:clocks/wall-clock", Grant::Clocks),
     ("wasi:random/random", Grant::Random),
+];
+
+/// What a foreign component can import, and the grant that it takes. The rest
+/// of WASI is there for it too, see [`WITHOUT_POWER`].
+const OFFERED_TO_FOREIGN: [(&str, Grant); 4] = [
+    ("wasi:http/outgoing-handler", Grant::Http),
+    ("wasi:http/client", Grant::Http),
+    ("wasi:config/store", Grant::Config),
+    ("wasi:logging/logging", Grant::Logging),
+];
+
+/// What is there for a foreign component and reaches nothing: no files, no
+/// sockets, no environment, no input; what it prints goes to the log.
+const WITHOUT_POWER: [(&str, &[&str]); 7] = [
+    ("wasi:io", &["error", "poll", "streams"]),
+    (
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "stderr",
+            "stdin",
+            "stdout",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stderr",
+            "terminal-stdin",
+            "terminal-stdout",
+            "types",
+        ],
+    ),
+    ("wasi:clocks", &["monotonic-clock", "system-clock", "timezone", "types", "wall-clock"]),
+    ("wasi:filesystem", &["preopens", "types"]),
+    ("wasi:http", &["types"]),
+    ("wasi:random", &["insecure", "insecure-seed", "random"]),
+    (
+        "wasi:sockets",
+        &[
+            "instance-network",
+            "ip-name-lookup",
+            "network",
+            "tcp",
+            "tcp-create-socket",
+            "types",
+            "udp",
+            "udp-create-socket",
+        ],
+    ),
 ];
 
 /// Interfaces that only define types and so give no power.
@@ -36,10 +86,12 @@ pub enum Grants {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WorldError {
     /// The host does not have what it imports.
-    #[error("it imports {import}, which this host does not offer; it offers {}", offered())]
+    #[error("it imports {import}, which this host does not offer; it offers {offered}")]
     Unknown {
         /// The import as the component names it.
         import: String,
+        /// What there is.
+        offered: String,
     },
     /// The host has it, but the plugin may not use it.
     #[error("it imports {import}, and the grant {} is missing", grant_name(*capability))]
@@ -63,21 +115,24 @@ pub enum WorldError {
 ///
 /// # Errors
 /// The first import that is not allowed.
-pub fn check_imports(engine: &wasmtime::Engine, component: &Component, grants: &Grants) -> Result<(), WorldError> {
-    for (import, _) in component.component_type().imports(engine) {
-        let interface = import.split('@').next().unwrap_or(import);
-        if TYPES.contains(&interface) {
-            continue;
-        }
-        let Some(capability) = capability_of(import) else {
-            return Err(WorldError::Unknown { import: import.to_owned() });
+pub fn check_imports(imports: &[String], kind: Kind, grants: &Grants) -> Result<(), WorldError> {
+    for import in imports {
+        let interface = without_version(import);
+        let capability = match kind {
+            Kind::Platform if TYPES.contains(&interface) => continue,
+            Kind::Foreign if is_without_power(interface) => continue,
+            Kind::Platform => grant_in(&OFFERED, interface),
+            Kind::Foreign => grant_in(&OFFERED_TO_FOREIGN, interface),
+        };
+        let Some(capability) = capability else {
+            return Err(WorldError::Unknown { import: import.clone(), offered: offered(kind) });
         };
         let granted = match grants {
             Grants::All => true,
             Grants::Named(names) => HARMLESS.contains(&capability) || names.contains(&capability),
         };
         if !granted {
-            return Err(WorldError::NotGranted { import: import.to_owned(), capability });
+            return Err(WorldError::NotGranted { import: import.clone(), capability });
         }
     }
     Ok(())
@@ -87,24 +142,18 @@ pub fn check_imports(engine: &wasmtime::Engine, component: &Component, grants: &
 ///
 /// # Errors
 /// The first export that is missing.
-pub fn check_exports(manifest: &Manifest, program: &Program) -> Result<(), WorldError> {
-    if !manifest.routes.is_empty() && !program.handles_http() {
+pub fn check_exports(manifest: &Manifest, program: &Linked) -> Result<(), WorldError> {
+    let (http, events) = match program {
+        Linked::Platform(program) => (program.handles_http(), program.handles_events()),
+        Linked::Foreign(_) => (true, false),
+    };
+    if !manifest.routes.is_empty() && !http {
         return Err(WorldError::MissingExport { what: "routes", interface: "platform:http/handler" });
     }
-    if !manifest.messaging.subscribes.is_empty() && !program.handles_events() {
+    if !manifest.messaging.subscribes.is_empty() && !events {
         return Err(WorldError::MissingExport { what: "subscriptions", interface: "platform:messaging/handler" });
     }
     Ok(())
-}
-
-/// The imports of a component, as it names them.
-pub fn imports(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
-    component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
-}
-
-/// The exports of a component, as it names them.
-pub fn exports(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
-    component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// The grants that these imports take, without the harmless ones.
@@ -115,8 +164,23 @@ pub fn capabilities(imports: &[String]) -> BTreeSet<Grant> {
 /// The grant that an import takes; none for one that gives no power, and for
 /// one that the host does not have.
 pub fn capability_of(import: &str) -> Option<Grant> {
-    let interface = import.split('@').next().unwrap_or(import);
-    OFFERED.iter().find(|(known, _)| *known == interface).map(|&(_, capability)| capability)
+    let interface = without_version(import);
+    grant_in(&OFFERED, interface).or_else(|| grant_in(&OFFERED_TO_FOREIGN, interface))
+}
+
+fn without_version(import: &str) -> &str {
+    import.split('@').next().unwrap_or(import)
+}
+
+fn grant_in(offered: &[(&str, Grant)], interface: &str) -> Option<Grant> {
+    offered.iter().find(|(known, _)| *known == interface).map(|&(_, capability)| capability)
+}
+
+fn is_without_power(interface: &str) -> bool {
+    WITHOUT_POWER.iter().any(|(package, names)| {
+        let name = interface.strip_prefix(package).and_then(|rest| rest.strip_prefix('/'));
+        name.is_some_and(|name| names.contains(&name))
+    })
 }
 
 /// What a grant is called in settings.
@@ -129,6 +193,11 @@ pub fn uses_store(imports: &[String]) -> bool {
     imports.iter().any(|import| import.starts_with("platform:store/"))
 }
 
-fn offered() -> String {
-    OFFERED.map(|(interface, _)| interface).join(", ")
+fn offered(kind: Kind) -> String {
+    let (offered, more): (&[_], _) = match kind {
+        Kind::Platform => (&OFFERED, ""),
+        Kind::Foreign => (&OFFERED_TO_FOREIGN, ", and WASI without files and sockets"),
+    };
+    let names: Vec<&str> = offered.iter().map(|(interface, _)| *interface).collect();
+    format!("{}{more}", names.join(", "))
 }

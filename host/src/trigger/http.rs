@@ -4,6 +4,8 @@
 //! route, the session, the size and time of the body, the other site's
 //! request, the request's id, its line in the log, its metrics.
 
+mod foreign;
+
 use crate::{
     capability::identity::{Identity, Session},
     config::http::Http,
@@ -74,12 +76,8 @@ impl Front {
         let served = target.as_ref().and_then(|target| target.endpoint.choose(&parts.headers));
         let mut response = match (&target, served) {
             (Some(target), Some(served)) => {
-                let flight = served.revision.depart();
                 let arrival = Arrival { peer, parts: &parts, id: &id, trace: &trace };
-                let response = self.call(target, &served.revision, arrival, body).await;
-                let response = response.unwrap_or_else(IntoResponse::into_response);
-                flight.land(response.status().is_server_error());
-                response
+                self.answer(target, &served.revision, arrival, body).await
             }
             (Some(_), None) => Refusal::Unavailable.into_response(),
             (None, _) => Refusal::NotFound.into_response(),
@@ -96,6 +94,22 @@ impl Front {
         response
     }
 
+    async fn answer(
+        &self,
+        target: &Target<'_>,
+        revision: &Arc<Revision>,
+        arrival: Arrival<'_>,
+        body: Body,
+    ) -> Response {
+        if revision.is_foreign() {
+            return self.stream(revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
+        }
+        let flight = revision.depart();
+        let response = self.call(target, revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
+        flight.land(response.status().is_server_error());
+        response
+    }
+
     async fn call(
         &self,
         target: &Target<'_>,
@@ -103,14 +117,22 @@ impl Front {
         arrival: Arrival<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let Arrival { peer, parts, id, trace } = arrival;
+        let (_, call) = self.visitor(&arrival)?;
+        let Arrival { parts, id, .. } = arrival;
+        let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
+        let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
+        let answer = self.ask(revision, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
+        wire_response(revision, answer)
+    }
+
+    /// Who asks, and the call on their behalf.
+    fn visitor(&self, arrival: &Arrival<'_>) -> Result<(Client, CallContext), Refusal> {
+        let Arrival { peer, parts, id, trace } = *arrival;
         let client = Client::of(peer, &parts.headers, &self.config);
         let session = self.identity.session(&parts.headers);
         if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
             return Err(Refusal::CrossSite);
         }
-        let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
-        let request = wit_request(target, parts, body, session.as_deref(), id).ok_or(Refusal::NotFound)?;
         let call = CallContext {
             id: id.to_owned(),
             traceparent: Some(trace.to_string()),
@@ -118,8 +140,7 @@ impl Front {
             session,
             secure: client.secure,
         };
-        let answer = self.ask(revision, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
-        wire_response(revision, answer)
+        Ok((client, call))
     }
 
     /// Asks the component, and again for as long as it says that an event
@@ -145,7 +166,7 @@ impl Front {
     }
 
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let announced = announced(headers);
         if announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
             return Ok(Vec::new());
         }
@@ -164,6 +185,10 @@ impl Front {
         }
         read
     }
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 /// The most of a refused body that is read and forgotten.

@@ -18,6 +18,7 @@ mod crash;
 mod envelope;
 mod events;
 mod expiry;
+mod foreign;
 mod host_knows_nothing;
 mod hostile;
 mod lists;

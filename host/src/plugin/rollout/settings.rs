@@ -3,6 +3,7 @@
 
 use super::{Rollout, RolloutError, swap::SwapReport};
 use crate::{
+    capability::outbound::Destination,
     clock::now_ms,
     config::plugins::{Grant, LimitOverrides},
     plugin::archive::{Record, Settings, State},
@@ -42,6 +43,7 @@ impl Rollout {
             }
             Change::Limits(limits) => Settings { limits, ..state.settings.clone() },
             Change::Grants(grants, http_hosts) => {
+                check_hosts(&http_hosts)?;
                 Settings { grants: Some(grants), http_hosts, ..state.settings.clone() }
             }
         };
@@ -71,4 +73,11 @@ impl Rollout {
             None => Ok(()),
         }
     }
+}
+
+fn check_hosts(hosts: &BTreeSet<String>) -> Result<(), RolloutError> {
+    hosts.iter().try_for_each(|host| match host.parse::<Destination>() {
+        Ok(_) => Ok(()),
+        Err(problem) => Err(RolloutError::Value { field: "http_hosts", problem: format!("{host:?}: {problem}") }),
+    })
 }

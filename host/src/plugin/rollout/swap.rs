@@ -180,6 +180,7 @@ impl Rollout {
         self.end_watch(plugin);
         self.triggers.unwatch(plugin).await?;
         drain(&before.revision, before.revision.tally(), self.rules.drain).await;
+        before.revision.retire();
         Ok(())
     }
 
@@ -283,6 +284,10 @@ impl Rollout {
             Some(revision) => drain(revision, at_swap, self.rules.drain).await,
             None => Tally::default(),
         };
+        let cut_off = at_swap.in_flight().saturating_sub(ended.finished + ended.abandoned);
+        if let (Some(revision), 1..) = (&outgoing, cut_off) {
+            revision.retire();
+        }
         let serving = next.canary.as_ref().map_or(&next.revision, |canary| &canary.revision);
         let report = SwapReport {
             plugin: plugin.to_owned(),
@@ -291,7 +296,7 @@ impl Rollout {
             canary_percent: next.canary.as_ref().map(|canary| canary.percent),
             in_flight: at_swap.in_flight(),
             drained: ended.finished,
-            cut_off: at_swap.in_flight().saturating_sub(ended.finished + ended.abandoned),
+            cut_off,
             dropped: ended.abandoned,
             swap_us: u64::try_from(swap.as_micros()).unwrap_or(u64::MAX),
             took_ms,

@@ -1,0 +1,121 @@
+//! A plain `wasi:http` 0.3 component: it knows nothing of the platform. Its
+//! answers come piece by piece, and some of them end badly.
+#![expect(unsafe_code, reason = "the generated bindings need it")]
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit/p3",
+        world: "service",
+        generate_all,
+    });
+}
+
+use bindings::{
+    exports::wasi::http::handler::Guest,
+    wasi::{
+        clocks::monotonic_clock,
+        http::types::{ErrorCode, Fields, Method, Request, Response},
+    },
+    wit_future, wit_stream,
+};
+use wit_bindgen::StreamWriter;
+
+/// A test that wants another version of this component changes these letters.
+const VERSION: &str = "streaming-one";
+
+struct Streaming;
+
+impl Guest for Streaming {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let path = request.get_path_with_query().unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        match path.rsplit('/').next().unwrap_or_default() {
+            "large" => answer(large),
+            "events" => answer(events),
+            "trap" => answer(trap),
+            "echo" if matches!(request.get_method(), Method::Post) => echo(request),
+            "spin" => spin(),
+            "refuse" => Err(ErrorCode::InternalError(None)),
+            "headers" => {
+                let lines = request.get_headers().copy_all().into_iter();
+                let lines = lines.map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(&value)));
+                let text = lines.collect::<String>();
+                answer(async move |body| write(body, text.into_bytes()).await)
+            }
+            _ => answer(async |body| write(body, VERSION.as_bytes().to_vec()).await),
+        }
+    }
+}
+
+/// The bytes of `large`: far more than anything on the way holds.
+const LARGE_BYTES: u32 = 4 << 20;
+const PIECE_BYTES: u32 = 64 << 10;
+
+async fn large(body: &mut StreamWriter<u8>) {
+    for piece in 0..LARGE_BYTES / PIECE_BYTES {
+        let first = piece * PIECE_BYTES;
+        let bytes = (first..first + PIECE_BYTES).step_by(4).flat_map(u32::to_le_bytes).collect();
+        write(body, bytes).await;
+    }
+}
+
+/// Has no end of its own.
+async fn events(body: &mut StreamWriter<u8>) {
+    for number in 0_u64.. {
+        let event = format!("data: {VERSION} {number}\n\n").into_bytes();
+        if !body.write_all(event).await.is_empty() {
+            return;
+        }
+        monotonic_clock::wait_for(5_000_000).await;
+    }
+}
+
+/// Ends in the middle.
+async fn trap(body: &mut StreamWriter<u8>) {
+    write(body, b"the first half".to_vec()).await;
+    monotonic_clock::wait_for(50_000_000).await;
+    std::process::abort();
+}
+
+fn spin() -> ! {
+    let mut number = 1_u64;
+    loop {
+        number = std::hint::black_box(number.wrapping_mul(3));
+    }
+}
+
+/// Gives the body back while it arrives.
+fn echo(request: Request) -> Result<Response, ErrorCode> {
+    let (_, whole) = wit_future::new(|| Ok(()));
+    let (mut received, _) = Request::consume_body(request, whole);
+    answer(async move |body| {
+        loop {
+            let (status, bytes) = received.read(Vec::with_capacity(16 << 10)).await;
+            let ended = bytes.is_empty() && matches!(status, wit_bindgen::StreamResult::Dropped);
+            if ended || !body.write_all(bytes).await.is_empty() {
+                return;
+            }
+        }
+    })
+}
+
+/// The head now, and the body as it is made.
+fn answer(make: impl AsyncFnOnce(&mut StreamWriter<u8>) + 'static) -> Result<Response, ErrorCode> {
+    let (mut body, contents) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    let (response, _) = Response::new(Fields::new(), Some(contents), no_trailers);
+    wit_bindgen::spawn_local(async move {
+        make(&mut body).await;
+        drop(body);
+        // Whoever reads no trailers misses none.
+        let _ = trailers.write(Ok(None)).await;
+    });
+    Ok(response)
+}
+
+async fn write(body: &mut StreamWriter<u8>, bytes: Vec<u8>) {
+    // What a caller that has gone did not take is nobody's.
+    let _ = body.write_all(bytes).await;
+}
+
+bindings::export!(Streaming with_types_in bindings);

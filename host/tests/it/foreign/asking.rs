@@ -1,0 +1,192 @@
+//! A component of 0.2 that asks other hosts, and the limits of such ones.
+
+use super::{Foreign, empty_host, grant, idle, swaps_under_requests, with_query};
+use crate::support::{Client, Host, Reply};
+use http::Method;
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+/// A server inside, and the heads of what it was asked.
+struct Inside {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Inside {
+    /// It sends everybody elsewhere, and has a text.
+    async fn start(elsewhere: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let text = "inside";
+        let answer = format!(
+            "HTTP/1.1 302 Found\r\nlocation: {elsewhere}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+            text.len()
+        );
+        tokio::spawn({
+            let asked = asked.clone();
+            async move {
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    let mut head = Vec::new();
+                    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+                        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                            break;
+                        }
+                    }
+                    asked.lock().unwrap().push(String::from_utf8_lossy(&head).to_lowercase());
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+async fn asking_host(hosts: &[String]) -> Host {
+    let host = empty_host().await;
+    grant(&host.operator(), "asking", hosts).await;
+    Foreign::rust("asking").deploy(&host.operator()).await;
+    host
+}
+
+/// Has the component ask `scheme`, `authority` and `path`.
+async fn ask(visitor: &Client, scheme: &str, authority: &str, path: &str, header: Option<(&str, &str)>) -> Reply {
+    let mut query = vec![("scheme", scheme), ("authority", authority), ("path", path)];
+    if let Some((name, value)) = header {
+        query.extend([("name", name), ("value", value)]);
+    }
+    visitor.get(&with_query("/asking/fetch", &query)).await
+}
+
+#[tokio::test]
+async fn a_component_of_0_2_is_mounted_and_swapped_under_requests() {
+    let host = empty_host().await;
+    grant(&host.operator(), "asking", &[]).await;
+    swaps_under_requests(&host, Foreign::rust("asking"), "/asking/version").await;
+}
+
+#[tokio::test]
+async fn requests_to_others_take_a_grant() {
+    let host = empty_host().await;
+    let operator = host.operator();
+    let refused = Foreign::rust("asking").upload(&operator).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.text.contains("wasi:http/outgoing-handler") && refused.text.contains("grant http is missing"));
+    for wrong in ["*:443", "example.com", "https://example.com:443", "127.1:80"] {
+        let grants = json!({ "grants": ["http"], "http_hosts": [wrong] });
+        let reply = operator.put("/plugins/asking/grants", grants).await;
+        assert_eq!((reply.status, reply.errors()[0].1.as_deref()), (422, Some("http_hosts")), "{wrong}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_granted_host_is_reached_and_no_redirect_leads_further() {
+    let forbidden = Inside::start("/").await;
+    let granted = Inside::start(&format!("http://{}/", forbidden.address)).await;
+    let host = asking_host(&[granted.address.to_string()]).await;
+    let visitor = host.visitor();
+
+    let authority = granted.address.to_string();
+    let reply = ask(&visitor, "http", &authority, "/a?b=c", Some(("x-own", "1"))).await;
+    assert_eq!((reply.status, reply.text.as_str()), (302, "inside"), "the component sees the redirect itself");
+    let head = granted.asked().remove(0);
+    assert!(head.starts_with("get /a?b=c http/1.1") && head.contains("x-own: 1"), "{head}");
+    assert!(head.contains(&format!("host: {authority}")), "{head}");
+
+    let (port, other) = (granted.address.port(), forbidden.address.port());
+    for authority in [
+        forbidden.address.to_string(),
+        format!("localhost:{port}"),
+        format!("127.0.0.1:{other}"),
+        format!("127.1:{port}"),
+        format!("2130706433:{port}"),
+        format!("0x7f000001:{port}"),
+        format!("0177.0.0.1:{port}"),
+        format!("127.0.0.1.:{port}"),
+        format!("[::1]:{port}"),
+        format!("[::ffff:127.0.0.1]:{port}"),
+        format!("127.0.0.1:0{port}"),
+        format!("user@127.0.0.1:{port}"),
+        format!("127.0.0.1:{port}@127.0.0.1:{other}"),
+        format!("169.254.169.254:{port}"),
+    ] {
+        let reply = ask(&visitor, "http", &authority, "/", None).await;
+        assert_eq!(reply.status, 502, "{authority}: {reply:?}");
+    }
+    for path in [format!("http://127.0.0.1:{other}/"), format!("@127.0.0.1:{other}/"), format!(".evil.com:{other}/")] {
+        let reply = ask(&visitor, "http", &authority, &path, None).await;
+        assert_eq!(reply.status, 502, "{path}: {reply:?}");
+    }
+    // Another Host is either not taken at all or not sent.
+    ask(&visitor, "http", &authority, "/", Some(("host", "127.0.0.1"))).await;
+    ask(&visitor, "http", &authority, "//127.0.0.1:1/", None).await;
+    for head in granted.asked() {
+        assert!(head.contains(&format!("host: {authority}\r\n")) && head.matches("host:").count() == 1, "{head}");
+    }
+    assert!(forbidden.asked().is_empty(), "nothing came there");
+}
+
+#[tokio::test]
+async fn a_granted_name_that_leads_inside_is_refused() {
+    let inside = Inside::start("/").await;
+    let authority = format!("localhost:{}", inside.address.port());
+    let host = asking_host(std::slice::from_ref(&authority)).await;
+    let reply = ask(&host.visitor(), "http", &authority, "/", None).await;
+    assert_eq!(reply.status, 502);
+    assert!(reply.text.contains("DestinationIpProhibited"), "{reply:?}");
+    assert!(inside.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_grant_can_be_taken_back_by_a_swap() {
+    let inside = Inside::start("/").await;
+    let authority = inside.address.to_string();
+    let host = asking_host(std::slice::from_ref(&authority)).await;
+    assert_eq!(ask(&host.visitor(), "http", &authority, "/", None).await.status, 302);
+    let grants = json!({ "grants": ["http"], "http_hosts": [] });
+    assert_eq!(host.operator().put("/plugins/asking/grants", grants).await.status, 200);
+    let reply = ask(&host.visitor(), "http", &authority, "/", None).await;
+    assert!(reply.status == 502 && reply.text.contains("HttpRequestDenied"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn bodies_have_their_limits_in_both_directions() {
+    let host = asking_host(&[]).await;
+    let visitor = host.visitor();
+    let reply = visitor.raw(Method::POST, "/asking/length", vec![0; 100_000]).await;
+    assert_eq!((reply.status, reply.text.as_str()), (200, "Some(100000)"));
+    assert_eq!(visitor.raw(Method::POST, "/asking/length", vec![0; 100_001]).await.status, 413);
+    let pieces = futures::stream::iter((0..20).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 10_000])));
+    let unannounced = visitor.raw(Method::POST, "/asking/length", reqwest::Body::wrap_stream(pieces)).await;
+    assert_eq!(unannounced.status, 413, "{unannounced:?}");
+
+    let endless = visitor.request(Method::GET, "/asking/endless").send().await.unwrap();
+    assert!(endless.bytes().await.is_err(), "an answer over its limit breaks off");
+    idle(&host, "asking").await;
+    assert_eq!(visitor.get("/asking/version").await.text, "asking-one");
+}
+
+#[tokio::test]
+async fn what_goes_wrong_in_a_guest_ends_one_call() {
+    let host = asking_host(&[]).await;
+    let visitor = host.visitor();
+    for path in ["/asking/silent", "/asking/refuse", "/asking/grow"] {
+        assert_eq!(visitor.get(path).await.status, 500, "{path}");
+        assert_eq!(visitor.get("/asking/version").await.text, "asking-one", "after {path}");
+    }
+    // Where it traps is so early that not even the head need have gone out.
+    let half = async { visitor.request(Method::GET, "/asking/trap").send().await?.bytes().await };
+    assert!(half.await.is_err(), "half an answer must not look like a whole one");
+    assert_eq!(visitor.get("/asking/version").await.text, "asking-one");
+}

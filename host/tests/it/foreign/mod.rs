@@ -1,0 +1,138 @@
+//! Components that know nothing of the platform: they answer by `wasi:http`,
+//! made in Rust, JavaScript and Python.
+
+mod asking;
+mod scripts;
+mod streaming;
+
+use crate::support::{Client, Host, PluginFile, Reply, empty, eventually, guest};
+use http::Method;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// The compiler needs long for an interpreter, on a busy machine above all.
+const COMPILING: Duration = Duration::from_secs(300);
+
+/// A component and the manifest beside it.
+#[derive(Clone)]
+struct Foreign {
+    name: &'static str,
+    component: Vec<u8>,
+    manifest: String,
+}
+
+impl Foreign {
+    /// One that is made of a script.
+    fn script(name: &'static str, manifest: &str) -> Self {
+        Self { name, component: std::fs::read(guest(name)).unwrap(), manifest: manifest.to_owned() }
+    }
+
+    /// One in Rust, which carries its manifest.
+    fn rust(name: &'static str) -> Self {
+        let path = guest(name);
+        let manifest = PluginFile::read(&path).manifest;
+        Self { name, component: std::fs::read(path).unwrap(), manifest }
+    }
+
+    /// The same from another source: the letters `one` in its text are others.
+    fn second(mut self) -> Self {
+        let (from, to) = (format!("{}-one", self.name), format!("{}-two", self.name));
+        let mut found = 0;
+        for at in 0..self.component.len() - from.len() {
+            if self.component[at..].starts_with(from.as_bytes()) {
+                self.component[at..at + to.len()].copy_from_slice(to.as_bytes());
+                found += 1;
+            }
+        }
+        assert!(found > 0, "the version's letters are not in the component");
+        self.manifest = self.manifest.replacen("version = \"1.0.0\"", "version = \"2.0.0\"", 1);
+        self
+    }
+
+    /// Uploads it with its manifest.
+    async fn upload(self, operator: &Client) -> Reply {
+        let form = Form::new().part("component", Part::bytes(self.component)).text("manifest", self.manifest);
+        Reply::of(operator.request(Method::POST, "/plugins").multipart(form).timeout(COMPILING)).await.unwrap()
+    }
+
+    /// Uploads it and lets it serve.
+    async fn deploy(self, operator: &Client) -> Value {
+        let name = self.name;
+        let reply = self.upload(operator).await;
+        assert!([200, 201].contains(&reply.status), "{reply:?}");
+        let verdict = reply.json();
+        let revision = json!({ "revision": verdict["revision"] });
+        let reply = operator.request(Method::POST, &format!("/plugins/{name}/activate")).json(&revision);
+        let reply = Reply::of(reply.timeout(COMPILING)).await.unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+}
+
+/// Lets a component that is not there yet ask these hosts.
+async fn grant(operator: &Client, plugin: &str, hosts: &[String]) {
+    let grants = json!({ "grants": ["http"], "http_hosts": hosts });
+    let reply = operator.put(&format!("/plugins/{plugin}/grants"), grants).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+/// Swaps to the second version while many ask, each on a connection of its
+/// own, and sees that all of them are answered by one of the two.
+async fn swaps_under_requests(host: &Host, first: Foreign, path: &'static str) {
+    let name = first.name;
+    let second = first.clone().second();
+    first.deploy(&host.operator()).await;
+    let (old, new) = (format!("{name}-one"), format!("{name}-two"));
+    assert!(host.visitor().get(path).await.text.contains(&old));
+    let stop = Arc::new(AtomicBool::new(false));
+    let askers: Vec<_> = (0..4)
+        .map(|_| {
+            let (visitor, stop, old, new) = (host.visitor(), stop.clone(), old.clone(), new.clone());
+            tokio::spawn(async move {
+                let mut swapped = 0;
+                while !stop.load(Ordering::Relaxed) || swapped == 0 {
+                    let reply = visitor.get(path).await;
+                    assert_eq!(reply.status, 200, "{reply:?}");
+                    assert!(reply.text.contains(&new) || (reply.text.contains(&old) && swapped == 0), "{reply:?}");
+                    swapped += usize::from(reply.text.contains(&new));
+                }
+                swapped
+            })
+        })
+        .collect();
+    let report = second.deploy(&host.operator()).await;
+    assert_eq!((&report["dropped"], &report["cut_off"]), (&json!(0), &json!(0)), "{report}");
+    assert!(report["old"].as_str().unwrap().starts_with("1.0.0+"), "{report}");
+    assert!(host.visitor().get(path).await.text.contains(&new));
+    stop.store(true, Ordering::Relaxed);
+    for asker in askers {
+        assert!(asker.await.unwrap() > 0);
+    }
+    let plugin = host.operator().plugin(name).await;
+    assert_eq!((&plugin["failures"], &plugin["in_flight"]), (&json!(0), &json!(0)), "{plugin}");
+}
+
+/// Waits until nothing is under way in a plugin.
+async fn idle(host: &Host, plugin: &str) {
+    let operator = host.operator();
+    let in_flight = async || operator.plugin(plugin).await["in_flight"].as_u64();
+    eventually("nothing is under way", in_flight, |count| *count == Some(0)).await;
+}
+
+async fn empty_host() -> Host {
+    empty().start().await
+}
+
+fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+    let encoded =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    format!("{path}?{}", pairs.join("&"))
+}

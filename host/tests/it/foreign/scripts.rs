@@ -1,0 +1,60 @@
+//! Components made of scripts: JavaScript and Python.
+
+use super::{Foreign, empty_host, grant, swaps_under_requests, with_query};
+use crate::support::Host;
+use http::Method;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+fn javascript() -> Foreign {
+    Foreign::script("javascript", include_str!("../../scripts/javascript/plugin.toml"))
+}
+
+fn python() -> Foreign {
+    Foreign::script("python", include_str!("../../scripts/python/plugin.toml"))
+}
+
+#[tokio::test]
+async fn a_component_in_python_is_mounted_and_swapped_under_requests() {
+    let host = empty_host().await;
+    let reply = python().upload(&host.operator()).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let verdict = reply.json();
+    assert_eq!(verdict["capabilities"]["wanted"], json!([]), "all of WASI gives nothing: {verdict}");
+    swaps_under_requests(&host, python(), "/python/version").await;
+}
+
+#[tokio::test]
+async fn a_component_in_javascript_is_mounted_and_swapped_under_requests() {
+    let host = javascript_host(&[]).await;
+    swaps_under_requests(&host, javascript(), "/javascript/version").await;
+}
+
+async fn javascript_host(hosts: &[String]) -> Host {
+    let host = empty_host().await;
+    grant(&host.operator(), "javascript", hosts).await;
+    host
+}
+
+#[tokio::test]
+async fn javascript_reads_and_streams_and_asks_only_granted_hosts() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let router = axum::Router::new().route("/", axum::routing::get(async || "from another host"));
+    tokio::spawn(async move { axum::serve(server, router).await });
+    let host = javascript_host(&[address.to_string()]).await;
+    javascript().deploy(&host.operator()).await;
+    let visitor = host.visitor();
+
+    let reply = visitor.raw(Method::POST, "/javascript/echo", "the body").await;
+    assert_eq!(reply.json(), json!({ "version": "javascript-one", "body": "the body", "email": null }));
+    let pieces = visitor.get("/javascript/pieces?count=2000").await.text;
+    assert!(pieces.lines().map(|line| line.parse::<u32>().unwrap()).eq(0..2000));
+
+    let fetch = async |url: String| visitor.get(&with_query("/javascript/fetch", &[("url", &url)])).await;
+    let reply = fetch(format!("http://{address}/")).await;
+    assert_eq!((reply.status, reply.text.as_str()), (200, "from another host"));
+    for url in [format!("http://localhost:{}/", address.port()), "http://127.0.0.1:1/".to_owned()] {
+        assert_eq!(fetch(url.clone()).await.status, 502, "{url}");
+    }
+}

@@ -1,0 +1,151 @@
+//! A component of 0.3 whose answers come piece by piece.
+
+use super::{Foreign, empty_host, idle, swaps_under_requests};
+use crate::support::{Host, Reply, Setup, empty, eventually};
+use bytes::Bytes;
+use futures::{StreamExt, future::join_all, stream};
+use http::Method;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+async fn host_of(setup: Setup) -> Host {
+    let host = setup.start().await;
+    Foreign::rust("streaming").deploy(&host.operator()).await;
+    host
+}
+
+async fn streaming_host() -> Host {
+    host_of(empty()).await
+}
+
+async fn open(host: &Host, path: &str) -> reqwest::Response {
+    host.visitor().request(Method::GET, path).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_component_of_0_3_is_probed_mounted_and_swapped_under_requests() {
+    let host = empty_host().await;
+    swaps_under_requests(&host, Foreign::rust("streaming"), "/streaming/version").await;
+    let back = host.operator().post("/plugins/streaming/rollback", json!({})).await.json();
+    assert_eq!(back["probe"], json!({ "path": "/streaming/health", "status": 200 }));
+    assert_eq!(host.visitor().get("/streaming/version").await.text, "streaming-one");
+}
+
+#[tokio::test]
+async fn a_large_answer_arrives_whole() {
+    let host = streaming_host().await;
+    let body = open(&host, "/streaming/large").await.bytes().await.unwrap();
+    assert_eq!(body.len(), 4 << 20);
+    let numbers = body.chunks(4).map(|four| u32::from_le_bytes(four.try_into().unwrap()));
+    assert!(numbers.eq((0..4 << 20).step_by(4)));
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_arrives_while_it_is_made_and_ends_with_its_reader() {
+    let host = streaming_host().await;
+    let mut events = open(&host, "/streaming/events").await.bytes_stream();
+    let mut seen = String::new();
+    while !seen.contains("streaming-one 20\n") {
+        seen += std::str::from_utf8(&events.next().await.unwrap().unwrap()).unwrap();
+    }
+    assert_eq!(host.operator().plugin("streaming").await["in_flight"], 1);
+    drop(events);
+    idle(&host, "streaming").await;
+    assert_eq!(host.operator().plugin("streaming").await["failures"], 0);
+}
+
+#[tokio::test]
+async fn both_bodies_go_through_at_the_same_time() {
+    let host = streaming_host().await;
+    let (sender, mut receiver) = mpsc::unbounded_channel::<Bytes>();
+    let pieces = stream::poll_fn(move |context| receiver.poll_recv(context)).map(Ok::<_, std::io::Error>);
+    sender.send("first".into()).unwrap();
+    let echo = host.visitor().request(Method::POST, "/streaming/echo").body(reqwest::Body::wrap_stream(pieces));
+    let mut echo = echo.send().await.unwrap().bytes_stream();
+    for next in ["second", "third"] {
+        let back = echo.next().await.unwrap().unwrap();
+        assert!(!back.is_empty(), "what was sent is back before {next} is");
+        sender.send(next.into()).unwrap();
+    }
+    drop(sender);
+    let rest: Vec<u8> = echo.map(|piece| piece.unwrap().to_vec()).collect::<Vec<_>>().await.concat();
+    assert!(rest.ends_with(b"third"), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[tokio::test]
+async fn an_answer_that_traps_in_the_middle_breaks_off() {
+    let host = streaming_host().await;
+    let answer = open(&host, "/streaming/trap").await;
+    assert_eq!(answer.status(), 200);
+    assert!(answer.bytes().await.is_err(), "half an answer must not look like a whole one");
+    idle(&host, "streaming").await;
+    let operator = host.operator();
+    let failures = async || operator.plugin("streaming").await["failures"].as_u64();
+    eventually("the trap is counted", failures, |count| *count == Some(1)).await;
+    assert_eq!(host.visitor().get("/streaming/version").await.status, 200, "another instance answers");
+}
+
+#[tokio::test]
+async fn guests_that_spin_are_cut_off_and_others_answer_meanwhile() {
+    let host = streaming_host().await;
+    let spinning: Vec<_> = (0..6)
+        .map(|_| {
+            let visitor = host.visitor();
+            tokio::spawn(async move { visitor.get("/streaming/spin").await })
+        })
+        .collect();
+    idle_but(&host, 6).await;
+    let begun = Instant::now();
+    assert_eq!(host.visitor().get("/streaming/version").await.text, "streaming-one");
+    assert!(begun.elapsed() < Duration::from_secs(2), "a neighbour waited for {:?}", begun.elapsed());
+    for reply in join_all(spinning).await {
+        assert_eq!(reply.unwrap().status, 504);
+    }
+    idle(&host, "streaming").await;
+}
+
+async fn idle_but(host: &Host, count: u64) {
+    let operator = host.operator();
+    let in_flight = async || operator.plugin("streaming").await["in_flight"].as_u64();
+    eventually("all are under way", in_flight, |now| *now == Some(count)).await;
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_an_answer_is_one() {
+    let host = streaming_host().await;
+    assert_eq!(host.visitor().get("/streaming/refuse").await.status, 500);
+    eventually("the log names it", async || host.log(), |log| log.contains("InternalError")).await;
+}
+
+#[tokio::test]
+async fn what_still_streams_after_its_time_is_broken_off_by_a_swap() {
+    let host = host_of(empty().toml("[rollout]\ndrain_seconds = 1")).await;
+    let mut events = open(&host, "/streaming/events").await.bytes_stream();
+    events.next().await.unwrap().unwrap();
+    let report = Foreign::rust("streaming").second().deploy(&host.operator()).await;
+    assert_eq!((&report["in_flight"], &report["cut_off"]), (&json!(1), &json!(1)), "{report}");
+    while events.next().await.unwrap().is_ok() {}
+    assert_eq!(host.visitor().get("/streaming/version").await.text, "streaming-two");
+}
+
+#[tokio::test]
+async fn a_component_learns_who_is_signed_in_and_cannot_be_told_otherwise() {
+    let setup = Setup::new();
+    let host = host_of(setup).await;
+    let user = host.user("reader").await;
+    let ask = async |client: &crate::support::Client| {
+        let request = client.request(Method::GET, "/streaming/headers?a=b");
+        let request = request.header("x-principal-id", "admin").header("x-principal-email", "admin@example.com");
+        Reply::of(request.header("authorization", "Bearer secret").header("x-own", "1")).await.unwrap().text
+    };
+    let seen = ask(&user).await;
+    assert!(seen.contains(&format!("x-principal-id: {}\n", user.id)), "{seen}");
+    assert!(seen.contains(&format!("x-principal-email: {}\n", user.email)), "{seen}");
+    assert!(seen.contains("x-own: 1\n") && seen.contains("x-request-id: ") && seen.contains("traceparent: "), "{seen}");
+    for absent in ["admin", "cookie", "secret", "session"] {
+        assert!(!seen.contains(absent), "{absent}: {seen}");
+    }
+    let seen = ask(&host.visitor()).await;
+    assert!(!seen.contains("x-principal"), "{seen}");
+}
