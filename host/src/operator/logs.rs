@@ -4,6 +4,7 @@
 use super::{
     Operator,
     caller::{Caller, Role},
+    plugins,
 };
 use crate::{
     envelope::{Envelope, Problem, Refusal},
@@ -14,7 +15,6 @@ use axum::{
     response::sse::{Event, KeepAlive, Sse},
 };
 use futures::{Stream, stream};
-use http::StatusCode;
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ struct Reading {
 /// the host's log lets it through. Each event's data is one line, an object in
 /// JSON. A reader that is too slow gets an event `lost` with the number of
 /// lines that it has missed.
-#[utoipa::path(get, path = "/plugins/{name}/logs", tag = "plugins", params(("name" = String, Path)), responses(
+#[utoipa::path(get, path = "/plugins/{name}/logs", operation_id = "follow_log", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 200, body = String, content_type = "text/event-stream",
         example = "data: {\"timestamp\":\"2030-01-01T00:00:00Z\",\"level\":\"INFO\",\"message\":\"hello\"}\n\n"),
     (status = 403, body = Envelope),
@@ -48,7 +48,7 @@ pub(super) async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     caller.require(Role::View, Some(&name))?;
     if operator.rollout.registry.snapshot().plugin(&name).is_none() {
-        return Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no plugin {name}")));
+        return Err(plugins::unknown(&name));
     }
     let place = operator.log_streams.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
     let reading = Reading {
