@@ -77,6 +77,7 @@ impl Host {
 
         let ready = Arc::new(AtomicBool::new(true));
         let changes = TaskTracker::new();
+        let stop = CancellationToken::new();
         let operator = Arc::new(Operator {
             tokens: Tokens::open(database.clone(), &secrets.admin_token).await?,
             audit: rollout.audit.clone(),
@@ -88,6 +89,8 @@ impl Host {
             metrics,
             ready: ready.clone(),
             work: changes.clone(),
+            log_streams: Arc::new(Semaphore::new(operator::MAX_LOG_STREAMS)),
+            stopping: stop.clone(),
         });
         let limit = config.http.max_in_flight_requests;
         let front = Arc::new(Front {
@@ -96,7 +99,6 @@ impl Host {
             config: config.http.clone(),
             admission: Admission::new("host", limit, limit, config.http.queue_wait),
         });
-        let stop = CancellationToken::new();
         let (address, public) = serve_front(config, front, &stop).await?;
         let (operator_address, private) = serve_operator(config, operator, &stop).await?;
         Ok(Self {

@@ -1,6 +1,10 @@
 //! The log, the metrics, and the trace that a request, its events and its
 //! timers share.
 
+mod follow;
+
+pub use follow::{Follower, Heard};
+
 use crate::config::log::{Log, LogFormat};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{
@@ -13,7 +17,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Samples are folded into their buckets this often, so that they do not pile
 /// up when nobody scrapes.
@@ -76,8 +80,8 @@ pub fn start_log(settings: &Log) -> Result<LogGuard, TelemetryError> {
         .with_ansi(io::stderr().is_terminal())
         .with_writer(writer);
     match settings.format {
-        LogFormat::Text => builder.finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+        LogFormat::Text => builder.finish().with(follow::Layer).try_init()?,
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(follow::Layer).try_init()?,
     }
     Ok(LogGuard(guard))
 }

@@ -247,7 +247,7 @@ pub(super) struct Page {
 
 /// Who did what, newest first. An admin sees everything, others what concerns
 /// their plugins.
-#[utoipa::path(get, path = "/audit", tag = "operators", params(Page), responses(
+#[utoipa::path(get, path = "/audit", operation_id = "list_audit", tag = "operators", params(Page), responses(
     (status = 200, body = [AuditRow]),
     (status = 400, body = Envelope),
 ))]

@@ -31,7 +31,7 @@ pub(super) struct Listing {
 }
 
 /// What was set aside, newest first.
-#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", params(Listing), responses(
+#[utoipa::path(get, path = "/dead-letters", operation_id = "list_dead_letters", tag = "dead letters", params(Listing), responses(
     (status = 200, body = [DeadLetter]),
     (status = 400, body = Envelope),
 ))]

@@ -8,6 +8,7 @@ mod credential;
 mod dead_letters;
 mod health;
 mod input;
+mod logs;
 mod openapi;
 mod plugins;
 mod tokens;
@@ -16,6 +17,7 @@ mod upload;
 pub use audit::{Audit, Entry, Outcome};
 pub use caller::{Caller, Role};
 pub use input::{Body, Query};
+pub(crate) use logs::MAX_LOG_STREAMS;
 pub use tokens::Tokens;
 
 use crate::{
@@ -29,7 +31,7 @@ use crate::{
 use axum::{Router, middleware};
 use std::sync::{Arc, atomic::AtomicBool};
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the operator's side of the host works on.
@@ -54,6 +56,10 @@ pub struct Operator {
     pub ready: Arc<AtomicBool>,
     /// Changes under way, each to its end, whether or not the caller waits.
     pub work: TaskTracker,
+    /// A place for each reader of a log.
+    pub log_streams: Arc<Semaphore>,
+    /// Cancelled when the host stops: what has no end by itself ends then.
+    pub stopping: CancellationToken,
 }
 
 impl Operator {
@@ -117,6 +123,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::changes::config))
         .routes(routes!(plugins::changes::limits))
         .routes(routes!(plugins::changes::grants))
+        .routes(routes!(logs::follow))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::redeliver))
         .routes(routes!(tokens::list, tokens::create))

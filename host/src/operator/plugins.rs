@@ -2,7 +2,10 @@
 
 pub(super) mod changes;
 
-use super::{Operator, caller::Caller};
+use super::{
+    Operator,
+    caller::{Caller, Role},
+};
 use crate::{
     config::plugins::{Grant, LimitOverrides},
     envelope::{Envelope, Problem, Refusal},
@@ -169,7 +172,7 @@ impl From<&Plugin> for PluginView {
 }
 
 /// What runs.
-#[utoipa::path(get, path = "/plugins", tag = "plugins", responses((status = 200, body = [PluginView])))]
+#[utoipa::path(get, path = "/plugins", operation_id = "list_plugins", tag = "plugins", responses((status = 200, body = [PluginView])))]
 pub(super) async fn list(State(operator): State<Arc<Operator>>, caller: Caller) -> Json<Vec<PluginView>> {
     let snapshot = operator.rollout.registry.snapshot();
     let seen = snapshot.plugins().filter(|plugin| caller.covers(plugin.revision.name()));
@@ -177,8 +180,9 @@ pub(super) async fn list(State(operator): State<Arc<Operator>>, caller: Caller) 
 }
 
 /// One plugin.
-#[utoipa::path(get, path = "/plugins/{name}", tag = "plugins", params(("name" = String, Path)), responses(
+#[utoipa::path(get, path = "/plugins/{name}", operation_id = "show_plugin", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 200, body = PluginDetails),
+    (status = 403, body = Envelope),
     (status = 404, body = Envelope),
 ))]
 pub(super) async fn show(
@@ -186,8 +190,9 @@ pub(super) async fn show(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<PluginDetails>, Problem> {
+    caller.require(Role::View, Some(&name))?;
     let snapshot = operator.rollout.registry.snapshot();
-    let plugin = snapshot.plugin(&name).filter(|_| caller.covers(&name)).ok_or(Refusal::NotFound)?;
+    let plugin = snapshot.plugin(&name).ok_or_else(|| unknown(&name))?;
     let state = operator.rollout.state(&name).await.map_err(problem)?;
     Ok(Json(PluginDetails {
         plugin: PluginView::from(plugin),
@@ -201,8 +206,9 @@ pub(super) async fn show(
 }
 
 /// The revisions of a plugin that are kept, the newest first.
-#[utoipa::path(get, path = "/plugins/{name}/revisions", tag = "plugins", params(("name" = String, Path)), responses(
+#[utoipa::path(get, path = "/plugins/{name}/revisions", operation_id = "list_revisions", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 200, body = [RevisionView]),
+    (status = 403, body = Envelope),
     (status = 404, body = Envelope),
 ))]
 pub(super) async fn revisions(
@@ -210,9 +216,10 @@ pub(super) async fn revisions(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<Vec<RevisionView>>, Problem> {
+    caller.require(Role::View, Some(&name))?;
     let records = operator.rollout.archive.records(&name).await.map_err(|error| problem(error.into()))?;
-    if records.is_empty() || !caller.covers(&name) {
-        return Err(Refusal::NotFound.into());
+    if records.is_empty() {
+        return Err(unknown(&name));
     }
     let state = match operator.rollout.state(&name).await {
         Err(RolloutError::Unknown(_)) => Desired::default(),
@@ -235,6 +242,11 @@ pub(super) async fn revisions(
         uploaded_by: record.uploaded_by,
     });
     Ok(Json(views.collect()))
+}
+
+/// The answer to a question about a plugin that is not there.
+pub(super) fn unknown(name: &str) -> Problem {
+    problem(RolloutError::Unknown(format!("plugin {name}")))
 }
 
 /// The answer to a change that was not made.

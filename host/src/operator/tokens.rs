@@ -91,7 +91,7 @@ impl From<&Issued> for TokenView {
 }
 
 /// Every token but the one that the host was started with, the oldest first.
-#[utoipa::path(get, path = "/tokens", tag = "operators", responses(
+#[utoipa::path(get, path = "/tokens", operation_id = "list_tokens", tag = "operators", responses(
     (status = 200, body = [TokenView]),
     (status = 403, body = Envelope),
 ))]
@@ -104,7 +104,7 @@ pub(super) async fn list(
 }
 
 /// Makes a token.
-#[utoipa::path(post, path = "/tokens", tag = "operators", request_body = NewToken, responses(
+#[utoipa::path(post, path = "/tokens", operation_id = "create_token", tag = "operators", request_body = NewToken, responses(
     (status = 201, body = CreatedToken),
     (status = 400, body = Envelope),
     (status = 403, body = Envelope),
@@ -126,7 +126,7 @@ pub(super) async fn create(
 }
 
 /// Revokes a token, at once and for good.
-#[utoipa::path(delete, path = "/tokens/{id}", tag = "operators", params(("id" = String, Path)), responses(
+#[utoipa::path(delete, path = "/tokens/{id}", operation_id = "revoke_token", tag = "operators", params(("id" = String, Path)), responses(
     (status = 204, description = "It is worthless from now on"),
     (status = 403, body = Envelope),
     (status = 404, body = Envelope),

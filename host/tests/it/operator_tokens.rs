@@ -1,27 +1,12 @@
 //! Tokens of operators: who may do what, and what is on record of it.
 
-use crate::support::{Client, Host, Reply, Setup};
+use crate::support::{Reply, Setup};
 use http::Method;
 use serde_json::{Value, json};
 
 const NOBODY: &str = "/dead-letters/018bcfe5-6800-7000-8000-000000000000/redeliver";
 
-fn bearer(host: &Host, token: &str) -> Client {
-    host.outsider().with_header("authorization", &format!("Bearer {token}"))
-}
-
-struct Made {
-    id: String,
-    token: String,
-}
-
-async fn make(by: &Client, token: Value) -> Made {
-    let reply = by.post("/tokens", token).await;
-    assert_eq!(reply.status, 201, "{reply:?}");
-    Made { id: reply.id(), token: reply.json()["token"].as_str().unwrap().to_owned() }
-}
-
-async fn audit(reader: &Client) -> Vec<Value> {
+async fn audit(reader: &crate::support::Client) -> Vec<Value> {
     let reply = reader.get("/audit").await;
     assert_eq!(reply.status, 200, "{reply:?}");
     reply.json().as_array().unwrap().clone()
@@ -35,12 +20,12 @@ fn forbids(reply: &Reply, message: &str) {
 async fn a_token_is_made_shown_once_and_good_for_its_role() {
     let host = Setup::new().start().await;
     let admin = host.operator();
-    let view = make(&admin, json!({ "name": "viewer", "role": "view" })).await;
-    let deploy = make(&admin, json!({ "name": "ci", "role": "deploy" })).await;
-    let second = make(&admin, json!({ "name": "second", "role": "admin" })).await;
-    let (view, deploy) = (bearer(&host, &view.token), bearer(&host, &deploy.token));
+    let view = admin.make_token(json!({ "name": "viewer", "role": "view" })).await;
+    let deploy = admin.make_token(json!({ "name": "ci", "role": "deploy" })).await;
+    let second = admin.make_token(json!({ "name": "second", "role": "admin" })).await;
+    let (view, deploy) = (host.bearer(&view.text), host.bearer(&deploy.text));
 
-    for reader in [&view, &deploy, &bearer(&host, &second.token)] {
+    for reader in [&view, &deploy, &host.bearer(&second.text)] {
         for path in ["/plugins", "/dead-letters", "/audit"] {
             assert_eq!(reader.get(path).await.status, 200, "{path}");
         }
@@ -55,12 +40,12 @@ async fn a_token_is_made_shown_once_and_good_for_its_role() {
         forbids(&caller.delete(&format!("/tokens/{}", second.id)).await, &needs);
     }
 
-    let listed = bearer(&host, &second.token).get("/tokens").await;
+    let listed = host.bearer(&second.text).get("/tokens").await;
     let names: Vec<_> =
         listed.json().as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["viewer", "ci", "second"]);
     assert_eq!(listed.json()[0]["created_by"], "operator");
-    let (_, secret) = second.token.rsplit_once('_').unwrap();
+    let (_, secret) = second.text.rsplit_once('_').unwrap();
     assert!(!listed.text.contains(secret) && !listed.text.contains("digest"));
 }
 
@@ -68,37 +53,38 @@ async fn a_token_is_made_shown_once_and_good_for_its_role() {
 async fn a_token_that_is_wrong_in_any_way_gets_the_same_answer() {
     let host = Setup::new().start().await;
     let admin = host.operator();
-    let kept = make(&admin, json!({ "name": "kept", "role": "admin" })).await;
-    let revoked = make(&admin, json!({ "name": "revoked", "role": "admin" })).await;
+    let kept = admin.make_token(json!({ "name": "kept", "role": "admin" })).await;
+    let revoked = admin.make_token(json!({ "name": "revoked", "role": "admin" })).await;
     assert_eq!(admin.delete(&format!("/tokens/{}", revoked.id)).await.status, 204);
-    let (_, other_secret) = revoked.token.rsplit_once('_').unwrap();
+    let (_, other_secret) = revoked.text.rsplit_once('_').unwrap();
     let wrong = [
-        revoked.token.clone(),
+        revoked.text.clone(),
         format!("tk_{}_{other_secret}", kept.id),
         format!("tk_{}_{other_secret}", "0".repeat(16)),
-        format!("{}0", kept.token),
-        kept.token.to_uppercase(),
+        format!("{}0", kept.text),
+        kept.text.to_uppercase(),
         "tk_".to_owned(),
         "wrong".to_owned(),
     ];
-    let expected = bearer(&host, "unknown").get("/plugins").await;
+    let expected = host.bearer("unknown").get("/plugins").await;
     expected.refuses(401, "Not authorized");
     for token in wrong {
         for (method, path) in [(Method::GET, "/plugins"), (Method::POST, "/tokens"), (Method::GET, "/audit")] {
-            let reply = bearer(&host, &token).send(method, path, None).await;
+            let reply = host.bearer(&token).send(method, path, None).await;
             assert_eq!((reply.status, &reply.text), (expected.status, &expected.text), "{token}");
             let names = |reply: &Reply| reply.headers.keys().cloned().collect::<Vec<_>>();
             assert_eq!(names(&reply), names(&expected), "{token}");
         }
     }
-    assert_eq!(bearer(&host, &kept.token).get("/plugins").await.status, 200);
+    assert_eq!(host.bearer(&kept.text).get("/plugins").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_token_that_is_bound_to_plugins_sees_and_changes_these_alone() {
     let host = Setup::new().start().await;
-    let made = make(&host.operator(), json!({ "name": "ci", "role": "admin", "plugins": ["orders", "auth"] })).await;
-    let bound = bearer(&host, &made.token);
+    let made =
+        host.operator().make_token(json!({ "name": "ci", "role": "admin", "plugins": ["orders", "auth"] })).await;
+    let bound = host.bearer(&made.text);
     let plugins = bound.get("/plugins").await.json();
     let names: Vec<_> = plugins.as_array().unwrap().iter().map(|plugin| plugin["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["auth", "orders"]);
@@ -114,17 +100,17 @@ async fn a_token_that_is_bound_to_plugins_sees_and_changes_these_alone() {
 async fn tokens_and_revocations_outlive_the_process_however_it_ends() {
     let mut host = Setup::new().start().await;
     let admin = host.operator();
-    let kept = make(&admin, json!({ "name": "kept", "role": "deploy", "plugins": ["orders"] })).await;
-    let revoked = make(&admin, json!({ "name": "revoked", "role": "admin" })).await;
+    let kept = admin.make_token(json!({ "name": "kept", "role": "deploy", "plugins": ["orders"] })).await;
+    let revoked = admin.make_token(json!({ "name": "revoked", "role": "admin" })).await;
     assert_eq!(admin.delete(&format!("/tokens/{}", revoked.id)).await.status, 204);
     host.kill().await;
     host.start_again().await;
-    bearer(&host, &revoked.token).get("/plugins").await.refuses(401, "Not authorized");
-    let plugins = bearer(&host, &kept.token).get("/plugins").await.json();
+    host.bearer(&revoked.text).get("/plugins").await.refuses(401, "Not authorized");
+    let plugins = host.bearer(&kept.text).get("/plugins").await.json();
     assert_eq!(plugins.as_array().unwrap().len(), 1);
     let gone = host.operator().delete(&format!("/tokens/{}", revoked.id)).await;
     gone.refuses(404, &format!("there is no token {}", revoked.id));
-    let again = make(&host.operator(), json!({ "name": "revoked", "role": "view" })).await;
+    let again = host.operator().make_token(json!({ "name": "revoked", "role": "view" })).await;
     assert_ne!(again.id, revoked.id, "a name can be used again, a token cannot");
     assert_eq!(audit(&host.operator()).await.len(), 5);
 }
@@ -133,8 +119,8 @@ async fn tokens_and_revocations_outlive_the_process_however_it_ends() {
 async fn every_change_and_every_refusal_is_on_record_without_secrets() {
     let host = Setup::new().flag("--log=trace").start().await;
     let admin = host.operator();
-    let made = make(&admin, json!({ "name": "viewer", "role": "view", "plugins": ["orders"] })).await;
-    let viewer = bearer(&host, &made.token);
+    let made = admin.make_token(json!({ "name": "viewer", "role": "view", "plugins": ["orders"] })).await;
+    let viewer = host.bearer(&made.text);
     admin.post("/tokens", json!({ "name": "viewer", "role": "admin" })).await;
     assert_eq!(viewer.post(NOBODY, json!({})).await.status, 403);
     assert_eq!(admin.delete(&format!("/tokens/{}", made.id)).await.status, 204);
@@ -157,7 +143,7 @@ async fn every_change_and_every_refusal_is_on_record_without_secrets() {
     let page = admin.get(&format!("/audit?limit=2&before={}", ids[1])).await.json();
     assert_eq!([&page[0]["id"], &page[1]["id"]], [ids[2], ids[3]]);
 
-    let (_, secret) = made.token.rsplit_once('_').unwrap();
+    let (_, secret) = made.text.rsplit_once('_').unwrap();
     for text in [serde_json::to_string(&rows).unwrap(), host.log()] {
         assert!(!text.contains(secret) && !text.contains(crate::support::ADMIN_TOKEN));
     }

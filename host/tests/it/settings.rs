@@ -21,8 +21,10 @@ fn names(output: &Output, parts: &[&str]) {
 #[tokio::test]
 async fn an_unknown_variable_stops_the_start_and_is_named() {
     for command in ["serve", "check"] {
-        let output = Setup::new().variable("TICKETING_FOO", "1").output(command).await;
-        names(&output, &["TICKETING_FOO"]);
+        let setup = Setup::new().variable("TICKETING_FOO", "1");
+        names(&setup.output(command).await, &["TICKETING_FOO"]);
+        let touched = std::fs::read_dir(setup.data().join("components")).is_ok_and(|mut files| files.next().is_some());
+        assert!(!touched, "no component's database was made or changed");
     }
 }
 

@@ -127,7 +127,7 @@ pub(crate) async fn resume(
 }
 
 /// Takes a plugin out of service. Its database and its revisions are kept.
-#[utoipa::path(delete, path = "/plugins/{name}", tag = "plugins", params(("name" = String, Path)), responses(
+#[utoipa::path(delete, path = "/plugins/{name}", operation_id = "remove", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 204, description = "It does not serve any more"),
     (status = 403, body = Envelope),
     (status = 404, body = Envelope),
@@ -144,7 +144,7 @@ pub(crate) async fn remove(
 }
 
 /// Replaces what was set of a plugin's declared settings, by a swap.
-#[utoipa::path(put, path = "/plugins/{name}/config", tag = "plugins", params(("name" = String, Path)),
+#[utoipa::path(put, path = "/plugins/{name}/config", operation_id = "set_config", tag = "plugins", params(("name" = String, Path)),
     request_body = BTreeMap<String, serde_json::Value>, responses(
         (status = 200, body = SwapReport),
         (status = 403, body = Envelope),
@@ -167,7 +167,7 @@ pub(crate) async fn config(
 }
 
 /// Replaces the limits that were set for a plugin, by a swap.
-#[utoipa::path(put, path = "/plugins/{name}/limits", tag = "plugins", params(("name" = String, Path)),
+#[utoipa::path(put, path = "/plugins/{name}/limits", operation_id = "set_limits", tag = "plugins", params(("name" = String, Path)),
     request_body = LimitOverrides, responses(
         (status = 200, body = SwapReport),
         (status = 403, body = Envelope),
@@ -186,7 +186,7 @@ pub(crate) async fn limits(
 
 /// Replaces what a plugin may do, by a swap. For one that is not there yet the
 /// grants are kept for its upload.
-#[utoipa::path(put, path = "/plugins/{name}/grants", tag = "plugins", params(("name" = String, Path)),
+#[utoipa::path(put, path = "/plugins/{name}/grants", operation_id = "set_grants", tag = "plugins", params(("name" = String, Path)),
     request_body = NewGrants, responses(
         (status = 200, body = Option<SwapReport>),
         (status = 403, body = Envelope),

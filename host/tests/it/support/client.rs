@@ -114,6 +114,21 @@ impl Client {
     }
 }
 
+/// An operator token as it was given out.
+pub(crate) struct Token {
+    pub(crate) id: String,
+    pub(crate) text: String,
+}
+
+impl Client {
+    /// Makes an operator token.
+    pub(crate) async fn make_token(&self, wanted: Value) -> Token {
+        let reply = self.post("/tokens", wanted).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        Token { id: reply.id(), text: reply.json()["token"].as_str().unwrap().to_owned() }
+    }
+}
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Reply {

@@ -238,7 +238,12 @@ impl Host {
 
     /// An operator.
     pub(crate) fn operator(&self) -> Client {
-        self.outsider().with_header("authorization", &format!("Bearer {ADMIN_TOKEN}"))
+        self.bearer(ADMIN_TOKEN)
+    }
+
+    /// Whoever has this operator token.
+    pub(crate) fn bearer(&self, token: &str) -> Client {
+        self.outsider().with_header("authorization", &format!("Bearer {token}"))
     }
 
     /// Everything that it has logged so far, in all its lives.

@@ -1,0 +1,103 @@
+//! The log of one plugin, while it is read.
+
+use crate::support::{Client, PASSWORD, Setup};
+use http::Method;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+/// A reader of the events of a log.
+struct Reader {
+    response: Response,
+    text: String,
+}
+
+impl Reader {
+    async fn of(client: &Client, plugin: &str) -> Self {
+        let response = client.request(Method::GET, &format!("/plugins/{plugin}/logs")).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    /// The next line, or none when the stream has come to its end in order.
+    async fn line(&mut self) -> Option<Value> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let data = event.strip_prefix("data: ").map(|data| serde_json::from_str(data).unwrap());
+                self.text = rest.to_owned();
+                match data {
+                    Some(line) => return Some(line),
+                    None => continue,
+                }
+            }
+            let chunk = self.response.chunk().await.unwrap()?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_lines_of_one_plugin_and_no_secrets() {
+    let host = Setup::new().start().await;
+    let mut tickets = Reader::of(&host.operator(), "tickets").await;
+    let mut auth = Reader::of(&host.operator(), "auth").await;
+    let visitor = host.visitor();
+    visitor.get("/no/such/path").await;
+    visitor.get("/api/orders").await;
+    let user = host.user("reader").await;
+    visitor.with_header("x-request-id", "the-request-of-this-test").get("/api/tickets?q=secret-search").await;
+
+    let line = tickets.line().await.unwrap();
+    assert_eq!((&line["id"], &line["component"]), (&json!("the-request-of-this-test"), &json!("tickets")));
+    assert_eq!((&line["target"], &line["status"], &line["level"]), (&json!("request"), &json!(200), &json!("INFO")));
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+    let line = auth.line().await.unwrap();
+    assert_eq!((&line["path"], &line["status"]), (&json!("/api/users/signup"), &json!(201)));
+    let session = user.cookie.unwrap();
+    let session = session.strip_prefix("session=").unwrap();
+    for text in [line.to_string(), tickets.text, auth.text] {
+        for secret in [PASSWORD, session, "secret-search", crate::support::ADMIN_TOKEN] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_for_those_who_may_see_the_plugin_and_ends_with_their_token() {
+    let host = Setup::new().start().await;
+    let admin = host.operator();
+    let token = admin.make_token(json!({ "name": "viewer", "role": "view", "plugins": ["orders"] })).await;
+    let viewer = host.bearer(&token.text);
+    host.outsider().get("/plugins/orders/logs").await.refuses(401, "Not authorized");
+    let needs = "This needs a token for the plugin tickets; the token viewer is bound to orders";
+    viewer.get("/plugins/tickets/logs").await.refuses(403, needs);
+    admin.get("/plugins/nothing/logs").await.refuses(404, "there is no plugin nothing");
+
+    let mut reader = Reader::of(&viewer, "orders").await;
+    host.visitor().get("/api/orders").await;
+    assert!(reader.line().await.is_some());
+    assert_eq!(admin.delete(&format!("/tokens/{}", token.id)).await.status, 204);
+    assert_eq!(reader.line().await, None);
+}
+
+#[tokio::test]
+async fn readers_are_bounded_and_hold_no_host_up() {
+    let mut host = Setup::new().start().await;
+    let operator = host.operator();
+    let mut readers = Vec::new();
+    for _ in 0..32 {
+        readers.push(Reader::of(&operator, "tickets").await);
+    }
+    operator.get("/plugins/tickets/logs").await.refuses(503, "Too busy, try again");
+    readers.pop();
+    let free = async || operator.request(Method::GET, "/plugins/tickets/logs").send().await.unwrap();
+    let again = crate::support::eventually("a place is free", free, |response| response.status() == 200).await;
+    drop(again);
+
+    host.terminate().await;
+    for mut reader in readers {
+        while reader.line().await.is_some() {}
+    }
+    assert_eq!(host.ended().await.code(), Some(0));
+    assert!(!host.log().contains("the drain deadline passed"), "{}", host.log());
+}
