@@ -5,25 +5,23 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
-/// Shows what a plugin logs.
+/// Shows what a plugin logs from now on, until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ticketing plugin logs hello         the latest lines
-  ticketing plugin logs hello -f      and those that follow, until Ctrl-C
+  ticketing plugin logs hello -f
   ticketing plugin logs hello -f --json | jq .message")]
 pub(super) struct Logs {
     /// The plugin.
     name: String,
-    /// Go on with those that follow.
+    /// As `tail` has it; lines are always followed.
     #[arg(short, long)]
     follow: bool,
 }
 
 impl Logs {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let follow = if self.follow { "true" } else { "false" };
-        let request = client.request_with(Method::GET, &["plugins", &self.name, "logs"], &[("follow", follow)])?;
+        let request = client.request(Method::GET, &["plugins", &self.name, "logs"])?;
         let mut response = client.open(request.header("accept", "text/event-stream")).await?;
         let mut events = Events::default();
         while let Some(chunk) = response.chunk().await.map_err(|error| client.broken(&error))? {
@@ -34,7 +32,7 @@ impl Logs {
                 }
             }
         }
-        Ok(())
+        Err(Failure::Failed("the host has ended the log".to_owned()))
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Rollback {
     name: String,
 }
 
-/// Stops a plugin; its routes answer 503 and its events wait.
+/// Stops a plugin; its routes answer 503, its events and timers wait.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin pause hello")]
 pub(super) struct Pause {
@@ -67,7 +67,7 @@ pub(super) struct Resume {
     name: String,
 }
 
-/// Removes a plugin with all its revisions.
+/// Takes a plugin out of service; its database and revisions are kept.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin remove hello")]
 pub(super) struct Remove {
@@ -109,7 +109,7 @@ impl Remove {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         client.delete(&["plugins", &self.name]).await?;
         if !output.json {
-            line(&format!("{} is removed", self.name));
+            line(&format!("{} is out of service", self.name));
         }
         Ok(())
     }
