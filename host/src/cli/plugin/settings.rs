@@ -2,41 +2,53 @@
 //! change is a new revision and a swap.
 
 use super::{
-    client::{Answer, Client},
+    client::Client,
     failure::Failure,
     output::{Output, line},
     views::{PluginView, SwapReport},
 };
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Shows or changes the settings that a plugin declares.
+///
+/// What is not mentioned stays as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin config hello
   ticketing plugin config hello greeting=Welcome
-  ticketing plugin config hello greeting=Welcome loud=true")]
+  ticketing plugin config hello --unset greeting        back to what the settings file or the manifest says")]
 pub(super) struct Config {
     /// The plugin.
     name: String,
     /// Settings to change; none shows them.
     #[arg(value_name = "KEY=VALUE", value_parser = pair)]
     pairs: Vec<(String, String)>,
+    /// A setting that is no longer to be changed; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
 }
 
 /// Shows or changes the limits of a plugin.
+///
+/// Shown are those that were changed; what is not mentioned stays as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin limits hello
-  ticketing plugin limits hello memory_mib=32 wall_time_ms=2000")]
+  ticketing plugin limits hello memory_mib=32 wall_time_ms=2000
+  ticketing plugin limits hello --unset memory_mib              back to the manifest's")]
 pub(super) struct Limits {
     /// The plugin.
     name: String,
     /// Limits to change; none shows them.
     #[arg(value_name = "KEY=N", value_parser = limit)]
     pairs: Vec<(String, u64)>,
+    /// A limit that is no longer to be changed; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
 }
 
 /// Shows or changes what a plugin may use.
@@ -69,60 +81,74 @@ pub(super) struct Grants {
 
 impl Config {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let path = ["plugins", self.name.as_str()];
-        if self.pairs.is_empty() {
-            return values(&client.get(&path).await?, "config", output);
+        let plugin = plugin(client, &self.name).await?;
+        if self.pairs.is_empty() && self.unset.is_empty() {
+            return show(&json!(plugin.config), output);
         }
-        let body: Map<String, Value> = self.pairs.into_iter().map(|(key, value)| (key, value.into())).collect();
-        let answer = client.put(&[&path[..], &["config"]].concat(), &body.into()).await?;
-        output.answer::<SwapReport>(&answer)
+        let pairs = self.pairs.into_iter().map(|(key, value)| (key, value.into()));
+        put(client, output, &self.name, "config", changed(plugin.config_set, pairs, &self.unset)?).await
     }
 }
 
 impl Limits {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let path = ["plugins", self.name.as_str()];
-        if self.pairs.is_empty() {
-            return values(&client.get(&path).await?, "limits", output);
+        let limits = plugin(client, &self.name).await?.limits;
+        let set: BTreeMap<_, _> = limits.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        if self.pairs.is_empty() && self.unset.is_empty() {
+            return show(&json!(set), output);
         }
-        let body: Map<String, Value> = self.pairs.into_iter().map(|(key, value)| (key, value.into())).collect();
-        let answer = client.put(&[&path[..], &["limits"]].concat(), &body.into()).await?;
-        output.answer::<SwapReport>(&answer)
+        let pairs = self.pairs.into_iter().map(|(key, value)| (key, value.into()));
+        put(client, output, &self.name, "limits", changed(set, pairs, &self.unset)?).await
     }
 }
 
 impl Grants {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let path = ["plugins", self.name.as_str()];
         let changes_grants = self.no_grants || !self.grants.is_empty();
         let changes_hosts = self.no_http_hosts || !self.http_hosts.is_empty();
         if !changes_grants && !changes_hosts {
-            let answer = client.get(&path).await?;
-            let plugin: PluginView = answer.read()?;
-            let shown = json!({ "grants": plugin.grants, "http_hosts": plugin.http_hosts });
-            return show(&shown, output);
+            let plugin = plugin(client, &self.name).await?;
+            return show(&json!({ "grants": plugin.grants, "http_hosts": plugin.http_hosts }), output);
         }
         // What is not mentioned stays as it is, where there is anything.
-        let now = match client.get(&path).await {
-            Ok(answer) => answer.read()?,
+        let now = match plugin(client, &self.name).await {
             Err(Failure::Failed(_)) => PluginView::default(),
-            Err(failure) => return Err(failure),
+            now => now?,
         };
         let grants = if changes_grants { self.grants } else { now.grants };
         let http_hosts = if changes_hosts { self.http_hosts } else { now.http_hosts };
-        let body = json!({ "grants": grants, "http_hosts": http_hosts });
-        let answer = client.put(&[&path[..], &["grants"]].concat(), &body).await?;
-        match answer.read::<Value>()?.get("new") {
-            Some(_) => output.answer::<SwapReport>(&answer),
-            None => show(&body, output),
-        }
+        put(client, output, &self.name, "grants", json!({ "grants": grants, "http_hosts": http_hosts })).await
     }
 }
 
-/// Shows one table of what the host says of a plugin.
-fn values(answer: &Answer, table: &str, output: Output) -> Result<(), Failure> {
-    let plugin: Value = answer.read()?;
-    show(plugin.get(table).unwrap_or(&Value::Null), output)
+async fn plugin(client: &Client, name: &str) -> Result<PluginView, Failure> {
+    client.get(&["plugins", name]).await?.read()
+}
+
+/// Sends what is to hold from now on, and prints the swap; for a plugin that is
+/// not active there is none.
+async fn put(client: &Client, output: Output, name: &str, what: &str, body: Value) -> Result<(), Failure> {
+    let answer = client.put(&["plugins", name, what], &body).await?;
+    if !output.json && answer.read::<Value>()?.get("new").is_none() {
+        line(&format!("kept for when {name} is activated"));
+        return Ok(());
+    }
+    output.answer::<SwapReport>(&answer)
+}
+
+/// What was set, with the changes.
+fn changed(
+    mut set: BTreeMap<String, Value>,
+    pairs: impl Iterator<Item = (String, Value)>,
+    unset: &[String],
+) -> Result<Value, Failure> {
+    for key in unset {
+        if set.remove(key).is_none() {
+            return Err(Failure::Usage(format!("{key} is not set")));
+        }
+    }
+    set.extend(pairs);
+    Ok(json!(set))
 }
 
 /// A JSON object, or a line for each of its entries.
@@ -157,6 +183,14 @@ fn limit(text: &str) -> Result<(String, u64), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_set_stays_unless_it_is_mentioned() {
+        let set = BTreeMap::from([("a".to_owned(), json!(1)), ("b".to_owned(), json!(2))]);
+        let pairs = || [("c".to_owned(), json!(3))].into_iter();
+        assert_eq!(changed(set.clone(), pairs(), &["a".to_owned()]).unwrap(), json!({ "b": 2, "c": 3 }));
+        assert_eq!(changed(set, pairs(), &["x".to_owned()]).unwrap_err().code(), 2);
+    }
 
     #[test]
     fn pairs_are_read_as_typed() {

@@ -90,14 +90,7 @@ impl Diff {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let answer = self.upload.send(client, true).await?;
         output.answer::<Verdict>(&answer)?;
-        let verdict: Verdict = answer.read()?;
-        match verdict.compatible {
-            true => Ok(()),
-            false => Err(Failure::Incompatible(match verdict.problems.as_slice() {
-                [] => "it does not fit what is active".to_owned(),
-                problems => problems.join("; "),
-            })),
-        }
+        answer.read::<Verdict>()?.fits()
     }
 }
 

@@ -35,10 +35,12 @@ pub(super) struct PluginView {
     calls: u64,
     failures: u64,
     pub(super) config: BTreeMap<String, serde_json::Value>,
+    pub(super) config_set: BTreeMap<String, serde_json::Value>,
     pub(super) limits: BTreeMap<String, serde_json::Value>,
     pub(super) grants: Vec<String>,
     pub(super) http_hosts: Vec<String>,
-    previous: Option<serde_json::Value>,
+    previous: Option<String>,
+    quarantined: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,7 +65,7 @@ struct RouteView {
 pub(super) struct SwapReport {
     plugin: String,
     old: Option<String>,
-    new: String,
+    new: Option<String>,
     canary_percent: Option<u8>,
     in_flight: u64,
     drained: u64,
@@ -168,8 +170,10 @@ impl Display for PluginView {
             let Canary { revision, percent, calls, failures } = canary;
             writeln!(f, "  canary      {revision}: {percent}% of requests, {calls} calls, {failures} failures")?;
         }
-        if let Some(serde_json::Value::String(previous)) = &self.previous {
-            writeln!(f, "  previous    {previous}")?;
+        for (name, text) in [("previous", &self.previous), ("quarantined", &self.quarantined)] {
+            if let Some(text) = text {
+                writeln!(f, "  {name:<11} {text}")?;
+            }
         }
         writeln!(f, "  calls       {}, {} failures, {} in flight", self.calls, self.failures, self.in_flight)?;
         for route in &self.routes {
@@ -183,7 +187,7 @@ impl Display for PluginView {
             writeln!(f, "  http hosts  {}", joined(&self.http_hosts))?;
         }
         for (name, values) in [("config", &self.config), ("limit", &self.limits)] {
-            for (key, value) in values {
+            for (key, value) in values.iter().filter(|(_, value)| !value.is_null()) {
                 writeln!(f, "  {name:<11} {key} = {value}")?;
             }
         }
@@ -194,9 +198,10 @@ impl Display for PluginView {
 impl Display for SwapReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let before = self.old.as_ref().map_or_else(|| "nothing before it".to_owned(), |old| format!("before: {old}"));
+        let new = self.new.as_deref().unwrap_or("nothing");
         match self.canary_percent {
-            Some(percent) => writeln!(f, "{} {} answers {percent}% of requests ({before})", self.plugin, self.new)?,
-            None => writeln!(f, "{} {} is active ({before})", self.plugin, self.new)?,
+            Some(percent) => writeln!(f, "{} {new} gets {percent}% of the work ({before})", self.plugin)?,
+            None => writeln!(f, "{} {new} is active ({before})", self.plugin)?,
         }
         let Self { in_flight, drained, cut_off, dropped, .. } = self;
         writeln!(f, "  {in_flight} in flight at the swap: {drained} drained, {cut_off} cut off; {dropped} dropped")?;

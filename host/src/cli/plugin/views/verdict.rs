@@ -1,6 +1,9 @@
 //! What a host says of an upload.
 
-use crate::cli::plugin::output::{joined, size};
+use crate::cli::plugin::{
+    failure::Failure,
+    output::{joined, size},
+};
 use serde::Deserialize;
 use std::fmt::{self, Display, Formatter};
 
@@ -21,7 +24,7 @@ pub(in crate::cli::plugin) struct Verdict {
     publishes: Changes<String>,
     types: Vec<TypeChange>,
     migrations: Vec<Migration>,
-    pub(in crate::cli::plugin) compatible: bool,
+    compatible: bool,
     pub(in crate::cli::plugin) problems: Vec<String>,
 }
 
@@ -69,6 +72,18 @@ struct Migration {
     applied: bool,
     compatible: bool,
     problem: Option<String>,
+}
+
+impl Verdict {
+    /// # Errors
+    /// When it does not fit what is active.
+    pub(in crate::cli::plugin) fn fits(&self) -> Result<(), Failure> {
+        match (self.compatible, self.problems.as_slice()) {
+            (true, _) => Ok(()),
+            (false, []) => Err(Failure::Incompatible("it does not fit what is active".to_owned())),
+            (false, problems) => Err(Failure::Incompatible(problems.join("; "))),
+        }
+    }
 }
 
 impl Display for Route {
