@@ -7,15 +7,19 @@ use crate::{
         payments::Payments,
         store::{Databases, SqliteDatabases},
     },
-    config::{Config, ConfigError, Secrets, plugins::Bundled},
+    config::{
+        Config, ConfigError, Secrets,
+        plugins::{Bundled, Grant},
+    },
     database::HostDatabase,
     engine::{Admission, CompileCache, Engine, Services},
     operator::{self, Audit, Operator, Tokens},
     plugin::{
-        Loader, Registry, Revision, Rollout,
+        Artifact, Loader, Registry, Revision, Rollout,
         archive::{Archive, Source},
         counts::Alarm,
-        rollout::{BuiltIn, PluginsError},
+        rollout::{Activation, BuiltIn, Change, PluginsError, Upload},
+        verdict::Verdict,
     },
     telemetry::Metrics,
     trigger::{self, Bounds, Redelivery, Triggers, http::Front},
@@ -23,7 +27,9 @@ use crate::{
 use anyhow::Context;
 use axum::response::IntoResponse;
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -139,15 +145,47 @@ impl Host {
 /// # Errors
 /// Says which plugin or setting is wrong.
 pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
-    let scratch = tempfile::tempdir()?;
-    let config = Config { data_dir: scratch.path().to_owned(), ..config.clone() };
+    let folder = tempfile::tempdir()?;
+    let rollout = in_folder(config, folder.path()).await?;
+    rollout.start(built_in(config).await?).await?;
+    Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
+}
+
+/// What a host that grants everything says of a file, where another one is
+/// active or none is: it is read, compiled, migrated, started and probed in a
+/// folder that is thrown away.
+///
+/// # Errors
+/// Says why it would be refused.
+pub async fn judge(
+    config: &Config,
+    bytes: Vec<u8>,
+    manifest: Option<String>,
+    active: Option<Vec<u8>>,
+) -> anyhow::Result<Verdict> {
+    let folder = tempfile::tempdir()?;
+    let rollout = in_folder(config, folder.path()).await?;
+    let label = "what is active".to_owned();
+    let active = active.map(|bytes| BuiltIn { label, bytes, source: Source::File, grants: None });
+    rollout.start(active.into_iter().collect()).await?;
+    let name = Artifact::parse(bytes.clone(), manifest.as_deref())?.manifest.name;
+    rollout.set(&name, Change::Grants(Grant::ALL.into(), BTreeSet::new())).await?;
+    let upload = Upload { bytes, manifest, name: None, by: String::new(), dry_run: false };
+    let (verdict, _) = rollout.stage(upload, |_| true).await?;
+    let activation = Activation { revision: verdict.revision.clone(), canary_percent: None, force: true };
+    rollout.activate(&name, &activation).await?;
+    Ok(verdict)
+}
+
+/// What decides which revisions serve, with everything that it keeps in one
+/// folder and nobody to serve.
+async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
+    let config = Config { data_dir: folder.to_owned(), ..config.clone() };
     let secrets = config.prepare()?;
     let database = HostDatabase::open(&config.data_dir.join("host.db")).await?;
     let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
     let services = services(&config, &secrets, &database).await?;
-    let (rollout, _) = rollout(&config, services, bus, &database).await?;
-    rollout.start(built_in(&config).await?).await?;
-    Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
+    Ok(rollout(&config, services, bus, &database).await?.0)
 }
 
 async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -> anyhow::Result<Services> {

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Parser;
 use std::process::ExitCode;
 use ticketing::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Flags},
     config::{Config, ConfigError, EXIT_CODE},
     host::{self, Host},
     telemetry,
@@ -12,7 +12,12 @@ use ticketing::{
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    let result = match Cli::parse().command {
+        Command::Serve(flags) => run(&flags, true),
+        Command::Check(flags) => run(&flags, false),
+        Command::Plugin(plugin) => return plugin.run(),
+    };
+    let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
     match error.chain().any(|cause| cause.is::<ConfigError>()) {
         true => ExitCode::from(EXIT_CODE),
@@ -20,8 +25,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
-    let (Command::Serve(flags) | Command::Check(flags)) = &command;
+fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     let config = Config::load(flags, std::env::vars_os())?;
     let _log = telemetry::start_log(&config.log)?;
     for warning in &config.warnings {
@@ -29,9 +33,9 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match &command {
-            Command::Serve(_) => serve(&config).await,
-            Command::Check(_) => check(&config).await,
+        match to_serve {
+            true => serve(&config).await,
+            false => check(&config).await,
         }
     })
 }

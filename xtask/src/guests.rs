@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use plugin_pack::{pack_folder, write_if_changed};
 use serde::Deserialize;
 
-use crate::package::{package, write_if_changed};
 use crate::process::{run, say};
 use crate::scripts;
 use crate::toolchain::{TARGET, Toolchain};
@@ -50,6 +50,15 @@ pub(crate) fn build(workspace: &Workspace, kinds: &[Kind]) -> Result<()> {
         scripts::build(workspace)?;
     }
     Ok(())
+}
+
+/// Compiles a plugin that is not a member of the workspace, with what compiles the components.
+pub(crate) fn compile_outside(workspace: &Workspace, folder: &Path) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.current_dir(folder).args(["build", "--lib", "--release"]);
+    let target = workspace.guests_target();
+    Toolchain::find(&target)?.apply(&mut cargo);
+    run(cargo.arg("--target-dir").arg(target.join("outside")))
 }
 
 /// Whether there is a file for each component, be it an old one.
@@ -125,7 +134,7 @@ fn remap_cargo_home() -> Option<OsString> {
 fn wrap(guest: &Guest, modules: &Path, output: &Path) -> Result<(PathBuf, usize, bool)> {
     let module = modules.join(&guest.module);
     let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    let plugin = package(&module, &guest.folder)?;
+    let plugin = pack_folder(&module, &guest.folder)?;
     let file = output.join(format!("{}.wasm", guest.name));
     let changed = write_if_changed(&file, &plugin).with_context(|| format!("cannot write {}", file.display()))?;
     Ok((file, plugin.len(), changed))

@@ -3,12 +3,11 @@
 //! Every subcommand is a sequence of child processes, most of them cargo's,
 //! started at the root of the workspace with their output left as it is. The
 //! one thing done here itself is to turn a guest's core module into a plugin
-//! file ([`package`]).
+//! file ([`plugin_pack`]).
 
 mod browser;
 mod debian;
 mod guests;
-mod package;
 mod process;
 mod scripts;
 mod steps;
@@ -16,6 +15,7 @@ mod test;
 mod toolchain;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
@@ -49,6 +49,13 @@ enum Task {
         /// Build the components and the guests of the tests, but not the host
         #[arg(long)]
         components: bool,
+    },
+    /// Compile a plugin outside the workspace with what compiles the components
+    #[command(after_help = "Example:
+  cargo xtask compile ../hello    target/guests/outside/wasm32-unknown-unknown/release/hello.wasm")]
+    Compile {
+        /// The folder of its Cargo.toml
+        folder: PathBuf,
     },
     /// Build everything, then serve
     #[command(after_help = "Examples:
@@ -102,6 +109,7 @@ fn run_task(task: Task) -> Result<()> {
     match task {
         Task::Build { components: true } => guests::build(&workspace, &[Kind::Component, Kind::Test]),
         Task::Build { components: false } => build(&workspace),
+        Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
         Task::Test { embedded: _, filter } => test::test(&workspace, filter.as_deref()),
         Task::Check => test::check(&workspace),

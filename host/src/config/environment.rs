@@ -3,8 +3,8 @@
 use super::plugins::PREFIX;
 use std::{collections::BTreeMap, ffi::OsString};
 
-/// Read when the host is built; harmless when it is still set afterwards.
-const OF_THE_BUILD: [&str; 1] = ["TICKETING_NO_BUNDLE"];
+/// Read when the host is built, or by `ticketing plugin`; harmless to a host that serves.
+const OF_OTHERS: [&str; 3] = ["TICKETING_NO_BUNDLE", "TICKETING_ADMIN_URL", "TICKETING_PROFILE"];
 
 /// The variables that concern the host.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Environment {
 
     /// What is left when the host has taken its own: possibly plugins'.
     pub(super) fn into_rest(mut self) -> BTreeMap<String, String> {
-        for name in OF_THE_BUILD {
+        for name in OF_OTHERS {
             self.variables.remove(name);
         }
         self.variables
@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn only_what_bears_the_prefix_is_left() {
-        assert_eq!(rest(&[("PATH", "/bin"), ("TICKETING_X", "1"), ("TICKETING_NO_BUNDLE", "1")]), ["TICKETING_X"]);
+        let of_others = OF_OTHERS.map(|name| (name, "1"));
+        assert_eq!(rest(&[("PATH", "/bin"), ("TICKETING_X", "1")]), ["TICKETING_X"]);
+        assert_eq!(rest(&of_others), [""; 0]);
     }
 
     #[test]

@@ -91,6 +91,12 @@ pub enum Grant {
     Http,
 }
 
+impl Grant {
+    /// Whatever there is to grant.
+    pub const ALL: [Self; 7] =
+        [Self::Store, Self::Identity, Self::Payments, Self::Clocks, Self::Random, Self::Config, Self::Logging];
+}
+
 /// `[plugins.NAME]`: what an operator changes in one plugin.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

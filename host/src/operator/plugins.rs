@@ -92,6 +92,8 @@ pub(super) struct PluginDetails {
     plugin: PluginView,
     /// The values of its declared settings.
     config: BTreeMap<String, String>,
+    /// Those among them that an operator has set while the host ran.
+    config_set: BTreeMap<String, String>,
     /// Limits that an operator has set while the host ran.
     limits: LimitOverrides,
     /// What it may import, beside what is harmless.
@@ -197,6 +199,7 @@ pub(super) async fn show(
     Ok(Json(PluginDetails {
         plugin: PluginView::from(plugin),
         config: plugin.revision.config.clone(),
+        config_set: state.settings.config,
         grants: operator.rollout.grants(&name, &state.settings),
         limits: state.settings.limits,
         http_hosts: state.settings.http_hosts,

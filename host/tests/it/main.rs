@@ -31,6 +31,7 @@ mod operator_tokens;
 mod orders;
 mod payment_faults;
 mod payments;
+mod plugin_cli;
 mod plugins;
 mod purchase;
 mod races;

@@ -1,5 +1,8 @@
-//! The command line. It decides nothing: flags are handed to
-//! [`Config`](crate::config::Config) as they were typed.
+//! The command line. For what serves it decides nothing: flags are handed to
+//! [`Config`](crate::config::Config) as they were typed. What talks to a host
+//! that runs is in [`plugin`].
+
+pub mod plugin;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -10,7 +13,8 @@ Examples:
   ticketing serve --listen 0.0.0.0:8080 --data-dir /var/lib/ticketing
   ticketing serve --plugin ./hello.wasm --set hello.greeting=Hi
   TICKETING_LOG=debug TICKETING_LOG_FORMAT=json ticketing serve
-  ticketing check --config ticketing.toml";
+  ticketing check --config ticketing.toml
+  ticketing plugin push ./hello.wasm --activate";
 
 /// A host for WebAssembly components that swaps one at a time while it serves.
 #[derive(Debug, Parser)]
@@ -30,6 +34,8 @@ pub enum Command {
     /// Validates the settings and the plugins, and serves nothing.
     #[command(after_help = EXAMPLES)]
     Check(Flags),
+    /// Makes plugins, and changes those of a host that runs.
+    Plugin(Box<plugin::Plugin>),
 }
 
 /// Settings as flags. One that is given beats the environment, which beats the
@@ -91,6 +97,20 @@ mod tests {
     fn help_shows_examples() {
         let help = Cli::command().render_help().to_string();
         assert!(help.contains("ticketing serve --listen"));
+    }
+
+    #[test]
+    fn every_command_of_plugins_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = format!("ticketing plugin {}", command.get_name());
+            assert!(help.contains("Example"), "{name} has no example");
+            command.get_subcommands().filter(|command| command.get_name() != "help").for_each(check);
+        }
+        let cli = Cli::command();
+        let plugin = cli.find_subcommand("plugin").unwrap();
+        assert!(plugin.get_subcommands().count() > 20);
+        check(plugin);
     }
 
     #[test]

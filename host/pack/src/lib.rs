@@ -1,0 +1,212 @@
+//! Plugin files: a component that carries its own manifest and migrations.
+//!
+//! A plugin file is a component with two custom sections after everything
+//! else at its outermost level:
+//!
+//! - [`MANIFEST_SECTION`]: the bytes of `plugin.toml`;
+//! - [`MIGRATIONS_SECTION`]: a JSON array of `{"name", "sql"}` in the order of
+//!   names, one for each `migrations/NAME.sql`; `[]` where there are none.
+//!
+//! What a manifest may say is the host's to judge; nothing here reads it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use wasm_encoder::{ComponentSection, CustomSection};
+use wasmparser::{Parser, Payload};
+use wit_component::ComponentEncoder;
+
+/// The section that holds `plugin.toml`.
+pub const MANIFEST_SECTION: &str = "platform:manifest";
+/// The section that holds the migrations.
+pub const MIGRATIONS_SECTION: &str = "platform:migrations";
+
+/// One file of `migrations/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Migration {
+    /// The file's name without `.sql`.
+    pub name: String,
+    /// What is in it.
+    pub sql: String,
+}
+
+/// Makes a plugin file of a core module, which becomes a component, or of a
+/// component, which is left as it is.
+///
+/// # Errors
+/// When the code is neither, carries a manifest already, or is a module that
+/// does not say what its world is.
+pub fn pack(code: &[u8], manifest: &[u8], migrations: &[Migration]) -> Result<Vec<u8>> {
+    let mut component = component(code)?;
+    append_section(&mut component, MANIFEST_SECTION, manifest);
+    append_section(&mut component, MIGRATIONS_SECTION, &serde_json::to_vec(migrations)?);
+    Ok(component)
+}
+
+/// [`pack`] for a core module and the folder of its package, where
+/// `plugin.toml` and perhaps `migrations/` are.
+///
+/// # Errors
+/// Like [`pack`], and when a file cannot be read.
+pub fn pack_folder(code: &[u8], folder: &Path) -> Result<Vec<u8>> {
+    let manifest = fs::read(folder.join("plugin.toml")).context("cannot read plugin.toml")?;
+    pack(code, &manifest, &migrations(&folder.join("migrations"))?)
+}
+
+/// The migrations in a folder, in the order of their names; none where there
+/// is no such folder.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub fn migrations(folder: &Path) -> Result<Vec<Migration>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read {}", folder.display()))?,
+    };
+    let mut migrations = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "sql")
+            && let Some(name) = file.file_stem().and_then(|name| name.to_str())
+        {
+            let sql = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            migrations.push(Migration { name: name.to_owned(), sql });
+        }
+    }
+    migrations.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(migrations)
+}
+
+/// Writes a file in one step, and only where its content differs: what
+/// depends on it is not built again for nothing. True if it was written.
+///
+/// # Errors
+/// When the file or its folder cannot be written.
+pub fn write_if_changed(file: &Path, content: &[u8]) -> Result<bool> {
+    if fs::read(file).is_ok_and(|present| present == content) {
+        return Ok(false);
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let unfinished = file.with_extension("unfinished");
+    fs::write(&unfinished, content)?;
+    fs::rename(&unfinished, file)?;
+    Ok(true)
+}
+
+fn component(code: &[u8]) -> Result<Vec<u8>> {
+    if Parser::is_core_wasm(code) {
+        return ComponentEncoder::default().validate(true).module(code)?.encode();
+    }
+    if !Parser::is_component(code) {
+        bail!("this is neither a core module nor a component: it does not begin as WebAssembly does");
+    }
+    if carries_manifest(code)? {
+        bail!("this carries a manifest already: it is a plugin file");
+    }
+    Ok(code.to_vec())
+}
+
+/// Whether the outermost component has the section.
+fn carries_manifest(component: &[u8]) -> Result<bool> {
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.context("the component is not valid")? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST_SECTION => return Ok(true),
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+fn append_section(component: &mut Vec<u8>, name: &str, data: &[u8]) {
+    CustomSection { name: name.into(), data: data.into() }.append_to_component(component);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The custom sections at the outermost level, in their order.
+    fn sections(component: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let mut depth = 0;
+        let mut sections = Vec::new();
+        for payload in Parser::new(0).parse_all(component) {
+            match payload.unwrap() {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth -= 1,
+                Payload::CustomSection(section) if depth == 0 => {
+                    sections.push((section.name().to_owned(), section.data().to_vec()));
+                }
+                _ => {}
+            }
+        }
+        sections
+    }
+
+    /// The smallest core module: it imports and exports nothing.
+    const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    /// The smallest component.
+    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn a_plugin_file_carries_its_manifest_and_its_migrations_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = "name = \"sample\"\n# \u{e9}\n";
+        fs::write(folder.path().join("plugin.toml"), manifest).unwrap();
+        fs::create_dir(folder.path().join("migrations")).unwrap();
+        fs::write(folder.path().join("migrations/0002_more.sql"), "ALTER TABLE a ADD b INTEGER").unwrap();
+        fs::write(folder.path().join("migrations/0001_first.sql"), "CREATE TABLE a (id TEXT)").unwrap();
+        fs::write(folder.path().join("migrations/README.md"), "not a migration").unwrap();
+
+        let plugin = pack_folder(EMPTY_MODULE, folder.path()).unwrap();
+
+        let sections = sections(&plugin);
+        let [.., (first, manifest_bytes), (second, migrations)] = sections.as_slice() else { panic!("{sections:?}") };
+        assert_eq!((first.as_str(), manifest_bytes.as_slice()), (MANIFEST_SECTION, manifest.as_bytes()));
+        assert_eq!(second, MIGRATIONS_SECTION);
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(migrations).unwrap(),
+            json!([
+                { "name": "0001_first", "sql": "CREATE TABLE a (id TEXT)" },
+                { "name": "0002_more", "sql": "ALTER TABLE a ADD b INTEGER" },
+            ])
+        );
+    }
+
+    #[test]
+    fn a_plugin_without_migrations_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("plugin.toml"), "name = \"sample\"").unwrap();
+        let plugin = pack_folder(EMPTY_MODULE, folder.path()).unwrap();
+        assert_eq!(sections(&plugin).pop(), Some((MIGRATIONS_SECTION.to_owned(), b"[]".to_vec())));
+    }
+
+    #[test]
+    fn a_component_is_left_as_it_is_and_packed_once() {
+        let plugin = pack(EMPTY_COMPONENT, b"name = \"sample\"", &[]).unwrap();
+        assert!(plugin.starts_with(EMPTY_COMPONENT));
+        let again = pack(&plugin, b"name = \"another\"", &[]).unwrap_err();
+        assert!(again.to_string().contains("already"), "{again}");
+        assert!(pack(b"GIF89a", b"", &[]).unwrap_err().to_string().contains("neither"));
+    }
+
+    #[test]
+    fn an_unchanged_file_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/sample.wasm");
+        assert!(write_if_changed(&file, b"one").unwrap());
+        assert!(!write_if_changed(&file, b"one").unwrap());
+        assert!(write_if_changed(&file, b"two").unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,138 @@
+//! The operator API as this program asks it.
+
+use super::{
+    connection::{Target, is_local},
+    failure::Failure,
+};
+use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
+use reqwest::{RequestBuilder, Response, Url, redirect::Policy};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Compiling, migrating and draining happen while an answer is waited for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// One host, asked with one token.
+pub(super) struct Client {
+    http: reqwest::Client,
+    address: Url,
+}
+
+/// What the host answered with success.
+pub(super) struct Answer {
+    /// JSON, or nothing.
+    pub(super) text: String,
+}
+
+impl Client {
+    /// # Errors
+    /// When the token cannot be sent.
+    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &target.token {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|_| Failure::Usage("the token has characters that a token cannot have".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        // A redirect could take the token to somebody else.
+        let builder = reqwest::Client::builder()
+            .default_headers(headers)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(Policy::none())
+            .user_agent(concat!("ticketing/", env!("CARGO_PKG_VERSION")));
+        let builder = if is_local(&target.address) { builder.no_proxy() } else { builder };
+        let http = builder.build().map_err(|error| Failure::Failed(causes(&error)))?;
+        Ok(Self { http, address: target.address.clone() })
+    }
+
+    pub(super) async fn get(&self, path: &[&str]) -> Result<Answer, Failure> {
+        self.send(self.request(Method::GET, path)?).await
+    }
+
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<Answer, Failure> {
+        self.send(self.request(Method::DELETE, path)?).await
+    }
+
+    pub(super) async fn post(&self, path: &[&str], body: &Value) -> Result<Answer, Failure> {
+        self.send(self.request(Method::POST, path)?.json(body)).await
+    }
+
+    pub(super) async fn put(&self, path: &[&str], body: &Value) -> Result<Answer, Failure> {
+        self.send(self.request(Method::PUT, path)?.json(body)).await
+    }
+
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
+        self.request_with(method, path, &[])
+    }
+
+    /// A request whose path has these segments, however they are spelled, and
+    /// whose query these pairs.
+    pub(super) fn request_with(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, Failure> {
+        let mut url = self.address.clone();
+        match url.path_segments_mut() {
+            Ok(mut segments) => segments.pop_if_empty().extend(path),
+            Err(()) => return Err(Failure::Usage(format!("{} cannot have a path", self.address))),
+        };
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(self.http.request(method, url))
+    }
+
+    /// Sends it and reads the whole answer.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let response = self.open(request.timeout(ANSWER_TIMEOUT)).await?;
+        let text = response.text().await.map_err(|error| self.broken(&error))?;
+        Ok(Answer { text })
+    }
+
+    /// Sends it, and leaves the body of an answer that is no refusal to be read.
+    pub(super) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| self.broken(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        Err(Failure::of_status(status, &response.text().await.unwrap_or_default()))
+    }
+
+    /// A connection that could not be made, or did not last.
+    pub(super) fn broken(&self, error: &reqwest::Error) -> Failure {
+        let address = self.address.as_str().trim_end_matches('/');
+        Failure::Unreachable(if error.is_connect() {
+            format!(
+                "{address} cannot be reached ({}): does the host run there? --address, TICKETING_ADMIN_URL or a profile say where it is",
+                causes(error)
+            )
+        } else {
+            format!("{address} did not answer ({})", causes(error))
+        })
+    }
+}
+
+impl Answer {
+    /// # Errors
+    /// When it is not what this program knows of the API.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.text).map_err(|error| {
+            Failure::Failed(format!("the host's answer is not understood ({error}); is it another version?"))
+        })
+    }
+}
+
+/// The innermost reason, which is the one that says something.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,98 @@
+//! What is printed: the host's JSON for programs, or lines for people.
+
+use super::{client::Answer, failure::Failure};
+use comfy_table::{Table, presets};
+use serde::de::DeserializeOwned;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    /// As the host gave them.
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// Prints an answer: its JSON, or what `T` makes of it for people.
+    pub(super) fn answer<T: DeserializeOwned + Display>(self, answer: &Answer) -> Result<(), Failure> {
+        if self.json {
+            line(&answer.text.trim_end());
+            return Ok(());
+        }
+        line(&answer.read::<T>()?);
+        Ok(())
+    }
+}
+
+/// Prints a line; a reader that has gone away wants no more of them.
+pub(super) fn line(text: &dyn Display) {
+    let mut stdout = io::stdout().lock();
+    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+        drop(stdout);
+        std::process::exit(0);
+    }
+}
+
+/// A table without lines around it.
+pub(super) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+/// The table's text, without spaces at the ends of lines.
+pub(super) fn text_of(table: &Table) -> String {
+    table.trim_fmt()
+}
+
+/// A size for people.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KiB", bytes.div_ceil(1_024)),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// How long ago a moment in milliseconds since the Unix epoch was.
+pub(super) fn ago(time_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = now.as_secs().saturating_sub(time_ms / 1_000);
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// Several as one text, or a dash.
+pub(super) fn joined(items: &[String]) -> String {
+    if items.is_empty() { "-".to_owned() } else { items.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_for_people() {
+        assert_eq!([size(512), size(45_000), size(5 << 20)], ["512 B", "44 KiB", "5.0 MiB"]);
+        assert!(ago(0).ends_with("days ago"));
+        assert_eq!(ago(u64::MAX), "0 s ago");
+    }
+
+    #[test]
+    fn a_table_has_no_lines_around_it_and_no_trailing_spaces() {
+        let mut table = table(&["NAME", "STATE"]);
+        table.add_row(["hello", "active"]);
+        assert_eq!(text_of(&table), "NAME   STATE\nhello  active");
+    }
+}

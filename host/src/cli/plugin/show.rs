@@ -1,0 +1,71 @@
+//! What there is: plugins, revisions, and what was done.
+
+use super::{
+    client::Client,
+    failure::Failure,
+    output::Output,
+    views::{AuditList, PluginList, PluginView, RevisionList},
+};
+use clap::Args;
+use http::Method;
+
+/// Lists the plugins.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ticketing plugin list
+  ticketing plugin list --json | jq -r '.[].name'")]
+pub(super) struct List {}
+
+/// Shows one plugin with its settings.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ticketing plugin show hello")]
+pub(super) struct Show {
+    /// The plugin.
+    name: String,
+}
+
+/// Lists the revisions of a plugin that the host keeps.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ticketing plugin revisions hello")]
+pub(super) struct Revisions {
+    /// The plugin.
+    name: String,
+}
+
+/// Shows who did what, when, and to which revision.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ticketing plugin audit
+  ticketing plugin audit --limit 1000 --json")]
+pub(super) struct Audit {
+    /// How many entries, the latest first.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+}
+
+impl List {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        output.answer::<PluginList>(&client.get(&["plugins"]).await?)
+    }
+}
+
+impl Show {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        output.answer::<PluginView>(&client.get(&["plugins", &self.name]).await?)
+    }
+}
+
+impl Revisions {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        output.answer::<RevisionList>(&client.get(&["plugins", &self.name, "revisions"]).await?)
+    }
+}
+
+impl Audit {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let request = client.request_with(Method::GET, &["audit"], &[("limit", &self.limit.to_string())])?;
+        output.answer::<AuditList>(&client.send(request).await?)
+    }
+}

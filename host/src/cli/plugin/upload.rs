@@ -1,0 +1,180 @@
+//! `push` and `diff`: a file on its way to the host, and what the host says of
+//! it.
+
+use super::{
+    client::{Answer, Client},
+    failure::Failure,
+    files,
+    output::Output,
+    rollout::{self, Swap},
+    views::{SwapReport, Verdict},
+};
+use bytes::Bytes;
+use clap::Args;
+use futures::stream;
+use http::{Method, header::CONTENT_LENGTH, header::CONTENT_TYPE};
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::{
+    Body, RequestBuilder,
+    multipart::{Form, Part},
+};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const WASM: &str = "application/wasm";
+/// What is sent, and shown as sent, at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Uploads a plugin; with --activate, swaps it in.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ticketing plugin push hello.wasm                      upload, and see what would change
+  ticketing plugin push hello.wasm --activate           and swap it in
+  ticketing plugin push hello.wasm --canary 10          and give it 10% of the requests
+  ticketing plugin push page.wasm --manifest page.toml  a component that carries no manifest
+  ticketing plugin push hello.wasm --json | jq .revision")]
+pub(super) struct Push {
+    #[command(flatten)]
+    upload: Upload,
+    /// Swap it in.
+    #[arg(long)]
+    activate: bool,
+    #[command(flatten)]
+    swap: Swap,
+}
+
+/// Shows what would change if a file were activated; nothing is kept.
+///
+/// Ends with 6 if it does not fit what is active.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ticketing plugin diff hello.wasm
+  ticketing plugin diff hello.wasm && ticketing plugin push hello.wasm --activate")]
+pub(super) struct Diff {
+    #[command(flatten)]
+    upload: Upload,
+}
+
+/// A file and what goes with it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Upload {
+    /// The plugin file.
+    pub(super) file: PathBuf,
+    /// A plugin.toml, for a component that carries none or in place of its own.
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// A minisign signature of the file [default: FILE.minisig if it is there]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+}
+
+impl Push {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let answer = self.upload.send(client, false).await?;
+        output.answer::<Verdict>(&answer)?;
+        if !self.activate && self.swap.canary.is_none() {
+            return Ok(());
+        }
+        let verdict: Verdict = answer.read()?;
+        let report = rollout::activate(client, &verdict.plugin, &verdict.revision, &self.swap).await?;
+        output.answer::<SwapReport>(&report)
+    }
+}
+
+impl Diff {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let answer = self.upload.send(client, true).await?;
+        output.answer::<Verdict>(&answer)?;
+        answer.read::<Verdict>()?.fits()
+    }
+}
+
+impl Upload {
+    /// Sends everything and returns the host's verdict.
+    pub(super) async fn send(&self, client: &Client, is_dry_run: bool) -> Result<Answer, Failure> {
+        let bytes = Bytes::from(files::plugin(&self.file)?);
+        let manifest = self.manifest.as_deref().map(files::text).transpose()?;
+        let signature = self.signature().map(|file| files::text(&file)).transpose()?;
+        let query: &[_] = if is_dry_run { &[("dry_run", "true")] } else { &[] };
+        let request = client.request_with(Method::POST, &["plugins"], query)?;
+        let progress = progress(bytes.len() as u64);
+        let request = if manifest.is_none() && signature.is_none() {
+            whole(request, bytes, &progress)
+        } else {
+            in_parts(request, bytes, manifest, signature, &progress)?
+        };
+        let answer = client.send(request).await;
+        progress.finish_and_clear();
+        answer
+    }
+
+    fn signature(&self) -> Option<PathBuf> {
+        self.signature.clone().or_else(|| Some(beside(&self.file)).filter(|file| file.is_file()))
+    }
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(".minisig");
+    name.into()
+}
+
+fn whole(request: RequestBuilder, bytes: Bytes, progress: &ProgressBar) -> RequestBuilder {
+    let length = bytes.len();
+    request.header(CONTENT_TYPE, WASM).header(CONTENT_LENGTH, length).body(body(bytes, progress))
+}
+
+fn in_parts(
+    request: RequestBuilder,
+    bytes: Bytes,
+    manifest: Option<String>,
+    signature: Option<String>,
+    progress: &ProgressBar,
+) -> Result<RequestBuilder, Failure> {
+    let length = bytes.len() as u64;
+    let component = Part::stream_with_length(body(bytes, progress), length)
+        .file_name("component.wasm")
+        .mime_str(WASM)
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    // The small ones first, so that a host can refuse before it has read the large one.
+    let mut form = Form::new();
+    for (name, text) in [("manifest", manifest), ("signature", signature)] {
+        if let Some(text) = text {
+            form = form.text(name, text);
+        }
+    }
+    Ok(request.multipart(form.part("component", component)))
+}
+
+/// The bytes as a stream that the bar follows.
+fn body(bytes: Bytes, progress: &ProgressBar) -> Body {
+    let progress = progress.clone();
+    Body::wrap_stream(stream::unfold(bytes, move |mut rest| {
+        let progress = progress.clone();
+        async move {
+            if rest.is_empty() {
+                return None;
+            }
+            let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
+            progress.inc(chunk.len() as u64);
+            if rest.is_empty() {
+                progress.set_message("compiling");
+            }
+            Some((Ok::<_, std::convert::Infallible>(chunk), rest))
+        }
+    }))
+}
+
+/// Drawn on the error stream, and only where that is a terminal.
+fn progress(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    let style = ProgressStyle::with_template("{spinner} {bar:30} {bytes}/{total_bytes} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}

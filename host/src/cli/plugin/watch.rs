@@ -1,0 +1,117 @@
+//! `watch`: a file on disk is uploaded, and swapped in, whenever it changes.
+
+use super::{
+    client::Client,
+    failure::Failure,
+    files,
+    output::{Output, line},
+    rollout::{self, Swap},
+    upload::Upload,
+    views::{SwapReport, Verdict},
+};
+use clap::Args;
+use notify_debouncer_mini::{
+    DebounceEventResult, Debouncer, new_debouncer,
+    notify::{RecommendedWatcher, RecursiveMode},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+/// What is written within this time is one change.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// Uploads a plugin now and whenever its file changes.
+///
+/// What does not fit or cannot be uploaded is told, and the next change is
+/// waited for: what is active goes on. Ends with Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ticketing plugin watch hello.wasm              see what each build would change
+  ticketing plugin watch hello.wasm --activate   and swap it in")]
+pub(super) struct Watch {
+    #[command(flatten)]
+    upload: Upload,
+    /// Swap each one in.
+    #[arg(long)]
+    activate: bool,
+    /// Swap it in even if it does not fit what is active.
+    #[arg(long, requires = "activate")]
+    force: bool,
+}
+
+impl Watch {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let (_watcher, mut changes) = changes(&self.upload.file)?;
+        let mut last = None;
+        loop {
+            let content = files::plugin(&self.upload.file).map(Sha256::digest);
+            match content {
+                Ok(digest) if last == Some(digest) => {}
+                Ok(digest) => {
+                    last = Some(digest);
+                    if let Err(failure) = self.push(client, output).await {
+                        // Somebody who may not upload will not be allowed to the next time.
+                        if matches!(failure, Failure::NotAuthorized(_) | Failure::Usage(_)) {
+                            return Err(failure);
+                        }
+                        last = None;
+                        eprintln!("error: {failure}");
+                    }
+                }
+                // Between two builds there may be no file.
+                Err(failure) => eprintln!("waiting: {failure}"),
+            }
+            if changes.recv().await.is_none() {
+                return Err(Failure::Failed("the file is no longer watched".to_owned()));
+            }
+        }
+    }
+
+    async fn push(&self, client: &Client, output: Output) -> Result<(), Failure> {
+        let saved = fs::metadata(&self.upload.file).and_then(|metadata| metadata.modified());
+        let answer = self.upload.send(client, false).await?;
+        let verdict: Verdict = answer.read()?;
+        if !self.activate {
+            return output.answer::<Verdict>(&answer);
+        }
+        for problem in &verdict.problems {
+            eprintln!("! {problem}");
+        }
+        let swap = Swap { canary: None, force: self.force };
+        let report = rollout::activate(client, &verdict.plugin, &verdict.revision, &swap).await?;
+        if output.json {
+            return output.answer::<SwapReport>(&report);
+        }
+        let took = saved.ok().and_then(|saved| SystemTime::now().duration_since(saved).ok()).unwrap_or_default();
+        line(&format!("{} {} is served, {} ms after it was saved", verdict.plugin, verdict.revision, took.as_millis()));
+        Ok(())
+    }
+}
+
+/// Says that the file has changed. Its folder is watched, because a build
+/// replaces the file.
+fn changes(file: &Path) -> Result<(Debouncer<RecommendedWatcher>, UnboundedReceiver<()>), Failure> {
+    let name = file.file_name().map(OsStr::to_owned);
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unwatched = |error| Failure::Failed(format!("{} cannot be watched: {error}", folder.display()));
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let mut watcher = new_debouncer(QUIET, move |events: DebounceEventResult| {
+        let is_ours = |events: &[notify_debouncer_mini::DebouncedEvent]| {
+            events.iter().any(|event| event.path.file_name() == name.as_deref())
+        };
+        if events.is_ok_and(|events| is_ours(&events)) {
+            // Nobody listens any more when the command ends.
+            let _ = sender.send(());
+        }
+    })
+    .map_err(unwatched)?;
+    watcher.watcher().watch(folder, RecursiveMode::NonRecursive).map_err(unwatched)?;
+    Ok((watcher, receiver))
+}

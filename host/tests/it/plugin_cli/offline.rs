@@ -1,0 +1,68 @@
+//! What needs no host.
+
+use super::{Shell, compile};
+use crate::support::guest;
+
+#[tokio::test]
+async fn a_new_plugin_is_compiled_packed_and_found_fit() {
+    let shell = Shell::new();
+    let next = shell.plugin("new off-line").await;
+    assert!(next.done().contains("ticketing plugin push off-line.wasm --activate"), "{}", next.stdout);
+    let module = compile(&shell.path("off-line")).await;
+    let packed = shell.plugin(&format!("pack {} --manifest off-line/plugin.toml", module.display())).await;
+    assert!(packed.done().starts_with("off-line 0.1.0 is in off-line.wasm"), "{}", packed.stdout);
+    let checked = shell.plugin("check off-line.wasm").await;
+    assert!(checked.done().contains("GET /off-line/{who}"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("a host can run it"), "{}", checked.stdout);
+    let checked = shell.plugin("check off-line.wasm --json").await.json();
+    assert_eq!(checked["plugin"], "off-line");
+    assert_eq!(checked["imports"].as_array().unwrap().len(), 3, "what it does not use is left out: {checked}");
+}
+
+#[tokio::test]
+async fn the_settings_of_a_host_are_no_concern_of_these_commands() {
+    let shell = Shell::new().with("TICKETING_NONSENSE", "1").with("TICKETING_LISTEN", "nowhere");
+    shell.plugin("new fine").await.done();
+    shell.plugin(&format!("check {}", guest("hello").display())).await.done();
+}
+
+#[tokio::test]
+async fn a_file_that_no_host_would_run_does_not_pass_the_check() {
+    let shell = Shell::new();
+    shell.write("text.wasm", "#!/bin/sh");
+    shell.plugin("check text.wasm").await.fails(6, "not WebAssembly");
+    shell.write("cut.wasm", &std::fs::read(guest("hello")).unwrap()[..1_000]);
+    shell.plugin("check cut.wasm").await.fails(6, "not valid");
+    shell.plugin("check absent.wasm").await.fails(1, "absent.wasm");
+}
+
+#[tokio::test]
+async fn what_cannot_be_packed_is_named_and_leaves_no_file() {
+    let shell = Shell::new();
+    shell.write("module.wasm", b"\0asm\x01\0\0\0");
+    shell.plugin("pack module.wasm").await.fails(1, "plugin.toml");
+    shell.write("plugin.toml", "name = 'Loud'\nversion = '1.0.0'");
+    shell.plugin("pack module.wasm").await.fails(1, "name must match");
+    shell.write("plugin.toml", "name = 'quiet'\nversion = '1.0.0'");
+    shell.plugin("pack module.wasm --migrations absent").await.fails(2, "absent is not a folder");
+    shell.plugin("pack plugin.toml").await.fails(1, "neither a core module nor a component");
+    assert!(!shell.path("quiet.wasm").exists());
+
+    shell.write("migrations/0001_first.sql", "CREATE TABLE one (id TEXT)");
+    shell.plugin("pack module.wasm").await.done();
+    shell.plugin("pack quiet.wasm -o again.wasm").await.fails(1, "a manifest already");
+    shell.plugin("check quiet.wasm").await.done();
+}
+
+#[tokio::test]
+async fn the_end_of_a_command_tells_a_script_what_happened() {
+    let shell = Shell::new();
+    shell.plugin("list --address http://127.0.0.1:1").await.fails(5, "http://127.0.0.1:1 cannot be reached");
+    shell.plugin("list --address nowhere").await.fails(2, "is not the address of a host");
+    shell.plugin("list --profile absent").await.fails(2, "there is no profile absent");
+    shell.plugin("list --token-file absent").await.fails(1, "absent");
+    assert_eq!(shell.plugin("limits hello memory_mib=much").await.code, 2);
+    assert_eq!(shell.plugin("push hello.wasm --canary 100").await.code, 2);
+    assert_eq!(shell.plugin("token create me --role king").await.code, 2);
+    assert_eq!(shell.plugin("list --token secret").await.code, 2, "a token is no argument");
+}
