@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::package::write_if_changed;
 use crate::process::{on_path, run, say};
 use crate::workspace::Workspace;
+use plugin_pack::write_if_changed;
 
 /// A language, and how a component is made of it.
 struct Language {

@@ -199,8 +199,8 @@ pub(super) async fn show(
     Ok(Json(PluginDetails {
         plugin: PluginView::from(plugin),
         config: plugin.revision.config.clone(),
-        config_set: state.settings.config,
         grants: operator.rollout.grants(&name, &state.settings),
+        config_set: state.settings.config,
         limits: state.settings.limits,
         http_hosts: state.settings.http_hosts,
         previous: state.previous,

@@ -188,7 +188,7 @@ impl ForeignInstances {
         let failure = match receiver.await {
             Ok(Ok(answer)) if !progress.request_refused() => {
                 progress.step();
-                waiting.is_over();
+                waiting.end();
                 let answer = AnswerBody::of(answer, &shared.component.name, limits.response_bytes, &progress);
                 return Ok(answer.map(Body::new));
             }
@@ -200,7 +200,7 @@ impl ForeignInstances {
                 Failure::Host { component: shared.component.name.clone(), problem: problem.to_owned() }
             }
         };
-        waiting.is_over();
+        waiting.end();
         progress.abandon();
         // What the task says is nearer to the cause than what came of it.
         let cause = progress.tell();
@@ -216,7 +216,7 @@ struct Waiting(Option<Arc<Progress>>);
 
 impl Waiting {
     /// From now on the body says whether somebody waits.
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.0 = None;
     }
 }
