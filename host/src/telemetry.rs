@@ -70,7 +70,8 @@ impl Write for Portions {
 /// # Errors
 /// When the filter is not valid or a log was started before.
 pub fn start_log(settings: &Log) -> Result<LogGuard, TelemetryError> {
-    let (writer, guard) = tracing_appender::non_blocking(Portions(BufWriter::with_capacity(PORTION_BYTES, io::stderr())));
+    let (writer, guard) =
+        tracing_appender::non_blocking(Portions(BufWriter::with_capacity(PORTION_BYTES, io::stderr())));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&settings.filter)?)
         .with_ansi(io::stderr().is_terminal())
