@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 /// Whoever made a request, authenticated. As an argument of a handler it is
-/// there on every route behind [`authenticate`].
+/// there on every route behind `authenticate`.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The token's name: who did it, in the audit.

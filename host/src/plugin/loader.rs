@@ -26,6 +26,9 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
+/// Calls of an instance unless its manifest says otherwise.
+const DEFAULT_MAX_REQUESTS: u32 = 10_000;
+
 /// Compilations at the same time; each uses every processor by itself.
 static COMPILATIONS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 
@@ -212,7 +215,9 @@ impl Loader {
         });
         let max_requests = manifest.instance.max_requests;
         let instances = match program {
-            Linked::Platform(program) => Pool::Platform(Instances::new(program, context, max_requests)),
+            Linked::Platform(program) => {
+                Pool::Platform(Instances::new(program, context, max_requests.unwrap_or(DEFAULT_MAX_REQUESTS)))
+            }
             Linked::Foreign(program) => Pool::Foreign(ForeignInstances::new(program, context, max_requests)),
         };
         instances.warm_up().await?;

@@ -99,18 +99,13 @@ impl Default for Limits {
 }
 
 /// How often an instance is used again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstancePolicy {
     /// Calls after which an instance is thrown away; 1 for a fresh one each
-    /// time.
-    pub max_requests: u32,
-}
-
-impl Default for InstancePolicy {
-    fn default() -> Self {
-        Self { max_requests: 10_000 }
-    }
+    /// time. Unset: 10000, 1000 for `wasi:http` 0.3 and 1 for 0.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<u32>,
 }
 
 /// Why a manifest is refused.
@@ -168,7 +163,7 @@ impl Manifest {
                 .check()
                 .map_err(|problem| wrong(&format!("config.{key}"), &format!("makes no sense: {problem}")))?;
         }
-        if self.instance.max_requests == 0 {
+        if self.instance.max_requests == Some(0) {
             return Err(wrong("instance.max_requests", "must be at least 1"));
         }
         Ok(())
@@ -269,7 +264,7 @@ mod tests {
     fn a_small_manifest_gets_the_defaults() {
         let manifest = Manifest::parse("name = 'echo'\nversion = '1.0.0'").unwrap();
         assert_eq!(manifest.limits.memory_mib, 64);
-        assert_eq!(manifest.instance.max_requests, 10_000);
+        assert_eq!(manifest.instance.max_requests, None);
     }
 
     #[test]

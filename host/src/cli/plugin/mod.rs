@@ -2,8 +2,8 @@
 //! of a host that runs.
 //!
 //! Nothing here reads the settings of a host that serves: where it is and who
-//! asks comes from flags, the environment or a profile ([`connection`]). Every
-//! command ends with a code of [`failure`] and, when it failed, one line that
+//! asks comes from flags, the environment or a profile (`connection`). Every
+//! command ends with a code of `failure` and, when it failed, one line that
 //! says what to do.
 
 mod check;

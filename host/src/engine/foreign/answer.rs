@@ -10,7 +10,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame};
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -26,11 +29,11 @@ pub trait Ongoing: Send + Sync + 'static {
 }
 
 /// The caller's body for the guest. One over the limit breaks off.
-pub(super) fn request_body(body: Body, limit_bytes: usize, progress: Arc<Progress>) -> WasiBody {
+pub(super) fn request_body(body: Body, limit_bytes: usize, too_large: Arc<AtomicBool>) -> WasiBody {
     Limited::new(body, limit_bytes)
         .map_err(move |error| {
             if error.is::<LengthLimitError>() {
-                progress.refuse_request();
+                too_large.store(true, Ordering::Release);
                 return Error::HttpRequestBodySize(Some(limit_bytes as u64));
             }
             Error::ConnectionTerminated

@@ -36,6 +36,11 @@ use wasmtime_wasi_http::{
 
 /// Instances that are kept for the next call.
 pub(in crate::engine) const MAX_WARM: usize = 8;
+/// Calls of an instance of 0.2 unless its manifest says otherwise: much of what
+/// is made for it, JavaScript above all, has one request in mind.
+const DEFAULT_MAX_REQUESTS_P2: u32 = 1;
+/// Calls of an instance of 0.3 unless its manifest says otherwise.
+const DEFAULT_MAX_REQUESTS_P3: u32 = 1_000;
 /// Memory that an instance may have gained and still be used again.
 const REUSE_GROWTH_BYTES: usize = 32 << 20;
 
@@ -125,7 +130,11 @@ struct Shared {
 
 impl ForeignInstances {
     /// None are made yet, see [`Self::warm_up`].
-    pub fn new(program: ForeignProgram, component: Arc<ComponentContext>, max_requests: u32) -> Self {
+    pub fn new(program: ForeignProgram, component: Arc<ComponentContext>, max_requests: Option<u32>) -> Self {
+        let max_requests = max_requests.unwrap_or(match program.pre {
+            ProxyPre::P2(_) => DEFAULT_MAX_REQUESTS_P2,
+            ProxyPre::P3(_) => DEFAULT_MAX_REQUESTS_P3,
+        });
         let caller = program.outbound.caller(&component.name, &component.http_hosts, component.limits.wall_time_ms);
         Self(Arc::new(Shared {
             program,
@@ -182,13 +191,13 @@ impl ForeignInstances {
         let progress = Arc::new(Progress::new(shared.patience(), shared.retired.clone(), ongoing));
         let waiting = Waiting(Some(progress.clone()));
         let limits = &shared.component.limits;
-        let request = request.map(|body| request_body(body, limits.body_bytes, progress.clone()));
+        let request = request.map(|body| request_body(body, limits.body_bytes, progress.request_too_large()));
         let (sender, receiver) = oneshot::channel();
         let task = tokio::spawn(shared.clone().run(call, request, sender, progress.clone(), permit));
         let failure = match receiver.await {
             Ok(Ok(answer)) if !progress.request_refused() => {
                 progress.step();
-                waiting.end();
+                waiting.over();
                 let answer = AnswerBody::of(answer, &shared.component.name, limits.response_bytes, &progress);
                 return Ok(answer.map(Body::new));
             }
@@ -200,7 +209,7 @@ impl ForeignInstances {
                 Failure::Host { component: shared.component.name.clone(), problem: problem.to_owned() }
             }
         };
-        waiting.end();
+        waiting.over();
         progress.abandon();
         // What the task says is nearer to the cause than what came of it.
         let cause = progress.tell();
@@ -216,7 +225,7 @@ struct Waiting(Option<Arc<Progress>>);
 
 impl Waiting {
     /// From now on the body says whether somebody waits.
-    fn end(mut self) {
+    fn over(mut self) {
         self.0 = None;
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Progress {
     unwanted: CancellationToken,
     retired: CancellationToken,
     cut_off: AtomicBool,
-    request_too_large: AtomicBool,
+    request_too_large: Arc<AtomicBool>,
     end: Mutex<End>,
     ongoing: Arc<dyn Ongoing>,
 }
@@ -58,7 +58,7 @@ impl Progress {
             unwanted: CancellationToken::new(),
             retired,
             cut_off: AtomicBool::new(false),
-            request_too_large: AtomicBool::new(false),
+            request_too_large: Arc::default(),
             end: Mutex::new(End::Open),
             ongoing,
         }
@@ -109,9 +109,10 @@ impl Progress {
         self.cut_off.load(Ordering::Acquire)
     }
 
-    /// The request's body was over its limit.
-    pub(super) fn refuse_request(&self) {
-        self.request_too_large.store(true, Ordering::Release);
+    /// To be set when the request's body is over its limit. A guest may keep
+    /// that body for longer than the call, so it does not keep all of this.
+    pub(super) fn request_too_large(&self) -> Arc<AtomicBool> {
+        self.request_too_large.clone()
     }
 
     /// Whether the request's body was over its limit.

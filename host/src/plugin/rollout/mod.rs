@@ -1,9 +1,9 @@
 //! Changes what is active, one plugin at a time, while everything is in use.
 //!
-//! An upload is checked and kept ([`stage`]), and becomes active by one swap
-//! of the registry's snapshot ([`swap`]). What is to be active is durable
+//! An upload is checked and kept (`stage`), and becomes active by one swap
+//! of the registry's snapshot (`swap`). What is to be active is durable
 //! before it is visible. A new revision is compared with the one before it for
-//! a while, and one that traps too often is taken out of service ([`watch`]).
+//! a while, and one that traps too often is taken out of service (`watch`).
 //! It lives as long as the host.
 
 mod probe;

@@ -3,7 +3,7 @@
 //! gives too.
 //!
 //! Everything here is a function of its arguments. [`Interfaces`] are read
-//! from a component and compared by [`types`]; [`migrations`] are compared
+//! from a component and compared by `types`; `migrations` are compared
 //! with what the revision that serves can live with.
 
 mod interfaces;
