@@ -1,80 +1,185 @@
-//! The host's own database: one SQLite file beside those of the components.
+//! The host's own database: a SQLite file beside those of the components, or
+//! a schema in the PostgreSQL database that several hosts share.
 //!
 //! It is opened once, when the host starts, and lives as long as the process.
 //! Every module of the host that keeps something in it brings its tables with
-//! [`HostDatabase::ensure`] and touches no other module's.
+//! [`HostDatabase::ensure`] and touches no other module's. Statements are
+//! written in what both engines understand: parameters are `$1`, every
+//! integer is an `i64`, and `RETURNING` says what was made.
 
+mod dialect;
+mod only_host;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use dialect::lock_key;
+pub use dialect::Dialect;
+pub use only_host::OnlyHost;
+
+use crate::config::Secret;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::{
-    ConnectOptions, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    Any, AnyPool, AssertSqlSafe, ConnectOptions, Executor, Transaction,
+    any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use std::{path::Path, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
+
+/// Where the host's tables are in PostgreSQL.
+pub const SCHEMA: &str = "ticketing_host";
 
 const BUSY_TIMEOUT_SECONDS: u64 = 5;
-const ACQUIRE_TIMEOUT_SECONDS: u64 = 10;
+const ACQUIRE_TIMEOUT_SECONDS: u64 = 30;
 const READERS: u32 = 4;
-const CACHED_STATEMENTS: usize = 128;
+const POSTGRES_CONNECTIONS: u32 = 8;
 
-/// Two ways to the same file. Whoever writes uses [`write`](Self::write), so
-/// that writers queue in the process and never meet a busy database.
+/// Each connection to a SQLite file: a commit that was acknowledged survives
+/// a loss of power.
+const DURABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+
+/// Each connection to PostgreSQL: nothing waits for ever. A host that stops
+/// in the middle of a transaction holds up the others no longer than this.
+const BOUNDED: &str = "SET search_path TO ticketing_host; SET statement_timeout = '30s'; SET lock_timeout = '25s'; \
+     SET idle_in_transaction_session_timeout = '30s'";
+
+/// Two ways to the same database. Whoever writes uses [`write`](Self::write),
+/// and [`begin`](Self::begin) for more than one statement.
 #[derive(Debug, Clone)]
 pub struct HostDatabase {
-    /// The one connection that writes. What it has committed is durable.
-    pub write: SqlitePool,
-    /// Connections that only read, and see everything committed.
-    pub read: SqlitePool,
+    /// What it has committed is durable. With SQLite it is one connection, so
+    /// that writers queue in the process and never meet a busy file.
+    pub write: AnyPool,
+    /// Sees everything committed. With SQLite its connections only read.
+    pub read: AnyPool,
+    dialect: Dialect,
 }
 
 impl HostDatabase {
-    /// Opens the file, or creates it.
+    /// Opens the SQLite file, or creates it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
     pub async fn open(path: &Path) -> sqlx::Result<Self> {
-        let options = durable_options(path).statement_cache_capacity(CACHED_STATEMENTS);
-        let pool = || {
-            SqlitePoolOptions::new()
-                .acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
-                .test_before_acquire(false)
-        };
-        let write = pool().max_connections(1).connect_with(options.clone()).await?;
-        let read =
-            pool().max_connections(READERS).connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
-        let database = Self { write, read };
-        sqlx::query("CREATE TABLE IF NOT EXISTS schema_steps (module TEXT PRIMARY KEY, taken INTEGER NOT NULL) STRICT")
-            .execute(&database.write)
+        install_default_drivers();
+        let write = pool(1)
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(DURABLE).await.map(drop) }))
+            .connect_with(sqlite(path, "rwc")?)
             .await?;
-        Ok(database)
+        let read = pool(READERS)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute("PRAGMA query_only = ON").await.map(drop) })
+            })
+            .connect_lazy_with(sqlite(path, "ro")?);
+        Self { write, read, dialect: Dialect::Sqlite }.prepared().await
+    }
+
+    /// Connects to PostgreSQL. The tables are in the schema [`SCHEMA`], which
+    /// is made if there is none; several hosts may do this at once.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or does not let the host make its schema.
+    pub async fn connect(url: &Secret) -> sqlx::Result<Self> {
+        install_default_drivers();
+        let options = AnyConnectOptions::from_str(url.expose())?.disable_statement_logging();
+        let pool = pool(POSTGRES_CONNECTIONS)
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(BOUNDED).await.map(drop) }))
+            .connect_with(options)
+            .await?;
+        let database = Self { write: pool.clone(), read: pool, dialect: Dialect::Postgres };
+        let mut transaction = database.begin("schema").await?;
+        let there: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_namespace WHERE nspname = $1")
+            .bind(SCHEMA)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if there == 0 {
+            transaction.execute("CREATE SCHEMA ticketing_host").await?;
+        }
+        transaction.commit().await?;
+        database.prepared().await
+    }
+
+    /// Which engine it is.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Begins a transaction that no other one of the same module runs beside,
+    /// in this host or another: it may look first and change then. With SQLite
+    /// all modules take turns.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or the others take too long.
+    pub async fn begin(&self, module: &str) -> sqlx::Result<Transaction<'static, Any>> {
+        match self.dialect {
+            Dialect::Sqlite => self.write.begin_with("BEGIN IMMEDIATE").await,
+            Dialect::Postgres => {
+                let mut transaction = self.write.begin().await?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                    .bind(lock_key(&["module", module]))
+                    .execute(&mut *transaction)
+                    .await?;
+                Ok(transaction)
+            }
+        }
     }
 
     /// Brings the tables of one module up to date: runs those of its steps
-    /// that this file has not seen, each in a transaction. A step may be of
-    /// several statements and must never change; a change is a step more.
+    /// that this database has not seen, each in a transaction. A step may be
+    /// of several statements and must never change; a change is a step more.
+    /// Steps are written for SQLite and translated ([`Dialect::translate`]).
+    ///
+    /// # Errors
+    /// When a step fails; those before it are kept.
     pub async fn ensure(&self, module: &str, steps: &'static [&'static str]) -> sqlx::Result<()> {
-        let taken: Option<i64> = sqlx::query_scalar("SELECT taken FROM schema_steps WHERE module = $1")
-            .bind(module)
-            .fetch_optional(&self.write)
-            .await?;
-        let mut taken = usize::try_from(taken.unwrap_or(0)).unwrap_or(0);
-        for &step in steps.iter().skip(taken) {
-            taken += 1;
-            let mut transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::raw_sql(step).execute(&mut *transaction).await?;
+        loop {
+            let mut transaction = self.begin("schema").await?;
+            let taken: Option<i64> = sqlx::query_scalar("SELECT taken FROM schema_steps WHERE module = $1")
+                .bind(module)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let taken = taken.unwrap_or(0);
+            let Some(step) = usize::try_from(taken).ok().and_then(|taken| steps.get(taken)) else {
+                return transaction.rollback().await;
+            };
+            sqlx::raw_sql(AssertSqlSafe(self.dialect.translate(step))).execute(&mut *transaction).await?;
             sqlx::query("INSERT INTO schema_steps (module, taken) VALUES ($1, $2) ON CONFLICT (module) DO UPDATE SET taken = excluded.taken")
                 .bind(module)
-                .bind(i64::try_from(taken).unwrap_or(i64::MAX))
+                .bind(taken + 1)
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;
         }
-        Ok(())
     }
 
-    /// Finishes what is under way and closes the file.
+    /// Finishes what is under way and lets go of the database.
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
     }
+
+    async fn prepared(self) -> sqlx::Result<Self> {
+        let steps = self.dialect.translate(
+            "CREATE TABLE IF NOT EXISTS schema_steps (module TEXT PRIMARY KEY, taken INTEGER NOT NULL) STRICT",
+        );
+        let mut transaction = self.begin("schema").await?;
+        sqlx::raw_sql(AssertSqlSafe(steps)).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(self)
+    }
 }
 
-/// How every SQLite file of the host is opened: a commit that was
+fn pool(max_connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(max_connections).acquire_timeout(Duration::from_secs(ACQUIRE_TIMEOUT_SECONDS))
+}
+
+/// A file by its path, whatever characters that has.
+fn sqlite(path: &Path, mode: &str) -> sqlx::Result<AnyConnectOptions> {
+    let path = std::path::absolute(path)?;
+    let path = percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC).to_string().replace("%2F", "/");
+    Ok(AnyConnectOptions::from_str(&format!("sqlite://{path}?mode={mode}"))?.disable_statement_logging())
+}
+
+/// How every SQLite file of a component is opened: a commit that was
 /// acknowledged survives a loss of power.
 pub fn durable_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -85,35 +190,4 @@ pub fn durable_options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS))
         .disable_statement_logging()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn each_step_is_taken_once_and_survives_reopening() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("host.db");
-        let database = HostDatabase::open(&path).await.unwrap();
-        database.ensure("one", &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')"]).await.unwrap();
-        database.close().await;
-
-        let database = HostDatabase::open(&path).await.unwrap();
-        let steps = &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')", "INSERT INTO one VALUES ('y')"];
-        database.ensure("one", steps).await.unwrap();
-        database.ensure("one", steps).await.unwrap();
-        let rows: Vec<String> =
-            sqlx::query_scalar("SELECT a FROM one ORDER BY a").fetch_all(&database.read).await.unwrap();
-        assert_eq!(rows, ["x", "y"]);
-    }
-
-    #[tokio::test]
-    async fn a_reader_cannot_write_and_commits_are_synced() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
-        assert!(sqlx::query("INSERT INTO schema_steps VALUES ('m', 1)").execute(&database.read).await.is_err());
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&database.write).await.unwrap();
-        assert_eq!(synchronous, 2, "FULL");
-    }
 }

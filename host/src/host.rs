@@ -8,10 +8,10 @@ use crate::{
         store::{Databases, SqliteDatabases},
     },
     config::{
-        Config, ConfigError, Secrets,
+        self, Config, ConfigError, Secrets,
         plugins::{Bundled, Grant},
     },
-    database::HostDatabase,
+    database::{HostDatabase, OnlyHost},
     engine::{Admission, CompileCache, Engine, Services},
     operator::{self, Audit, Operator, Tokens},
     plugin::{
@@ -60,6 +60,7 @@ pub struct Host {
     rollout: Arc<Rollout>,
     databases: Arc<dyn Databases>,
     database: HostDatabase,
+    _only_host: Option<OnlyHost>,
 }
 
 /// Connections of operators and their programs.
@@ -72,7 +73,8 @@ impl Host {
     /// Says what cannot be opened or loaded.
     pub async fn start(config: &Config, secrets: &Secrets) -> anyhow::Result<Self> {
         let metrics = Metrics::start()?;
-        let database = HostDatabase::open(&config.data_dir.join("host.db")).await.context("host.db")?;
+        let only_host = only_host(config).await?;
+        let database = open_database(config).await?;
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
         let services = services(config, secrets, &database).await?;
         let identity = services.identity.clone();
@@ -118,6 +120,7 @@ impl Host {
             rollout,
             databases,
             database,
+            _only_host: only_host,
         })
     }
 
@@ -180,18 +183,36 @@ pub async fn judge(
 /// What decides which revisions serve, with everything that it keeps in one
 /// folder and nobody to serve.
 async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
-    let config = Config { data_dir: folder.to_owned(), ..config.clone() };
+    let store = config::store::Store { database_url: None, ..config.store.clone() };
+    let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
     let secrets = config.prepare()?;
-    let database = HostDatabase::open(&config.data_dir.join("host.db")).await?;
+    let database = open_database(&config).await?;
     let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
     let services = services(&config, &secrets, &database).await?;
     Ok(rollout(&config, services, bus, &database).await?.0)
 }
 
+async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
+    match &config.store.database_url {
+        Some(url) => HostDatabase::connect(url).await.context("store.database_url"),
+        None => HostDatabase::open(&config.data_dir.join("host.db")).await.context("host.db"),
+    }
+}
+
+/// The event bus in the process serves one host alone, so no other may use
+/// the same database.
+async fn only_host(config: &Config) -> anyhow::Result<Option<OnlyHost>> {
+    let Some(url) = &config.store.database_url else { return Ok(None) };
+    match OnlyHost::take(url).await.context("store.database_url")? {
+        Some(only_host) => Ok(Some(only_host)),
+        None => anyhow::bail!("another host uses this database: for several, set TICKETING_NATS_URL for each"),
+    }
+}
+
 async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -> anyhow::Result<Services> {
     Ok(Services {
         identity: Arc::new(Identity::open(&config.identity, &secrets.jwt_key, database.clone()).await?),
-        payments: Arc::new(Payments::open(&config.payments, &config.data_dir).await.context("payments.db")?),
+        payments: Arc::new(Payments::open(&config.payments, &config.data_dir, database).await.context("payments")?),
     })
 }
 

@@ -19,4 +19,7 @@ pub mod id;
 pub mod operator;
 pub mod plugin;
 pub mod telemetry;
+#[cfg(test)]
+#[path = "../tests/it/support/postgres.rs"]
+mod test_postgres;
 pub mod trigger;

@@ -245,6 +245,9 @@ fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources:
     sources.lay_over(&mut raw.operator.token, "operator.token", [variable("TICKETING_ADMIN_TOKEN")], |text| {
         Ok(Secret::new(text))
     });
+    sources.lay_over(&mut raw.store.database_url, "store.database_url", [variable("TICKETING_DATABASE_URL")], |text| {
+        Ok(Secret::new(text))
+    });
     sources
         .lay_over(&mut raw.identity.jwt_key, "identity.jwt_key", [variable("JWT_KEY")], |text| Ok(Secret::new(text)));
     sources.lay_over(

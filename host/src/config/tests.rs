@@ -44,6 +44,7 @@ fn every_variable_reaches_its_setting() {
         &[
             ("TICKETING_ADMIN_LISTEN", "[::1]:9"),
             ("TICKETING_ADMIN_TOKEN", "operator-token-of-a-test"),
+            ("TICKETING_DATABASE_URL", "postgres://me:secret@localhost/mine"),
             ("TICKETING_DATA_DIR", "/somewhere"),
             ("TICKETING_LOG", "warn,ticketing=debug"),
             ("TICKETING_LOG_FORMAT", "json"),
@@ -53,6 +54,7 @@ fn every_variable_reaches_its_setting() {
     .unwrap();
     assert_eq!(config.operator.listen.to_string(), "[::1]:9");
     assert_eq!(config.operator.token.unwrap().expose(), "operator-token-of-a-test");
+    assert_eq!(config.store.database_url.unwrap().expose(), "postgres://me:secret@localhost/mine");
     assert_eq!(config.data_dir, Path::new("/somewhere"));
     assert_eq!(config.log.filter, "warn,ticketing=debug");
     assert_eq!(config.log.format, log::LogFormat::Json);
@@ -158,4 +160,15 @@ fn a_secret_that_is_set_leaves_no_file() {
     let secrets = config.prepare().unwrap();
     assert_eq!(secrets.admin_token.expose(), "operator-token-of-a-test");
     assert!(!config.admin_token_path().exists());
+}
+
+#[test]
+fn a_wrong_database_is_named_without_its_password() {
+    for url in ["mysql://me:hidden@host/db", "postgres://me:hidden@host:port/db", "hidden"] {
+        let problem = problem("", &[("TICKETING_DATABASE_URL", url)]);
+        assert!(problem.contains("store.database_url") || problem.contains("TICKETING_DATABASE_URL"), "{problem}");
+        assert!(!problem.contains("hidden"), "{problem}");
+    }
+    let config = load("", &Flags::default(), &[("TICKETING_DATABASE_URL", "postgres://me:hidden@host/db")]).unwrap();
+    assert!(!format!("{config:?}").contains("hidden"));
 }

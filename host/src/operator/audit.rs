@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     clock::now_ms,
-    database::HostDatabase,
+    database::{Dialect, HostDatabase},
     envelope::{Envelope, Problem, Refusal},
 };
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe};
 use std::{collections::BTreeSet, sync::Arc};
 use utoipa::{IntoParams, ToSchema};
 
@@ -30,6 +30,23 @@ const SCHEMA: &[&str] = &["CREATE TABLE audit (
      CREATE INDEX audit_plugin ON audit (plugin, id);
      CREATE INDEX audit_refused ON audit (outcome = 'refused', id);
      CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit'); END"];
+
+/// The same for PostgreSQL, whose triggers and indexes are written otherwise.
+const POSTGRES_SCHEMA: &[&str] = &["CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time_ms INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        plugin TEXT,
+        revision TEXT,
+        digest TEXT,
+        outcome TEXT NOT NULL,
+        detail TEXT);
+     CREATE INDEX audit_plugin ON audit (plugin, id);
+     CREATE INDEX audit_refused ON audit ((outcome = 'refused'), id);
+     CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'audit'; END $$;
+     CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit EXECUTE FUNCTION refuse_change()"];
 
 /// The longest text of a column; what follows is cut.
 const MAX_TEXT_BYTES: usize = 1 << 10;
@@ -94,7 +111,11 @@ impl Audit {
     /// Keeps about so many rows of what was done, and as many of what was
     /// refused: refusals cannot push out what was done.
     pub async fn open(database: HostDatabase, max_rows: u32) -> sqlx::Result<Self> {
-        database.ensure("audit", SCHEMA).await?;
+        let schema = match database.dialect() {
+            Dialect::Sqlite => SCHEMA,
+            Dialect::Postgres => POSTGRES_SCHEMA,
+        };
+        database.ensure("audit", schema).await?;
         Ok(Self { database, max_rows })
     }
 
@@ -104,7 +125,7 @@ impl Audit {
     /// When it cannot be written; that is in the log then.
     pub async fn record(&self, caller: &Caller, entry: &Entry<'_>) -> Result<(), Refusal> {
         let written = async {
-            let mut transaction = self.database.write.begin().await?;
+            let mut transaction = self.database.begin("audit").await?;
             self.record_in(&mut transaction, caller, entry).await?;
             transaction.commit().await
         };
@@ -118,13 +139,13 @@ impl Audit {
     /// if and only if the change is.
     pub(super) async fn record_in(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut AnyConnection,
         caller: &Caller,
         entry: &Entry<'_>,
     ) -> sqlx::Result<()> {
-        let done = sqlx::query(
+        let id: i64 = sqlx::query_scalar(
             "INSERT INTO audit (time_ms, actor, action, plugin, revision, digest, outcome, detail)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
         )
         .bind(now_ms().cast_signed())
         .bind(&caller.name)
@@ -134,22 +155,22 @@ impl Audit {
         .bind(entry.digest.map(cut))
         .bind(entry.outcome.as_str())
         .bind(entry.detail.map(cut))
-        .execute(&mut *connection)
+        .fetch_one(&mut *connection)
         .await?;
-        match done.last_insert_rowid() % PRUNE_EVERY_ROWS {
+        match id % PRUNE_EVERY_ROWS {
             0 => self.prune(connection).await,
             _ => Ok(()),
         }
     }
 
-    async fn prune(&self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    async fn prune(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
         for refused in [false, true] {
             sqlx::query(
                 "DELETE FROM audit WHERE (outcome = 'refused') = $1 AND id <= (
                     SELECT id FROM audit WHERE (outcome = 'refused') = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",
             )
             .bind(refused)
-            .bind(self.max_rows)
+            .bind(i64::from(self.max_rows))
             .execute(&mut *connection)
             .await?;
         }
@@ -157,26 +178,26 @@ impl Audit {
     }
 
     async fn list(&self, seen: &Seen, before: Option<u64>, limit_rows: u32) -> sqlx::Result<Vec<AuditRow>> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT id, time_ms, actor, action, plugin, revision, digest, outcome, detail FROM audit WHERE id < ",
-        );
-        query.push_bind(before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX));
-        match seen {
-            Seen::All => {}
-            Seen::Plugins => {
-                query.push(" AND plugin IS NOT NULL");
-            }
+        let (which, plugins) = match seen {
+            Seen::All => (String::new(), None),
+            Seen::Plugins => (" AND plugin IS NOT NULL".to_owned(), None),
             Seen::Bound(plugins) => {
-                query.push(" AND plugin IN (");
-                let mut names = query.separated(", ");
-                for plugin in plugins {
-                    names.push_bind(plugin);
-                }
-                query.push(")");
+                let names: Vec<String> = (0..plugins.len()).map(|index| format!("${}", index + 3)).collect();
+                (format!(" AND plugin IN ({})", names.join(", ")), Some(plugins))
             }
+        };
+        let statement = format!(
+            "SELECT id, time_ms, actor, action, plugin, revision, digest, outcome, detail FROM audit
+             WHERE id < $1{which} ORDER BY id DESC LIMIT $2"
+        );
+        // Nothing but the numbers of parameters was put into it.
+        let mut query = sqlx::query_as(AssertSqlSafe(statement))
+            .bind(before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX))
+            .bind(i64::from(limit_rows));
+        for plugin in plugins.into_iter().flatten() {
+            query = query.bind(plugin);
         }
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit_rows);
-        let rows: Vec<Row> = query.build_query_as().fetch_all(&self.database.read).await?;
+        let rows: Vec<Row> = query.fetch_all(&self.database.read).await?;
         Ok(rows.into_iter().map(AuditRow::from).collect())
     }
 }
@@ -266,11 +287,16 @@ pub(super) async fn list(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::tests::{Place, on_both_engines};
 
-    async fn open(max_rows: u32) -> (tempfile::TempDir, Audit) {
-        let folder = tempfile::tempdir().unwrap();
-        let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
-        (folder, Audit::open(database, max_rows).await.unwrap())
+    on_both_engines! {
+        refusals_are_bounded_and_do_not_push_out_what_was_done
+        callers_see_what_concerns_their_plugins
+        rows_cannot_be_changed_and_long_texts_are_cut
+    }
+
+    async fn open(place: &Place, max_rows: u32) -> Audit {
+        Audit::open(place.open().await, max_rows).await.unwrap()
     }
 
     async fn count(audit: &Audit, outcome: &str) -> usize {
@@ -278,9 +304,8 @@ mod tests {
         rows.iter().filter(|row| row.outcome == outcome).count()
     }
 
-    #[tokio::test]
-    async fn refusals_are_bounded_and_do_not_push_out_what_was_done() {
-        let (_folder, audit) = open(20).await;
+    async fn refusals_are_bounded_and_do_not_push_out_what_was_done(place: Place) {
+        let audit = open(&place, 20).await;
         let ci = Caller::whole("ci", Role::View);
         for _ in 0..5 {
             audit.record(&ci, &Entry::new("activate", Outcome::Done)).await.unwrap();
@@ -296,9 +321,8 @@ mod tests {
         assert!((20..20 + 32).contains(&count(&audit, "done").await));
     }
 
-    #[tokio::test]
-    async fn callers_see_what_concerns_their_plugins() {
-        let (_folder, audit) = open(100).await;
+    async fn callers_see_what_concerns_their_plugins(place: Place) {
+        let audit = open(&place, 100).await;
         let operator = Caller::whole("operator", Role::Admin);
         for plugin in [Some("a"), Some("b"), None] {
             let entry = Entry { plugin, ..Entry::new("x", Outcome::Done) };
@@ -314,9 +338,8 @@ mod tests {
         assert_eq!(seen(bound).await, ["a"]);
     }
 
-    #[tokio::test]
-    async fn rows_cannot_be_changed_and_long_texts_are_cut() {
-        let (_folder, audit) = open(100).await;
+    async fn rows_cannot_be_changed_and_long_texts_are_cut(place: Place) {
+        let audit = open(&place, 100).await;
         let long = "ä".repeat(2_000);
         let entry = Entry { plugin: Some(&long), ..Entry::new("x", Outcome::Failed) };
         audit.record(&Caller::host(), &entry).await.unwrap();

@@ -2,11 +2,12 @@
 //! revisions made of them, and which of those are to be active.
 //!
 //! The files lie in the data directory, named by their digest; the rest is in
-//! the host's database.
+//! the host's database. Where hosts share a database it has the files as well,
+//! and the directory only saves a host from asking for them again.
 
 use crate::{
     config::plugins::{Grant, LimitOverrides},
-    database::HostDatabase,
+    database::{Dialect, HostDatabase},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -24,6 +25,9 @@ const SCHEMA: &[&str] = &["
     CREATE INDEX plugin_revisions_digest ON plugin_revisions (digest);
     CREATE TABLE plugin_states (plugin TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
 "];
+
+/// In a database that hosts share: what one was sent, all can run.
+const FILES_SCHEMA: &[&str] = &["CREATE TABLE plugin_files (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT"];
 
 /// The files and the tables.
 pub struct Archive {
@@ -139,6 +143,9 @@ impl Archive {
     pub async fn open(database: HostDatabase, folder: &Path) -> Result<Self, ArchiveError> {
         std::fs::create_dir_all(folder)?;
         database.ensure("plugins", SCHEMA).await?;
+        if database.dialect() == Dialect::Postgres {
+            database.ensure("plugin_files", FILES_SCHEMA).await?;
+        }
         Ok(Self { database, folder: Arc::new(folder.to_owned()) })
     }
 
@@ -152,11 +159,52 @@ impl Archive {
     /// # Errors
     /// When it cannot be written.
     pub async fn keep_file(&self, digest: &str, bytes: Arc<[u8]>) -> Result<(), ArchiveError> {
-        let path = self.path(digest);
-        let folder = self.folder.clone();
-        if path.exists() {
-            return Ok(());
+        if self.shares_files() {
+            sqlx::query("INSERT INTO plugin_files (digest, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(digest)
+                .bind(&bytes[..])
+                .execute(&self.database.write)
+                .await?;
         }
+        let path = self.path(digest);
+        if path.exists() { Ok(()) } else { self.write(path, bytes).await }
+    }
+
+    /// The bytes of a kept file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was kept.
+    pub async fn file(&self, digest: &str) -> Result<Vec<u8>, ArchiveError> {
+        match tokio::fs::read(self.path(digest)).await {
+            Ok(bytes) if is(digest, &bytes) => Ok(bytes),
+            Ok(_) if !self.shares_files() => Err(damaged(digest)),
+            Err(error) if !self.shares_files() => Err(error.into()),
+            _ => self.shared_file(digest).await,
+        }
+    }
+
+    fn shares_files(&self) -> bool {
+        self.database.dialect() == Dialect::Postgres
+    }
+
+    /// A file that this host has not, or has no longer as it was.
+    async fn shared_file(&self, digest: &str) -> Result<Vec<u8>, ArchiveError> {
+        let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM plugin_files WHERE digest = $1")
+            .bind(digest)
+            .fetch_optional(&self.database.read)
+            .await?;
+        let bytes =
+            bytes.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no file {digest}")))?;
+        if !is(digest, &bytes) {
+            return Err(damaged(digest));
+        }
+        self.write(self.path(digest), bytes.clone().into()).await?;
+        Ok(bytes)
+    }
+
+    /// The file appears whole or not at all.
+    async fn write(&self, path: PathBuf, bytes: Arc<[u8]>) -> Result<(), ArchiveError> {
+        let folder = self.folder.clone();
         let written = tokio::task::spawn_blocking(move || {
             let mut file = tempfile::NamedTempFile::new_in(&*folder)?;
             file.write_all(&bytes)?;
@@ -165,18 +213,6 @@ impl Archive {
             std::fs::File::open(&*folder)?.sync_all()
         });
         Ok(written.await.map_err(io::Error::other)??)
-    }
-
-    /// The bytes of a kept file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is not what was kept.
-    pub async fn file(&self, digest: &str) -> Result<Vec<u8>, ArchiveError> {
-        let bytes = tokio::fs::read(self.path(digest)).await?;
-        if hex::encode(Sha256::digest(&bytes)) != digest {
-            return Err(io::Error::other(format!("the file {digest} is damaged")).into());
-        }
-        Ok(bytes)
     }
 
     /// Adds a revision. False if it is there already.
@@ -271,18 +307,35 @@ impl Archive {
                 .bind(&record.id)
                 .execute(&self.database.write)
                 .await?;
-            let users: i64 = sqlx::query_scalar("SELECT count(*) FROM plugin_revisions WHERE digest = $1")
-                .bind(&record.digest)
-                .fetch_one(&self.database.write)
-                .await?;
-            if users == 0 {
-                match tokio::fs::remove_file(self.path(&record.digest)).await {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                    _ => gone.push(record.digest),
-                }
+            if self.forget_file(&record.digest).await? {
+                gone.push(record.digest);
             }
         }
         Ok(gone)
+    }
+
+    /// Removes a file unless a revision needs it. True if it is gone.
+    async fn forget_file(&self, digest: &str) -> Result<bool, ArchiveError> {
+        let users: i64 = sqlx::query_scalar("SELECT count(*) FROM plugin_revisions WHERE digest = $1")
+            .bind(digest)
+            .fetch_one(&self.database.write)
+            .await?;
+        if users > 0 {
+            return Ok(false);
+        }
+        if self.shares_files() {
+            sqlx::query(
+                "DELETE FROM plugin_files WHERE digest = $1
+                 AND NOT EXISTS (SELECT 1 FROM plugin_revisions WHERE plugin_revisions.digest = $1)",
+            )
+            .bind(digest)
+            .execute(&self.database.write)
+            .await?;
+        }
+        match tokio::fs::remove_file(self.path(digest)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(true),
+        }
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -290,61 +343,17 @@ impl Archive {
     }
 }
 
+fn is(digest: &str, bytes: &[u8]) -> bool {
+    hex::encode(Sha256::digest(bytes)) == digest
+}
+
+fn damaged(digest: &str) -> ArchiveError {
+    io::Error::other(format!("the file {digest} is damaged")).into()
+}
+
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, ArchiveError> {
     Ok(serde_json::from_str(text)?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(id: &str, digest: &str) -> Record {
-        Record {
-            plugin: "p".into(),
-            id: id.into(),
-            digest: digest.into(),
-            size_bytes: 1,
-            version: "1.0.0".into(),
-            source: Source::Upload,
-            manifest: None,
-            settings: Settings::default(),
-            uploaded_ms: 1,
-            uploaded_by: "somebody".into(),
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revision() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
-        let archive = Archive::open(database, &folder.path().join("plugins")).await.unwrap();
-        let digests: Vec<String> = (0..4_u8).map(|i| hex::encode(Sha256::digest([i]))).collect();
-        for (i, digest) in digests.iter().enumerate() {
-            archive.keep_file(digest, Arc::from([i as u8])).await.unwrap();
-            assert!(archive.add(&record(&format!("r{i}"), digest)).await.unwrap());
-            assert!(!archive.add(&record(&format!("r{i}"), digest)).await.unwrap(), "the same is there once");
-        }
-        archive.add(&record("r1-set", &digests[1])).await.unwrap();
-        let state = State { active: Some("r0".into()), ..State::default() };
-        archive.set_state("p", &state).await.unwrap();
-        assert_eq!(archive.state("p").await.unwrap(), Some(state.clone()));
-
-        let gone = archive.prune("p", &state, 2).await.unwrap();
-        let left: Vec<_> = archive.records("p").await.unwrap().into_iter().map(|record| record.id).collect();
-        assert_eq!(left, ["r1-set", "r3", "r0"]);
-        assert_eq!(gone, [digests[2].clone()], "the file of r1 is used by r1-set");
-        assert!(archive.file(&digests[2]).await.is_err());
-        assert_eq!(archive.file(&digests[1]).await.unwrap(), [1]);
-        std::fs::write(archive.path(&digests[1]), b"other").unwrap();
-        assert!(archive.file(&digests[1]).await.is_err(), "a damaged file is not run");
-    }
-
-    #[test]
-    fn settings_are_part_of_the_id() {
-        let none = Settings::default();
-        let some = Settings { config: [("k".to_owned(), "v".to_owned())].into(), ..Settings::default() };
-        assert_eq!(Record::id("1.0.0", "0123456789", None, &none), "1.0.0+01234567");
-        assert!(Record::id("1.0.0", "0123456789", None, &some).starts_with("1.0.0+01234567."));
-        assert_ne!(Record::id("1.0.0", "01234567", Some("m"), &none), Record::id("1.0.0", "01234567", None, &none));
-    }
-}
+mod tests;

@@ -7,7 +7,10 @@ use super::{
     census::{Census, CensusError},
     manifest::{Manifest, ManifestError},
 };
-use crate::capability::store::{Migration, gate};
+use crate::{
+    capability::store::{Migration, gate},
+    database::Dialect,
+};
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
@@ -202,7 +205,7 @@ fn migrations(json: &[u8]) -> Result<Vec<Migration>, ArtifactError> {
         return Err(ArtifactError::MigrationNames(format!("has the migration {} twice", twice.name)));
     }
     for migration in &migrations {
-        gate::permit_migration(&migration.sql)
+        gate::permit_migration(Dialect::Sqlite, &migration.sql)
             .map_err(|reason| ArtifactError::Migration { name: migration.name.clone(), reason })?;
     }
     Ok(migrations)

@@ -12,7 +12,7 @@ use super::{Bus, BusError, Consumer, DeadLetter, Event};
 use crate::{clock::now_ms, config::messaging::Messaging, database::HostDatabase};
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Any, Transaction};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
@@ -151,7 +151,7 @@ impl Bus for EmbeddedBus {
 }
 
 /// Adds an event to the log. None if its id is there already.
-async fn append(transaction: &mut Transaction<'_, Sqlite>, event: &Event, at_ms: i64) -> Result<Option<i64>, BusError> {
+async fn append(transaction: &mut Transaction<'_, Any>, event: &Event, at_ms: i64) -> Result<Option<i64>, BusError> {
     let sequence = sqlx::query_scalar(
         "INSERT INTO bus_events (id, subject, source, time_ms, traceparent, payload, at_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING RETURNING sequence",
@@ -169,8 +169,8 @@ async fn append(transaction: &mut Transaction<'_, Sqlite>, event: &Event, at_ms:
 }
 
 impl Log {
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, BusError> {
-        Ok(self.database.write.begin_with("BEGIN IMMEDIATE").await?)
+    async fn begin(&self) -> Result<Transaction<'static, Any>, BusError> {
+        Ok(self.database.begin("bus").await?)
     }
 
     /// The time of day that never goes back, so that what was published later

@@ -9,7 +9,11 @@ mod simulated;
 pub use crate::engine::bindings::platform::payments::payments::{Decline, Error, Money};
 pub use simulated::Simulated;
 
-use crate::{config, database::HostDatabase, engine::bindings::platform::payments::payments::Host};
+use crate::{
+    config,
+    database::{Dialect, HostDatabase},
+    engine::bindings::platform::payments::payments::Host,
+};
 use async_trait::async_trait;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 use tokio::time;
@@ -88,14 +92,22 @@ pub struct Payments {
 
 impl Payments {
     /// Starts the provider that the settings name. It keeps what it must
-    /// remember in the data directory.
+    /// remember in the database that the hosts share, or else in a file of its
+    /// own in the data directory.
     ///
     /// # Errors
     /// When its ledger cannot be opened.
-    pub async fn open(settings: &config::payments::Payments, data_dir: &Path) -> sqlx::Result<Self> {
+    pub async fn open(
+        settings: &config::payments::Payments,
+        data_dir: &Path,
+        host: &HostDatabase,
+    ) -> sqlx::Result<Self> {
         let provider = match settings.provider {
             config::payments::Provider::Simulated(faults) => {
-                let ledger = HostDatabase::open(&data_dir.join("payments.db")).await?;
+                let ledger = match host.dialect() {
+                    Dialect::Sqlite => HostDatabase::open(&data_dir.join("payments.db")).await?,
+                    Dialect::Postgres => host.clone(),
+                };
                 Simulated::open(ledger, faults).await?
             }
         };

@@ -1,11 +1,12 @@
 use super::*;
-use crate::{cli::Flags, config::Config};
+use crate::{cli::Flags, config::Config, database::HostDatabase};
 use tempfile::TempDir;
 
 async fn payments() -> (Payments, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let settings = Config::load(&Flags::default(), []).unwrap().payments;
-    (Payments::open(&settings, folder.path()).await.unwrap(), folder)
+    let host = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
+    (Payments::open(&settings, folder.path(), &host).await.unwrap(), folder)
 }
 
 fn dollars(amount: u64) -> Money {

@@ -12,6 +12,7 @@ mod open;
 pub mod sqlite;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -21,7 +22,7 @@ pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use sqlite::SqliteDatabases;
 
-use crate::capability::messaging::Event;
+use crate::{capability::messaging::Event, database::Dialect};
 
 /// The databases of all components.
 #[async_trait]
@@ -117,6 +118,23 @@ pub struct Migration {
     pub name: String,
     /// Statements separated by `;`.
     pub sql: String,
+}
+
+impl Migration {
+    /// Its statements for this engine, if the gate lets all of them through.
+    async fn permitted(&self, dialect: Dialect) -> Result<Vec<String>, MigrationError> {
+        let failed = |reason| MigrationError::Failed { name: self.name.clone(), reason };
+        let sql = self.sql.clone();
+        tokio::task::spawn_blocking(move || gate::permit_migration(dialect, &sql))
+            .await
+            .map_err(|_| failed("it cannot be parsed".to_owned()))?
+            .map_err(failed)
+    }
+
+    /// Tells whether an applied one was this one.
+    fn digest(&self) -> String {
+        hex::encode(Sha256::digest(self.sql.as_bytes()))
+    }
 }
 
 /// Why a component's database could not be brought up to date.

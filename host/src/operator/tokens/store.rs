@@ -141,7 +141,7 @@ impl Tokens {
             last_used_ms: AtomicU64::new(0),
         });
         let detail = issued.describe();
-        let mut transaction = self.database.write.begin().await?;
+        let mut transaction = self.database.begin("operator_tokens").await?;
         issued.insert(&mut transaction).await?;
         let entry = Entry { detail: Some(&detail), ..Entry::new("create token", Outcome::Done) };
         audit.record_in(&mut transaction, by, &entry).await?;
@@ -156,7 +156,7 @@ impl Tokens {
         let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         let issued = issued.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
         let detail = issued.describe();
-        let mut transaction = self.database.write.begin().await?;
+        let mut transaction = self.database.begin("operator_tokens").await?;
         sqlx::query("DELETE FROM operator_tokens WHERE id = $1").bind(id).execute(&mut *transaction).await?;
         let entry = Entry { detail: Some(&detail), ..Entry::new("revoke token", Outcome::Done) };
         audit.record_in(&mut transaction, by, &entry).await?;
@@ -184,7 +184,7 @@ impl Issued {
         })
     }
 
-    async fn insert(&self, connection: &mut sqlx::SqliteConnection) -> sqlx::Result<()> {
+    async fn insert(&self, connection: &mut sqlx::AnyConnection) -> sqlx::Result<()> {
         let plugins = self.caller.plugins.as_ref().map(|plugins| serde_json::json!(plugins).to_string());
         sqlx::query(
             "INSERT INTO operator_tokens (id, name, role, plugins, digest, created_ms, created_by)
@@ -216,17 +216,21 @@ impl Issued {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::tests::{Place, on_both_engines};
 
-    async fn open(path: &std::path::Path) -> (Tokens, Audit) {
-        let database = HostDatabase::open(&path.join("host.db")).await.unwrap();
+    on_both_engines! {
+        a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing
+        of_many_at_once_with_one_name_one_is_created
+    }
+
+    async fn open(place: &Place) -> (Tokens, Audit) {
+        let database = place.open().await;
         let audit = Audit::open(database.clone(), 1_000).await.unwrap();
         (Tokens::open(database, &Secret::new("built-in")).await.unwrap(), audit)
     }
 
-    #[tokio::test]
-    async fn a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let (tokens, audit) = open(folder.path()).await;
+    async fn a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing(place: Place) {
+        let (tokens, audit) = open(&place).await;
         let by = Caller::host();
         let (kept, kept_text) = tokens.create(&by, Caller::whole("kept", Role::View), &audit).await.unwrap();
         let (gone, gone_text) = tokens.create(&by, Caller::whole("gone", Role::Admin), &audit).await.unwrap();
@@ -236,7 +240,7 @@ mod tests {
         tokens.revoke(&by, &gone.id, &audit).await.unwrap();
         assert!(during.revoked.is_cancelled(), "who uses it at the moment is told");
 
-        for tokens in [tokens, open(folder.path()).await.0] {
+        for tokens in [tokens, open(&place).await.0] {
             assert_eq!(tokens.caller(&kept_text).unwrap().name, "kept");
             assert_eq!(tokens.caller("built-in").unwrap().name, "operator");
             let (_, secret) = gone_text.rsplit_once('_').unwrap();
@@ -250,11 +254,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_stored_is_not_the_token() {
-        let folder = tempfile::tempdir().unwrap();
-        let (tokens, audit) = open(folder.path()).await;
+        let place = Place::folder();
+        let (tokens, audit) = open(&place).await;
         let (_, text) = tokens.create(&Caller::host(), Caller::whole("ci", Role::View), &audit).await.unwrap();
         let (_, secret) = text.rsplit_once('_').unwrap();
         tokens.database.close().await;
+        let Place::Folder(folder) = place else { unreachable!() };
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             for hidden in [secret.as_bytes(), &hex::decode(secret).unwrap(), b"built-in"] {
@@ -263,10 +268,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn of_many_at_once_with_one_name_one_is_created() {
-        let folder = tempfile::tempdir().unwrap();
-        let (tokens, audit) = open(folder.path()).await;
+    async fn of_many_at_once_with_one_name_one_is_created(place: Place) {
+        let (tokens, audit) = open(&place).await;
         let by = Caller::host();
         let attempts = (0..20).map(|_| tokens.create(&by, Caller::whole("ci", Role::View), &audit));
         let created = futures::future::join_all(attempts).await.into_iter().filter(Result::is_ok).count();

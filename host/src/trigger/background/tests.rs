@@ -95,7 +95,7 @@ impl Fixture {
         };
         let host = HostDatabase::open(&folder.join("host.db")).await.unwrap();
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());
-        let store = Store { readers: 2, queue_wait: Duration::from_secs(5) };
+        let store = Store { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
         let databases = Arc::new(SqliteDatabases::new(&folder.join("components"), &store).unwrap());
         let database = databases.open("things").await.unwrap();
         let sql = "CREATE TABLE seen (name TEXT NOT NULL, attempt BIGINT NOT NULL)".to_owned();

@@ -1,11 +1,10 @@
 use super::*;
-use std::path::Path;
+use crate::database::tests::{Place, on_both_engines};
 
 const KEY: &str = "a key of a test, 32 bytes or more";
 
-async fn sessions(path: &Path, key: &str, ttl: Duration) -> Sessions {
-    let database = HostDatabase::open(&path.join("host.db")).await.unwrap();
-    Sessions::open(&Secret::new(key), ttl, database).await.unwrap()
+async fn sessions(place: &Place, key: &str, ttl: Duration) -> Sessions {
+    Sessions::open(&Secret::new(key), ttl, place.open().await).await.unwrap()
 }
 
 fn ann() -> Principal {
@@ -14,10 +13,15 @@ fn ann() -> Principal {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
+on_both_engines! {
+    a_revoked_session_stays_revoked_after_reopening_and_others_go_on
+    a_caller_that_gives_up_leaves_no_half_revoked_session
+    expired_revocations_are_pruned
+}
+
 #[tokio::test]
 async fn a_token_names_its_principal_and_session() {
-    let folder = tempfile::tempdir().unwrap();
-    let sessions = sessions(folder.path(), KEY, HOUR).await;
+    let sessions = sessions(&Place::folder(), KEY, HOUR).await;
     let (one, two) = (sessions.issue(&ann()).unwrap(), sessions.issue(&ann()).unwrap());
     let session = sessions.verify(&one).unwrap();
     assert_eq!(session.principal.id, "1");
@@ -26,10 +30,8 @@ async fn a_token_names_its_principal_and_session() {
     assert_ne!(session.jti, sessions.verify(&two).unwrap().jti);
 }
 
-#[tokio::test]
-async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = sessions(folder.path(), KEY, HOUR).await;
+async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on(place: Place) {
+    let first = sessions(&place, KEY, HOUR).await;
     let (out, stays) = (first.issue(&ann()).unwrap(), first.issue(&ann()).unwrap());
     let session = first.verify(&out).unwrap();
     first.revoke(&session).await.unwrap();
@@ -38,15 +40,13 @@ async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on() {
     assert!(first.verify(&stays).is_some());
     first.revoked.database.close().await;
 
-    let second = sessions(folder.path(), KEY, HOUR).await;
+    let second = sessions(&place, KEY, HOUR).await;
     assert!(second.verify(&out).is_none());
     assert!(second.verify(&stays).is_some());
 }
 
-#[tokio::test]
-async fn a_caller_that_gives_up_leaves_no_half_revoked_session() {
-    let folder = tempfile::tempdir().unwrap();
-    let sessions = sessions(folder.path(), KEY, HOUR).await;
+async fn a_caller_that_gives_up_leaves_no_half_revoked_session(place: Place) {
+    let sessions = sessions(&place, KEY, HOUR).await;
     let token = sessions.issue(&ann()).unwrap();
     let session = sessions.verify(&token).unwrap();
     let mut revoke = Box::pin(sessions.revoke(&session));
@@ -61,8 +61,7 @@ async fn a_caller_that_gives_up_leaves_no_half_revoked_session() {
 
 #[tokio::test]
 async fn a_token_of_another_key_or_algorithm_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let sessions = sessions(folder.path(), KEY, HOUR).await;
+    let sessions = sessions(&Place::folder(), KEY, HOUR).await;
     let now = get_current_timestamp();
     let claims =
         Claims { sub: "1".to_owned(), email: "x".to_owned(), iat: now, exp: now + 60, jti: Uuid::new_v4().to_string() };
@@ -88,8 +87,7 @@ async fn a_token_of_another_key_or_algorithm_is_refused() {
 
 #[tokio::test]
 async fn an_expired_token_is_refused_even_if_it_was_seen_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let sessions = sessions(folder.path(), KEY, Duration::from_secs(1)).await;
+    let sessions = sessions(&Place::folder(), KEY, Duration::from_secs(1)).await;
     let token = sessions.issue(&ann()).unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while sessions.verify(&token).is_some() {
@@ -102,8 +100,7 @@ async fn an_expired_token_is_refused_even_if_it_was_seen_before() {
 
 #[tokio::test]
 async fn a_token_without_expiry_or_identifier_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let sessions = sessions(folder.path(), KEY, HOUR).await;
+    let sessions = sessions(&Place::folder(), KEY, HOUR).await;
     let key = EncodingKey::from_secret(KEY.as_bytes());
     let token = |claims: serde_json::Value| encode(&Header::default(), &claims, &key).unwrap();
     let exp = get_current_timestamp() + 60;
@@ -117,10 +114,8 @@ async fn a_token_without_expiry_or_identifier_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn expired_revocations_are_pruned() {
-    let folder = tempfile::tempdir().unwrap();
-    let sessions = sessions(folder.path(), KEY, HOUR).await;
+async fn expired_revocations_are_pruned(place: Place) {
+    let sessions = sessions(&place, KEY, HOUR).await;
     let revoked = &sessions.revoked;
     let now = get_current_timestamp();
     let (old, new) = (Uuid::new_v4(), Uuid::new_v4());
@@ -136,8 +131,7 @@ async fn expired_revocations_are_pruned() {
 
 #[tokio::test]
 async fn an_endless_claim_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let sessions = sessions(folder.path(), KEY, HOUR).await;
+    let sessions = sessions(&Place::folder(), KEY, HOUR).await;
     let principal = Principal { email: "x".repeat(2_000), ..ann() };
     assert!(matches!(sessions.issue(&principal), Err(Error::Limit(_))));
 }

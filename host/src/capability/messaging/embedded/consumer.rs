@@ -81,7 +81,7 @@ impl EmbeddedConsumer {
 
     /// Reads what is due and not leased.
     async fn due(&self, now_ms: i64) -> Result<Vec<Delivery>, BusError> {
-        type Row = (i64, u32, String, String, String, i64, Option<String>, Vec<u8>);
+        type Row = (i64, i64, String, String, String, i64, Option<String>, Vec<u8>);
         let leased = self.leased.settle();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT d.token, d.attempts, e.id, e.subject, e.source, e.time_ms, e.traceparent, e.payload \
@@ -95,7 +95,7 @@ impl EmbeddedConsumer {
         .await?;
         let delivery = |(token, attempts, id, subject, source, time_ms, traceparent, payload): Row| Delivery {
             event: Event { id, subject, source, time_ms: time_ms.cast_unsigned(), traceparent, payload },
-            attempt: attempts + 1,
+            attempt: u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1),
             token,
         };
         Ok(rows.into_iter().filter(|row| self.leased.add(row.0)).map(delivery).collect())

@@ -2,7 +2,7 @@ use super::{
     super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due},
     *,
 };
-use tempfile::TempDir;
+use crate::database::tests::{Place, on_both_engines};
 
 fn settings() -> Messaging {
     let day = Duration::from_secs(86_400);
@@ -14,18 +14,16 @@ fn settings() -> Messaging {
     }
 }
 
-async fn open(folder: &TempDir) -> (HostDatabase, AnyBus) {
-    let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
+async fn open(place: &Place) -> (HostDatabase, AnyBus) {
+    let database = place.open().await;
     let bus = EmbeddedBus::open(database.clone(), &settings()).await.unwrap();
     (database, Arc::new(bus))
 }
 
 macro_rules! conforms {
     ($($case:ident)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            let folder = tempfile::tempdir().unwrap();
-            conformance::$case(open(&folder).await.1).await;
+        async fn $case(place: Place) {
+            conformance::$case(open(&place).await.1).await;
         }
     )*};
 }
@@ -39,10 +37,19 @@ conforms! {
     a_redelivery_reaches_one_component_as_on_its_first_attempt
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_not_acknowledged_is_due_again_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let (database, bus) = open(&folder).await;
+on_both_engines! {
+    every_subscriber_gets_an_event_once_and_in_order
+    a_waiting_consumer_is_woken
+    a_retry_comes_later_and_holds_up_nobody
+    a_new_subject_starts_with_the_oldest_event
+    dead_letters_are_kept_listed_and_forgotten
+    a_redelivery_reaches_one_component_as_on_its_first_attempt
+    what_was_not_acknowledged_is_due_again_after_a_restart
+    old_events_are_forgotten_unless_somebody_waits_for_them
+}
+
+async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: Place) {
+    let (database, bus) = open(&place).await;
     let one = consumer(&bus, "one", &["a"]).await;
     let events = [event("1", "a"), event("2", "a"), event("3", "a")];
     bus.publish(&events).await.unwrap();
@@ -60,7 +67,7 @@ async fn what_was_not_acknowledged_is_due_again_after_a_restart() {
     }
     database.close().await;
 
-    let (_, bus) = open(&folder).await;
+    let (_, bus) = open(&place).await;
     let one = consumer(&bus, "one", &["a"]).await;
     let mut seen = [next(&one).await, next(&one).await].map(|delivery| (delivery.event.id, delivery.attempt));
     seen.sort();
@@ -68,10 +75,8 @@ async fn what_was_not_acknowledged_is_due_again_after_a_restart() {
     nothing_is_due(&one).await;
 }
 
-#[tokio::test]
-async fn old_events_are_forgotten_unless_somebody_waits_for_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
+async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: Place) {
+    let database = place.open().await;
     let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
     let any: AnyBus = bus.clone();
     let one = consumer(&any, "one", &["waited-for"]).await;

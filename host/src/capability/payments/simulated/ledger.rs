@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{clock, database::HostDatabase};
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
 const SCHEMA: &[&str] = &["
@@ -101,7 +101,7 @@ impl Ledger {
     }
 
     async fn record_once(&self, key: &str, operation: &Operation) -> Result<Outcome, Failure> {
-        let mut transaction = self.database.write.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.database.begin("simulated_payments").await?;
         let known: Option<(String, String)> = sqlx::query_as("SELECT operation, outcome FROM calls WHERE key = $1")
             .bind(key)
             .fetch_optional(&mut *transaction)
@@ -128,15 +128,15 @@ impl Ledger {
     /// Whether the key was seen before, be it in a call that failed on
     /// request.
     pub(super) async fn is_known(&self, key: &str) -> Result<bool, Error> {
-        let known: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM calls WHERE key = $1)
-                 OR EXISTS (SELECT 1 FROM failed_on_request WHERE key = $1)",
+        let known: i64 = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM calls WHERE key = $1)
+                  + (SELECT count(*) FROM failed_on_request WHERE key = $1)",
         )
         .bind(key)
         .fetch_one(&self.database.write)
         .await
         .map_err(Failure::from)?;
-        Ok(known)
+        Ok(known > 0)
     }
 
     /// Remembers that a call with this key has failed on request.
@@ -156,7 +156,7 @@ impl Ledger {
             "SELECT id, key, currency, state, amount, captured, refunded, created_ms, updated_ms
              FROM authorizations ORDER BY sequence DESC LIMIT $1",
         )
-        .bind(limit_rows)
+        .bind(i64::from(limit_rows))
         .fetch_all(&self.database.read)
         .await
         .map_err(Failure::from)?;
@@ -179,7 +179,7 @@ impl Ledger {
 }
 
 async fn apply(
-    transaction: &mut SqliteConnection,
+    transaction: &mut AnyConnection,
     key: &str,
     operation: &Operation,
     now_ms: i64,
@@ -211,7 +211,7 @@ async fn apply(
 }
 
 async fn authorize(
-    transaction: &mut SqliteConnection,
+    transaction: &mut AnyConnection,
     key: &str,
     amount: u64,
     currency: &str,
@@ -237,7 +237,7 @@ async fn authorize(
 }
 
 async fn settle(
-    transaction: &mut SqliteConnection,
+    transaction: &mut AnyConnection,
     change: &'static str,
     authorization: &str,
     now_ms: i64,

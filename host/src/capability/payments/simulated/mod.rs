@@ -23,7 +23,8 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// Opens the ledger in a database of its own.
+    /// Opens the ledger in a database of its own, or in the one that the hosts
+    /// share.
     ///
     /// # Errors
     /// When its tables cannot be made.

@@ -1,21 +1,34 @@
 use super::{super::LedgerState, *};
-use crate::config::payments::Faults as Settings;
+use crate::{
+    config::payments::Faults as Settings,
+    database::tests::{Place, on_both_engines},
+};
 use futures::future::join_all;
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-async fn open(folder: &Path, faults: Settings) -> Simulated {
-    let database = HostDatabase::open(&folder.join("payments.db")).await.unwrap();
-    Simulated::open(database, faults).await.unwrap()
+async fn open(place: &Place, faults: Settings) -> Simulated {
+    Simulated::open(place.open().await, faults).await.unwrap()
 }
 
 fn dollars(amount: u64) -> Money {
     Money { amount, currency: "usd".to_owned() }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fifty_calls_with_one_key_at_once_move_the_money_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let provider = open(folder.path(), Settings::default()).await;
+on_both_engines! {
+    fifty_calls_with_one_key_at_once_move_the_money_once
+    outcomes_are_final_and_survive_reopening
+    a_key_with_other_arguments_is_invalid_and_changes_nothing
+    only_the_allowed_steps_are_taken
+    an_unknown_token_is_invalid
+    a_charge_that_was_lost_on_the_way_back_is_found_again
+    a_call_that_was_lost_on_the_way_there_charges_nothing_until_it_is_repeated
+    a_caller_that_gives_up_does_not_stop_the_charge
+    calls_that_arrive_twice_count_once
+    faults_of_the_settings_strike_every_nth_call
+}
+
+async fn fifty_calls_with_one_key_at_once_move_the_money_once(place: Place) {
+    let provider = open(&place, Settings::default()).await;
     let calls = (0..50).map(|_| {
         let provider = provider.clone();
         tokio::spawn(async move { provider.authorize("k", &dollars(1999), "tok_visa").await.unwrap() })
@@ -31,26 +44,22 @@ async fn fifty_calls_with_one_key_at_once_move_the_money_once() {
     assert_eq!((ledger[0].amount, ledger[0].captured, ledger[0].refunded), (1999, 1999, 0));
 }
 
-#[tokio::test]
-async fn outcomes_are_final_and_survive_reopening() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = open(folder.path(), Settings::default()).await;
+async fn outcomes_are_final_and_survive_reopening(place: Place) {
+    let first = open(&place, Settings::default()).await;
     let id = first.authorize("a", &dollars(5), "tok_visa").await.unwrap();
     let declined = first.authorize("b", &dollars(5), "tok_chargeDeclined").await.unwrap_err();
     assert!(matches!(&declined, Error::Declined(decline) if decline.code == "card_declined"));
     drop(first);
 
-    let second = open(folder.path(), Settings::default()).await;
+    let second = open(&place, Settings::default()).await;
     assert_eq!(second.authorize("a", &dollars(5), "tok_visa").await.unwrap(), id);
     let again = second.authorize("b", &dollars(5), "tok_chargeDeclined").await;
     assert!(matches!(again, Err(Error::Declined(_))));
     assert_eq!(second.ledger(10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_key_with_other_arguments_is_invalid_and_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let provider = open(folder.path(), Settings::default()).await;
+async fn a_key_with_other_arguments_is_invalid_and_changes_nothing(place: Place) {
+    let provider = open(&place, Settings::default()).await;
     let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
     let euros = Money { amount: 5, currency: "eur".to_owned() };
     for outcome in [
@@ -65,10 +74,8 @@ async fn a_key_with_other_arguments_is_invalid_and_changes_nothing() {
     assert_eq!(provider.ledger(10).await.unwrap()[0].state, LedgerState::Authorized);
 }
 
-#[tokio::test]
-async fn only_the_allowed_steps_are_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let provider = open(folder.path(), Settings::default()).await;
+async fn only_the_allowed_steps_are_taken(place: Place) {
+    let provider = open(&place, Settings::default()).await;
     let is_invalid = |outcome: Result<(), Error>| matches!(outcome, Err(Error::Invalid(_)));
 
     let taken = provider.authorize("1", &dollars(5), "tok_visa").await.unwrap();
@@ -89,19 +96,15 @@ async fn only_the_allowed_steps_are_taken() {
     assert_eq!(states, [LedgerState::Voided, LedgerState::Refunded]);
 }
 
-#[tokio::test]
-async fn an_unknown_token_is_invalid() {
-    let folder = tempfile::tempdir().unwrap();
-    let provider = open(folder.path(), Settings::default()).await;
+async fn an_unknown_token_is_invalid(place: Place) {
+    let provider = open(&place, Settings::default()).await;
     let outcome = provider.authorize("k", &dollars(5), "tok_nobody").await;
     assert!(matches!(outcome, Err(Error::Invalid(_))));
     assert!(provider.ledger(10).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_charge_that_was_lost_on_the_way_back_is_found_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let provider = open(folder.path(), Settings::default()).await;
+async fn a_charge_that_was_lost_on_the_way_back_is_found_again(place: Place) {
+    let provider = open(&place, Settings::default()).await;
     let token = "tok_simulate_timeout_after_charge";
     let lost = provider.authorize("k", &dollars(5), token).await;
     assert!(matches!(lost, Err(Error::Unavailable(_))), "{lost:?}");
@@ -113,25 +116,21 @@ async fn a_charge_that_was_lost_on_the_way_back_is_found_again() {
     assert_eq!(provider.ledger(10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_call_that_was_lost_on_the_way_there_charges_nothing_until_it_is_repeated() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_call_that_was_lost_on_the_way_there_charges_nothing_until_it_is_repeated(place: Place) {
     let token = "tok_simulate_timeout_before_charge";
-    let provider = open(folder.path(), Settings::default()).await;
+    let provider = open(&place, Settings::default()).await;
     let lost = provider.authorize("k", &dollars(5), token).await;
     assert!(matches!(lost, Err(Error::Unavailable(_))), "{lost:?}");
     assert!(provider.ledger(10).await.unwrap().is_empty());
     drop(provider);
 
-    let provider = open(folder.path(), Settings::default()).await;
+    let provider = open(&place, Settings::default()).await;
     provider.authorize("k", &dollars(5), token).await.unwrap();
     assert_eq!(provider.ledger(10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_caller_that_gives_up_does_not_stop_the_charge() {
-    let folder = tempfile::tempdir().unwrap();
-    let provider = open(folder.path(), Settings { delay_ms: 60_000, ..Settings::default() }).await;
+async fn a_caller_that_gives_up_does_not_stop_the_charge(place: Place) {
+    let provider = open(&place, Settings { delay_ms: 60_000, ..Settings::default() }).await;
     let amount = dollars(5);
     let slow = provider.authorize("k", &amount, "tok_simulate_slow");
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
@@ -143,10 +142,8 @@ async fn a_caller_that_gives_up_does_not_stop_the_charge() {
     provider.authorize("k", &dollars(5), "tok_simulate_slow").await.unwrap();
 }
 
-#[tokio::test]
-async fn calls_that_arrive_twice_count_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let provider = open(folder.path(), Settings { duplicate_every: 1, ..Settings::default() }).await;
+async fn calls_that_arrive_twice_count_once(place: Place) {
+    let provider = open(&place, Settings { duplicate_every: 1, ..Settings::default() }).await;
     let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
     provider.capture("c", &id).await.unwrap();
     provider.refund("r", &id).await.unwrap();
@@ -155,11 +152,9 @@ async fn calls_that_arrive_twice_count_once() {
     assert_eq!((ledger[0].captured, ledger[0].refunded), (5, 5));
 }
 
-#[tokio::test]
-async fn faults_of_the_settings_strike_every_nth_call() {
-    let folder = tempfile::tempdir().unwrap();
+async fn faults_of_the_settings_strike_every_nth_call(place: Place) {
     let faults = Settings { timeout_after_every: 2, ..Settings::default() };
-    let provider = open(folder.path(), faults).await;
+    let provider = open(&place, faults).await;
     let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
     let lost = provider.capture("c", &id).await;
     assert!(matches!(lost, Err(Error::Unavailable(_))), "{lost:?}");

@@ -9,10 +9,12 @@
 //! long as its database, so components do not push out each other's verdicts.
 
 mod parts;
+mod postgres;
 mod statements;
 mod tokens;
 
 use super::{Error, Value};
+use crate::database::Dialect;
 use moka::sync::Cache;
 use sqlparser::{ast::Statement, dialect::SQLiteDialect, parser::Parser};
 use std::sync::Arc;
@@ -33,13 +35,15 @@ const VERBS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREAT
 /// Judges statements and remembers its verdicts.
 #[derive(Debug)]
 pub struct Gate {
+    dialect: Dialect,
     verdicts: Cache<Arc<str>, Result<Arc<Permitted>, Error>>,
 }
 
 /// A statement that may be executed.
 #[derive(Debug)]
 pub struct Permitted {
-    /// What to execute: the statement written back from its syntax tree.
+    /// What to execute: the statement written back from its syntax tree, in
+    /// the words of the engine.
     pub sql: Arc<str>,
     /// How many parameters it takes.
     pub parameters: usize,
@@ -47,16 +51,15 @@ pub struct Permitted {
     pub reads_only: bool,
 }
 
-impl Default for Gate {
-    fn default() -> Self {
+impl Gate {
+    /// A gate before a database of this engine.
+    pub fn new(dialect: Dialect) -> Self {
         let weigh = |text: &Arc<str>, _: &Result<Arc<Permitted>, Error>| {
             u32::try_from(text.len().saturating_mul(2).saturating_add(200)).unwrap_or(u32::MAX)
         };
-        Self { verdicts: Cache::builder().weigher(weigh).max_capacity(VERDICT_CACHE_BYTES).build() }
+        Self { dialect, verdicts: Cache::builder().weigher(weigh).max_capacity(VERDICT_CACHE_BYTES).build() }
     }
-}
 
-impl Gate {
     /// Judges a statement and the parameters that go with it.
     pub async fn check(&self, statement: &str, parameters: &[Value]) -> Result<Arc<Permitted>, Error> {
         if parameters.len() > PARAMETERS {
@@ -84,10 +87,10 @@ impl Gate {
             return verdict;
         }
         let text: Arc<str> = statement.into();
-        let judged = text.clone();
+        let (judged, dialect) = (text.clone(), self.dialect);
         // A thread of its own: a parser wants more stack than a guest's fiber
         // may have left, and more time than an async thread should give.
-        let verdict = tokio::task::spawn_blocking(move || permit(&judged))
+        let verdict = tokio::task::spawn_blocking(move || permit(dialect, &judged))
             .await
             .map_err(|_| Error::Invalid("the statement cannot be parsed".into()))?
             .map(Arc::new)
@@ -115,8 +118,9 @@ pub fn parse_migration(text: &str) -> Result<Vec<Statement>, String> {
     parse(text)
 }
 
-/// Judges a migration, and gives the statements to execute one after another.
-pub fn permit_migration(text: &str) -> Result<Vec<String>, String> {
+/// Judges a migration, and gives the statements to execute one after another
+/// on this engine.
+pub fn permit_migration(dialect: Dialect, text: &str) -> Result<Vec<String>, String> {
     let statements = parse_migration(text)?;
     statements
         .iter()
@@ -125,12 +129,12 @@ pub fn permit_migration(text: &str) -> Result<Vec<String>, String> {
             if parts::check(statement)? > 0 {
                 return Err("a migration has no parameters".to_owned());
             }
-            render(statement)
+            render(dialect, statement)
         })
         .collect()
 }
 
-fn permit(text: &str) -> Result<Permitted, String> {
+fn permit(dialect: Dialect, text: &str) -> Result<Permitted, String> {
     let statements = parse(text)?;
     let [statement] = statements.as_slice() else {
         return Err(format!("exactly one statement is allowed in a call, not {}", statements.len()));
@@ -140,7 +144,7 @@ fn permit(text: &str) -> Result<Permitted, String> {
     if parameters > PARAMETERS {
         return Err(format!("more than {PARAMETERS} parameters"));
     }
-    Ok(Permitted { sql: render(statement)?.into(), parameters, reads_only })
+    Ok(Permitted { sql: render(dialect, statement)?.into(), parameters, reads_only })
 }
 
 fn parse(text: &str) -> Result<Vec<Statement>, String> {
@@ -157,10 +161,13 @@ fn parse(text: &str) -> Result<Vec<Statement>, String> {
 
 /// Writes a statement back, and makes sure that what is written means what
 /// was judged.
-fn render(statement: &Statement) -> Result<String, String> {
+fn render(dialect: Dialect, statement: &Statement) -> Result<String, String> {
     let text = statement.to_string();
     match parse(&text)?.as_slice() {
-        [same] if same == statement => Ok(text),
+        [same] if same == statement => Ok(match dialect {
+            Dialect::Sqlite => text,
+            Dialect::Postgres => postgres::translate(statement),
+        }),
         _ => Err("not a statement that can be written in one way only".to_owned()),
     }
 }

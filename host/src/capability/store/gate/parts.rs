@@ -284,6 +284,12 @@ fn check_function(function: &Function) -> Result<(), String> {
     if !FUNCTIONS.contains(&name.as_str()) {
         return Err(format!("the function {} is not allowed here", function.name));
     }
+    if matches!(name.as_str(), "max" | "min")
+        && let FunctionArguments::List(list) = &function.args
+        && list.args.len() != 1
+    {
+        return Err(format!("{name} takes one argument: of several values only CASE tells the greatest or least"));
+    }
     let arguments = match &function.args {
         FunctionArguments::List(list) => {
             list.clauses.is_empty() && list.args.iter().all(|argument| matches!(argument, FunctionArg::Unnamed(_)))

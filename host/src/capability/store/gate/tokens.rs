@@ -13,9 +13,35 @@ const OPERATORS: usize = 256;
 /// Names that begin so belong to the host or to a database engine.
 const FOREIGN_PREFIXES: [&str; 4] = ["host_", "sqlite_", "pg_", "pragma_"];
 
-/// Names of catalogs and of tables that an engine makes up.
-const FOREIGN_NAMES: [&str; 8] =
-    ["information_schema", "dbstat", "bytecode", "tables_used", "json_each", "json_tree", "jsonb_each", "jsonb_tree"];
+/// Names of catalogs, of tables that an engine makes up, and of what it knows
+/// in every table or statement: some are words of one engine and names for the
+/// other.
+const FOREIGN_NAMES: [&str; 24] = [
+    "information_schema",
+    "dbstat",
+    "bytecode",
+    "tables_used",
+    "json_each",
+    "json_tree",
+    "jsonb_each",
+    "jsonb_tree",
+    "_rowid_",
+    "cmax",
+    "cmin",
+    "ctid",
+    "current_catalog",
+    "current_role",
+    "current_schema",
+    "current_user",
+    "localtime",
+    "localtimestamp",
+    "oid",
+    "rowid",
+    "session_user",
+    "tableoid",
+    "xmax",
+    "xmin",
+];
 
 /// Splits a text into tokens of which each is harmless.
 pub(super) fn check(dialect: &SQLiteDialect, text: &str) -> Result<Vec<Token>, String> {

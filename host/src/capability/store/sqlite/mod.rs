@@ -16,7 +16,10 @@ use super::{
     Database, DueTimer, Error, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer, Transaction, Value,
     describe, gate::Gate,
 };
-use crate::{capability::messaging::Event, database::durable_options};
+use crate::{
+    capability::messaging::Event,
+    database::{Dialect, durable_options},
+};
 use async_trait::async_trait;
 use connection::Connection;
 pub use databases::SqliteDatabases;
@@ -97,7 +100,7 @@ impl SqliteDatabase {
         Ok(Arc::new(Self {
             readers: Readers::new(options.clone(), limits.readers, wait),
             shared: Arc::new(Shared {
-                gate: Gate::default(),
+                gate: Gate::new(Dialect::Sqlite),
                 writer: Writer::new(options, first, wait),
                 limits,
                 signals: Signals::default(),
@@ -117,7 +120,7 @@ impl Database for SqliteDatabase {
         for migration in migrations {
             let failed =
                 |error: Error| MigrationError::Failed { name: migration.name.clone(), reason: describe(&error) };
-            let statements = schema::permitted(migration).await?;
+            let statements = migration.permitted(Dialect::Sqlite).await?;
             let mut transaction = self.begin_write().await.map_err(failed)?;
             if transaction.migrate(migration, &statements).await? {
                 Box::new(transaction).commit().await.map_err(failed)?;

@@ -2,13 +2,12 @@
 //! migrations.
 
 use super::{
-    super::{Error, Migration, MigrationError, Value, describe, gate},
+    super::{Error, Migration, MigrationError, Value, describe},
     connection::Connection,
     errors::Failure,
     transaction::SqliteTransaction,
 };
 use crate::clock::now_ms;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const HOST_TABLES: &str = "
@@ -31,16 +30,6 @@ pub(super) async fn create_host_tables(connection: &mut Connection) -> Result<()
     connection.control(HOST_TABLES).await
 }
 
-/// The statements of a migration, if the gate lets all of them through.
-pub(super) async fn permitted(migration: &Migration) -> Result<Vec<String>, MigrationError> {
-    let failed = |reason| MigrationError::Failed { name: migration.name.clone(), reason };
-    let sql = migration.sql.clone();
-    tokio::task::spawn_blocking(move || gate::permit_migration(&sql))
-        .await
-        .map_err(|_| failed("it cannot be parsed".to_owned()))?
-        .map_err(failed)
-}
-
 impl SqliteTransaction {
     /// Applies a migration unless it was applied before. Whether it did.
     pub(super) async fn migrate(
@@ -49,7 +38,7 @@ impl SqliteTransaction {
         statements: &[String],
     ) -> Result<bool, MigrationError> {
         let failed = |error: Error| MigrationError::Failed { name: migration.name.clone(), reason: describe(&error) };
-        let digest = hex::encode(Sha256::digest(migration.sql.as_bytes()));
+        let digest = migration.digest();
         let name = Value::Text(migration.name.clone());
         let applied = self
             .read("SELECT digest FROM host_migrations WHERE name = $1", vec![name.clone()])

@@ -1,0 +1,141 @@
+//! A PostgreSQL server of the tests' own, one for each process: with a new
+//! data directory, on a free port of the loopback, gone with the process.
+
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use std::{
+    env, fs,
+    io::Write,
+    net::TcpListener,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    str::FromStr,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+use tokio::sync::OnceCell;
+
+/// Set to 1 by `cargo xtask test --embedded`, and by nothing else.
+const EMBEDDED: &str = "TICKETING_TESTS_EMBEDDED";
+const USER: &str = "tests";
+const PASSWORD: &str = "of-the-tests";
+/// The account of Debian's package. A server does not run as root.
+const ACCOUNT: &str = "postgres";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static SERVER: OnceCell<Server> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// The URL of a new empty database. None if only tests that need no server
+/// are wanted.
+pub(crate) async fn database() -> Option<String> {
+    if env::var_os(EMBEDDED).is_some_and(|value| value == "1") {
+        return None;
+    }
+    let server = SERVER.get_or_init(Server::start).await;
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut connection = connect(&server.url("postgres")).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    connection.close().await.unwrap();
+    Some(server.url(&name))
+}
+
+/// One more connection, as the owner of everything.
+pub(crate) async fn connect(url: &str) -> sqlx::Result<PgConnection> {
+    PgConnectOptions::from_str(url)?.disable_statement_logging().connect().await
+}
+
+struct Server {
+    port: u16,
+    /// Its end of the pipe closes with this process, whatever ends that, and
+    /// then the shell ends the server and removes its files.
+    _shell: Child,
+}
+
+/// Waits for the end of its input. `$1` is the folder; the rest is the server.
+const KEEPER: &str = "folder=$1; shift; \"$@\" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf \"$folder\"";
+
+impl Server {
+    async fn start() -> Self {
+        let binaries =
+            binaries().expect("PostgreSQL is not installed: on Debian, as root, `apt-get install postgresql`");
+        let folder = tempfile::Builder::new().prefix("ticketing-postgres-").tempdir().unwrap().keep();
+        let account = fs::metadata("/proc/self").unwrap().uid() == 0;
+        if account {
+            chown(&folder, Some(id("-u")), Some(id("-g"))).unwrap();
+        }
+        let data = folder.join("data");
+        let command = |program: &str| {
+            let mut words = Vec::new();
+            if account {
+                words.extend(["setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups"].map(PathBuf::from));
+            }
+            words.push(binaries.join(program));
+            words
+        };
+        initialize(&folder, &data, &command("initdb"));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let shell = Command::new("sh")
+            .args(["-c", KEEPER, "sh"])
+            .arg(&folder)
+            .args(command("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+            .args(["-c", &format!("port={port}"), "-c", "max_connections=500", "-c", "shared_buffers=64MB"])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let server = Self { port, _shell: shell };
+        let begun = Instant::now();
+        while let Err(error) = connect(&server.url("postgres")).await {
+            let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not answer: {error}\n{}", log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        server
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+/// Passwords are asked for, and texts are sorted as in no other test, so that
+/// whoever relies on the default is found out.
+fn initialize(folder: &Path, data: &Path, initdb: &[PathBuf]) {
+    let mut password = tempfile::NamedTempFile::new_in(folder).unwrap();
+    writeln!(password, "{PASSWORD}").unwrap();
+    if let Ok(owner) = fs::metadata(folder) {
+        chown(password.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let made = Command::new(&initdb[0])
+        .args(&initdb[1..])
+        .arg("-D")
+        .arg(data)
+        .args(["-U", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-instructions"])
+        .args(["--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US"])
+        .arg("--pwfile")
+        .arg(password.path())
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// Where `initdb` and `postgres` are: Debian keeps them off the path.
+fn binaries() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders.into_iter().rev().chain(env::split_paths(&path)).find(|folder| folder.join("initdb").is_file())
+}
+
+fn id(which: &str) -> u32 {
+    let output = Command::new("id").args([which, ACCOUNT]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap_or_else(|_| panic!("there is no account {ACCOUNT}"))
+}
