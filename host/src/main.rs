@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Parser;
 use std::process::ExitCode;
 use ticketing::{
-    cli::{Cli, Command, Flags},
+    cli::{Cli, Command, Flags, health},
     config::{Config, ConfigError, EXIT_CODE},
     host::{self, Host},
     telemetry,
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(flags) => run(&flags, true),
         Command::Check(flags) => run(&flags, false),
+        Command::Health(flags) => {
+            Config::load(&flags, std::env::vars_os()).map_err(Into::into).and_then(|config| health::check(&config))
+        }
         Command::Plugin(plugin) => return plugin.run(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

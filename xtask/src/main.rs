@@ -7,6 +7,7 @@
 
 mod browser;
 mod debian;
+mod deploy;
 mod guests;
 mod process;
 mod scripts;
@@ -62,7 +63,7 @@ enum Task {
   cargo xtask run
   cargo xtask run -- --listen 127.0.0.1:9000 --data-dir /tmp/ticketing")]
     Run(Rest),
-    /// Run every check: format, guests, clippy, doc links, cargo deny, tests
+    /// Run every check: format, deploy/, guests, clippy, doc links, cargo deny, tests
     #[command(after_help = "Examples:
   cargo xtask test                      everything
   cargo xtask test a_second_buyer       only the tests whose names contain it, without the other checks
@@ -74,6 +75,15 @@ enum Task {
         embedded: bool,
         /// Only tests whose names contain this, and none of the other checks
         filter: Option<String>,
+    },
+    /// Render the chart of deploy/helm into the plain manifests of deploy/kubernetes
+    #[command(after_help = "Examples:
+  cargo xtask manifests          write them, after a change to the chart
+  cargo xtask manifests --check  check everything in deploy/, as `cargo xtask test` does")]
+    Manifests {
+        /// Write nothing
+        #[arg(long)]
+        check: bool,
     },
     /// Run the checks that need no tests: format, clippy, doc links
     #[command(after_help = "Example:
@@ -112,6 +122,8 @@ fn run_task(task: Task) -> Result<()> {
         Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
         Task::Test { embedded: _, filter } => test::test(&workspace, filter.as_deref()),
+        Task::Manifests { check: false } => deploy::write_manifests(&workspace),
+        Task::Manifests { check: true } => deploy::check(&workspace).map(drop),
         Task::Check => test::check(&workspace),
         Task::Bench(rest) => bench(&workspace, &rest.arguments),
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::browser;
+use crate::deploy;
 use crate::guests::{self, Kind};
 use crate::process::{output_of, run};
 use crate::steps::{Outcome, Steps};
@@ -18,6 +19,7 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     let mut steps = Steps::default();
     if filter.is_none() {
         steps.step("format", || format(workspace));
+        steps.step("deploy", || deploy::check(workspace));
     }
     steps.step("guests", || {
         guests::build(workspace, &[Kind::Component, Kind::Test])?;

@@ -68,6 +68,11 @@ impl Workspace {
         self.target.join("tools")
     }
 
+    /// A folder for what is made, looked at and made again.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.target.join("tmp").join(name)
+    }
+
     /// The host as `cargo build --release` leaves it.
     pub(crate) fn host_binary(&self) -> PathBuf {
         self.target.join("release").join("ticketing")

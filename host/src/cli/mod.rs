@@ -2,6 +2,7 @@
 //! [`Config`](crate::config::Config) as they were typed. What talks to a host
 //! that runs is in [`plugin`].
 
+pub mod health;
 pub mod plugin;
 
 use clap::{Args, Parser, Subcommand};
@@ -14,6 +15,7 @@ Examples:
   ticketing serve --plugin ./hello.wasm --set hello.greeting=Hi
   TICKETING_LOG=debug TICKETING_LOG_FORMAT=json ticketing serve
   ticketing check --config ticketing.toml
+  ticketing health --admin-listen 127.0.0.1:8081
   ticketing plugin push ./hello.wasm --activate";
 
 /// A host for WebAssembly components that swaps one at a time while it serves.
@@ -34,6 +36,9 @@ pub enum Command {
     /// Validates the settings and the plugins, and serves nothing.
     #[command(after_help = EXAMPLES)]
     Check(Flags),
+    /// Asks the host that runs here with these settings whether it lives; ends with 0 if it does.
+    #[command(after_help = EXAMPLES)]
+    Health(Flags),
     /// Makes plugins, and changes those of a host that runs.
     Plugin(Box<plugin::Plugin>),
 }

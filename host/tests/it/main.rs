@@ -15,6 +15,7 @@ mod support;
 mod auth;
 mod auth_limits;
 mod crash;
+mod deploy;
 mod envelope;
 mod events;
 mod expiry;

@@ -1,0 +1,3 @@
+//! The files of `deploy/`, and what operators do with them.
+
+mod health;

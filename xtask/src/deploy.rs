@@ -1,0 +1,188 @@
+//! The files of `deploy/`: written where they follow from others, and checked
+//! by the tools that their users have.
+//!
+//! The plain manifests are the chart, rendered with its own values by Helm's
+//! code. Everything that comes out of the chart is compared with Kubernetes'
+//! schemas, of the oldest version that it is for and of the newest. The tools
+//! come from PyPI, in pinned versions, and lie in `target/tools`. That the
+//! files name what the host knows is for the host's own tests.
+
+mod tools;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use plugin_pack::write_if_changed;
+
+use crate::process::{run, say};
+use crate::steps::Outcome;
+use crate::workspace::Workspace;
+use tools::Tools;
+
+/// The oldest that the chart installs on, and the newest whose schemas there are.
+const KUBERNETES: [&str; 2] = ["1.30.0", "1.37.0"];
+/// The values as they are in the chart, which is what the plain manifests have.
+const PLAIN: &str = "plain";
+/// What else the chart can be told. A name that begins with `wrong` must be refused.
+const VALUES: [(&str, &str); 8] = [
+    (PLAIN, "{}"),
+    ("managed", r#"{"postgres": {"enabled": false}, "nats": {"enabled": false}}"#),
+    (
+        "small",
+        r#"{"autoscaling": {"enabled": false}, "replicas": 1, "nats": {"replicas": 1}, "networkPolicy": {"enabled": false}}"#,
+    ),
+    (
+        "watched",
+        r#"{"telemetry": {"otlpEndpoint": "http://collector.monitoring:4318"}, "ingress": {"tlsSecret": "tls", "annotations": {"a": "b"}}}"#,
+    ),
+    (
+        "stored",
+        r#"{"postgres": {"storageClass": "fast"}, "nats": {"storageClass": "fast"}, "image": {"pullSecrets": ["registry"]}, "ingress": {"enabled": false}}"#,
+    ),
+    ("wrong-name", r#"{"postgress": {"enabled": false}}"#),
+    ("wrong-type", r#"{"replicas": "two"}"#),
+    ("wrong-value", r#"{"nats": {"replicas": 2}}"#),
+];
+
+/// Checks everything in `deploy/` that can be checked without a cluster.
+pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
+    let tools = Tools::provide(workspace)?;
+    let folder = workspace.root.join("deploy");
+    run(tools.command("hadolint").arg(folder.join("Dockerfile")))?;
+    run(tools.command("shellcheck").arg(folder.join("skaffold/swap.sh")))?;
+    run(tools
+        .command("check-jsonschema")
+        .args(["--builtin-schema", "vendor.compose-spec"])
+        .arg(folder.join("compose.yaml")))?;
+    let rendered = render(workspace, &tools)?;
+    compare(&manifests(&rendered.join(PLAIN))?, &folder.join("kubernetes"))?;
+    for version in KUBERNETES {
+        for (name, _) in VALUES.iter().filter(|(name, _)| !name.starts_with("wrong")) {
+            let files = files_in(&rendered.join(name))?;
+            run(tools
+                .command("kubernetes-validate")
+                .args(["--strict", "--quiet", "--kubernetes-version", version])
+                .args(files))
+            .with_context(|| format!("the chart with the values `{name}`, on Kubernetes {version}"))?;
+        }
+    }
+    for config in bus_configs(&rendered, &folder)? {
+        run(tools.command("nats-server").env("POD_NAME", "nats-0").arg("-t").arg("--config").arg(config))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Writes the plain manifests anew.
+pub(crate) fn write_manifests(workspace: &Workspace) -> Result<()> {
+    let tools = Tools::provide(workspace)?;
+    let rendered = render(workspace, &tools)?;
+    let folder = workspace.root.join("deploy/kubernetes");
+    let wanted = manifests(&rendered.join(PLAIN))?;
+    for (name, text) in &wanted {
+        write_if_changed(&folder.join(name), text.as_bytes())?;
+    }
+    for file in files_in(&folder)? {
+        if !wanted.contains_key(&name_of(&file)) {
+            fs::remove_file(&file)?;
+        }
+    }
+    say(&format!("Wrote {}", workspace.shown(&folder)));
+    Ok(())
+}
+
+/// The folder with what the chart makes of each set of values.
+fn render(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
+    let folder = workspace.scratch("deploy");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let script = folder.join("render.py");
+    fs::write(&script, include_str!("deploy/render.py"))?;
+    let mut python = tools.command("python");
+    python.arg(script).arg(workspace.root.join("deploy/helm/ticketing")).arg(&folder);
+    run(python.args(VALUES.iter().map(|(name, values)| format!("{name}={values}"))))?;
+    Ok(folder)
+}
+
+/// The plain manifests by file name, as they are to be.
+fn manifests(rendered: &Path) -> Result<BTreeMap<String, String>> {
+    files_in(rendered)?
+        .into_iter()
+        .map(|file| {
+            let name = name_of(&file);
+            let text = fs::read_to_string(&file)?;
+            let text =
+                format!("# Written by `cargo xtask manifests` from deploy/helm/ticketing/templates/{name}.\n{text}");
+            Ok((name, text))
+        })
+        .collect()
+}
+
+fn compare(wanted: &BTreeMap<String, String>, folder: &Path) -> Result<()> {
+    let there: Vec<String> = files_in(folder)?.iter().map(|file| name_of(file)).collect();
+    let same =
+        |(name, text): (&String, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|there| there == *text);
+    if !wanted.keys().eq(&there) || !wanted.iter().all(same) {
+        bail!("deploy/kubernetes is not what the chart renders: run `cargo xtask manifests`");
+    }
+    Ok(())
+}
+
+/// The bus' configuration files: Compose's, and those that the chart writes.
+fn bus_configs(rendered: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut configs = vec![folder.join("compose/nats.conf")];
+    for name in [PLAIN, "small"] {
+        let text = fs::read_to_string(rendered.join(name).join("nats.yaml"))?;
+        let config = rendered.join(format!("{name}.conf"));
+        fs::write(&config, block(&text, "nats.conf").context("the chart has no nats.conf")?)?;
+        configs.push(config);
+    }
+    Ok(configs)
+}
+
+/// The text under `KEY: |` in a YAML file.
+fn block(yaml: &str, key: &str) -> Option<String> {
+    let mut lines = yaml.lines().skip_while(|line| line.trim() != format!("{key}: |"));
+    let indent = lines.next()?.len() - key.len() - 3;
+    let inside = lines.take_while(|line| line.trim().is_empty() || line.len() - line.trim_start().len() > indent);
+    Some(inside.map(|line| format!("{}\n", line.trim_start())).collect())
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    Ok(files)
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_ends_where_its_indentation_does() {
+        let yaml = "data:\n  a.conf: |\n    one {\n      two\n    }\n  b.conf: |\n    three\n---\nkind: x\n";
+        assert_eq!(block(yaml, "a.conf").unwrap(), "one {\ntwo\n}\n");
+        assert_eq!(block(yaml, "b.conf").unwrap(), "three\n");
+        assert_eq!(block(yaml, "c.conf"), None);
+    }
+
+    #[test]
+    fn manifests_that_differ_or_are_missing_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = BTreeMap::from([("a.yaml".to_owned(), "a: 1\n".to_owned())]);
+        assert!(compare(&wanted, folder.path()).is_err());
+        fs::write(folder.path().join("a.yaml"), "a: 1\n").unwrap();
+        assert!(compare(&wanted, folder.path()).is_ok());
+        fs::write(folder.path().join("b.yaml"), "b: 1\n").unwrap();
+        assert!(compare(&wanted, folder.path()).is_err());
+    }
+}
