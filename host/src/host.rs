@@ -175,7 +175,11 @@ pub async fn judge(
     rollout.set(&name, Change::Grants(Grant::ALL.into(), BTreeSet::new())).await?;
     let upload = Upload { bytes, manifest, name: None, by: String::new(), dry_run: false };
     let (verdict, _) = rollout.stage(upload, |_| true).await?;
-    let activation = Activation { revision: verdict.revision.clone(), canary_percent: None, force: true };
+    if verdict.against.as_ref() == Some(&verdict.revision) {
+        // The very same file: it has been migrated, started and probed.
+        return Ok(verdict);
+    }
+    let activation = Activation { revision: verdict.revision.clone(), force: true, ..Activation::default() };
     rollout.activate(&name, &activation).await?;
     Ok(verdict)
 }

@@ -93,8 +93,41 @@ pub enum Grant {
 
 impl Grant {
     /// Whatever there is to grant.
-    pub const ALL: [Self; 7] =
-        [Self::Store, Self::Identity, Self::Payments, Self::Clocks, Self::Random, Self::Config, Self::Logging];
+    pub const ALL: [Self; 8] = [
+        Self::Store,
+        Self::Identity,
+        Self::Payments,
+        Self::Clocks,
+        Self::Random,
+        Self::Config,
+        Self::Logging,
+        Self::Http,
+    ];
+}
+
+/// Who decided a value; each beats those after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueSource {
+    /// An operator, while the host runs.
+    Operator,
+    /// `--set`.
+    Flag,
+    /// A variable.
+    Environment,
+    /// The TOML file.
+    File,
+    /// The plugin's manifest, or the host where that says nothing.
+    Manifest,
+}
+
+/// The value of a declared setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// As the plugin reads it.
+    pub value: String,
+    /// Who decided it.
+    pub source: ValueSource,
 }
 
 /// `[plugins.NAME]`: what an operator changes in one plugin.
@@ -197,15 +230,15 @@ impl Plugins {
         &self,
         plugin: &str,
         declared: &BTreeMap<String, ConfigKey>,
-    ) -> Result<BTreeMap<String, String>, ConfigError> {
+    ) -> Result<BTreeMap<String, Setting>, ConfigError> {
         let mut settings = BTreeMap::new();
         let mut problems = Vec::new();
         for (key, declaration) in declared {
             match self.setting(plugin, key, declaration) {
-                Some(Ok(value)) => {
-                    settings.insert(key.clone(), value);
+                Some((source, Ok(value))) => {
+                    settings.insert(key.clone(), Setting { value, source });
                 }
-                Some(Err(problem)) => problems.push(problem),
+                Some((_, Err(problem))) => problems.push(problem),
                 None => {}
             }
         }
@@ -223,12 +256,14 @@ impl Plugins {
         plugin: &str,
         declared: &BTreeMap<String, ConfigKey>,
         set: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, ConfigError> {
+    ) -> Result<BTreeMap<String, Setting>, ConfigError> {
         let mut settings = self.settings(plugin, declared)?;
         let mut problems = Vec::new();
         for (key, text) in set {
             match declared.get(key).map(|declaration| declaration.text_value(text)) {
-                Some(Ok(value)) => drop(settings.insert(key.clone(), value)),
+                Some(Ok(value)) => {
+                    settings.insert(key.clone(), Setting { value, source: ValueSource::Operator });
+                }
                 Some(Err(reason)) => problems.push(format!("{plugin}.{key}: {reason}")),
                 None => {}
             }
@@ -278,23 +313,28 @@ impl Plugins {
         ConfigError::unless_empty(problems)
     }
 
-    fn setting(&self, plugin: &str, key: &str, declaration: &ConfigKey) -> Option<Result<String, String>> {
+    fn setting(
+        &self,
+        plugin: &str,
+        key: &str,
+        declaration: &ConfigKey,
+    ) -> Option<(ValueSource, Result<String, String>)> {
         let named = |source: String| move |reason: String| format!("{source}: {reason}");
         if let Some(text) = self.flags.get(&(plugin.to_owned(), key.to_owned())) {
             let source = format!("--set {plugin}.{key}");
-            return Some(declaration.text_value(text).map_err(named(source)));
+            return Some((ValueSource::Flag, declaration.text_value(text).map_err(named(source))));
         }
         let variable = variable(key);
         if let Some(text) = self.environment.get(&variable) {
-            return Some(declaration.text_value(text).map_err(named(variable)));
+            return Some((ValueSource::Environment, declaration.text_value(text).map_err(named(variable))));
         }
         let in_file = self.overrides.get(plugin).and_then(|o| o.config.get(key));
         if let Some(value) = in_file {
             let source = format!("{} (plugins.{plugin}.config.{key})", self.file);
-            return Some(declaration.toml_value(value).map_err(named(source)));
+            return Some((ValueSource::File, declaration.toml_value(value).map_err(named(source))));
         }
         let source = format!("the default of {plugin}.{key}");
-        Some(declaration.default_text()?.map_err(named(source)))
+        Some((ValueSource::Manifest, declaration.default_text()?.map_err(named(source))))
     }
 }
 

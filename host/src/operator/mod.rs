@@ -113,7 +113,7 @@ fn open_routes() -> OpenApiRouter<Arc<Operator>> {
 fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
     OpenApiRouter::default()
         .routes(routes!(plugins::list, upload::upload))
-        .routes(routes!(plugins::show, plugins::changes::remove))
+        .routes(routes!(plugins::details::show, plugins::changes::remove))
         .routes(routes!(plugins::revisions))
         .routes(routes!(plugins::changes::activate))
         .routes(routes!(plugins::changes::promote))
@@ -122,7 +122,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::changes::resume))
         .routes(routes!(plugins::changes::config))
         .routes(routes!(plugins::changes::limits))
-        .routes(routes!(plugins::changes::grants))
+        .routes(routes!(plugins::details::grants, plugins::changes::grants))
         .routes(routes!(logs::follow))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::redeliver))

@@ -1,13 +1,13 @@
 //! `/plugins`: what runs, what could run, and how that is changed.
 
 pub(super) mod changes;
+pub(super) mod details;
 
 use super::{
     Operator,
     caller::{Caller, Role},
 };
 use crate::{
-    config::plugins::{Grant, LimitOverrides},
     envelope::{Envelope, Problem, Refusal},
     plugin::{
         archive::{Source, State as Desired},
@@ -21,10 +21,7 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Serialize;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 use utoipa::ToSchema;
 
 /// A plugin that is active.
@@ -72,6 +69,10 @@ struct CanaryView {
     revision: String,
     /// Its share of the work.
     percent: u8,
+    /// When it serves alone by itself, if it has had enough calls and has done
+    /// no worse, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promote_at_ms: Option<u64>,
     calls: u64,
     /// Calls that ended with a failure or an answer of 500 and above.
     errors: u64,
@@ -83,29 +84,6 @@ struct CanaryView {
 struct RouteView {
     path: String,
     methods: Vec<String>,
-}
-
-/// A plugin with everything that is known of it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PluginDetails {
-    #[serde(flatten)]
-    plugin: PluginView,
-    /// The values of its declared settings.
-    config: BTreeMap<String, String>,
-    /// Those among them that an operator has set while the host ran.
-    config_set: BTreeMap<String, String>,
-    /// Limits that an operator has set while the host ran.
-    limits: LimitOverrides,
-    /// What it may import, beside what is harmless.
-    grants: BTreeSet<Grant>,
-    /// Hosts with ports to which it may make requests.
-    http_hosts: BTreeSet<String>,
-    /// The revision to which a rollback returns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<String>,
-    /// Why it was quarantined.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quarantined: Option<String>,
 }
 
 /// A revision that is kept.
@@ -157,6 +135,7 @@ impl From<&Plugin> for PluginView {
             canary: plugin.canary.as_ref().map(|canary| CanaryView {
                 revision: canary.revision.id.clone(),
                 percent: canary.percent,
+                promote_at_ms: canary.promote_at_ms,
                 calls: canary.revision.tally().started,
                 errors: canary.revision.tally().errors,
                 failures: canary.revision.failures(),
@@ -181,33 +160,6 @@ pub(super) async fn list(State(operator): State<Arc<Operator>>, caller: Caller) 
     Json(seen.map(PluginView::from).collect())
 }
 
-/// One plugin.
-#[utoipa::path(get, path = "/plugins/{name}", operation_id = "show_plugin", tag = "plugins", params(("name" = String, Path)), responses(
-    (status = 200, body = PluginDetails),
-    (status = 403, body = Envelope),
-    (status = 404, body = Envelope),
-))]
-pub(super) async fn show(
-    State(operator): State<Arc<Operator>>,
-    caller: Caller,
-    Path(name): Path<String>,
-) -> Result<Json<PluginDetails>, Problem> {
-    caller.require(Role::View, Some(&name))?;
-    let snapshot = operator.rollout.registry.snapshot();
-    let plugin = snapshot.plugin(&name).ok_or_else(|| unknown(&name))?;
-    let state = operator.rollout.state(&name).await.map_err(problem)?;
-    Ok(Json(PluginDetails {
-        plugin: PluginView::from(plugin),
-        config: plugin.revision.config.clone(),
-        grants: operator.rollout.grants(&name, &state.settings),
-        config_set: state.settings.config,
-        limits: state.settings.limits,
-        http_hosts: state.settings.http_hosts,
-        previous: state.previous,
-        quarantined: state.quarantined,
-    }))
-}
-
 /// The revisions of a plugin that are kept, the newest first.
 #[utoipa::path(get, path = "/plugins/{name}/revisions", operation_id = "list_revisions", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 200, body = [RevisionView]),
@@ -230,7 +182,7 @@ pub(super) async fn revisions(
     };
     let status = |id: &String| match &state {
         Desired { active: Some(active), .. } if active == id => RevisionStatus::Active,
-        Desired { canary: Some((canary, _)), .. } if canary == id => RevisionStatus::Canary,
+        Desired { canary: Some(trial), .. } if trial.revision == *id => RevisionStatus::Canary,
         Desired { previous: Some(previous), .. } if previous == id => RevisionStatus::Previous,
         _ => RevisionStatus::Staged,
     };

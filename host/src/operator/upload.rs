@@ -1,6 +1,8 @@
 //! `POST /plugins`: an upload, written to disk as it arrives, bounded in size
 //! and time, and then judged.
 
+mod form;
+
 use super::{
     Operator,
     audit::{Entry, Outcome},
@@ -11,12 +13,12 @@ use super::{
 use crate::{
     config::uploads::Uploads,
     envelope::{Envelope, Problem, Refusal},
-    plugin::{artifact::MAX_MANIFEST_BYTES, rollout::Upload, signature::MAX_SIGNATURE_BYTES, verdict::Verdict},
+    plugin::{rollout::Upload, verdict::Verdict},
 };
 use axum::{
     Json,
     body::Body,
-    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State, multipart::MultipartError},
+    extract::{Request, State},
 };
 use base64::Engine;
 use bytes::Bytes;
@@ -125,7 +127,7 @@ async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem
     let receiving = async {
         match kind.as_str() {
             "application/wasm" => plain(operator, request).await,
-            "multipart/form-data" => form(operator, request).await,
+            "multipart/form-data" => form::receive(operator, request).await,
             _ => Err(unsupported("The body must be application/wasm or multipart/form-data")),
         }
     };
@@ -150,33 +152,6 @@ fn signature_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_bytes()).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     text.map(Some).ok_or_else(|| unreadable("The header x-plugin-signature is not base64 of a signature's text"))
-}
-
-async fn form(operator: &Operator, mut request: Request) -> Result<Parts, Problem> {
-    let broken = |error: MultipartError| unreadable(format!("The form cannot be read: {}", error.body_text()));
-    // The sizes of the parts are limited one by one.
-    DefaultBodyLimit::disable().apply(&mut request);
-    let mut form = Multipart::from_request(request, &())
-        .await
-        .map_err(|rejection| unreadable(format!("The form cannot be read: {}", rejection.body_text())))?;
-    let mut parts = Parts::default();
-    while let Some(field) = form.next_field().await.map_err(broken)? {
-        let name = field.name().unwrap_or_default().to_owned();
-        let stream = field.map(move |chunk| chunk.map_err(broken));
-        let twice = match name.as_str() {
-            "component" => {
-                let bytes = on_disk(operator.rollout.archive.folder(), &operator.upload_limits, stream).await?;
-                parts.component.replace(bytes).is_some()
-            }
-            "manifest" => parts.manifest.replace(text(stream, "manifest", MAX_MANIFEST_BYTES).await?).is_some(),
-            "signature" => parts.signature.replace(text(stream, "signature", MAX_SIGNATURE_BYTES).await?).is_some(),
-            _ => return Err(unreadable("The form has a part that is not component, manifest or signature")),
-        };
-        if twice {
-            return Err(unreadable(format!("The form has the part {name} twice")));
-        }
-    }
-    Ok(parts)
 }
 
 /// Writes what arrives to a file without a name, so that a slow or large
@@ -204,22 +179,6 @@ async fn on_disk(
     let mut bytes = Vec::with_capacity(size_bytes);
     file.read_to_end(&mut bytes).await.map_err(failed)?;
     Ok(bytes)
-}
-
-async fn text(
-    mut stream: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
-    part: &str,
-    most_bytes: usize,
-) -> Result<String, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        bytes.extend_from_slice(&chunk?);
-        if bytes.len() > most_bytes {
-            let message = format!("The part {part} is over {most_bytes} bytes");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| unreadable(format!("The part {part} is not UTF-8")))
 }
 
 fn too_large(limits: &Uploads) -> Problem {

@@ -87,6 +87,18 @@ pub struct Settings {
     pub http_hosts: BTreeSet<String>,
 }
 
+/// A revision that is tried beside the one that serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its id.
+    pub revision: String,
+    /// Its share of the work.
+    pub percent: u8,
+    /// When it is to serve alone by itself if it has done no worse, in
+    /// milliseconds since the Unix epoch; none: when an operator says so.
+    pub promote_at_ms: Option<u64>,
+}
+
 /// Which revisions of a plugin are to be active.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -95,8 +107,8 @@ pub struct State {
     pub active: Option<String>,
     /// The one that served before.
     pub previous: Option<String>,
-    /// The one on trial, and its share of the work in percent.
-    pub canary: Option<(String, u8)>,
+    /// The one on trial.
+    pub canary: Option<Trial>,
     /// Whether an operator has paused it.
     pub paused: bool,
     /// Why it was quarantined.
@@ -290,6 +302,16 @@ impl Archive {
         Ok(())
     }
 
+    /// Forgets what was decided for a plugin.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn forget_state(&self, plugin: &str) -> Result<(), ArchiveError> {
+        let forget = sqlx::query("DELETE FROM plugin_states WHERE plugin = $1").bind(plugin);
+        forget.execute(&self.database.write).await?;
+        Ok(())
+    }
+
     /// Forgets revisions of a plugin but for those in use and the newest few,
     /// and gives the digests of the files that nothing needs any more. Their
     /// files are gone.
@@ -297,8 +319,9 @@ impl Archive {
     /// # Errors
     /// When the database or a file cannot be changed.
     pub async fn prune(&self, plugin: &str, in_use: &State, kept: usize) -> Result<Vec<String>, ArchiveError> {
-        let used = [&in_use.active, &in_use.previous, &in_use.canary.as_ref().map(|(id, _)| id.clone())];
-        let is_used = |record: &Record| used.iter().any(|id| id.as_ref() == Some(&record.id));
+        let on_trial = in_use.canary.as_ref().map(|trial| &trial.revision);
+        let used = [in_use.active.as_ref(), in_use.previous.as_ref(), on_trial];
+        let is_used = |record: &Record| used.contains(&Some(&record.id));
         let mut gone = Vec::new();
         let spare = self.records(plugin).await?.into_iter().filter(|record| !is_used(record));
         for record in spare.skip(kept) {

@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{
     capability::store::{Database, Databases, Error as StoreError, MigrationError},
-    config::{ConfigError, plugins::Plugins, rollout::Rollout},
+    config::{
+        ConfigError,
+        plugins::{Plugins, Setting},
+        rollout::Rollout,
+    },
     engine::{
         Admission, Code, CompileCache, ComponentContext, Engine, Failure, ForeignInstances, Instances, Kind, Linked,
         Pool, Services,
@@ -70,7 +74,7 @@ pub struct Compiled {
 /// What of a compiled file depends on the operator.
 struct Fitted {
     program: Linked,
-    config: BTreeMap<String, String>,
+    config: BTreeMap<String, Setting>,
     limits: Limits,
 }
 
@@ -189,6 +193,21 @@ impl Loader {
         Ok(Fitted { program, config, limits })
     }
 
+    /// The migrations that a plugin's database has had, whichever revision
+    /// brought them: a rollback undoes none. Makes no database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn applied_migrations(&self, plugin: &str) -> Result<Vec<String>, LoadError> {
+        let applied = async {
+            match self.databases.exists(plugin).await? {
+                true => self.databases.open(plugin).await?.applied().await,
+                false => Ok(Vec::new()),
+            }
+        };
+        applied.await.map_err(LoadError::Database)
+    }
+
     /// Throws away what was compiled of a file.
     pub fn forget(&self, digest: &str) {
         self.engine.forget(&self.cache, digest);
@@ -209,7 +228,7 @@ impl Loader {
             database: database.clone(),
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
-            config: config.clone().into_iter().collect(),
+            config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
             http_hosts: record.settings.http_hosts.iter().cloned().collect(),
             services: self.services.clone(),
         });

@@ -3,6 +3,7 @@
 //! state of the host from its beginning to its end; readers never lock.
 
 use super::{
+    archive::Trial,
     manifest::Manifest,
     revision::{OwnEndpoint, Revision},
 };
@@ -52,6 +53,9 @@ pub struct Canary {
     pub revision: Arc<Revision>,
     /// Its part.
     pub percent: u8,
+    /// When it is to serve alone by itself, in milliseconds since the Unix
+    /// epoch.
+    pub promote_at_ms: Option<u64>,
 }
 
 /// Whether a plugin may run.
@@ -155,6 +159,13 @@ impl Handlers for Registry {
             _ => &plugin.revision,
         };
         Some(revision.clone())
+    }
+}
+
+impl Trial {
+    /// The trial of this revision, which is loaded.
+    pub fn of(&self, revision: Arc<Revision>) -> Canary {
+        Canary { revision, percent: self.percent, promote_at_ms: self.promote_at_ms }
     }
 }
 

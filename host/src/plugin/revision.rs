@@ -12,6 +12,7 @@ use crate::{
         messaging::Event,
         store::{Database, DueTimer, Transaction},
     },
+    config::plugins::Setting,
     engine::{
         Admission, CallContext, Failure, Instances, Pool,
         bindings::{
@@ -38,7 +39,7 @@ pub struct Revision {
     /// What it exports.
     pub exports: Vec<String>,
     /// The values of its declared settings.
-    pub config: BTreeMap<String, String>,
+    pub config: BTreeMap<String, Setting>,
     /// What it says of itself, with the operator's limits.
     pub manifest: Manifest,
     /// The plugin's database, shared by its revisions.

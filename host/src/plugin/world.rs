@@ -21,16 +21,22 @@ const OFFERED: [(&str, Grant); 7] = [
 
 /// What a foreign component can import, and the grant that it takes. The rest
 /// of WASI is there for it too, see [`WITHOUT_POWER`].
-const OFFERED_TO_FOREIGN: [(&str, Grant); 4] = [
+const OFFERED_TO_FOREIGN: [(&str, Grant); 10] = [
     ("wasi:http/outgoing-handler", Grant::Http),
     ("wasi:http/client", Grant::Http),
     ("wasi:config/store", Grant::Config),
     ("wasi:logging/logging", Grant::Logging),
+    ("wasi:clocks/monotonic-clock", Grant::Clocks),
+    ("wasi:clocks/system-clock", Grant::Clocks),
+    ("wasi:clocks/wall-clock", Grant::Clocks),
+    ("wasi:random/insecure", Grant::Random),
+    ("wasi:random/insecure-seed", Grant::Random),
+    ("wasi:random/random", Grant::Random),
 ];
 
 /// What is there for a foreign component and reaches nothing: no files, no
 /// sockets, no environment, no input; what it prints goes to the log.
-const WITHOUT_POWER: [(&str, &[&str]); 7] = [
+const WITHOUT_POWER: [(&str, &[&str]); 6] = [
     ("wasi:io", &["error", "poll", "streams"]),
     (
         "wasi:cli",
@@ -48,10 +54,9 @@ const WITHOUT_POWER: [(&str, &[&str]); 7] = [
             "types",
         ],
     ),
-    ("wasi:clocks", &["monotonic-clock", "system-clock", "timezone", "types", "wall-clock"]),
+    ("wasi:clocks", &["timezone", "types"]),
     ("wasi:filesystem", &["preopens", "types"]),
     ("wasi:http", &["types"]),
-    ("wasi:random", &["insecure", "insecure-seed", "random"]),
     (
         "wasi:sockets",
         &[
@@ -200,4 +205,35 @@ fn offered(kind: Kind) -> String {
     };
     let names: Vec<&str> = offered.iter().map(|(interface, _)| *interface).collect();
     format!("{}{more}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(imports: &[&str]) -> BTreeSet<String> {
+        imports.iter().filter_map(|import| capability_of(import)).map(grant_name).collect()
+    }
+
+    #[test]
+    fn a_capability_has_one_name_in_whatever_way_it_is_imported() {
+        assert_eq!(wanted(&["wasi:clocks/wall-clock@0.2.0"]), wanted(&["wasi:clocks/monotonic-clock@0.2.6"]));
+        assert_eq!(wanted(&["wasi:random/random@0.2.0"]), wanted(&["wasi:random/insecure-seed@0.2.6"]));
+        assert_eq!(wanted(&["wasi:http/client@0.3.0", "wasi:http/outgoing-handler@0.2.0"]), ["http".to_owned()].into());
+        let nothing = ["wasi:io/streams@0.2.0", "wasi:filesystem/preopens@0.2.0", "wasi:sockets/tcp@0.2.0"];
+        assert_eq!(wanted(&nothing), BTreeSet::new(), "what reaches nothing is no capability");
+    }
+
+    #[test]
+    fn time_and_randomness_need_no_grant_and_requests_do() {
+        let none = Grants::Named(BTreeSet::new());
+        let harmless = ["wasi:clocks/monotonic-clock@0.2.6", "wasi:random/insecure@0.2.6", "wasi:cli/stdout@0.2.6"];
+        let imports = harmless.map(str::to_owned);
+        assert_eq!(check_imports(&imports, Kind::Foreign, &none), Ok(()));
+        let outgoing = ["wasi:http/outgoing-handler@0.2.6".to_owned()];
+        let refused = check_imports(&outgoing, Kind::Foreign, &none).unwrap_err().to_string();
+        assert!(refused.ends_with("the grant http is missing"), "{refused}");
+        let unknown = check_imports(&["wasi:keyvalue/store@0.2.0".to_owned()], Kind::Foreign, &none).unwrap_err();
+        assert!(unknown.to_string().contains("it offers wasi:http/outgoing-handler"), "{unknown}");
+    }
 }

@@ -245,6 +245,7 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
 }
 
 pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
+    assert!(store.applied().await.unwrap().is_empty());
     let first = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY)");
     let second = migration("0002.sql", "ALTER TABLE things ADD COLUMN n BIGINT NOT NULL DEFAULT 4");
     assert_eq!(store.migrate(std::slice::from_ref(&first)).await.unwrap(), ["0001.sql"]);
@@ -256,6 +257,7 @@ pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
     assert!(store.migrate(&[first.clone(), second.clone()]).await.unwrap().is_empty());
     // An older revision knows fewer.
     assert!(store.migrate(std::slice::from_ref(&first)).await.unwrap().is_empty());
+    assert_eq!(store.applied().await.unwrap(), ["0001.sql", "0002.sql"]);
 
     let changed = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY, x TEXT)");
     assert!(
@@ -266,6 +268,7 @@ pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
     assert!(store.query("SELECT id FROM more", vec![]).await.is_err(), "a failed migration leaves nothing");
     let hostile = migration("0004.sql", "CREATE TABLE fine (id TEXT); DROP TABLE host_migrations");
     assert!(matches!(store.migrate(&[hostile]).await, Err(MigrationError::Failed { .. })));
+    assert_eq!(store.applied().await.unwrap(), ["0001.sql", "0002.sql"], "what failed was not applied");
 }
 
 async fn insert_id(store: &Store, id: &str) {

@@ -31,6 +31,9 @@ pub trait Databases: Send + Sync + 'static {
     /// is none yet.
     async fn open(&self, component: &str) -> Result<Arc<dyn Database>, Error>;
 
+    /// Whether a component has a database. Makes none.
+    async fn exists(&self, component: &str) -> Result<bool, Error>;
+
     /// Closes all of them, and opens none any more.
     async fn close(&self);
 }
@@ -43,6 +46,10 @@ pub trait Database: Send + Sync + 'static {
     /// transaction of its own, and returns their names. One that was applied
     /// and has since changed is an error.
     async fn migrate(&self, migrations: &[Migration]) -> Result<Vec<String>, MigrationError>;
+
+    /// The names of the migrations that have been applied, whichever revision
+    /// brought them.
+    async fn applied(&self) -> Result<Vec<String>, Error>;
 
     /// Runs one reading statement on a snapshot of everything committed.
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;

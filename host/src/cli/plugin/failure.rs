@@ -12,6 +12,9 @@ pub(super) enum Failure {
     /// The command line or the profile makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// The host knows of no such thing.
+    #[error("{0}")]
+    NotThere(String),
     /// The host understood, and would not.
     #[error("{0}")]
     Refused(String),
@@ -42,7 +45,7 @@ impl Failure {
     /// What the process ends with.
     pub(super) fn code(&self) -> u8 {
         match self {
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::NotThere(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
             Self::NotAuthorized(_) => 4,
@@ -59,6 +62,7 @@ impl Failure {
                 "{said}: the token is missing or wrong; give one with --token-file, TICKETING_ADMIN_TOKEN or a profile"
             )),
             403 => Self::NotAuthorized(said),
+            404 => Self::NotThere(said),
             400 | 408 | 409 | 411 | 413 | 415 | 422 => Self::Refused(said),
             503 => Self::Failed(format!("{said}; try again in a moment")),
             _ => Self::Failed(said),

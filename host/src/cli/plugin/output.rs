@@ -73,6 +73,17 @@ pub(super) fn ago(time_ms: u64) -> String {
     }
 }
 
+/// How far ahead a moment in milliseconds since the Unix epoch is.
+pub(super) fn until(time_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match (time_ms / 1_000).saturating_sub(now.as_secs()) {
+        0 => "now".to_owned(),
+        seconds @ 1..120 => format!("in {seconds} s"),
+        seconds @ 120..7_200 => format!("in {} min", seconds / 60),
+        seconds => format!("in {} h", seconds / 3_600),
+    }
+}
+
 /// Several as one text, or a dash.
 pub(super) fn joined(items: &[String]) -> String {
     if items.is_empty() { "-".to_owned() } else { items.join(", ") }
@@ -87,6 +98,8 @@ mod tests {
         assert_eq!([size(512), size(45_000), size(5 << 20)], ["512 B", "44 KiB", "5.0 MiB"]);
         assert!(ago(0).ends_with("days ago"));
         assert_eq!(ago(u64::MAX), "0 s ago");
+        assert_eq!(until(0), "now");
+        assert!(until(u64::MAX).ends_with(" h"));
     }
 
     #[test]

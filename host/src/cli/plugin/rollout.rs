@@ -15,6 +15,9 @@ pub(super) struct Swap {
     /// Swap it in for this part of the requests alone, in percent.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     pub(super) canary: Option<u8>,
+    /// Let it have all requests by itself after so long, if it does no worse.
+    #[arg(long, value_name = "SECONDS", requires = "canary", value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
+    pub(super) promote_after: Option<u64>,
     /// Swap it in even if it does not fit what is active.
     #[arg(long)]
     pub(super) force: bool,
@@ -25,7 +28,8 @@ pub(super) struct Swap {
 #[command(after_help = "\
 Examples:
   ticketing plugin activate hello 1.2.0+4f5a0c11
-  ticketing plugin activate hello 1.2.0+4f5a0c11 --canary 10")]
+  ticketing plugin activate hello 1.2.0+4f5a0c11 --canary 10
+  ticketing plugin activate hello 1.2.0+4f5a0c11 --canary 10 --promote-after 600")]
 pub(super) struct Activate {
     /// The plugin.
     name: String,
@@ -120,6 +124,7 @@ pub(super) async fn activate(client: &Client, plugin: &str, revision: &str, swap
     let mut body = json!({ "revision": revision, "force": swap.force });
     if let (Some(percent), Some(fields)) = (swap.canary, body.as_object_mut()) {
         fields.insert("canary_percent".to_owned(), json!(percent));
+        fields.extend(swap.promote_after.map(|seconds| ("promote_after_seconds".to_owned(), json!(seconds))));
     }
     client.post(&["plugins", plugin, "activate"], &body).await
 }

@@ -5,7 +5,7 @@ use super::{
     client::Client,
     failure::Failure,
     output::{Output, line},
-    views::{PluginView, SwapReport},
+    views::{GrantsView, PluginView, Sourced, SourcedList, SwapReport},
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// Shows or changes the settings that a plugin declares.
 ///
-/// What is not mentioned stays as it is.
+/// Each is shown with who decided it; what is not mentioned stays as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,7 +33,7 @@ pub(super) struct Config {
 
 /// Shows or changes the limits of a plugin.
 ///
-/// Shown are those that were changed; what is not mentioned stays as it is.
+/// Each is shown with who decided it; what is not mentioned stays as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -83,7 +83,7 @@ impl Config {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let plugin = plugin(client, &self.name).await?;
         if self.pairs.is_empty() && self.unset.is_empty() {
-            return show(&json!(plugin.config), output);
+            return show(&plugin.config_in_force(), output);
         }
         let pairs = self.pairs.into_iter().map(|(key, value)| (key, value.into()));
         put(client, output, &self.name, "config", changed(plugin.config_set, pairs, &self.unset)?).await
@@ -92,11 +92,11 @@ impl Config {
 
 impl Limits {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let limits = plugin(client, &self.name).await?.limits;
-        let set: BTreeMap<_, _> = limits.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let plugin = plugin(client, &self.name).await?;
         if self.pairs.is_empty() && self.unset.is_empty() {
-            return show(&json!(set), output);
+            return show(&plugin.limits_in_force, output);
         }
+        let set = plugin.limits;
         let pairs = self.pairs.into_iter().map(|(key, value)| (key, value.into()));
         put(client, output, &self.name, "limits", changed(set, pairs, &self.unset)?).await
     }
@@ -107,13 +107,12 @@ impl Grants {
         let changes_grants = self.no_grants || !self.grants.is_empty();
         let changes_hosts = self.no_http_hosts || !self.http_hosts.is_empty();
         if !changes_grants && !changes_hosts {
-            let plugin = plugin(client, &self.name).await?;
-            return show(&json!({ "grants": plugin.grants, "http_hosts": plugin.http_hosts }), output);
+            return output.answer::<GrantsView>(&client.get(&["plugins", &self.name, "grants"]).await?);
         }
         // What is not mentioned stays as it is, where there is anything.
-        let now = match plugin(client, &self.name).await {
-            Err(Failure::Failed(_)) => PluginView::default(),
-            now => now?,
+        let now: GrantsView = match client.get(&["plugins", &self.name, "grants"]).await {
+            Err(Failure::NotThere(_)) => GrantsView::default(),
+            now => now?.read()?,
         };
         let grants = if changes_grants { self.grants } else { now.grants };
         let http_hosts = if changes_hosts { self.http_hosts } else { now.http_hosts };
@@ -151,18 +150,11 @@ fn changed(
     Ok(json!(set))
 }
 
-/// A JSON object, or a line for each of its entries.
-fn show(value: &Value, output: Output) -> Result<(), Failure> {
-    match value {
-        Value::Object(entries) if !output.json => {
-            for (key, value) in entries {
-                match value {
-                    Value::String(text) => line(&format!("{key}={text}")),
-                    other => line(&format!("{key}={other}")),
-                }
-            }
-        }
-        other => line(other),
+/// A JSON object, or a table.
+fn show(values: &BTreeMap<String, Sourced>, output: Output) -> Result<(), Failure> {
+    match output.json {
+        true => line(&json!(values)),
+        false => line(&SourcedList(values)),
     }
     Ok(())
 }

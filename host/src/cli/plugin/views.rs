@@ -1,8 +1,8 @@
 //! The answers of the operator API, as far as they are shown to people. What
 //! an older or newer host leaves out or adds is no error.
 
-use super::output::{ago, joined, size, table, text_of};
-use serde::Deserialize;
+use super::output::{ago, joined, size, table, text_of, until};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
@@ -36,11 +36,32 @@ pub(super) struct PluginView {
     failures: u64,
     pub(super) config: BTreeMap<String, serde_json::Value>,
     pub(super) config_set: BTreeMap<String, serde_json::Value>,
+    pub(super) config_sources: BTreeMap<String, String>,
     pub(super) limits: BTreeMap<String, serde_json::Value>,
+    pub(super) limits_in_force: BTreeMap<String, Sourced>,
     pub(super) grants: Vec<String>,
     pub(super) http_hosts: Vec<String>,
     previous: Option<String>,
     quarantined: Option<String>,
+}
+
+/// A value, and who decided it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Sourced {
+    value: serde_json::Value,
+    source: String,
+}
+
+/// Values with who decided them, a line each.
+pub(super) struct SourcedList<'a>(pub(super) &'a BTreeMap<String, Sourced>);
+
+/// What a plugin may use.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct GrantsView {
+    pub(super) grants: Vec<String>,
+    pub(super) http_hosts: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,6 +71,7 @@ struct Canary {
     percent: u8,
     calls: u64,
     failures: u64,
+    promote_at_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +175,15 @@ impl Display for PluginList {
 }
 
 impl PluginView {
+    /// Each declared setting with its value and who decided it.
+    pub(super) fn config_in_force(&self) -> BTreeMap<String, Sourced> {
+        let sourced = |(key, value): (&String, &serde_json::Value)| {
+            let source = self.config_sources.get(key).cloned().unwrap_or_default();
+            (key.clone(), Sourced { value: value.clone(), source })
+        };
+        self.config.iter().map(sourced).collect()
+    }
+
     fn state(&self) -> String {
         match &self.canary {
             Some(canary) => format!("{} + {} at {}%", self.status, canary.revision, canary.percent),
@@ -167,8 +198,12 @@ impl Display for PluginView {
         writeln!(f, "  digest      {}", self.digest)?;
         writeln!(f, "  size        {}", size(self.size_bytes))?;
         if let Some(canary) = &self.canary {
-            let Canary { revision, percent, calls, failures } = canary;
-            writeln!(f, "  canary      {revision}: {percent}% of requests, {calls} calls, {failures} failures")?;
+            let Canary { revision, percent, calls, failures, promote_at_ms } = canary;
+            write!(f, "  canary      {revision}: {percent}% of requests, {calls} calls, {failures} failures")?;
+            match promote_at_ms {
+                Some(time_ms) => writeln!(f, "; serves alone {} if it does no worse", until(*time_ms))?,
+                None => writeln!(f)?,
+            }
         }
         for (name, text) in [("previous", &self.previous), ("quarantined", &self.quarantined)] {
             if let Some(text) = text {
@@ -186,13 +221,36 @@ impl Display for PluginView {
         if !self.http_hosts.is_empty() {
             writeln!(f, "  http hosts  {}", joined(&self.http_hosts))?;
         }
-        for (name, values) in [("config", &self.config), ("limit", &self.limits)] {
-            for (key, value) in values.iter().filter(|(_, value)| !value.is_null()) {
-                writeln!(f, "  {name:<11} {key} = {value}")?;
-            }
+        for (key, Sourced { value, source }) in self.config_in_force() {
+            writeln!(f, "  config      {key} = {} ({source})", text_of_value(&value))?;
+        }
+        for (key, Sourced { value, source }) in &self.limits_in_force {
+            writeln!(f, "  limit       {key} = {value} ({source})")?;
         }
         write!(f, "  logs        ticketing plugin logs {} -f", self.name)
     }
+}
+
+impl Display for SourcedList<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut table = table(&["KEY", "VALUE", "SOURCE"]);
+        for (key, Sourced { value, source }) in self.0 {
+            table.add_row([key.clone(), text_of_value(value), source.clone()]);
+        }
+        f.write_str(&text_of(&table))
+    }
+}
+
+impl Display for GrantsView {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "grants      {}", joined(&self.grants))?;
+        write!(f, "http hosts  {}", joined(&self.http_hosts))
+    }
+}
+
+/// A text without its quotes; anything else as JSON has it.
+fn text_of_value(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Display for SwapReport {

@@ -84,7 +84,7 @@ impl Watch {
         for problem in &verdict.problems {
             eprintln!("! {problem}");
         }
-        let swap = Swap { canary: None, force: self.force };
+        let swap = Swap { force: self.force, ..Swap::default() };
         let report = rollout::activate(client, &verdict.plugin, &verdict.revision, &swap).await?;
         if output.json {
             return output.answer::<SwapReport>(&report);

@@ -20,19 +20,25 @@ fn plugins(file: &str, set: &[&str], environment: &[(&str, &str)]) -> Plugins {
     .unwrap()
 }
 
-fn retry_seconds(plugins: &Plugins) -> String {
-    plugins.settings("mailer", &declared()).unwrap()["retry-seconds"].clone()
+/// The value, and who decided it.
+fn retry_seconds(plugins: &Plugins, operator: Option<&str>) -> (String, ValueSource) {
+    let set = operator.map(|value| ("retry-seconds".to_owned(), value.to_owned())).into_iter().collect();
+    let Setting { value, source } =
+        plugins.settings_with("mailer", &declared(), &set).unwrap()["retry-seconds"].clone();
+    (value, source)
 }
 
 #[test]
-fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+fn an_operator_beats_a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let file = "mailer.config.retry-seconds = 5";
     let variable = ("TICKETING_RETRY_SECONDS", "6");
-    assert_eq!(retry_seconds(&plugins("", &[], &[])), "60");
-    assert_eq!(retry_seconds(&plugins(file, &[], &[])), "5");
-    assert_eq!(retry_seconds(&plugins(file, &[], &[variable])), "6");
+    let is = |value: &str, source| (value.to_owned(), source);
+    assert_eq!(retry_seconds(&plugins("", &[], &[]), None), is("60", ValueSource::Manifest));
+    assert_eq!(retry_seconds(&plugins(file, &[], &[]), None), is("5", ValueSource::File));
+    assert_eq!(retry_seconds(&plugins(file, &[], &[variable]), None), is("6", ValueSource::Environment));
     let flag = "mailer.retry-seconds=7";
-    assert_eq!(retry_seconds(&plugins(file, &[flag], &[variable])), "7");
+    assert_eq!(retry_seconds(&plugins(file, &[flag], &[variable]), None), is("7", ValueSource::Flag));
+    assert_eq!(retry_seconds(&plugins(file, &[flag], &[variable]), Some("8")), is("8", ValueSource::Operator));
 }
 
 #[test]
@@ -40,7 +46,7 @@ fn a_key_without_a_default_is_absent_until_it_is_set() {
     let unset = plugins("", &[], &[]).settings("mailer", &declared()).unwrap();
     assert!(!unset.contains_key("greeting"));
     let set = plugins("", &["mailer.greeting=a=b.c"], &[]);
-    assert_eq!(set.settings("mailer", &declared()).unwrap()["greeting"], "a=b.c");
+    assert_eq!(set.settings("mailer", &declared()).unwrap()["greeting"].value, "a=b.c");
 }
 
 #[test]

@@ -126,7 +126,8 @@ pub(crate) async fn resume(
     standing(&operator, &caller, "resume", &name, resumed).await
 }
 
-/// Takes a plugin out of service. Its database and its revisions are kept.
+/// Takes a plugin out of service. Its database and its revisions are kept. What
+/// was granted to one that was never uploaded is forgotten.
 #[utoipa::path(delete, path = "/plugins/{name}", operation_id = "remove", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 204, description = "It does not serve any more"),
     (status = 403, body = Envelope),
@@ -185,7 +186,7 @@ pub(crate) async fn limits(
 }
 
 /// Replaces what a plugin may do, by a swap. For one that is not there yet the
-/// grants are kept for its upload.
+/// grants are kept until it is uploaded or removed.
 #[utoipa::path(put, path = "/plugins/{name}/grants", operation_id = "set_grants", tag = "plugins", params(("name" = String, Path)),
     request_body = NewGrants, responses(
         (status = 200, body = Option<SwapReport>),

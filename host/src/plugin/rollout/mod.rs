@@ -6,6 +6,7 @@
 //! a while, and one that traps too often is taken out of service (`watch`).
 //! It lives as long as the host.
 
+mod activation;
 mod probe;
 mod settings;
 mod stage;
@@ -13,10 +14,10 @@ mod start;
 mod swap;
 mod watch;
 
+pub use activation::{Activation, ProbeView, SwapReport};
 pub use settings::Change;
 pub use stage::Upload;
 pub use start::{BuiltIn, PluginsError};
-pub use swap::{Activation, ProbeView, SwapReport};
 
 use super::{
     archive::{Archive, ArchiveError, Record, Settings, State},
@@ -34,6 +35,7 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{sync::OwnedMutexGuard, task::AbortHandle};
 
@@ -191,4 +193,8 @@ impl Rollout {
         let unknown = || RolloutError::Unknown(format!("revision {id} of {plugin}"));
         self.archive.record(plugin, id).await?.ok_or_else(unknown)
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! A request to a revision that does not serve yet: one that traps here is
 //! never activated.
 
-use super::{RolloutError, swap::ProbeView};
+use super::{RolloutError, activation::ProbeView};
 use crate::{
     engine::{CallContext, Failure, bindings::exports::platform::http::handler::Request},
     plugin::Revision,

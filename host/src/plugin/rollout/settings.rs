@@ -1,7 +1,7 @@
 //! What operators set for a plugin while it runs. Settings are part of a
 //! revision's identity, so a change is another revision and a swap.
 
-use super::{Rollout, RolloutError, swap::SwapReport};
+use super::{Rollout, RolloutError, activation::SwapReport};
 use crate::{
     capability::outbound::Destination,
     clock::now_ms,

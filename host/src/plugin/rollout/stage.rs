@@ -99,18 +99,20 @@ impl Rollout {
     pub(super) async fn verdict(&self, compiled: &Compiled, record: &Record) -> Result<Verdict, RolloutError> {
         let snapshot = self.registry.snapshot();
         let interfaces = |artifact: &Artifact| Interfaces::read(&artifact.bytes).map_err(LoadError::from);
+        let active_revision = self.active(&record.plugin).map(|active| active.revision.id.clone());
         let active = self.active_artifact(&record.plugin).await?;
         let active_interfaces = active.as_ref().map(interfaces).transpose()?;
         let new_interfaces = interfaces(&compiled.artifact)?;
         let others: Vec<&Manifest> = snapshot.plugins().map(|plugin| &plugin.revision.manifest).collect();
-        let applied = active.iter().flat_map(|active| &active.migrations).map(|migration| migration.name.clone());
+        let applied = self.loader.applied_migrations(&record.plugin).await?;
         let surroundings = Surroundings {
             active: active
                 .as_ref()
                 .zip(active_interfaces.as_ref())
                 .map(|(active, interfaces)| Subject { manifest: &active.manifest, interfaces }),
             others: &others,
-            applied: &applied.collect::<Vec<_>>(),
+            applied: &applied,
+            active_revision: active_revision.as_deref(),
         };
         let measured = Measured {
             revision: record.id.clone(),

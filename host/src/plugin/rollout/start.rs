@@ -8,7 +8,7 @@ use crate::{
     plugin::{
         archive::{ArchiveError, Record, Settings, Source, State},
         loader::{Compiled, LoadError},
-        registry::{Canary, Plugin, SnapshotError, Standing},
+        registry::{Plugin, SnapshotError, Standing},
         world,
     },
 };
@@ -142,12 +142,10 @@ impl Rollout {
             match self.load_kept(&name, id).await {
                 Ok(Some(revision)) => {
                     let canary = match &state.canary {
-                        Some((id, percent)) => self
-                            .load_kept(&name, id)
-                            .await
-                            .ok()
-                            .flatten()
-                            .map(|revision| Canary { revision, percent: *percent }),
+                        Some(trial) => {
+                            let revision = self.load_kept(&name, &trial.revision).await.ok().flatten();
+                            revision.map(|revision| trial.of(revision))
+                        }
                         None => None,
                     };
                     return Ok(Some(Plugin { revision, canary, standing }));

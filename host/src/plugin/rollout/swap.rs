@@ -1,87 +1,29 @@
 //! The swap: what was prepared becomes what serves, in one step for requests,
 //! events and timers, and what was under way finishes where it began.
 
-use super::{Rollout, RolloutError, probe::probe};
+use super::{
+    Rollout, RolloutError,
+    activation::{Activation, Share, SwapReport},
+    milliseconds,
+    probe::probe,
+};
 use crate::{
     clock::now_ms,
     plugin::{
         Revision,
         archive::{Record, State},
         counts::Tally,
-        registry::{Canary, Plugin, Standing},
+        registry::{Plugin, Standing},
     },
 };
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
-use utoipa::ToSchema;
 
 /// Instances that are made before a revision serves.
 const WARM_INSTANCES: usize = 4;
-
-/// Which revision is to serve, and how much.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Activation {
-    /// The revision's id, as the upload's verdict gave it.
-    pub revision: String,
-    /// Its share of the work in percent, 1 to 99, beside the one that serves
-    /// now; everything if there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary_percent: Option<u8>,
-    /// Activates it though the verdict says that it does not fit.
-    #[serde(default)]
-    pub force: bool,
-}
-
-/// What a swap did.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-pub struct SwapReport {
-    /// The plugin's name.
-    pub plugin: String,
-    /// The revision that served until the swap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub old: Option<String>,
-    /// The revision that serves now, or is on trial.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub new: Option<String>,
-    /// Its share, if it is on trial.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub canary_percent: Option<u8>,
-    /// Requests, events and timers under way in the old revision at the swap.
-    pub in_flight: u64,
-    /// How many of them finished.
-    pub drained: u64,
-    /// How many were still running when the wait for them ended.
-    pub cut_off: u64,
-    /// How many ended without an answer, as when the client went away.
-    pub dropped: u64,
-    /// How long it took to build and exchange the snapshot, in microseconds.
-    pub swap_us: u64,
-    /// From the call to the swap, in milliseconds.
-    pub took_ms: u64,
-    /// From the swap to the end of the last work under way, in milliseconds.
-    pub drain_ms: u64,
-    /// The migrations that ran.
-    pub migrations: Vec<String>,
-    /// Instances that were ready at the swap.
-    pub warm_instances: usize,
-    /// What the new revision answered before the swap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub probe: Option<ProbeView>,
-}
-
-/// A request that a revision answered before it served.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ProbeView {
-    /// The manifest's health path.
-    pub path: String,
-    /// The answer's status.
-    pub status: u16,
-}
 
 impl Rollout {
     /// Prepares a revision and lets it serve, or puts it on trial. What has
@@ -90,9 +32,7 @@ impl Rollout {
     /// # Errors
     /// See [`RolloutError`]; what was active still is.
     pub async fn activate(self: &Arc<Self>, plugin: &str, wanted: &Activation) -> Result<SwapReport, RolloutError> {
-        if wanted.canary_percent.is_some_and(|percent| !(1..=99).contains(&percent)) {
-            return Err(RolloutError::Value { field: "canary_percent", problem: "must be 1 to 99".to_owned() });
-        }
+        let trial = wanted.trial()?;
         let _turn = self.turn(plugin).await;
         let record = self.record(plugin, &wanted.revision).await?;
         let state = match self.state(plugin).await {
@@ -101,7 +41,7 @@ impl Rollout {
             state => state?,
         };
         let record = self.with_settings(record, &state).await?;
-        self.swap(&record, state, wanted.canary_percent, wanted.force).await
+        self.swap(&record, state, trial.as_ref(), wanted.force).await
     }
 
     /// Lets the revision on trial serve alone.
@@ -109,8 +49,12 @@ impl Rollout {
     /// # Errors
     /// When there is none; see [`RolloutError`].
     pub async fn promote(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
-        let begun = Instant::now();
         let _turn = self.turn(plugin).await;
+        self.promote_now(plugin).await
+    }
+
+    pub(super) async fn promote_now(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
+        let begun = Instant::now();
         let (before, state) = self.in_use(plugin).await?;
         let Some(canary) = &before.canary else {
             return Err(RolloutError::State(format!("{plugin} has no revision on trial")));
@@ -167,11 +111,15 @@ impl Rollout {
     }
 
     /// Takes it out of service for good. Its database and its revisions stay.
+    /// Of one that was never uploaded, it forgets what was granted.
     ///
     /// # Errors
     /// See [`RolloutError`].
     pub async fn remove(&self, plugin: &str) -> Result<(), RolloutError> {
         let _turn = self.turn(plugin).await;
+        if self.is_expected(plugin).await? {
+            return Ok(self.archive.forget_state(plugin).await?);
+        }
         let (before, state) = self.in_use(plugin).await?;
         let previous = state.active.clone();
         let state = State { active: None, canary: None, previous, removed: true, ..state };
@@ -204,7 +152,7 @@ impl Rollout {
         self: &Arc<Self>,
         record: &Record,
         state: State,
-        canary_percent: Option<u8>,
+        trial: Option<&Share>,
         force: bool,
     ) -> Result<SwapReport, RolloutError> {
         let begun = Instant::now();
@@ -214,7 +162,7 @@ impl Rollout {
         if in_use && before.as_ref().is_some_and(|before| before.standing == Standing::Serving) {
             return Err(RolloutError::State(format!("revision {} serves already", record.id)));
         }
-        if canary_percent.is_some() && before.is_none() {
+        if trial.is_some() && before.is_none() {
             return Err(RolloutError::State(format!(
                 "{plugin} has no active revision beside which another could be tried"
             )));
@@ -233,10 +181,11 @@ impl Rollout {
 
         let report = SwapReport { migrations, warm_instances, probe, ..SwapReport::default() };
         let standing = Standing::Serving;
-        let (next, state) = match (canary_percent, &before) {
-            (Some(percent), Some(before)) => {
-                let canary = Some(Canary { revision, percent });
-                let state = State { canary: Some((record.id.clone(), percent)), ..state };
+        let (next, state) = match (trial, &before) {
+            (Some(share), Some(before)) => {
+                let trial = share.begin(record.id.clone());
+                let canary = Some(trial.of(revision));
+                let state = State { canary: Some(trial), ..state };
                 (Plugin { revision: before.revision.clone(), canary, standing: before.standing }, state)
             }
             _ => {
@@ -319,6 +268,12 @@ impl Rollout {
         Ok(report)
     }
 
+    /// Whether something was granted to a plugin of which there is nothing yet.
+    async fn is_expected(&self, plugin: &str) -> Result<bool, RolloutError> {
+        let there = self.active(plugin).is_some() || !self.archive.records(plugin).await?.is_empty();
+        Ok(!there && self.archive.state(plugin).await?.is_some())
+    }
+
     async fn in_use(&self, plugin: &str) -> Result<(Plugin, State), RolloutError> {
         let unknown = || RolloutError::Unknown(format!("active plugin {plugin}"));
         let before = self.active(plugin).ok_or_else(unknown)?;
@@ -394,8 +349,4 @@ async fn drain(revision: &Revision, at_swap: Tally, limit: Duration) -> Tally {
     let ended = revision.tally().since(&at_swap);
     // One that had taken the old snapshot may have begun after the swap.
     Tally { finished: ended.finished.min(at_swap.in_flight().saturating_sub(ended.abandoned)), ..ended }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,10 @@
 //! Watches new revisions: one that does worse than the one before it is rolled
-//! back, and one that traps too often is taken out of service.
+//! back, one on trial that has done no worse for long enough serves alone if
+//! that was wanted, and one that traps too often is taken out of service.
 
 use super::{Rollout, RolloutError};
 use crate::{
+    clock::now_ms,
     config::rollout::Rollout as Rules,
     operator::{Caller, Entry, Outcome},
     plugin::{
@@ -28,6 +30,16 @@ struct Baseline {
     revision: Option<Arc<Revision>>,
     /// Its counters when the comparison began, or all that it did.
     tally: Tally,
+    /// When the new one is to serve alone, in milliseconds since the Unix
+    /// epoch.
+    promote_at_ms: Option<u64>,
+}
+
+/// What the host does unasked.
+#[derive(Clone, Copy)]
+enum Step {
+    RollBack,
+    Promote,
 }
 
 impl Rollout {
@@ -85,11 +97,13 @@ impl Rollout {
         let (new, baseline) = match (&next.canary, before) {
             (Some(canary), _) => {
                 let tally = next.revision.tally();
-                (canary.revision.clone(), Baseline { revision: Some(next.revision.clone()), tally })
+                let promote_at_ms = canary.promote_at_ms;
+                (canary.revision.clone(), Baseline { revision: Some(next.revision.clone()), tally, promote_at_ms })
             }
             // A return to what served before is not judged by what is worse.
             (None, Some(before)) if !Arc::ptr_eq(&before.revision, &next.revision) => {
-                (next.revision.clone(), Baseline { revision: None, tally: before.revision.tally() })
+                let tally = before.revision.tally();
+                (next.revision.clone(), Baseline { revision: None, tally, promote_at_ms: None })
             }
             _ => return,
         };
@@ -115,30 +129,57 @@ impl Rollout {
                 Some(revision) => revision.tally().since(&baseline.tally),
                 None => baseline.tally,
             };
-            let Some(reason) = judge(&new.tally().since(&first), &old, &self.rules) else { continue };
-            tracing::error!(component = plugin, revision = new.id, reason, "it does worse and is rolled back");
-            metrics::counter!("plugin_rollbacks_total", "component" => plugin.to_owned()).increment(1);
-            // In a task of its own: a rollback ends this watch.
-            let (rollout, plugin, new) = (self.clone(), plugin.to_owned(), new.id.clone());
-            tokio::spawn(async move {
-                rollout.note("roll back", &plugin, &new, &reason).await;
-                if let Err(error) = rollout.give_way(&plugin, &new).await {
-                    tracing::error!(component = plugin, %error, "it could not be rolled back");
+            let tally = new.tally().since(&first);
+            let (step, reason) = match judge(&tally, &old, &self.rules) {
+                Some(reason) => (Step::RollBack, reason),
+                None if baseline.is_over(&tally, &self.rules) => {
+                    let errors = tally.error_percent();
+                    (Step::Promote, format!("{errors} % of {} answers were errors", tally.finished))
                 }
-            });
+                None => continue,
+            };
+            // In a task of its own: a change ends this watch.
+            let (rollout, plugin, new) = (self.clone(), plugin.to_owned(), new.id.clone());
+            tokio::spawn(async move { rollout.take(step, &plugin, &new, &reason).await });
             return;
         }
     }
 
-    /// Rolls back, unless an operator has changed things meanwhile.
-    async fn give_way(self: &Arc<Self>, plugin: &str, revision: &str) -> Result<(), RolloutError> {
+    /// Does what nobody asked for, unless an operator has changed things
+    /// meanwhile, and puts it on record.
+    async fn take(self: &Arc<Self>, step: Step, plugin: &str, revision: &str, reason: &str) {
         let _turn = self.turn(plugin).await;
-        let Some(active) = self.active(plugin) else { return Ok(()) };
+        let Some(active) = self.active(plugin) else { return };
         let newest = active.canary.as_ref().map_or(&active.revision, |canary| &canary.revision);
-        if newest.id == revision {
-            self.roll_back(plugin).await?;
+        if newest.id != revision {
+            return;
         }
-        Ok(())
+        let component = plugin.to_owned();
+        let done = match step {
+            Step::RollBack => {
+                tracing::error!(component, revision, reason, "it does worse and is rolled back");
+                metrics::counter!("plugin_rollbacks_total", "component" => component).increment(1);
+                self.note("roll back", plugin, revision, reason).await;
+                self.roll_back(plugin).await
+            }
+            Step::Promote => {
+                tracing::info!(component, revision, reason, "its trial is over and it serves alone");
+                metrics::counter!("plugin_promotions_total", "component" => component).increment(1);
+                self.note("promote", plugin, revision, reason).await;
+                self.promote_now(plugin).await
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(component = plugin, revision, %error, "that could not be done");
+        }
+    }
+}
+
+impl Baseline {
+    /// Whether the new one has been on trial for long enough, with enough to
+    /// go by.
+    fn is_over(&self, new: &Tally, rules: &Rules) -> bool {
+        self.promote_at_ms.is_some_and(|time_ms| time_ms <= now_ms()) && new.finished >= rules.min_calls
     }
 }
 
@@ -165,6 +206,16 @@ mod tests {
 
     fn tally(finished: u64, errors: u64, mean_us: u64) -> Tally {
         Tally { started: finished, finished, errors, busy_us: mean_us * finished, abandoned: 0 }
+    }
+
+    #[test]
+    fn a_trial_is_over_when_its_time_has_passed_and_enough_was_seen() {
+        let rules = crate::config::rollout::defaults();
+        let trial = |promote_at_ms| Baseline { revision: None, tally: Tally::default(), promote_at_ms };
+        assert!(trial(Some(1)).is_over(&tally(20, 0, 10), &rules));
+        assert!(!trial(Some(1)).is_over(&tally(19, 0, 10), &rules), "too few calls");
+        assert!(!trial(Some(u64::MAX)).is_over(&tally(20, 0, 10), &rules), "too early");
+        assert!(!trial(None).is_over(&tally(20, 0, 10), &rules), "nobody wants it");
     }
 
     #[test]

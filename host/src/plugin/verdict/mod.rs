@@ -28,6 +28,9 @@ pub struct Verdict {
     pub version: String,
     /// What identifies the revision within the plugin.
     pub revision: String,
+    /// The active revision, with which it was compared; none for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
     /// SHA-256 of the file, hexadecimal.
     pub digest: String,
     /// The file's size.
@@ -136,9 +139,12 @@ pub struct Subject<'a> {
 pub struct Surroundings<'a> {
     /// The revision of the same plugin that serves now.
     pub active: Option<Subject<'a>>,
+    /// What identifies it.
+    pub active_revision: Option<&'a str>,
     /// What is active of other plugins.
     pub others: &'a [&'a Manifest],
-    /// The migrations that the plugin's database has had.
+    /// The migrations that the plugin's database has had, whichever revision
+    /// brought them.
     pub applied: &'a [String],
 }
 
@@ -193,6 +199,7 @@ pub fn compare(
         plugin: new.manifest.name.clone(),
         version: new.manifest.version.to_string(),
         revision: measured.revision,
+        against: active.and(surroundings.active_revision).map(str::to_owned),
         digest: measured.digest,
         size_bytes: measured.size_bytes,
         compile_ms: measured.compile_ms,

@@ -28,6 +28,7 @@ fn a_first_revision_has_everything_added_and_no_problem() {
         ("shop", "1.2.0", "1.2.0+ab")
     );
     assert_eq!((verdict.size_bytes, verdict.compile_ms, verdict.from_cache), (7, 3, true));
+    assert_eq!(verdict.against, None);
     assert_eq!(verdict.routes.added, [route("GET", "/a"), route("POST", "/a")]);
     assert_eq!(verdict.capabilities.wanted, ["random", "store"]);
     assert_eq!(verdict.capabilities.new, ["random", "store"]);
@@ -52,6 +53,7 @@ fn what_differs_from_the_active_revision_is_listed_and_what_breaks_is_a_problem(
     let (before, after) = (interfaces(&["wasi:random/random@0.2.0"]), interfaces(&["platform:store/sql@1.0.0"]));
     let surroundings = Surroundings {
         active: Some(Subject { manifest: &old, interfaces: &before }),
+        active_revision: Some("1.1.0+cd"),
         others: &[&reader, &second, &old],
         applied: &["1.sql".to_owned()],
     };
@@ -65,6 +67,7 @@ fn what_differs_from_the_active_revision_is_listed_and_what_breaks_is_a_problem(
     assert_eq!(verdict.routes.removed, [route("POST", "/a")]);
     assert_eq!((verdict.subscribes.added, verdict.subscribes.removed), (vec!["y".to_owned()], vec!["x".to_owned()]));
     assert_eq!(verdict.capabilities, Capabilities { wanted: vec!["store".into()], new: vec!["store".into()] });
+    assert_eq!(verdict.against.as_deref(), Some("1.1.0+cd"));
     assert!(verdict.migrations[0].applied && !verdict.migrations[1].applied);
     assert!(!verdict.compatible);
     assert_eq!(

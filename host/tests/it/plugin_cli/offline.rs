@@ -1,7 +1,7 @@
 //! What needs no host.
 
 use super::{Shell, compile};
-use crate::support::guest;
+use crate::support::{PluginFile, guest};
 
 #[tokio::test]
 async fn a_new_plugin_is_compiled_packed_and_found_fit() {
@@ -13,7 +13,7 @@ async fn a_new_plugin_is_compiled_packed_and_found_fit() {
     assert!(packed.done().starts_with("off-line 0.1.0 is in off-line.wasm"), "{}", packed.stdout);
     let checked = shell.plugin("check off-line.wasm").await;
     assert!(checked.done().contains("GET /off-line/{who}"), "{}", checked.stdout);
-    assert!(checked.stdout.contains("compatible"), "{}", checked.stdout);
+    assert!(checked.stdout.ends_with("\na host can run it\n"), "{}", checked.stdout);
     let checked = shell.plugin("check off-line.wasm --json").await.json();
     assert_eq!(checked["plugin"], "off-line");
     assert_eq!(checked["imports"].as_array().unwrap().len(), 3, "what it does not use is left out: {checked}");
@@ -34,6 +34,40 @@ async fn a_file_that_no_host_would_run_does_not_pass_the_check() {
     shell.write("cut.wasm", &std::fs::read(guest("hello")).unwrap()[..1_000]);
     shell.plugin("check cut.wasm").await.fails(6, "not valid");
     shell.plugin("check absent.wasm").await.fails(1, "absent.wasm");
+}
+
+#[tokio::test]
+async fn a_file_that_asks_other_hosts_is_judged_as_if_it_may() {
+    let shell = Shell::new();
+    let checked = shell.plugin(&format!("check {} --json", guest("asking").display())).await.json();
+    assert!(checked["capabilities"]["wanted"].as_array().unwrap().contains(&"http".into()), "{checked}");
+    assert_eq!(checked["compatible"], true, "{checked}");
+    let checked = shell.plugin(&format!("check {}", guest("asking").display())).await;
+    assert!(checked.done().contains("http"), "{}", checked.stdout);
+}
+
+#[tokio::test]
+async fn a_file_fits_itself_and_not_what_it_would_break() {
+    let shell = Shell::new();
+    for name in ["hello", "chameleon", "asking", "hostile"] {
+        let file = guest(name);
+        let checked = shell.plugin(&format!("check {0} --against {0}", file.display())).await;
+        assert!(checked.done().contains("compatible with 1.0.0+"), "{name}: {}", checked.stdout);
+    }
+    let old = PluginFile::read(&guest("chameleon"));
+    shell.write("old.wasm", old.clone().migration("0002_more", "CREATE TABLE more (id TEXT)").bytes());
+    let new = || old.clone().version("2.0.0").migration("0002_more", "CREATE TABLE more (id TEXT)");
+    shell.write("adds.wasm", new().migration("0003_adds", "ALTER TABLE more ADD COLUMN n BIGINT").bytes());
+    let checked = shell.plugin("check adds.wasm --against old.wasm --json").await.json();
+    let applied: Vec<_> = checked["migrations"].as_array().unwrap().iter().map(|one| &one["applied"]).collect();
+    assert_eq!(applied, [true, true, false], "{checked}");
+    shell.write("drops.wasm", new().migration("0003_drops", "DROP TABLE more").bytes());
+    shell.plugin("check drops.wasm --against old.wasm").await.fails(6, "it drops the TABLE more");
+    // Who asks for a route only its author can know.
+    shell.write("fewer.wasm", new().with("methods = [\"GET\", \"POST\"]", "methods = [\"GET\"]").bytes());
+    let checked = shell.plugin("check fewer.wasm --against old.wasm").await;
+    assert!(checked.done().contains("- route       POST /chameleon"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("compatible with 1.0.0+"), "{}", checked.stdout);
 }
 
 #[tokio::test]

@@ -76,6 +76,13 @@ async fn a_rollback_ends_a_trial() {
         let reply = operator.post("/plugins/chameleon/activate", body).await;
         assert_eq!((reply.status, reply.errors()[0].1.as_deref()), (422, Some("canary_percent")));
     }
+    for after in [
+        json!({ "revision": red, "promote_after_seconds": 5 }),
+        json!({ "revision": red, "canary_percent": 5, "promote_after_seconds": 0 }),
+    ] {
+        let reply = operator.post("/plugins/chameleon/activate", after).await;
+        assert_eq!((reply.status, reply.errors()[0].1.as_deref()), (422, Some("promote_after_seconds")));
+    }
 }
 
 #[tokio::test]
@@ -89,6 +96,77 @@ async fn a_canary_that_answers_with_errors_is_rolled_back_by_itself() {
         audit.as_array().unwrap().iter().any(|row| row["action"] == "roll back" && row["actor"] == "host"),
         "{audit}"
     );
+}
+
+/// Tries a revision until it has done well for a second.
+async fn try_for_a_second(operator: &Client, revision: &str) -> u64 {
+    let body = json!({ "revision": revision, "canary_percent": 50, "promote_after_seconds": 1 });
+    let reply = operator.post("/plugins/chameleon/activate", body).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let plugin = operator.plugin("chameleon").await;
+    assert_eq!(plugin["canary"]["revision"], revision, "{plugin}");
+    plugin["canary"]["promote_at_ms"].as_u64().unwrap()
+}
+
+fn now_ms() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64
+}
+
+#[tokio::test]
+async fn a_canary_that_does_no_worse_for_long_enough_serves_alone_by_itself() {
+    let (host, operator, red) = with_staged(empty(), "red", "good").await;
+    let promote_at_ms = try_for_a_second(&operator, &red).await;
+    let plugin = becomes(&host, "it is promoted", |plugin| plugin["status"] == "active").await;
+    assert!(now_ms() >= promote_at_ms, "not before its time");
+    assert_eq!((plugin["revision"].as_str(), &plugin["canary"]), (Some(red.as_str()), &json!(null)));
+    assert_eq!(host.visitor().colour().await, "red");
+    let audit = operator.get("/audit").await.json();
+    let promoted = audit.as_array().unwrap().iter().find(|row| row["action"] == "promote").unwrap();
+    assert_eq!((&promoted["actor"], &promoted["revision"]), (&json!("host"), &json!(red)), "{audit}");
+    let rolled_back = operator.post("/plugins/chameleon/rollback", json!({})).await;
+    assert_eq!(rolled_back.status, 200, "there is a way back: {rolled_back:?}");
+    assert_eq!(host.visitor().colour().await, "green");
+}
+
+#[tokio::test]
+async fn a_canary_with_too_few_calls_stays_on_trial_however_long_that_takes() {
+    let (host, operator, red) = with_staged(empty().toml("[rollout]\nmin_calls = 60"), "red", "good").await;
+    let promote_at_ms = try_for_a_second(&operator, &red).await;
+    let wanted = host.visitor().with_header("x-plugin-canary", "chameleon");
+    for _ in 0..59 {
+        assert_eq!(wanted.colour().await, "red");
+    }
+    // Several looks of the host later.
+    eventually("its time has passed", async || now_ms(), |now| *now > promote_at_ms + 1_000).await;
+    let plugin = operator.plugin("chameleon").await;
+    assert_eq!((&plugin["status"], &plugin["canary"]["calls"]), (&json!("canary"), &json!(59)), "{plugin}");
+    assert_eq!(wanted.colour().await, "red");
+    let status = async || operator.plugin("chameleon").await["status"].clone();
+    eventually("one call more is enough", status, |status| *status == "active").await;
+    assert_eq!(host.visitor().colour().await, "red");
+}
+
+#[tokio::test]
+async fn a_canary_that_is_worse_is_rolled_back_though_it_was_to_be_promoted() {
+    let (host, operator, bad) = with_staged(empty(), "red", "error").await;
+    try_for_a_second(&operator, &bad).await;
+    becomes(&host, "the trial ends", |plugin| plugin["status"] == "active").await;
+    assert_eq!(host.visitor().colour().await, "green");
+}
+
+#[tokio::test]
+async fn a_trial_goes_on_after_a_restart_and_ends_by_itself() {
+    let (mut host, operator, red) = with_staged(empty(), "red", "good").await;
+    let promote_at_ms = try_for_a_second(&operator, &red).await;
+    host.kill().await;
+    host.start_again().await;
+    let plugin = host.operator().plugin("chameleon").await;
+    assert_eq!(plugin["canary"]["promote_at_ms"], promote_at_ms, "{plugin}");
+    becomes(&host, "it is promoted", |plugin| plugin["status"] == "active").await;
+    assert_eq!(host.visitor().colour().await, "red");
+    host.kill().await;
+    host.start_again().await;
+    assert_eq!(host.visitor().colour().await, "red", "that is remembered");
 }
 
 #[tokio::test]

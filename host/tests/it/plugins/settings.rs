@@ -1,7 +1,7 @@
 //! What operators set for a plugin while it runs.
 
 use super::all_applied;
-use crate::support::{chameleon, empty, empty_host, guest};
+use crate::support::{Setup, chameleon, empty, empty_host, guest};
 use serde_json::json;
 
 #[tokio::test]
@@ -29,6 +29,52 @@ async fn settings_change_by_a_swap_and_return_with_a_rollback() {
     assert_eq!(visitor.colour().await, "green");
     operator.post("/plugins/chameleon/rollback", json!({})).await;
     assert_eq!(visitor.colour().await, "blue");
+}
+
+#[tokio::test]
+async fn each_value_is_listed_with_who_decided_it() {
+    let file =
+        "[plugins.tickets.limits]\nqueue = 7\nconcurrency = 9\n[plugins.orders.config]\norder-expiration-seconds = 77";
+    let host = Setup::new().default_expiration().toml(file).flag("--bundled=tickets,orders").start().await;
+    let operator = host.operator();
+    let source = async |plugin: &str, table: &str, key: &str| operator.plugin(plugin).await[table][key].clone();
+    let expiration = "order-expiration-seconds";
+    assert_eq!(source("orders", "config_sources", expiration).await, "file");
+    let limits = operator.plugin("tickets").await["limits_in_force"].clone();
+    assert_eq!(limits["queue"], json!({ "value": 7, "source": "file" }), "{limits}");
+    assert_eq!(limits["wall_time_ms"]["source"], "manifest", "{limits}");
+
+    operator.put("/plugins/orders/config", json!({ expiration: 99 })).await;
+    operator.put("/plugins/tickets/limits", json!({ "queue": 5 })).await;
+    assert_eq!(source("orders", "config", expiration).await, "99");
+    assert_eq!(source("orders", "config_sources", expiration).await, "operator");
+    let limits = operator.plugin("tickets").await["limits_in_force"].clone();
+    assert_eq!(limits["queue"], json!({ "value": 5, "source": "operator" }), "{limits}");
+    assert_eq!(limits["concurrency"], json!({ "value": 9, "source": "file" }), "{limits}");
+
+    operator.put("/plugins/orders/config", json!({})).await;
+    assert_eq!(source("orders", "config", expiration).await, "77");
+    assert_eq!(source("orders", "config_sources", expiration).await, "file");
+}
+
+#[tokio::test]
+async fn what_is_granted_before_an_upload_can_be_seen_and_taken_back() {
+    let host = empty().start().await;
+    let operator = host.operator();
+    assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404);
+    let wanted = json!({ "grants": ["store", "http"], "http_hosts": ["api.example.com:443"] });
+    assert_eq!(operator.put("/plugins/chameleon/grants", wanted.clone()).await.status, 200);
+    assert_eq!(operator.get("/plugins/chameleon/grants").await.json(), wanted);
+    assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
+    assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404, "nothing is left of it");
+    let refused = operator.upload(chameleon("1.0.0", "green", "good")).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+
+    operator.put("/plugins/chameleon/grants", json!({ "grants": ["store"] })).await;
+    operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
+    let kept = operator.get("/plugins/chameleon/grants").await.json();
+    assert_eq!(kept["grants"], json!(["store"]), "its revisions are kept, and can be activated again");
 }
 
 #[tokio::test]

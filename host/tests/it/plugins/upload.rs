@@ -40,6 +40,38 @@ async fn a_dry_run_gives_the_verdict_and_keeps_nothing() {
 }
 
 #[tokio::test]
+async fn a_migration_that_has_run_is_applied_after_a_rollback_and_a_removal_too() {
+    let host = empty_host(empty()).await;
+    let operator = host.operator();
+    operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    let second = || {
+        let file = PluginFile::read(&guest("chameleon")).version("2.0.0");
+        file.migration("0002_more", "CREATE TABLE more (id TEXT NOT NULL PRIMARY KEY)")
+    };
+    operator.deploy("chameleon", second().bytes()).await;
+    operator.post("/plugins/chameleon/rollback", json!({})).await;
+    let third = || {
+        let file = second().with("version = \"2.0.0\"", "version = \"3.0.0\"");
+        file.migration("0003_less", "DROP TABLE more").bytes()
+    };
+    let applied = |verdict: serde_json::Value| -> Vec<bool> {
+        let migrations = verdict["migrations"].as_array().unwrap();
+        migrations.iter().map(|migration| migration["applied"].as_bool().unwrap()).collect()
+    };
+    let verdict = operator.upload(third()).await.json();
+    assert_eq!(applied(verdict.clone()), [true, true, false], "{verdict}");
+    assert_eq!(verdict["problems"].as_array().unwrap().len(), 1, "only what is yet to run is judged: {verdict}");
+
+    assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
+    let verdict = operator.upload(third()).await.json();
+    assert_eq!(
+        (applied(verdict.clone()), &verdict["compatible"]),
+        (vec![true, true, false], &json!(true)),
+        "{verdict}"
+    );
+}
+
+#[tokio::test]
 async fn a_refused_upload_says_why_and_leaves_nothing_behind() {
     let host = empty_host(empty()).await;
     let operator = host.operator();

@@ -36,15 +36,20 @@ impl SqliteDatabases {
         };
         Ok(Self { folder: folder.to_owned(), limits, open: Mutex::new(Some(HashMap::new())) })
     }
+
+    fn path(&self, component: &str) -> Result<PathBuf, Error> {
+        let harmless = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+        if component.is_empty() || !component.bytes().all(harmless) {
+            return Err(Error::Invalid(format!("{component} is not a component's name")));
+        }
+        Ok(self.folder.join(format!("{component}.db")))
+    }
 }
 
 #[async_trait]
 impl Databases for SqliteDatabases {
     async fn open(&self, component: &str) -> Result<Arc<dyn Database>, Error> {
-        let harmless = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
-        if component.is_empty() || !component.bytes().all(harmless) {
-            return Err(Error::Invalid(format!("{component} is not a component's name")));
-        }
+        let path = self.path(component)?;
         let mut open = self.open.lock().await;
         let Some(open) = open.as_mut() else {
             return Err(Error::Unavailable("the host is shutting down".into()));
@@ -52,10 +57,15 @@ impl Databases for SqliteDatabases {
         if let Some(database) = open.get(component) {
             return Ok(database.clone());
         }
-        let path = self.folder.join(format!("{component}.db"));
         let database = SqliteDatabase::open(&path, self.limits.clone()).await?;
         open.insert(component.to_owned(), database.clone());
         Ok(database)
+    }
+
+    async fn exists(&self, component: &str) -> Result<bool, Error> {
+        let path = self.path(component)?;
+        let found = tokio::fs::try_exists(&path).await;
+        found.map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))
     }
 
     async fn close(&self) {

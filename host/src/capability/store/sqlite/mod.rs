@@ -137,6 +137,11 @@ impl Database for SqliteDatabase {
         Ok(applied)
     }
 
+    async fn applied(&self) -> Result<Vec<String>, Error> {
+        let rows: Vec<(String,)> = self.read("SELECT name FROM host_migrations ORDER BY name", 0, 0).await?;
+        Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
         let permitted = self.shared.gate.check(statement, &parameters).await?;
         if !permitted.reads_only {

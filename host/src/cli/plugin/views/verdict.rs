@@ -13,6 +13,7 @@ use std::fmt::{self, Display, Formatter};
 pub(in crate::cli::plugin) struct Verdict {
     pub(in crate::cli::plugin) plugin: String,
     pub(in crate::cli::plugin) revision: String,
+    against: Option<String>,
     size_bytes: u64,
     compile_ms: f64,
     from_cache: bool,
@@ -125,9 +126,11 @@ impl Display for Verdict {
         for problem in &self.problems {
             writeln!(f, "! {problem}")?;
         }
-        match self.compatible {
-            true => write!(f, "compatible"),
-            false => write!(f, "not compatible; it can be activated with --force alone"),
+        match (self.compatible, &self.against) {
+            (true, Some(active)) => write!(f, "compatible with {active}"),
+            // There is nothing that it would have to fit.
+            (true, None) => write!(f, "a host can run it"),
+            (false, _) => write!(f, "not compatible; it can be activated with --force alone"),
         }
     }
 }

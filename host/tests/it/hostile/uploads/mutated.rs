@@ -104,6 +104,7 @@ fn judge(bytes: Vec<u8>) -> bool {
     let (active, active_interfaces) = &*ACTIVE;
     let surroundings = Surroundings {
         active: Some(Subject { manifest: &active.manifest, interfaces: active_interfaces }),
+        active_revision: None,
         others: &[&active.manifest],
         applied: &[],
     };

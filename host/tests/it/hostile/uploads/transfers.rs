@@ -111,6 +111,35 @@ async fn a_file_over_the_limit_is_refused_as_soon_as_that_is_known() {
 }
 
 #[tokio::test]
+async fn a_form_that_never_comes_to_the_point_is_refused_while_it_goes_on() {
+    let host = strict().await;
+    let before = host.standing().await;
+    let form = format!("content-type: multipart/form-data; boundary={BOUNDARY}\r\ntransfer-encoding: chunked");
+    let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let header = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"component\"\r\nx-long: ");
+    let manifest = named("manifest", b"name = 'odd'");
+    for (what, begin) in [
+        ("before the first part", &b""[..]),
+        ("in a header", header.as_bytes()),
+        ("in the second part's header", &[&manifest[..], header.as_bytes()].concat()),
+    ] {
+        let mut wire = Wire::open(&host, &form).await;
+        let (more, mut sent) = (chunk(&[b'x'; 1_000]), 0);
+        if !begin.is_empty() {
+            wire.0.write_all(&chunk(begin)).await.unwrap();
+        }
+        // As much as may be there, and a little more: the answer does not wait for the rest.
+        while sent < 24_000 && wire.0.write_all(&more).await.is_ok() {
+            sent += more.len();
+        }
+        let answer = wire.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{what}: {answer}");
+        assert!(answer.contains("more than 16384 bytes before the content of a part"), "{what}: {answer}");
+    }
+    unharmed(&host, &before, "endless headers").await;
+}
+
+#[tokio::test]
 async fn a_slow_upload_is_given_up_and_others_pass_it() {
     let host = strict().await;
     let before = host.standing().await;
@@ -179,14 +208,21 @@ async fn a_form_that_is_not_as_it_should_be_is_refused() {
         ("an unknown part", [&component[..], &named("more", b"x"), &end].concat(), 400, "a part that is not"),
         ("many parts", [&many[..], &end].concat(), 400, "a part that is not"),
         ("a part without a name", [&part("content-disposition: form-data", b"x")[..], &end].concat(), 400, "part"),
-        ("a long name", [&named(&"n".repeat(100_000), b"x")[..], &end].concat(), 400, "form"),
-        ("a long header", [&part(&header, b"x")[..], &end].concat(), 422, "not WebAssembly"),
+        ("a long name", [&named(&"n".repeat(100_000), b"x")[..], &end].concat(), 413, "before the content of a part"),
+        ("a long header", [&part(&header, b"x")[..], &end].concat(), 413, "before the content of a part"),
+        (
+            "a long beginning",
+            [&vec![b' '; 200_000], &component[..], &end].concat(),
+            413,
+            "before the content of a part",
+        ),
         ("no end", component.clone(), 400, "form"),
         ("a long manifest", [&named("manifest", &[b'#'; 300_000])[..], &component, &end].concat(), 413, "manifest"),
         ("a long signature", [&named("signature", &[b'x'; 20_000])[..], &component, &end].concat(), 413, "signature"),
         ("a manifest of bytes", [&named("manifest", b"\xff")[..], &component, &end].concat(), 400, "not UTF-8"),
         ("a large component", [&named("component", &vec![0; 2_000_001])[..], &end].concat(), 413, "2000000 bytes"),
-        ("another boundary", good(), 400, "form"),
+        ("another boundary", good(), 413, "before the content of a part"),
+        ("a short text", b"no form".to_vec(), 400, "form"),
     ] {
         let kind = format!("multipart/form-data; boundary={BOUNDARY}");
         let request = host.operator().request(Method::POST, "/plugins").header("content-type", kind).body(body);
