@@ -12,8 +12,8 @@ mod only_host;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use dialect::lock_key;
 pub use dialect::Dialect;
+pub(crate) use dialect::lock_key;
 pub use only_host::OnlyHost;
 
 use crate::config::Secret;

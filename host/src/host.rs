@@ -5,7 +5,7 @@ use crate::{
         identity::Identity,
         messaging::{Bus, EmbeddedBus},
         payments::Payments,
-        store::{Databases, SqliteDatabases},
+        store::{Databases, PostgresDatabases, SqliteDatabases},
     },
     config::{
         self, Config, ConfigError, Secrets,
@@ -34,7 +34,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     net::TcpListener,
@@ -62,6 +62,9 @@ pub struct Host {
     database: HostDatabase,
     _only_host: Option<OnlyHost>,
 }
+
+/// How long the server may take to notice that a host has ended.
+const ONLY_HOST_WAIT: Duration = Duration::from_secs(5);
 
 /// Connections of operators and their programs.
 const OPERATOR_CONNECTIONS: usize = 256;
@@ -203,13 +206,35 @@ async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
     }
 }
 
+/// The databases of the components.
+async fn open_databases(config: &Config, host: &HostDatabase) -> anyhow::Result<Arc<dyn Databases>> {
+    match &config.store.database_url {
+        Some(url) => {
+            let databases = PostgresDatabases::connect(url, host, &config.store).await;
+            Ok(Arc::new(databases.context("store.database_url")?))
+        }
+        None => {
+            let databases = SqliteDatabases::new(&config.data_dir.join("components"), &config.store);
+            Ok(Arc::new(databases.context("the components' folder")?))
+        }
+    }
+}
+
 /// The event bus in the process serves one host alone, so no other may use
 /// the same database.
 async fn only_host(config: &Config) -> anyhow::Result<Option<OnlyHost>> {
     let Some(url) = &config.store.database_url else { return Ok(None) };
-    match OnlyHost::take(url).await.context("store.database_url")? {
-        Some(only_host) => Ok(Some(only_host)),
-        None => anyhow::bail!("another host uses this database: for several, set TICKETING_NATS_URL for each"),
+    let begun = Instant::now();
+    loop {
+        if let Some(only_host) = OnlyHost::take(url).await.context("store.database_url")? {
+            return Ok(Some(only_host));
+        }
+        // The one before may have ended this moment.
+        anyhow::ensure!(
+            begun.elapsed() < ONLY_HOST_WAIT,
+            "another host uses this database: for several, set TICKETING_NATS_URL for each"
+        );
+        tokio::time::sleep(ONLY_HOST_WAIT / 20).await;
     }
 }
 
@@ -225,10 +250,8 @@ async fn rollout(
     services: Services,
     bus: Arc<dyn Bus>,
     database: &HostDatabase,
-) -> anyhow::Result<(Arc<Rollout>, Arc<SqliteDatabases>)> {
-    let databases = Arc::new(
-        SqliteDatabases::new(&config.data_dir.join("components"), &config.store).context("the components' folder")?,
-    );
+) -> anyhow::Result<(Arc<Rollout>, Arc<dyn Databases>)> {
+    let databases = open_databases(config, database).await?;
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let (alarm, alarms) = unbounded_channel();
     let loader = Loader {

@@ -9,6 +9,7 @@ mod browser;
 mod debian;
 mod deploy;
 mod guests;
+mod postgres;
 mod process;
 mod scripts;
 mod steps;
@@ -70,7 +71,7 @@ enum Task {
   CI=true cargo xtask test --embedded   what needs no service beside it
   TICKETING_TESTS_WITHOUT_BROWSER=1 cargo xtask test   all but what drives a browser")]
     Test {
-        /// Only what needs no database and no broker beside it, which is all there is
+        /// Only what needs no database server and no broker beside it
         #[arg(long)]
         embedded: bool,
         /// Only tests whose names contain this, and none of the other checks
@@ -121,7 +122,7 @@ fn run_task(task: Task) -> Result<()> {
         Task::Build { components: false } => build(&workspace),
         Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
-        Task::Test { embedded: _, filter } => test::test(&workspace, filter.as_deref()),
+        Task::Test { embedded, filter } => test::test(&workspace, embedded, filter.as_deref()),
         Task::Manifests { check: false } => deploy::write_manifests(&workspace),
         Task::Manifests { check: true } => deploy::check(&workspace).map(drop),
         Task::Check => test::check(&workspace),

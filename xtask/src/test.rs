@@ -10,12 +10,36 @@ use anyhow::Result;
 use crate::browser;
 use crate::deploy;
 use crate::guests::{self, Kind};
+use crate::postgres;
 use crate::process::{output_of, run};
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
 
-/// All checks; or, with a filter, only the tests that it names.
-pub(crate) fn test(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
+/// Tells the tests that there is no server for them.
+const EMBEDDED: &str = "TICKETING_TESTS_EMBEDDED";
+/// Tells the tests of whole hosts where these keep everything.
+const ENGINE: &str = "TICKETING_TESTS_ENGINE";
+/// What a host does whichever engine it has is tested on both.
+const ON_BOTH_ENGINES: [&str; 14] = [
+    "auth::",
+    "crash::",
+    "envelope::",
+    "events::",
+    "expiry::",
+    "lists::",
+    "migrations::",
+    "orders::",
+    "payment_faults::",
+    "payments::",
+    "purchase::",
+    "races::",
+    "sessions::",
+    "tickets::",
+];
+
+/// All checks; or, with a filter, only the tests that it names. With
+/// `embedded`, none that needs a server beside it.
+pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) -> Result<()> {
     let mut steps = Steps::default();
     if filter.is_none() {
         steps.step("format", || format(workspace));
@@ -30,12 +54,27 @@ pub(crate) fn test(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
         steps.step("docs", || docs(workspace));
         steps.step("cargo deny", || deny(workspace));
         steps.step("browser", browser::provide);
+        if !embedded {
+            steps.step("postgres", postgres::provide);
+        }
     }
     steps.step("tests", || {
         let mut cargo = workspace.cargo();
         // One run shows all failures, and not those of the first binary alone.
-        passed(cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter))
+        passed(
+            cargo
+                .args(["test", "--workspace", "--no-fail-fast"])
+                .args(filter)
+                .envs(embedded.then_some((EMBEDDED, "1"))),
+        )
     });
+    if filter.is_none() && !embedded {
+        steps.step("tests on PostgreSQL", || {
+            let mut cargo = workspace.cargo();
+            cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]).args(ON_BOTH_ENGINES);
+            passed(cargo.env(ENGINE, "postgres"))
+        });
+    }
     steps.finish()
 }
 

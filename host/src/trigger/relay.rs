@@ -7,7 +7,7 @@ use super::background::Component;
 use crate::{
     capability::{
         messaging::Event,
-        store::{Error, OutboxEvent},
+        store::{Error, Lead, OutboxEvent},
     },
     clock::now_ms,
 };
@@ -33,8 +33,37 @@ impl Relay {
         Self { component, carried: 0, forget_at: None }
     }
 
-    /// Runs until the host stops.
+    /// Runs until the host stops. Of the hosts that share a database, one at a
+    /// time carries.
     pub(super) async fn run(mut self) {
+        let stop = self.component.stop.clone();
+        while let Some(lead) = self.lead().await {
+            self.carry_while_leading(lead).await;
+            if stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    /// None when the host stops first.
+    async fn lead(&self) -> Option<Box<dyn Lead>> {
+        let mut failures = 0;
+        loop {
+            let lead = self.component.stop.run_until_cancelled(self.component.database.lead()).await?;
+            match lead {
+                Ok(lead) => return Some(lead),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(component = self.component.name, failures, ?error, "events wait for a relay");
+                    if !self.component.pause(self.component.backoff(failures)).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn carry_while_leading(&mut self, mut lead: Box<dyn Lead>) {
         let committed = self.component.database.signals().outbox.clone();
         let stop = self.component.stop.clone();
         self.carry_all().await;
@@ -43,6 +72,10 @@ impl Relay {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                () = lead.lost() => {
+                    tracing::info!(component = self.component.name, "another host may carry the events");
+                    return;
+                }
                 () = committed.notified() => self.carry_all().await,
                 () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
             }

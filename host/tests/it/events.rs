@@ -2,7 +2,7 @@
 //! are put into the outbox of the component that would have published them,
 //! while the host is down.
 
-use crate::support::{Client, Host, Setup, Status, Ticket, edit_database, eventually, unique};
+use crate::support::{Client, Host, Setup, Status, Ticket, edit_database, eventually, on_postgres, unique};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,13 @@ fn forged(subject: &'static str, payload: &Value) -> Forged {
 /// Stops the host, puts the events in the component's outbox, and starts it.
 async fn publish(host: &mut Host, component: &str, events: &[Forged]) {
     host.stop().await;
-    let path = host.setup.database(&format!("components/{component}.db"));
-    edit_database(&path, async |database| {
+    let insert = if on_postgres() {
+        "INSERT INTO ticketing_host.store_outbox (id, subject, source, component, time_ms, payload) VALUES ($1, $2, $3, $3, $4, $5)"
+    } else {
+        "INSERT INTO host_outbox (id, subject, source, time_ms, payload) VALUES ($1, $2, $3, $4, $5)"
+    };
+    edit_database(&host.setup, &format!("components/{component}.db"), async |database| {
         for event in events {
-            let insert = "INSERT INTO host_outbox (id, subject, source, time_ms, payload) VALUES ($1, $2, $3, $4, $5)";
             let insert = sqlx::query(insert).bind(&event.id).bind(event.subject).bind(component);
             insert.bind(1_700_000_000_000_i64).bind(&event.payload).execute(&mut *database).await.unwrap();
         }
@@ -178,7 +181,7 @@ async fn a_dead_letter_can_be_sent_again() {
     let letters = eventually("it is set aside", of_tickets, |letters| letters.len() == 1).await;
     let id = letters[0]["id"].as_str().unwrap().to_owned();
     host.stop().await;
-    edit_database(&host.setup.database("components/tickets.db"), async |database| {
+    edit_database(&host.setup, "components/tickets.db", async |database| {
         let insert = "INSERT INTO tickets (id, version, title, title_key, amount, currency, user_id)
              VALUES ($1, 0, 'late', 'late', 1000, 'usd', $2)";
         sqlx::query(insert).bind(ticket).bind(&seller.id).execute(database).await.unwrap();

@@ -1,11 +1,17 @@
 //! Data directories: none, one of an earlier start, and one that does not fit.
 
-use crate::support::{Setup, edit_database};
+use crate::support::{Setup, edit_database, on_postgres};
 
 #[tokio::test]
 async fn a_host_starts_from_nothing() {
     let host = Setup::new().start().await;
     assert!(host.visitor().all("/api/tickets").await.is_empty());
+    if on_postgres() {
+        let components = host.database("host.db").await.number("SELECT count(*) FROM store_components").await;
+        assert!(components >= 5, "{components}");
+        assert!(!host.setup.database("host.db").exists() && !host.setup.database("components").exists());
+        return;
+    }
     for file in ["host.db", "payments.db", "components/auth.db", "components/orders.db", "components/tickets.db"] {
         assert!(host.setup.database(file).is_file(), "{file}");
     }
@@ -38,7 +44,7 @@ async fn a_host_goes_on_where_an_earlier_one_ended() {
 async fn a_migration_that_changed_after_it_was_applied_stops_the_start() {
     let mut host = Setup::new().start().await;
     host.stop().await;
-    edit_database(&host.setup.database("components/orders.db"), async |database| {
+    edit_database(&host.setup, "components/orders.db", async |database| {
         sqlx::query("UPDATE host_migrations SET digest = 'another'").execute(database).await.unwrap();
     })
     .await;

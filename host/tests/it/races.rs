@@ -1,6 +1,6 @@
 //! The rules under concurrency, and the control of the first one.
 
-use crate::support::{Host, Setup, Status, edit_database};
+use crate::support::{Host, Setup, Status, edit_database, on_postgres};
 use futures::future::join_all;
 use std::time::{Duration, Instant};
 
@@ -34,9 +34,14 @@ async fn of_fifty_buyers_of_one_ticket_exactly_one_gets_it() {
 async fn without_the_unique_index_a_ticket_is_sold_more_than_once() {
     let mut host = Setup::new().start().await;
     host.stop().await;
-    edit_database(&host.setup.database("components/orders.db"), async |database| {
-        let unique = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'orders'
-             AND sql LIKE 'CREATE UNIQUE INDEX%WHERE%'";
+    edit_database(&host.setup, "components/orders.db", async |database| {
+        let unique = if on_postgres() {
+            "SELECT indexname::TEXT FROM pg_indexes WHERE schemaname = 'c_orders' AND tablename = 'orders'
+             AND indexdef LIKE 'CREATE UNIQUE INDEX%WHERE%'"
+        } else {
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'orders'
+             AND sql LIKE 'CREATE UNIQUE INDEX%WHERE%'"
+        };
         let index: String = sqlx::query_scalar(unique).fetch_one(&mut *database).await.unwrap();
         let drop = sqlx::AssertSqlSafe(format!("DROP INDEX {index}"));
         sqlx::query(drop).execute(database).await.unwrap();

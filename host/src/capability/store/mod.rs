@@ -2,13 +2,14 @@
 //! makes state, events and timers durable together.
 //!
 //! [`Database`] and [`Transaction`] are what an engine implements; `sqlite` is
-//! the embedded one.
+//! the embedded one, `postgres` the one that several hosts share.
 
 #[cfg(test)]
 mod conformance;
 pub mod gate;
 pub mod host;
 mod open;
+pub mod postgres;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, R
 
 pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
+pub use postgres::PostgresDatabases;
 pub use sqlite::SqliteDatabases;
 
 use crate::{capability::messaging::Event, database::Dialect};
@@ -75,9 +77,20 @@ pub trait Database: Send + Sync + 'static {
     /// What commits announce, so that nobody polls.
     fn signals(&self) -> &Signals;
 
+    /// Waits until this host is the one that carries the component's events to
+    /// the bus. Of those that share the database one does.
+    async fn lead(&self) -> Result<Box<dyn Lead>, Error>;
+
     /// Finishes what is under way and lets go of the database. Every later
     /// call fails.
     async fn close(&self);
+}
+
+/// The right to carry a component's events, until it is dropped or lost.
+#[async_trait]
+pub trait Lead: Send {
+    /// Waits until another host may have it: then it is given up.
+    async fn lost(&mut self);
 }
 
 /// A transaction of one component. Dropping it rolls it back.
@@ -189,6 +202,15 @@ pub struct Signals {
     pub outbox: Arc<Notify>,
     /// A commit changed the timers.
     pub timers: Arc<Notify>,
+}
+
+/// What may be part of the name of a file, a schema or a role.
+fn check_name(component: &str) -> Result<(), Error> {
+    let harmless = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+    if component.is_empty() || !component.bytes().all(harmless) {
+        return Err(Error::Invalid(format!("{component} is not a component's name")));
+    }
+    Ok(())
 }
 
 /// An error in the words of an operator.

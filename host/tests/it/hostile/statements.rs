@@ -2,7 +2,7 @@
 //! useless.
 
 use super::hostile;
-use crate::support::{Client, eventually};
+use crate::support::{Client, eventually, on_postgres};
 use serde_json::{Value, json};
 
 const ESCAPES: [&str; 34] = [
@@ -63,7 +63,12 @@ async fn a_statement_that_wants_out_is_refused_and_harms_nothing() {
     assert_eq!(attacker.treasure().await, json!([["crown", "gold"]]));
     attacker.says_hello().await;
     let count = host.database("components/hostile.db").await;
-    assert_eq!(count.number("SELECT count(*) FROM sqlite_master WHERE name IN ('mine', 't')").await, 0);
+    let made = if on_postgres() {
+        "SELECT count(*) FROM pg_class WHERE relname IN ('mine', 't')"
+    } else {
+        "SELECT count(*) FROM sqlite_master WHERE name IN ('mine', 't')"
+    };
+    assert_eq!(count.number(made).await, 0);
 }
 
 #[tokio::test]

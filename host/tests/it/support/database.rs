@@ -1,20 +1,30 @@
 //! The databases of a host, read while it runs or changed while it is down.
 
+use super::Setup;
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteRow},
+    AnyConnection, AssertSqlSafe, Connection, Executor,
+    any::{AnyRow, install_default_drivers},
 };
-use std::path::Path;
+use std::env;
 use tokio::sync::Mutex;
 
+/// Whether the hosts of this run keep everything in PostgreSQL.
+pub(crate) fn on_postgres() -> bool {
+    env::var_os("TICKETING_TESTS_ENGINE").is_some_and(|engine| engine == "postgres")
+}
+
 /// A connection that only reads.
-pub(crate) struct Database(Mutex<SqliteConnection>);
+pub(crate) struct Database(Mutex<AnyConnection>);
 
 impl Database {
-    pub(crate) async fn open(path: &Path) -> Self {
-        let options = SqliteConnectOptions::new().filename(path).read_only(true);
-        let connection = options.disable_statement_logging().connect().await;
-        Self(Mutex::new(connection.unwrap_or_else(|error| panic!("{}: {error}", path.display()))))
+    /// A component's database, such as `components/orders.db`, or the host's
+    /// own, `host.db` and `payments.db`, whichever engine has them.
+    pub(crate) async fn open(setup: &Setup, file: &str) -> Self {
+        let mut connection = connect(setup, file, "ro").await;
+        if on_postgres() {
+            connection.execute("SET default_transaction_read_only = on").await.unwrap();
+        }
+        Self(Mutex::new(connection))
     }
 
     /// The only value of the only row.
@@ -24,16 +34,47 @@ impl Database {
 
     pub(crate) async fn rows<T>(&self, statement: &'static str) -> Vec<T>
     where
-        T: for<'r> sqlx::FromRow<'r, SqliteRow> + Send + Unpin,
+        T: for<'r> sqlx::FromRow<'r, AnyRow> + Send + Unpin,
     {
         sqlx::query_as(statement).fetch_all(&mut *self.0.lock().await).await.unwrap()
     }
 }
 
 /// Changes a database whose host is down.
-pub(crate) async fn edit_database(path: &Path, edit: impl AsyncFnOnce(&mut SqliteConnection)) {
-    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
-    let mut connection = options.connect().await.unwrap();
+pub(crate) async fn edit_database(setup: &Setup, file: &str, edit: impl AsyncFnOnce(&mut AnyConnection)) {
+    let mut connection = connect(setup, file, "rw").await;
     edit(&mut connection).await;
     connection.close().await.unwrap();
+}
+
+async fn connect(setup: &Setup, file: &str, mode: &str) -> AnyConnection {
+    install_default_drivers();
+    let Some(url) = setup.database_url().await else {
+        let path = setup.database(file);
+        let connection = AnyConnection::connect(&format!("sqlite://{}?mode={mode}", path.display())).await;
+        return connection.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    };
+    let mut connection = AnyConnection::connect(url).await.unwrap();
+    let component = file.strip_prefix("components/").and_then(|file| file.strip_suffix(".db"));
+    let statements = component.map_or_else(|| "SET search_path TO ticketing_host".to_owned(), views);
+    connection.execute(AssertSqlSafe(statements)).await.unwrap();
+    connection
+}
+
+/// The host's tables for a component, as they are in the component's own file
+/// with SQLite.
+fn views(component: &str) -> String {
+    let tables = [
+        ("migrations", "name, digest, at_ms"),
+        ("outbox", "sequence, id, subject, source, time_ms, traceparent, payload"),
+        ("inbox", "event_id, at_ms"),
+        ("timers", "generation, key, due_ms, payload, attempt, traceparent"),
+    ];
+    let views = tables.map(|(table, columns)| {
+        format!(
+            "CREATE TEMPORARY VIEW host_{table} AS
+             SELECT {columns} FROM ticketing_host.store_{table} WHERE component = '{component}';"
+        )
+    });
+    format!("SET search_path TO \"c_{component}\"; {}", views.join("\n"))
 }

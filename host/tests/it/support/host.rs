@@ -1,7 +1,7 @@
 //! A process of the host with a data directory of its own. It is killed and its
 //! directory removed when the value is dropped; a failed test prints its log.
 
-use super::{Client, Database, PATIENCE, market::unique};
+use super::{Client, Database, PATIENCE, market::unique, on_postgres, postgres};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OnceCell, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     toml: String,
     cache: PathBuf,
     admin_token: bool,
+    /// A PostgreSQL database, if this run is about that.
+    database_url: Arc<OnceCell<String>>,
 }
 
 impl Setup {
@@ -53,6 +55,7 @@ impl Setup {
             toml: String::new(),
             cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"),
             admin_token: true,
+            database_url: Arc::default(),
         }
         .flag("--set=orders.order-expiration-seconds=3600")
     }
@@ -124,6 +127,15 @@ impl Setup {
         self.folder.path().join("data")
     }
 
+    /// None if the host keeps everything in files.
+    pub(crate) async fn database_url(&self) -> Option<&str> {
+        if !on_postgres() {
+            return None;
+        }
+        let new = async || postgres::database().await.expect("the run is about PostgreSQL");
+        Some(self.database_url.get_or_init(new).await)
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
@@ -148,6 +160,9 @@ impl Setup {
         if self.admin_token {
             command.env("TICKETING_ADMIN_TOKEN", ADMIN_TOKEN);
         }
+        if let Some(url) = self.database_url.get() {
+            command.env("TICKETING_DATABASE_URL", url);
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
@@ -156,11 +171,13 @@ impl Setup {
     /// Runs a command that is expected to end by itself.
     pub(crate) async fn output(&self, name: &str) -> Output {
         let _place = PLACES.acquire().await.unwrap();
+        self.database_url().await;
         timeout(PATIENCE, self.command(name).output()).await.expect("it should have ended by itself").unwrap()
     }
 
     pub(crate) async fn start(&self) -> Host {
         let place = PLACES.acquire().await.unwrap();
+        self.database_url().await;
         let process = Process::start(self).await;
         Host { setup: self.clone(), process: Some(process), _place: place }
     }
@@ -268,7 +285,7 @@ impl Host {
 
     /// A look into one of the databases, such as `components/orders.db`.
     pub(crate) async fn database(&self, file: &str) -> Database {
-        Database::open(&self.setup.database(file)).await
+        Database::open(&self.setup, file).await
     }
 
     /// Ends the process as a loss of power would.

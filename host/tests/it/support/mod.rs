@@ -7,10 +7,11 @@ mod host;
 mod ledger;
 mod market;
 mod plugins;
+mod postgres;
 mod settled;
 
 pub(crate) use client::{Client, PASSWORD, Reply};
-pub(crate) use database::{Database, edit_database};
+pub(crate) use database::{Database, edit_database, on_postgres};
 pub(crate) use host::{ADMIN_TOKEN, Host, Setup};
 pub(crate) use market::{Order, Status, Ticket, unique};
 pub(crate) use plugins::{PluginFile, chameleon, component, empty, empty_host, guest};

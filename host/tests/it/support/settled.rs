@@ -1,11 +1,17 @@
 //! When nothing is under way any more: no event waits to be carried to the
 //! bus, none to be applied, and no timer is due.
 
-use super::{Host, eventually};
+use super::{Host, eventually, on_postgres};
 
 pub(crate) const COMPONENTS: [&str; 5] = ["auth", "expiration", "orders", "payments", "tickets"];
 
-const DUE_TIMERS: &str = "SELECT count(*) FROM host_timers WHERE due_ms <= unixepoch('subsec') * 1000";
+fn due_timers() -> &'static str {
+    if on_postgres() {
+        "SELECT count(*) FROM host_timers WHERE due_ms <= extract(epoch FROM clock_timestamp()) * 1000"
+    } else {
+        "SELECT count(*) FROM host_timers WHERE due_ms <= unixepoch('subsec') * 1000"
+    }
+}
 
 impl Host {
     /// Waits until all events have been applied.
@@ -22,7 +28,7 @@ impl Host {
             for _ in 0..2 {
                 for outbox in &outboxes {
                     waiting += outbox.number("SELECT count(*) FROM host_outbox").await;
-                    waiting += outbox.number(DUE_TIMERS).await;
+                    waiting += outbox.number(due_timers()).await;
                 }
                 waiting += bus.number("SELECT count(*) FROM bus_deliveries").await;
             }

@@ -11,7 +11,7 @@ pub(crate) const ACCEPTED: &[&str] = &[
     "INSERT INTO things (id) SELECT id FROM others WHERE NOT EXISTS (SELECT 1 FROM things WHERE things.id = others.id)",
     "UPDATE things SET version = version + 1, title = CASE WHEN title IS NULL THEN '-' ELSE trim(title) END WHERE id = $1 AND version = $2 RETURNING *",
     "DELETE FROM things WHERE id = $1 RETURNING id;",
-    "SELECT cast(sum(amount) AS BIGINT), coalesce(substr(title, 1, 3), ''), -1.5, NULL, TRUE FROM things -- why\n",
+    "SELECT cast(sum(amount) AS BIGINT), coalesce(max(substr(title, 1, 3)), ''), -1.5, NULL, TRUE FROM things -- why\n",
     "SELECT id FROM things WHERE (at_ms, id) < ($1, $2) ORDER BY at_ms DESC, id DESC",
     "SELECT row_number() OVER (PARTITION BY title ORDER BY id) FROM things",
     "SELECT DISTINCT title || 'x' FROM things WHERE id BETWEEN $1 AND $2 AND title NOT LIKE '%a%' ESCAPE '!'",

@@ -1,7 +1,7 @@
 //! The folder with the components' files.
 
 use super::{
-    super::{Database, Databases, Error},
+    super::{Database, Databases, Error, check_name},
     Limits, SqliteDatabase,
 };
 use crate::config::store::Store;
@@ -38,10 +38,7 @@ impl SqliteDatabases {
     }
 
     fn path(&self, component: &str) -> Result<PathBuf, Error> {
-        let harmless = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
-        if component.is_empty() || !component.bytes().all(harmless) {
-            return Err(Error::Invalid(format!("{component} is not a component's name")));
-        }
+        check_name(component)?;
         Ok(self.folder.join(format!("{component}.db")))
     }
 }

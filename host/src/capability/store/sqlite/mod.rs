@@ -13,7 +13,7 @@ mod transaction;
 mod writer;
 
 use super::{
-    Database, DueTimer, Error, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer, Transaction, Value,
+    Database, DueTimer, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer, Transaction, Value,
     describe, gate::Gate,
 };
 use crate::{
@@ -228,6 +228,10 @@ impl Database for SqliteDatabase {
         &self.shared.signals
     }
 
+    async fn lead(&self) -> Result<Box<dyn Lead>, Error> {
+        Ok(Box::new(Alone))
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.shared.writer.close().await;
@@ -244,6 +248,16 @@ impl SqliteDatabase {
         let result = lease.connection().typed(sql, first, second, self.shared.limits.statement_ms).await;
         lease.release();
         result.map_err(|failure: Failure| failure.error)
+    }
+}
+
+/// No other host has the file.
+struct Alone;
+
+#[async_trait]
+impl Lead for Alone {
+    async fn lost(&mut self) {
+        std::future::pending().await
     }
 }
 

@@ -33,6 +33,7 @@ conforms! {
     a_query_outside_a_transaction_only_reads
     what_the_gate_lets_through_is_understood
     nothing_gets_out_and_nothing_is_harmed
+    statements_mean_the_same_on_every_engine
 }
 
 async fn fill(store: &Store, rows: usize, bytes: usize) {

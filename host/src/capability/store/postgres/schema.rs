@@ -1,0 +1,111 @@
+//! The host's own tables for all components, and the functions by which a
+//! transaction of a component reaches them.
+//!
+//! The tables belong to the host's role, and a component's role has no right
+//! to them. What the host does inside a component's transaction has to be on
+//! that transaction's connection, so it calls functions that run with the
+//! host's rights. They know the component by the role that has logged in, and
+//! want a secret that is only ever a parameter: SQL of the component could
+//! call them if it got past the gate, and would be refused.
+
+pub(super) const STEPS: &[&str] = &["
+    CREATE TABLE store_components (
+        component TEXT PRIMARY KEY, role TEXT NOT NULL UNIQUE, password TEXT NOT NULL, secret TEXT NOT NULL);
+    CREATE TABLE store_migrations (
+        component TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, at_ms BIGINT NOT NULL,
+        PRIMARY KEY (component, name));
+    CREATE TABLE store_outbox (
+        sequence BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, component TEXT NOT NULL, id TEXT NOT NULL,
+        subject TEXT NOT NULL, source TEXT NOT NULL, time_ms BIGINT NOT NULL, traceparent TEXT, payload BYTEA NOT NULL);
+    CREATE INDEX store_outbox_component ON store_outbox (component, sequence);
+    CREATE TABLE store_inbox (
+        component TEXT NOT NULL, event_id TEXT NOT NULL, at_ms BIGINT NOT NULL, PRIMARY KEY (component, event_id));
+    CREATE INDEX store_inbox_age ON store_inbox (component, at_ms);
+    CREATE TABLE store_timers (
+        generation BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, component TEXT NOT NULL, key TEXT NOT NULL,
+        due_ms BIGINT NOT NULL, payload BYTEA NOT NULL, attempt BIGINT NOT NULL, traceparent TEXT,
+        UNIQUE (component, key));
+    CREATE INDEX store_timers_due ON store_timers (component, due_ms);
+
+    CREATE FUNCTION store_caller(given TEXT) RETURNS TEXT LANGUAGE plpgsql STABLE SECURITY DEFINER
+        SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE found TEXT;
+    BEGIN
+        SELECT component INTO found FROM store_components WHERE role = session_user AND secret = given;
+        IF found IS NULL THEN RAISE insufficient_privilege; END IF;
+        RETURN found;
+    END $$;
+
+    CREATE FUNCTION store_publish(
+        given TEXT, id TEXT, subject TEXT, source TEXT, time_ms BIGINT, traceparent TEXT, payload BYTEA)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        INSERT INTO store_outbox (component, id, subject, source, time_ms, traceparent, payload)
+        VALUES (caller, id, subject, source, time_ms, traceparent, payload);
+        PERFORM pg_notify('ticketing_store', 'outbox ' || caller);
+        RETURN true;
+    END $$;
+
+    CREATE FUNCTION store_schedule(given TEXT, timer TEXT, due BIGINT, payload BYTEA, traceparent TEXT)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        DELETE FROM store_timers WHERE component = caller AND key = timer;
+        INSERT INTO store_timers (component, key, due_ms, payload, attempt, traceparent)
+        VALUES (caller, timer, due, payload, 1, traceparent);
+        PERFORM pg_notify('ticketing_store', 'timers ' || caller);
+        RETURN true;
+    END $$;
+
+    CREATE FUNCTION store_cancel_timer(given TEXT, timer TEXT) RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        DELETE FROM store_timers WHERE component = caller AND key = timer;
+        RETURN FOUND;
+    END $$;
+
+    CREATE FUNCTION store_take_timer(given TEXT, timer TEXT, of_generation BIGINT, of_attempt BIGINT)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        DELETE FROM store_timers
+        WHERE component = caller AND key = timer AND generation = of_generation AND attempt = of_attempt;
+        RETURN FOUND;
+    END $$;
+
+    CREATE FUNCTION store_put_off_timer(
+        given TEXT, timer TEXT, of_generation BIGINT, of_attempt BIGINT, due BIGINT)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        UPDATE store_timers SET due_ms = due, attempt = attempt + 1
+        WHERE component = caller AND key = timer AND generation = of_generation AND attempt = of_attempt;
+        PERFORM pg_notify('ticketing_store', 'timers ' || caller);
+        RETURN true;
+    END $$;
+
+    CREATE FUNCTION store_mark_applied(given TEXT, event TEXT, at BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql
+        SECURITY DEFINER SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        INSERT INTO store_inbox (component, event_id, at_ms) VALUES (caller, event, at) ON CONFLICT DO NOTHING;
+        RETURN FOUND;
+    END $$;
+
+    CREATE FUNCTION store_migration(given TEXT, migration TEXT) RETURNS TEXT LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        RETURN (SELECT digest FROM store_migrations WHERE component = caller AND name = migration);
+    END $$;
+
+    CREATE FUNCTION store_note_migration(given TEXT, migration TEXT, of_digest TEXT, at BIGINT)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER SET search_path = ticketing_host, pg_temp AS $$
+    DECLARE caller TEXT := store_caller(given);
+    BEGIN
+        INSERT INTO store_migrations (component, name, digest, at_ms) VALUES (caller, migration, of_digest, at);
+        RETURN true;
+    END $$;
+"];

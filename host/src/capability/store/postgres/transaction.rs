@@ -1,0 +1,248 @@
+//! One transaction of a component. Dropping it rolls it back.
+
+use super::{
+    super::{DueTimer, Error, Migration, MigrationError, Rows, Timer, Transaction, Value, describe},
+    Shared, clamp,
+    errors::{Failure, Remedy},
+    session::{self, Work},
+    turns::Turn,
+};
+use crate::{capability::messaging::Event, clock::now_ms};
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Executor, FromRow, postgres::PgRow};
+use std::sync::Arc;
+
+/// A statement that fails takes PostgreSQL's transaction with it, unless it
+/// stands behind a savepoint. Each takes the place of the one before.
+const FIRST_SAVEPOINT: &str = "SAVEPOINT statement";
+const SAVEPOINT: &str = "RELEASE SAVEPOINT statement; SAVEPOINT statement";
+const BACK: &str = "ROLLBACK TO SAVEPOINT statement";
+
+/// A turn at the component's tables, and what its commit will announce.
+pub(super) struct PostgresTransaction {
+    shared: Arc<Shared>,
+    turn: Turn,
+    /// After this nothing more is done.
+    failed: Option<Error>,
+    has_savepoint: bool,
+    wakes_outbox: bool,
+    wakes_timers: bool,
+}
+
+impl PostgresTransaction {
+    pub(super) fn new(shared: Arc<Shared>, turn: Turn) -> Self {
+        Self { shared, turn, failed: None, has_savepoint: false, wakes_outbox: false, wakes_timers: false }
+    }
+
+    /// Applies a migration unless it was applied before. Whether it did.
+    pub(super) async fn migrate(
+        &mut self,
+        migration: &Migration,
+        statements: Vec<String>,
+    ) -> Result<bool, MigrationError> {
+        let failed = |error: Error| MigrationError::Failed { name: migration.name.clone(), reason: describe(&error) };
+        let digest = migration.digest();
+        let (before,): (Option<String>,) = self
+            .host("SELECT ticketing_host.store_migration($1, $2)", vec![Value::Text(migration.name.clone())])
+            .await
+            .map_err(failed)?;
+        match before {
+            Some(before) if before == digest => return Ok(false),
+            Some(_) => return Err(MigrationError::Changed(migration.name.clone())),
+            None => {}
+        }
+        let limit = format!("SET LOCAL statement_timeout = {}", self.shared.limits.migration_statement_ms);
+        self.plain(limit).await.map_err(failed)?;
+        for statement in statements {
+            self.plain(statement).await.map_err(failed)?;
+        }
+        let noted = "SELECT ticketing_host.store_note_migration($1, $2, $3, $4)";
+        let values = vec![Value::Text(migration.name.clone()), Value::Text(digest), Value::Integer(clamp(now_ms()))];
+        self.host::<(bool,)>(noted, values).await.map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Runs a statement of the host's own, without parameters.
+    async fn plain(&mut self, sql: String) -> Result<(), Error> {
+        self.goes_on()?;
+        let connection = self.turn.busy()?;
+        let done = connection.execute(AssertSqlSafe(sql)).await;
+        self.turn.idle();
+        done.map(drop).map_err(|error| self.fail(error.into()))
+    }
+
+    /// Calls one of the host's functions, whose first parameter is the secret.
+    /// Failing there ends the transaction.
+    async fn host<T>(&mut self, sql: &'static str, values: Vec<Value>) -> Result<T, Error>
+    where
+        T: for<'row> FromRow<'row, PgRow> + Send + Unpin,
+    {
+        self.goes_on()?;
+        let mut query = sqlx::query_as(sql).bind(&self.shared.secret);
+        for value in values {
+            query = match value {
+                Value::Null => query.bind(None::<String>),
+                Value::Integer(integer) => query.bind(integer),
+                Value::Real(real) => query.bind(real),
+                Value::Text(text) => query.bind(text),
+                Value::Blob(bytes) => query.bind(bytes),
+            };
+        }
+        let result = query.fetch_one(self.turn.busy()?).await;
+        self.turn.idle();
+        result.map_err(|error| self.fail(error.into()))
+    }
+
+    async fn asks(&mut self, sql: &'static str, values: Vec<Value>) -> Result<bool, Error> {
+        let (answer,): (bool,) = self.host(sql, values).await?;
+        Ok(answer)
+    }
+
+    async fn rows(&mut self, work: Work) -> Result<Rows, Error> {
+        self.savepoint().await?;
+        let limits = self.shared.limits.clone();
+        let first = session::rows(self.turn.busy()?, work.clone(), None, &limits).await;
+        self.turn.idle();
+        let Some(remedy) = self.after(&first).await? else { return first.map_err(|failure| failure.error) };
+        let second = session::rows(self.turn.busy()?, work, Some(remedy), &limits).await;
+        self.turn.idle();
+        self.after(&second).await?;
+        second.map_err(|failure| failure.error)
+    }
+
+    async fn change(&mut self, work: Work) -> Result<u64, Error> {
+        self.savepoint().await?;
+        let first = session::execute(self.turn.busy()?, work.clone(), None).await;
+        self.turn.idle();
+        let Some(remedy) = self.after(&first).await? else { return first.map_err(|failure| failure.error) };
+        let second = session::execute(self.turn.busy()?, work, Some(remedy)).await;
+        self.turn.idle();
+        self.after(&second).await?;
+        second.map_err(|failure| failure.error)
+    }
+
+    async fn savepoint(&mut self) -> Result<(), Error> {
+        let sql = if self.has_savepoint { SAVEPOINT } else { FIRST_SAVEPOINT };
+        self.plain(sql.to_owned()).await?;
+        self.has_savepoint = true;
+        Ok(())
+    }
+
+    /// Makes it possible to go on after a failure. Says whether, and how, the
+    /// statement is to be tried once more.
+    async fn after<T>(&mut self, result: &Result<T, Failure>) -> Result<Option<Remedy>, Error> {
+        let Err(failure) = result else { return Ok(None) };
+        if failure.ends_transaction {
+            self.failed = Some(failure.error.clone());
+            return Ok(None);
+        }
+        self.plain(BACK.to_owned()).await?;
+        Ok(failure.remedy)
+    }
+
+    fn goes_on(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn fail(&mut self, failure: Failure) -> Error {
+        self.failed = Some(failure.error.clone());
+        failure.error
+    }
+}
+
+#[async_trait]
+impl Transaction for PostgresTransaction {
+    async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
+        let permitted = self.shared.gate.check(statement, &parameters).await?;
+        self.rows(Work { sql: permitted.sql.clone(), parameters }).await
+    }
+
+    async fn execute(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
+        let permitted = self.shared.gate.check(statement, &parameters).await?;
+        if permitted.reads_only {
+            return Err(Error::Invalid("a statement that only reads is a query".into()));
+        }
+        self.change(Work { sql: permitted.sql.clone(), parameters }).await
+    }
+
+    async fn publish(&mut self, event: &Event) -> Result<(), Error> {
+        let values = vec![
+            Value::Text(event.id.clone()),
+            Value::Text(event.subject.clone()),
+            Value::Text(event.source.clone()),
+            Value::Integer(clamp(event.time_ms)),
+            optional(event.traceparent.as_deref()),
+            Value::Blob(event.payload.clone()),
+        ];
+        self.asks("SELECT ticketing_host.store_publish($1, $2, $3, $4, $5, $6, $7)", values).await?;
+        self.wakes_outbox = true;
+        Ok(())
+    }
+
+    async fn schedule(&mut self, timer: &Timer, traceparent: Option<&str>) -> Result<(), Error> {
+        let values = vec![
+            Value::Text(timer.key.clone()),
+            Value::Integer(clamp(timer.due_ms)),
+            Value::Blob(timer.payload.clone()),
+            optional(traceparent),
+        ];
+        self.asks("SELECT ticketing_host.store_schedule($1, $2, $3, $4, $5)", values).await?;
+        self.wakes_timers = true;
+        Ok(())
+    }
+
+    async fn cancel_timer(&mut self, key: &str) -> Result<bool, Error> {
+        self.asks("SELECT ticketing_host.store_cancel_timer($1, $2)", vec![Value::Text(key.to_owned())]).await
+    }
+
+    async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error> {
+        let values = vec![Value::Text(event_id.to_owned()), Value::Integer(clamp(now_ms()))];
+        self.asks("SELECT ticketing_host.store_mark_applied($1, $2, $3)", values).await
+    }
+
+    async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error> {
+        let values = vec![
+            Value::Text(timer.timer.key.clone()),
+            Value::Integer(timer.generation),
+            Value::Integer(i64::from(timer.attempt)),
+        ];
+        self.asks("SELECT ticketing_host.store_take_timer($1, $2, $3, $4)", values).await
+    }
+
+    async fn put_off_timer(&mut self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {
+        let values = vec![
+            Value::Text(timer.timer.key.clone()),
+            Value::Integer(timer.generation),
+            Value::Integer(i64::from(timer.attempt)),
+            Value::Integer(clamp(due_ms)),
+        ];
+        self.asks("SELECT ticketing_host.store_put_off_timer($1, $2, $3, $4, $5)", values).await?;
+        self.wakes_timers = true;
+        Ok(())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), Error> {
+        let Self { shared, turn, failed, wakes_outbox, wakes_timers, .. } = *self;
+        if let Some(error) = failed {
+            turn.rollback().await;
+            return Err(error);
+        }
+        turn.commit().await?;
+        // The commit notifies every host, this one too, a moment later.
+        if wakes_outbox {
+            shared.signals.outbox.notify_one();
+        }
+        if wakes_timers {
+            shared.signals.timers.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn rollback(self: Box<Self>) {
+        self.turn.rollback().await;
+    }
+}
+
+fn optional(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
+}

@@ -1,0 +1,191 @@
+//! Turns at one component's tables.
+//!
+//! Transactions of a component that write run one after another, in all hosts
+//! together: each holds an advisory lock of the component's from its beginning
+//! to its end. That is what the interface promises, and what SQLite does. It
+//! means that nothing which a transaction has read can change before it
+//! commits, so what components decide by reading holds without retries; and
+//! that the order of sequence numbers in the outbox is the order of commits,
+//! so the relay never passes over an event that is committed late. `READ
+//! COMMITTED` is then enough: each statement sees all that was committed
+//! before the turn, and nobody commits during it. Reads outside transactions
+//! wait for nobody.
+
+use super::{
+    super::Error,
+    Limits,
+    errors::{Failure, Remedy},
+};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// Connections of this host that work or wait in line: the next one is there
+/// when a turn ends, and no more sit and wait.
+const IN_LINE: u32 = 2;
+/// How often a turn is begun when connections turn out to be gone.
+const ATTEMPTS: usize = 3;
+
+/// Hands out turns.
+pub(super) struct Turns {
+    pool: PgPool,
+    line: Arc<Semaphore>,
+    lock: i64,
+    wait: Duration,
+}
+
+impl Turns {
+    pub(super) fn new(pool: PgPool, lock: i64, limits: &Limits) -> Self {
+        let line = Arc::new(Semaphore::new(IN_LINE as usize));
+        Self { pool, line, lock, wait: Duration::from_millis(limits.wait_ms) }
+    }
+
+    /// How many connections it uses.
+    pub(super) const CONNECTIONS: u32 = IN_LINE;
+
+    /// Waits for a turn.
+    pub(super) async fn begin(&self) -> Result<Turn, Error> {
+        let begun = Instant::now();
+        let permit = timeout(self.wait, self.line.clone().acquire_owned())
+            .await
+            .map_err(|_| Error::Timeout)?
+            .map_err(|_| closed())?;
+        let connection = timeout(self.wait, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
+        let mut turn = Turn::new(connection.map_err(|error| Failure::from(error).error)?, permit);
+        for attempt in 1.. {
+            let left = self.wait.saturating_sub(begun.elapsed()).as_millis().max(1);
+            let sql = format!(
+                "BEGIN; SET LOCAL lock_timeout = {left}; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout = 0",
+                self.lock
+            );
+            let begun = turn.busy()?.execute(AssertSqlSafe(sql)).await;
+            match begun.map_err(Failure::from) {
+                Ok(_) => break,
+                // The server was restarted, or the connection cut, while it
+                // was not in use.
+                Err(Failure { remedy: Some(Remedy::Connect), .. }) if attempt < ATTEMPTS => {
+                    let connection = timeout(self.wait, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
+                    turn.replace(connection.map_err(|error| Failure::from(error).error)?);
+                }
+                Err(failure) => {
+                    turn.idle();
+                    return Err(failure.error);
+                }
+            }
+        }
+        turn.idle();
+        Ok(turn)
+    }
+
+    pub(super) async fn close(&self) {
+        self.line.close();
+        self.pool.close().await;
+    }
+}
+
+/// A turn: one transaction on one connection.
+pub(super) struct Turn {
+    connection: Option<PoolConnection<Postgres>>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// A statement is under way, or was when its caller went.
+    busy: bool,
+}
+
+impl Turn {
+    fn new(connection: PoolConnection<Postgres>, permit: OwnedSemaphorePermit) -> Self {
+        Self { connection: Some(connection), permit: Some(permit), busy: false }
+    }
+
+    /// The connection, for a statement that ends with [`idle`](Self::idle).
+    pub(super) fn busy(&mut self) -> Result<&mut PgConnection, Error> {
+        self.busy = true;
+        self.connection.as_deref_mut().ok_or_else(closed)
+    }
+
+    pub(super) fn idle(&mut self) {
+        self.busy = false;
+    }
+
+    /// Makes the turn's changes durable. Goes on to its end even if the caller
+    /// does not wait for it.
+    pub(super) async fn commit(mut self) -> Result<(), Error> {
+        let (connection, permit) = (self.connection.take(), self.permit.take());
+        let ending = async move {
+            let Some(mut connection) = connection else { return Err(closed()) };
+            let committed = connection.execute("COMMIT").await.map_err(Failure::from);
+            let result = match committed {
+                Ok(_) => Ok(()),
+                Err(Failure { remedy: Some(Remedy::Connect), .. }) => {
+                    abandon(connection);
+                    return Err(Error::Unavailable(
+                        "the connection was lost: whether it was committed is unknown".into(),
+                    ));
+                }
+                Err(failure) => Err(failure.error),
+            };
+            drop(connection);
+            drop(permit);
+            result
+        };
+        tokio::spawn(ending).await.map_err(|_| closed())?
+    }
+
+    /// Forgets the turn's changes.
+    pub(super) async fn rollback(mut self) {
+        if let Some(ending) = self.ending() {
+            // Nobody is left to tell if this fails: the server rolls back.
+            let _ = tokio::spawn(ending).await;
+        }
+    }
+
+    /// In place of a connection that is gone.
+    fn replace(&mut self, connection: PoolConnection<Postgres>) {
+        if let Some(gone) = self.connection.replace(connection) {
+            abandon(gone);
+        }
+    }
+
+    fn ending(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let mut connection = self.connection.take()?;
+        let permit = self.permit.take();
+        if self.busy {
+            // The server ends a statement whose connection is closed, and rolls
+            // back; it looks every second (`databases.rs`).
+            abandon(connection);
+            return None;
+        }
+        Some(async move {
+            if let Err(error) = connection.execute("ROLLBACK").await {
+                tracing::debug!(%error, "the server rolls back");
+                abandon(connection);
+            }
+            drop(permit);
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(ending) = self.ending()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(ending);
+        }
+    }
+}
+
+/// Closes a connection without a word.
+pub(super) fn abandon(connection: PoolConnection<Postgres>) {
+    drop(connection.detach());
+}
+
+fn closed() -> Error {
+    Error::Unavailable("the database is closed".into())
+}
