@@ -28,6 +28,9 @@ use std::{path::Path, str::FromStr, time::Duration};
 /// Where the host's tables are in PostgreSQL.
 pub const SCHEMA: &str = "ticketing_host";
 
+/// On it, PostgreSQL tells all hosts that something has changed.
+pub(crate) const CHANNEL: &str = "ticketing_changes";
+
 const BUSY_TIMEOUT_SECONDS: u64 = 5;
 const ACQUIRE_TIMEOUT_SECONDS: u64 = 30;
 const READERS: u32 = 4;
@@ -148,6 +151,18 @@ impl HostDatabase {
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;
+        }
+    }
+
+    /// Wakes the hosts on the same database, which then look for what has
+    /// changed. One that does not hear it looks by itself a little later.
+    pub async fn announce(&self) {
+        if self.dialect == Dialect::Sqlite {
+            return;
+        }
+        let told = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&self.write).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "a change could not be announced");
         }
     }
 

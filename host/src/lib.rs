@@ -10,6 +10,7 @@
 pub mod capability;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod database;
 pub mod engine;

@@ -6,6 +6,7 @@
 //! message that names it and its source, and with [`EXIT_CODE`].
 
 mod config_key;
+pub mod cluster;
 pub mod engine;
 mod environment;
 pub mod http;
@@ -64,6 +65,8 @@ pub struct Config {
     pub rollout: rollout::Rollout,
     /// Plugins that operators send.
     pub uploads: uploads::Uploads,
+    /// This host among others.
+    pub cluster: cluster::Cluster,
     /// The log.
     pub log: log::Log,
     /// What is allowed but unwise, to be logged.
@@ -96,6 +99,7 @@ struct Raw {
     payments: payments::Raw,
     rollout: rollout::Raw,
     uploads: uploads::Raw,
+    cluster: cluster::Raw,
     log: log::Raw,
 }
 
@@ -141,6 +145,7 @@ impl Config {
         let payments = sources.section(raw.payments);
         let rollout = sources.section(raw.rollout);
         let uploads = sources.section(raw.uploads);
+        let cluster = sources.section(raw.cluster);
         let log = sources.section(raw.log);
         sources.finish()?;
 
@@ -157,6 +162,7 @@ impl Config {
                 plugins: plugins?,
                 rollout: rollout?,
                 uploads: uploads?,
+                cluster: cluster?,
                 log: log?,
                 warnings: Vec::new(),
             };
@@ -262,6 +268,9 @@ fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources:
         [variable("TICKETING_LOG_FORMAT"), flag("--log-format", &flags.log_format)],
         |text| log::LogFormat::from_str(text).map_err(|reason| format!("`{text}`: {reason}")),
     );
+    sources.lay_over(&mut raw.cluster.name, "cluster.name", [variable("TICKETING_HOST_NAME")], |text| {
+        Ok(text.to_owned())
+    });
     sources.lay_over(&mut raw.bundled, "bundled", [flag("--bundled", &flags.bundled)], |text| {
         Ok(plugins::Bundled::from_text(text))
     });

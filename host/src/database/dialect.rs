@@ -22,6 +22,15 @@ const TRANSLATIONS: [(&str, &str); 5] = [
 ];
 
 impl Dialect {
+    /// The database's own time in milliseconds since the Unix epoch: several
+    /// hosts agree on it, whatever their clocks say.
+    pub const fn now_ms(self) -> &'static str {
+        match self {
+            Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+            Self::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+        }
+    }
+
     /// A schema step of the host, written for SQLite, for this engine: types,
     /// keys that count by themselves, and options of tables.
     pub fn translate(self, step: &str) -> String {

@@ -91,6 +91,14 @@ impl Identity {
         self.sessions.revoke(session).await
     }
 
+    /// Learns what other hosts on the same database have revoked.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn refresh(&self) -> sqlx::Result<()> {
+        self.sessions.refresh().await
+    }
+
     /// Hashes a password with a fresh salt.
     ///
     /// # Errors

@@ -6,11 +6,12 @@ use crate::{config::Secret, database::HostDatabase};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, get_current_timestamp};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 use std::{
     collections::HashMap,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,8 +23,15 @@ const CACHED_TOKENS: u64 = 20_000;
 const CACHED_SECONDS: u64 = 300;
 const PRUNE_EVERY_SECONDS: u64 = 60;
 
-const SCHEMA: &[&str] = &["CREATE TABLE identity_revoked (jti BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT;
-     CREATE INDEX identity_revoked_expiry ON identity_revoked (expires_at)"];
+const SCHEMA: &[&str] = &[
+    "CREATE TABLE identity_revoked (jti BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT;
+     CREATE INDEX identity_revoked_expiry ON identity_revoked (expires_at)",
+    "ALTER TABLE identity_revoked ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
+     CREATE INDEX identity_revoked_at ON identity_revoked (at_ms)",
+];
+/// What another host committed may have become visible this much later than
+/// it says.
+const LATE_MS: i64 = 30_000;
 
 /// A session that is valid at the moment it was looked up.
 #[derive(Debug, Clone)]
@@ -125,6 +133,11 @@ impl Sessions {
         }
     }
 
+    /// Learns what other hosts on the same database have revoked.
+    pub(super) async fn refresh(&self) -> sqlx::Result<()> {
+        self.revoked.read().await
+    }
+
     fn check(&self, token: &str) -> Option<Arc<Session>> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
@@ -145,6 +158,8 @@ struct Revoked {
     database: HostDatabase,
     expiries: RwLock<HashMap<Uuid, u64>>,
     pruned_at: AtomicU64,
+    /// The newest that was read, by the database's clock.
+    read_until_ms: AtomicI64,
 }
 
 impl Revoked {
@@ -155,12 +170,32 @@ impl Revoked {
             .bind(signed(now))
             .execute(&database.write)
             .await?;
-        let rows: Vec<(Vec<u8>, i64)> =
-            sqlx::query_as("SELECT jti, expires_at FROM identity_revoked").fetch_all(&database.write).await?;
-        let expiries = rows
-            .into_iter()
-            .filter_map(|(jti, expires_at)| Some((Uuid::from_slice(&jti).ok()?, u64::try_from(expires_at).ok()?)));
-        Ok(Self { expiries: RwLock::new(expiries.collect()), database, pruned_at: AtomicU64::new(now) })
+        let revoked = Self {
+            expiries: RwLock::default(),
+            database,
+            pruned_at: AtomicU64::new(now),
+            read_until_ms: AtomicI64::new(0),
+        };
+        revoked.read().await?;
+        Ok(revoked)
+    }
+
+    /// Learns what other hosts on the same database have revoked.
+    async fn read(&self) -> sqlx::Result<()> {
+        let since_ms = self.read_until_ms.load(Ordering::Relaxed).saturating_sub(LATE_MS);
+        let rows: Vec<(Vec<u8>, i64, i64)> =
+            sqlx::query_as("SELECT jti, expires_at, at_ms FROM identity_revoked WHERE at_ms >= $1")
+                .bind(since_ms)
+                .fetch_all(&self.database.write)
+                .await?;
+        let mut expiries = self.expiries.write().unwrap_or_else(PoisonError::into_inner);
+        for (jti, expires_at, at_ms) in rows {
+            self.read_until_ms.fetch_max(at_ms, Ordering::Relaxed);
+            if let (Ok(jti), Ok(expires_at)) = (Uuid::from_slice(&jti), u64::try_from(expires_at)) {
+                expiries.insert(jti, expires_at);
+            }
+        }
+        Ok(())
     }
 
     fn contains(&self, jti: Uuid) -> bool {
@@ -168,12 +203,17 @@ impl Revoked {
     }
 
     async fn add(&self, jti: Uuid, expires_at: u64) -> sqlx::Result<()> {
-        sqlx::query("INSERT INTO identity_revoked (jti, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        let now_ms = self.database.dialect().now_ms();
+        let sql = format!(
+            "INSERT INTO identity_revoked (jti, expires_at, at_ms) VALUES ($1, $2, {now_ms}) ON CONFLICT DO NOTHING"
+        );
+        sqlx::query(AssertSqlSafe(sql))
             .bind(jti.as_bytes().as_slice())
             .bind(signed(expires_at))
             .execute(&self.database.write)
             .await?;
         self.expiries.write().unwrap_or_else(PoisonError::into_inner).insert(jti, expires_at);
+        self.database.announce().await;
         if let Err(error) = self.prune(get_current_timestamp()).await {
             tracing::warn!(%error, "expired revocations are still kept");
         }

@@ -74,21 +74,31 @@ impl Tokens {
     /// with is beside them: an admin named `operator` that cannot be revoked.
     pub async fn open(database: HostDatabase, built_in: &Secret) -> sqlx::Result<Self> {
         database.ensure("operator_tokens", SCHEMA).await?;
-        let rows: Vec<Row> =
-            sqlx::query_as("SELECT id, name, role, plugins, digest, created_ms, created_by FROM operator_tokens")
-                .fetch_all(&database.write)
-                .await?;
-        let damaged = || sqlx::Error::Decode("a row of operator_tokens is damaged".into());
-        let issued = rows.into_iter().map(|row| {
-            let issued = Issued::from_row(row).ok_or_else(damaged)?;
-            Ok((issued.id.clone(), Arc::new(issued)))
-        });
         Ok(Self {
-            issued: RwLock::new(issued.collect::<sqlx::Result<_>>()?),
+            issued: RwLock::new(read(&database).await?),
             built_in: TokenDigest::of(built_in.expose()),
             turn: Mutex::default(),
             database,
         })
+    }
+
+    /// Learns which tokens other hosts on the same database have created and
+    /// revoked.
+    pub(crate) async fn refresh(&self) -> sqlx::Result<()> {
+        let _turn = self.turn.lock().await;
+        let now = read(&self.database).await?;
+        let mut issued = self.issued.write().unwrap_or_else(PoisonError::into_inner);
+        issued.retain(|id, token| {
+            let stays = now.contains_key(id);
+            if !stays {
+                token.caller.revoked.cancel();
+            }
+            stays
+        });
+        for (id, token) in now {
+            issued.entry(id).or_insert(token);
+        }
+        Ok(())
     }
 
     /// Whose token it is; none if it is nobody's, for whatever reason.
@@ -146,6 +156,7 @@ impl Tokens {
         let entry = Entry { detail: Some(&detail), ..Entry::new("create token", Outcome::Done) };
         audit.record_in(&mut transaction, by, &entry).await?;
         transaction.commit().await?;
+        self.database.announce().await;
         self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(id, issued.clone());
         Ok((issued, token))
     }
@@ -161,10 +172,24 @@ impl Tokens {
         let entry = Entry { detail: Some(&detail), ..Entry::new("revoke token", Outcome::Done) };
         audit.record_in(&mut transaction, by, &entry).await?;
         transaction.commit().await?;
+        self.database.announce().await;
         self.issued.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         issued.caller.revoked.cancel();
         Ok(())
     }
+}
+
+async fn read(database: &HostDatabase) -> sqlx::Result<BTreeMap<String, Arc<Issued>>> {
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT id, name, role, plugins, digest, created_ms, created_by FROM operator_tokens")
+            .fetch_all(&database.write)
+            .await?;
+    let damaged = || sqlx::Error::Decode("a row of operator_tokens is damaged".into());
+    let issued = rows.into_iter().map(|row| {
+        let issued = Issued::from_row(row).ok_or_else(damaged)?;
+        Ok((issued.id.clone(), Arc::new(issued)))
+    });
+    issued.collect()
 }
 
 impl Issued {

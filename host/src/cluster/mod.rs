@@ -1,0 +1,128 @@
+//! Several hosts on one database: which of them live, what each runs, and how
+//! a change of a plugin reaches all of them or none.
+//!
+//! Whoever changes a plugin holds its lock in the database, asks every live
+//! host to prepare the change, and makes it durable only when all have. What
+//! is durable is what all follow, also one that was away or is new: nothing
+//! depends on a message that could be lost, a message only makes it faster.
+//! A host with a database of its own is alone and does none of this.
+
+mod agreement;
+mod members;
+mod news;
+
+pub(crate) use agreement::wanted;
+pub use agreement::{Agreement, PeerReport, Proposal};
+pub use members::{Member, Running, Status};
+
+use crate::{
+    config::Secret,
+    database::{HostDatabase, lock_key},
+    id,
+};
+use members::Members;
+use news::News;
+use sqlx::{Connection, PgConnection};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+
+/// How often a host says that it lives, and looks for what it has missed.
+pub const BEAT: Duration = Duration::from_millis(500);
+/// Who has not been heard of for this long takes no part.
+const LOST_AFTER_MS: i64 = 3_000;
+
+/// What a host runs, by plugin.
+pub type Runs = BTreeMap<String, Running>;
+
+/// What tells a host from others.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// New at each start.
+    pub id: String,
+    /// For people: what the settings say, or the machine's name.
+    pub name: String,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_ms: i64,
+}
+
+/// One host's place among those on the same database.
+pub struct Cluster {
+    /// This host.
+    pub me: Identity,
+    url: Secret,
+    database: HostDatabase,
+    members: Members,
+    news: News,
+}
+
+/// The right to change a plugin, across all hosts. It ends with its session of
+/// the database, however that ends.
+pub struct Turn {
+    _session: PgConnection,
+}
+
+impl Cluster {
+    /// Takes a place among the hosts on this database. It is shown as starting
+    /// until [`beat`](Self::beat) says that it is ready.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn join(database: HostDatabase, url: &Secret, me: Identity) -> sqlx::Result<Self> {
+        let members = Members::open(database.clone()).await?;
+        let cluster = Self { me, url: url.clone(), news: News::hear(url), database, members };
+        cluster.beat(false, &Runs::new()).await?;
+        Ok(cluster)
+    }
+
+    /// Says that this host lives, whether it serves, and what it runs.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn beat(&self, ready: bool, runs: &Runs) -> sqlx::Result<()> {
+        self.members.beat(&self.me, ready, runs).await
+    }
+
+    /// Says that this host ends, so that nobody waits for it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; then it is lost after a while.
+    pub async fn leave(&self) -> sqlx::Result<()> {
+        self.members.leave(&self.me).await
+    }
+
+    /// All hosts, the oldest first, with those that were lost lately.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn hosts(&self) -> sqlx::Result<Vec<Member>> {
+        self.members.all().await
+    }
+
+    /// Waits until no other host changes this plugin.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn turn(&self, plugin: &str) -> sqlx::Result<Turn> {
+        let mut session = PgConnection::connect(self.url.expose()).await?;
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(lock_key(&["plugin", plugin])).execute(&mut session).await?;
+        Ok(Turn { _session: session })
+    }
+
+    /// Woken when another host has announced something.
+    pub fn changed(&self) -> &Arc<Notify> {
+        self.news.heard()
+    }
+
+    /// Wakes the other hosts.
+    pub async fn announce(&self) {
+        self.database.announce().await;
+    }
+}
+
+impl Identity {
+    /// One that no host has had before.
+    pub fn new(name: &str) -> Self {
+        let started_ms = i64::try_from(crate::clock::now_ms()).unwrap_or(i64::MAX);
+        Self { id: id::new().to_string(), name: name.to_owned(), started_ms }
+    }
+}
