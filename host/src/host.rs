@@ -7,6 +7,7 @@ use crate::{
         payments::Payments,
         store::{Databases, PostgresDatabases, SqliteDatabases},
     },
+    cluster::{self, Cluster},
     config::{
         self, Config, ConfigError, Secrets,
         plugins::{Bundled, Grant},
@@ -81,8 +82,14 @@ impl Host {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
         let services = services(config, secrets, &database).await?;
         let identity = services.identity.clone();
-        let (rollout, databases) = rollout(config, services, bus.clone(), &database).await?;
+        let me = cluster::Identity::new(&config.cluster.name);
+        let cluster = join(config, &database, &me).await.context("the table of hosts")?;
+        let (rollout, databases) = rollout(config, services, bus.clone(), &database, cluster.clone()).await?;
         rollout.start(built_in(config).await?).await?;
+        if let Some(cluster) = &cluster {
+            // What others have decided since this host has read it.
+            rollout.catch_up(cluster).await?;
+        }
         rollout.triggers.start();
         let registry = rollout.registry.clone();
 
@@ -98,11 +105,16 @@ impl Host {
             redelivery: Redelivery::new(bus.clone(), databases.clone()),
             bus,
             metrics,
+            me,
+            cluster: cluster.clone(),
             ready: ready.clone(),
             work: changes.clone(),
             log_streams: Arc::new(Semaphore::new(operator::MAX_LOG_STREAMS)),
             stopping: stop.clone(),
         });
+        if let Some(cluster) = cluster {
+            take_part(&cluster, &operator, &identity, &stop);
+        }
         let limit = config.http.max_in_flight_requests;
         let front = Arc::new(Front {
             registry,
@@ -196,7 +208,7 @@ async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout
     let database = open_database(&config).await?;
     let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
     let services = services(&config, &secrets, &database).await?;
-    Ok(rollout(&config, services, bus, &database).await?.0)
+    Ok(rollout(&config, services, bus, &database, None).await?.0)
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
@@ -250,6 +262,7 @@ async fn rollout(
     services: Services,
     bus: Arc<dyn Bus>,
     database: &HostDatabase,
+    cluster: Option<Arc<Cluster>>,
 ) -> anyhow::Result<(Arc<Rollout>, Arc<dyn Databases>)> {
     let databases = open_databases(config, database).await?;
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
@@ -269,9 +282,35 @@ async fn rollout(
     let archive =
         Archive::open(database.clone(), &config.data_dir.join("plugins")).await.context("the plugins' folder")?;
     let audit = Audit::open(database.clone(), config.operator.audit_rows).await?;
-    let rollout = Arc::new(Rollout::new(loader, registry, triggers, archive, config.rollout.clone(), audit));
+    let rollout = Arc::new(Rollout::new(loader, registry, triggers, archive, config.rollout.clone(), audit, cluster));
     tokio::spawn(rollout.clone().quarantine(alarms));
     Ok((rollout, databases))
+}
+
+/// A place among the hosts on the same database, if others can be there.
+async fn join(config: &Config, database: &HostDatabase, me: &cluster::Identity) -> sqlx::Result<Option<Arc<Cluster>>> {
+    Ok(match &config.store.database_url {
+        Some(url) => Some(Arc::new(Cluster::join(database.clone(), url, me.clone()).await?)),
+        None => None,
+    })
+}
+
+/// Begins to tell the others of this host, and to follow what they decide.
+fn take_part(cluster: &Arc<Cluster>, operator: &Arc<Operator>, identity: &Arc<Identity>, stop: &CancellationToken) {
+    let (living, told) = (cluster.clone(), operator.clone());
+    let now = move || (told.is_ready(), told.rollout.runs());
+    let until = stop.clone();
+    operator.work.spawn(async move { living.live(now, until).await });
+    tokio::spawn(operator.rollout.clone().take_part(cluster.clone(), stop.clone()));
+    let mut news = cluster.listener();
+    let (operator, identity, stop) = (operator.clone(), identity.clone(), stop.clone());
+    tokio::spawn(async move {
+        while news.next(&stop).await {
+            if let Err(error) = tokio::try_join!(identity.refresh(), operator.tokens.refresh()) {
+                tracing::warn!(%error, "what other hosts have revoked is not known yet");
+            }
+        }
+    });
 }
 
 /// What the binary and the settings bring.

@@ -67,14 +67,14 @@ impl Cluster {
         loop {
             let (open, problems) = self.answers(&agreement).await?;
             if !problems.is_empty() {
-                self.withdraw(agreement).await?;
+                self.withdraw(&agreement).await?;
                 return Ok(Err(problems));
             }
             if open.is_empty() {
                 return Ok(Ok(agreement));
             }
             if begun.elapsed() > PREPARED_WITHIN {
-                self.withdraw(agreement).await?;
+                self.withdraw(&agreement).await?;
                 return Ok(Err(open.iter().map(|host| format!("{host} does not answer")).collect()));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -85,7 +85,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When the database cannot be reached; it ends by itself after a while.
-    pub async fn withdraw(&self, agreement: Agreement) -> sqlx::Result<()> {
+    pub async fn withdraw(&self, agreement: &Agreement) -> sqlx::Result<()> {
         for sql in ["DELETE FROM cluster_answers WHERE proposal = $1", "DELETE FROM cluster_proposals WHERE id = $1"] {
             sqlx::query(sql).bind(&agreement.id).execute(&self.database.write).await?;
         }
@@ -176,5 +176,6 @@ fn report(member: &Member, plugin: &str, decided: Option<&Running>) -> PeerRepor
 pub(crate) fn wanted(state: &State) -> Option<Running> {
     let revision = state.active.clone().filter(|_| !state.removed)?;
     let held = state.paused || state.quarantined.is_some();
-    Some(Running { revision, canary: state.canary.clone(), held, behind: None })
+    let canary = state.canary.as_ref().map(|trial| (trial.revision.clone(), trial.percent));
+    Some(Running { revision, canary, held, behind: None })
 }

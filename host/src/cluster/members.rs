@@ -1,10 +1,9 @@
 //! Who there is: a row for each host, which it renews while it lives. The
 //! database's clock decides, since those of the hosts may differ.
 
-use super::{Identity, LOST_AFTER_MS};
+use super::{Identity, LOST_AFTER_MS, Runs};
 use crate::database::{Dialect, HostDatabase};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// The database's time, see [`Dialect::now_ms`].
@@ -55,7 +54,7 @@ pub struct Member {
     /// Whether it serves.
     pub status: Status,
     /// What it runs, by plugin.
-    pub plugins: BTreeMap<String, Running>,
+    pub plugins: Runs,
 }
 
 /// Whether a host serves.
@@ -68,6 +67,21 @@ pub enum Status {
     Starting,
     /// It has not been heard of for a while.
     Lost,
+}
+
+impl Member {
+    /// A host that has its database for itself.
+    pub fn alone(me: &Identity, ready: bool, plugins: Runs) -> Self {
+        Self {
+            id: me.id.clone(),
+            name: me.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: me.started_ms,
+            seen_ms_ago: 0,
+            status: if ready { Status::Ready } else { Status::Starting },
+            plugins,
+        }
+    }
 }
 
 type Row = (String, String, String, i64, i64, i64, String);
@@ -84,7 +98,7 @@ impl Members {
     }
 
     /// Says that this host lives, and what it runs.
-    pub(super) async fn beat(&self, me: &Identity, ready: bool, runs: &BTreeMap<String, Running>) -> sqlx::Result<()> {
+    pub(super) async fn beat(&self, me: &Identity, ready: bool, runs: &Runs) -> sqlx::Result<()> {
         let runs = serde_json::to_string(runs).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let sql = format!(
             "INSERT INTO cluster_hosts (id, name, version, started_ms, seen_ms, ready, runs) \

@@ -14,6 +14,7 @@ mod news;
 pub(crate) use agreement::wanted;
 pub use agreement::{Agreement, PeerReport, Proposal};
 pub use members::{Member, Running, Status};
+pub use news::Listener;
 
 use crate::{
     config::Secret,
@@ -23,13 +24,23 @@ use crate::{
 use members::Members;
 use news::News;
 use sqlx::{Connection, PgConnection};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
 /// How often a host says that it lives, and looks for what it has missed.
 pub const BEAT: Duration = Duration::from_millis(500);
 /// Who has not been heard of for this long takes no part.
 const LOST_AFTER_MS: i64 = 3_000;
+/// A host that could not say for this long that it lives sends work elsewhere.
+const OUT_OF_TOUCH: Duration = Duration::from_millis(2_500);
 
 /// What a host runs, by plugin.
 pub type Runs = BTreeMap<String, Running>;
@@ -53,6 +64,8 @@ pub struct Cluster {
     database: HostDatabase,
     members: Members,
     news: News,
+    beat_now: Notify,
+    in_touch: AtomicBool,
 }
 
 /// The right to change a plugin, across all hosts. It ends with its session of
@@ -69,7 +82,15 @@ impl Cluster {
     /// When the database cannot be reached.
     pub async fn join(database: HostDatabase, url: &Secret, me: Identity) -> sqlx::Result<Self> {
         let members = Members::open(database.clone()).await?;
-        let cluster = Self { me, url: url.clone(), news: News::hear(url), database, members };
+        let cluster = Self {
+            me,
+            url: url.clone(),
+            news: News::hear(url),
+            beat_now: Notify::new(),
+            in_touch: AtomicBool::new(true),
+            database,
+            members,
+        };
         cluster.beat(false, &Runs::new()).await?;
         Ok(cluster)
     }
@@ -78,15 +99,48 @@ impl Cluster {
     ///
     /// # Errors
     /// When the database cannot be reached.
-    pub async fn beat(&self, ready: bool, runs: &Runs) -> sqlx::Result<()> {
+    async fn beat(&self, ready: bool, runs: &Runs) -> sqlx::Result<()> {
         self.members.beat(&self.me, ready, runs).await
+    }
+
+    /// Says again and again that this host lives, until it stops. `now` gives
+    /// whether it serves and what it runs.
+    pub async fn live(&self, now: impl Fn() -> (bool, Runs), stop: CancellationToken) {
+        let mut told = None;
+        loop {
+            let (ready, runs) = now();
+            match self.beat(ready, &runs).await {
+                Ok(()) => told = Some(Instant::now()),
+                Err(error) => tracing::warn!(%error, "the other hosts do not hear of this one"),
+            }
+            self.in_touch.store(told.is_some_and(|told| told.elapsed() < OUT_OF_TOUCH), Ordering::Release);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.beat_now.notified() => {}
+                () = sleep(BEAT) => {}
+            }
+        }
+        if let Err(error) = self.leave().await {
+            tracing::debug!(%error, "the other hosts find out by themselves that this one has ended");
+        }
+    }
+
+    /// Says at once what this host runs, and not with the next beat.
+    pub fn hurry(&self) {
+        self.beat_now.notify_one();
+    }
+
+    /// Whether the database has heard of this host lately. While it has not,
+    /// others decide without it.
+    pub fn is_in_touch(&self) -> bool {
+        self.in_touch.load(Ordering::Acquire)
     }
 
     /// Says that this host ends, so that nobody waits for it.
     ///
     /// # Errors
     /// When the database cannot be reached; then it is lost after a while.
-    pub async fn leave(&self) -> sqlx::Result<()> {
+    async fn leave(&self) -> sqlx::Result<()> {
         self.members.leave(&self.me).await
     }
 
@@ -108,9 +162,9 @@ impl Cluster {
         Ok(Turn { _session: session })
     }
 
-    /// Woken when another host has announced something.
-    pub fn changed(&self) -> &Arc<Notify> {
-        self.news.heard()
+    /// Hears of what other hosts announce from now on.
+    pub fn listener(&self) -> Listener {
+        self.news.listener()
     }
 
     /// Wakes the other hosts.
@@ -126,3 +180,6 @@ impl Identity {
         Self { id: id::new().to_string(), name: name.to_owned(), started_ms }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 //! default. A setting that is unknown or malformed stops the start with a
 //! message that names it and its source, and with [`EXIT_CODE`].
 
-mod config_key;
 pub mod cluster;
+mod config_key;
 pub mod engine;
 mod environment;
 pub mod http;
@@ -268,9 +268,8 @@ fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources:
         [variable("TICKETING_LOG_FORMAT"), flag("--log-format", &flags.log_format)],
         |text| log::LogFormat::from_str(text).map_err(|reason| format!("`{text}`: {reason}")),
     );
-    sources.lay_over(&mut raw.cluster.name, "cluster.name", [variable("TICKETING_HOST_NAME")], |text| {
-        Ok(text.to_owned())
-    });
+    sources
+        .lay_over(&mut raw.cluster.name, "cluster.name", [variable("TICKETING_HOST_NAME")], |text| Ok(text.to_owned()));
     sources.lay_over(&mut raw.bundled, "bundled", [flag("--bundled", &flags.bundled)], |text| {
         Ok(plugins::Bundled::from_text(text))
     });

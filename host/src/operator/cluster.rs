@@ -44,11 +44,14 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>, _: Caller) -> Re
         tracing::warn!(?error, "the cluster cannot be shown");
         Refusal::Unavailable
     };
-    let hosts = operator.rollout.hosts().await.map_err(unavailable)?;
+    let hosts = match &operator.cluster {
+        Some(cluster) => cluster.hosts().await.map_err(unavailable)?,
+        None => vec![Member::alone(&operator.me, operator.is_ready(), operator.rollout.runs())],
+    };
     let snapshot = operator.rollout.registry.snapshot();
     let lags = snapshot.plugins().map(|plugin| lag(&plugin.revision));
     let lag = join_all(lags).await.into_iter().flatten().collect();
-    Ok(Json(ClusterView { this: operator.rollout.me.id.clone(), hosts, lag }))
+    Ok(Json(ClusterView { this: operator.me.id.clone(), hosts, lag }))
 }
 
 /// None for a plugin that has no database, or one that does not answer.

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header::CONTENT_TYPE;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 /// Whether the process lives.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = String, example = "ok\n")))]
@@ -25,11 +25,7 @@ pub(super) async fn alive() -> &'static str {
     (status = 503, body = Envelope, description = "It starts or stops"),
 ))]
 pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
-    if operator.ready.load(Ordering::Acquire) {
-        "ready\n".into_response()
-    } else {
-        Refusal::Unavailable.into_response()
-    }
+    if operator.is_ready() { "ready\n".into_response() } else { Refusal::Unavailable.into_response() }
 }
 
 /// Everything that is counted, in Prometheus' text format.

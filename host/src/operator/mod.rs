@@ -4,6 +4,7 @@
 
 mod audit;
 mod caller;
+mod cluster;
 mod credential;
 mod dead_letters;
 mod health;
@@ -22,6 +23,7 @@ pub use tokens::Tokens;
 
 use crate::{
     capability::messaging::Bus,
+    cluster::{Cluster, Identity},
     config::uploads::Uploads,
     envelope::{Problem, Refusal},
     plugin::Rollout,
@@ -29,7 +31,10 @@ use crate::{
     trigger::Redelivery,
 };
 use axum::{Router, middleware};
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -52,6 +57,10 @@ pub struct Operator {
     pub redelivery: Redelivery,
     /// Renders the metrics.
     pub metrics: Metrics,
+    /// This host.
+    pub me: Identity,
+    /// The others, if the database is shared.
+    pub cluster: Option<Arc<Cluster>>,
     /// Set once every component can serve; unset when the host stops.
     pub ready: Arc<AtomicBool>,
     /// Changes under way, each to its end, whether or not the caller waits.
@@ -86,6 +95,14 @@ impl Operator {
     pub async fn allow_some(&self, caller: &Caller, role: Role, action: &str) -> Result<(), Problem> {
         let bound = caller.plugins.as_ref().and_then(|plugins| plugins.first());
         self.allow(caller, role, action, bound.map(String::as_str)).await
+    }
+}
+
+impl Operator {
+    /// Whether work can be sent here.
+    pub fn is_ready(&self) -> bool {
+        let in_touch = self.cluster.as_ref().is_none_or(|cluster| cluster.is_in_touch());
+        self.ready.load(Ordering::Acquire) && in_touch
     }
 }
 
@@ -129,4 +146,5 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
+        .routes(routes!(cluster::show))
 }

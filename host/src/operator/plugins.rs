@@ -210,6 +210,10 @@ pub(super) fn problem(error: RolloutError) -> Problem {
         RolloutError::Refused(_) | RolloutError::Route(_) | RolloutError::Probe(_) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
         }
+        RolloutError::Peers(problems) => {
+            let first = "Other hosts cannot do it; `force` leaves them behind";
+            problems.into_iter().fold(Problem::new(StatusCode::CONFLICT, first), Problem::and)
+        }
         RolloutError::Incompatible(problems) => {
             let first = "It does not fit to what is active; `force` activates it nevertheless";
             problems.into_iter().fold(Problem::new(StatusCode::CONFLICT, first), Problem::and)

@@ -3,7 +3,7 @@
 //! state of the host from its beginning to its end; readers never lock.
 
 use super::{
-    archive::Trial,
+    archive::{State, Trial},
     manifest::Manifest,
     revision::{OwnEndpoint, Revision},
 };
@@ -67,6 +67,17 @@ pub enum Standing {
     Paused,
     /// It trapped too often: the same.
     Quarantined,
+}
+
+impl Standing {
+    /// Whether a plugin may run in this state.
+    pub fn of(state: &State) -> Self {
+        match state {
+            State { quarantined: Some(_), .. } => Self::Quarantined,
+            State { paused: true, .. } => Self::Paused,
+            _ => Self::Serving,
+        }
+    }
 }
 
 /// One pattern and who answers which method on it.
@@ -173,6 +184,11 @@ impl Plugin {
     /// One that serves all by itself.
     pub fn serving(revision: Arc<Revision>) -> Self {
         Self { revision, canary: None, standing: Standing::Serving }
+    }
+
+    /// The revision that serves, and the one on trial if there is one.
+    pub fn revisions(&self) -> impl Iterator<Item = &Arc<Revision>> {
+        std::iter::once(&self.revision).chain(self.canary.as_ref().map(|canary| &canary.revision))
     }
 }
 

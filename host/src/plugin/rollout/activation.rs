@@ -1,7 +1,7 @@
 //! What is asked of a swap, and what is said of it afterwards.
 
 use super::{RolloutError, milliseconds};
-use crate::{clock::now_ms, plugin::archive::Trial};
+use crate::{clock::now_ms, cluster::PeerReport, plugin::archive::Trial};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -64,6 +64,9 @@ pub struct SwapReport {
     /// What the new revision answered before the swap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeView>,
+    /// What became of it on the other hosts, if there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<PeerReport>,
 }
 
 /// A request that a revision answered before it served.

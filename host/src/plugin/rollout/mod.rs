@@ -7,6 +7,8 @@
 //! It lives as long as the host.
 
 mod activation;
+mod exchange;
+mod follow;
 mod probe;
 mod settings;
 mod stage;
@@ -20,6 +22,7 @@ pub use stage::Upload;
 pub use start::{BuiltIn, PluginsError};
 
 use super::{
+    Revision,
     archive::{Archive, ArchiveError, Record, Settings, State},
     artifact::Artifact,
     loader::{LoadError, Loader},
@@ -28,6 +31,7 @@ use super::{
 };
 use crate::{
     capability::messaging::BusError,
+    cluster::{self, Cluster},
     config::{plugins::Grant, rollout::Rollout as Rules},
     operator::Audit,
     trigger::Triggers,
@@ -57,6 +61,18 @@ pub struct Rollout {
     built_in: Mutex<BTreeMap<String, Origin>>,
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     watches: Mutex<BTreeMap<String, AbortHandle>>,
+    /// The other hosts, if the database is shared.
+    cluster: Option<Arc<Cluster>>,
+    /// Revisions that another host is about to activate.
+    prepared: Mutex<BTreeMap<String, Vec<Arc<Revision>>>>,
+    /// Why this host does not run what was decided, by plugin.
+    behind: Mutex<BTreeMap<String, String>>,
+}
+
+/// The right to change a plugin.
+struct Turn {
+    _here: OwnedMutexGuard<()>,
+    _everywhere: Option<cluster::Turn>,
 }
 
 /// A built-in plugin, once its file has been read.
@@ -101,6 +117,9 @@ pub enum RolloutError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Other hosts cannot do the same.
+    #[error("other hosts cannot do it: {}", .0.join("; "))]
+    Peers(Vec<String>),
     /// It could not be kept.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -118,6 +137,7 @@ impl Rollout {
         archive: Archive,
         rules: Rules,
         audit: Audit,
+        cluster: Option<Arc<Cluster>>,
     ) -> Self {
         Self {
             loader,
@@ -129,6 +149,9 @@ impl Rollout {
             built_in: Mutex::default(),
             turns: Mutex::default(),
             watches: Mutex::default(),
+            cluster,
+            prepared: Mutex::default(),
+            behind: Mutex::default(),
         }
     }
 
@@ -153,8 +176,21 @@ impl Rollout {
         }
     }
 
-    /// Changes of one plugin happen one after the other.
-    async fn turn(&self, plugin: &str) -> OwnedMutexGuard<()> {
+    /// Changes of one plugin happen one after the other, on all hosts, and each
+    /// begins with what the one before it has decided.
+    async fn turn(self: &Arc<Self>, plugin: &str) -> Result<Turn, RolloutError> {
+        let Some(cluster) = &self.cluster else {
+            return Ok(Turn { _here: self.own_turn(plugin).await, _everywhere: None });
+        };
+        // The other hosts first: who waits for them holds up nobody here.
+        let everywhere = cluster.turn(plugin).await.map_err(ArchiveError::from)?;
+        let turn = Turn { _here: self.own_turn(plugin).await, _everywhere: Some(everywhere) };
+        self.follow(plugin).await?;
+        Ok(turn)
+    }
+
+    /// On this host, whoever decides.
+    async fn own_turn(&self, plugin: &str) -> OwnedMutexGuard<()> {
         let turn =
             self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(plugin.to_owned()).or_default().clone();
         turn.lock_owned().await

@@ -31,7 +31,7 @@ impl Rollout {
     /// # Errors
     /// See [`RolloutError`]; nothing has changed then.
     pub async fn set(self: &Arc<Self>, plugin: &str, change: Change) -> Result<Option<SwapReport>, RolloutError> {
-        let _turn = self.turn(plugin).await;
+        let _turn = self.turn(plugin).await?;
         let state = match self.state(plugin).await {
             Err(RolloutError::Unknown(_)) if matches!(change, Change::Grants(..)) => State::default(),
             state => state?,

@@ -132,11 +132,7 @@ impl Rollout {
         state: State,
         fresh: Option<Compiled>,
     ) -> Result<Option<Plugin>, PluginsError> {
-        let standing = match &state {
-            State { quarantined: Some(_), .. } => Standing::Quarantined,
-            State { paused: true, .. } => Standing::Paused,
-            _ => Standing::Serving,
-        };
+        let standing = Standing::of(&state);
         let candidates = [state.active.as_ref(), state.previous.as_ref()];
         for id in candidates.into_iter().flatten() {
             match self.load_kept(&name, id).await {

@@ -1,29 +1,33 @@
-//! The swap: what was prepared becomes what serves, in one step for requests,
-//! events and timers, and what was under way finishes where it began.
+//! The swap: what was prepared becomes what is to be active, durably, and then
+//! what serves, in one step for requests, events and timers.
 
 use super::{
     Rollout, RolloutError,
     activation::{Activation, Share, SwapReport},
+    exchange::drain,
     milliseconds,
     probe::probe,
 };
 use crate::{
     clock::now_ms,
     plugin::{
-        Revision,
         archive::{Record, State},
-        counts::Tally,
         registry::{Plugin, Standing},
     },
 };
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 /// Instances that are made before a revision serves.
-const WARM_INSTANCES: usize = 4;
+pub(super) const WARM_INSTANCES: usize = 4;
+
+/// A change that is ready to be made.
+struct Put {
+    next: Plugin,
+    state: State,
+    /// Whether another host that cannot make it stops it.
+    must_be_agreed: bool,
+    begun: Instant,
+}
 
 impl Rollout {
     /// Prepares a revision and lets it serve, or puts it on trial. What has
@@ -33,7 +37,7 @@ impl Rollout {
     /// See [`RolloutError`]; what was active still is.
     pub async fn activate(self: &Arc<Self>, plugin: &str, wanted: &Activation) -> Result<SwapReport, RolloutError> {
         let trial = wanted.trial()?;
-        let _turn = self.turn(plugin).await;
+        let _turn = self.turn(plugin).await?;
         let record = self.record(plugin, &wanted.revision).await?;
         let state = match self.state(plugin).await {
             // It is the first of its name.
@@ -49,7 +53,7 @@ impl Rollout {
     /// # Errors
     /// When there is none; see [`RolloutError`].
     pub async fn promote(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
-        let _turn = self.turn(plugin).await;
+        let _turn = self.turn(plugin).await?;
         self.promote_now(plugin).await
     }
 
@@ -62,7 +66,7 @@ impl Rollout {
         let report = SwapReport { warm_instances: canary.revision.warm(), ..SwapReport::default() };
         let state = State { previous: state.active, active: Some(canary.revision.id.clone()), canary: None, ..state };
         let next = Plugin { revision: canary.revision.clone(), canary: None, ..before.clone() };
-        self.put(plugin, Some(&before), next, state, begun, report).await
+        self.put(plugin, Some(&before), Put { next, state, must_be_agreed: true, begun }, report).await
     }
 
     /// Ends a trial, or lets the previous revision serve again.
@@ -70,7 +74,7 @@ impl Rollout {
     /// # Errors
     /// When there is neither; see [`RolloutError`].
     pub async fn rollback(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
-        let _turn = self.turn(plugin).await;
+        let _turn = self.turn(plugin).await?;
         self.roll_back(plugin).await
     }
 
@@ -80,7 +84,8 @@ impl Rollout {
         if before.canary.is_some() {
             let state = State { canary: None, ..state };
             let next = Plugin { canary: None, ..before.clone() };
-            return self.put(plugin, Some(&before), next, state, begun, SwapReport::default()).await;
+            let change = Put { next, state, must_be_agreed: false, begun };
+            return self.put(plugin, Some(&before), change, SwapReport::default()).await;
         }
         let Some(previous) = state.previous.clone() else {
             return Err(RolloutError::State(format!("{plugin} has no previous revision")));
@@ -94,8 +99,8 @@ impl Rollout {
     ///
     /// # Errors
     /// See [`RolloutError`].
-    pub async fn pause(&self, plugin: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await;
+    pub async fn pause(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
+        let _turn = self.turn(plugin).await?;
         let (_, state) = self.in_use(plugin).await?;
         self.set_standing(plugin, Standing::Paused, &State { paused: true, ..state }).await
     }
@@ -104,8 +109,8 @@ impl Rollout {
     ///
     /// # Errors
     /// See [`RolloutError`].
-    pub async fn resume(&self, plugin: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await;
+    pub async fn resume(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
+        let _turn = self.turn(plugin).await?;
         let (_, state) = self.in_use(plugin).await?;
         self.set_standing(plugin, Standing::Serving, &State { paused: false, quarantined: None, ..state }).await
     }
@@ -115,8 +120,8 @@ impl Rollout {
     ///
     /// # Errors
     /// See [`RolloutError`].
-    pub async fn remove(&self, plugin: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await;
+    pub async fn remove(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
+        let _turn = self.turn(plugin).await?;
         if self.is_expected(plugin).await? {
             return Ok(self.archive.forget_state(plugin).await?);
         }
@@ -124,11 +129,19 @@ impl Rollout {
         let previous = state.active.clone();
         let state = State { active: None, canary: None, previous, removed: true, ..state };
         self.archive.set_state(plugin, &state).await?;
+        let (gone, _) = tokio::join!(self.take_away(plugin, &before), self.tell(plugin, &state, None));
+        gone
+    }
+
+    /// Takes a plugin out of service on this host.
+    pub(super) async fn take_away(&self, plugin: &str, before: &Plugin) -> Result<(), RolloutError> {
         self.registry.update(|plugins| drop(plugins.remove(plugin)))?;
         self.end_watch(plugin);
         self.triggers.unwatch(plugin).await?;
-        drain(&before.revision, before.revision.tally(), self.rules.drain).await;
-        before.revision.retire();
+        for revision in before.revisions() {
+            drain(revision, revision.tally(), self.rules.drain).await;
+            revision.retire();
+        }
         Ok(())
     }
 
@@ -144,6 +157,7 @@ impl Rollout {
                 plugin.standing = standing;
             }
         })?;
+        self.tell(plugin, state, None).await;
         Ok(())
     }
 
@@ -195,61 +209,51 @@ impl Rollout {
                 (Plugin { revision, canary: None, standing }, state)
             }
         };
-        self.put(plugin, before.as_ref(), next, state, begun, report).await
+        self.put(plugin, before.as_ref(), Put { next, state, must_be_agreed: !force, begun }, report).await
     }
 
-    /// Makes a state durable, then visible, and waits for the end of what ran
+    /// Makes a change durable, then visible, and waits for the end of what ran
     /// in the revision that is replaced.
     async fn put(
         self: &Arc<Self>,
         plugin: &str,
         before: Option<&Plugin>,
-        next: Plugin,
-        state: State,
-        begun: Instant,
+        change: Put,
         report: SwapReport,
     ) -> Result<SwapReport, RolloutError> {
-        let outgoing = before.and_then(|before| outgoing(before, &next));
+        let Put { next, state, must_be_agreed, begun } = change;
+        let agreement = self.agree(plugin, &state, must_be_agreed).await?;
         // What either wants arrives from now on; afterwards, only what the new
         // state wants.
         self.subscribe(plugin, before.into_iter().chain([&next])).await?;
         let known = self.archive.state(plugin).await?;
         self.archive.set_state(plugin, &state).await?;
-        let swapped = self.registry.update(|plugins| drop(plugins.insert(plugin.to_owned(), next.clone())));
-        let swap = match swapped {
-            Ok(swap) => swap,
+        let exchange = match self.exchange(plugin, before, &next) {
+            Ok(exchange) => exchange,
             Err(error) => {
                 // Another plugin has taken the route meanwhile.
                 self.archive.set_state(plugin, &known.unwrap_or_default()).await?;
-                return Err(error.into());
+                return Err(error);
             }
         };
-        let at_swap = outgoing.as_ref().map(|revision| revision.tally()).unwrap_or_default();
         let took_ms = milliseconds(begun.elapsed());
         self.subscribe(plugin, [&next]).await?;
-        self.begin_watch(plugin, before, &next);
-        let swapped_at = Instant::now();
-        let ended = match &outgoing {
-            Some(revision) => drain(revision, at_swap, self.rules.drain).await,
-            None => Tally::default(),
-        };
-        let cut_off = at_swap.in_flight().saturating_sub(ended.finished + ended.abandoned);
-        if let (Some(revision), 1..) = (&outgoing, cut_off) {
-            revision.retire();
-        }
+        let (ended, hosts) =
+            tokio::join!(exchange.finish(self.rules.drain), self.tell(plugin, &state, agreement.as_ref()));
         let serving = next.canary.as_ref().map_or(&next.revision, |canary| &canary.revision);
         let report = SwapReport {
             plugin: plugin.to_owned(),
-            old: outgoing.as_ref().map(|revision| revision.id.clone()),
+            old: exchange.outgoing.as_ref().map(|revision| revision.id.clone()),
             new: Some(serving.id.clone()),
             canary_percent: next.canary.as_ref().map(|canary| canary.percent),
-            in_flight: at_swap.in_flight(),
-            drained: ended.finished,
-            cut_off,
-            dropped: ended.abandoned,
-            swap_us: u64::try_from(swap.as_micros()).unwrap_or(u64::MAX),
+            in_flight: ended.in_flight,
+            drained: ended.drained,
+            cut_off: ended.cut_off,
+            dropped: ended.dropped,
+            swap_us: u64::try_from(exchange.took.as_micros()).unwrap_or(u64::MAX),
             took_ms,
-            drain_ms: milliseconds(swapped_at.elapsed()),
+            drain_ms: ended.drain_ms,
+            hosts,
             ..report
         };
         metrics::counter!("plugin_swaps_total", "component" => plugin.to_owned()).increment(1);
@@ -304,11 +308,8 @@ impl Rollout {
         name: &str,
         plugins: impl IntoIterator<Item = &Plugin>,
     ) -> Result<(), RolloutError> {
-        let revisions = plugins.into_iter().flat_map(|plugin| {
-            [Some(&plugin.revision), plugin.canary.as_ref().map(|canary| &canary.revision)].into_iter().flatten()
-        });
         let (mut subjects, mut database) = (BTreeSet::new(), None);
-        for revision in revisions {
+        for revision in plugins.into_iter().flat_map(Plugin::revisions) {
             subjects.extend(revision.manifest.messaging.subscribes.iter().cloned());
             database = revision.database.clone().or(database);
         }
@@ -325,28 +326,4 @@ impl Rollout {
             Err(error) => tracing::warn!(component = plugin, %error, "old revisions could not be removed"),
         }
     }
-}
-
-/// The revision that one state has and the next has not.
-fn outgoing(before: &Plugin, next: &Plugin) -> Option<Arc<Revision>> {
-    let stays = |revision: &Arc<Revision>| {
-        let canary = next.canary.as_ref().is_some_and(|canary| Arc::ptr_eq(revision, &canary.revision));
-        canary || Arc::ptr_eq(revision, &next.revision)
-    };
-    let candidates = [Some(&before.revision), before.canary.as_ref().map(|canary| &canary.revision)];
-    candidates.into_iter().flatten().find(|revision| !stays(revision)).cloned()
-}
-
-/// Waits until nothing runs in the revision any more, and counts how what ran
-/// at the swap has ended.
-async fn drain(revision: &Revision, at_swap: Tally, limit: Duration) -> Tally {
-    let begun = Instant::now();
-    let mut pause = Duration::from_micros(200);
-    while revision.tally().in_flight() > 0 && begun.elapsed() < limit {
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
-    let ended = revision.tally().since(&at_swap);
-    // One that had taken the old snapshot may have begun after the swap.
-    Tally { finished: ended.finished.min(at_swap.in_flight().saturating_sub(ended.abandoned)), ..ended }
 }

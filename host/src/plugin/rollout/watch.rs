@@ -57,7 +57,7 @@ impl Rollout {
     }
 
     async fn isolate(self: &Arc<Self>, plugin: &str, revision: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await;
+        let _turn = self.turn(plugin).await?;
         let Some(active) = self.active(plugin) else { return Ok(()) };
         let on_trial = active.canary.as_ref().is_some_and(|canary| canary.revision.id == revision);
         if !on_trial && active.revision.id != revision {
@@ -148,7 +148,10 @@ impl Rollout {
     /// Does what nobody asked for, unless an operator has changed things
     /// meanwhile, and puts it on record.
     async fn take(self: &Arc<Self>, step: Step, plugin: &str, revision: &str, reason: &str) {
-        let _turn = self.turn(plugin).await;
+        let _turn = match self.turn(plugin).await {
+            Ok(turn) => turn,
+            Err(error) => return tracing::error!(component = plugin, revision, %error, "that could not be done"),
+        };
         let Some(active) = self.active(plugin) else { return };
         let newest = active.canary.as_ref().map_or(&active.revision, |canary| &canary.revision);
         if newest.id != revision {
