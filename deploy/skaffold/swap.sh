@@ -1,13 +1,14 @@
 #!/bin/sh
 # Builds the components whose files have changed, and swaps them into the hosts that run.
 #
-# Skaffold calls it with SKAFFOLD_FILES_ADDED_OR_MODIFIED and SKAFFOLD_FILES_DELETED, paths joined by semicolons. What all
-# components are made of (their SDK, the events, the interfaces) has all of them swapped; a file that comes out as it
-# was is not swapped by the host.
+# Skaffold calls it with SKAFFOLD_FILES_ADDED_OR_MODIFIED and SKAFFOLD_FILES_DELETED, paths joined by semicolons. A change
+# to what all components are made of (their SDK, the events, the interfaces) concerns all of them; one that comes out of
+# the build as it was is left alone. A component that is refused does not hold up the others.
 set -eu
 
 changed=$(printf '%s;%s' "${SKAFFOLD_FILES_ADDED_OR_MODIFIED:-}" "${SKAFFOLD_FILES_DELETED:-}" | tr ';' '\n')
 cd "$(dirname "$0")/../.."
+built=${CARGO_TARGET_DIR:-target}/components
 
 names=''
 for manifest in components/*/plugin.toml; do
@@ -18,10 +19,24 @@ for manifest in components/*/plugin.toml; do
 done
 [ -n "$names" ] || exit 0
 
-cargo xtask build --components
+sum() {
+    cksum <"$built/$1.wasm" 2>/dev/null || echo none
+}
+
+before=''
 for name in $names; do
+    before="$before $name:$(sum "$name" | tr ' ' '-') "
+done
+cargo xtask build --components
+
+failed=0
+for name in $names; do
+    case $before in
+        *" $name:$(sum "$name" | tr ' ' '-') "*) continue ;;
+    esac
     # The program in the container knows the host's address and token.
     kubectl --context "${SKAFFOLD_KUBE_CONTEXT:-}" --namespace "${TICKETING_NAMESPACE:-default}" \
         exec --stdin deployment/ticketing --container host -- \
-        ticketing plugin push /dev/stdin --activate <"${CARGO_TARGET_DIR:-target}/components/$name.wasm"
+        ticketing plugin push /dev/stdin --activate <"$built/$name.wasm" || failed=1
 done
+exit "$failed"

@@ -14,7 +14,7 @@ use crate::{
     },
     database::{HostDatabase, OnlyHost},
     engine::{Admission, CompileCache, Engine, Services},
-    operator::{self, Audit, Operator, Tokens},
+    operator::{self, Audit, Gauges, Operator, Tokens},
     plugin::{
         Artifact, Loader, Registry, Revision, Rollout,
         archive::{Archive, Source},
@@ -22,7 +22,7 @@ use crate::{
         rollout::{Activation, BuiltIn, Change, PluginsError, Upload},
         verdict::Verdict,
     },
-    telemetry::Metrics,
+    telemetry::{Exporting, Metrics},
     trigger::{self, Bounds, Redelivery, Triggers, http::Front},
 };
 use anyhow::Context;
@@ -62,6 +62,7 @@ pub struct Host {
     databases: Arc<dyn Databases>,
     database: HostDatabase,
     _only_host: Option<OnlyHost>,
+    exporting: Option<Exporting>,
 }
 
 /// How long the server may take to notice that a host has ended.
@@ -96,6 +97,15 @@ impl Host {
         let ready = Arc::new(AtomicBool::new(true));
         let changes = TaskTracker::new();
         let stop = CancellationToken::new();
+        let limit = config.http.max_in_flight_requests;
+        let admission = Arc::new(Admission::new("host", limit, limit, config.http.queue_wait));
+        let gauges = Arc::new(Gauges {
+            registry: registry.clone(),
+            admission: admission.clone(),
+            engine: rollout.loader.engine.clone(),
+            ready: ready.clone(),
+        });
+        let exporting = exporting(config, metrics, gauges.clone())?;
         let operator = Arc::new(Operator {
             tokens: Tokens::open(database.clone(), &secrets.admin_token).await?,
             audit: rollout.audit.clone(),
@@ -107,6 +117,7 @@ impl Host {
             metrics,
             me,
             cluster: cluster.clone(),
+            gauges,
             ready: ready.clone(),
             work: changes.clone(),
             log_streams: Arc::new(Semaphore::new(operator::MAX_LOG_STREAMS)),
@@ -115,13 +126,7 @@ impl Host {
         if let Some(cluster) = cluster {
             take_part(&cluster, &operator, &identity, &stop);
         }
-        let limit = config.http.max_in_flight_requests;
-        let front = Arc::new(Front {
-            registry,
-            identity,
-            config: config.http.clone(),
-            admission: Admission::new("host", limit, limit, config.http.queue_wait),
-        });
+        let front = Arc::new(Front { registry, identity, config: config.http.clone(), admission });
         let (address, public) = serve_front(config, front, &stop).await?;
         let (operator_address, private) = serve_operator(config, operator, &stop).await?;
         Ok(Self {
@@ -136,6 +141,7 @@ impl Host {
             databases,
             database,
             _only_host: only_host,
+            exporting,
         })
     }
 
@@ -153,8 +159,17 @@ impl Host {
         complete &= self.rollout.triggers.stop().await;
         self.databases.close().await;
         self.database.close().await;
+        if let Some(exporting) = self.exporting {
+            exporting.stop().await;
+        }
         complete
     }
+}
+
+/// Tells a collector, if the settings name one.
+fn exporting(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::Result<Option<Exporting>> {
+    let Some(otlp) = &config.telemetry.otlp else { return Ok(None) };
+    Ok(Some(Exporting::start(otlp, metrics, move || gauges.refresh())?))
 }
 
 /// Loads every plugin of the settings, without a word to the bus or to

@@ -1,10 +1,13 @@
 //! The environment, read once: what is the host's, and what may be a plugin's.
 
-use super::plugins::PREFIX;
+use super::{plugins::PREFIX, telemetry};
 use std::{collections::BTreeMap, ffi::OsString};
 
 /// Read when the host is built, or by `ticketing plugin`; harmless to a host that serves.
 const OF_OTHERS: [&str; 3] = ["TICKETING_NO_BUNDLE", "TICKETING_ADMIN_URL", "TICKETING_PROFILE"];
+
+/// Those of the host's own that do not bear its prefix.
+const BY_NAME: [&str; 1] = ["JWT_KEY"];
 
 /// The variables that concern the host.
 #[derive(Debug, Default)]
@@ -21,7 +24,8 @@ impl Environment {
             let Ok(name) = name.into_string() else {
                 continue;
             };
-            if name != "JWT_KEY" && !name.starts_with(PREFIX) {
+            let is_known = BY_NAME.contains(&name.as_str()) || telemetry::VARIABLES.contains(&name.as_str());
+            if !is_known && !name.starts_with(PREFIX) {
                 continue;
             }
             match value.into_string() {

@@ -20,6 +20,7 @@ mod problem;
 pub mod rollout;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod uploads;
 
 pub use problem::{ConfigError, EXIT_CODE, Invalid};
@@ -69,6 +70,8 @@ pub struct Config {
     pub cluster: cluster::Cluster,
     /// The log.
     pub log: log::Log,
+    /// What is sent to a collector.
+    pub telemetry: telemetry::Telemetry,
     /// What is allowed but unwise, to be logged.
     pub warnings: Vec<String>,
 }
@@ -101,6 +104,7 @@ struct Raw {
     uploads: uploads::Raw,
     cluster: cluster::Raw,
     log: log::Raw,
+    telemetry: telemetry::Raw,
 }
 
 impl Config {
@@ -124,7 +128,8 @@ impl Config {
         for name in &environment.not_text {
             sources.problem(format!("{name}: its value is not UTF-8"));
         }
-        let raw = lay_over(raw, &mut environment, flags, &mut sources);
+        let mut raw = lay_over(raw, &mut environment, flags, &mut sources);
+        telemetry::lay_over(&mut raw.telemetry, &mut environment, &mut sources);
 
         let mut extra = raw.plugin;
         extra.extend(flags.plugins.iter().map(|path| plugins::ExtraPlugin { path: path.clone(), grants: None }));
@@ -147,6 +152,7 @@ impl Config {
         let uploads = sources.section(raw.uploads);
         let cluster = sources.section(raw.cluster);
         let log = sources.section(raw.log);
+        let telemetry = sources.section(raw.telemetry);
         sources.finish()?;
 
         let whole = move || {
@@ -164,6 +170,7 @@ impl Config {
                 uploads: uploads?,
                 cluster: cluster?,
                 log: log?,
+                telemetry: telemetry?,
                 warnings: Vec::new(),
             };
             config.warnings = config.weaknesses();

@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -45,10 +45,13 @@ impl Admission {
             return Ok(permit);
         }
         let _place = Place::take(&self.waiting, self.queue).ok_or_else(|| self.busy())?;
-        match tokio::time::timeout(self.wait, self.turns.clone().acquire_owned()).await {
+        let begun = Instant::now();
+        let turn = match tokio::time::timeout(self.wait, self.turns.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(self.busy()),
-        }
+        };
+        metrics::histogram!("admission_wait_seconds", "component" => self.whose.clone()).record(begun.elapsed());
+        turn
     }
 
     /// Calls that run now.
@@ -56,7 +59,18 @@ impl Admission {
         self.limit.saturating_sub(self.turns.available_permits())
     }
 
+    /// Calls that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Calls that may run at once.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     fn busy(&self) -> Failure {
+        metrics::counter!("admission_refused_total", "component" => self.whose.clone()).increment(1);
         Failure::Busy { component: self.whose.clone(), limit: self.limit }
     }
 }

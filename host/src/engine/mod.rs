@@ -40,6 +40,20 @@ pub struct Engine {
     /// spinning ones never hold all the processors.
     turns: Arc<Semaphore>,
     foreign: Mutex<Option<Arc<ForeignEngine>>>,
+    max_instances: u32,
+}
+
+/// How much of the pool is in use.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Component instances, those that wait for a call included.
+    pub instances: u64,
+    /// As many as there can be.
+    pub limit: u32,
+    /// Linear memories.
+    pub memories: usize,
+    /// Stacks of calls under way.
+    pub stacks: usize,
 }
 
 impl Engine {
@@ -59,6 +73,19 @@ impl Engine {
             linker,
             turns: Arc::new(Semaphore::new((processors / 2).max(1))),
             foreign: Mutex::default(),
+            max_instances: config.max_instances,
+        })
+    }
+
+    /// How much of the pool of the platform's own components is in use. None
+    /// where wasmtime does not say.
+    pub fn usage(&self) -> Option<Usage> {
+        let pool = self.wasmtime.pooling_allocator_metrics()?;
+        Some(Usage {
+            instances: pool.component_instances(),
+            limit: self.max_instances,
+            memories: pool.memories(),
+            stacks: pool.stacks(),
         })
     }
 

@@ -51,6 +51,8 @@ pub struct ComponentContext {
     pub config: WasiConfigVariables,
     /// Where it may send requests to, as `host:port`.
     pub http_hosts: Vec<String>,
+    /// How long its transactions waited until they began.
+    pub store_wait: metrics::Histogram,
     /// What is not its own.
     pub services: Services,
 }
@@ -136,6 +138,7 @@ impl State {
             traceparent: state.call.traceparent.as_deref(),
             transaction_ms: state.component.limits.transaction_ms,
             event_bytes: state.component.limits.event_bytes,
+            wait: &state.component.store_wait,
         }
     }
 

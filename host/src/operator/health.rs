@@ -2,10 +2,7 @@
 //! who reaches the listener.
 
 use super::Operator;
-use crate::{
-    envelope::{Envelope, Refusal},
-    plugin::registry::Plugin,
-};
+use crate::envelope::{Envelope, Refusal};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -31,9 +28,6 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
 /// Everything that is counted, in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String)))]
 pub(super) async fn metrics(State(operator): State<Arc<Operator>>) -> Response {
-    for Plugin { revision, .. } in operator.rollout.registry.snapshot().plugins() {
-        metrics::gauge!("plugin_calls_in_flight", "component" => revision.name().to_owned())
-            .set(revision.tally().in_flight() as f64);
-    }
+    operator.gauges.refresh();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], operator.metrics.render()).into_response()
 }

@@ -7,6 +7,7 @@ mod caller;
 mod cluster;
 mod credential;
 mod dead_letters;
+mod gauges;
 mod health;
 mod input;
 mod logs;
@@ -17,6 +18,7 @@ mod upload;
 
 pub use audit::{Audit, Entry, Outcome};
 pub use caller::{Caller, Role};
+pub use gauges::Gauges;
 pub use input::{Body, Query};
 pub(crate) use logs::MAX_LOG_STREAMS;
 pub use tokens::Tokens;
@@ -61,6 +63,8 @@ pub struct Operator {
     pub me: Identity,
     /// The others, if the database is shared.
     pub cluster: Option<Arc<Cluster>>,
+    /// What is looked at when they are asked for.
+    pub gauges: Arc<Gauges>,
     /// Set once every component can serve; unset when the host stops.
     pub ready: Arc<AtomicBool>,
     /// Changes under way, each to its end, whether or not the caller waits.

@@ -22,6 +22,7 @@ use crate::{
         Admission, Code, CompileCache, ComponentContext, Engine, Failure, ForeignInstances, Instances, Kind, Linked,
         Pool, Services,
     },
+    telemetry::RevisionSeries,
 };
 use std::{
     collections::BTreeMap,
@@ -220,6 +221,8 @@ impl Loader {
         record: &Record,
         database: Option<Arc<dyn Database>>,
     ) -> Result<Arc<Revision>, LoadError> {
+        // Before the first of its series.
+        let series = RevisionSeries::of(&record.plugin, &record.id);
         let Fitted { program, config, limits } = fitted;
         let Artifact { digest, bytes, manifest, .. } = compiled.artifact;
         let manifest = Manifest { limits, ..manifest };
@@ -230,6 +233,7 @@ impl Loader {
             limits: manifest.limits.clone(),
             config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
             http_hosts: record.settings.http_hosts.iter().cloned().collect(),
+            store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
             services: self.services.clone(),
         });
         let max_requests = manifest.instance.max_requests;
@@ -254,6 +258,7 @@ impl Loader {
             instances,
             admission,
             counts: Arc::new(Counts::new(&self.rollout, self.alarm.clone())),
+            _series: series,
             manifest,
         }))
     }

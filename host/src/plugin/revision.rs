@@ -21,6 +21,7 @@ use crate::{
         },
         instance::Worked,
     },
+    telemetry::RevisionSeries,
     trigger::{Handled, Handler, red::RedMetrics},
 };
 use async_trait::async_trait;
@@ -49,6 +50,8 @@ pub struct Revision {
     pub(super) instances: Pool,
     pub(super) admission: Admission,
     pub(super) counts: Arc<Counts>,
+    /// The last of them: nothing is recorded any more when it goes.
+    pub(super) _series: RevisionSeries,
 }
 
 /// A method on a path, as the manifest has it, and what is counted there.
@@ -108,6 +111,11 @@ impl Revision {
     /// Instances that wait for a call.
     pub fn warm(&self) -> usize {
         self.instances.warm_count()
+    }
+
+    /// Calls that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.admission.waiting()
     }
 
     /// The plugin's name.

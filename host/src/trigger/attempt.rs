@@ -10,7 +10,11 @@ use crate::{
 };
 use futures::FutureExt;
 use sha2::{Digest, Sha256};
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The longest that a component may put something off.
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
@@ -115,7 +119,10 @@ impl Component {
 
     /// A new transaction.
     pub(super) async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
-        self.database.begin().await
+        let begun = Instant::now();
+        let transaction = self.database.begin().await;
+        metrics::histogram!("store_wait_seconds", "component" => self.name.clone()).record(begun.elapsed());
+        transaction
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long events and timers under way may take when the host stops.
-const DRAIN: Duration = Duration::from_secs(15);
+pub const DRAIN: Duration = Duration::from_secs(15);
 
 /// Runs the tasks of all components that were announced to it.
 pub struct Triggers {

@@ -19,7 +19,7 @@ use crate::{
         Registry, Revision,
         registry::{Served, Target},
     },
-    telemetry::TraceParent,
+    telemetry::{Step, StepKind, TraceParent},
     trigger::client::Client,
 };
 use axum::{
@@ -48,7 +48,7 @@ pub struct Front {
     /// What bounds a request.
     pub config: Http,
     /// Turns of all components together.
-    pub admission: crate::engine::Admission,
+    pub admission: Arc<crate::engine::Admission>,
 }
 
 /// A request, but for its body.
@@ -70,10 +70,12 @@ impl Front {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
         let id = request_id(&parts.headers);
-        let trace = TraceParent::continue_or_start(parts.headers.get("traceparent").and_then(|v| v.to_str().ok()));
         let snapshot = self.registry.snapshot();
         let target = snapshot.route(parts.method.as_str(), parts.uri.path());
         let served = target.as_ref().and_then(|target| target.endpoint.choose(&parts.headers));
+        let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let mut step = Step::begin(StepKind::Serve, traceparent, || span_name(&parts.method, target.as_ref()));
+        let trace = *step.place();
         let mut response = match (&target, served) {
             (Some(target), Some(served)) => {
                 let arrival = Arrival { peer, parts: &parts, id: &id, trace: &trace };
@@ -91,6 +93,7 @@ impl Front {
             response.headers_mut().insert(REVISION, value);
         }
         note(&parts, served, response.status(), started.elapsed(), &id, &trace);
+        describe(&mut step, &parts, target.as_ref(), served, response.status(), &id);
         response
     }
 
@@ -321,6 +324,37 @@ fn request_id(headers: &HeaderMap) -> String {
         .and_then(|value| value.to_str().ok())
         .filter(|id| (8..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
         .map_or_else(|| id::new().to_string(), str::to_owned)
+}
+
+/// From the manifest, never from what was sent.
+fn span_name(method: &Method, target: Option<&Target<'_>>) -> String {
+    target.map_or_else(|| "no route".to_owned(), |target| format!("{method} {}", target.pattern))
+}
+
+/// What the request's span says, in OpenTelemetry's words for HTTP.
+fn describe(
+    step: &mut Step,
+    parts: &Parts,
+    target: Option<&Target<'_>>,
+    served: Option<&Served>,
+    status: StatusCode,
+    id: &str,
+) {
+    step.say(|| {
+        let (component, revision) =
+            served.map_or(("", ""), |served| (served.revision.name(), served.revision.id.as_str()));
+        [
+            ("http.request.method", parts.method.to_string().into()),
+            ("http.route", target.map_or("", |target| target.pattern).to_owned().into()),
+            ("http.response.status_code", i64::from(status.as_u16()).into()),
+            ("component", component.to_owned().into()),
+            ("revision", revision.to_owned().into()),
+            ("request.id", id.to_owned().into()),
+        ]
+    });
+    if status.is_server_error() {
+        step.fail(|| status.to_string());
+    }
 }
 
 /// The request's one line in the log, and its metrics.

@@ -10,6 +10,7 @@ use crate::{
         store::Error,
     },
     clock::now_ms,
+    telemetry::{Step, StepKind},
 };
 use std::{
     sync::Arc,
@@ -52,7 +53,7 @@ impl Events {
                 Ok(delivery) => {
                     let component = component.clone();
                     under_way.spawn(async move {
-                        component.deliver(&delivery).await;
+                        component.deliver(delivery).await;
                         drop(slot);
                     });
                 }
@@ -69,7 +70,8 @@ impl Events {
 }
 
 impl Component {
-    async fn deliver(&self, delivery: &Delivery) {
+    async fn deliver(&self, mut delivery: Delivery) {
+        let mut step = self.step(&mut delivery);
         let event = &delivery.event;
         let span = tracing::info_span!(
             "event",
@@ -83,8 +85,9 @@ impl Component {
             let begun = Instant::now();
             // Without an answer the host is stopping, and the event is due
             // again when it starts.
-            let Some(next) = self.persist("an event", || self.apply(delivery)).await else { return };
+            let Some(next) = self.persist("an event", || self.apply(&delivery)).await else { return };
             let outcome = next.name();
+            conclude_step(&mut step, &next);
             metrics::counter!("event_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let age_ms = now_ms().saturating_sub(event.time_ms);
@@ -95,10 +98,28 @@ impl Component {
                 Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "event"),
                 _ => tracing::debug!(outcome, duration_ms, age_ms, "event"),
             }
-            self.conclude(delivery, next).await;
+            self.conclude(&delivery, next).await;
         }
         .instrument(span)
         .await;
+    }
+
+    /// One attempt; what the component causes in it continues from there.
+    fn step(&self, delivery: &mut Delivery) -> Step {
+        let Delivery { event, attempt, .. } = delivery;
+        let name = || format!("handle {}", event.subject);
+        let mut step = Step::begin(StepKind::Consume, event.traceparent.as_deref(), name);
+        step.say(|| {
+            [
+                ("component", self.name.clone().into()),
+                ("messaging.message.id", event.id.clone().into()),
+                ("attempt", i64::from(*attempt).into()),
+            ]
+        });
+        if let Some(traceparent) = step.recorded() {
+            event.traceparent = Some(traceparent);
+        }
+        step
     }
 
     async fn apply(&self, delivery: &Delivery) -> Result<Next, Error> {
@@ -147,6 +168,14 @@ impl Component {
             payload: event.payload,
             traceparent: event.traceparent,
         }
+    }
+}
+
+/// How the attempt ended.
+pub(super) fn conclude_step(step: &mut Step, next: &Next) {
+    step.say(|| [("outcome", next.name().into())]);
+    if let Next::Again(_, reason) | Next::SetAside(reason) = next {
+        step.fail(|| reason.clone());
     }
 }
 

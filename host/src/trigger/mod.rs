@@ -16,7 +16,7 @@ mod redelivery;
 mod relay;
 mod timers;
 
-pub use background::Triggers;
+pub use background::{DRAIN, Triggers};
 pub use listener::{Bounds, serve};
 pub use redelivery::{RedeliverError, Redelivery};
 

@@ -10,6 +10,7 @@ use crate::{
         store::{Error, Lead, OutboxEvent},
     },
     clock::now_ms,
+    telemetry::{Step, StepKind},
 };
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -112,8 +113,13 @@ impl Relay {
         let age_ms = oldest_ms.map_or(0, |oldest_ms| now_ms().saturating_sub(oldest_ms));
         metrics::gauge!("outbox_age_seconds", "component" => self.component.name.clone()).set(age_ms as f64 / 1_000.0);
         let Some(last) = batch.last().map(|last| last.sequence) else { return Ok(0) };
-        let events: Vec<Event> = batch.into_iter().map(|OutboxEvent { event, .. }| event).collect();
-        self.component.bus.publish(&events).await.map_err(|error| error.to_string())?;
+        let mut events: Vec<Event> = batch.into_iter().map(|OutboxEvent { event, .. }| event).collect();
+        let mut steps: Vec<Step> = events.iter_mut().filter_map(step).collect();
+        if let Err(error) = self.component.bus.publish(&events).await {
+            let reason = error.to_string();
+            steps.iter_mut().for_each(|step| step.fail(|| reason.clone()));
+            return Err(reason);
+        }
         self.carried = last;
         self.forget_at.get_or_insert_with(|| Instant::now() + FORGET_AFTER);
         Ok(events.len())
@@ -128,4 +134,14 @@ impl Relay {
             self.forget_at = Some(Instant::now() + self.component.settings.max_backoff);
         }
     }
+}
+
+/// An event's way to the bus, from when it happened; whoever handles it
+/// continues from there.
+fn step(event: &mut Event) -> Option<Step> {
+    let name = || format!("publish {}", event.subject);
+    let mut step = Step::begun(StepKind::Publish, event.traceparent.as_deref(), event.time_ms, name)?;
+    step.say(|| [("component", event.source.clone().into()), ("messaging.message.id", event.id.clone().into())]);
+    event.traceparent = step.recorded();
+    Some(step)
 }

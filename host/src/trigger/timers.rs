@@ -5,6 +5,7 @@
 use super::{
     attempt::{Next, settle},
     background::Component,
+    messaging::conclude_step,
 };
 use crate::{
     capability::{
@@ -12,6 +13,7 @@ use crate::{
         store::{DueTimer, Error},
     },
     clock::now_ms,
+    telemetry::{Step, StepKind},
 };
 use std::{
     collections::HashSet,
@@ -104,8 +106,9 @@ impl Timers {
             .record(lag_ms as f64 / 1_000.0);
         let (component, under_way) = (self.component.clone(), self.under_way.clone());
         self.tasks.spawn(async move {
-            component.fire(&timer).await;
-            under_way.end(timer.generation);
+            let generation = timer.generation;
+            component.fire(timer).await;
+            under_way.end(generation);
         });
     }
 }
@@ -136,7 +139,8 @@ impl UnderWay {
 }
 
 impl Component {
-    async fn fire(&self, timer: &DueTimer) {
+    async fn fire(&self, mut timer: DueTimer) {
+        let mut step = self.timer_step(&mut timer);
         let span = tracing::info_span!(
             "timer",
             component = self.name,
@@ -148,8 +152,9 @@ impl Component {
             let begun = Instant::now();
             // Without an answer the host is stopping, and the timer is still
             // there when it starts.
-            let Some(next) = self.persist("a timer", || self.handle(timer)).await else { return };
+            let Some(next) = self.persist("a timer", || self.handle(&timer)).await else { return };
             let outcome = next.name();
+            conclude_step(&mut step, &next);
             metrics::counter!("timer_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -157,10 +162,26 @@ impl Component {
                 Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "timer"),
                 _ => tracing::debug!(outcome, duration_ms, "timer"),
             }
-            self.persist("a timer's outcome", || self.note(timer, &next)).await;
+            self.persist("a timer's outcome", || self.note(&timer, &next)).await;
         }
         .instrument(span)
         .await;
+    }
+
+    /// One attempt; what the component causes in it continues from there.
+    fn timer_step(&self, timer: &mut DueTimer) -> Step {
+        let mut step = Step::begin(StepKind::Internal, timer.traceparent.as_deref(), || "timer".to_owned());
+        step.say(|| {
+            [
+                ("component", self.name.clone().into()),
+                ("timer.key", timer.timer.key.clone().into()),
+                ("attempt", i64::from(timer.attempt).into()),
+            ]
+        });
+        if let Some(traceparent) = step.recorded() {
+            timer.traceparent = Some(traceparent);
+        }
+        step
     }
 
     async fn handle(&self, timer: &DueTimer) -> Result<Next, Error> {

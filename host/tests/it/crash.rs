@@ -1,6 +1,7 @@
 //! The process is killed in the middle of everything, again and again, and
 //! nothing that was acknowledged is lost.
 
+mod backup;
 mod facts;
 mod load;
 

@@ -30,6 +30,7 @@ mod operator_logs;
 mod operator_roles;
 mod operator_tokens;
 mod orders;
+mod otlp;
 mod payment_faults;
 mod payments;
 mod plugin_cli;

@@ -1,14 +1,18 @@
 //! What a component's calls of `platform:store/sql` do: the limits that hold
 //! for every engine, and then the engine.
 
-use super::{Database, Error, OpenTransaction, Rows, Timer, Value, open::Lent};
+use super::{Database, Error, OpenTransaction, Rows, Timer, Transaction, Value, open::Lent};
 use crate::{
     capability::messaging::Event,
     clock::now_ms,
     engine::bindings::platform::store::sql::{Host, HostTransaction},
     id,
 };
-use std::{sync::Arc, time::Duration};
+use metrics::Histogram;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::{timeout, timeout_at};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 
@@ -37,6 +41,8 @@ pub struct StoreView<'a> {
     pub transaction_ms: u64,
     /// The largest payload of an event.
     pub event_bytes: usize,
+    /// How long transactions waited until they began.
+    pub wait: &'a Histogram,
 }
 
 /// Ties [`StoreView`] to the linker.
@@ -51,6 +57,13 @@ impl StoreView<'_> {
         self.database.ok_or_else(|| Error::Unavailable("the component has no database".into()))
     }
 
+    async fn turn(&mut self) -> Result<Box<dyn Transaction>, Error> {
+        let begun = Instant::now();
+        let transaction = self.database()?.begin().await;
+        self.wait.record(begun.elapsed());
+        transaction
+    }
+
     fn opened(&mut self, handle: &Resource<OpenTransaction>) -> Result<&mut OpenTransaction, Error> {
         self.table.get_mut(handle).map_err(|_| over())
     }
@@ -60,7 +73,7 @@ impl StoreView<'_> {
     }
 
     async fn execute_alone(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
-        let mut transaction = self.database()?.begin().await?;
+        let mut transaction = self.turn().await?;
         let work = async {
             let changed = transaction.execute(statement, parameters).await?;
             transaction.commit().await?;
@@ -70,7 +83,7 @@ impl StoreView<'_> {
     }
 
     async fn begin_open(&mut self) -> Result<Resource<OpenTransaction>, Error> {
-        let inner = self.database()?.begin().await?;
+        let inner = self.turn().await?;
         self.table
             .push(OpenTransaction::new(inner, self.transaction_ms))
             .map_err(|_| Error::Limit("too many open resources".into()))

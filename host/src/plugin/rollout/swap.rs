@@ -14,6 +14,7 @@ use crate::{
         archive::{Record, State},
         registry::{Plugin, Standing},
     },
+    telemetry,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -142,6 +143,7 @@ impl Rollout {
             drain(revision, revision.tally(), self.rules.drain).await;
             revision.retire();
         }
+        telemetry::metrics::forget_component(plugin);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::{
 #[derive(Default)]
 pub(super) struct Facts(Mutex<Told>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Told {
     /// Versions of tickets.
     tickets: HashMap<String, i64>,
@@ -35,6 +35,11 @@ pub(super) struct Counts {
 }
 
 impl Facts {
+    /// What has been told until now.
+    pub(super) fn copy(&self) -> Self {
+        Self(Mutex::new(self.told().clone()))
+    }
+
     fn told(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap()
     }

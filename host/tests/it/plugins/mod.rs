@@ -3,6 +3,7 @@
 
 mod canary;
 mod restart;
+mod series;
 mod settings;
 mod swap;
 mod upload;

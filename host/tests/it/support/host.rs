@@ -296,9 +296,23 @@ impl Host {
 
     /// Asks the process to end, and does not wait.
     pub(crate) async fn terminate(&self) {
-        let id = self.process().child.id().expect("the host has ended").to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        self.signal("TERM").await;
+    }
+
+    /// Sends the process a signal by its short name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.id()]).status().await.unwrap();
         assert!(status.success());
+    }
+
+    /// What the process does, as a letter of Linux: `T` is stopped.
+    pub(crate) fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap()
+    }
+
+    fn id(&self) -> String {
+        self.process().child.id().expect("the host has ended").to_string()
     }
 
     /// Waits for the end of the process.

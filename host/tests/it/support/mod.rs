@@ -7,7 +7,7 @@ mod host;
 mod ledger;
 mod market;
 mod plugins;
-mod postgres;
+pub(crate) mod postgres;
 mod settled;
 
 pub(crate) use client::{Client, PASSWORD, Reply};

@@ -126,6 +126,11 @@ fn initialize(folder: &Path, data: &Path, initdb: &[PathBuf]) {
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
 }
 
+/// One of PostgreSQL's own programs.
+pub(crate) fn program(name: &str) -> PathBuf {
+    binaries().expect("PostgreSQL is not installed").join(name)
+}
+
 /// Where `initdb` and `postgres` are: Debian keeps them off the path.
 fn binaries() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

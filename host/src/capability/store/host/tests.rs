@@ -10,6 +10,7 @@ struct Fixture {
     database: Arc<dyn Database>,
     table: ResourceTable,
     publishes: Vec<String>,
+    wait: metrics::Histogram,
 }
 
 impl Fixture {
@@ -17,7 +18,8 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let limits = Limits { wait_ms: 1_000, ..Limits::default() };
         let database = SqliteDatabase::open(&folder.path().join("x.db"), limits).await.unwrap();
-        Self { _folder: folder, database, table: ResourceTable::new(), publishes: vec!["thing.created".into()] }
+        let publishes = vec!["thing.created".into()];
+        Self { _folder: folder, database, table: ResourceTable::new(), publishes, wait: metrics::Histogram::noop() }
     }
 
     fn view(&mut self) -> StoreView<'_> {
@@ -29,6 +31,7 @@ impl Fixture {
             traceparent: Some("trace"),
             transaction_ms: 200,
             event_bytes: 10,
+            wait: &self.wait,
         }
     }
 
