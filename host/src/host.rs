@@ -3,7 +3,7 @@
 use crate::{
     capability::{
         identity::Identity,
-        messaging::{Bus, EmbeddedBus},
+        messaging::{self, Bus, EmbeddedBus, JetStreamBus},
         payments::Payments,
         store::{Databases, PostgresDatabases, SqliteDatabases},
     },
@@ -80,7 +80,7 @@ impl Host {
         let metrics = Metrics::start()?;
         let only_host = only_host(config).await?;
         let database = open_database(config).await?;
-        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
+        let bus = bus(config, &database).await?;
         let services = services(config, secrets, &database).await?;
         let identity = services.identity.clone();
         let me = cluster::Identity::new(&config.cluster.name);
@@ -172,6 +172,18 @@ fn exporting(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::
     Ok(Some(Exporting::start(otlp, metrics, move || gauges.refresh())?))
 }
 
+/// The bus that the settings name.
+async fn bus(config: &Config, database: &HostDatabase) -> anyhow::Result<Arc<dyn Bus>> {
+    Ok(match &config.messaging.nats {
+        Some(nats) => {
+            let installation = messaging::installation(database).await?;
+            let bus = JetStreamBus::open(&config.messaging, nats, installation).await;
+            Arc::new(bus.with_context(|| format!("NATS at {}", nats.servers_shown()))?)
+        }
+        None => Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?),
+    })
+}
+
 /// Loads every plugin of the settings, without a word to the bus or to
 /// anybody: what `ticketing check` does.
 ///
@@ -250,7 +262,7 @@ async fn open_databases(config: &Config, host: &HostDatabase) -> anyhow::Result<
 /// The event bus in the process serves one host alone, so no other may use
 /// the same database.
 async fn only_host(config: &Config) -> anyhow::Result<Option<OnlyHost>> {
-    let Some(url) = &config.store.database_url else { return Ok(None) };
+    let (Some(url), None) = (&config.store.database_url, &config.messaging.nats) else { return Ok(None) };
     let begun = Instant::now();
     loop {
         if let Some(only_host) = OnlyHost::take(url).await.context("store.database_url")? {

@@ -9,6 +9,7 @@ mod browser;
 mod debian;
 mod deploy;
 mod guests;
+mod nats;
 mod postgres;
 mod process;
 mod scripts;

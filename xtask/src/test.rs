@@ -10,6 +10,7 @@ use anyhow::Result;
 use crate::browser;
 use crate::deploy;
 use crate::guests::{self, Kind};
+use crate::nats;
 use crate::postgres;
 use crate::process::{output_of, run};
 use crate::steps::{Outcome, Steps};
@@ -37,6 +38,29 @@ const ON_BOTH_ENGINES: [&str; 14] = [
     "tickets::",
 ];
 
+/// Tells the tests of whole hosts which bus these use.
+const BUS: &str = "TICKETING_TESTS_BUS";
+/// What a host does whichever bus it has is tested on both.
+const ON_BOTH_BUSES: [&str; 17] = [
+    "auth::",
+    "crash::",
+    "envelope::",
+    "events::",
+    "expiry::",
+    "hostile::effects",
+    "lists::",
+    "orders::",
+    "payment_faults::",
+    "payments::",
+    "plugins::",
+    "purchase::",
+    "races::",
+    "sessions::",
+    "settings::",
+    "tickets::",
+    "tracing::",
+];
+
 /// All checks; or, with a filter, only the tests that it names. With
 /// `embedded`, none that needs a server beside it.
 pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) -> Result<()> {
@@ -58,21 +82,25 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
             steps.step("postgres", postgres::provide);
         }
     }
+    if !embedded {
+        steps.step("nats-server", || nats::provide(workspace));
+    }
     steps.step("tests", || {
         let mut cargo = workspace.cargo();
         // One run shows all failures, and not those of the first binary alone.
-        passed(
-            cargo
-                .args(["test", "--workspace", "--no-fail-fast"])
-                .args(filter)
-                .envs(embedded.then_some((EMBEDDED, "1"))),
-        )
+        cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter);
+        passed(if embedded { cargo.env(EMBEDDED, "1").args(["--", "--skip", "jetstream"]) } else { &mut cargo })
     });
     if filter.is_none() && !embedded {
         steps.step("tests on PostgreSQL", || {
             let mut cargo = workspace.cargo();
             cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]).args(ON_BOTH_ENGINES);
-            passed(cargo.env(ENGINE, "postgres"))
+            passed(cargo.args(["--skip", "jetstream"]).env(ENGINE, "postgres"))
+        });
+        steps.step("tests on JetStream", || {
+            let mut cargo = workspace.cargo();
+            cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]).args(ON_BOTH_BUSES);
+            passed(cargo.args(["--skip", "jetstream"]).env(BUS, "jetstream"))
         });
     }
     steps.finish()

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 
-const DEFAULT_FILTER: &str = "info";
+/// The client of the broker tells every attempt to connect; the bus says what matters of it.
+const DEFAULT_FILTER: &str = "info,async_nats=warn";
 
 /// Settings of the log.
 #[derive(Debug, Clone)]

@@ -1,6 +1,10 @@
 //! `[messaging]`: events and timers.
 
-use super::problem::{Invalid, within};
+use super::{
+    nats::{Nats, RawNats},
+    problem::{Invalid, within},
+    secret::Secret,
+};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -15,6 +19,8 @@ pub struct Messaging {
     pub max_backoff: Duration,
     /// How long events and the marks of applied ones are kept.
     pub retention: Duration,
+    /// The broker; none: the bus inside the process.
+    pub nats: Option<Nats>,
 }
 
 /// As in the file.
@@ -25,6 +31,8 @@ pub(super) struct Raw {
     backoff_ms: Option<u64>,
     max_backoff_ms: Option<u64>,
     retention_hours: Option<u64>,
+    pub(super) nats_url: Option<Secret>,
+    nats: RawNats,
 }
 
 impl TryFrom<Raw> for Messaging {
@@ -40,6 +48,7 @@ impl TryFrom<Raw> for Messaging {
             backoff: Duration::from_millis(backoff_ms),
             max_backoff: Duration::from_millis(max_backoff_ms),
             retention: Duration::from_secs(retention_hours * 3_600),
+            nats: raw.nats_url.map(|url| raw.nats.with_url(url)).transpose()?,
         })
     }
 }

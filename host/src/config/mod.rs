@@ -13,6 +13,7 @@ pub mod http;
 pub mod identity;
 pub mod log;
 pub mod messaging;
+pub mod nats;
 pub mod operator;
 pub mod payments;
 pub mod plugins;
@@ -263,6 +264,12 @@ fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources:
     });
     sources
         .lay_over(&mut raw.identity.jwt_key, "identity.jwt_key", [variable("JWT_KEY")], |text| Ok(Secret::new(text)));
+    sources.lay_over(
+        &mut raw.messaging.nats_url,
+        "messaging.nats_url",
+        [variable("TICKETING_NATS_URL")],
+        |text| Ok(Secret::new(text)),
+    );
     sources.lay_over(
         &mut raw.log.filter,
         "log.filter",

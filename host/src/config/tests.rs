@@ -48,6 +48,7 @@ fn every_variable_reaches_its_setting() {
             ("TICKETING_DATA_DIR", "/somewhere"),
             ("TICKETING_LOG", "warn,ticketing=debug"),
             ("TICKETING_LOG_FORMAT", "json"),
+            ("TICKETING_NATS_URL", "nats://user:pass@one:4222,two"),
             ("JWT_KEY", "0123456789abcdef0123456789abcdef"),
         ],
     )
@@ -59,6 +60,7 @@ fn every_variable_reaches_its_setting() {
     assert_eq!(config.log.filter, "warn,ticketing=debug");
     assert_eq!(config.log.format, log::LogFormat::Json);
     assert_eq!(config.identity.jwt_key.unwrap().expose().len(), 32);
+    assert_eq!(config.messaging.nats.unwrap().servers_shown(), "one:4222, two:4222");
 }
 
 #[test]
@@ -171,4 +173,25 @@ fn a_wrong_database_is_named_without_its_password() {
     }
     let config = load("", &Flags::default(), &[("TICKETING_DATABASE_URL", "postgres://me:hidden@host/db")]).unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
+}
+
+#[test]
+fn the_broker_is_checked_and_its_credentials_are_never_shown() {
+    let url = [("TICKETING_NATS_URL", "nats://user:tell-nobody@nats.example:4223")];
+    let config = load("[messaging.nats]\nstream_replicas = 3", &Flags::default(), &url).unwrap();
+    assert!(!format!("{config:?}").contains("tell-nobody"));
+    let nats = config.messaging.nats.unwrap();
+    assert_eq!((nats.stream_replicas, nats.subject_prefix.as_str()), (3, "ticketing"));
+    for (file, url, reason) in [
+        ("", "", "is empty"),
+        ("", "https://user:tell-nobody@x", "nats:// or tls://"),
+        ("", "nats://", "is not the address of a server"),
+        ("[messaging.nats]\nsubject_prefix = 'a.b'", "nats://x", "subject_prefix"),
+        ("[messaging.nats]\nstream_replicas = 2", "nats://x", "stream_replicas"),
+        ("[messaging.nats]\ntls_cert_file = 'x'", "nats://x", "tls_key_file"),
+        ("[messaging.nats]\nack_wait_ms = 1", "nats://x", "ack_wait_ms"),
+    ] {
+        let text = problem(file, &[("TICKETING_NATS_URL", url)]);
+        assert!(text.contains(reason) && !text.contains("tell-nobody"), "{text}");
+    }
 }

@@ -2,12 +2,12 @@
 //! who reaches the listener.
 
 use super::Operator;
-use crate::envelope::{Envelope, Refusal};
+use crate::envelope::{Envelope, Problem, Refusal};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::header::CONTENT_TYPE;
+use http::{StatusCode, header::CONTENT_TYPE};
 use std::sync::Arc;
 
 /// Whether the process lives.
@@ -19,10 +19,21 @@ pub(super) async fn alive() -> &'static str {
 /// Whether work can be sent here.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, body = String, example = "ready\n"),
-    (status = 503, body = Envelope, description = "It starts or stops"),
+    (status = 503, body = Envelope, description = "It starts or stops, or has not reached the event bus yet"),
 ))]
 pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
-    if operator.is_ready() { "ready\n".into_response() } else { Refusal::Unavailable.into_response() }
+    if !operator.is_ready() {
+        return Refusal::Unavailable.into_response();
+    }
+    // Once reached, a bus that is away is no reason to send work elsewhere:
+    // the other hosts do not reach it either, and its events wait.
+    match operator.bus.trouble() {
+        Some(reason) if !operator.bus.was_reached() => {
+            let text = format!("the event bus was not reached yet: {reason}");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+        _ => "ready\n".into_response(),
+    }
 }
 
 /// Everything that is counted, in Prometheus' text format.

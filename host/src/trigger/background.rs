@@ -1,6 +1,6 @@
 //! The tasks of every component, from their start to their end.
 
-use super::{Handler, Handlers, messaging::Events, relay::Relay, timers::Timers};
+use super::{Handler, Handlers, backlog, messaging::Events, relay::Relay, timers::Timers};
 use crate::{
     capability::{
         messaging::{Bus, BusError, Consumer},
@@ -114,18 +114,23 @@ impl Triggers {
     /// Begins to deliver to the components that are being watched.
     pub fn start(&self) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.started = true;
+        if !std::mem::replace(&mut watched.started, true) {
+            self.tasks.spawn(backlog::watch(self.bus.clone(), self.stop.clone()));
+        }
         for component in watched.waiting.drain(..) {
             self.spawn(&component);
         }
     }
 
-    /// Begins nothing more and waits for what is under way. False if something
-    /// took too long; it is delivered again after the next start.
+    /// Begins nothing more, waits for what is under way, and lets go of the
+    /// bus. False if something took too long; it is delivered again after the
+    /// next start.
     pub async fn stop(&self) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        timeout(DRAIN, self.tasks.wait()).await.is_ok()
+        let complete = timeout(DRAIN, self.tasks.wait()).await.is_ok();
+        self.bus.close().await;
+        complete
     }
 
     fn spawn(&self, component: &Component) {

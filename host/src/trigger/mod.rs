@@ -7,6 +7,7 @@
 
 mod attempt;
 mod background;
+mod backlog;
 pub mod client;
 pub mod http;
 mod listener;

@@ -96,8 +96,14 @@ impl Relay {
                 Ok(_) => failures = 0,
                 Err(error) => {
                     failures += 1;
+                    metrics::counter!("bus_publish_failures_total", "component" => self.component.name.clone())
+                        .increment(1);
                     tracing::warn!(component = self.component.name, failures, error, "events wait for the bus");
-                    if !self.component.pause(self.component.backoff(failures)).await {
+                    let again = async {
+                        tokio::time::sleep(self.component.backoff(failures)).await;
+                        self.component.bus.reachable().await;
+                    };
+                    if self.component.stop.run_until_cancelled(again).await.is_none() {
                         return;
                     }
                 }

@@ -1,7 +1,7 @@
 //! What every bus has to do, as tests over [`Bus`]. A bus's own tests call
 //! each of these with an empty one.
 
-use super::{Bus, Consumer, DeadLetter, DeadLetterKind, Delivery, Event};
+use super::{Bus, Consumer, DeadLetter, DeadLetterKind, Delivery, Event, Waiting};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -93,6 +93,49 @@ pub(crate) async fn a_new_subject_starts_with_the_oldest_event(bus: AnyBus) {
     assert_eq!(next(&one).await.event.id, "4");
 }
 
+pub(crate) async fn an_older_event_comes_once_its_subject_is_subscribed_to(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a"]).await;
+    let events: Vec<Event> = (0..20).map(|n| event(&format!("e{n}"), if n % 2 == 0 { "a" } else { "b" })).collect();
+    bus.publish(&events).await.unwrap();
+    for expected in events.iter().step_by(2) {
+        let delivery = next(&one).await;
+        assert_eq!(&delivery.event, expected);
+        one.acknowledge(&delivery).await.unwrap();
+    }
+    nothing_is_due(&one).await;
+    // Again and again: each time from the oldest on.
+    for _ in 0..2 {
+        let one = consumer(&bus, "one", &["a", "b"]).await;
+        for expected in events.iter().skip(1).step_by(2) {
+            let delivery = next(&one).await;
+            assert_eq!((&delivery.event, delivery.attempt), (expected, 1));
+            one.acknowledge(&delivery).await.unwrap();
+        }
+        nothing_is_due(&one).await;
+        nothing_is_due(&consumer(&bus, "one", &["a"]).await).await;
+    }
+}
+
+pub(crate) async fn what_waits_is_counted(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a"]).await;
+    consumer(&bus, "two", &[]).await;
+    bus.publish(&[event("1", "a"), event("2", "a"), event("3", "b")]).await.unwrap();
+    let first = next(&one).await;
+    one.retry(&first, Duration::from_secs(60)).await.unwrap();
+    one.acknowledge(&next(&one).await).await.unwrap();
+    bus.set_aside(letter("x", 1)).await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let backlog = bus.backlog().await.unwrap();
+        let (one, two) = (backlog.consumers["one"], backlog.consumers["two"]);
+        if (one.pending, one.unacknowledged, backlog.dead_letters, two) == (0, 1, 1, Waiting::default()) {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 10, "{backlog:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 pub(crate) fn letter(id: &str, set_aside_ms: u64) -> DeadLetter {
     DeadLetter {
         id: id.into(),
@@ -122,6 +165,17 @@ pub(crate) async fn dead_letters_are_kept_listed_and_forgotten(bus: AnyBus) {
     assert!(bus.forget_dead_letter("y").await.unwrap());
     assert!(!bus.forget_dead_letter("y").await.unwrap());
     assert!(bus.dead_letter("y").await.unwrap().is_none());
+    assert!(bus.dead_letter("no > such.*").await.unwrap().is_none());
+    // Those that are left are far apart, and the newest is still the first.
+    for number in 0..50 {
+        bus.set_aside(letter(&format!("{number}"), 10 + number)).await.unwrap();
+    }
+    for number in (1..50).filter(|number| number % 24 != 0) {
+        assert!(bus.forget_dead_letter(&format!("{number}")).await.unwrap());
+    }
+    let letters = bus.dead_letters(3).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["48", "24", "0"]);
+    assert_eq!(bus.dead_letters(1_000).await.unwrap().len(), 4);
 }
 
 pub(crate) async fn a_redelivery_reaches_one_component_as_on_its_first_attempt(bus: AnyBus) {

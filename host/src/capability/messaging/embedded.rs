@@ -8,13 +8,13 @@
 mod consumer;
 mod letters;
 
-use super::{Bus, BusError, Consumer, DeadLetter, Event};
+use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Waiting};
 use crate::{clock::now_ms, config::messaging::Messaging, database::HostDatabase};
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
 use sqlx::{Any, Transaction};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicI64, Ordering},
@@ -147,6 +147,26 @@ impl Bus for EmbeddedBus {
         transaction.commit().await?;
         self.wake(|consumer| consumer.component() == component);
         Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, BusError> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT component, count(*), coalesce(sum(CASE WHEN attempts > 0 THEN 1 ELSE 0 END), 0) \
+             FROM bus_deliveries GROUP BY component",
+        )
+        .fetch_all(&self.log.database.read)
+        .await?;
+        let letters: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM bus_dead_letters").fetch_one(&self.log.database.read).await?;
+        let mut consumers: BTreeMap<String, Waiting> = {
+            let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+            consumers.keys().map(|component| (component.clone(), Waiting::default())).collect()
+        };
+        for (component, all, tried) in rows {
+            let (pending, tried) = ((all - tried).cast_unsigned(), tried.cast_unsigned());
+            consumers.insert(component, Waiting { pending, unacknowledged: tried, redelivered: tried });
+        }
+        Ok(Backlog { consumers, dead_letters: letters.cast_unsigned() })
     }
 }
 

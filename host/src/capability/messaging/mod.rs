@@ -2,16 +2,18 @@
 //! can handle.
 //!
 //! [`Bus`] and [`Consumer`] are what a broker implements; `embedded` is the
-//! in-process durable one.
+//! in-process durable one, `jetstream` the one that several hosts share.
 
 #[cfg(test)]
 pub(crate) mod conformance;
 mod embedded;
+mod jetstream;
 
 pub use embedded::EmbeddedBus;
+pub use jetstream::{JetStreamBus, installation};
 
 use async_trait::async_trait;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A message on its way from one component to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,26 @@ pub trait Bus: Send + Sync + 'static {
     /// Makes an event deliverable again to one component alone, as on its
     /// first attempt.
     async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError>;
+
+    /// How much waits.
+    async fn backlog(&self) -> Result<Backlog, BusError>;
+
+    /// Why it cannot be reached at the moment. None where it can.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether it could be reached at any time since the start.
+    fn was_reached(&self) -> bool {
+        true
+    }
+
+    /// Waits until it can be reached.
+    async fn reachable(&self) {}
+
+    /// Gives back what was delivered and not concluded, and ends. Nobody waits
+    /// for deliveries any more.
+    async fn close(&self) {}
 }
 
 /// One component's place in the stream of events.
@@ -83,8 +105,30 @@ pub struct Delivery {
     pub token: i64,
 }
 
+/// How much waits on a bus.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Of every consumer, by component.
+    pub consumers: BTreeMap<String, Waiting>,
+    /// What was set aside.
+    pub dead_letters: u64,
+}
+
+/// How much waits for one component.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Events that were not delivered yet. The bus inside the process counts
+    /// those that are being handled for the first time here.
+    pub pending: u64,
+    /// Events that were delivered and not concluded, or wait for another
+    /// attempt.
+    pub unacknowledged: u64,
+    /// Those of them that were delivered more than once.
+    pub redelivered: u64,
+}
+
 /// An event or timer that a component rejected or failed too often.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct DeadLetter {
     /// Its own identifier.
     pub id: String,
@@ -107,7 +151,7 @@ pub struct DeadLetter {
     /// When it was set aside, in milliseconds since the Unix epoch.
     pub set_aside_ms: u64,
     /// The component's own bytes, hexadecimal in JSON.
-    #[serde(serialize_with = "hex::serde::serialize")]
+    #[serde(with = "hex::serde")]
     #[schema(value_type = String)]
     pub payload: Vec<u8>,
     /// The trace it belongs to.
@@ -115,7 +159,7 @@ pub struct DeadLetter {
 }
 
 /// What a dead letter was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeadLetterKind {
     /// A message from the bus.

@@ -92,6 +92,7 @@ impl Fixture {
             backoff: Duration::from_millis(20),
             max_backoff: Duration::from_millis(200),
             retention: Duration::from_secs(3_600),
+            nats: None,
         };
         let host = HostDatabase::open(&folder.join("host.db")).await.unwrap();
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());

@@ -11,6 +11,7 @@ fn settings() -> Messaging {
         backoff: Duration::from_millis(10),
         max_backoff: Duration::from_secs(1),
         retention: day,
+        nats: None,
     }
 }
 
@@ -33,6 +34,8 @@ conforms! {
     a_waiting_consumer_is_woken
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
+    an_older_event_comes_once_its_subject_is_subscribed_to
+    what_waits_is_counted
     dead_letters_are_kept_listed_and_forgotten
     a_redelivery_reaches_one_component_as_on_its_first_attempt
 }
@@ -42,6 +45,8 @@ on_both_engines! {
     a_waiting_consumer_is_woken
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
+    an_older_event_comes_once_its_subject_is_subscribed_to
+    what_waits_is_counted
     dead_letters_are_kept_listed_and_forgotten
     a_redelivery_reaches_one_component_as_on_its_first_attempt
     what_was_not_acknowledged_is_due_again_after_a_restart
