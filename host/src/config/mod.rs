@@ -264,12 +264,9 @@ fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources:
     });
     sources
         .lay_over(&mut raw.identity.jwt_key, "identity.jwt_key", [variable("JWT_KEY")], |text| Ok(Secret::new(text)));
-    sources.lay_over(
-        &mut raw.messaging.nats_url,
-        "messaging.nats_url",
-        [variable("TICKETING_NATS_URL")],
-        |text| Ok(Secret::new(text)),
-    );
+    sources.lay_over(&mut raw.messaging.nats_url, "messaging.nats_url", [variable("TICKETING_NATS_URL")], |text| {
+        Ok(Secret::new(text))
+    });
     sources.lay_over(
         &mut raw.log.filter,
         "log.filter",

@@ -5,6 +5,7 @@ use super::{
     secret::Secret,
 };
 use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 
@@ -47,6 +48,15 @@ impl Nats {
     /// validated.
     pub fn servers(&self) -> Result<Vec<ServerAddr>, std::io::Error> {
         self.url.expose().split(',').map(|server| server.trim().parse()).collect()
+    }
+
+    /// The name and password in the first address that has any, or a token
+    /// where there is no password. The client itself does not look for them.
+    pub fn credentials(&self) -> Option<(String, Option<String>)> {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let servers = self.servers().ok()?;
+        let named = servers.iter().find_map(|server| Some((server.username()?, server.password())))?;
+        Some((decoded(named.0), named.1.map(decoded)))
     }
 
     /// The servers without their credentials, for people.

@@ -48,7 +48,7 @@ fn every_variable_reaches_its_setting() {
             ("TICKETING_DATA_DIR", "/somewhere"),
             ("TICKETING_LOG", "warn,ticketing=debug"),
             ("TICKETING_LOG_FORMAT", "json"),
-            ("TICKETING_NATS_URL", "nats://user:pass@one:4222,two"),
+            ("TICKETING_NATS_URL", "nats://user:p%40ss@one:4222,two"),
             ("JWT_KEY", "0123456789abcdef0123456789abcdef"),
         ],
     )
@@ -60,7 +60,9 @@ fn every_variable_reaches_its_setting() {
     assert_eq!(config.log.filter, "warn,ticketing=debug");
     assert_eq!(config.log.format, log::LogFormat::Json);
     assert_eq!(config.identity.jwt_key.unwrap().expose().len(), 32);
-    assert_eq!(config.messaging.nats.unwrap().servers_shown(), "one:4222, two:4222");
+    let nats = config.messaging.nats.unwrap();
+    assert_eq!(nats.servers_shown(), "one:4222, two:4222");
+    assert_eq!(nats.credentials(), Some(("user".to_owned(), Some("p@ss".to_owned()))));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! nothing that was acknowledged is lost.
 
 mod backup;
-mod facts;
-mod load;
+pub(crate) mod facts;
+pub(crate) mod load;
 
 use crate::support::{Host, Setup};
 use facts::{Facts, World};

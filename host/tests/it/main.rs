@@ -22,6 +22,7 @@ mod expiry;
 mod foreign;
 mod host_knows_nothing;
 mod hostile;
+mod jetstream;
 mod lists;
 mod migrations;
 mod operator;

@@ -48,9 +48,7 @@ async fn a_trace_goes_through_events_and_timers() {
     buyer.order_becomes(&order.id, Status::Cancelled).await;
     seller.ticket_when("the ticket is free", &ticket.id, |ticket| ticket.order_id.is_none()).await;
     host.settles().await;
-    let statement =
-        "SELECT subject, traceparent FROM bus_events WHERE traceparent LIKE '00-0af7651916cd43dd8448eb211c80319c-%'";
-    let traced: Vec<(String, String)> = host.database("host.db").await.rows(statement).await;
+    let traced = host.look_at_bus().await.traced(&format!("00-{TRACE}-")).await;
     let subjects: Vec<&str> = traced.iter().map(|(subject, _)| subject.as_str()).collect();
     assert_eq!(
         subjects,

@@ -9,7 +9,7 @@ use std::{
 
 /// What the host has told somebody.
 #[derive(Default)]
-pub(super) struct Facts(Mutex<Told>);
+pub(crate) struct Facts(Mutex<Told>);
 
 #[derive(Clone, Default)]
 struct Told {
@@ -22,16 +22,16 @@ struct Told {
     cancelled: HashSet<String>,
 }
 
-pub(super) enum End {
+pub(crate) enum End {
     Paid,
     Cancelled,
 }
 
 #[derive(Debug)]
-pub(super) struct Counts {
-    pub(super) orders: usize,
-    pub(super) paid: usize,
-    pub(super) cancelled: usize,
+pub(crate) struct Counts {
+    pub(crate) orders: usize,
+    pub(crate) paid: usize,
+    pub(crate) cancelled: usize,
 }
 
 impl Facts {
@@ -44,7 +44,7 @@ impl Facts {
         self.0.lock().unwrap()
     }
 
-    pub(super) fn ticket(&self, id: &str, version: i64) {
+    pub(crate) fn ticket(&self, id: &str, version: i64) {
         let mut told = self.told();
         if version == 0 {
             told.newest.push(id.to_owned());
@@ -53,11 +53,11 @@ impl Facts {
         *known = version.max(*known);
     }
 
-    pub(super) fn order(&self, id: &str, ticket: &str) {
+    pub(crate) fn order(&self, id: &str, ticket: &str) {
         self.told().orders.insert(id.to_owned(), ticket.to_owned());
     }
 
-    pub(super) fn end(&self, order: &str, end: End) {
+    pub(crate) fn end(&self, order: &str, end: End) {
         let mut told = self.told();
         match end {
             End::Paid => told.paid.insert(order.to_owned()),
@@ -66,19 +66,19 @@ impl Facts {
     }
 
     /// One of the newest tickets, so that buyers meet.
-    pub(super) fn some_ticket(&self, random: &mut StdRng) -> Option<String> {
+    pub(crate) fn some_ticket(&self, random: &mut StdRng) -> Option<String> {
         let told = self.told();
         let newest = &told.newest[told.newest.len().saturating_sub(6)..];
         (!newest.is_empty()).then(|| newest[random.random_range(0..newest.len())].clone())
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let told = self.told();
         Counts { orders: told.orders.len(), paid: told.paid.len(), cancelled: told.cancelled.len() }
     }
 
     /// Everything acknowledged is there.
-    pub(super) fn are_in(&self, world: &World) {
+    pub(crate) fn are_in(&self, world: &World) {
         let told = self.told();
         for (id, version) in &told.tickets {
             let ticket = world.tickets.get(id).unwrap_or_else(|| panic!("the ticket {id} is lost"));
@@ -99,20 +99,20 @@ impl Facts {
 
 /// All that is in the databases.
 #[derive(Debug, Default)]
-pub(super) struct World {
-    pub(super) tickets: HashMap<String, Ticket>,
-    pub(super) orders: HashMap<String, Order>,
+pub(crate) struct World {
+    pub(crate) tickets: HashMap<String, Ticket>,
+    pub(crate) orders: HashMap<String, Order>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     id: String,
     version: i64,
     order_id: Option<String>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Order {
+pub(crate) struct Order {
     id: String,
     version: i64,
     status: String,
@@ -120,7 +120,7 @@ pub(super) struct Order {
 }
 
 impl World {
-    pub(super) async fn read(host: &Host) -> Self {
+    pub(crate) async fn read(host: &Host) -> Self {
         let tickets = host.database("components/tickets.db").await;
         let tickets = tickets.rows("SELECT id, version, order_id FROM tickets").await;
         let tickets = tickets.into_iter().map(|(id, version, order_id)| Ticket { id, version, order_id });
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// Nothing disappears, no version goes back, and what is final stays.
-    pub(super) fn follows(&self, before: &Self) {
+    pub(crate) fn follows(&self, before: &Self) {
         for (id, ticket) in &before.tickets {
             assert!(self.tickets[id].version >= ticket.version, "{ticket:?} became {:?}", self.tickets[id]);
         }
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// One ticket, one live order at most; and both sides agree on it.
-    pub(super) fn is_consistent(&self) {
+    pub(crate) fn is_consistent(&self) {
         let mut holders: HashMap<&str, &str> = HashMap::new();
         for order in self.orders.values().filter(|order| order.status != "cancelled") {
             let other = holders.insert(&order.ticket_id, &order.id);
@@ -162,7 +162,7 @@ impl World {
 
 /// In the end every order that was completed is charged once, every other one
 /// not at all, and nothing is pending.
-pub(super) async fn money_agrees(host: &Host, facts: &Facts) {
+pub(crate) async fn money_agrees(host: &Host, facts: &Facts) {
     let pending = async || {
         let world = World::read(host).await;
         let mut pending: Vec<Order> = world.orders.into_values().collect();

@@ -7,15 +7,15 @@ use rand::{RngExt, rngs::StdRng};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-pub(super) struct Load {
-    pub(super) seller: Client,
-    pub(super) buyer: Client,
-    pub(super) facts: Arc<Facts>,
-    pub(super) random: StdRng,
+pub(crate) struct Load {
+    pub(crate) seller: Client,
+    pub(crate) buyer: Client,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) random: StdRng,
 }
 
 impl Load {
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         while self.step().await.is_some() {}
     }
 

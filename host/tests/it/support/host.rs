@@ -1,7 +1,7 @@
 //! A process of the host with a data directory of its own. It is killed and its
 //! directory removed when the value is dropped; a failed test prints its log.
 
-use super::{Client, Database, PATIENCE, market::unique, on_postgres, postgres};
+use super::{Bus, Client, Database, PATIENCE, market::unique, on_postgres, postgres};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -41,6 +41,7 @@ pub(crate) struct Setup {
     admin_token: bool,
     /// A PostgreSQL database, if this run is about that.
     database_url: Arc<OnceCell<String>>,
+    pub(super) bus: Bus,
 }
 
 impl Setup {
@@ -56,6 +57,7 @@ impl Setup {
             cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"),
             admin_token: true,
             database_url: Arc::default(),
+            bus: Bus::of_this_run(),
         }
         .flag("--set=orders.order-expiration-seconds=3600")
     }
@@ -123,6 +125,12 @@ impl Setup {
         self
     }
 
+    /// The broker that carries the events, whatever this run is about.
+    pub(crate) fn bus(mut self, bus: Bus) -> Self {
+        self.bus = bus;
+        self
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -149,8 +157,12 @@ impl Setup {
     pub(crate) fn command(&self, name: &str) -> Command {
         let config = self.folder.path().join("ticketing.toml");
         let text = format!(
-            "[engine]\ncache_dir = {:?}\n[store]\n{PATIENT}[http]\n{}\n[identity]\n{}\n{}",
-            self.cache, self.http, self.identity, self.toml
+            "[engine]\ncache_dir = {:?}\n[store]\n{PATIENT}[http]\n{}\n[identity]\n{}\n{}{}",
+            self.cache,
+            self.http,
+            self.identity,
+            self.bus.settings(),
+            self.toml
         );
         fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ticketing"));
@@ -163,6 +175,7 @@ impl Setup {
         if let Some(url) = self.database_url.get() {
             command.env("TICKETING_DATABASE_URL", url);
         }
+        command.envs(self.bus.variable());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);
         command

@@ -1,20 +1,26 @@
 //! What the tests stand on: processes of the host, clients of them, and a look
 //! into their databases.
 
+mod bus;
 mod client;
 mod database;
 mod host;
 mod ledger;
 mod market;
+pub(crate) mod nats;
 mod plugins;
 pub(crate) mod postgres;
+mod proxy;
 mod settled;
 
+pub(crate) use bus::Bus;
 pub(crate) use client::{Client, PASSWORD, Reply};
 pub(crate) use database::{Database, edit_database, on_postgres};
 pub(crate) use host::{ADMIN_TOKEN, Host, Setup};
 pub(crate) use market::{Order, Status, Ticket, unique};
+pub(crate) use nats::NatsServer;
 pub(crate) use plugins::{PluginFile, chameleon, component, empty, empty_host, guest};
+pub(crate) use proxy::{Proxy, Way};
 
 use std::{
     fmt::Debug,

@@ -2,8 +2,6 @@
 //! interface, with a store of their own. They end with the process of the
 //! tests, however that ends.
 
-#![allow(dead_code, reason = "two test binaries include this file, and neither needs all of it")]
-
 use std::{
     env, fs,
     net::TcpListener,

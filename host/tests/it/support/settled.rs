@@ -16,7 +16,7 @@ fn due_timers() -> &'static str {
 impl Host {
     /// Waits until all events have been applied.
     pub(crate) async fn settles(&self) {
-        let bus = self.database("host.db").await;
+        let bus = self.look_at_bus().await;
         let mut outboxes = Vec::new();
         for component in COMPONENTS {
             outboxes.push(self.database(&format!("components/{component}.db")).await);
@@ -30,7 +30,7 @@ impl Host {
                     waiting += outbox.number("SELECT count(*) FROM host_outbox").await;
                     waiting += outbox.number(due_timers()).await;
                 }
-                waiting += bus.number("SELECT count(*) FROM bus_deliveries").await;
+                waiting += bus.deliveries().await;
             }
             waiting
         };

@@ -11,7 +11,7 @@ use async_nats::{Client, ConnectOptions, Event, connection::State, jetstream::Co
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -61,6 +61,8 @@ pub(super) enum Status {
 #[derive(Default)]
 struct Seen {
     changed: Notify,
+    /// How often the connection broke.
+    breaks: AtomicU64,
     trouble: Mutex<Option<String>>,
 }
 
@@ -150,11 +152,17 @@ impl Link {
         stop.run_until_cancelled(async {
             loop {
                 self.connected().await;
+                let breaks = self.seen.breaks.load(Ordering::Acquire);
                 match streams::ensure(&self).await {
                     Ok(()) => {
                         self.set(Status::Usable);
-                        while self.is_usable() && self.client.connection_state() == State::Connected {
+                        while self.is_usable() && self.seen.breaks.load(Ordering::Acquire) == breaks {
                             self.look_again().await;
+                        }
+                        if self.is_usable() {
+                            // What the broker knew of this connection is gone,
+                            // even if there is another one already.
+                            self.set(Status::Away("the connection broke".to_owned()));
                         }
                     }
                     Err(Hindrance::Refused(reason)) => {
@@ -175,10 +183,8 @@ impl Link {
         while self.client.connection_state() != State::Connected {
             let trouble = self.seen.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
             let servers = self.settings.servers_shown();
-            match trouble {
-                Some(trouble) => self.set(Status::Away(format!("no connection to {servers}: {trouble}"))),
-                None if self.is_usable() => self.set(Status::Away(format!("no connection to {servers}"))),
-                None => {}
+            if let Some(trouble) = trouble {
+                self.set(Status::Away(format!("no connection to {servers}: {trouble}")));
             }
             self.look_again().await;
         }
@@ -214,7 +220,10 @@ impl Seen {
             Event::ServerError(error) => Some(error.to_string()),
             Event::ClientError(error) => Some(error.to_string()),
             Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => return,
-            Event::Disconnected | Event::Closed => None,
+            Event::Disconnected | Event::Closed => {
+                self.breaks.fetch_add(1, Ordering::AcqRel);
+                None
+            }
         };
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         self.changed.notify_one();
@@ -232,6 +241,11 @@ async fn options(settings: &Nats) -> Result<ConnectOptions, BusError> {
     let unreadable = |path: &std::path::Path| {
         let path = path.display().to_string();
         move |error: std::io::Error| BusError(format!("{path}: {error}"))
+    };
+    options = match settings.credentials() {
+        Some((user, Some(password))) => options.user_and_password(user, password),
+        Some((token, None)) => options.token(token),
+        None => options,
     };
     if let Some(path) = &settings.credentials_file {
         options = options.credentials_file(path).await.map_err(unreadable(path))?;

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::join_all;
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -46,6 +46,8 @@ pub(super) struct JetStreamConsumer {
     pub(super) wanted: watch::Sender<(u64, BTreeSet<String>)>,
     /// The change that the broker knows.
     applied: watch::Sender<u64>,
+    /// What comes as copies up to there, see [`super::subscription::Applied`].
+    copied: Mutex<BTreeMap<String, u64>>,
     held: Mutex<Held>,
     arrived: Notify,
     /// There is room for more.
@@ -56,10 +58,16 @@ pub(super) struct JetStreamConsumer {
 /// Deliveries that the broker awaits word of.
 #[derive(Default)]
 struct Held {
-    queue: VecDeque<Delivery>,
+    queue: VecDeque<Queued>,
     /// Where to send it, by token: of those in the queue, and of those that
     /// are being handled.
     replies: HashMap<i64, Subject>,
+}
+
+struct Queued {
+    delivery: Delivery,
+    /// It is wanted whatever is subscribed to.
+    always: bool,
 }
 
 impl JetStreamConsumer {
@@ -69,6 +77,7 @@ impl JetStreamConsumer {
             link,
             wanted: watch::Sender::new((1, subjects)),
             applied: watch::Sender::new(0),
+            copied: Mutex::default(),
             held: Mutex::default(),
             arrived: Notify::new(),
             taken: Notify::new(),
@@ -79,14 +88,24 @@ impl JetStreamConsumer {
         consumer
     }
 
-    /// Changes what is wanted.
-    pub(super) fn want(&self, subjects: BTreeSet<String>) {
+    /// Changes what is wanted, and forgets what is not any more.
+    pub(super) async fn want(&self, subjects: BTreeSet<String>) {
+        let unwanted: Vec<Subject> = {
+            let Held { queue, replies } = &mut *self.held();
+            let (kept, unwanted): (VecDeque<Queued>, VecDeque<Queued>) =
+                queue.drain(..).partition(|next| next.always || subjects.contains(&next.delivery.event.subject));
+            *queue = kept;
+            unwanted.iter().filter_map(|next| replies.remove(&next.delivery.token)).collect()
+        };
         self.wanted.send_if_modified(|(changes, known)| {
             let changed = *known != subjects;
             *changes += u64::from(changed);
             *known = subjects;
             changed
         });
+        for reply in unwanted {
+            self.decline(reply).await;
+        }
     }
 
     /// Waits until the broker knows what is wanted. False if it does not learn
@@ -97,8 +116,15 @@ impl JetStreamConsumer {
         timeout(limit, applied.wait_for(|applied| *applied >= change)).await.is_ok()
     }
 
-    pub(super) fn set_applied(&self, change: u64) {
+    pub(super) fn set_applied(&self, change: u64, copied: BTreeMap<String, u64>) {
+        self.copied.lock().unwrap_or_else(PoisonError::into_inner).extend(copied);
         self.applied.send_replace(change);
+    }
+
+    fn comes_as_copy(&self, subject: &str, message: &Message) -> bool {
+        let copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = copied.get(subject).copied();
+        last.is_some_and(|last| message.info().is_ok_and(|info| info.stream_sequence <= last))
     }
 
     /// How many more there is room for.
@@ -119,12 +145,18 @@ impl JetStreamConsumer {
         if !wanted {
             return self.decline(reply).await;
         }
+        if let Some(Way::Event(subject)) = way
+            && self.comes_as_copy(subject, &message)
+        {
+            return self.tell(reply, AckKind::Term).await;
+        }
         match message::read(way.as_ref().map_or("", Way::subject), &message) {
             Ok(event) => {
                 let token = self.next_token.fetch_add(1, Ordering::Relaxed);
                 let mut held = self.held();
                 held.replies.insert(token, reply);
-                held.queue.push_back(Delivery { event, attempt, token });
+                let always = matches!(way, Some(Way::Redelivery(_)));
+                held.queue.push_back(Queued { delivery: Delivery { event, attempt, token }, always });
                 drop(held);
                 self.arrived.notify_one();
             }
@@ -205,7 +237,7 @@ impl Consumer for JetStreamConsumer {
                 }
                 next
             };
-            if let Some(delivery) = next {
+            if let Some(Queued { delivery, .. }) = next {
                 self.taken.notify_one();
                 return Ok(delivery);
             }

@@ -1,24 +1,32 @@
 //! The dead letters: a message each in a stream of their own, under a subject
-//! that its id makes, so that another one with the same id replaces it.
+//! that its id makes, so that another one with the same id replaces it. The
+//! body is the payload as it was, a header has the rest.
 
 use super::{
     super::{BusError, DeadLetter},
     connection::{CALL_TIMEOUT, Link},
 };
-use async_nats::jetstream::{
-    ErrorCode,
-    consumer::{DeliverPolicy, pull::OrderedConfig},
-    message::PublishMessage,
-    stream::{DeleteMessageErrorKind, LastRawMessageErrorKind, Stream},
+use async_nats::{
+    HeaderMap, HeaderValue,
+    jetstream::{
+        ErrorCode,
+        consumer::{DeliverPolicy, pull::OrderedConfig},
+        message::{PublishMessage, StreamMessage},
+        stream::{DeleteMessageErrorKind, LastRawMessageErrorKind, Stream},
+    },
 };
 use futures::StreamExt;
 use std::cmp::Reverse;
 use tokio::time::timeout;
 
+const LETTER: &str = "dead-letter";
+
 pub(super) async fn keep(link: &Link, letter: &DeadLetter) -> Result<(), BusError> {
     link.require()?;
-    let body = serde_json::to_vec(letter).map_err(failed)?;
-    let message = PublishMessage::build().payload(body.into()).header("content-type", "application/json");
+    let (rest, body) = (DeadLetter { payload: Vec::new(), ..letter.clone() }, letter.payload.clone());
+    // JSON of one line, as a header has to be.
+    let rest: HeaderValue = serde_json::to_string(&rest).map_err(failed)?.parse().map_err(failed)?;
+    let message = PublishMessage::build().payload(body.into()).header(LETTER, rest);
     let taken = link.context.send_publish(link.names.dead_letter(&letter.id), message).await.map_err(failed)?;
     taken.await.map(drop).map_err(failed)
 }
@@ -58,24 +66,27 @@ async fn between(stream: &Stream, start: u64, end: u64) -> Result<Vec<DeadLetter
             break;
         }
         left = info.pending;
-        letters.extend(read(&message.payload));
+        letters.extend(read(message.headers.as_ref(), &message.payload));
     }
     Ok(letters)
 }
 
 /// None for what is no dead letter; only the host should have written here.
-fn read(body: &[u8]) -> Option<DeadLetter> {
-    let letter = serde_json::from_slice(body);
-    letter.inspect_err(|error| tracing::warn!(%error, "a dead letter cannot be read")).ok()
+fn read(headers: Option<&HeaderMap>, body: &[u8]) -> Option<DeadLetter> {
+    let letter: DeadLetter = serde_json::from_str(headers?.get(LETTER)?.as_str())
+        .inspect_err(|error| tracing::warn!(%error, "a dead letter cannot be read"))
+        .ok()?;
+    Some(DeadLetter { payload: body.to_vec(), ..letter })
 }
 
 pub(super) async fn find(link: &Link, id: &str) -> Result<Option<DeadLetter>, BusError> {
-    Ok(stored(link, &stream(link).await?, id).await?.and_then(|(_, body)| read(&body)))
+    let message = stored(link, &stream(link).await?, id).await?;
+    Ok(message.and_then(|message| read(Some(&message.headers), &message.payload)))
 }
 
 pub(super) async fn delete(link: &Link, id: &str) -> Result<bool, BusError> {
     let stream = stream(link).await?;
-    let Some((sequence, _)) = stored(link, &stream, id).await? else { return Ok(false) };
+    let Some(StreamMessage { sequence, .. }) = stored(link, &stream, id).await? else { return Ok(false) };
     match stream.delete_message(sequence).await {
         Ok(deleted) => Ok(deleted),
         // Somebody else was faster.
@@ -94,12 +105,12 @@ pub(super) async fn count(link: &Link) -> Result<u64, BusError> {
     Ok(stream(link).await?.cached_info().state.messages)
 }
 
-async fn stored(link: &Link, stream: &Stream, id: &str) -> Result<Option<(u64, Vec<u8>)>, BusError> {
+async fn stored(link: &Link, stream: &Stream, id: &str) -> Result<Option<StreamMessage>, BusError> {
     if id.is_empty() {
         return Ok(None);
     }
     match stream.get_last_raw_message_by_subject(&link.names.dead_letter(id)).await {
-        Ok(message) => Ok(Some((message.sequence, message.payload.to_vec()))),
+        Ok(message) => Ok(Some(message)),
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(failed(error)),
     }

@@ -67,12 +67,7 @@ pub(super) fn read(subject: &str, message: &jetstream::Message) -> Result<Event,
 ///
 /// # Errors
 /// Says why it is none.
-fn event(
-    subject: &str,
-    headers: Option<&HeaderMap>,
-    payload: &[u8],
-    stored_ms: u64,
-) -> Result<Event, &'static str> {
+fn event(subject: &str, headers: Option<&HeaderMap>, payload: &[u8], stored_ms: u64) -> Result<Event, &'static str> {
     let header = |name| headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
     let name = |name| header(name).filter(|value| !value.is_empty());
     let id = name(ID).ok_or("it has no header ce-id")?;

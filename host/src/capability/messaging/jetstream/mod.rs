@@ -103,18 +103,10 @@ impl Bus for JetStreamBus {
         let subjects: BTreeSet<String> = subjects.iter().cloned().collect();
         let consumer = {
             let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
-            match consumers.get(component) {
-                Some(known) => {
-                    known.want(subjects);
-                    known.clone()
-                }
-                None => {
-                    let new = JetStreamConsumer::start(component, self.link.clone(), subjects);
-                    consumers.insert(component.to_owned(), new.clone());
-                    new
-                }
-            }
+            let new = || JetStreamConsumer::start(component, self.link.clone(), subjects.clone());
+            consumers.entry(component.to_owned()).or_insert_with(new).clone()
         };
+        consumer.want(subjects).await;
         // Later is as good: a subject begins with its oldest event whenever it
         // comes to be known.
         if !self.link.is_usable() || !consumer.applied(CALL_TIMEOUT).await {
@@ -142,9 +134,8 @@ impl Bus for JetStreamBus {
     async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError> {
         self.link.require()?;
         // Without an id of its own the message is taken every time.
-        let message = PublishMessage::build()
-            .headers(message::headers(event, None)?)
-            .payload(event.payload.clone().into());
+        let message =
+            PublishMessage::build().headers(message::headers(event, None)?).payload(event.payload.clone().into());
         let subject = self.link.names.redelivery(component, &event.subject);
         let taken = self.link.context.send_publish(subject, message).await.map_err(failed)?;
         taken.await.map(drop).map_err(failed)

@@ -80,9 +80,9 @@ async fn apply(
     wanted: &mut tokio::sync::watch::Receiver<(u64, std::collections::BTreeSet<String>)>,
 ) -> Result<PullConsumer, BusError> {
     let (change, subjects) = wanted.borrow_and_update().clone();
-    let durable = subscription::apply(&consumer.link, &consumer.component, &subjects).await?;
-    consumer.set_applied(change);
-    Ok(durable)
+    let applied = subscription::apply(&consumer.link, &consumer.component, &subjects).await?;
+    consumer.set_applied(change, applied.copied);
+    Ok(applied.consumer)
 }
 
 fn request(messages: usize) -> BatchConfig {

@@ -1,9 +1,10 @@
 //! What a component's durable consumer delivers.
 //!
-//! JetStream lets a filter be changed, but never goes back for it: what was
-//! published on a subject before it was subscribed to is copied, for this
-//! component alone, behind what is in the stream. That it has to be is noted
-//! in the consumer with the same change, so that it is done whatever dies.
+//! JetStream lets a filter be changed, but never goes back for it, and does
+//! not tell where it is: what was published on a subject before it was
+//! subscribed to is copied, for this component alone, behind what is in the
+//! stream, and the copies count. That it has to be is noted in the consumer
+//! with the same change, so that it is done whatever dies.
 
 use super::{
     super::BusError,
@@ -11,18 +12,21 @@ use super::{
     message,
 };
 use async_nats::jetstream::{
-    Message,
+    ErrorCode, Message,
     consumer::{
         AckPolicy, DeliverPolicy, PullConsumer, ReplayPolicy,
         pull::{Config, OrderedConfig},
     },
-    context::PublishAckFuture,
-    message::PublishMessage,
     context::ConsumerInfoErrorKind,
+    context::{GetStreamErrorKind, PublishAckFuture},
+    message::PublishMessage,
     stream::Stream,
 };
 use futures::StreamExt;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::time::{sleep, timeout};
 
 /// In a consumer's metadata: a name of this copying, and the subjects.
@@ -33,16 +37,20 @@ const ATTEMPTS_TO_SEE_A_CHANGE: u32 = 100;
 
 /// Makes the consumer, or changes it, so that it delivers these subjects, each
 /// from the oldest event on.
-pub(super) async fn apply(
-    link: &Link,
-    component: &str,
-    subjects: &BTreeSet<String>,
-) -> Result<PullConsumer, BusError> {
-    let stream = link.context.get_stream(link.names.events()).await.map_err(failed)?;
+pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Result<PullConsumer, BusError> {
+    let stream = link.context.get_stream(link.names.events()).await.map_err(|error| {
+        if matches!(error.kind(), GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND) {
+            link.doubt();
+        }
+        failed(error)
+    })?;
     let wanted = config(link, component, subjects);
     if let Err(error) = stream.consumer_info(component).await {
         return match error.kind() {
-            ConsumerInfoErrorKind::NotFound => stream.create_consumer(wanted).await.map_err(failed),
+            ConsumerInfoErrorKind::NotFound => {
+                let consumer = stream.create_consumer(wanted).await.map_err(failed)?;
+                Ok(Applied { consumer, copied: BTreeMap::new() })
+            }
             _ => Err(failed(error)),
         };
     }
@@ -59,12 +67,14 @@ pub(super) async fn apply(
     }
     let mut consumer = known;
     if missing.subjects.is_empty() {
-        return Ok(consumer);
+        return Ok(Applied { consumer, copied: BTreeMap::new() });
     }
-    let delivered = position(&mut consumer, &wanted).await?;
-    let copied = missing.copy(link, component, &stream, delivered).await?;
-    tracing::info!(component, subjects = ?missing.subjects, events = copied, "caught up with older events");
-    stream.update_consumer(wanted).await.map_err(failed)
+    sees_filter(&mut consumer, &wanted).await?;
+    let last = stream.get_info().await.map_err(failed)?.state.last_sequence;
+    let events = missing.copy(link, component, &stream, last).await?;
+    tracing::info!(component, subjects = ?missing.subjects, events, "caught up with older events");
+    let consumer = stream.update_consumer(wanted).await.map_err(failed)?;
+    Ok(Applied { consumer, copied: missing.subjects.into_iter().map(|subject| (subject, last)).collect() })
 }
 
 fn config(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Config {
@@ -95,12 +105,12 @@ fn needs_change(known: &async_nats::jetstream::consumer::Config, wanted: &Config
         || known.max_ack_pending != wanted.max_ack_pending
 }
 
-/// The last message that the consumer has passed by with its new filter.
-async fn position(consumer: &mut PullConsumer, wanted: &Config) -> Result<u64, BusError> {
+/// Waits until the consumer has its new filter, wherever it is kept.
+async fn sees_filter(consumer: &mut PullConsumer, wanted: &Config) -> Result<(), BusError> {
     for _ in 0..ATTEMPTS_TO_SEE_A_CHANGE {
         let info = consumer.info().await.map_err(failed)?;
         if !needs_change(&info.config, wanted) {
-            return Ok(info.delivered.stream_sequence);
+            return Ok(());
         }
         sleep(Duration::from_millis(50)).await;
     }

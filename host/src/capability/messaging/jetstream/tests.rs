@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+#[expect(dead_code, reason = "the tests of whole hosts need more of it")]
 #[path = "../../../../tests/it/support/nats.rs"]
 mod server;
 

@@ -1,0 +1,74 @@
+//! One broker that hangs, dies and comes back.
+
+use super::Market;
+use crate::support::{Bus, NatsServer, Setup, eventually};
+use std::time::Duration;
+
+async fn pause(milliseconds: u64) {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_hangs_for_a_while_loses_nothing() {
+    let server = NatsServer::start();
+    let market = Market::open(Setup::new().bus(Bus::jetstream(&server.url()))).await;
+    server.freeze();
+    pause(3_000).await;
+    market.can_sell().await;
+    pause(9_000).await;
+    market.can_sell().await;
+    server.thaw();
+    market.close().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_killed_and_started_on_its_store_loses_nothing() {
+    let mut server = NatsServer::start();
+    let market = Market::open(Setup::new().bus(Bus::jetstream(&server.url()))).await;
+    for away_ms in [0, 300, 3_000] {
+        server.kill();
+        pause(away_ms).await;
+        market.can_sell().await;
+        server.start_again();
+        market.goes_on().await;
+    }
+    market.close().await;
+}
+
+#[tokio::test]
+async fn a_broker_and_a_host_that_are_killed_together_lose_nothing() {
+    let mut server = NatsServer::start();
+    let mut host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    let ticket = seller.sell("x", 10.0).await;
+    let order = buyer.reserve(&ticket.id).await;
+    server.kill();
+    // It is acknowledged, and can only be in the host's own files.
+    let other = seller.try_sell("made while nobody carries events", 1.0).await;
+    assert_eq!(other.status, 201, "{other:?}");
+    host.kill().await;
+    server.start_again();
+    host.start_again().await;
+    let (seller, buyer) = (host.again(&seller), host.again(&buyer));
+    seller.ticket_when("it is held", &ticket.id, |ticket| ticket.order_id.as_deref() == Some(&order.id)).await;
+    buyer.reserve(&other.id()).await;
+    host.settles().await;
+    assert!(host.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_broker_that_forgets_everything_is_used_again() {
+    let mut server = NatsServer::start();
+    let host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    let ticket = seller.sell("x", 10.0).await;
+    host.settles().await;
+    server.kill();
+    server.lose_store();
+    server.start_again();
+    let reserved = async || buyer.try_order(&ticket.id).await.status;
+    eventually("it can be bought", reserved, |status| *status == 201).await;
+    let other = seller.sell("y", 10.0).await;
+    buyer.reserve(&other.id).await;
+    host.settles().await;
+}

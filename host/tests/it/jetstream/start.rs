@@ -1,0 +1,63 @@
+//! The start of a host and its broker, in any order.
+
+use crate::support::{Bus, NatsServer, Setup, eventually};
+
+#[tokio::test]
+async fn a_host_whose_broker_is_away_serves_and_is_ready_when_it_comes() {
+    let mut server = NatsServer::start();
+    server.kill();
+    let host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
+    let reply = host.outsider().get("/readyz").await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(reply.errors()[0].0.contains("the event bus was not reached"), "{reply:?}");
+    assert_eq!(host.outsider().get("/healthz").await.status, 200);
+    assert!(host.log().contains("the event bus cannot be reached"), "{}", host.log());
+    // What needs no event is done.
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    let ticket = seller.try_sell("x", 10.0).await;
+    assert_eq!(ticket.status, 201, "{ticket:?}");
+    let letters = host.operator().get("/dead-letters").await;
+    assert_eq!(letters.status, 503, "{letters:?}");
+    assert!(letters.header("retry-after").is_some());
+
+    server.start_again();
+    let ready = async || host.outsider().get("/readyz").await.status;
+    eventually("it is ready", ready, |status| *status == 200).await;
+    let reserved = async || buyer.try_order(&ticket.id()).await.status;
+    eventually("the event has come", reserved, |status| *status == 201).await;
+    host.settles().await;
+}
+
+#[tokio::test]
+async fn a_host_of_another_installation_is_told_so_and_does_not_start() {
+    let server = NatsServer::start();
+    let bus = Bus::jetstream(&server.url());
+    let mut host = Setup::new().bus(bus.clone()).start().await;
+    let output = Setup::new().bus(bus).output("serve").await;
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(message.contains("another installation") && message.contains("subject_prefix"), "{message}");
+    host.stop().await;
+    host.start_again().await;
+    assert_eq!(host.outsider().get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_waits_on_the_broker_is_told_to_the_metrics() {
+    let server = NatsServer::start();
+    let host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
+    let seller = host.user("seller").await;
+    seller.sell("x", 10.0).await;
+    let metrics = async || host.outsider().get("/metrics").await.text;
+    let names = [
+        "bus_connected 1",
+        "bus_dead_letters 0",
+        "bus_pending_events{component=\"orders\"} 0",
+        "bus_unacknowledged_events{component=\"orders\"} 0",
+        "bus_redelivered_events{component=\"orders\"} 0",
+    ];
+    eventually("all of them are there", metrics, |text| {
+        names.iter().all(|name| text.lines().any(|line| line == *name))
+    })
+    .await;
+}

@@ -1,0 +1,130 @@
+//! What carries the events of a host under test, and a look at what it holds.
+
+use super::{Database, Host, nats::NatsServer};
+use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
+use futures::{StreamExt, TryStreamExt};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The bus inside the process, or a broker.
+#[derive(Clone)]
+pub(crate) enum Bus {
+    Embedded,
+    JetStream {
+        url: String,
+        prefix: String,
+        /// More settings of the table `messaging.nats`.
+        more: &'static str,
+    },
+}
+
+impl Bus {
+    /// What the hosts of this run use unless a test says otherwise.
+    pub(super) fn of_this_run() -> Self {
+        match std::env::var("TICKETING_TESTS_BUS").as_deref() {
+            Ok("jetstream") => Self::jetstream(&NatsServer::shared().url()),
+            Ok(other) => panic!("TICKETING_TESTS_BUS: there is no bus {other}"),
+            Err(_) => Self::Embedded,
+        }
+    }
+
+    /// Streams of its own on this server.
+    pub(crate) fn jetstream(url: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("it-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::JetStream { url: url.to_owned(), prefix, more: "" }
+    }
+
+    /// With more settings.
+    pub(crate) fn with(mut self, settings: &'static str) -> Self {
+        if let Self::JetStream { more, .. } = &mut self {
+            *more = settings;
+        }
+        self
+    }
+
+    pub(super) fn variable(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Embedded => None,
+            Self::JetStream { url, .. } => Some(("TICKETING_NATS_URL", url)),
+        }
+    }
+
+    /// For the settings file. A host that was killed is not waited for long.
+    pub(super) fn settings(&self) -> String {
+        match self {
+            Self::Embedded => String::new(),
+            Self::JetStream { prefix, more, .. } => {
+                format!("[messaging.nats]\nsubject_prefix = {prefix:?}\nack_wait_ms = 1000\n{more}\n")
+            }
+        }
+    }
+
+    /// The subject on the broker of a component's subject.
+    pub(crate) fn subject(&self, subject: &str) -> String {
+        let Self::JetStream { prefix, .. } = self else { panic!("there is no broker") };
+        format!("{prefix}.events.{subject}")
+    }
+}
+
+/// A look at the bus of a host.
+pub(crate) enum BusView {
+    Embedded(Database),
+    JetStream(jetstream::Context, String),
+}
+
+impl Host {
+    pub(crate) async fn look_at_bus(&self) -> BusView {
+        match &self.setup.bus {
+            Bus::Embedded => BusView::Embedded(self.database("host.db").await),
+            Bus::JetStream { url, prefix, .. } => {
+                let client = async_nats::connect(url.split(',').collect::<Vec<_>>()).await.unwrap();
+                BusView::JetStream(jetstream::new(client), format!("{prefix}-events"))
+            }
+        }
+    }
+}
+
+impl BusView {
+    /// Deliveries that were not acknowledged yet; one while nobody knows.
+    pub(crate) async fn deliveries(&self) -> i64 {
+        match self {
+            Self::Embedded(database) => database.number("SELECT count(*) FROM bus_deliveries").await,
+            Self::JetStream(context, name) => {
+                let Ok(stream) = context.get_stream(name).await else { return 1 };
+                let consumers: Result<Vec<_>, _> = stream.consumers().try_collect().await;
+                consumers.map_or(1, |consumers| {
+                    let waiting = |info: &jetstream::consumer::Info| {
+                        info.num_pending + u64::try_from(info.num_ack_pending).unwrap()
+                    };
+                    i64::try_from(consumers.iter().map(waiting).sum::<u64>()).unwrap()
+                })
+            }
+        }
+    }
+
+    /// Subjects of events with a trace context that begins like this, and the
+    /// context.
+    pub(crate) async fn traced(&self, beginning: &str) -> Vec<(String, String)> {
+        let mut events: Vec<(String, String)> = match self {
+            Self::Embedded(database) => {
+                database.rows("SELECT subject, traceparent FROM bus_events WHERE traceparent IS NOT NULL").await
+            }
+            Self::JetStream(context, name) => {
+                let stream = context.get_stream(name).await.unwrap();
+                let reader = stream.create_consumer(OrderedConfig::default()).await.unwrap();
+                let count = usize::try_from(reader.cached_info().num_pending).unwrap();
+                let messages = reader.messages().await.unwrap().take(count);
+                let header = |headers: &async_nats::HeaderMap, name: &str| {
+                    headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default()
+                };
+                let event = |message: jetstream::Message| {
+                    let headers = message.headers.as_ref().unwrap();
+                    (header(headers, "ce-type"), header(headers, "traceparent"))
+                };
+                messages.map(|message| event(message.unwrap())).collect().await
+            }
+        };
+        events.retain(|(_, traceparent)| traceparent.starts_with(beginning));
+        events
+    }
+}
