@@ -21,7 +21,7 @@ impl Database {
     /// own, `host.db` and `payments.db`, whichever engine has them.
     pub(crate) async fn open(setup: &Setup, file: &str) -> Self {
         let mut connection = connect(setup, file, "ro").await;
-        if on_postgres() {
+        if setup.database_url().await.is_some() {
             connection.execute("SET default_transaction_read_only = on").await.unwrap();
         }
         Self(Mutex::new(connection))

@@ -131,12 +131,26 @@ impl Setup {
         self
     }
 
+    /// Another host with the same settings, database and bus.
+    pub(crate) fn beside(&self) -> Self {
+        Self { folder: Arc::new(tempfile::tempdir().unwrap()), ..self.clone() }
+    }
+
+    /// Keeps its state in this PostgreSQL database, whatever the run is about.
+    pub(crate) fn in_database(mut self, url: &str) -> Self {
+        self.database_url = Arc::new(OnceCell::from(url.to_owned()));
+        self
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// None if the host keeps everything in files.
     pub(crate) async fn database_url(&self) -> Option<&str> {
+        if let Some(url) = self.database_url.get() {
+            return Some(url);
+        }
         if !on_postgres() {
             return None;
         }
@@ -193,6 +207,22 @@ impl Setup {
         self.database_url().await;
         let process = Process::start(self).await;
         Host { setup: self.clone(), process: Some(process), _place: place }
+    }
+}
+
+impl Setup {
+    /// Starts several at the same time.
+    pub(crate) async fn start_all<const N: usize>(setups: [Self; N]) -> [Host; N] {
+        let mut places = PLACES.acquire_many(u32::try_from(N).unwrap()).await.unwrap();
+        let starts = setups.map(|setup| {
+            let place = places.split(1).unwrap();
+            async move {
+                let process = Process::start(&setup).await;
+                Host { setup, process: Some(process), _place: place }
+            }
+        });
+        let hosts = futures::future::join_all(starts).await;
+        hosts.try_into().unwrap_or_else(|_| unreachable!("as many hosts as setups"))
     }
 }
 

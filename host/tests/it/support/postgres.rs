@@ -32,12 +32,7 @@ pub(crate) async fn database() -> Option<String> {
     if env::var_os(EMBEDDED).is_some_and(|value| value == "1") {
         return None;
     }
-    let server = SERVER.get_or_init(Server::start).await;
-    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut connection = connect(&server.url("postgres")).await.unwrap();
-    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-    connection.close().await.unwrap();
-    Some(server.url(&name))
+    Some(SERVER.get_or_init(Server::start).await.database().await)
 }
 
 /// One more connection, as the owner of everything.
@@ -47,61 +42,128 @@ pub(crate) async fn connect(url: &str) -> sqlx::Result<PgConnection> {
 
 struct Server {
     port: u16,
+    folder: PathBuf,
+    /// Whether it runs under an account of its own.
+    account: bool,
     /// Its end of the pipe closes with this process, whatever ends that, and
-    /// then the shell ends the server and removes its files.
-    _shell: Child,
+    /// then the shell ends the server at once.
+    shell: Option<Child>,
 }
 
-/// Waits for the end of its input. `$1` is the folder; the rest is the server.
-const KEEPER: &str = "folder=$1; shift; \"$@\" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf \"$folder\"";
+/// Waits for the end of its input. `$1` is a folder to remove then, or empty;
+/// the rest is the server.
+const KEEPER: &str = "folder=$1; shift; \"$@\" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; [ -z \"$folder\" ] || rm -rf \"$folder\"";
+
+/// A server that a test has for itself, to stop it and start it again.
+pub(crate) struct OwnServer {
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl OwnServer {
+    /// None if only tests that need no server are wanted.
+    pub(crate) async fn start() -> Option<Self> {
+        if env::var_os(EMBEDDED).is_some_and(|value| value == "1") {
+            return None;
+        }
+        let folder = tempfile::Builder::new().prefix("ticketing-postgres-").tempdir().unwrap();
+        let mut server = Server::new(folder.path());
+        server.run("").await;
+        Some(Self { server, _folder: folder })
+    }
+
+    pub(crate) async fn database(&self) -> String {
+        self.server.database().await
+    }
+
+    /// Ends it in the middle of everything, as a loss of power would.
+    pub(crate) fn stop(&mut self) {
+        let mut shell = self.server.shell.take().expect("it runs");
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        self.server.run("").await;
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        if self.server.shell.is_some() {
+            self.stop();
+        }
+    }
+}
 
 impl Server {
+    /// The one that tests share which do nothing to it.
     async fn start() -> Self {
-        let binaries =
-            binaries().expect("PostgreSQL is not installed: on Debian, as root, `apt-get install postgresql`");
         let folder = tempfile::Builder::new().prefix("ticketing-postgres-").tempdir().unwrap().keep();
+        let mut server = Self::new(&folder);
+        let folder = folder.display().to_string();
+        server.run(&folder).await;
+        server
+    }
+
+    /// A new one in this folder, which does not run yet.
+    fn new(folder: &Path) -> Self {
         let account = fs::metadata("/proc/self").unwrap().uid() == 0;
         if account {
-            chown(&folder, Some(id("-u")), Some(id("-g"))).unwrap();
+            chown(folder, Some(id("-u")), Some(id("-g"))).unwrap();
         }
-        let data = folder.join("data");
-        let command = |program: &str| {
-            let mut words = Vec::new();
-            if account {
-                words.extend(["setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups"].map(PathBuf::from));
-            }
-            words.push(binaries.join(program));
-            words
-        };
-        initialize(&folder, &data, &command("initdb"));
+        initialize(folder, &folder.join("data"), &command("initdb", account));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { port, folder: folder.to_owned(), account, shell: None }
+    }
+
+    /// Starts it, and waits until it answers.
+    async fn run(&mut self, remove: &str) {
         let shell = Command::new("sh")
-            .args(["-c", KEEPER, "sh"])
-            .arg(&folder)
-            .args(command("postgres"))
+            .args(["-c", KEEPER, "sh", remove])
+            .args(command("postgres", self.account))
             .arg("-D")
-            .arg(&data)
+            .arg(self.folder.join("data"))
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-            .args(["-c", &format!("port={port}"), "-c", "max_connections=500", "-c", "shared_buffers=64MB"])
+            .args(["-c", &format!("port={}", self.port), "-c", "max_connections=500", "-c", "shared_buffers=64MB"])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("log")).unwrap())
+            .stderr(fs::File::options().create(true).append(true).open(self.folder.join("log")).unwrap())
             .spawn()
             .unwrap();
-        let server = Self { port, _shell: shell };
+        self.shell = Some(shell);
         let begun = Instant::now();
-        while let Err(error) = connect(&server.url("postgres")).await {
-            let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+        while let Err(error) = connect(&self.url("postgres")).await {
+            let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not answer: {error}\n{}", log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        server
+    }
+
+    /// The URL of a new empty database.
+    async fn database(&self) -> String {
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut connection = connect(&self.url("postgres")).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        connection.close().await.unwrap();
+        self.url(&name)
     }
 
     fn url(&self, database: &str) -> String {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
+}
+
+/// What starts a program of PostgreSQL, which does not run as root.
+fn command(program: &str, account: bool) -> Vec<PathBuf> {
+    let binaries = binaries().expect("PostgreSQL is not installed: on Debian, as root, `apt-get install postgresql`");
+    let mut words = Vec::new();
+    if account {
+        words.extend(["setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups"].map(PathBuf::from));
+    }
+    words.push(binaries.join(program));
+    words
 }
 
 /// Passwords are asked for, and texts are sorted as in no other test, so that

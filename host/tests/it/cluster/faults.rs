@@ -1,0 +1,91 @@
+//! Hosts that die, and a database that goes away and comes back, while people
+//! buy on all of them.
+
+use super::{joined, knows_all};
+use crate::{
+    crash::{
+        facts::{self, Facts, World},
+        load::Load,
+    },
+    support::{Host, NatsServer, Setup, eventually, postgres::OwnServer},
+};
+use rand::{SeedableRng, rngs::StdRng};
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinHandle;
+
+const BUYERS: usize = 3;
+
+fn load(host: &Host, seller: &crate::support::Client, buyer: &crate::support::Client, facts: &Arc<Facts>) -> JoinHandle<()> {
+    let (seller, buyer, facts) = (host.again(seller), host.again(buyer), facts.clone());
+    tokio::spawn(Load { seller, buyer, facts, random: StdRng::from_rng(&mut rand::rng()) }.run())
+}
+
+async fn is_whole(host: &Host, facts: &Facts) {
+    host.settles().await;
+    let world = World::read(host).await;
+    facts.are_in(&world);
+    world.is_consistent();
+    facts::money_agrees(host, facts).await;
+    assert!(host.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn hosts_that_are_killed_under_load_lose_nothing_and_hold_up_nobody() {
+    let Some(mut hosts) = super::three().await else { return };
+    let seller = hosts[0].user("seller").await;
+    let buyers = hosts[0].users("buyer", BUYERS).await;
+    let facts = Arc::new(Facts::default());
+    let mut loads: Vec<JoinHandle<()>> = Vec::new();
+    for (host, buyer) in hosts.iter().zip(&buyers) {
+        loads.push(load(host, &seller, buyer, &facts));
+    }
+    for (round, victim) in [2, 1, 2, 1].into_iter().enumerate() {
+        let paid = facts.counts().paid;
+        hosts[victim].kill().await;
+        // Its buyer's connection broke; the others notice nothing.
+        eventually("others pay", async || facts.counts().paid, |now| *now > paid + 2).await;
+        assert!(!loads[0].is_finished(), "round {round}: the host that lives has failed somebody");
+        hosts[victim].start_again().await;
+        loads.push(load(&hosts[victim], &seller, &buyers[victim], &facts));
+    }
+    for task in loads {
+        task.abort();
+        assert!(task.await.err().is_none_or(|end| end.is_cancelled()), "somebody was answered badly");
+    }
+    is_whole(&hosts[0], &facts).await;
+    knows_all(&hosts[0]).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_restarted_under_load_loses_nothing() {
+    let Some(mut server) = OwnServer::start().await else { return };
+    let url = server.database().await;
+    let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
+    let hosts = Setup::start_all(["one", "two", "three"].map(|name| {
+        setup.beside().variable("TICKETING_HOST_NAME", name)
+    }))
+    .await;
+    knows_all(&hosts[0]).await;
+    let seller = hosts[0].user("seller").await;
+    let buyers = hosts[0].users("buyer", BUYERS).await;
+    let facts = Arc::new(Facts::default());
+    let loads: Vec<_> = hosts.iter().zip(&buyers).map(|(host, buyer)| load(host, &seller, buyer, &facts)).collect();
+    for away in [Duration::ZERO, Duration::from_secs(4)] {
+        eventually("people pay", async || facts.counts().paid, |paid| *paid > 2).await;
+        server.stop();
+        tokio::time::sleep(away).await;
+        for host in &hosts {
+            let reply = host.again(&seller).get("/api/tickets").await;
+            assert!([200, 503].contains(&reply.status), "{reply:?}");
+        }
+        server.start_again().await;
+        let before = facts.counts().paid;
+        eventually("people pay again", async || facts.counts().paid, |paid| *paid > before + 2).await;
+    }
+    for task in loads {
+        task.abort();
+        assert!(task.await.err().is_none_or(|end| end.is_cancelled()), "somebody was answered badly");
+    }
+    knows_all(&hosts[0]).await;
+    is_whole(&hosts[0], &facts).await;
+}

@@ -1,0 +1,47 @@
+//! Several hosts on one PostgreSQL database and one NATS server.
+
+mod faults;
+mod plugins;
+mod sharing;
+
+use crate::support::{Bus, Client, Host, NatsServer, Setup, eventually, postgres};
+use serde_json::Value;
+
+/// What hosts have in common. None if only tests that need no server are
+/// wanted.
+async fn shared(bus: &str) -> Option<Setup> {
+    let url = postgres::database().await?;
+    Some(joined(Setup::new(), &url, bus))
+}
+
+/// A setup with its state in this database and its events on this server.
+fn joined(setup: Setup, database: &str, bus: &str) -> Setup {
+    let key = "the key that signs the sessions of all these hosts";
+    setup.in_database(database).bus(Bus::jetstream(bus)).variable("JWT_KEY", key)
+}
+
+/// Three hosts that have started.
+async fn three() -> Option<[Host; 3]> {
+    let setup = shared(&NatsServer::shared().url()).await?;
+    let named = ["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name));
+    let hosts = Setup::start_all(named).await;
+    knows_all(&hosts[0]).await;
+    Some(hosts)
+}
+
+/// Waits until a host sees all three.
+async fn knows_all(host: &Host) {
+    let operator = host.operator();
+    eventually("three hosts are ready", async || statuses(&operator).await, |seen| *seen == ["ready"; 3]).await;
+}
+
+/// What a host says of all of them, the oldest first.
+async fn hosts(operator: &Client) -> Vec<Value> {
+    let reply = operator.get("/cluster").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()["hosts"].as_array().unwrap().clone()
+}
+
+async fn statuses(operator: &Client) -> Vec<String> {
+    hosts(operator).await.iter().map(|host| host["status"].as_str().unwrap().to_owned()).collect()
+}
