@@ -15,6 +15,7 @@ mod native;
 mod operator;
 mod purchase;
 mod report;
+mod scale;
 mod server;
 mod side_by_side;
 mod start;
@@ -37,7 +38,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale; all if none is named
     names: Vec<String>,
     /// Cargo says so to every benchmark
     #[arg(long, hide = true)]
@@ -59,8 +60,8 @@ fn main() -> Result<()> {
     runtime.block_on(measure(&cli))
 }
 
-const NAMES: [&str; 10] =
-    ["hello", "fresh", "ticket", "purchase", "latency", "start", "swaps", "upload", "memory", "many"];
+const NAMES: [&str; 11] =
+    ["hello", "fresh", "ticket", "purchase", "latency", "start", "swaps", "upload", "memory", "many", "scale"];
 
 async fn measure(cli: &Cli) -> Result<()> {
     if let Some(unknown) = cli.names.iter().find(|wanted| !NAMES.iter().any(|name| name.contains(wanted.as_str()))) {
@@ -118,6 +119,26 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
             let limit = "the disk: the event is durable on the bus, then the ticket in its database";
             let what = "order made to ticket reserved, p99";
             Ok(vec![Row::at_most(what, measured, latency.p99, 15.0, "ms", limit)])
+        }
+        "scale" => {
+            let (tickets, small, large) = scale::measure(effort).await?;
+            let row = |what: &str, small: f64, large: f64| {
+                let what = format!("{what} where there are {tickets} tickets, to where there are 1000");
+                let times = format!("{large:.2} ms, {small:.2} ms");
+                Row::at_most(
+                    &what,
+                    times,
+                    large / small,
+                    1.5,
+                    "x",
+                    "the depth of the tables and their place on the disk",
+                )
+            };
+            Ok(vec![
+                row("list", small.list, large.list),
+                row("read", small.read, large.read),
+                row("reserve", small.reserve, large.reserve),
+            ])
         }
         "swaps" | "upload" | "memory" | "many" => life(name, effort).await,
         _ => {

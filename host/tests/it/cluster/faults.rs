@@ -15,7 +15,12 @@ use tokio::task::JoinHandle;
 
 const BUYERS: usize = 3;
 
-fn load(host: &Host, seller: &crate::support::Client, buyer: &crate::support::Client, facts: &Arc<Facts>) -> JoinHandle<()> {
+fn load(
+    host: &Host,
+    seller: &crate::support::Client,
+    buyer: &crate::support::Client,
+    facts: &Arc<Facts>,
+) -> JoinHandle<()> {
     let (seller, buyer, facts) = (host.again(seller), host.again(buyer), facts.clone());
     tokio::spawn(Load { seller, buyer, facts, random: StdRng::from_rng(&mut rand::rng()) }.run())
 }
@@ -61,10 +66,9 @@ async fn a_database_that_is_restarted_under_load_loses_nothing() {
     let Some(mut server) = OwnServer::start().await else { return };
     let url = server.database().await;
     let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
-    let hosts = Setup::start_all(["one", "two", "three"].map(|name| {
-        setup.beside().variable("TICKETING_HOST_NAME", name)
-    }))
-    .await;
+    let hosts =
+        Setup::start_all(["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name)))
+            .await;
     knows_all(&hosts[0]).await;
     let seller = hosts[0].user("seller").await;
     let buyers = hosts[0].users("buyer", BUYERS).await;

@@ -1,12 +1,12 @@
 //! When nothing is under way any more: no event waits to be carried to the
 //! bus, none to be applied, and no timer is due.
 
-use super::{Host, eventually, on_postgres};
+use super::{Host, Setup, eventually};
 
 pub(crate) const COMPONENTS: [&str; 5] = ["auth", "expiration", "orders", "payments", "tickets"];
 
-fn due_timers() -> &'static str {
-    if on_postgres() {
+async fn due_timers(setup: &Setup) -> &'static str {
+    if setup.database_url().await.is_some() {
         "SELECT count(*) FROM host_timers WHERE due_ms <= extract(epoch FROM clock_timestamp()) * 1000"
     } else {
         "SELECT count(*) FROM host_timers WHERE due_ms <= unixepoch('subsec') * 1000"
@@ -21,6 +21,7 @@ impl Host {
         for component in COMPONENTS {
             outboxes.push(self.database(&format!("components/{component}.db")).await);
         }
+        let due_timers = due_timers(&self.setup).await;
         let waiting = async || {
             let mut waiting = 0;
             // An event is on the bus before it leaves the outbox, and what it
@@ -28,7 +29,7 @@ impl Host {
             for _ in 0..2 {
                 for outbox in &outboxes {
                     waiting += outbox.number("SELECT count(*) FROM host_outbox").await;
-                    waiting += outbox.number(due_timers()).await;
+                    waiting += outbox.number(due_timers).await;
                 }
                 waiting += bus.deliveries().await;
             }
