@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::client::{Connection, request};
 use crate::load::{Effort, quantile};
 use crate::market;
-use crate::server::Setup;
+use crate::server::{Server, Setup};
 
 /// What one event may take at all.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -25,7 +25,11 @@ pub(crate) struct Latency {
 
 pub(crate) async fn measure(effort: Effort) -> Result<Latency> {
     let setup = Setup::new("")?;
-    let host = setup.start().await?;
+    of(setup.start().await?, effort).await
+}
+
+/// The same of a host that runs already. Ends it.
+pub(crate) async fn of(host: Server, effort: Effort) -> Result<Latency> {
     let mut connection = Connection::open(host.address).await?;
     let seller = market::sign_up(&mut connection, "seller@example.com").await?;
     let buyer = market::sign_up(&mut connection, "buyer@example.com").await?;

@@ -67,11 +67,12 @@ impl Comparison {
 }
 
 impl Rate {
-    /// Measures work with a server; it says how much that was.
-    pub(crate) async fn of(server: &Server, work: impl Future<Output = Result<usize>>) -> Result<Self> {
-        let (begun, used) = (Instant::now(), server.processor_seconds()?);
+    /// Measures work with these servers together; it says how much that was.
+    pub(crate) async fn of(servers: &[Server], work: impl Future<Output = Result<usize>>) -> Result<Self> {
+        let used = || servers.iter().map(Server::processor_seconds).sum::<Result<f64>>();
+        let (begun, before) = (Instant::now(), used()?);
         let done = work.await? as f64;
-        let (took, used) = (begun.elapsed().as_secs_f64(), server.processor_seconds()? - used);
+        let (took, used) = (begun.elapsed().as_secs_f64(), used()? - before);
         Ok(Self { per_second: done / took, processor_us: used * 1e6 / done })
     }
 
@@ -103,7 +104,7 @@ pub(crate) async fn send_for(length: Duration, server: &Server, requests: &Arc<[
     for _ in 0..CONNECTIONS {
         connections.push(Connection::open(server.address).await?);
     }
-    Rate::of(server, send_all(length, connections, requests)).await
+    Rate::of(std::slice::from_ref(server), send_all(length, connections, requests)).await
 }
 
 async fn send_all(length: Duration, connections: Vec<Connection>, requests: &Arc<[Vec<u8>]>) -> Result<usize> {

@@ -7,6 +7,7 @@
 //! machine under the same load, measured in turns.
 
 mod client;
+mod cluster;
 mod hello;
 mod latency;
 mod load;
@@ -21,6 +22,26 @@ mod side_by_side;
 mod start;
 mod swaps;
 mod tickets;
+
+#[expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    reason = "the tests' own servers, of which a part is used here"
+)]
+#[path = "../../tests/it/support/nats.rs"]
+mod nats;
+#[expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "the tests' own servers, of which a part is used here"
+)]
+#[path = "../../tests/it/support/postgres.rs"]
+mod postgres;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -38,7 +59,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, jetstream, hosts; all if none is named
     names: Vec<String>,
     /// Cargo says so to every benchmark
     #[arg(long, hide = true)]
@@ -60,8 +81,10 @@ fn main() -> Result<()> {
     runtime.block_on(measure(&cli))
 }
 
-const NAMES: [&str; 11] =
-    ["hello", "fresh", "ticket", "purchase", "latency", "start", "swaps", "upload", "memory", "many", "scale"];
+const NAMES: [&str; 13] = [
+    "hello", "fresh", "ticket", "purchase", "latency", "start", "swaps", "upload", "memory", "many", "scale", "jetstream",
+    "hosts",
+];
 
 async fn measure(cli: &Cli) -> Result<()> {
     if let Some(unknown) = cli.names.iter().find(|wanted| !NAMES.iter().any(|name| name.contains(wanted.as_str()))) {
@@ -119,6 +142,17 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
             let limit = "the disk: the event is durable on the bus, then the ticket in its database";
             let what = "order made to ticket reserved, p99";
             Ok(vec![Row::at_most(what, measured, latency.p99, 15.0, "ms", limit)])
+        }
+        "jetstream" => {
+            let latency = cluster::event_latency(effort).await?;
+            let measured = format!("p50 {:.1} ms, max {:.1} ms", latency.p50, latency.max);
+            let limit = "the disk: the event is durable in JetStream, then the ticket in PostgreSQL";
+            let what = "the same on PostgreSQL and JetStream, p99";
+            Ok(vec![Row::at_most(what, measured, latency.p99, 15.0, "ms", limit)])
+        }
+        "hosts" => {
+            let limit = "what each host does by itself, and the connections of three";
+            Ok(vec![Row::ratio("purchases on three hosts, beside one", cluster::three_hosts(effort).await?, 1.0, limit)])
         }
         "scale" => {
             let (tickets, small, large) = scale::measure(effort).await?;

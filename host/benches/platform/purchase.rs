@@ -18,15 +18,16 @@ use crate::server::{Server, Setup};
 const BUYERS: usize = 8;
 
 /// Purchases before anything is measured.
-const WARM_UP: usize = 2 * BUYERS;
+pub(crate) const WARM_UP: usize = 2 * BUYERS;
 
 /// How long an order may take to be known or complete.
 const LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A server with tickets that nobody has bought, in the order of their offer.
-struct Market {
-    server: Server,
+/// A server, or several that are one, with tickets that nobody has bought, in
+/// the order of their offer.
+pub(crate) struct Market {
+    servers: Vec<Server>,
     tickets: Vec<String>,
 }
 
@@ -35,20 +36,20 @@ pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
     let host = setup.start().await?;
     let native = Server::native("purchase", &setup.folder().join("native.db")).await?;
     let count = WARM_UP + effort.rounds * effort.purchases;
-    let (mut one, mut other) = (Market::open(native, count).await?, Market::open(host, count).await?);
+    let (mut one, mut other) = (Market::open(vec![native], count).await?, Market::open(vec![host], count).await?);
     one.buy(WARM_UP).await?;
     other.buy(WARM_UP).await?;
     let comparison =
         in_turns(effort.rounds, async || one.buy(effort.purchases).await, async || other.buy(effort.purchases).await)
             .await?;
-    one.server.stop().await?;
-    other.server.stop().await?;
+    one.close().await?;
+    other.close().await?;
     Ok(comparison)
 }
 
 impl Market {
-    async fn open(server: Server, count: usize) -> Result<Self> {
-        let address = server.address;
+    pub(crate) async fn open(servers: Vec<Server>, count: usize) -> Result<Self> {
+        let address = servers.first().context("no server")?.address;
         let mut connection = Connection::open(address).await?;
         let seller = market::sign_up(&mut connection, "seller@example.com").await?;
         for buyer in 0..BUYERS {
@@ -56,20 +57,28 @@ impl Market {
         }
         let tickets = market::sell(address, &seller, count).await?;
         market::await_replication(address, &seller).await?;
-        Ok(Self { server, tickets })
+        Ok(Self { servers, tickets })
     }
 
     /// Lets all buyers buy until so many tickets are sold.
-    async fn buy(&mut self, count: usize) -> Result<Rate> {
+    pub(crate) async fn buy(&mut self, count: usize) -> Result<Rate> {
         let rest = self.tickets.len().checked_sub(count).context("sold out")?;
         let tickets: Arc<[String]> = self.tickets.split_off(rest).into();
-        Rate::of(&self.server, sell_out(self.server.address, tickets)).await
+        let addresses = self.servers.iter().map(|server| server.address).collect();
+        Rate::of(&self.servers, sell_out(addresses, tickets)).await
+    }
+
+    pub(crate) async fn close(self) -> Result<()> {
+        for server in self.servers {
+            server.stop().await?;
+        }
+        Ok(())
     }
 }
 
-async fn sell_out(address: SocketAddr, tickets: Arc<[String]>) -> Result<usize> {
+async fn sell_out(addresses: Vec<SocketAddr>, tickets: Arc<[String]>) -> Result<usize> {
     let mut buyers = JoinSet::new();
-    for buyer in 0..BUYERS {
+    for (buyer, &address) in (0..BUYERS).zip(addresses.iter().cycle()) {
         let tickets = tickets.clone();
         buyers.spawn(async move {
             let mut connection = Connection::open(address).await?;

@@ -32,6 +32,7 @@ pub(crate) struct Server {
 /// What the host is started with, in a folder that goes with it.
 pub(crate) struct Setup {
     folder: TempDir,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -39,13 +40,18 @@ impl Setup {
     pub(crate) fn new(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         std::fs::write(folder.path().join("settings.toml"), settings)?;
-        Ok(Self { folder })
+        Ok(Self { folder, variables: Vec::new() })
     }
 
     /// One plugin of the tests, and none of those in the binary.
     pub(crate) fn of_guest(name: &str) -> Result<Self> {
         let path = guest(name)?;
         Self::new(&format!("bundled = false\n[[plugin]]\npath = {path:?}\ngrants = []\n"))
+    }
+
+    /// With these variables in the environment.
+    pub(crate) fn with<const N: usize>(self, variables: [(&'static str, String); N]) -> Self {
+        Self { variables: variables.into(), ..self }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -68,6 +74,7 @@ impl Setup {
             .arg(self.folder().join("settings.toml"))
             .arg("--data-dir")
             .arg(self.folder().join("data"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stderr(std::fs::File::create(&log)?);
         let (server, lines) = Server::spawn(command, &["serving", "operators"]).await.with_context(|| {
             format!("the host did not start: {}", std::fs::read_to_string(&log).unwrap_or_default())
