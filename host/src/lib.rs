@@ -22,5 +22,6 @@ pub mod plugin;
 pub mod telemetry;
 #[cfg(test)]
 #[path = "../tests/it/support/postgres.rs"]
+#[expect(dead_code, reason = "a server to stop is for tests of the whole system")]
 mod test_postgres;
 pub mod trigger;

@@ -82,7 +82,18 @@ fn main() -> Result<()> {
 }
 
 const NAMES: [&str; 13] = [
-    "hello", "fresh", "ticket", "purchase", "latency", "start", "swaps", "upload", "memory", "many", "scale", "jetstream",
+    "hello",
+    "fresh",
+    "ticket",
+    "purchase",
+    "latency",
+    "start",
+    "swaps",
+    "upload",
+    "memory",
+    "many",
+    "scale",
+    "jetstream",
     "hosts",
 ];
 
@@ -152,7 +163,12 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
         }
         "hosts" => {
             let limit = "what each host does by itself, and the connections of three";
-            Ok(vec![Row::ratio("purchases on three hosts, beside one", cluster::three_hosts(effort).await?, 1.0, limit)])
+            Ok(vec![Row::ratio(
+                "purchases on three hosts, beside one",
+                cluster::three_hosts(effort).await?,
+                1.0,
+                limit,
+            )])
         }
         "scale" => {
             let (tickets, small, large) = scale::measure(effort).await?;

@@ -145,15 +145,23 @@ impl Config {
         let http = sources.section(raw.http);
         let operator = sources.section(raw.operator);
         let engine = sources.section(raw.engine);
-        let store = sources.section(raw.store);
-        let messaging = sources.section(raw.messaging);
-        let identity = sources.section(raw.identity);
+        let store: Option<store::Store> = sources.section(raw.store);
+        let messaging: Option<messaging::Messaging> = sources.section(raw.messaging);
+        let identity: Option<identity::Identity> = sources.section(raw.identity);
         let payments = sources.section(raw.payments);
         let rollout = sources.section(raw.rollout);
         let uploads = sources.section(raw.uploads);
         let cluster = sources.section(raw.cluster);
         let log = sources.section(raw.log);
         let telemetry = sources.section(raw.telemetry);
+        if let (Some(store), Some(messaging), Some(identity)) = (&store, &messaging, &identity)
+            && store.database_url.is_some()
+            && messaging.nats.is_some()
+            && identity.jwt_key.is_none()
+        {
+            let problem = "JWT_KEY (identity.jwt_key): hosts that share PostgreSQL and NATS sign sessions with the same key; set it for each";
+            sources.problem(problem.to_owned());
+        }
         sources.finish()?;
 
         let whole = move || {

@@ -37,6 +37,18 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
 }
 
 #[test]
+fn hosts_that_share_everything_need_one_session_key() {
+    let shared =
+        [("TICKETING_DATABASE_URL", "postgres://me:secret@localhost/mine"), ("TICKETING_NATS_URL", "nats://one:4222")];
+    assert!(problem("", &shared).contains("JWT_KEY"));
+    let [database, nats] = shared;
+    for settings in [vec![database], vec![nats], vec![database, nats, ("JWT_KEY", "0123456789abcdef0123456789abcdef")]]
+    {
+        assert!(load("", &Flags::default(), &settings).is_ok(), "{settings:?}");
+    }
+}
+
+#[test]
 fn every_variable_reaches_its_setting() {
     let config = load(
         "",
@@ -46,6 +58,7 @@ fn every_variable_reaches_its_setting() {
             ("TICKETING_ADMIN_TOKEN", "operator-token-of-a-test"),
             ("TICKETING_DATABASE_URL", "postgres://me:secret@localhost/mine"),
             ("TICKETING_DATA_DIR", "/somewhere"),
+            ("TICKETING_HOST_NAME", "here"),
             ("TICKETING_LOG", "warn,ticketing=debug"),
             ("TICKETING_LOG_FORMAT", "json"),
             ("TICKETING_NATS_URL", "nats://user:p%40ss@one:4222,two"),
@@ -57,6 +70,7 @@ fn every_variable_reaches_its_setting() {
     assert_eq!(config.operator.token.unwrap().expose(), "operator-token-of-a-test");
     assert_eq!(config.store.database_url.unwrap().expose(), "postgres://me:secret@localhost/mine");
     assert_eq!(config.data_dir, Path::new("/somewhere"));
+    assert_eq!(config.cluster.name, "here");
     assert_eq!(config.log.filter, "warn,ticketing=debug");
     assert_eq!(config.log.format, log::LogFormat::Json);
     assert_eq!(config.identity.jwt_key.unwrap().expose().len(), 32);

@@ -65,7 +65,7 @@ async fn hosts_that_are_killed_under_load_lose_nothing_and_hold_up_nobody() {
 async fn a_database_that_is_restarted_under_load_loses_nothing() {
     let Some(mut server) = OwnServer::start().await else { return };
     let url = server.database().await;
-    let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
+    let setup = joined(Setup::new().impatient(), &url, &NatsServer::shared().url());
     let hosts =
         Setup::start_all(["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name)))
             .await;

@@ -35,6 +35,7 @@ pub(crate) struct Setup {
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     identity: String,
+    store: String,
     http: String,
     toml: String,
     cache: PathBuf,
@@ -52,6 +53,7 @@ impl Setup {
             flags: Vec::new(),
             variables: Vec::new(),
             identity: CHEAP_HASHING.to_owned(),
+            store: PATIENT.to_owned(),
             http: PATIENT.to_owned(),
             toml: String::new(),
             cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"),
@@ -94,6 +96,12 @@ impl Setup {
     pub(crate) fn toml(mut self, text: &str) -> Self {
         self.toml.push_str(text);
         self.toml.push('\n');
+        self
+    }
+
+    /// Nobody waits for the store longer than the default says.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.store.clear();
         self
     }
 
@@ -171,8 +179,9 @@ impl Setup {
     pub(crate) fn command(&self, name: &str) -> Command {
         let config = self.folder.path().join("ticketing.toml");
         let text = format!(
-            "[engine]\ncache_dir = {:?}\n[store]\n{PATIENT}[http]\n{}\n[identity]\n{}\n{}{}",
+            "[engine]\ncache_dir = {:?}\n[store]\n{}[http]\n{}\n[identity]\n{}\n{}{}",
             self.cache,
+            self.store,
             self.http,
             self.identity,
             self.bus.settings(),
@@ -188,6 +197,10 @@ impl Setup {
         }
         if let Some(url) = self.database_url.get() {
             command.env("TICKETING_DATABASE_URL", url);
+            if self.bus.variable().is_some() {
+                // Others may be on both.
+                command.env("JWT_KEY", "the key that signs the sessions of all hosts of a test");
+            }
         }
         command.envs(self.bus.variable());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));

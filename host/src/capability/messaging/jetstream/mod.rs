@@ -28,7 +28,7 @@ use std::{
 use tokio_util::sync::DropGuard;
 
 /// One row.
-const SCHEMA: &[&str] = &["CREATE TABLE installation (number INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT"];
+const SCHEMA: &[&str] = &["CREATE TABLE installation (number INTEGER NOT NULL UNIQUE, id TEXT NOT NULL) STRICT"];
 
 /// The start waits this long for the broker; later everything else does.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(5);

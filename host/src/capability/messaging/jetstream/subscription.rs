@@ -35,9 +35,17 @@ const CATCHING_UP: &str = "catching-up";
 const COPIED_AT_ONCE: usize = 256;
 const ATTEMPTS_TO_SEE_A_CHANGE: u32 = 100;
 
+/// A consumer as it is wanted.
+pub(super) struct Applied {
+    pub(super) consumer: PullConsumer,
+    /// Subjects that were copied, and the last message up to which they were:
+    /// what else comes of them up to there comes twice.
+    pub(super) copied: BTreeMap<String, u64>,
+}
+
 /// Makes the consumer, or changes it, so that it delivers these subjects, each
 /// from the oldest event on.
-pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Result<PullConsumer, BusError> {
+pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Result<Applied, BusError> {
     let stream = link.context.get_stream(link.names.events()).await.map_err(|error| {
         if matches!(error.kind(), GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND) {
             link.doubt();
