@@ -26,7 +26,6 @@ mod tickets;
 #[expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     dead_code,
     reason = "the tests' own servers, of which a part is used here"
 )]
