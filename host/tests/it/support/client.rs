@@ -24,7 +24,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(base: &str) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().unwrap();
+        // Sooner than the host, which closes connections on which nothing happens.
+        let idle = Duration::from_secs(2);
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).pool_idle_timeout(idle);
+        let http = http.no_proxy().build().unwrap();
         Self { http, base: base.to_owned(), headers: Vec::new(), cookie: None, id: String::new(), email: String::new() }
     }
 
