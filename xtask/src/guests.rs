@@ -19,8 +19,23 @@ use crate::scripts;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::Workspace;
 
-/// The profile of the workspace's manifest that guests are compiled with.
-const PROFILE: &str = "component";
+/// What guests are compiled for, by a profile of the workspace's manifest.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    /// To be small and fast.
+    Release,
+    /// To be there soon after a save.
+    Dev,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Release => "component",
+            Profile::Dev => "component-dev",
+        }
+    }
+}
 
 /// What a guest is for.
 #[derive(Clone, Copy)]
@@ -32,9 +47,10 @@ pub(crate) enum Kind {
 }
 
 /// A guest as it is found.
-struct Guest {
-    name: String,
-    folder: PathBuf,
+pub(crate) struct Guest {
+    /// The plugin's name.
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
     package: String,
     /// The file name of its core module.
     module: String,
@@ -76,7 +92,8 @@ impl Kind {
         }
     }
 
-    fn output(self, workspace: &Workspace) -> PathBuf {
+    /// Where the plugin files go.
+    pub(crate) fn output(self, workspace: &Workspace) -> PathBuf {
         match self {
             Kind::Component => workspace.components(),
             Kind::Test => workspace.components().join("test"),
@@ -94,11 +111,10 @@ fn build_kind(workspace: &Workspace, kind: Kind) -> Result<()> {
     let toolchain = Toolchain::find(&target)?;
     let names = guests.iter().map(|guest| guest.name.as_str()).collect::<Vec<_>>().join(", ");
     say(&format!("Building {names} with {}", toolchain.description()));
-    compile(workspace, toolchain, &guests)?;
-    let modules = target.join(TARGET).join(PROFILE);
+    run(&mut compiling(workspace, toolchain, Profile::Release, &guests.iter().collect::<Vec<_>>()))?;
     let output = kind.output(workspace);
     for guest in &guests {
-        let (file, size, changed) = wrap(guest, &modules, &output).with_context(|| format!("guest {}", guest.name))?;
+        let (file, size, changed) = wrap(workspace, guest, Profile::Release, &output)?;
         let note = if changed { "" } else { ", unchanged" };
         say(&format!("{} ({} KiB{note})", workspace.shown(&file), size.div_ceil(1024)));
     }
@@ -106,10 +122,15 @@ fn build_kind(workspace: &Workspace, kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// Compiles core modules, all in one run of cargo.
-fn compile(workspace: &Workspace, toolchain: Toolchain, guests: &[Guest]) -> Result<()> {
+/// What compiles core modules, all in one run of cargo.
+pub(crate) fn compiling(
+    workspace: &Workspace,
+    toolchain: Toolchain,
+    profile: Profile,
+    guests: &[&Guest],
+) -> std::process::Command {
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--lib", "--profile", PROFILE]);
+    cargo.args(["build", "--lib", "--profile", profile.name()]);
     toolchain.apply(&mut cargo);
     cargo.arg("--target-dir").arg(workspace.guests_target());
     if let Some(flag) = remap_cargo_home() {
@@ -119,7 +140,7 @@ fn compile(workspace: &Workspace, toolchain: Toolchain, guests: &[Guest]) -> Res
     for guest in guests {
         cargo.args(["--package", &guest.package]);
     }
-    run(&mut cargo)
+    cargo
 }
 
 fn remap_cargo_home() -> Option<OsString> {
@@ -131,17 +152,22 @@ fn remap_cargo_home() -> Option<OsString> {
 }
 
 /// Makes the plugin file of a compiled guest: where it is, its size in bytes, and whether it is another than before.
-fn wrap(guest: &Guest, modules: &Path, output: &Path) -> Result<(PathBuf, usize, bool)> {
-    let module = modules.join(&guest.module);
+pub(crate) fn wrap(
+    workspace: &Workspace,
+    guest: &Guest,
+    profile: Profile,
+    output: &Path,
+) -> Result<(PathBuf, usize, bool)> {
+    let module = workspace.guests_target().join(TARGET).join(profile.name()).join(&guest.module);
     let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    let plugin = pack_folder(&module, &guest.folder)?;
+    let plugin = pack_folder(&module, &guest.folder).with_context(|| format!("guest {}", guest.name))?;
     let file = output.join(format!("{}.wasm", guest.name));
     let changed = write_if_changed(&file, &plugin).with_context(|| format!("cannot write {}", file.display()))?;
     Ok((file, plugin.len(), changed))
 }
 
 /// The guests of a kind, by name.
-fn find(workspace: &Workspace, kind: Kind) -> Result<Vec<Guest>> {
+pub(crate) fn find(workspace: &Workspace, kind: Kind) -> Result<Vec<Guest>> {
     let sources = workspace.root.join(kind.sources());
     if !sources.is_dir() {
         return Ok(Vec::new());

@@ -8,6 +8,8 @@
 mod browser;
 mod debian;
 mod deploy;
+mod dev;
+mod fuzz;
 mod guests;
 mod nats;
 mod postgres;
@@ -33,6 +35,7 @@ use crate::workspace::Workspace;
 #[command(after_help = "Examples:
   cargo xtask run                         build everything and serve it
   cargo xtask run -- --listen 0.0.0.0:80  the same, with flags for `ticketing serve`
+  cargo xtask dev                         serve, and swap in what is saved in components/
   cargo xtask test                        every check and every test
   cargo xtask test expir                  the tests whose names contain `expir`
   cargo xtask build --components          the plugin files alone
@@ -65,6 +68,18 @@ enum Task {
   cargo xtask run
   cargo xtask run -- --listen 127.0.0.1:9000 --data-dir /tmp/ticketing")]
     Run(Rest),
+    /// Build for development and serve; what is saved in components/ or wit/ is swapped in
+    #[command(after_help = "Examples:
+  cargo xtask dev
+  cargo xtask dev -- --listen 127.0.0.1:9000
+  cargo xtask dev --host target/release/ticketing   a host that is built already")]
+    Dev {
+        /// The host's program, instead of building one
+        #[arg(long, value_name = "FILE")]
+        host: Option<PathBuf>,
+        #[command(flatten)]
+        rest: Rest,
+    },
     /// Run every check: format, deploy/, guests, clippy, doc links, cargo deny, tests
     #[command(after_help = "Examples:
   cargo xtask test                      everything
@@ -86,6 +101,14 @@ enum Task {
         /// Write nothing
         #[arg(long)]
         check: bool,
+    },
+    /// Fuzz what an upload goes through before it is compiled
+    #[command(after_help = "Example:
+  cargo xtask fuzz --seconds 600")]
+    Fuzz {
+        /// For how long
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// Run the checks that need no tests: format, clippy, doc links
     #[command(after_help = "Example:
@@ -123,9 +146,11 @@ fn run_task(task: Task) -> Result<()> {
         Task::Build { components: false } => build(&workspace),
         Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
+        Task::Dev { host, rest } => dev::dev(&workspace, host.as_deref(), &rest.arguments),
         Task::Test { embedded, filter } => test::test(&workspace, embedded, filter.as_deref()),
         Task::Manifests { check: false } => deploy::write_manifests(&workspace),
         Task::Manifests { check: true } => deploy::check(&workspace).map(drop),
+        Task::Fuzz { seconds } => fuzz::fuzz(&workspace, seconds),
         Task::Check => test::check(&workspace),
         Task::Bench(rest) => bench(&workspace, &rest.arguments),
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::debian;
 use crate::process::{on_path, output_of, say, succeeds_within};
@@ -170,10 +170,15 @@ fn is_at_least(line: &str, wanted: &str) -> bool {
 
 /// `PATH` and the folder in which rustup's compiler keeps its `rust-lld`, which Debian's may lack.
 fn path_with_linker() -> Option<std::ffi::OsString> {
-    let host = output_of(Command::new(compiler()).args(["--print", "host-tuple"]))?;
+    let host = host().ok()?;
     let tools = sysroot(&compiler())?.join("lib/rustlib").join(host).join("bin");
     let folders = env::var_os("PATH").unwrap_or_default();
     env::join_paths(env::split_paths(&folders).chain([tools])).ok()
+}
+
+/// What the workspace's compiler compiles for by itself.
+pub(crate) fn host() -> Result<String> {
+    output_of(Command::new(compiler()).args(["--print", "host-tuple"])).context("rustc cannot be asked for its host")
 }
 
 fn sysroot(compiler: &Path) -> Option<PathBuf> {

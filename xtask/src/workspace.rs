@@ -1,5 +1,6 @@
 //! Where things are, as cargo tells it.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +26,13 @@ pub(crate) struct Package {
     pub(crate) name: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    /// The folder of a package that is not from a registry.
+    path: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +79,35 @@ impl Workspace {
     /// A folder for what is made, looked at and made again.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.target.join("tmp").join(name)
+    }
+
+    /// The folders that a member is made of: its own, and those of the members on which it depends.
+    pub(crate) fn folders_of(&self, member: &Path) -> BTreeSet<PathBuf> {
+        let mut folders = BTreeSet::new();
+        let mut open = vec![member.to_owned()];
+        while let Some(folder) = open.pop() {
+            let dependencies = self.package_in(&folder).into_iter().flat_map(|package| &package.dependencies);
+            open.extend(
+                dependencies.filter_map(|dependency| dependency.path.clone()).filter(|path| !folders.contains(path)),
+            );
+            folders.insert(folder);
+        }
+        folders
+    }
+
+    /// The host as `cargo build` leaves it.
+    pub(crate) fn dev_host_binary(&self) -> PathBuf {
+        self.target.join("debug").join("ticketing")
+    }
+
+    /// What the fuzzer is built in, begins with and finds.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.target.join("fuzz")
+    }
+
+    /// What the host of `cargo xtask dev` keeps.
+    pub(crate) fn dev_data(&self) -> PathBuf {
+        self.target.join("dev-data")
     }
 
     /// The host as `cargo build --release` leaves it.

@@ -24,7 +24,7 @@ pub enum Failure {
     Trap {
         /// The plugin.
         component: String,
-        /// Wasmtime's message with the guest's backtrace.
+        /// Wasmtime's message with the guest's backtrace, in one line.
         message: String,
     },
     /// The answer breaks the contract.
@@ -66,6 +66,13 @@ pub enum Blame {
 }
 
 impl Failure {
+    /// A trap in wasmtime's words. They have many lines; a log and a command
+    /// line have one for each thing that happened.
+    pub fn trap(component: &str, words: &str) -> Self {
+        let message = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::Trap { component: component.to_owned(), message }
+    }
+
     /// Whom the failure is to be blamed on.
     pub fn blame(&self) -> Blame {
         match self {
@@ -96,5 +103,20 @@ impl Blame {
             Self::Host => "host",
             Self::Caller => "caller",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trap_is_told_in_one_line() {
+        let words =
+            "error while executing at wasm backtrace:\n    0: 0x1f - m!f\n\nCaused by:\n    wasm trap: unreachable\n";
+        let told = Failure::trap("shop", words).to_string();
+        let expected =
+            "shop trapped: error while executing at wasm backtrace: 0: 0x1f - m!f Caused by: wasm trap: unreachable";
+        assert_eq!(told, expected);
     }
 }

@@ -233,7 +233,7 @@ impl Instances {
             Ok(Err(error)) if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() => {
                 Err(Failure::Busy { component: "host".to_owned(), limit: self.component.limits.concurrency })
             }
-            Ok(Err(error)) => Err(Failure::Trap { component: component(), message: format!("{error:?}") }),
+            Ok(Err(error)) => Err(Failure::trap(&component(), &format!("{error:?}"))),
             Err(_) => Err(Failure::Deadline { component: component(), milliseconds }),
         }
     }

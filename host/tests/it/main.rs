@@ -17,6 +17,7 @@ mod auth_limits;
 mod cluster;
 mod crash;
 mod deploy;
+mod dev;
 mod envelope;
 mod events;
 mod expiry;

@@ -1,8 +1,12 @@
 //! `ticketing plugin`, as a script meets it: what it prints and how it ends.
 
+mod connections;
+mod guide;
+mod hosted;
 mod offline;
+mod watching;
 
-use crate::support::PATIENCE;
+use crate::support::{ADMIN_TOKEN, Host, PATIENCE};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +22,7 @@ struct Shell {
 }
 
 /// How a command ended.
+#[derive(Debug)]
 struct Ended {
     code: i32,
     stdout: String,
@@ -32,6 +37,16 @@ impl Shell {
     fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// An operator of this host.
+    fn of(host: &Host) -> Self {
+        Self::at(host).with("TICKETING_ADMIN_TOKEN", ADMIN_TOKEN)
+    }
+
+    /// Somebody who knows where the host is.
+    fn at(host: &Host) -> Self {
+        Self::new().with("TICKETING_ADMIN_URL", &address(host))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -58,6 +73,11 @@ impl Shell {
         let output = timeout(PATIENCE, self.command(arguments).output());
         Ended::of(&output.await.unwrap_or_else(|_| panic!("{arguments}: it should have ended")).unwrap())
     }
+}
+
+/// Where the operators of a host are served.
+fn address(host: &Host) -> String {
+    format!("http://{}", host.operators_address())
 }
 
 impl Ended {

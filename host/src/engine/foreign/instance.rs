@@ -330,7 +330,7 @@ impl Shared {
     }
 
     fn trap(&self, error: &wasmtime::Error) -> Failure {
-        Failure::Trap { component: self.component.name.clone(), message: format!("{error:?}") }
+        Failure::trap(&self.component.name, &format!("{error:?}"))
     }
 
     fn deadline(&self) -> Failure {

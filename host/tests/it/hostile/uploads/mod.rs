@@ -2,6 +2,7 @@
 //! nothing behind while everything else goes on.
 
 mod files;
+mod migrating;
 mod mutated;
 mod races;
 mod signatures;

@@ -1,0 +1,131 @@
+//! `wit/README.md`, followed to the letter: its commands are run, its files are
+//! written, and what it says that they answer is what they answer. A plugin is
+//! compiled with nothing but the folder that `ticketing plugin new` makes.
+
+use super::{Shell, compile};
+use crate::support::{Host, empty, eventually};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const GUIDE: &str = include_str!("../../../../wit/README.md");
+
+/// A fenced block of the guide.
+struct Block<'a> {
+    language: &'a str,
+    /// The file that the line before it names.
+    file: Option<&'a str>,
+    text: String,
+}
+
+/// The blocks of the guide up to a heading, in order.
+fn blocks(until: &str) -> Vec<Block<'static>> {
+    let (guide, _) = GUIDE.split_once(until).unwrap_or_else(|| panic!("the guide has no {until:?}"));
+    let mut blocks = Vec::new();
+    let (mut before, mut lines) = ("", guide.lines());
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let text = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
+            let file = before.strip_suffix("`:").and_then(|line| line.strip_prefix('`'));
+            blocks.push(Block { language, file, text });
+            before = "";
+        } else if !line.is_empty() {
+            before = line;
+        }
+    }
+    blocks
+}
+
+/// Whoever follows the guide.
+struct Author {
+    host: Host,
+    shell: Shell,
+    folder: PathBuf,
+}
+
+impl Author {
+    async fn run(&mut self, line: &str) {
+        let (command, comment) = line.split_once('#').unwrap_or((line, ""));
+        match command.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["cd", folder] => self.folder = self.folder.join(folder),
+            ["cargo", "build", ..] => {
+                let module = compile(&self.folder).await;
+                let place = self.folder.join("target/wasm32-unknown-unknown/release");
+                fs::create_dir_all(&place).unwrap();
+                fs::copy(&module, place.join(module.file_name().unwrap())).unwrap();
+            }
+            ["ticketing", "plugin", arguments @ ..] => {
+                let mut command = self.shell.command(&arguments.join(" "));
+                let output = command.current_dir(&self.folder).output().await.unwrap();
+                assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            ["curl", request @ ..] => self.ask(request, comment.trim()).await,
+            _ => panic!("the guide has a command that this test does not know: {line}"),
+        }
+    }
+
+    /// Asks until the answer is the one that the guide promises: events and
+    /// timers take their time.
+    async fn ask(&self, request: &[&str], promised: &str) {
+        let (method, url) = match request {
+            ["-X", method, url] => (method.parse().unwrap(), url),
+            [url] => (http::Method::GET, url),
+            _ => panic!("{request:?}"),
+        };
+        let path = url.strip_prefix("http://127.0.0.1:8080").unwrap();
+        let visitor = self.host.visitor();
+        if method != http::Method::GET {
+            let reply = visitor.send(method, path, None).await;
+            assert_eq!(reply.text.trim_end(), promised);
+            return;
+        }
+        let asking = async || visitor.get(path).await.text.trim_end().to_owned();
+        eventually(promised, asking, |answer| answer == promised).await;
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from:?}");
+        fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+}
+
+fn write(folder: &Path, file: &str, text: &str) {
+    let path = folder.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+#[tokio::test]
+async fn whoever_follows_the_guide_has_a_plugin_that_serves_is_swapped_and_keeps_state() {
+    let host = empty().start().await;
+    let shell = Shell::of(&host);
+    let folder = shell.folder.path().to_owned();
+    let mut author = Author { host, shell, folder };
+    // "Now change ... in ...": the one step that is not in a block.
+    let change = GUIDE.lines().find(|line| line.starts_with("Now change ")).unwrap();
+    let words: Vec<&str> = change.split('`').skip(1).step_by(2).collect();
+    let &[from, file, to, ..] = words.as_slice() else { panic!("{change}") };
+
+    let blocks = blocks("## Errors");
+    assert_eq!(blocks.iter().filter(|block| block.language == "sh").count(), 4);
+    assert_eq!(blocks.iter().filter(|block| block.file.is_some()).count(), 4);
+    for (index, block) in blocks.iter().enumerate() {
+        match (block.language, block.file) {
+            ("sh", None) => {
+                for line in block.text.lines() {
+                    author.run(line).await;
+                }
+            }
+            (_, Some(file)) => write(&author.folder, file, &block.text),
+            (language, None) => panic!("a block in {language} that belongs to no file"),
+        }
+        if index == 0 {
+            author.edit(file, from, to);
+        }
+    }
+    let plugin = author.host.operator().plugin("hello").await;
+    assert_eq!((&plugin["version"], &plugin["status"]), (&"0.2.0".into(), &"active".into()), "{plugin}");
+}

@@ -1,0 +1,208 @@
+//! A plugin's life on a host that runs, from the shell.
+
+use super::Shell;
+use crate::support::{Host, PATIENCE, PluginFile, chameleon, empty, eventually, guest};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    time::timeout,
+};
+
+/// A host without plugins, somebody at a shell, and the files `green.wasm` and
+/// `red.wasm` of one plugin.
+async fn with_files() -> (Host, Shell) {
+    let host = empty().start().await;
+    let shell = Shell::of(&host);
+    shell.write("green.wasm", chameleon("1.0.0", "green", "good"));
+    shell.write("red.wasm", chameleon("2.0.0", "red", "good"));
+    shell.plugin("grants chameleon --grant store").await.done();
+    (host, shell)
+}
+
+impl Shell {
+    /// Uploads a file, and gives its revision.
+    async fn push(&self, file: &str) -> String {
+        let verdict = self.plugin(&format!("push {file} --json")).await.json();
+        verdict["revision"].as_str().unwrap().to_owned()
+    }
+
+    async fn show(&self) -> Value {
+        self.plugin("show chameleon --json").await.json()
+    }
+}
+
+async fn colour(host: &Host) -> Value {
+    host.visitor().get("/chameleon").await.json()["colour"].clone()
+}
+
+#[tokio::test]
+async fn a_plugin_is_pushed_activated_listed_and_rolled_back() {
+    let (host, shell) = with_files().await;
+    let pushed = shell.plugin("push green.wasm").await;
+    assert!(pushed.done().starts_with("chameleon 1.0.0+"), "{}", pushed.stdout);
+    for part in
+        ["+ route       GET /chameleon\n", "  wants       clocks, config, logging, store\n", "\na host can run it\n"]
+    {
+        assert!(pushed.stdout.contains(part), "{part}: {}", pushed.stdout);
+    }
+    assert_eq!(pushed.stderr, "", "no progress where nobody looks");
+    assert_eq!(host.visitor().get("/chameleon").await.status, 404, "nothing serves yet");
+    let green = shell.push("green.wasm").await;
+
+    let report = shell.plugin(&format!("activate chameleon {green}")).await;
+    assert!(report.done().starts_with(&format!("chameleon {green} is active (nothing before it)\n")), "{report:?}");
+    assert!(report.stdout.contains("migrated 0001_tables\n"), "{report:?}");
+    assert!(report.stdout.contains("the probe GET /chameleon/health answered 204"), "{report:?}");
+    assert_eq!(colour(&host).await, "green");
+
+    let pushed = shell.plugin("push red.wasm --activate").await;
+    assert!(pushed.done().contains(&format!("compatible with {green}\n")), "{}", pushed.stdout);
+    assert!(pushed.stdout.contains(&format!("is active (before: {green})")), "{}", pushed.stdout);
+    assert_eq!(colour(&host).await, "red");
+
+    let red = shell.show().await["revision"].as_str().unwrap().to_owned();
+    let list = shell.plugin("list").await;
+    let lines: Vec<&str> = list.done().lines().collect();
+    assert!(lines[0].starts_with("NAME       REVISION "), "{lines:?}");
+    assert!(lines[1].starts_with(&format!("chameleon  {red}  active ")), "{lines:?}");
+    assert_eq!(shell.plugin("list --json").await.json()[0]["revision"], red.as_str());
+
+    let revisions = shell.plugin("revisions chameleon").await;
+    for (revision, status) in [(&red, "active"), (&green, "previous")] {
+        let line = revisions.done().lines().find(|line| line.starts_with(revision.as_str())).unwrap();
+        assert!(line.contains(status) && line.contains("upload"), "{line}");
+    }
+    let back = shell.plugin("rollback chameleon --json").await.json();
+    assert_eq!((&back["old"], &back["new"], &back["dropped"]), (&json!(red), &json!(green), &json!(0)));
+    assert_eq!(colour(&host).await, "green");
+
+    shell.plugin("remove chameleon").await.done();
+    assert_eq!(host.visitor().get("/chameleon").await.status, 404);
+    shell.plugin("show chameleon").await.fails(1, "there is no plugin chameleon");
+}
+
+#[tokio::test]
+async fn a_revision_is_tried_promoted_paused_and_resumed() {
+    let (host, shell) = with_files().await;
+    shell.plugin("push green.wasm --activate").await.done();
+    let tried = shell.plugin("push red.wasm --canary 10 --promote-after 3600").await;
+    assert!(tried.done().contains("gets 10% of the work"), "{}", tried.stdout);
+    let shown = shell.plugin("show chameleon").await;
+    let canary = shown.done().lines().find(|line| line.contains("canary ")).unwrap();
+    assert!(canary.contains("10% of requests") && canary.contains("serves alone in "), "{canary}");
+    assert!(shell.plugin("list").await.done().contains(" at 10%"));
+    let wanted = host.visitor().with_header("x-plugin-canary", "chameleon");
+    assert_eq!(wanted.get("/chameleon").await.json()["colour"], "red");
+
+    shell.plugin("rollback chameleon").await.done();
+    assert_eq!(wanted.get("/chameleon").await.json()["colour"], "green", "the trial is over");
+    shell.plugin("promote chameleon").await.fails(3, "no revision on trial");
+    let red = shell.push("red.wasm").await;
+    shell.plugin(&format!("activate chameleon {red} --canary 1")).await.done();
+    let promoted = shell.plugin("promote chameleon").await;
+    assert!(promoted.done().starts_with(&format!("chameleon {red} is active")), "{}", promoted.stdout);
+    assert_eq!(colour(&host).await, "red");
+    assert_eq!(shell.plugin("activate chameleon 1 --promote-after 5").await.code, 2, "only a trial has an end");
+
+    assert!(shell.plugin("pause chameleon").await.done().contains("paused"));
+    assert_eq!(host.visitor().get("/chameleon").await.status, 503);
+    assert!(shell.plugin("resume chameleon").await.done().contains("active"));
+    assert_eq!(colour(&host).await, "red");
+    let audit = shell.plugin("audit").await;
+    for action in ["upload", "activate", "rollback", "promote", "pause", "resume"] {
+        assert!(audit.done().contains(action), "{action}: {}", audit.stdout);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_told_before_and_refused_unless_forced() {
+    let (host, shell) = with_files().await;
+    shell.plugin("push green.wasm --activate").await.done();
+    shell.plugin("diff green.wasm").await.done();
+    let drops = PluginFile::read(&guest("chameleon"))
+        .version("3.0.0")
+        .migration("0002_more", "CREATE TABLE more (id TEXT); ALTER TABLE applied RENAME TO done");
+    shell.write("drops.wasm", drops.bytes());
+    let differs = shell.plugin("diff drops.wasm").await;
+    differs.fails(6, "it renames applied");
+    assert!(differs.stdout.contains("! migration   0002_more: "), "{}", differs.stdout);
+    assert_eq!(shell.plugin("revisions chameleon --json").await.json().as_array().unwrap().len(), 1, "nothing is kept");
+    shell.plugin("push drops.wasm --activate").await.fails(3, "it renames applied");
+    assert_eq!(colour(&host).await, "green");
+
+    shell.write("sick.wasm", chameleon("4.0.0", "red", "sick"));
+    shell.plugin("push sick.wasm --activate --force").await.fails(3, "probe failed");
+    shell.write("text.wasm", "no component");
+    shell.plugin("push text.wasm").await.fails(3, "not WebAssembly");
+    shell.write("hostile.wasm", std::fs::read(guest("hostile")).unwrap());
+    shell.plugin("push hostile.wasm").await.fails(3, "the grant store is missing");
+    shell.plugin("activate chameleon 9.9.9+0").await.fails(1, "there is no revision 9.9.9+0");
+    shell.plugin("rollback chameleon").await.fails(3, "no previous revision");
+    assert_eq!(colour(&host).await, "green");
+}
+
+#[tokio::test]
+async fn settings_are_shown_with_who_decided_them_and_changed_one_by_one() {
+    let (host, shell) = with_files().await;
+    shell.plugin("push green.wasm --activate").await.done();
+    let shown = shell.plugin("config chameleon").await;
+    assert_eq!(shown.done(), "KEY     VALUE  SOURCE\ncolour  green  manifest\nmood    good   manifest\n");
+    shell.plugin("config chameleon colour=red").await.done();
+    assert_eq!(colour(&host).await, "red");
+    let config = shell.plugin("config chameleon --json").await.json();
+    assert_eq!(config["colour"], json!({ "value": "red", "source": "operator" }));
+    assert_eq!(config["mood"], json!({ "value": "good", "source": "manifest" }));
+    shell.plugin("config chameleon mood=good").await.done();
+    assert_eq!(colour(&host).await, "red", "what is not mentioned stays");
+    shell.plugin("config chameleon --unset colour").await.done();
+    assert_eq!(colour(&host).await, "green");
+    shell.plugin("config chameleon size=1").await.fails(3, "declares no setting size");
+    shell.plugin("config chameleon --unset size").await.fails(2, "size is not set");
+
+    shell.plugin("limits chameleon queue=3 memory_mib=16").await.done();
+    shell.plugin("limits chameleon --unset memory_mib").await.done();
+    let limits = shell.plugin("limits chameleon --json").await.json();
+    assert_eq!(limits["queue"], json!({ "value": 3, "source": "operator" }));
+    assert_eq!(limits["memory_mib"], json!({ "value": 64, "source": "manifest" }));
+    assert!(shell.plugin("show chameleon").await.done().contains("limit       queue = 3 (operator)"));
+    shell.plugin("limits chameleon memory_mib=9999").await.fails(3, "memory_mib");
+
+    shell.plugin("grants later --http-host api.example.com:443 --grant http").await.done();
+    let grants = shell.plugin("grants later --json").await.json();
+    assert_eq!(grants, json!({ "grants": ["http"], "http_hosts": ["api.example.com:443"] }));
+    shell.plugin("grants later --grant store").await.done();
+    let grants = shell.plugin("grants later").await;
+    assert_eq!(grants.done(), "grants      store\nhttp hosts  api.example.com:443\n", "what is not mentioned stays");
+    shell.plugin("remove later").await.done();
+    shell.plugin("grants later").await.fails(1, "there is no plugin later");
+    shell.plugin("grants chameleon --no-grants").await.fails(3, "the grant store is missing");
+}
+
+#[tokio::test]
+async fn the_log_of_a_plugin_is_followed() {
+    let (host, shell) = with_files().await;
+    shell.plugin("push green.wasm --activate").await.done();
+    let mut following = shell.command("logs chameleon -f").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let asking = async || {
+        host.visitor().get("/chameleon").await;
+        timeout(std::time::Duration::from_millis(200), lines.next_line()).await.ok().map(|line| line.unwrap().unwrap())
+    };
+    let line = eventually("a line", asking, Option::is_some).await.unwrap();
+    assert!(line.contains(" INFO ") && line.contains("path=/chameleon") && line.contains("status=200"), "{line}");
+    following.kill().await.unwrap();
+
+    let mut following = shell.command("logs chameleon --json").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let asking = async || {
+        host.visitor().get("/chameleon").await;
+        timeout(std::time::Duration::from_millis(200), lines.next_line()).await.ok().map(|line| line.unwrap().unwrap())
+    };
+    let line = eventually("a line", asking, Option::is_some).await.unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["component"], "chameleon");
+    host.terminate().await;
+    let ended = timeout(PATIENCE, following.wait()).await.expect("it ends with the host").unwrap();
+    assert_eq!(ended.code(), Some(1));
+    shell.plugin("logs nothing").await.fails(5, "cannot be reached");
+}
