@@ -43,7 +43,7 @@ const DURABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRA
 /// Each connection to PostgreSQL: nothing waits for ever. A host that stops
 /// in the middle of a transaction holds up the others no longer than this.
 const BOUNDED: &str = "SET search_path TO ticketing_host; SET statement_timeout = '30s'; SET lock_timeout = '25s'; \
-     SET idle_in_transaction_session_timeout = '30s'";
+     SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning";
 
 /// Two ways to the same database. Whoever writes uses [`write`](Self::write),
 /// and [`begin`](Self::begin) for more than one statement.

@@ -60,6 +60,7 @@ impl PostgresDatabases {
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "30s"),
+            ("client_min_messages", "warning"),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(HOST_CONNECTIONS)

@@ -211,7 +211,8 @@ async fn one_host_leads_until_it_is_gone() {
     // The server cuts all connections of that host's: it has lost the lead.
     let mut owner = test_postgres::connect(&url).await.unwrap();
     sqlx::raw_sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database WHERE locktype = 'advisory' AND datname = current_database()",
+        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+         WHERE locktype = 'advisory' AND datname = current_database()",
     )
     .execute(&mut owner)
     .await
