@@ -7,21 +7,16 @@ mod sharing;
 use crate::support::{Bus, Client, Host, NatsServer, Setup, eventually, postgres};
 use serde_json::Value;
 
-/// What hosts have in common. None if only tests that need no server are
-/// wanted.
-async fn shared(bus: &str) -> Option<Setup> {
-    let url = postgres::database().await?;
-    Some(joined(Setup::new(), &url, bus))
-}
-
 /// A setup with its state in this database and its events on this server.
 fn joined(setup: Setup, database: &str, bus: &str) -> Setup {
     setup.in_database(database).bus(Bus::jetstream(bus))
 }
 
-/// Three hosts that have started.
+/// Three hosts that have started. None if only tests that need no server are
+/// wanted.
 async fn three() -> Option<[Host; 3]> {
-    let setup = shared(&NatsServer::shared().url()).await?;
+    let database = postgres::database().await?;
+    let setup = joined(Setup::new(), &database, &NatsServer::shared().url());
     let named = ["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name));
     let hosts = Setup::start_all(named).await;
     knows_all(&hosts[0]).await;
