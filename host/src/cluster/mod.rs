@@ -76,7 +76,7 @@ pub struct Turn {
 
 impl Cluster {
     /// Takes a place among the hosts on this database. It is shown as starting
-    /// until [`beat`](Self::beat) says that it is ready.
+    /// until [`live`](Self::live) says that it is ready.
     ///
     /// # Errors
     /// When the database cannot be reached.
