@@ -17,6 +17,8 @@ const QUIET: Duration = Duration::from_millis(40);
 pub(super) struct Saves {
     _watcher: Debouncer<RecommendedWatcher>,
     changed: UnboundedReceiver<Vec<PathBuf>>,
+    /// The time of the newest save that was handed out.
+    last: SystemTime,
 }
 
 impl Saves {
@@ -37,17 +39,32 @@ impl Saves {
             let watched = watcher.watcher().watch(folder, RecursiveMode::Recursive);
             watched.with_context(|| format!("{} cannot be watched", folder.display()))?;
         }
-        Ok(Self { _watcher: watcher, changed })
+        Ok(Self { _watcher: watcher, changed, last: SystemTime::now() })
     }
 
     /// The files of the next saves, and when the last of them was saved. None
     /// when nothing is watched any more.
     pub(super) async fn next(&mut self) -> Option<(Vec<PathBuf>, SystemTime)> {
-        let mut paths = self.changed.recv().await?;
-        while let Ok(more) = self.changed.try_recv() {
-            paths.extend(more);
+        loop {
+            let mut paths = self.changed.recv().await?;
+            while let Ok(more) = self.changed.try_recv() {
+                paths.extend(more);
+            }
+            // The compiler reads them, and that is an event too.
+            paths.retain(|path| self.is_new(path));
+            let saved = paths.iter().filter_map(|path| path.metadata().ok()?.modified().ok()).max();
+            if paths.is_empty() {
+                continue;
+            }
+            let saved = saved.unwrap_or_else(SystemTime::now);
+            self.last = self.last.max(saved);
+            return Some((paths, saved));
         }
-        let saved = paths.iter().filter_map(|path| path.metadata().ok()?.modified().ok()).max();
-        Some((paths, saved.unwrap_or_else(SystemTime::now)))
+    }
+
+    /// Whether it was written since, or is gone.
+    fn is_new(&self, path: &Path) -> bool {
+        let Ok(metadata) = path.metadata() else { return true };
+        metadata.is_file() && metadata.modified().is_ok_and(|modified| modified > self.last)
     }
 }
