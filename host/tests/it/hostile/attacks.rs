@@ -67,7 +67,8 @@ async fn a_flood_of_log_lines_is_cut() {
     assert_eq!(host.visitor().attack("log").await.status, 204);
     let dropped = async || {
         let metrics = host.outsider().get("/metrics").await.text;
-        let line = metrics.lines().find(|line| line.starts_with("plugin_log_lines_dropped_total"));
+        let line =
+            metrics.lines().find(|line| line.starts_with("plugin_log_lines_dropped_total{component=\"hostile\"}"));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
     };
     assert!(dropped().await >= 1_500, "{} of 2000 lines were dropped", dropped().await);
