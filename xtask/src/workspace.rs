@@ -33,6 +33,8 @@ pub(crate) struct Package {
 struct Dependency {
     /// The folder of a package that is not from a registry.
     path: Option<PathBuf>,
+    /// None for what it is made of; else `dev` or `build`.
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +89,8 @@ impl Workspace {
         let mut open = vec![member.to_owned()];
         while let Some(folder) = open.pop() {
             let dependencies = self.package_in(&folder).into_iter().flat_map(|package| &package.dependencies);
+            // What its tests alone need is no part of it.
+            let dependencies = dependencies.filter(|dependency| dependency.kind.as_deref() != Some("dev"));
             open.extend(
                 dependencies.filter_map(|dependency| dependency.path.clone()).filter(|path| !folders.contains(path)),
             );
