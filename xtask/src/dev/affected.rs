@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn what_editors_and_compilers_leave_is_no_source() {
-        let root = Path::new("/home/me/.cache/work");
+        let root = Path::new("/srv/.cache/work");
         for (path, expected) in [
             ("components/tickets/src/lib.rs", true),
             ("components/tickets/migrations/0001.sql", true),
