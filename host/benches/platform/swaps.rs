@@ -46,6 +46,8 @@ pub(crate) async fn under_load(effort: Effort) -> Result<UnderLoad> {
     }
     buy_meanwhile(&host, tokio::time::sleep(effort.warm_up)).await?;
     let (mut quiet, ()) = buy_meanwhile(&host, tokio::time::sleep(effort.round * 3)).await?;
+    // The host has closed the connection that was idle all this time.
+    let mut operator = Operator::open(host.operator, &setup.folder().join("data")).await?;
     let swapping = async {
         let (mut swap_us, mut took_ms) = (Vec::new(), Vec::new());
         for (name, revision) in [0, 2, 1, 3].iter().cycle().filter_map(|index| staged.get(*index)).take(swaps) {
