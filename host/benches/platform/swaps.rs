@@ -205,6 +205,7 @@ pub(crate) async fn many(effort: Effort) -> Result<Many> {
     let alone = send_for(effort.round * 2, &host, &requests).await?;
     tokio::time::sleep(SETTLE).await;
     let before = host.resident_mib()?;
+    let mut operator = Operator::open(host.operator, &setup.folder().join("data")).await?;
     let plugins = if effort.rounds > 3 { 200 } else { 50 };
     for number in 0..plugins {
         let name = format!("hello-{number}");
