@@ -29,6 +29,7 @@ use tokio::{
     sync::{Notify, watch},
     time::{interval, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Deliveries that are held before anybody asks for them.
 pub(super) const READ_AHEAD: usize = 64;
@@ -52,6 +53,8 @@ pub(super) struct JetStreamConsumer {
     arrived: Notify,
     /// There is room for more.
     pub(super) taken: Notify,
+    /// Nothing more is asked for, and nothing is on its way here.
+    pub(super) pull_ended: CancellationToken,
     next_token: AtomicI64,
 }
 
@@ -81,6 +84,7 @@ impl JetStreamConsumer {
             held: Mutex::default(),
             arrived: Notify::new(),
             taken: Notify::new(),
+            pull_ended: CancellationToken::new(),
             next_token: AtomicI64::new(0),
         });
         tokio::spawn(pull(consumer.clone()));
@@ -210,8 +214,12 @@ impl JetStreamConsumer {
         }
     }
 
-    /// Gives back all that is held: another host may take it at once.
+    /// Gives back all that is held, once no more comes: another host may take
+    /// it at once.
     pub(super) async fn give_back(&self) {
+        if timeout(CALL_TIMEOUT, self.pull_ended.cancelled()).await.is_err() {
+            tracing::debug!(component = self.component, "what is on its way here is sent again later");
+        }
         let replies: Vec<Subject> = {
             let mut held = self.held();
             held.queue.clear();

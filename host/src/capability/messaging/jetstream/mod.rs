@@ -20,6 +20,7 @@ use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use async_trait::async_trait;
 use connection::{CALL_TIMEOUT, Link, Status};
 use consumer::JetStreamConsumer;
+use futures::future::join_all;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -175,9 +176,8 @@ impl Bus for JetStreamBus {
     async fn close(&self) {
         self.link.stop.cancel();
         if self.link.is_usable() {
-            for consumer in self.known() {
-                consumer.give_back().await;
-            }
+            let known = self.known();
+            join_all(known.iter().map(|consumer| consumer.give_back())).await;
             let flushed = tokio::time::timeout(CALL_TIMEOUT, self.link.client.flush()).await;
             if !matches!(flushed, Ok(Ok(()))) {
                 tracing::debug!("the broker learns by itself that what was held here is free");

@@ -25,25 +25,25 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs until the bus is closed.
 pub(super) async fn pull(consumer: Arc<JetStreamConsumer>) {
+    let _ended = consumer.pull_ended.clone().drop_guard();
     let stop = consumer.link.stop.clone();
-    stop.run_until_cancelled(async {
-        let mut pause = AFTER_AN_ERROR;
-        loop {
-            consumer.link.usable().await;
-            let begun = Instant::now();
-            tokio::select! {
-                () = consumer.link.unusable() => {}
-                ended = deliveries(&consumer) => {
-                    if let Err(error) = ended {
-                        tracing::warn!(component = consumer.component, %error, "no events: trying again");
-                    }
-                    pause = if begun.elapsed() > LONGEST_PAUSE { AFTER_AN_ERROR } else { (pause * 2).min(LONGEST_PAUSE) };
-                    sleep(pause).await;
+    let mut pause = AFTER_AN_ERROR;
+    while stop.run_until_cancelled(consumer.link.usable()).await.is_some() {
+        let begun = Instant::now();
+        tokio::select! {
+            () = consumer.link.unusable() => {}
+            ended = deliveries(&consumer) => {
+                if stop.is_cancelled() {
+                    return;
                 }
+                if let Err(error) = ended {
+                    tracing::warn!(component = consumer.component, %error, "no events: trying again");
+                }
+                pause = if begun.elapsed() > LONGEST_PAUSE { AFTER_AN_ERROR } else { (pause * 2).min(LONGEST_PAUSE) };
+                stop.run_until_cancelled(sleep(pause)).await;
             }
         }
-    })
-    .await;
+    }
 }
 
 /// What was asked for and has not come.
@@ -53,12 +53,23 @@ struct Asked {
     silent_at: Instant,
 }
 
-/// Takes deliveries until something fails.
+/// Takes deliveries until something fails or the bus is closed.
 async fn deliveries(consumer: &JetStreamConsumer) -> Result<(), BusError> {
-    let mut wanted = consumer.wanted.subscribe();
-    let durable = apply(consumer, &mut wanted).await?;
     let inbox: async_nats::Subject = consumer.link.client.new_inbox().into();
     let mut messages = consumer.link.client.subscribe(inbox.clone()).await.map_err(failed)?;
+    match consumer.link.stop.run_until_cancelled(receive(consumer, &inbox, &mut messages)).await {
+        Some(ended) => ended,
+        None => take_what_is_on_its_way(consumer, messages).await,
+    }
+}
+
+async fn receive(
+    consumer: &JetStreamConsumer,
+    inbox: &async_nats::Subject,
+    messages: &mut Subscriber,
+) -> Result<(), BusError> {
+    let mut wanted = consumer.wanted.subscribe();
+    let durable = apply(consumer, &mut wanted).await?;
     let mut asked: Option<Asked> = None;
     loop {
         let room = consumer.room();
@@ -68,11 +79,22 @@ async fn deliveries(consumer: &JetStreamConsumer) -> Result<(), BusError> {
         }
         tokio::select! {
             biased;
-            message = next(&mut messages, asked.as_ref()) => asked = hear(consumer, message?, asked).await?,
+            message = next(messages, asked.as_ref()) => asked = hear(consumer, message?, asked).await?,
             _ = wanted.changed() => drop(apply(consumer, &mut wanted).await?),
             () = consumer.taken.notified(), if asked.is_none() => {}
         }
     }
+}
+
+/// Ends the request, so that nothing more is sent here, and takes what was
+/// sent before: the bus gives it back with the rest.
+async fn take_what_is_on_its_way(consumer: &JetStreamConsumer, mut messages: Subscriber) -> Result<(), BusError> {
+    messages.drain().await.map_err(failed)?;
+    while let Some(message) = messages.next().await {
+        // That the request has ended, in whatever way, is no news.
+        let _ = hear(consumer, Some(message), None).await;
+    }
+    Ok(())
 }
 
 async fn apply(

@@ -113,6 +113,32 @@ async fn what_was_not_concluded_is_delivered_again_whether_the_host_ends_well_or
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_its_way_to_a_host_that_ends_is_given_back() {
+    let mut settings = shared();
+    // Far longer than a test: what is lost on its way does not come again.
+    settings.nats.as_mut().unwrap().ack_wait = Duration::from_secs(600);
+    let bus = open(&settings).await;
+    let events: Vec<Event> = (0..200).map(|n| event(&n.to_string(), "a")).collect();
+    bus.publish(&events).await.unwrap();
+    bus.close().await;
+    for round in 0..20 {
+        let bus = open(&settings).await;
+        let any: AnyBus = bus.clone();
+        consumer(&any, "one", &["a"]).await;
+        tokio::time::sleep(Duration::from_micros(300 * round)).await;
+        bus.close().await;
+    }
+    let any: AnyBus = open(&settings).await;
+    let one = consumer(&any, "one", &["a"]).await;
+    let mut left: std::collections::BTreeSet<String> = events.into_iter().map(|event| event.id).collect();
+    while !left.is_empty() {
+        let delivery = next(&one).await;
+        one.acknowledge(&delivery).await.unwrap();
+        assert!(left.remove(&delivery.event.id), "{} came twice", delivery.event.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_that_takes_long_is_not_made_twice() {
     let bus = open(&shared()).await;
     let any: AnyBus = bus.clone();
