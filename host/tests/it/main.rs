@@ -38,6 +38,7 @@ mod payment_faults;
 mod payments;
 mod plugin_cli;
 mod plugins;
+mod postgres;
 mod purchase;
 mod races;
 mod sessions;

@@ -2,16 +2,18 @@ use super::*;
 use crate::{
     capability::{
         messaging::{EmbeddedBus, Event},
-        store::{Databases, DueTimer, Migration, SqliteDatabases, Timer, Transaction, Value},
+        store::{Databases, DueTimer, Migration, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value},
     },
     clock::now_ms,
     config::store::Store,
-    database::HostDatabase,
+    database::{
+        HostDatabase,
+        tests::{Place, on_both_engines},
+    },
     trigger::{Handled, Handler, Redelivery},
 };
 use async_trait::async_trait;
-use std::{path::Path, time::Instant};
-use tempfile::TempDir;
+use std::time::Instant;
 
 /// What the component under test does with the event or timer of this name,
 /// on this attempt.
@@ -80,13 +82,13 @@ struct Fixture {
     triggers: Triggers,
     active: Arc<Active>,
     bus: Arc<dyn Bus>,
-    databases: Arc<SqliteDatabases>,
+    databases: Arc<dyn Databases>,
     database: Arc<dyn Database>,
     host: HostDatabase,
 }
 
 impl Fixture {
-    async fn open(folder: &Path, behaviour: Option<Behaviour>) -> Self {
+    async fn open(place: &Place, behaviour: Option<Behaviour>) -> Self {
         let settings = Messaging {
             concurrency: 4,
             backoff: Duration::from_millis(20),
@@ -94,10 +96,13 @@ impl Fixture {
             retention: Duration::from_secs(3_600),
             nats: None,
         };
-        let host = HostDatabase::open(&folder.join("host.db")).await.unwrap();
+        let host = place.open().await;
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());
         let store = Store { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
-        let databases = Arc::new(SqliteDatabases::new(&folder.join("components"), &store).unwrap());
+        let databases: Arc<dyn Databases> = match place {
+            Place::Folder(folder) => Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap()),
+            Place::Server(url) => Arc::new(PostgresDatabases::connect(url, &host, &store).await.unwrap()),
+        };
         let database = databases.open("things").await.unwrap();
         let sql = "CREATE TABLE seen (name TEXT NOT NULL, attempt BIGINT NOT NULL)".to_owned();
         database.migrate(&[Migration { name: "0001.sql".into(), sql }]).await.unwrap();
@@ -163,14 +168,15 @@ fn event(id: &str, subject: &str) -> Event {
     }
 }
 
-fn folder() -> TempDir {
-    tempfile::tempdir().unwrap()
+on_both_engines! {
+    a_committed_event_travels_and_is_applied_once
+    a_poisonous_event_is_set_aside_and_holds_up_nobody
+    timers_fire_in_time_and_fail_like_events
+    what_is_due_waits_for_code_and_survives_a_restart
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_committed_event_travels_and_is_applied_once() {
-    let folder = folder();
-    let fixture = Fixture::open(folder.path(), Some(|_, _| Act::Done)).await;
+async fn a_committed_event_travels_and_is_applied_once(place: Place) {
+    let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;
     let others = fixture.bus.consumer("others", &["done".to_owned()]).await.unwrap();
     let mut transaction = fixture.database.begin().await.unwrap();
     for id in ["a", "b", "c"] {
@@ -191,9 +197,7 @@ async fn a_committed_event_travels_and_is_applied_once() {
     fixture.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poisonous_event_is_set_aside_and_holds_up_nobody() {
-    let folder = folder();
+async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: Place) {
     let behaviour: Behaviour = |name, attempt| match (name, attempt) {
         ("trap", _) => Act::Trap,
         ("panic", _) => Act::Panic,
@@ -202,7 +206,7 @@ async fn a_poisonous_event_is_set_aside_and_holds_up_nobody() {
         ("later", 2) => Act::Retry(None),
         _ => Act::Done,
     };
-    let fixture = Fixture::open(folder.path(), Some(behaviour)).await;
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
     let others = fixture.bus.consumer("others", &["done".to_owned()]).await.unwrap();
     let events = ["trap", "panic", "reject", "later", "fine"].map(|id| event(id, "thing"));
     fixture.bus.publish(&events).await.unwrap();
@@ -233,15 +237,13 @@ async fn a_poisonous_event_is_set_aside_and_holds_up_nobody() {
     fixture.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn timers_fire_in_time_and_fail_like_events() {
-    let folder = folder();
+async fn timers_fire_in_time_and_fail_like_events(place: Place) {
     let behaviour: Behaviour = |name, attempt| match (name, attempt) {
         ("trap", _) => Act::Trap,
         ("later", 1) => Act::Retry(Some(50)),
         _ => Act::Done,
     };
-    let fixture = Fixture::open(folder.path(), Some(behaviour)).await;
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
     fixture.schedule("replaced", 30).await;
     fixture.schedule("replaced", 60_000).await;
     fixture.schedule("far", 60_000).await;
@@ -265,10 +267,8 @@ async fn timers_fire_in_time_and_fail_like_events() {
     fixture.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_due_waits_for_code_and_survives_a_restart() {
-    let folder = folder();
-    let fixture = Fixture::open(folder.path(), None).await;
+async fn what_is_due_waits_for_code_and_survives_a_restart(place: Place) {
+    let fixture = Fixture::open(&place, None).await;
     let mut transaction = fixture.database.begin().await.unwrap();
     transaction.publish(&event("a", "thing")).await.unwrap();
     transaction.commit().await.unwrap();
@@ -276,12 +276,12 @@ async fn what_is_due_waits_for_code_and_survives_a_restart() {
     fixture.bus.publish(&[event("b", "thing")]).await.unwrap();
     fixture.close().await;
 
-    let fixture = Fixture::open(folder.path(), None).await;
+    let fixture = Fixture::open(&place, None).await;
     assert!(fixture.seen().await.is_empty());
     *fixture.active.0.lock().unwrap() = Some(|_, _| Act::Done);
     fixture.wait_for(&[("a", 1), ("b", 1), ("timer", 1)]).await;
     fixture.close().await;
-    let fixture = Fixture::open(folder.path(), Some(|_, _| Act::Done)).await;
+    let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;
     fixture.bus.publish(&[event("c", "thing")]).await.unwrap();
     fixture.wait_for(&[("a", 1), ("b", 1), ("c", 1), ("timer", 1)]).await;
     fixture.close().await;
@@ -289,11 +289,11 @@ async fn what_is_due_waits_for_code_and_survives_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_lets_what_runs_finish_and_begins_nothing_more() {
-    let folder = folder();
+    let place = Place::folder();
     let behaviour: Behaviour = |name, _| {
         if name == "slow" { Act::Slow(Duration::from_millis(300)) } else { Act::Done }
     };
-    let fixture = Fixture::open(folder.path(), Some(behaviour)).await;
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
     fixture.bus.publish(&[event("slow", "thing")]).await.unwrap();
     // It is under way once the writer is taken.
     let begun = Instant::now();
@@ -305,7 +305,7 @@ async fn stopping_lets_what_runs_finish_and_begins_nothing_more() {
     fixture.wait_for(&[("slow", 1)]).await;
     fixture.databases.close().await;
     fixture.host.close().await;
-    let fixture = Fixture::open(folder.path(), Some(behaviour)).await;
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
     fixture.wait_for(&[("late", 1), ("slow", 1)]).await;
     fixture.close().await;
 }

@@ -1,0 +1,101 @@
+//! Hosts on PostgreSQL, where the run as a whole need not be: what they share
+//! through it, and what happens when it goes away.
+
+use crate::support::{Bus, Host, PATIENCE, Setup, chameleon, empty, empty_host, eventually, postgres};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// One host needs no broker.
+fn on(url: &str, setup: Setup) -> Setup {
+    setup.in_database(url).bus(Bus::Embedded)
+}
+
+fn password(url: &str) -> &str {
+    url.split(['/', '@', ':']).nth(4).unwrap()
+}
+
+#[tokio::test]
+async fn a_second_host_needs_a_broker_and_says_so() {
+    let Some(url) = postgres::database().await else { return };
+    let host = on(&url, Setup::new()).start().await;
+    let seller = host.user("seller").await;
+    let ticket = seller.sell("x", 19.99).await;
+    let buyer = host.user("buyer").await;
+    let order = buyer.reserve(&ticket.id).await;
+    buyer.pay(&order.id).await;
+
+    let output = on(&url, Setup::new()).output("serve").await;
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("another host uses this database") && message.contains("TICKETING_NATS_URL"), "{message}");
+    assert!(output.stdout.is_empty(), "nothing is announced");
+    for text in [host.log(), message] {
+        assert!(!text.contains(password(&url)), "{text}");
+    }
+    assert_eq!(host.visitor().get("/api/tickets").await.status, 200, "the first goes on");
+}
+
+#[tokio::test]
+async fn a_host_with_an_empty_folder_goes_on_where_another_ended() {
+    let Some(url) = postgres::database().await else { return };
+    let mut first = empty_host(on(&url, empty())).await;
+    first.operator().deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    first.operator().deploy("chameleon", chameleon("2.0.0", "red", "good")).await;
+    let colour = async |host: &Host| host.visitor().get("/chameleon").await.json()["colour"].clone();
+    assert_eq!(colour(&first).await, "red");
+    first.stop().await;
+    let second = on(&url, empty()).start().await;
+    assert_eq!(colour(&second).await, "red");
+    second.operator().post("/plugins/chameleon/rollback", json!({})).await;
+    assert_eq!(colour(&second).await, "green", "the file of an earlier revision is there as well");
+}
+
+/// Ends every connection to the database but its own.
+async fn cut(url: &str) {
+    let mut owner = postgres::connect(url).await.unwrap();
+    let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    sqlx::raw_sql(statement).execute(&mut owner).await.unwrap();
+}
+
+async fn sells_while_it_is_cut(host: &Host, url: &str) -> Vec<String> {
+    let seller = host.user("seller").await;
+    let until = Instant::now() + Duration::from_secs(5);
+    let cutting = async {
+        while Instant::now() < until {
+            cut(url).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
+    };
+    let selling = async {
+        let mut sold = Vec::new();
+        while Instant::now() < until {
+            let reply = seller.try_sell("x", 10.0).await;
+            match reply.status {
+                201 => sold.push(reply.ticket().id),
+                503 => assert!(reply.header("retry-after").is_some(), "{reply:?}"),
+                _ => panic!("{reply:?}"),
+            }
+        }
+        sold
+    };
+    futures::future::join(cutting, selling).await.1
+}
+
+#[tokio::test]
+async fn cut_connections_cost_nothing_that_was_acknowledged() {
+    let Some(url) = postgres::database().await else { return };
+    let host = on(&url, Setup::new()).start().await;
+    let sold = sells_while_it_is_cut(&host, &url).await;
+    assert!(!sold.is_empty());
+    let there = async || host.visitor().all("/api/tickets?limit=100").await;
+    let is_there =
+        |listed: &Vec<serde_json::Value>| sold.iter().all(|id| listed.iter().any(|ticket| ticket["id"] == id.as_str()));
+    eventually("every one that was sold is there", there, is_there).await;
+    // Events and timers go on as well.
+    let buyer = host.user("buyer").await;
+    let begun = Instant::now();
+    let known = async || buyer.try_order(&sold[sold.len() - 1]).await.status;
+    eventually("orders hears of the last one", known, |status| *status == 201).await;
+    assert!(begun.elapsed() < PATIENCE);
+}
