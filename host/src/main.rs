@@ -11,6 +11,11 @@ use ticketing::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Threads free what others allocated, and passwords are hashed in memory that
+/// comes and goes: this one is made for both.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(flags) => run(&flags, true),

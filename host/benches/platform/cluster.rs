@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::latency::{self, Latency};
-use crate::load::{Comparison, Effort, in_turns};
+use crate::load::{Comparison, Effort};
+use crate::native::Data;
 use crate::nats::NatsServer;
 use crate::postgres::OwnServer;
-use crate::purchase::{Market, WARM_UP};
+use crate::purchase::compare;
 use crate::server::{Server, Setup};
 
 /// Hosts that beat and listen, and do nothing else, before they are measured.
@@ -55,17 +56,16 @@ pub(crate) async fn event_latency(effort: Effort) -> Result<Latency> {
 /// Purchases on one host, and on three.
 pub(crate) async fn three_hosts(effort: Effort) -> Result<Comparison> {
     let services = Services::start().await?;
-    let count = WARM_UP + effort.rounds * effort.purchases;
-    let (_one, hosts) = services.hosts(1, "one").await?;
-    let mut one = Market::open(hosts, count).await?;
-    let (_three, hosts) = services.hosts(3, "three").await?;
-    let mut three = Market::open(hosts, count).await?;
-    one.buy(WARM_UP).await?;
-    three.buy(WARM_UP).await?;
-    let comparison =
-        in_turns(effort.rounds, async || one.buy(effort.purchases).await, async || three.buy(effort.purchases).await)
-            .await?;
-    one.close().await?;
-    three.close().await?;
-    Ok(comparison)
+    let (_one, one) = services.hosts(1, "one").await?;
+    let (_three, three) = services.hosts(3, "three").await?;
+    compare(one, three, effort).await
+}
+
+/// Purchases by a native program, and on one host.
+pub(crate) async fn purchase(effort: Effort) -> Result<Comparison> {
+    let services = Services::start().await?;
+    let data = Data::Services(services.postgres.database().await, services.nats.url());
+    let native = Server::native("purchase", &data).await?;
+    let (_setups, hosts) = services.hosts(1, "purchase").await?;
+    compare(vec![native], hosts, effort).await
 }

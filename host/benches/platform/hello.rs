@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::client::request;
 use crate::load::{Comparison, Effort};
+use crate::native::Data;
 use crate::server::{Server, Setup};
 use crate::side_by_side::compare;
 
@@ -14,7 +15,7 @@ use crate::side_by_side::compare;
 pub(crate) async fn measure(guest: &str, effort: Effort) -> Result<Comparison> {
     let setup = Setup::of_guest(guest)?;
     let host = setup.start().await?;
-    let native = Server::native("hello", setup.folder()).await?;
+    let native = Server::native("hello", &Data::File(setup.folder().to_owned())).await?;
     let requests = Arc::new([request("GET", &format!("/{guest}"), None, None)]);
     compare(native, host, requests, effort).await
 }

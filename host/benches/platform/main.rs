@@ -50,6 +50,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use crate::load::{Effort, quantile};
+use crate::native::Data;
 use crate::report::{Row, report};
 
 #[derive(Parser)]
@@ -58,29 +59,37 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, jetstream, hosts; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, services, jetstream, hosts; all if none is named
     names: Vec<String>,
     /// Cargo says so to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
     /// Be a baseline
-    #[arg(long, hide = true, requires = "file")]
+    #[arg(long, hide = true)]
     native: Option<String>,
     /// The baseline's data
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, requires = "native")]
     file: Option<PathBuf>,
+    /// Or the URLs of PostgreSQL and NATS
+    #[arg(long, hide = true, requires = "native", num_args = 2)]
+    services: Vec<String>,
 }
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    if let (Some(kind), Some(file)) = (&cli.native, &cli.file) {
-        return native::serve(kind, file);
+    let data = match (&cli.file, &cli.services[..]) {
+        (Some(file), _) => Some(Data::File(file.clone())),
+        (None, [database, nats]) => Some(Data::Services(database.clone(), nats.clone())),
+        _ => None,
+    };
+    if let (Some(kind), Some(data)) = (&cli.native, data) {
+        return native::serve(kind, &data);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure(&cli))
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "hello",
     "fresh",
     "ticket",
@@ -92,6 +101,7 @@ const NAMES: [&str; 13] = [
     "memory",
     "many",
     "scale",
+    "services",
     "jetstream",
     "hosts",
 ];
@@ -159,6 +169,11 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
             let limit = "the disk: the event is durable in JetStream, then the ticket in PostgreSQL";
             let what = "the same on PostgreSQL and JetStream, p99";
             Ok(vec![Row::at_most(what, measured, latency.p99, 15.0, "ms", limit)])
+        }
+        "services" => {
+            let limit = "the commits of separate components and of the events between them";
+            let comparison = cluster::purchase(effort).await?;
+            Ok(vec![Row::ratio("the purchase on PostgreSQL and JetStream", comparison, 0.75, limit)])
         }
         "hosts" => {
             let limit = "what each host does by itself, and the connections of three";

@@ -13,12 +13,13 @@ use tokio::task::JoinSet;
 use crate::client::{Connection, request};
 use crate::load::{Comparison, Effort, Rate, in_turns};
 use crate::market;
+use crate::native::Data;
 use crate::server::{Server, Setup};
 
 const BUYERS: usize = 8;
 
 /// Purchases before anything is measured.
-pub(crate) const WARM_UP: usize = 2 * BUYERS;
+const WARM_UP: usize = 2 * BUYERS;
 
 /// How long an order may take to be known or complete.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// A server, or several that are one, with tickets that nobody has bought, in
 /// the order of their offer.
-pub(crate) struct Market {
+struct Market {
     servers: Vec<Server>,
     tickets: Vec<String>,
 }
@@ -34,9 +35,14 @@ pub(crate) struct Market {
 pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
     let setup = Setup::new("")?;
     let host = setup.start().await?;
-    let native = Server::native("purchase", &setup.folder().join("native.db")).await?;
+    let native = Server::native("purchase", &Data::File(setup.folder().join("native.db"))).await?;
+    compare(vec![native], vec![host], effort).await
+}
+
+/// Lets both sell in turns. Ends both.
+pub(crate) async fn compare(one: Vec<Server>, other: Vec<Server>, effort: Effort) -> Result<Comparison> {
     let count = WARM_UP + effort.rounds * effort.purchases;
-    let (mut one, mut other) = (Market::open(vec![native], count).await?, Market::open(vec![host], count).await?);
+    let (mut one, mut other) = (Market::open(one, count).await?, Market::open(other, count).await?);
     one.buy(WARM_UP).await?;
     other.buy(WARM_UP).await?;
     let comparison =
@@ -48,7 +54,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
 }
 
 impl Market {
-    pub(crate) async fn open(servers: Vec<Server>, count: usize) -> Result<Self> {
+    async fn open(servers: Vec<Server>, count: usize) -> Result<Self> {
         let address = servers.first().context("no server")?.address;
         let mut connection = Connection::open(address).await?;
         let seller = market::sign_up(&mut connection, "seller@example.com").await?;
@@ -61,14 +67,14 @@ impl Market {
     }
 
     /// Lets all buyers buy until so many tickets are sold.
-    pub(crate) async fn buy(&mut self, count: usize) -> Result<Rate> {
+    async fn buy(&mut self, count: usize) -> Result<Rate> {
         let rest = self.tickets.len().checked_sub(count).context("sold out")?;
         let tickets: Arc<[String]> = self.tickets.split_off(rest).into();
         let addresses = self.servers.iter().map(|server| server.address).collect();
         Rate::of(&self.servers, sell_out(addresses, tickets)).await
     }
 
-    pub(crate) async fn close(self) -> Result<()> {
+    async fn close(self) -> Result<()> {
         for server in self.servers {
             server.stop().await?;
         }

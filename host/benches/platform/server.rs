@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::client::{Connection, request};
+use crate::native::Data;
 
 const HOST: &str = env!("CARGO_BIN_EXE_ticketing");
 /// Much longer than a start with nothing compiled yet.
@@ -87,9 +88,13 @@ impl Setup {
 
 impl Server {
     /// This program again, as one of the [baselines](crate::native).
-    pub(crate) async fn native(kind: &str, file: &Path) -> Result<Self> {
+    pub(crate) async fn native(kind: &str, data: &Data) -> Result<Self> {
         let mut command = Command::new(env::current_exe()?);
-        command.args(["--native", kind, "--file"]).arg(file);
+        command.args(["--native", kind]);
+        match data {
+            Data::File(file) => command.arg("--file").arg(file),
+            Data::Services(database, nats) => command.args(["--services", database, nats]),
+        };
         let (server, _) = Self::spawn(command, &["serving"]).await.context("the baseline did not start")?;
         Ok(server)
     }

@@ -8,7 +8,8 @@ use anyhow::Result;
 use crate::client::{Connection, request};
 use crate::load::{Comparison, Effort};
 use crate::market;
-use crate::native::tickets::{Row, fill};
+use crate::native::Data;
+use crate::native::embedded::tickets::{Row, fill};
 use crate::server::{Server, Setup};
 use crate::side_by_side::compare;
 
@@ -29,6 +30,6 @@ pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
     }
     let file = setup.folder().join("native.db");
     fill(&file, &rows).await?;
-    let native = Server::native("tickets", &file).await?;
+    let native = Server::native("tickets", &Data::File(file)).await?;
     compare(native, host, requests, effort).await
 }

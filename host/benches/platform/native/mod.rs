@@ -2,23 +2,33 @@
 //! this program again in a process of its own, on the same runtime and with
 //! the same settings as the host has.
 
-mod database;
+// The same handlers on one engine and on the other.
+#![expect(clippy::duplicate_mod, reason = "their rows and connections are of different types")]
+
+pub(crate) mod embedded;
 mod hello;
-mod purchase;
-pub(crate) mod tickets;
+mod services;
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use axum::Router;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
+/// What a baseline keeps its data in.
+pub(crate) enum Data {
+    /// A SQLite file.
+    File(PathBuf),
+    /// The URLs of PostgreSQL and NATS.
+    Services(String, String),
+}
+
 /// Serves until the input ends.
-pub(crate) fn serve(kind: &str, file: &Path) -> Result<()> {
+pub(crate) fn serve(kind: &str, data: &Data) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let router = router(kind, file).await?;
+        let router = router(kind, data).await?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         println!("serving {}", listener.local_addr()?);
         let end_of_input = async { while matches!(tokio::io::stdin().read(&mut [0]).await, Ok(1..)) {} };
@@ -30,11 +40,10 @@ pub(crate) fn serve(kind: &str, file: &Path) -> Result<()> {
     })
 }
 
-async fn router(kind: &str, file: &Path) -> Result<Router> {
-    match kind {
-        "hello" => Ok(hello::router()),
-        "tickets" => tickets::router(file).await,
-        "purchase" => purchase::router(file).await,
-        _ => bail!("no baseline is called {kind}"),
+async fn router(kind: &str, data: &Data) -> Result<Router> {
+    match (kind, data) {
+        ("hello", _) => Ok(hello::router()),
+        (_, Data::File(file)) => embedded::router(kind, file).await,
+        (_, Data::Services(database, nats)) => services::router(kind, database, nats).await,
     }
 }

@@ -255,11 +255,16 @@ fn text_of_value(value: &serde_json::Value) -> String {
 
 impl Display for SwapReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let before = self.old.as_ref().map_or_else(|| "nothing before it".to_owned(), |old| format!("before: {old}"));
         let new = self.new.as_deref().unwrap_or("nothing");
         match self.canary_percent {
-            Some(percent) => writeln!(f, "{} {new} gets {percent}% of the work ({before})", self.plugin)?,
-            None => writeln!(f, "{} {new} is active ({before})", self.plugin)?,
+            Some(percent) => write!(f, "{} {new} gets {percent}% of the work", self.plugin)?,
+            None => write!(f, "{} {new} is active", self.plugin)?,
+        }
+        match &self.old {
+            Some(old) => writeln!(f, " (before: {old})")?,
+            // A canary takes nobody's place.
+            None if self.canary_percent.is_some() => writeln!(f)?,
+            None => writeln!(f, " (nothing before it)")?,
         }
         let Self { in_flight, drained, cut_off, dropped, .. } = self;
         writeln!(f, "  {in_flight} in flight at the swap: {drained} drained, {cut_off} cut off; {dropped} dropped")?;

@@ -1,10 +1,10 @@
 //! The baseline of a whole purchase: the five components as one program on
-//! one SQLite file.
+//! one database.
 //!
 //! It runs the components' SQL and hashing, and, where the host works for a
 //! component, the statements that this takes: sessions, outbox, timers, the
 //! payment provider's ledger, each durable before the answer. It commits as
-//! seldom as its one file allows: what an event causes is in the transaction
+//! seldom as one database allows: what an event causes is in the transaction
 //! that causes it. So it has no copies of another component's rows, no inbox
 //! and no log of events, which one program does without; that is the price of
 //! separate components, and part of what is measured.
@@ -14,7 +14,6 @@ mod orders;
 mod payments;
 mod tickets;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,11 +21,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 use ticketing_sdk::messaging::Payload;
 use uuid::Uuid;
 
-use super::database::Database;
+use super::database::{Connection, Database, HOST_TABLES};
 use accounts::Accounts;
 
 const TABLES: [&str; 4] = [
@@ -35,18 +33,6 @@ const TABLES: [&str; 4] = [
     include_str!("../../../../../components/orders/migrations/0001_orders.sql"),
     include_str!("../../../../../components/payments/migrations/0001_payments.sql"),
 ];
-
-/// As the host has them.
-const HOST_TABLES: &str = "
-    CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, subject TEXT NOT NULL,
-        time_ms INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;
-    CREATE TABLE timers (key TEXT NOT NULL UNIQUE, due_ms INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;
-    CREATE INDEX timers_due ON timers (due_ms);
-    CREATE TABLE calls (key TEXT PRIMARY KEY, operation TEXT NOT NULL, outcome TEXT NOT NULL,
-        made_ms INTEGER NOT NULL) STRICT;
-    CREATE TABLE authorizations (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE,
-        currency TEXT NOT NULL, amount INTEGER NOT NULL, state TEXT NOT NULL, captured INTEGER NOT NULL DEFAULT 0,
-        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) STRICT;";
 
 struct App {
     database: Database,
@@ -59,8 +45,7 @@ type Answer = Result<Response, Failure>;
 /// What a handler answers with when it cannot go on.
 struct Failure(StatusCode, String);
 
-pub(super) async fn router(file: &Path) -> anyhow::Result<Router> {
-    let database = Database::open(file).await?;
+pub(super) async fn router(database: Database) -> anyhow::Result<Router> {
     // Tables of the same name are copies, for which this has no use.
     for statement in TABLES.iter().flat_map(|file| file.split(';')).chain(HOST_TABLES.split(';')) {
         let statement = statement.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ");
@@ -77,13 +62,7 @@ pub(super) async fn router(file: &Path) -> anyhow::Result<Router> {
         .with_state(app))
 }
 
-impl App {
-    async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
-        self.database.write.begin_with("BEGIN IMMEDIATE").await
-    }
-}
-
-async fn publish<P: Payload>(connection: &mut SqliteConnection, payload: &P) -> Result<(), Failure> {
+async fn publish<P: Payload>(connection: &mut Connection, payload: &P) -> Result<(), Failure> {
     sqlx::query("INSERT INTO outbox (id, subject, time_ms, payload) VALUES ($1, $2, $3, $4)")
         .bind(Uuid::now_v7().to_string())
         .bind(P::SUBJECT)
@@ -95,7 +74,7 @@ async fn publish<P: Payload>(connection: &mut SqliteConnection, payload: &P) -> 
 }
 
 async fn schedule(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     key: &str,
     due_ms: i64,
     payload: &impl Serialize,
@@ -112,7 +91,7 @@ async fn schedule(
     Ok(())
 }
 
-async fn cancel_timer(connection: &mut SqliteConnection, key: &str) -> sqlx::Result<()> {
+async fn cancel_timer(connection: &mut Connection, key: &str) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM timers WHERE key = $1").bind(key).execute(connection).await?;
     Ok(())
 }

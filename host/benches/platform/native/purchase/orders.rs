@@ -9,12 +9,12 @@ use events::{
     TicketUpdated,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, SqliteConnection};
+use sqlx::{FromRow, Row as _};
 use ticketing_sdk::Timestamp;
 use uuid::Uuid;
 
-use super::super::tickets::Ticket;
+use super::super::database::{Connection, Row};
+use super::super::ticket::Ticket;
 use super::tickets::state;
 use super::{Answer, Failure, Shared, cancel_timer, now_ms, publish, schedule};
 
@@ -58,8 +58,8 @@ struct TicketBody<'a> {
     version: i64,
 }
 
-impl<'r> FromRow<'r, SqliteRow> for Order {
-    fn from_row(row: &'r SqliteRow) -> sqlx::Result<Self> {
+impl<'r> FromRow<'r, Row> for Order {
+    fn from_row(row: &'r Row) -> sqlx::Result<Self> {
         Ok(Self {
             id: row.try_get("id")?,
             version: row.try_get("version")?,
@@ -77,7 +77,7 @@ impl<'r> FromRow<'r, SqliteRow> for Order {
 
 pub(super) async fn create(State(app): Shared, headers: HeaderMap, Json(wanted): Json<Wanted>) -> Answer {
     let buyer = app.accounts.user(&headers)?;
-    let mut transaction = app.begin().await?;
+    let mut transaction = app.database.begin().await?;
     let ticket: Ticket =
         sqlx::query_as("SELECT id, version, title, amount, currency, user_id, order_id FROM tickets WHERE id = $1")
             .bind(&wanted.ticket_id)
@@ -106,7 +106,7 @@ pub(super) async fn create(State(app): Shared, headers: HeaderMap, Json(wanted):
     let expired = ExpirationComplete { order_id: order.id.clone() };
     schedule(&mut transaction, &order.id, order.expires_ms, &expired).await?;
     hold(&mut transaction, ticket, &order.id).await?;
-    transaction.commit().await?;
+    app.database.commit(transaction).await?;
     Ok(respond(StatusCode::CREATED, &order))
 }
 
@@ -123,16 +123,12 @@ const SELECT: &str = "SELECT id, version, user_id, status, expires_ms, pending_a
         ticket_id, ticket_version, title, amount, currency
      FROM orders WHERE id = $1";
 
-pub(super) async fn find(connection: &mut SqliteConnection, id: &str) -> Result<Order, Failure> {
+pub(super) async fn find(connection: &mut Connection, id: &str) -> Result<Order, Failure> {
     Ok(sqlx::query_as(SELECT).bind(id).fetch_one(connection).await?)
 }
 
 /// Its status and the version after it, with the payment that is pending.
-pub(super) async fn change(
-    connection: &mut SqliteConnection,
-    order: &mut Order,
-    status: OrderStatus,
-) -> Result<(), Failure> {
+pub(super) async fn change(connection: &mut Connection, order: &mut Order, status: OrderStatus) -> Result<(), Failure> {
     sqlx::query(
         "UPDATE orders SET version = version + 1, status = $3, pending_attempt = $4, settled_attempt = $5
          WHERE id = $1 AND version = $2",
@@ -149,7 +145,7 @@ pub(super) async fn change(
     Ok(())
 }
 
-pub(super) async fn complete(connection: &mut SqliteConnection, order: &mut Order) -> Result<(), Failure> {
+pub(super) async fn complete(connection: &mut Connection, order: &mut Order) -> Result<(), Failure> {
     change(connection, order, OrderStatus::Complete).await?;
     let ticket = TicketRef { id: order.ticket_id.clone() };
     publish(connection, &OrderCompleted { id: order.id.clone(), version: order.version, ticket }).await?;
@@ -157,7 +153,7 @@ pub(super) async fn complete(connection: &mut SqliteConnection, order: &mut Orde
     Ok(())
 }
 
-async fn insert(connection: &mut SqliteConnection, order: &Order) -> sqlx::Result<()> {
+async fn insert(connection: &mut Connection, order: &Order) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO orders (id, version, user_id, status, expires_ms,
             ticket_id, ticket_version, title, amount, currency)
@@ -178,7 +174,7 @@ async fn insert(connection: &mut SqliteConnection, order: &Order) -> sqlx::Resul
     Ok(())
 }
 
-async fn hold(connection: &mut SqliteConnection, mut ticket: Ticket, order_id: &str) -> Result<(), Failure> {
+async fn hold(connection: &mut Connection, mut ticket: Ticket, order_id: &str) -> Result<(), Failure> {
     sqlx::query("SELECT order_id FROM released_orders WHERE order_id = $1")
         .bind(order_id)
         .fetch_optional(&mut *connection)

@@ -10,9 +10,9 @@ use axum::response::IntoResponse;
 use events::{Money, OrderStatus, PaymentCreated, PaymentPending};
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
+use super::super::database::Connection;
 use super::orders::{self, Order};
 use super::{Answer, App, Failure, Shared, cancel_timer, now_ms, publish, schedule};
 
@@ -43,7 +43,7 @@ pub(super) async fn pay(State(app): Shared, headers: HeaderMap, Json(wanted): Js
 
 /// The attempt, its timer and the order's new status.
 async fn begin(app: &App, buyer: &str, wanted: &Wanted) -> Result<(Order, String), Failure> {
-    let mut transaction = app.begin().await?;
+    let mut transaction = app.database.begin().await?;
     let mut order = orders::find(&mut transaction, &wanted.order_id).await?;
     if order.user_id != buyer {
         return Err(Failure(StatusCode::UNAUTHORIZED, "Not authorized".to_owned()));
@@ -78,13 +78,13 @@ async fn begin(app: &App, buyer: &str, wanted: &Wanted) -> Result<(Order, String
     let pending = PaymentPending { id: id.clone(), order_id: order.id.clone(), attempt: 1, version: 0 };
     publish(&mut transaction, &pending).await?;
     orders::change(&mut transaction, &mut order, OrderStatus::AwaitingPayment).await?;
-    transaction.commit().await?;
+    app.database.commit(transaction).await?;
     Ok((order, id))
 }
 
 /// The provider: a ledger that is durable before it answers.
 async fn authorize(app: &App, key: &str, order: &Order, token: &str) -> Result<String, Failure> {
-    let mut transaction = app.begin().await?;
+    let mut transaction = app.database.begin().await?;
     expect_new(&mut transaction, key).await?;
     let id = format!("auth_{}", Uuid::new_v4().simple());
     let now = now_ms();
@@ -102,13 +102,13 @@ async fn authorize(app: &App, key: &str, order: &Order, token: &str) -> Result<S
     let operation =
         json!({ "authorize": { "amount": order.amount, "currency": order.currency, "token": token } }).to_string();
     insert_call(&mut transaction, key, &operation, &json!({ "done": { "id": id } }).to_string()).await?;
-    transaction.commit().await?;
+    app.database.commit(transaction).await?;
     Ok(id)
 }
 
 /// What the provider said, and the order that is complete with it.
 async fn record(app: &App, mut order: Order, payment: &str, authorization: &str) -> Result<(), Failure> {
-    let mut transaction = app.begin().await?;
+    let mut transaction = app.database.begin().await?;
     update(&mut transaction, payment, 0, "authorized", authorization).await?;
     cancel_timer(&mut transaction, &format!("settle:{payment}")).await?;
     let created = PaymentCreated {
@@ -120,14 +120,14 @@ async fn record(app: &App, mut order: Order, payment: &str, authorization: &str)
     publish(&mut transaction, &created).await?;
     orders::complete(&mut transaction, &mut order).await?;
     schedule(&mut transaction, &format!("settle:{payment}"), 0, &json!({ "paymentId": payment, "tries": 0 })).await?;
-    transaction.commit().await?;
+    app.database.commit(transaction).await?;
     Ok(())
 }
 
 /// Takes the money, and the timer that would have.
 async fn capture(app: &Arc<App>, key: &str, payment: &str, authorization: &str) -> Result<(), Failure> {
     let key = format!("{key}:capture");
-    let mut ledger = app.begin().await?;
+    let mut ledger = app.database.begin().await?;
     expect_new(&mut ledger, &key).await?;
     sqlx::query(
         "UPDATE authorizations SET state = 'captured', captured = amount, updated_ms = $2
@@ -139,17 +139,17 @@ async fn capture(app: &Arc<App>, key: &str, payment: &str, authorization: &str) 
     .await?;
     let operation = json!({ "capture": { "authorization": authorization } }).to_string();
     insert_call(&mut ledger, &key, &operation, r#"{"done":{"id":null}}"#).await?;
-    ledger.commit().await?;
+    app.database.commit(ledger).await?;
 
-    let mut transaction = app.begin().await?;
+    let mut transaction = app.database.begin().await?;
     cancel_timer(&mut transaction, &format!("settle:{payment}")).await?;
     update(&mut transaction, payment, 1, "captured", authorization).await?;
-    transaction.commit().await?;
+    app.database.commit(transaction).await?;
     Ok(())
 }
 
 async fn update(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     payment: &str,
     version: i64,
     state: &str,
@@ -176,7 +176,7 @@ async fn update(
     Ok(())
 }
 
-async fn expect_new(connection: &mut SqliteConnection, key: &str) -> Result<(), Failure> {
+async fn expect_new(connection: &mut Connection, key: &str) -> Result<(), Failure> {
     let known =
         sqlx::query("SELECT operation, outcome FROM calls WHERE key = $1").bind(key).fetch_optional(connection).await?;
     match known {
@@ -185,7 +185,7 @@ async fn expect_new(connection: &mut SqliteConnection, key: &str) -> Result<(), 
     }
 }
 
-async fn insert_call(connection: &mut SqliteConnection, key: &str, operation: &str, outcome: &str) -> sqlx::Result<()> {
+async fn insert_call(connection: &mut Connection, key: &str, operation: &str, outcome: &str) -> sqlx::Result<()> {
     sqlx::query("INSERT INTO calls (key, operation, outcome, made_ms) VALUES ($1, $2, $3, $4)")
         .bind(key)
         .bind(operation)

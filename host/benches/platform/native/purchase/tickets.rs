@@ -8,7 +8,7 @@ use events::{Money, Price, Ticket as TicketState, TicketCreated};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::super::tickets::{Ticket, respond};
+use super::super::ticket::{Ticket, respond};
 use super::{Answer, Failure, Shared, publish};
 
 /// What a page has when nothing else is asked for.
@@ -32,7 +32,7 @@ pub(super) async fn create(State(app): Shared, headers: HeaderMap, Json(offer): 
         user_id: seller,
         order_id: None,
     };
-    let mut transaction = app.begin().await?;
+    let mut transaction = app.database.begin().await?;
     sqlx::query(
         "INSERT INTO tickets (id, version, title, title_key, amount, currency, user_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -47,7 +47,7 @@ pub(super) async fn create(State(app): Shared, headers: HeaderMap, Json(offer): 
     .execute(&mut *transaction)
     .await?;
     publish(&mut transaction, &TicketCreated(state(&ticket))).await?;
-    transaction.commit().await?;
+    app.database.commit(transaction).await?;
     Ok(respond(StatusCode::CREATED, &ticket))
 }
 

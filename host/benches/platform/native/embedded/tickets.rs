@@ -2,20 +2,19 @@
 
 use std::path::Path as FilePath;
 
+use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use events::Price;
-use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::database::Database;
+use super::ticket::{Ticket, respond};
 
-const TABLES: &str = include_str!("../../../../components/tickets/migrations/0001_tickets.sql");
+const TABLES: &str = include_str!("../../../../../components/tickets/migrations/0001_tickets.sql");
 
 /// A ticket as the API shows it.
 #[derive(Deserialize)]
@@ -26,29 +25,6 @@ pub(crate) struct Row {
     price: serde_json::Number,
     user_id: String,
     version: i64,
-}
-
-/// A ticket as it is kept.
-pub(super) struct Ticket {
-    pub(super) id: String,
-    pub(super) version: i64,
-    pub(super) title: String,
-    pub(super) amount: i64,
-    pub(super) currency: String,
-    pub(super) user_id: String,
-    pub(super) order_id: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Body<'a> {
-    id: &'a str,
-    title: &'a str,
-    price: Price,
-    user_id: &'a str,
-    version: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    order_id: Option<&'a str>,
 }
 
 /// Makes a file with these tickets.
@@ -97,36 +73,5 @@ async fn show(State(database): State<Database>, Path(id): Path<String>) -> Respo
         Ok(Some(ticket)) => respond(StatusCode::OK, &ticket),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-pub(super) fn respond(status: StatusCode, ticket: &Ticket) -> Response {
-    (status, [(header::ETAG, format!("\"{}\"", ticket.version))], Json(ticket.body())).into_response()
-}
-
-impl<'r> FromRow<'r, SqliteRow> for Ticket {
-    fn from_row(row: &'r SqliteRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            version: row.try_get("version")?,
-            title: row.try_get("title")?,
-            amount: row.try_get("amount")?,
-            currency: row.try_get("currency")?,
-            user_id: row.try_get("user_id")?,
-            order_id: row.try_get("order_id")?,
-        })
-    }
-}
-
-impl Ticket {
-    pub(super) fn body(&self) -> Body<'_> {
-        Body {
-            id: &self.id,
-            title: &self.title,
-            price: Price(self.amount),
-            user_id: &self.user_id,
-            version: self.version,
-            order_id: self.order_id.as_deref(),
-        }
     }
 }
