@@ -175,6 +175,28 @@ pub(crate) async fn a_violation_names_the_constraint_and_the_transaction_goes_on
     assert_eq!(count(&store).await, 2);
 }
 
+pub(crate) async fn a_statement_that_fails_takes_nothing_else_with_it(store: Store) {
+    tables(&store).await;
+    let taken = "INSERT INTO things (id, n) VALUES ('a', 1)";
+    let mut transaction = store.begin().await.unwrap();
+    // What was done before it, in whatever way, stays.
+    assert!(transaction.mark_applied("e").await.unwrap());
+    transaction.query("SELECT n FROM things", vec![]).await.unwrap();
+    transaction.execute(taken, vec![]).await.unwrap();
+    transaction.execute(taken, vec![]).await.unwrap_err();
+    transaction.query("INSERT INTO things (id, n) VALUES ('b', 2) RETURNING n", vec![]).await.unwrap();
+    transaction.execute(taken, vec![]).await.unwrap_err();
+    transaction.publish(&event("one")).await.unwrap();
+    transaction.execute(taken, vec![]).await.unwrap_err();
+    transaction.query("SELECT n FROM things", vec![]).await.unwrap();
+    transaction.execute(taken, vec![]).await.unwrap_err();
+    assert_eq!(transaction.query("SELECT n FROM things", vec![]).await.unwrap().rows.len(), 2);
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 2);
+    assert_eq!(store.outbox(0, 5).await.unwrap().len(), 1);
+    assert!(!store.begin().await.unwrap().mark_applied("e").await.unwrap());
+}
+
 pub(crate) async fn an_event_is_marked_once(store: Store) {
     let mut transaction = store.begin().await.unwrap();
     assert!(transaction.mark_applied("e").await.unwrap());

@@ -13,8 +13,8 @@ use sqlx::{AssertSqlSafe, Executor, FromRow, postgres::PgRow};
 use std::sync::Arc;
 
 /// A statement that fails takes PostgreSQL's transaction with it, unless it
-/// stands behind a savepoint. Each takes the place of the one before.
-const FIRST_SAVEPOINT: &str = "SAVEPOINT statement";
+/// stands behind a savepoint. The first is part of the turn's beginning; each
+/// takes the place of the one before.
 const SAVEPOINT: &str = "RELEASE SAVEPOINT statement; SAVEPOINT statement";
 const BACK: &str = "ROLLBACK TO SAVEPOINT statement";
 
@@ -24,14 +24,16 @@ pub(super) struct PostgresTransaction {
     turn: Turn,
     /// After this nothing more is done.
     failed: Option<Error>,
-    has_savepoint: bool,
+    /// Nothing was changed since the last savepoint, so it will do for the
+    /// next statement: each one is a round trip to the server.
+    is_clean: bool,
     wakes_outbox: bool,
     wakes_timers: bool,
 }
 
 impl PostgresTransaction {
     pub(super) fn new(shared: Arc<Shared>, turn: Turn) -> Self {
-        Self { shared, turn, failed: None, has_savepoint: false, wakes_outbox: false, wakes_timers: false }
+        Self { shared, turn, failed: None, is_clean: true, wakes_outbox: false, wakes_timers: false }
     }
 
     /// Applies a migration unless it was applied before. Whether it did.
@@ -78,6 +80,7 @@ impl PostgresTransaction {
         T: for<'row> FromRow<'row, PgRow> + Send + Unpin,
     {
         self.goes_on()?;
+        self.is_clean = false;
         let mut query = sqlx::query_as(sql).bind(&self.shared.secret);
         for value in values {
             query = match value {
@@ -98,8 +101,9 @@ impl PostgresTransaction {
         Ok(answer)
     }
 
-    async fn rows(&mut self, work: Work) -> Result<Rows, Error> {
+    async fn rows(&mut self, work: Work, reads_only: bool) -> Result<Rows, Error> {
         self.savepoint().await?;
+        self.is_clean = reads_only;
         let limits = self.shared.limits.clone();
         let first = session::rows(self.turn.busy()?, work.clone(), None, &limits).await;
         self.turn.idle();
@@ -112,6 +116,7 @@ impl PostgresTransaction {
 
     async fn change(&mut self, work: Work) -> Result<u64, Error> {
         self.savepoint().await?;
+        self.is_clean = false;
         let first = session::execute(self.turn.busy()?, work.clone(), None).await;
         self.turn.idle();
         let Some(remedy) = self.after(&first).await? else { return first.map_err(|failure| failure.error) };
@@ -122,10 +127,10 @@ impl PostgresTransaction {
     }
 
     async fn savepoint(&mut self) -> Result<(), Error> {
-        let sql = if self.has_savepoint { SAVEPOINT } else { FIRST_SAVEPOINT };
-        self.plain(sql.to_owned()).await?;
-        self.has_savepoint = true;
-        Ok(())
+        if self.is_clean {
+            return self.goes_on();
+        }
+        self.plain(SAVEPOINT.to_owned()).await
     }
 
     /// Makes it possible to go on after a failure. Says whether, and how, the
@@ -137,6 +142,7 @@ impl PostgresTransaction {
             return Ok(None);
         }
         self.plain(BACK.to_owned()).await?;
+        self.is_clean = failure.remedy.is_none();
         Ok(failure.remedy)
     }
 
@@ -154,7 +160,7 @@ impl PostgresTransaction {
 impl Transaction for PostgresTransaction {
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
         let permitted = self.shared.gate.check(statement, &parameters).await?;
-        self.rows(Work { sql: permitted.sql.clone(), parameters }).await
+        self.rows(Work { sql: permitted.sql.clone(), parameters }, permitted.reads_only).await
     }
 
     async fn execute(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {

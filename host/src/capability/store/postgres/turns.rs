@@ -62,7 +62,8 @@ impl Turns {
         for attempt in 1.. {
             let left = self.wait.saturating_sub(begun.elapsed()).as_millis().max(1);
             let sql = format!(
-                "BEGIN; SET LOCAL lock_timeout = {left}; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout = 0",
+                "BEGIN; SET LOCAL lock_timeout = {left}; SELECT pg_advisory_xact_lock({}); \
+                 SET LOCAL lock_timeout = 0; SAVEPOINT statement",
                 self.lock
             );
             let begun = turn.busy()?.execute(AssertSqlSafe(sql)).await;

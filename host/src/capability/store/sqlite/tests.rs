@@ -26,6 +26,7 @@ conforms! {
     a_statement_in_flight_is_rolled_back_with_its_transaction
     writers_one_after_another_lose_nothing
     a_violation_names_the_constraint_and_the_transaction_goes_on
+    a_statement_that_fails_takes_nothing_else_with_it
     an_event_is_marked_once
     the_outbox_keeps_the_order_of_commits
     timers_are_replaced_cancelled_put_off_and_taken_once
