@@ -92,7 +92,8 @@ impl Relay {
         let mut failures = 0;
         loop {
             match self.carry_batch().await {
-                Ok(0) => return,
+                // Whoever commits now wakes it again.
+                Ok(carried) if carried < BATCH_EVENTS as usize => return,
                 Ok(_) => failures = 0,
                 Err(error) => {
                     failures += 1;

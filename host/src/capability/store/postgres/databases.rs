@@ -68,9 +68,10 @@ impl PostgresDatabases {
             .connect_with(own)
             .await?;
         provision::prepare(host, &pool).await?;
-        let wakes = Arc::new(Wakes::default());
+        let wakes = Arc::new(Wakes::new());
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(wakes.clone().listen(url.clone())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(wakes.clone().tell(pool.clone())));
         Ok(Self {
             url: options,
             limits,

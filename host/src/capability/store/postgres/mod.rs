@@ -35,6 +35,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use transaction::PostgresTransaction;
 use turns::{Turns, abandon};
+use wakes::Wakes;
 
 /// What bounds the use of one component's schema by one host.
 #[derive(Debug, Clone)]
@@ -72,7 +73,6 @@ const READ_ATTEMPTS: usize = 3;
 
 /// One component's schema, as this host uses it.
 pub struct PostgresDatabase {
-    component: String,
     shared: Arc<Shared>,
     turns: Turns,
     readers: PgPool,
@@ -83,9 +83,11 @@ pub struct PostgresDatabase {
 
 /// What the database and its open transactions use.
 struct Shared {
+    component: String,
     gate: Gate,
     limits: Limits,
     signals: Arc<Signals>,
+    wakes: Arc<Wakes>,
     secret: String,
 }
 
@@ -94,15 +96,16 @@ impl PostgresDatabase {
         let limits = databases.limits.clone();
         let writers = databases.pool(place, Turns::CONNECTIONS, true);
         Self {
-            component: component.to_owned(),
             turns: Turns::new(writers, lock_key(&["turn", component]), &limits),
             readers: databases.pool(place, limits.readers, false),
             host: databases.host.clone(),
             leads: databases.leads.clone(),
             shared: Arc::new(Shared {
+                component: component.to_owned(),
                 gate: Gate::new(Dialect::Postgres),
                 limits,
                 signals: databases.wakes.signals(component),
+                wakes: databases.wakes.clone(),
                 secret: place.secret.clone(),
             }),
         }
@@ -133,7 +136,7 @@ impl PostgresDatabase {
     where
         T: for<'row> FromRow<'row, PgRow> + Send + Unpin,
     {
-        let query = sqlx::query_as(sql).bind(&self.component).bind(first).bind(second);
+        let query = sqlx::query_as(sql).bind(&self.shared.component).bind(first).bind(second);
         query.fetch_all(&self.host).await.map_err(|error| Failure::from(error).error)
     }
 }
@@ -160,7 +163,7 @@ impl Database for PostgresDatabase {
     async fn applied(&self) -> Result<Vec<String>, Error> {
         let names =
             sqlx::query_scalar("SELECT name FROM store_migrations WHERE component = $1 ORDER BY name COLLATE \"C\"")
-                .bind(&self.component)
+                .bind(&self.shared.component)
                 .fetch_all(&self.host)
                 .await;
         names.map_err(|error| Failure::from(error).error)
@@ -205,7 +208,7 @@ impl Database for PostgresDatabase {
 
     async fn clear_outbox(&self, up_to_sequence: i64) -> Result<(), Error> {
         sqlx::query("DELETE FROM store_outbox WHERE component = $1 AND sequence <= $2")
-            .bind(&self.component)
+            .bind(&self.shared.component)
             .bind(up_to_sequence)
             .execute(&self.host)
             .await
@@ -240,7 +243,7 @@ impl Database for PostgresDatabase {
 
     async fn prune_inbox(&self, before_ms: u64) -> Result<u64, Error> {
         let pruned = sqlx::query("DELETE FROM store_inbox WHERE component = $1 AND at_ms < $2")
-            .bind(&self.component)
+            .bind(&self.shared.component)
             .bind(clamp(before_ms))
             .execute(&self.host)
             .await
@@ -253,7 +256,7 @@ impl Database for PostgresDatabase {
     }
 
     async fn lead(&self) -> Result<Box<dyn Lead>, Error> {
-        self.leads.lead(&self.component).await
+        self.leads.lead(&self.shared.component).await
     }
 
     async fn close(&self) {

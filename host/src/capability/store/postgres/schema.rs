@@ -43,7 +43,6 @@ pub(super) const STEPS: &[&str] = &["
     BEGIN
         INSERT INTO store_outbox (component, id, subject, source, time_ms, traceparent, payload)
         VALUES (caller, id, subject, source, time_ms, traceparent, payload);
-        PERFORM pg_notify('ticketing_store', 'outbox ' || caller);
         RETURN true;
     END $$;
 
@@ -54,7 +53,6 @@ pub(super) const STEPS: &[&str] = &["
         DELETE FROM store_timers WHERE component = caller AND key = timer;
         INSERT INTO store_timers (component, key, due_ms, payload, attempt, traceparent)
         VALUES (caller, timer, due, payload, 1, traceparent);
-        PERFORM pg_notify('ticketing_store', 'timers ' || caller);
         RETURN true;
     END $$;
 
@@ -82,7 +80,6 @@ pub(super) const STEPS: &[&str] = &["
     BEGIN
         UPDATE store_timers SET due_ms = due, attempt = attempt + 1
         WHERE component = caller AND key = timer AND generation = of_generation AND attempt = of_attempt;
-        PERFORM pg_notify('ticketing_store', 'timers ' || caller);
         RETURN true;
     END $$;
 

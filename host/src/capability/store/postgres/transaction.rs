@@ -6,6 +6,7 @@ use super::{
     errors::{Failure, Remedy},
     session::{self, Work},
     turns::Turn,
+    wakes::What,
 };
 use crate::{capability::messaging::Event, clock::now_ms};
 use async_trait::async_trait;
@@ -234,12 +235,11 @@ impl Transaction for PostgresTransaction {
             return Err(error);
         }
         turn.commit().await?;
-        // The commit notifies every host, this one too, a moment later.
         if wakes_outbox {
-            shared.signals.outbox.notify_one();
+            shared.wakes.announce(What::Outbox, &shared.component);
         }
         if wakes_timers {
-            shared.signals.timers.notify_one();
+            shared.wakes.announce(What::Timers, &shared.component);
         }
         Ok(())
     }

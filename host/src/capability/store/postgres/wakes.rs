@@ -1,30 +1,87 @@
 //! What commits of all hosts announce: one connection listens, and wakes
 //! whoever waits for a component's events or timers in this process.
+//!
+//! A commit is announced right after it, and several together where there are
+//! many: PostgreSQL lets transactions that notify commit only one after
+//! another, each with its own sync of the disk. A host that dies in between
+//! has told nobody; that is what the safety net is for.
 
 use super::super::Signals;
 use crate::config::Secret;
-use sqlx::postgres::PgListener;
+use sqlx::{PgPool, postgres::PgListener};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
-/// The name in the functions of `schema.rs`.
 const CHANNEL: &str = "ticketing_store";
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 /// Everybody looks once in so long, whatever was heard.
 const SAFETY_NET: Duration = Duration::from_secs(5);
 
-/// Who is to be woken.
-#[derive(Default)]
-pub(super) struct Wakes(Mutex<HashMap<String, Arc<Signals>>>);
+/// Who is to be woken, here and elsewhere.
+pub(super) struct Wakes {
+    known: Mutex<HashMap<String, Arc<Signals>>>,
+    /// What the other hosts are to be told.
+    untold: Mutex<BTreeSet<(What, String)>>,
+    more: Notify,
+    /// Stands before what this host tells: it does not listen to itself.
+    own: String,
+}
+
+/// What a commit has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    Outbox,
+    Timers,
+}
 
 impl Wakes {
+    pub(super) fn new() -> Self {
+        Self {
+            known: Mutex::default(),
+            untold: Mutex::default(),
+            more: Notify::new(),
+            own: crate::id::new().to_string(),
+        }
+    }
+
     pub(super) fn signals(&self, component: &str) -> Arc<Signals> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(component.to_owned()).or_default().clone()
+    }
+
+    /// Wakes those that wait in this process, and those of the other hosts a
+    /// moment later.
+    pub(super) fn announce(&self, what: What, component: &str) {
+        self.wake(what, component);
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert((what, component.to_owned()));
+        self.more.notify_one();
+    }
+
+    /// Tells the other hosts, until it is dropped.
+    pub(super) async fn tell(self: Arc<Self>, host: PgPool) {
+        loop {
+            self.more.notified().await;
+            let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+            let words: Vec<String> = untold
+                .into_iter()
+                .map(|(what, component)| format!("{} {} {component}", self.own, what.name()))
+                .collect();
+            let told = sqlx::query("SELECT pg_notify($1, word) FROM unnest($2) AS word")
+                .bind(CHANNEL)
+                .bind(words)
+                .execute(&host)
+                .await;
+            if let Err(error) = told {
+                tracing::debug!(%error, "other hosts look by themselves");
+            }
+        }
     }
 
     /// Listens until it is dropped. After a connection was lost everybody
@@ -44,27 +101,47 @@ impl Wakes {
         self.wake_all();
         loop {
             match timeout(SAFETY_NET, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => self.wake(notification.payload()),
+                Ok(Ok(Some(notification))) => self.heard(notification.payload()),
                 Ok(Ok(None)) | Err(_) => self.wake_all(),
                 Ok(Err(error)) => return Err(error),
             }
         }
     }
 
-    fn wake(&self, payload: &str) {
-        let Some((what, component)) = payload.split_once(' ') else { return };
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn heard(&self, payload: &str) {
+        let mut words = payload.splitn(3, ' ');
+        let (Some(host), Some(what), Some(component)) = (words.next(), words.next(), words.next()) else { return };
+        if let (Some(what), true) = (What::named(what), host != self.own) {
+            self.wake(what, component);
+        }
+    }
+
+    fn wake(&self, what: What, component: &str) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match (what, known.get(component)) {
-            ("outbox", Some(signals)) => signals.outbox.notify_one(),
-            ("timers", Some(signals)) => signals.timers.notify_one(),
-            _ => {}
+            (What::Outbox, Some(signals)) => signals.outbox.notify_one(),
+            (What::Timers, Some(signals)) => signals.timers.notify_one(),
+            (_, None) => {}
         }
     }
 
     fn wake_all(&self) {
-        for signals in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for signals in self.known.lock().unwrap_or_else(PoisonError::into_inner).values() {
             signals.outbox.notify_one();
             signals.timers.notify_one();
         }
+    }
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Outbox => "outbox",
+            Self::Timers => "timers",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Outbox, Self::Timers].into_iter().find(|what| what.name() == name)
     }
 }
