@@ -102,6 +102,7 @@ impl Host {
         let gauges = Arc::new(Gauges {
             registry: registry.clone(),
             admission: admission.clone(),
+            bus: bus.clone(),
             engine: rollout.loader.engine.clone(),
             ready: ready.clone(),
         });

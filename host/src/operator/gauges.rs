@@ -2,6 +2,7 @@
 //! what is bounded is in use.
 
 use crate::{
+    capability::messaging::Bus,
     engine::{Admission, Engine},
     plugin::{Registry, registry::Standing},
 };
@@ -20,6 +21,8 @@ pub struct Gauges {
     pub registry: Arc<Registry>,
     /// Turns of all components together.
     pub admission: Arc<Admission>,
+    /// What carries events.
+    pub bus: Arc<dyn Bus>,
     /// Where instances lie.
     pub engine: Arc<Engine>,
     /// Whether work can be sent here.
@@ -33,6 +36,7 @@ impl Gauges {
         gauge!("host_calls_in_flight").set(self.admission.in_flight() as f64);
         gauge!("host_calls_waiting").set(self.admission.waiting() as f64);
         gauge!("host_calls_limit").set(self.admission.limit() as f64);
+        gauge!("bus_connected").set(f64::from(u8::from(self.bus.trouble().is_none())));
         self.plugins();
         if let Some(usage) = self.engine.usage() {
             gauge!("engine_instances").set(usage.instances as f64);

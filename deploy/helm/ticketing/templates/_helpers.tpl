@@ -3,6 +3,16 @@
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* The settings file. Each event is kept by as many servers as the chart runs. */}}
+{{- define "ticketing.settings" -}}
+{{ .Values.settings | trim }}
+{{- if .Values.nats.enabled }}
+
+[messaging.nats]
+stream_replicas = {{ .Values.nats.replicas }}
+{{- end }}
+{{- end -}}
+
 {{/* Labels of one part: host, postgres or nats. */}}
 {{- define "ticketing.selector" -}}
 app.kubernetes.io/name: ticketing

@@ -11,6 +11,8 @@ async fn a_host_whose_broker_is_away_serves_and_is_ready_when_it_comes() {
     assert_eq!(reply.status, 503, "{reply:?}");
     assert!(reply.errors()[0].0.contains("the event bus was not reached"), "{reply:?}");
     assert_eq!(host.outsider().get("/healthz").await.status, 200);
+    let metrics = host.outsider().get("/metrics").await.text;
+    assert!(metrics.lines().any(|line| line == "bus_connected 0"), "{metrics}");
     assert!(host.log().contains("the event bus cannot be reached"), "{}", host.log());
     // What needs no event is done.
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);

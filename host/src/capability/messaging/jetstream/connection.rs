@@ -94,7 +94,6 @@ impl Link {
             was_usable: AtomicBool::new(false),
             seen,
         });
-        metrics::gauge!("bus_connected").set(0.0);
         tokio::spawn(link.clone().keep());
         Ok(link)
     }
@@ -206,7 +205,6 @@ impl Link {
                 Status::Away(reason) => tracing::warn!(reason, "the event bus cannot be reached: events wait"),
                 Status::Refused(reason) => tracing::error!(reason, "the event bus must not be used: events wait"),
             }
-            metrics::gauge!("bus_connected").set(if status == Status::Usable { 1.0 } else { 0.0 });
             *known = status;
             true
         });
