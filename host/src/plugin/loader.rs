@@ -12,7 +12,7 @@ use super::{
     world::{self, Grants, WorldError},
 };
 use crate::{
-    capability::store::{Database, Databases, Error as StoreError, MigrationError},
+    capability::store::{Applied, Database, Databases, Error as StoreError, MigrationError},
     config::{
         ConfigError,
         plugins::{Plugins, Setting},
@@ -199,7 +199,7 @@ impl Loader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn applied_migrations(&self, plugin: &str) -> Result<Vec<String>, LoadError> {
+    pub async fn applied_migrations(&self, plugin: &str) -> Result<Vec<Applied>, LoadError> {
         let applied = async {
             match self.databases.exists(plugin).await? {
                 true => self.databases.open(plugin).await?.applied().await,

@@ -2,7 +2,7 @@
 //! tests call each of these with an empty database.
 
 use super::{
-    ConstraintKind, Database, DueTimer, Error, Migration, MigrationError, Timer, Value,
+    Applied, ConstraintKind, Database, DueTimer, Error, Migration, MigrationError, Timer, Value,
     gate::tests::{ACCEPTED, REFUSED},
 };
 use crate::capability::messaging::Event;
@@ -279,9 +279,11 @@ pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
     assert!(store.migrate(&[first.clone(), second.clone()]).await.unwrap().is_empty());
     // An older revision knows fewer.
     assert!(store.migrate(std::slice::from_ref(&first)).await.unwrap().is_empty());
-    assert_eq!(store.applied().await.unwrap(), ["0001.sql", "0002.sql"]);
+    let applied = store.applied().await.unwrap();
+    assert_eq!(applied, [&first, &second].map(Applied::of));
 
     let changed = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY, x TEXT)");
+    assert!(applied[0].is(&first) && !applied[0].is(&changed));
     assert!(
         matches!(store.migrate(&[changed, second]).await, Err(MigrationError::Changed(name)) if name == "0001.sql")
     );
@@ -290,7 +292,7 @@ pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
     assert!(store.query("SELECT id FROM more", vec![]).await.is_err(), "a failed migration leaves nothing");
     let hostile = migration("0004.sql", "CREATE TABLE fine (id TEXT); DROP TABLE host_migrations");
     assert!(matches!(store.migrate(&[hostile]).await, Err(MigrationError::Failed { .. })));
-    assert_eq!(store.applied().await.unwrap(), ["0001.sql", "0002.sql"], "what failed was not applied");
+    assert_eq!(store.applied().await.unwrap(), applied, "what failed was not applied");
 }
 
 async fn insert_id(store: &Store, id: &str) {

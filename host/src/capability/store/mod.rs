@@ -49,9 +49,9 @@ pub trait Database: Send + Sync + 'static {
     /// and has since changed is an error.
     async fn migrate(&self, migrations: &[Migration]) -> Result<Vec<String>, MigrationError>;
 
-    /// The names of the migrations that have been applied, whichever revision
-    /// brought them.
-    async fn applied(&self) -> Result<Vec<String>, Error>;
+    /// The migrations that have been applied, whichever revision brought them,
+    /// by their names.
+    async fn applied(&self) -> Result<Vec<Applied>, Error>;
 
     /// Runs one reading statement on a snapshot of everything committed.
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
@@ -138,6 +138,28 @@ pub struct Migration {
     pub name: String,
     /// Statements separated by `;`.
     pub sql: String,
+}
+
+/// A migration that a database has had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The file's name.
+    pub name: String,
+    /// What its text was.
+    pub digest: String,
+}
+
+impl Applied {
+    /// What is known of this one afterwards.
+    #[cfg(test)]
+    pub(crate) fn of(migration: &Migration) -> Self {
+        Self { name: migration.name.clone(), digest: migration.digest() }
+    }
+
+    /// Whether this migration was the one, of those with its name.
+    pub fn is(&self, migration: &Migration) -> bool {
+        self.digest == migration.digest()
+    }
 }
 
 impl Migration {

@@ -9,22 +9,31 @@
 //! without naming columns notices a new column.
 
 use super::MigrationView;
-use crate::capability::store::{Migration, gate};
+use crate::capability::store::{Applied, Migration, gate};
 use sqlparser::ast::{
     AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateTable, Expr, ForeignKeyConstraint, ObjectName,
     ObjectNamePart, ReferentialAction, Statement, TableConstraint, TableObject, Value,
 };
 use std::collections::BTreeSet;
 
-/// What each migration of a new revision means for the old one. With none to
-/// live with, every migration is compatible.
-pub(super) fn judge(migrations: &[Migration], applied: &[String], has_active: bool) -> Vec<MigrationView> {
+/// What each migration of a new revision means for the database and for the old
+/// revision. With none to live with, every migration that is new is compatible.
+pub(super) fn judge(migrations: &[Migration], applied: &[Applied], has_active: bool) -> Vec<MigrationView> {
     let mut new_tables = BTreeSet::new();
     let mut views = Vec::with_capacity(migrations.len());
     for migration in migrations {
-        let applied = applied.contains(&migration.name);
-        let problem = if applied || !has_active { None } else { judge_text(&migration.sql, &mut new_tables).err() };
-        views.push(MigrationView { name: migration.name.clone(), applied, compatible: problem.is_none(), problem });
+        let before = applied.iter().find(|applied| applied.name == migration.name);
+        let problem = match before {
+            Some(before) => (!before.is(migration)).then(|| "it has changed since it was applied".to_owned()),
+            None if has_active => judge_text(&migration.sql, &mut new_tables).err(),
+            None => None,
+        };
+        views.push(MigrationView {
+            name: migration.name.clone(),
+            applied: before.is_some(),
+            compatible: problem.is_none(),
+            problem,
+        });
     }
     views
 }
@@ -170,7 +179,7 @@ mod tests {
 
     fn problems(sql: &str) -> Option<String> {
         let migration = Migration { name: "0002.sql".into(), sql: sql.into() };
-        let mut views = judge(&[migration], &["0001.sql".into()], true);
+        let mut views = judge(&[migration], &[], true);
         let view = views.pop().unwrap();
         assert_eq!(view.compatible, view.problem.is_none());
         view.problem
@@ -227,8 +236,19 @@ mod tests {
         let migration = Migration { name: "0001.sql".into(), sql: "DROP TABLE old".into() };
         let migrations = std::slice::from_ref(&migration);
         assert!(!judge(migrations, &[], true)[0].compatible);
-        let applied = judge(migrations, &["0001.sql".into()], true);
+        let applied = judge(migrations, &[Applied::of(&migration)], true);
         assert!(applied[0].applied && applied[0].compatible);
         assert!(judge(migrations, &[], false)[0].compatible);
+    }
+
+    #[test]
+    fn one_that_was_applied_must_not_change_whoever_is_active() {
+        let before = Migration { name: "0001.sql".into(), sql: "CREATE TABLE t (id TEXT)".into() };
+        let after = Migration { sql: "CREATE TABLE t (id TEXT, n BIGINT)".into(), ..before.clone() };
+        for has_active in [true, false] {
+            let views = judge(std::slice::from_ref(&after), &[Applied::of(&before)], has_active);
+            assert!(views[0].applied && !views[0].compatible, "{views:?}");
+            assert_eq!(views[0].problem.as_deref(), Some("it has changed since it was applied"));
+        }
     }
 }

@@ -14,7 +14,7 @@ mod words;
 pub use interfaces::{Interfaces, InterfacesError};
 
 use super::{manifest::Manifest, world};
-use crate::capability::store::Migration;
+use crate::capability::store::{Applied, Migration};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 use utoipa::ToSchema;
@@ -118,9 +118,10 @@ pub struct MigrationView {
     pub name: String,
     /// Whether the database has it already.
     pub applied: bool,
-    /// Whether the active revision can live with it.
+    /// Whether it is what was applied, or the active revision can live with
+    /// it.
     pub compatible: bool,
-    /// Why it cannot.
+    /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -145,7 +146,7 @@ pub struct Surroundings<'a> {
     pub others: &'a [&'a Manifest],
     /// The migrations that the plugin's database has had, whichever revision
     /// brought them.
-    pub applied: &'a [String],
+    pub applied: &'a [Applied],
 }
 
 /// What was measured of a new revision.
@@ -161,6 +162,17 @@ pub struct Measured {
     pub compile_ms: u64,
     /// Whether it had been compiled before.
     pub from_cache: bool,
+}
+
+impl MigrationView {
+    /// Its problem, for the list of all.
+    fn told(&self) -> Option<String> {
+        let (name, problem) = (&self.name, self.problem.as_ref()?);
+        Some(match self.applied {
+            true => format!("migration {name}: {problem}"),
+            false => format!("migration {name}: the active revision cannot live with it: {problem}"),
+        })
+    }
 }
 
 impl fmt::Display for TypeChange {
@@ -188,13 +200,7 @@ pub fn compare(
     let others = surroundings.others.iter().filter(|other| other.name != new.manifest.name).copied();
     let mut problems = subjects_without_source(&publishes.removed, others);
     problems.extend(types.iter().filter(|change| !change.compatible).map(ToString::to_string));
-    problems.extend(migrations.iter().filter_map(|migration| {
-        Some(format!(
-            "migration {}: the active revision cannot live with it: {}",
-            migration.name,
-            migration.problem.as_ref()?
-        ))
-    }));
+    problems.extend(migrations.iter().filter_map(MigrationView::told));
     Verdict {
         plugin: new.manifest.name.clone(),
         version: new.manifest.version.to_string(),

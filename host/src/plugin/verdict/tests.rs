@@ -51,16 +51,16 @@ fn what_differs_from_the_active_revision_is_listed_and_what_breaks_is_a_problem(
     let reader = manifest("reader", "messaging.subscribes = ['a.b', 'a.c']");
     let second = manifest("second", "messaging = { subscribes = ['a.b'], publishes = ['a.c'] }");
     let (before, after) = (interfaces(&["wasi:random/random@0.2.0"]), interfaces(&["platform:store/sql@1.0.0"]));
-    let surroundings = Surroundings {
-        active: Some(Subject { manifest: &old, interfaces: &before }),
-        active_revision: Some("1.1.0+cd"),
-        others: &[&reader, &second, &old],
-        applied: &["1.sql".to_owned()],
-    };
     let migrations = [
         Migration { name: "1.sql".into(), sql: "CREATE TABLE t (a TEXT)".into() },
         Migration { name: "2.sql".into(), sql: "DROP TABLE t".into() },
     ];
+    let surroundings = Surroundings {
+        active: Some(Subject { manifest: &old, interfaces: &before }),
+        active_revision: Some("1.1.0+cd"),
+        others: &[&reader, &second, &old],
+        applied: &[Applied::of(&migrations[0])],
+    };
     let subject = Subject { manifest: &new, interfaces: &after };
     let verdict = compare(subject, &migrations, surroundings, Measured::default());
     assert_eq!(verdict.routes.added, [route("GET", "/b")]);

@@ -72,6 +72,32 @@ async fn a_migration_that_has_run_is_applied_after_a_rollback_and_a_removal_too(
 }
 
 #[tokio::test]
+async fn a_migration_that_has_changed_since_it_ran_is_named_before_anybody_activates() {
+    let host = empty_host(empty()).await;
+    let operator = host.operator();
+    operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
+    let mut changed = PluginFile::read(&guest("chameleon")).version("2.0.0");
+    let (name, sql) = &mut changed.migrations[0];
+    let problem = format!("migration {name}: it has changed since it was applied");
+    sql.push_str("-- Told apart by this.\n");
+    // Whoever serves, and when nobody does.
+    for serves in [true, false] {
+        if !serves {
+            assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
+        }
+        let verdict = operator.upload(changed.bytes()).await.json();
+        assert_eq!((&verdict["compatible"], &verdict["problems"]), (&json!(false), &json!([problem])), "{verdict}");
+        let migration = &verdict["migrations"][0];
+        assert_eq!((&migration["applied"], &migration["compatible"]), (&json!(true), &json!(false)), "{verdict}");
+        let refused = operator.activate("chameleon", verdict["revision"].as_str().unwrap()).await;
+        assert_eq!(refused.status, 409, "{refused:?}");
+        assert!(refused.text.contains(&problem), "{refused:?}");
+    }
+    let verdict = operator.upload(chameleon("3.0.0", "red", "good")).await.json();
+    assert_eq!(verdict["compatible"], true, "the one that ran is no problem: {verdict}");
+}
+
+#[tokio::test]
 async fn a_refused_upload_says_why_and_leaves_nothing_behind() {
     let host = empty_host(empty()).await;
     let operator = host.operator();

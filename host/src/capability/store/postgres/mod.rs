@@ -18,8 +18,8 @@ mod values;
 mod wakes;
 
 use super::{
-    Database, DueTimer, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer, Transaction, Value,
-    describe, gate::Gate,
+    Applied, Database, DueTimer, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
+    Transaction, Value, describe, gate::Gate,
 };
 use crate::{
     capability::messaging::Event,
@@ -160,13 +160,12 @@ impl Database for PostgresDatabase {
         Ok(applied)
     }
 
-    async fn applied(&self) -> Result<Vec<String>, Error> {
-        let names =
-            sqlx::query_scalar("SELECT name FROM store_migrations WHERE component = $1 ORDER BY name COLLATE \"C\"")
-                .bind(&self.shared.component)
-                .fetch_all(&self.host)
-                .await;
-        names.map_err(|error| Failure::from(error).error)
+    async fn applied(&self) -> Result<Vec<Applied>, Error> {
+        let sql = "SELECT name, digest FROM store_migrations WHERE component = $1 ORDER BY name COLLATE \"C\"";
+        let rows: Result<Vec<(String, String)>, _> =
+            sqlx::query_as(sql).bind(&self.shared.component).fetch_all(&self.host).await;
+        let rows = rows.map_err(|error| Failure::from(error).error)?;
+        Ok(rows.into_iter().map(|(name, digest)| Applied { name, digest }).collect())
     }
 
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {

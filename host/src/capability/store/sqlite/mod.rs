@@ -13,8 +13,8 @@ mod transaction;
 mod writer;
 
 use super::{
-    Database, DueTimer, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer, Transaction, Value,
-    describe, gate::Gate,
+    Applied, Database, DueTimer, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
+    Transaction, Value, describe, gate::Gate,
 };
 use crate::{
     capability::messaging::Event,
@@ -137,9 +137,10 @@ impl Database for SqliteDatabase {
         Ok(applied)
     }
 
-    async fn applied(&self) -> Result<Vec<String>, Error> {
-        let rows: Vec<(String,)> = self.read("SELECT name FROM host_migrations ORDER BY name", 0, 0).await?;
-        Ok(rows.into_iter().map(|(name,)| name).collect())
+    async fn applied(&self) -> Result<Vec<Applied>, Error> {
+        let sql = "SELECT name, digest FROM host_migrations ORDER BY name";
+        let rows: Vec<(String, String)> = self.read(sql, 0, 0).await?;
+        Ok(rows.into_iter().map(|(name, digest)| Applied { name, digest }).collect())
     }
 
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {

@@ -116,11 +116,11 @@ impl Display for Verdict {
         }
         for migration in &self.migrations {
             let state = match (migration.applied, migration.compatible) {
-                (true, _) => "applied".to_owned(),
+                (true, true) => "applied".to_owned(),
                 (false, true) => "to be applied".to_owned(),
-                (false, false) => migration.problem.clone().unwrap_or_else(|| "not compatible".to_owned()),
+                (_, false) => migration.problem.clone().unwrap_or_else(|| "not compatible".to_owned()),
             };
-            let mark = if migration.applied || migration.compatible { " " } else { "!" };
+            let mark = if migration.compatible { " " } else { "!" };
             writeln!(f, "{mark} {:<11} {}: {state}", "migration", migration.name)?;
         }
         for problem in &self.problems {
@@ -130,6 +130,9 @@ impl Display for Verdict {
             (true, Some(active)) => write!(f, "compatible with {active}"),
             // There is nothing that it would have to fit.
             (true, None) => write!(f, "a host can run it"),
+            (false, _) if self.migrations.iter().any(|migration| migration.applied && !migration.compatible) => {
+                write!(f, "not compatible, and not to be forced: its migrations are not those that were applied")
+            }
             (false, _) => write!(f, "not compatible; it can be activated with --force alone"),
         }
     }
