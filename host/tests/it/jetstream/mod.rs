@@ -4,6 +4,7 @@
 mod cluster;
 mod network;
 mod outages;
+mod secured;
 mod start;
 mod strangers;
 

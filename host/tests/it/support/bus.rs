@@ -13,7 +13,7 @@ pub(crate) enum Bus {
         url: String,
         prefix: String,
         /// More settings of the table `messaging.nats`.
-        more: &'static str,
+        more: String,
     },
 }
 
@@ -31,13 +31,21 @@ impl Bus {
     pub(crate) fn jetstream(url: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("it-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self::JetStream { url: url.to_owned(), prefix, more: "" }
+        Self::JetStream { url: url.to_owned(), prefix, more: String::new() }
+    }
+
+    /// The same streams at another address.
+    pub(super) fn at(mut self, address: &str) -> Self {
+        if let Self::JetStream { url, .. } = &mut self {
+            address.clone_into(url);
+        }
+        self
     }
 
     /// With more settings.
-    pub(crate) fn with(mut self, settings: &'static str) -> Self {
+    pub(crate) fn with(mut self, settings: &str) -> Self {
         if let Self::JetStream { more, .. } = &mut self {
-            *more = settings;
+            settings.clone_into(more);
         }
         self
     }

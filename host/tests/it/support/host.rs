@@ -139,6 +139,12 @@ impl Setup {
         self
     }
 
+    /// The same broker at another address.
+    pub(crate) fn bus_at(mut self, address: &str) -> Self {
+        self.bus = self.bus.at(address);
+        self
+    }
+
     /// Another host with the same settings, database and bus.
     pub(crate) fn beside(&self) -> Self {
         Self { folder: Arc::new(tempfile::tempdir().unwrap()), ..self.clone() }

@@ -4,6 +4,7 @@
 use super::{
     super::BusError,
     names::Names,
+    refusal,
     streams::{self, Hindrance},
 };
 use crate::config::nats::Nats;
@@ -183,7 +184,8 @@ impl Link {
             let trouble = self.seen.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
             let servers = self.settings.servers_shown();
             if let Some(trouble) = trouble {
-                self.set(Status::Away(format!("no connection to {servers}: {trouble}")));
+                let reason = refusal::explained(&trouble, &self.settings).await;
+                self.set(Status::Away(format!("no connection to {servers}: {reason}")));
             }
             self.look_again().await;
         }

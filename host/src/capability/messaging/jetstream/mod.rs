@@ -11,6 +11,7 @@ mod letters;
 mod message;
 mod names;
 mod pull;
+mod refusal;
 mod streams;
 mod subscription;
 
