@@ -24,8 +24,12 @@ pub(super) enum Hindrance {
 /// Makes the streams, or changes what the settings want otherwise.
 pub(super) async fn ensure(link: &Link) -> Result<(), Hindrance> {
     let (major, minor, patch) = OLDEST_SERVER;
+    let version = link.client.server_info().version;
+    if version.is_empty() {
+        // The connection is there a moment before the client knows to what.
+        return Err(Hindrance::Failed("the server has not said yet what it is".to_owned()));
+    }
     if !link.client.is_server_compatible(major, minor, patch) {
-        let version = link.client.server_info().version;
         return Err(Hindrance::Refused(format!("its version {version} is too old: {major}.{minor} is needed")));
     }
     for wanted in [events(link), dead_letters(link)] {
