@@ -25,14 +25,17 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
     if !operator.is_ready() {
         return Refusal::Unavailable.into_response();
     }
-    // Once reached, a bus that is away is no reason to send work elsewhere:
-    // the other hosts do not reach it either, and its events wait.
+    // Once reached, a bus that is away is no reason to send work elsewhere: the
+    // other hosts do not reach it either, or carry the events of this one too.
     match operator.bus.trouble() {
-        Some(reason) if !operator.bus.was_reached() => {
+        None => "ready\n".into_response(),
+        Some(reason) if operator.bus.was_reached() => {
+            format!("ready, and the event bus is out of reach: {reason}\n").into_response()
+        }
+        Some(reason) => {
             let text = format!("the event bus was not reached yet: {reason}");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
-        _ => "ready\n".into_response(),
     }
 }
 

@@ -35,7 +35,8 @@ impl Relay {
     }
 
     /// Runs until the host stops. Of the hosts that share a database, one at a
-    /// time carries.
+    /// time carries, and one that does not reach the bus leaves it to the
+    /// others.
     pub(super) async fn run(mut self) {
         let stop = self.component.stop.clone();
         while let Some(lead) = self.lead().await {
@@ -50,6 +51,7 @@ impl Relay {
     async fn lead(&self) -> Option<Box<dyn Lead>> {
         let mut failures = 0;
         loop {
+            self.component.stop.run_until_cancelled(self.component.bus.reachable()).await?;
             let lead = self.component.stop.run_until_cancelled(self.component.database.lead()).await?;
             match lead {
                 Ok(lead) => return Some(lead),
@@ -67,8 +69,11 @@ impl Relay {
     async fn carry_while_leading(&mut self, mut lead: Box<dyn Lead>) {
         let committed = self.component.database.signals().outbox.clone();
         let stop = self.component.stop.clone();
-        self.carry_all().await;
+        let mut reaches_bus = self.carry_all().await;
         loop {
+            if !reaches_bus {
+                return self.forget().await;
+            }
             let forget_at = self.forget_at;
             tokio::select! {
                 biased;
@@ -77,7 +82,7 @@ impl Relay {
                     tracing::info!(component = self.component.name, "another host may carry the events");
                     return;
                 }
-                () = committed.notified() => self.carry_all().await,
+                () = committed.notified() => reaches_bus = self.carry_all().await,
                 () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
             }
         }
@@ -88,24 +93,24 @@ impl Relay {
         self.forget().await;
     }
 
-    async fn carry_all(&mut self) {
+    /// False if the bus is out of this host's reach: another one may reach it.
+    async fn carry_all(&mut self) -> bool {
         let mut failures = 0;
         loop {
             match self.carry_batch().await {
                 // Whoever commits now wakes it again.
-                Ok(carried) if carried < BATCH_EVENTS as usize => return,
+                Ok(carried) if carried < BATCH_EVENTS as usize => return true,
                 Ok(_) => failures = 0,
                 Err(error) => {
                     failures += 1;
                     metrics::counter!("bus_publish_failures_total", "component" => self.component.name.clone())
                         .increment(1);
                     tracing::warn!(component = self.component.name, failures, error, "events wait for the bus");
-                    let again = async {
-                        tokio::time::sleep(self.component.backoff(failures)).await;
-                        self.component.bus.reachable().await;
-                    };
-                    if self.component.stop.run_until_cancelled(again).await.is_none() {
-                        return;
+                    if self.component.bus.trouble().is_some() {
+                        return false;
+                    }
+                    if !self.component.pause(self.component.backoff(failures)).await {
+                        return true;
                     }
                 }
             }

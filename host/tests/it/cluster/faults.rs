@@ -1,13 +1,13 @@
 //! Hosts that die, and a database that goes away and comes back, while people
 //! buy on all of them.
 
-use super::{joined, knows_all};
+use super::{joined, knows_all, named};
 use crate::{
     crash::{
         facts::{self, Facts, World},
         load::Load,
     },
-    support::{Host, NatsServer, Setup, eventually, postgres::OwnServer},
+    support::{Client, Host, NatsServer, Setup, eventually, postgres::OwnServer},
 };
 use rand::{SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
@@ -15,17 +15,12 @@ use tokio::task::JoinHandle;
 
 const BUYERS: usize = 3;
 
-fn load(
-    host: &Host,
-    seller: &crate::support::Client,
-    buyer: &crate::support::Client,
-    facts: &Arc<Facts>,
-) -> JoinHandle<()> {
+pub(super) fn load(host: &Host, seller: &Client, buyer: &Client, facts: &Arc<Facts>) -> JoinHandle<()> {
     let (seller, buyer, facts) = (host.again(seller), host.again(buyer), facts.clone());
     tokio::spawn(Load { seller, buyer, facts, random: StdRng::from_rng(&mut rand::rng()) }.run())
 }
 
-async fn is_whole(host: &Host, facts: &Facts) {
+pub(super) async fn is_whole(host: &Host, facts: &Facts) {
     host.settles().await;
     let world = World::read(host).await;
     facts.are_in(&world);
@@ -66,9 +61,7 @@ async fn a_database_that_is_restarted_under_load_loses_nothing() {
     let Some(mut server) = OwnServer::start().await else { return };
     let url = server.database().await;
     let setup = joined(Setup::new().impatient(), &url, &NatsServer::shared().url());
-    let hosts =
-        Setup::start_all(["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name)))
-            .await;
+    let hosts = Setup::start_all(named(&setup)).await;
     knows_all(&hosts[0]).await;
     let seller = hosts[0].user("seller").await;
     let buyers = hosts[0].users("buyer", BUYERS).await;

@@ -1,6 +1,7 @@
 //! Several hosts on one PostgreSQL database and one NATS server.
 
 mod faults;
+mod network;
 mod plugins;
 mod sharing;
 
@@ -17,10 +18,14 @@ fn joined(setup: Setup, database: &str, bus: &str) -> Setup {
 async fn three() -> Option<[Host; 3]> {
     let database = postgres::database().await?;
     let setup = joined(Setup::new(), &database, &NatsServer::shared().url());
-    let named = ["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name));
-    let hosts = Setup::start_all(named).await;
+    let hosts = Setup::start_all(named(&setup)).await;
     knows_all(&hosts[0]).await;
     Some(hosts)
+}
+
+/// Everybody's settings with a name of its own for each.
+fn named(setup: &Setup) -> [Setup; 3] {
+    ["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name))
 }
 
 /// Waits until a host sees all three.

@@ -1,6 +1,6 @@
 //! A change of a plugin reaches all hosts or none.
 
-use super::{joined, knows_all, statuses};
+use super::{joined, knows_all, named, statuses};
 use crate::support::{Client, Host, NatsServer, Setup, chameleon, empty, eventually, postgres};
 use serde_json::{Value, json};
 use std::fs;
@@ -9,8 +9,7 @@ use std::fs;
 async fn three_empty() -> Option<[Host; 3]> {
     let url = postgres::database().await?;
     let setup = joined(empty(), &url, &NatsServer::shared().url());
-    let named = ["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name));
-    let hosts = Setup::start_all(named).await;
+    let hosts = Setup::start_all(named(&setup)).await;
     knows_all(&hosts[0]).await;
     let grants = json!({ "grants": ["store"] });
     assert_eq!(hosts[0].operator().put("/plugins/chameleon/grants", grants).await.status, 200);

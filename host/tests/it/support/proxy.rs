@@ -51,6 +51,10 @@ impl Proxy {
         Self { port: own, way, accepting }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
