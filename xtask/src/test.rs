@@ -18,30 +18,12 @@ use crate::workspace::Workspace;
 
 /// Tells the tests that there is no server for them.
 const EMBEDDED: &str = "TICKETING_TESTS_EMBEDDED";
-/// Tells the tests of whole hosts where these keep everything.
-const ENGINE: &str = "TICKETING_TESTS_ENGINE";
-/// What a host does whichever engine it has is tested on both.
-const ON_BOTH_ENGINES: [&str; 14] = [
-    "auth::",
-    "crash::",
-    "envelope::",
-    "events::",
-    "expiry::",
-    "lists::",
-    "migrations::",
-    "orders::",
-    "payment_faults::",
-    "payments::",
-    "purchase::",
-    "races::",
-    "sessions::",
-    "tickets::",
-];
-
-/// Tells the tests of whole hosts which bus these use.
-const BUS: &str = "TICKETING_TESTS_BUS";
-/// What a host does whichever bus it has is tested on both.
-const ON_BOTH_BUSES: [&str; 17] = [
+/// Tell the tests of whole hosts where these keep everything, and which bus
+/// these use.
+const DISTRIBUTED: [(&str, &str); 2] = [("TICKETING_TESTS_ENGINE", "postgres"), ("TICKETING_TESTS_BUS", "jetstream")];
+/// What a host does, whatever it keeps its state in and whatever carries its
+/// events. Either of the two alone is left to the conformance suites.
+const WHOLE_HOSTS: [&str; 18] = [
     "auth::",
     "crash::",
     "envelope::",
@@ -49,6 +31,7 @@ const ON_BOTH_BUSES: [&str; 17] = [
     "expiry::",
     "hostile::effects",
     "lists::",
+    "migrations::",
     "orders::",
     "payment_faults::",
     "payments::",
@@ -60,6 +43,8 @@ const ON_BOTH_BUSES: [&str; 17] = [
     "tickets::",
     "tracing::",
 ];
+/// These are about PostgreSQL or JetStream in every run, or about neither.
+const OF_THEIR_OWN: [&str; 4] = ["cluster::", "deploy::", "jetstream::", "plugins::series"];
 
 /// All checks; or, with a filter, only the tests that it names. With
 /// `embedded`, none that needs a server beside it.
@@ -92,15 +77,11 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         passed(if embedded { cargo.env(EMBEDDED, "1").args(["--", "--skip", "jetstream"]) } else { &mut cargo })
     });
     if filter.is_none() && !embedded {
-        steps.step("tests on PostgreSQL", || {
+        steps.step("tests on PostgreSQL and JetStream", || {
             let mut cargo = workspace.cargo();
-            cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]).args(ON_BOTH_ENGINES);
-            passed(cargo.args(["--skip", "jetstream"]).env(ENGINE, "postgres"))
-        });
-        steps.step("tests on JetStream", || {
-            let mut cargo = workspace.cargo();
-            cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]).args(ON_BOTH_BUSES);
-            passed(cargo.args(["--skip", "jetstream"]).env(BUS, "jetstream"))
+            cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]).args(WHOLE_HOSTS);
+            cargo.args(OF_THEIR_OWN.iter().flat_map(|group| ["--skip", group]));
+            passed(cargo.envs(DISTRIBUTED))
         });
     }
     steps.finish()
