@@ -19,6 +19,9 @@ const BATCH_EVENTS: u32 = 256;
 /// Forgetting waits this long, so that several batches share a commit and the
 /// component's own transactions go first.
 const FORGET_AFTER: Duration = Duration::from_millis(250);
+/// While the bus is out of reach, this often somebody learns how long events
+/// have waited for it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A component's way to the bus.
 pub(super) struct Relay {
@@ -51,7 +54,7 @@ impl Relay {
     async fn lead(&self) -> Option<Box<dyn Lead>> {
         let mut failures = 0;
         loop {
-            self.component.stop.run_until_cancelled(self.component.bus.reachable()).await?;
+            self.component.stop.run_until_cancelled(self.reaches_bus()).await?;
             let lead = self.component.stop.run_until_cancelled(self.component.database.lead()).await?;
             match lead {
                 Ok(lead) => return Some(lead),
@@ -63,6 +66,22 @@ impl Relay {
                     }
                 }
             }
+        }
+    }
+
+    async fn reaches_bus(&self) {
+        let look = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                match self.component.database.outbox(self.carried, 1).await {
+                    Ok(waiting) => self.note_age(waiting.first()),
+                    Err(error) => tracing::debug!(component = self.component.name, ?error, "the outbox is not seen"),
+                }
+            }
+        };
+        tokio::select! {
+            () = self.component.bus.reachable() => {}
+            () = look => {}
         }
     }
 
@@ -121,9 +140,7 @@ impl Relay {
     async fn carry_batch(&mut self) -> Result<usize, String> {
         let batch = self.component.database.outbox(self.carried, BATCH_EVENTS).await;
         let batch = batch.map_err(|error: Error| format!("{error:?}"))?;
-        let oldest_ms = batch.first().map(|oldest| oldest.event.time_ms);
-        let age_ms = oldest_ms.map_or(0, |oldest_ms| now_ms().saturating_sub(oldest_ms));
-        metrics::gauge!("outbox_age_seconds", "component" => self.component.name.clone()).set(age_ms as f64 / 1_000.0);
+        self.note_age(batch.first());
         let Some(last) = batch.last().map(|last| last.sequence) else { return Ok(0) };
         let mut events: Vec<Event> = batch.into_iter().map(|OutboxEvent { event, .. }| event).collect();
         let mut steps: Vec<Step> = events.iter_mut().filter_map(step).collect();
@@ -133,8 +150,14 @@ impl Relay {
             return Err(reason);
         }
         self.carried = last;
+        self.note_age(None);
         self.forget_at.get_or_insert_with(|| Instant::now() + FORGET_AFTER);
         Ok(events.len())
+    }
+
+    fn note_age(&self, oldest: Option<&OutboxEvent>) {
+        let age_ms = oldest.map_or(0, |oldest| now_ms().saturating_sub(oldest.event.time_ms));
+        metrics::gauge!("outbox_age_seconds", "component" => self.component.name.clone()).set(age_ms as f64 / 1_000.0);
     }
 
     async fn forget(&mut self) {

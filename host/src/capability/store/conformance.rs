@@ -197,6 +197,26 @@ pub(crate) async fn a_statement_that_fails_takes_nothing_else_with_it(store: Sto
     assert!(!store.begin().await.unwrap().mark_applied("e").await.unwrap());
 }
 
+pub(crate) async fn a_commit_whose_caller_has_gone_wakes_all_the_same(store: Store) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.publish(&event("one")).await.unwrap();
+    transaction.schedule(&Timer { key: "t".into(), due_ms: 1, payload: vec![] }, None).await.unwrap();
+    let signals = [store.signals().outbox.clone(), store.signals().timers.clone()];
+    // What woke them before this.
+    for signal in &signals {
+        while tokio::time::timeout(Duration::from_millis(100), signal.notified()).await.is_ok() {}
+    }
+    let mut commit = transaction.commit();
+    assert!(futures::poll!(&mut commit).is_pending());
+    drop(commit);
+    let begun = std::time::Instant::now();
+    for signal in &signals {
+        tokio::time::timeout(Duration::from_secs(4), signal.notified()).await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4), "by the commit and not by the safety net");
+    assert_eq!(store.outbox(0, 5).await.unwrap().len(), 1);
+}
+
 pub(crate) async fn an_event_is_marked_once(store: Store) {
     let mut transaction = store.begin().await.unwrap();
     assert!(transaction.mark_applied("e").await.unwrap());

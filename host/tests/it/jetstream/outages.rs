@@ -72,3 +72,23 @@ async fn a_broker_that_forgets_everything_is_used_again() {
     buyer.reserve(&other.id).await;
     host.settles().await;
 }
+
+#[tokio::test]
+async fn how_long_events_wait_for_a_broker_is_known() {
+    let mut server = NatsServer::start();
+    let host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
+    let seller = host.user("seller").await;
+    seller.sell("x", 10.0).await;
+    host.settles().await;
+    let age = async || {
+        let text = host.outsider().get("/metrics").await.text;
+        let line = text.lines().find_map(|line| line.strip_prefix("outbox_age_seconds{component=\"tickets\"} "));
+        line.and_then(|age| age.parse::<f64>().ok())
+    };
+    eventually("nothing waits", &age, |age| *age == Some(0.0)).await;
+    server.kill();
+    assert_eq!(seller.try_sell("made while nobody carries events", 1.0).await.status, 201);
+    eventually("it is known to wait", &age, |age| age.is_some_and(|age| age > 3.0)).await;
+    server.start_again();
+    eventually("it waits no more", &age, |age| *age == Some(0.0)).await;
+}

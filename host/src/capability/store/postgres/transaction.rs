@@ -234,14 +234,15 @@ impl Transaction for PostgresTransaction {
             turn.rollback().await;
             return Err(error);
         }
-        turn.commit().await?;
-        if wakes_outbox {
-            shared.wakes.announce(What::Outbox, &shared.component);
-        }
-        if wakes_timers {
-            shared.wakes.announce(What::Timers, &shared.component);
-        }
-        Ok(())
+        let announce = move || {
+            if wakes_outbox {
+                shared.wakes.announce(What::Outbox, &shared.component);
+            }
+            if wakes_timers {
+                shared.wakes.announce(What::Timers, &shared.component);
+            }
+        };
+        turn.commit(announce).await
     }
 
     async fn rollback(self: Box<Self>) {

@@ -114,15 +114,18 @@ impl Turn {
         self.busy = false;
     }
 
-    /// Makes the turn's changes durable. Goes on to its end even if the caller
-    /// does not wait for it.
-    pub(super) async fn commit(mut self) -> Result<(), Error> {
+    /// Makes the turn's changes durable, and then does something more. Both go
+    /// on to their end even if the caller does not wait for it.
+    pub(super) async fn commit(mut self, then: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let (connection, permit) = (self.connection.take(), self.permit.take());
         let ending = async move {
             let Some(mut connection) = connection else { return Err(closed()) };
             let committed = connection.execute("COMMIT").await.map_err(Failure::from);
             let result = match committed {
-                Ok(_) => Ok(()),
+                Ok(_) => {
+                    then();
+                    Ok(())
+                }
                 Err(Failure { remedy: Some(Remedy::Connect), .. }) => {
                     abandon(connection);
                     return Err(Error::Unavailable(

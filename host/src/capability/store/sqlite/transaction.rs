@@ -4,7 +4,7 @@ use super::{
     super::{DueTimer, Error, Rows, Timer, Transaction, Value},
     Shared, clamp,
     errors::Failure,
-    writer::Turn,
+    writer::{Turn, uninterrupted},
 };
 use crate::{capability::messaging::Event, clock::now_ms};
 use async_trait::async_trait;
@@ -170,14 +170,19 @@ impl Transaction for SqliteTransaction {
             turn.rollback().await;
             return Err(error);
         }
-        turn.commit().await?;
-        if wakes_outbox {
-            shared.signals.outbox.notify_one();
-        }
-        if wakes_timers {
-            shared.signals.timers.notify_one();
-        }
-        Ok(())
+        // Waking is a part of it: a caller that goes away leaves no event that
+        // nobody looks for.
+        uninterrupted(async move {
+            turn.commit().await?;
+            if wakes_outbox {
+                shared.signals.outbox.notify_one();
+            }
+            if wakes_timers {
+                shared.signals.timers.notify_one();
+            }
+            Ok(())
+        })
+        .await?
     }
 
     async fn rollback(self: Box<Self>) {

@@ -126,43 +126,40 @@ impl Turn {
         }
     }
 
-    /// Makes the turn's changes durable.
+    /// Makes the turn's changes durable. Once begun it has to be
+    /// [uninterrupted].
     pub(super) async fn commit(mut self) -> Result<(), Error> {
-        let Some(line) = self.line.take() else { return Err(gone()) };
+        let Some(mut line) = self.line.take() else { return Err(gone()) };
         let crowded = self.waiting.load(Ordering::Acquire) > 0;
         let home = self.home.clone();
-        uninterrupted(async move {
-            let mut line = line;
-            let alone = !crowded && line.batch.as_ref().is_none_or(|batch| batch.members.is_empty());
-            let done = line.control(if alone { "RELEASE turn; COMMIT" } else { "RELEASE turn" }).await;
-            if let Err(failure) = done {
-                line.settle().await;
-                return Err(failure.error);
+        let alone = !crowded && line.batch.as_ref().is_none_or(|batch| batch.members.is_empty());
+        let done = line.control(if alone { "RELEASE turn; COMMIT" } else { "RELEASE turn" }).await;
+        if let Err(failure) = done {
+            line.settle().await;
+            return Err(failure.error);
+        }
+        line.turn_open = false;
+        if alone {
+            line.batch = None;
+            return Ok(());
+        }
+        let (member, mut outcome) = oneshot::channel();
+        if let Some(batch) = &mut line.batch {
+            batch.members.push(member);
+            if crowded && !batch.is_full() {
+                drop(line);
+                line = tokio::select! {
+                    biased;
+                    outcome = &mut outcome => return outcome.unwrap_or_else(|_| Err(gone())),
+                    line = home.lock_owned() => line,
+                };
             }
-            line.turn_open = false;
-            if alone {
-                line.batch = None;
-                return Ok(());
-            }
-            let (member, mut outcome) = oneshot::channel();
-            if let Some(batch) = &mut line.batch {
-                batch.members.push(member);
-                if crowded && !batch.is_full() {
-                    drop(line);
-                    line = tokio::select! {
-                        biased;
-                        outcome = &mut outcome => return outcome.unwrap_or_else(|_| Err(gone())),
-                        line = home.lock_owned() => line,
-                    };
-                }
-            }
-            if let Ok(outcome) = outcome.try_recv() {
-                return outcome;
-            }
-            line.commit_batch().await;
-            outcome.await.unwrap_or_else(|_| Err(gone()))
-        })
-        .await?
+        }
+        if let Ok(outcome) = outcome.try_recv() {
+            return outcome;
+        }
+        line.commit_batch().await;
+        outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Forgets the turn's changes.
@@ -274,6 +271,8 @@ fn gone() -> Error {
 }
 
 /// Goes on to its end even if the caller does not wait for it.
-async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Error> {
+pub(super) async fn uninterrupted<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Error> {
     tokio::spawn(work).await.map_err(|_| gone())
 }
