@@ -1,6 +1,6 @@
 //! The marketplace as its users see it.
 
-use super::{Client, Reply, eventually};
+use super::{Client, Host, Reply, eventually};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -153,5 +153,18 @@ impl Client {
             next = reply.next_page();
         }
         items
+    }
+}
+
+impl Host {
+    /// A purchase from the offer to the payment, which takes requests and
+    /// events of all components. The order's id.
+    pub(crate) async fn makes_a_sale(&self) -> String {
+        let (seller, buyer) = (self.user("seller").await, self.user("buyer").await);
+        let ticket = seller.sell("x", 10.0).await;
+        let order = buyer.reserve(&ticket.id).await;
+        buyer.pay(&order.id).await;
+        buyer.order_becomes(&order.id, Status::Complete).await;
+        order.id
     }
 }
