@@ -6,12 +6,10 @@ use super::{
     bindings::exports::platform::{http::handler as http, messaging::handler as messaging, timers::handler as timers},
     bindings::platform::messaging::types::{Disposition, Event},
     state::on_tick,
+    warm::{Shelf, Warm},
 };
 use crate::capability::store::{OpenTransaction, Timer, Transaction};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use wasmtime::{
     Store,
@@ -25,10 +23,16 @@ pub struct Program {
     messaging: Option<messaging::GuestIndices>,
     timers: Option<timers::GuestIndices>,
     turns: Arc<Semaphore>,
+    warm: Arc<Warm>,
 }
 
 impl Program {
-    pub(super) fn new(linker: &Linker<State>, component: &Component, turns: Arc<Semaphore>) -> wasmtime::Result<Self> {
+    pub(super) fn new(
+        linker: &Linker<State>,
+        component: &Component,
+        turns: Arc<Semaphore>,
+        warm: Arc<Warm>,
+    ) -> wasmtime::Result<Self> {
         let pre = linker.instantiate_pre(component)?;
         Ok(Self {
             http: http::GuestIndices::new(&pre).ok(),
@@ -36,6 +40,7 @@ impl Program {
             timers: timers::GuestIndices::new(&pre).ok(),
             pre,
             turns,
+            warm,
         })
     }
 
@@ -54,7 +59,17 @@ impl Program {
         self.timers.is_some()
     }
 
-    async fn instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+    /// Makes an instance. In a full pool, those that wait for calls give way.
+    async fn instantiate(&self, component: &Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+        loop {
+            match self.try_instantiate(component.clone()).await {
+                Err(error) if is_full(&error) && self.warm.give_way() => {}
+                made => return made,
+            }
+        }
+    }
+
+    async fn try_instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
         let mut store = Store::new(self.pre.engine(), State::new(component, self.turns.clone()));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
@@ -68,7 +83,8 @@ impl Program {
     }
 }
 
-struct Instance {
+/// One that is linked with the host, between calls or in one.
+pub(super) struct Instance {
     store: Store<State>,
     http: Option<http::Guest>,
     messaging: Option<messaging::Guest>,
@@ -85,7 +101,7 @@ pub struct Instances {
     program: Program,
     component: Arc<ComponentContext>,
     max_requests: u32,
-    warm: Mutex<Vec<Instance>>,
+    warm: Arc<Shelf>,
 }
 
 /// What a handler made of an event or timer, and the transaction that it
@@ -95,7 +111,8 @@ pub type Worked = (Result<(), Disposition>, Option<Box<dyn Transaction>>);
 impl Instances {
     /// None are made yet, see [`Self::warm_up`].
     pub fn new(program: Program, component: Arc<ComponentContext>, max_requests: u32) -> Self {
-        Self { program, component, max_requests, warm: Mutex::default() }
+        let warm = program.warm.shelf();
+        Self { program, component, max_requests, warm }
     }
 
     /// Makes an instance ahead of its first call, and so finds out whether the
@@ -104,14 +121,14 @@ impl Instances {
     /// # Errors
     /// What its start did wrong.
     pub async fn warm_up(&self) -> Result<(), Failure> {
-        let instance = self.bounded(self.program.instantiate(self.component.clone())).await?;
+        let instance = self.bounded(self.program.instantiate(&self.component)).await?;
         self.keep(instance);
         Ok(())
     }
 
     /// Instances that wait for a call.
     pub fn warm_count(&self) -> usize {
-        self.warm.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.warm.count()
     }
 
     /// Lets the component answer a request.
@@ -197,10 +214,9 @@ impl Instances {
     }
 
     async fn take(&self, call: CallContext) -> wasmtime::Result<Instance> {
-        let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut instance = match warm {
+        let mut instance = match self.warm.take() {
             Some(instance) => instance,
-            None => self.program.instantiate(self.component.clone()).await?,
+            None => self.program.instantiate(&self.component).await?,
         };
         instance.calls += 1;
         instance.store.data_mut().begin_call(call);
@@ -217,10 +233,7 @@ impl Instances {
         if instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES || !state.table.is_empty() {
             return;
         }
-        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
-        if warm.len() < self.component.limits.concurrency {
-            warm.push(instance);
-        }
+        self.warm.put(instance, self.component.limits.concurrency);
     }
 
     /// Enforces the deadline from outside of the guest: when it passes, the
@@ -230,13 +243,17 @@ impl Instances {
         let component = || self.component.name.clone();
         match tokio::time::timeout(Duration::from_millis(milliseconds), work).await {
             Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() => {
-                Err(Failure::Busy { component: "host".to_owned(), limit: self.component.limits.concurrency })
+            Ok(Err(error)) if is_full(&error) => {
+                Err(Failure::Busy { component: "host".to_owned(), limit: self.program.warm.places() })
             }
             Ok(Err(error)) => Err(Failure::trap(&component(), &format!("{error:?}"))),
             Err(_) => Err(Failure::Deadline { component: component(), milliseconds }),
         }
     }
+}
+
+fn is_full(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
 }
 
 fn missing(interface: &str) -> wasmtime::Error {

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod foreign;
 pub mod instance;
 pub mod state;
+mod warm;
 
 pub use admission::Admission;
 pub use cache::CompileCache;
@@ -20,6 +21,7 @@ use foreign::ForeignEngine;
 pub use foreign::{ForeignInstances, ForeignProgram, Ongoing};
 pub use instance::{Instances, Program};
 pub use state::{CallContext, ComponentContext, Services, State};
+use warm::Warm;
 
 use crate::config::engine::Engine as Settings;
 use std::{
@@ -40,7 +42,7 @@ pub struct Engine {
     /// spinning ones never hold all the processors.
     turns: Arc<Semaphore>,
     foreign: Mutex<Option<Arc<ForeignEngine>>>,
-    max_instances: u32,
+    warm: Arc<Warm>,
 }
 
 /// How much of the pool is in use.
@@ -48,8 +50,10 @@ pub struct Engine {
 pub struct Usage {
     /// Component instances, those that wait for a call included.
     pub instances: u64,
+    /// Those that wait for a call, and give way to one that needs a place.
+    pub warm: usize,
     /// As many as there can be.
-    pub limit: u32,
+    pub limit: usize,
     /// Linear memories.
     pub memories: usize,
     /// Stacks of calls under way.
@@ -73,7 +77,7 @@ impl Engine {
             linker,
             turns: Arc::new(Semaphore::new((processors / 2).max(1))),
             foreign: Mutex::default(),
-            max_instances: config.max_instances,
+            warm: Arc::new(Warm::new(config.max_instances)),
         })
     }
 
@@ -83,7 +87,8 @@ impl Engine {
         let pool = self.wasmtime.pooling_allocator_metrics()?;
         Some(Usage {
             instances: pool.component_instances(),
-            limit: self.max_instances,
+            warm: self.warm.count(),
+            limit: self.warm.places(),
             memories: pool.memories(),
             stacks: pool.stacks(),
         })
@@ -125,7 +130,10 @@ impl Engine {
     /// Names an import that the host does not have or has with another type.
     pub fn program(&self, code: &Code) -> wasmtime::Result<Linked> {
         Ok(match code {
-            Code::Platform(component) => Linked::Platform(Program::new(&self.linker, component, self.turns.clone())?),
+            Code::Platform(component) => {
+                let (turns, warm) = (self.turns.clone(), self.warm.clone());
+                Linked::Platform(Program::new(&self.linker, component, turns, warm)?)
+            }
             Code::Foreign(component) => Linked::Foreign(self.foreign()?.program(component)?),
         })
     }
@@ -151,7 +159,7 @@ fn settings(config: &Settings) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     // A component made by a bindings generator is one to four core modules.
     pool.total_component_instances(instances)
-        .total_core_instances(instances * 2)
+        .total_core_instances(instances * 4)
         .total_memories(instances)
         .total_tables(instances * 2)
         .total_stacks(instances)

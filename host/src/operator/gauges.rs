@@ -40,7 +40,8 @@ impl Gauges {
         self.plugins();
         if let Some(usage) = self.engine.usage() {
             gauge!("engine_instances").set(usage.instances as f64);
-            gauge!("engine_instances_limit").set(f64::from(usage.limit));
+            gauge!("engine_instances_warm").set(usage.warm as f64);
+            gauge!("engine_instances_limit").set(usage.limit as f64);
             gauge!("engine_memories").set(usage.memories as f64);
             gauge!("engine_stacks").set(usage.stacks as f64);
         }

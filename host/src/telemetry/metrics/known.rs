@@ -8,7 +8,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// By name, ascending.
-const KNOWN: [(&str, &str); 46] = [
+const KNOWN: [(&str, &str); 47] = [
     (
         "admission_refused_total",
         "Calls that found the queue full or waited too long for their turn, by component or host.",
@@ -23,6 +23,7 @@ const KNOWN: [(&str, &str); 46] = [
     ("bus_unacknowledged_events", "Events that are being handled or wait for another attempt."),
     ("dead_letters_total", "Events and timers that were set aside."),
     ("engine_instances", "Component instances that exist, warm ones included."),
+    ("engine_instances_warm", "Those of them that wait for a call; they give way to one that needs a place."),
     ("engine_instances_limit", "Component instances that there can be."),
     ("engine_memories", "Linear memories in use."),
     ("engine_stacks", "Stacks of calls in use."),

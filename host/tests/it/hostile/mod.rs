@@ -2,6 +2,7 @@
 //! beside a well-behaved one that must not notice.
 
 mod attacks;
+mod crowd;
 mod effects;
 mod loading;
 mod neighbour;

@@ -37,6 +37,7 @@ pub(crate) struct Setup {
     identity: String,
     store: String,
     http: String,
+    engine: String,
     toml: String,
     cache: PathBuf,
     admin_token: bool,
@@ -55,6 +56,7 @@ impl Setup {
             identity: CHEAP_HASHING.to_owned(),
             store: PATIENT.to_owned(),
             http: PATIENT.to_owned(),
+            engine: String::new(),
             toml: String::new(),
             cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"),
             admin_token: true,
@@ -88,6 +90,12 @@ impl Setup {
     /// Settings of the table `http`.
     pub(crate) fn http(mut self, text: &str) -> Self {
         self.http.push_str(text);
+        self
+    }
+
+    /// Settings of the table `engine`.
+    pub(crate) fn engine(mut self, text: &str) -> Self {
+        self.engine.push_str(text);
         self
     }
 
@@ -185,8 +193,9 @@ impl Setup {
     pub(crate) fn command(&self, name: &str) -> Command {
         let config = self.folder.path().join("ticketing.toml");
         let text = format!(
-            "[engine]\ncache_dir = {:?}\n[store]\n{}[http]\n{}\n[identity]\n{}\n{}{}",
+            "[engine]\ncache_dir = {:?}\n{}\n[store]\n{}[http]\n{}\n[identity]\n{}\n{}{}",
             self.cache,
+            self.engine,
             self.store,
             self.http,
             self.identity,

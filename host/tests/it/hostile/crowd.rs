@@ -1,0 +1,65 @@
+//! More plugins than there are places for their instances.
+
+use super::{bare, hostile};
+use crate::support::{PluginFile, Setup, eventually, guest};
+
+const PLUGINS: usize = 12;
+
+fn places(setup: Setup, count: usize) -> Setup {
+    setup.engine(&format!("max_instances = {count}"))
+}
+
+/// Each has instances that wait for calls, and together they would need more
+/// than four times the places.
+#[tokio::test]
+async fn instances_that_wait_give_way_to_those_that_are_needed() {
+    let host = places(bare(), PLUGINS).start().await;
+    let (operator, visitor) = (host.operator(), host.visitor());
+    let hello = PluginFile::read(&guest("hello"));
+    for number in 0..PLUGINS {
+        let mut one = hello.clone().with("name = \"hello\"", &format!("name = \"hello-{number}\""));
+        one.manifest = one.manifest.replace("/hello\"", &format!("/{number}/hello\""));
+        let report = operator.deploy(&format!("hello-{number}"), one.bytes()).await;
+        assert!(report["warm_instances"].as_u64().unwrap() > 0, "{report}");
+    }
+    for round in 0..3 {
+        for number in 0..PLUGINS {
+            let reply = visitor.get(&format!("/{number}/hello")).await;
+            // The guest's own answer: it knows its path by another name.
+            assert_eq!(reply.status, 404, "round {round}, plugin {number}: {reply:?}");
+        }
+    }
+    let metrics = host.outsider().get("/metrics").await.text;
+    for number in 0..PLUGINS {
+        let label = format!("component=\"hello-{number}\"");
+        let answered = value(&metrics, "http_requests_total", &[&label, "status=\"4xx\""]);
+        assert_eq!(answered, Some(3), "{label}: {metrics}");
+    }
+    assert_eq!(value(&metrics, "engine_instances", &[]), Some(PLUGINS), "all places are taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_for_which_no_place_is_left_is_refused_with_the_limit_of_the_host() {
+    let host = places(hostile(), 2).start().await;
+    let visitor = host.visitor();
+    let slow = || {
+        let visitor = host.visitor();
+        tokio::spawn(async move { visitor.get("/hostile/slow?ms=2000").await.status })
+    };
+    let slow = [slow(), slow()];
+    let hello = async || visitor.get("/hello").await;
+    let refused = eventually("both places are taken", hello, |reply| reply.status != 200).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    for slow in slow {
+        assert_eq!(slow.await.unwrap(), 204);
+    }
+    assert_eq!(hello().await.status, 200, "there is room again");
+    assert!(host.log().contains("host is at its limit of 2 calls at a time"), "{}", host.log());
+}
+
+fn value(metrics: &str, name: &str, labels: &[&str]) -> Option<usize> {
+    let is_it =
+        |line: &&str| line.split([' ', '{']).next() == Some(name) && labels.iter().all(|label| line.contains(label));
+    metrics.lines().find(is_it)?.rsplit(' ').next()?.parse().ok()
+}
