@@ -1,7 +1,7 @@
 //! How a change reaches all hosts or none: one proposes it, every other one
 //! prepares it and answers, and only then does it become durable.
 
-use super::{Cluster, LOST_AFTER_MS, Member, Running, Status, members::NOW_MS};
+use super::{Cluster, LOST_AFTER_MS, Member, Running, Serving, Status, members::NOW_MS};
 use crate::{id, plugin::archive::State};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ pub struct Proposal {
     pub id: String,
     /// What is to change.
     pub plugin: String,
-    /// What is to be active then.
-    pub state: State,
+    /// What is to be active then, as it was written.
+    state: String,
 }
 
 /// A proposal under way. It is withdrawn when it has been decided on.
@@ -42,6 +42,17 @@ pub struct PeerReport {
     /// Why it does not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+impl Proposal {
+    /// What is to be active then.
+    ///
+    /// # Errors
+    /// When a newer version of the host has proposed what this one does not
+    /// understand.
+    pub fn state(&self) -> serde_json::Result<State> {
+        serde_json::from_str(&self.state)
+    }
 }
 
 impl Cluster {
@@ -103,10 +114,7 @@ impl Cluster {
         );
         let rows: Vec<(String, String, String)> =
             sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(&self.me.id).fetch_all(&self.database.write).await?;
-        let proposal = |(id, plugin, state): (String, String, String)| {
-            Some(Proposal { id, plugin, state: serde_json::from_str(&state).ok()? })
-        };
-        Ok(rows.into_iter().filter_map(proposal).collect())
+        Ok(rows.into_iter().map(|(id, plugin, state)| Proposal { id, plugin, state }).collect())
     }
 
     /// Says whether this host is prepared, or why it cannot be.
@@ -129,7 +137,7 @@ impl Cluster {
     /// Waits until the others run a plugin as it was decided, for a bounded
     /// time, and says what became of it on each. None for a plugin that was
     /// removed.
-    pub async fn followed(&self, plugin: &str, decided: Option<&Running>) -> Vec<PeerReport> {
+    pub async fn followed(&self, plugin: &str, decided: Option<&Serving>) -> Vec<PeerReport> {
         let begun = Instant::now();
         loop {
             let Ok(members) = self.members.all().await else { return Vec::new() };
@@ -161,10 +169,10 @@ impl Cluster {
     }
 }
 
-fn report(member: &Member, plugin: &str, decided: Option<&Running>) -> PeerReport {
+fn report(member: &Member, plugin: &str, decided: Option<&Serving>) -> PeerReport {
     let running = member.plugins.get(plugin);
     let follows = match (running, decided) {
-        (Some(running), Some(decided)) => running == decided,
+        (Some(running), Some(decided)) => running.follows(decided),
         (None, None) => true,
         _ => false,
     };
@@ -172,10 +180,20 @@ fn report(member: &Member, plugin: &str, decided: Option<&Running>) -> PeerRepor
     PeerReport { host: member.name.clone(), follows, problem }
 }
 
+impl Running {
+    /// Whether it is what was decided, or what the host's own binary brings in
+    /// its place.
+    fn follows(&self, decided: &Serving) -> bool {
+        let Serving { revision, canary, held } = &self.serving;
+        let revision = self.instead_of.as_ref().unwrap_or(revision);
+        (revision, canary, held) == (&decided.revision, &decided.canary, &decided.held)
+    }
+}
+
 /// What is to run of a plugin in this state; none if nothing is.
-pub(crate) fn wanted(state: &State) -> Option<Running> {
+pub(crate) fn wanted(state: &State) -> Option<Serving> {
     let revision = state.active.clone().filter(|_| !state.removed)?;
     let held = state.paused || state.quarantined.is_some();
     let canary = state.canary.as_ref().map(|trial| (trial.revision.clone(), trial.percent));
-    Some(Running { revision, canary, held, behind: None })
+    Some(Serving { revision, canary, held })
 }

@@ -4,6 +4,7 @@
 use super::{Identity, LOST_AFTER_MS, Runs};
 use crate::database::{Dialect, HostDatabase};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// The database's time, see [`Dialect::now_ms`].
@@ -22,9 +23,9 @@ const SCHEMA: &[&str] = &["
         proposal TEXT NOT NULL, host TEXT NOT NULL, problem TEXT, PRIMARY KEY (proposal, host)) STRICT;
 "];
 
-/// What a host runs of one plugin.
+/// What is to run, or runs, of one plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Running {
+pub struct Serving {
     /// The revision that serves.
     pub revision: String,
     /// The revision on trial, and its share in percent.
@@ -33,6 +34,22 @@ pub struct Running {
     /// Whether it is paused or quarantined.
     #[serde(default)]
     pub held: bool,
+}
+
+/// What a host runs of one plugin. Hosts of other versions read it: what is
+/// added to it, they have to be able to do without.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Running {
+    /// What it does with requests.
+    #[serde(flatten)]
+    pub serving: Serving,
+    /// The revision that was decided on, where the host's own binary brings
+    /// another one of a plugin that nobody has uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
+    /// The subjects of the events that it takes.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub subscribes: BTreeSet<String>,
     /// Why this host does not run what it should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
@@ -142,9 +159,30 @@ impl Members {
                 (false, 0) => Status::Starting,
                 _ => Status::Ready,
             },
-            // What another version of the host writes may be unknown to this one.
-            plugins: serde_json::from_str(&runs).unwrap_or_default(),
+            plugins: read(&runs),
         };
         Ok(rows.into_iter().map(member).collect())
+    }
+}
+
+/// What another version of the host writes may be unknown to this one: what it
+/// does not understand of one plugin hides no other.
+fn read(runs: &str) -> Runs {
+    let runs: BTreeMap<String, serde_json::Value> = serde_json::from_str(runs).unwrap_or_default();
+    let known = |(plugin, running)| Some((plugin, serde_json::from_value(running).ok()?));
+    runs.into_iter().filter_map(known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_version_runs_is_read_as_far_as_it_is_understood() {
+        let runs = r#"{"a": {"revision": "r1", "mood": ["good"]}, "b": "all of it", "c": {"revision": 3}}"#;
+        let serving = Serving { revision: "r1".to_owned(), ..Serving::default() };
+        let running = Running { serving, ..Running::default() };
+        assert_eq!(read(runs), Runs::from([("a".to_owned(), running)]));
+        assert!(read("[]").is_empty() && read("").is_empty());
     }
 }

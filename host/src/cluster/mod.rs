@@ -13,7 +13,7 @@ mod news;
 
 pub(crate) use agreement::wanted;
 pub use agreement::{Agreement, PeerReport, Proposal};
-pub use members::{Member, Running, Status};
+pub use members::{Member, Running, Serving, Status};
 pub use news::Listener;
 
 use crate::{
@@ -25,7 +25,7 @@ use members::Members;
 use news::News;
 use sqlx::{Connection, PgConnection};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -150,6 +150,20 @@ impl Cluster {
     /// When the database cannot be reached.
     pub async fn hosts(&self) -> sqlx::Result<Vec<Member>> {
         self.members.all().await
+    }
+
+    /// The subjects that the other live hosts take, by plugin.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn subscribed_elsewhere(&self) -> sqlx::Result<BTreeMap<String, BTreeSet<String>>> {
+        let hosts = self.hosts().await?;
+        let others = hosts.into_iter().filter(|host| host.id != self.me.id && host.status != Status::Lost);
+        let mut subjects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (plugin, running) in others.flat_map(|host| host.plugins) {
+            subjects.entry(plugin).or_default().extend(running.subscribes);
+        }
+        Ok(subjects)
     }
 
     /// Waits until no other host changes this plugin.

@@ -45,7 +45,7 @@ async fn a_change_is_agreed_on_when_every_other_host_is_prepared() {
         async move { one.propose("p", &state("r2")).await }
     });
     let seen = proposal(&two).await;
-    assert_eq!((seen.plugin.as_str(), seen.state.active.as_deref()), ("p", Some("r2")));
+    assert_eq!((seen.plugin.as_str(), seen.state().unwrap().active.as_deref()), ("p", Some("r2")));
     two.answer(&seen, None).await.unwrap();
     three.beat(true, &Runs::new()).await.unwrap();
     assert!(!proposing.is_finished(), "the third host has not answered");
@@ -67,6 +67,23 @@ async fn a_host_that_cannot_stops_the_change_and_is_named() {
     let refused = timeout(SOON, proposing).await.unwrap().unwrap().unwrap();
     assert_eq!(refused.err().unwrap(), ["two: its disk is full"]);
     assert!(two.proposals().await.unwrap().is_empty(), "it is withdrawn");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_others_subscribe_to_is_known_while_they_live() {
+    let Some([one, two, three]) = hosts(["one", "two", "three"]).await else { return };
+    let takes = |subject: &str| {
+        let running = Running { subscribes: [subject.to_owned()].into(), ..Running::default() };
+        Runs::from([("p".to_owned(), running)])
+    };
+    one.beat(true, &takes("own")).await.unwrap();
+    two.beat(true, &takes("a")).await.unwrap();
+    three.beat(false, &takes("b")).await.unwrap();
+    let elsewhere = async || one.subscribed_elsewhere().await.unwrap().remove("p").unwrap_or_default();
+    assert_eq!(elsewhere().await, ["a".to_owned(), "b".to_owned()].into());
+    two.leave().await.unwrap();
+    // Nobody beats for the third any more, and it is lost after a while.
+    timeout(SOON, async { while !elsewhere().await.is_empty() { sleep(Duration::from_millis(50)).await } }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,10 +143,11 @@ async fn begun(news: &mut Listener, stop: &CancellationToken) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_others_are_asked_until_they_run_what_was_decided() {
     let Some([one, two]) = hosts(["one", "two"]).await else { return };
-    let running = |revision: &str| Running { revision: revision.to_owned(), ..Running::default() };
+    let serving = |revision: &str| Serving { revision: revision.to_owned(), ..Serving::default() };
+    let running = |revision: &str| Running { serving: serving(revision), ..Running::default() };
     two.beat(true, &Runs::from([("p".to_owned(), running("r1"))])).await.unwrap();
     let following = tokio::spawn({
-        let (one, wanted) = (one.clone(), running("r2"));
+        let (one, wanted) = (one.clone(), serving("r2"));
         async move { one.followed("p", Some(&wanted)).await }
     });
     sleep(Duration::from_millis(100)).await;
@@ -137,4 +155,17 @@ async fn the_others_are_asked_until_they_run_what_was_decided() {
     let reports = timeout(SOON, following).await.unwrap().unwrap();
     assert_eq!(reports.len(), 1);
     assert!(reports.iter().all(|report| report.host == "two" && report.follows));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_runs_its_own_version_in_place_of_what_was_decided_follows() {
+    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    let serving = |revision: &str| Serving { revision: revision.to_owned(), ..Serving::default() };
+    let own = Running { serving: serving("own"), instead_of: Some("r2".to_owned()), ..Running::default() };
+    two.beat(true, &Runs::from([("p".to_owned(), own)])).await.unwrap();
+    let reports = timeout(SOON, one.followed("p", Some(&serving("r2")))).await.unwrap();
+    assert!(reports.iter().all(|report| report.follows), "{reports:?}");
+    assert_eq!(reports.len(), 1);
+    let held = Serving { held: true, ..serving("r2") };
+    assert!(one.followed("p", Some(&held)).await.iter().all(|report| !report.follows));
 }

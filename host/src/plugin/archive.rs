@@ -5,14 +5,15 @@
 //! the host's database. Where hosts share a database it has the files as well,
 //! and the directory only saves a host from asking for them again.
 
-use crate::{
-    config::plugins::{Grant, LimitOverrides},
-    database::{Dialect, HostDatabase},
-};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+mod remembered;
+
+pub use remembered::{Record, Settings, Source, State, Trial, Unknown};
+
+use crate::database::{Dialect, HostDatabase};
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -35,90 +36,6 @@ pub struct Archive {
     folder: Arc<PathBuf>,
 }
 
-/// One revision: a file with what the operator has set for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The plugin's name.
-    pub plugin: String,
-    /// What identifies it within the plugin.
-    pub id: String,
-    /// SHA-256 of the file, hexadecimal.
-    pub digest: String,
-    /// The file's size.
-    pub size_bytes: usize,
-    /// The version that its manifest says.
-    pub version: String,
-    /// Where it came from.
-    pub source: Source,
-    /// A manifest in place of the one inside the file.
-    pub manifest: Option<String>,
-    /// What the operator has set.
-    pub settings: Settings,
-    /// When it was made, in milliseconds since the Unix epoch.
-    pub uploaded_ms: u64,
-    /// Who made it.
-    pub uploaded_by: String,
-}
-
-/// Where a revision came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// It is in the host's binary.
-    Bundled,
-    /// A file that the settings name.
-    File,
-    /// An operator uploaded it.
-    Upload,
-}
-
-/// What an operator has set for a plugin while the host runs. It beats flags,
-/// environment and file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// Values of declared settings.
-    pub config: BTreeMap<String, String>,
-    /// Limits in place of the manifest's.
-    pub limits: LimitOverrides,
-    /// What it may import; none to leave that to the host's own settings.
-    pub grants: Option<BTreeSet<Grant>>,
-    /// Hosts with ports to which it may make requests.
-    pub http_hosts: BTreeSet<String>,
-}
-
-/// A revision that is tried beside the one that serves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
-    /// Its id.
-    pub revision: String,
-    /// Its share of the work.
-    pub percent: u8,
-    /// When it is to serve alone by itself if it has done no worse, in
-    /// milliseconds since the Unix epoch; none: when an operator says so.
-    pub promote_at_ms: Option<u64>,
-}
-
-/// Which revisions of a plugin are to be active.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct State {
-    /// The one that serves; none if it was removed, or never activated.
-    pub active: Option<String>,
-    /// The one that served before.
-    pub previous: Option<String>,
-    /// The one on trial.
-    pub canary: Option<Trial>,
-    /// Whether an operator has paused it.
-    pub paused: bool,
-    /// Why it was quarantined.
-    pub quarantined: Option<String>,
-    /// Whether an operator has removed it, though the binary brings it.
-    pub removed: bool,
-    /// For revisions to come.
-    pub settings: Settings,
-}
-
 /// Why something could not be kept or found again.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -128,23 +45,12 @@ pub enum ArchiveError {
     /// The files.
     #[error("the plugin files: {0}")]
     File(#[from] io::Error),
-    /// What is stored is not understood.
-    #[error("what is stored of a plugin is not valid: {0}")]
+    /// What is to be written cannot be.
+    #[error("what is to be stored of a plugin is not valid: {0}")]
     Format(#[from] serde_json::Error),
-}
-
-impl Record {
-    /// The id of a file with these settings: the version, the start of the
-    /// digest, and where something is set, the start of the settings' digest.
-    pub fn id(version: &str, digest: &str, manifest: Option<&str>, settings: &Settings) -> String {
-        let mut id = format!("{version}+{}", digest.get(..8).unwrap_or(digest));
-        if manifest.is_some() || *settings != Settings::default() {
-            let text = serde_json::to_vec(&(manifest, settings)).unwrap_or_default();
-            id.push('.');
-            id.push_str(hex::encode(Sha256::digest(text)).get(..8).unwrap_or_default());
-        }
-        id
-    }
+    /// What is stored is not understood.
+    #[error("what is stored of {0} is not understood, perhaps because a newer version of the host has written it: {1}")]
+    Foreign(String, serde_json::Error),
 }
 
 impl Archive {
@@ -247,12 +153,19 @@ impl Archive {
     /// One revision.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// When the database cannot be read, or what it has is not understood.
     pub async fn record(&self, plugin: &str, id: &str) -> Result<Option<Record>, ArchiveError> {
-        Ok(self.records(plugin).await?.into_iter().find(|record| record.id == id))
+        let row: Option<String> =
+            sqlx::query_scalar("SELECT record FROM plugin_revisions WHERE plugin = $1 AND id = $2")
+                .bind(plugin)
+                .bind(id)
+                .fetch_optional(&self.database.write)
+                .await?;
+        row.map(|row| read(plugin, &row)).transpose()
     }
 
-    /// All revisions of a plugin, the newest first.
+    /// The revisions of a plugin that this version of the host understands,
+    /// the newest first.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -262,29 +175,44 @@ impl Archive {
                 .bind(plugin)
                 .fetch_all(&self.database.write)
                 .await?;
-        rows.iter().map(|row| read(row)).collect()
+        let known = |row: &String| {
+            read(plugin, row).inspect_err(|error| tracing::debug!(%error, "a revision is passed over")).ok()
+        };
+        Ok(rows.iter().filter_map(known).collect())
+    }
+
+    /// The plugins of which something was decided.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn plugins(&self) -> Result<Vec<String>, ArchiveError> {
+        Ok(sqlx::query_scalar("SELECT plugin FROM plugin_states").fetch_all(&self.database.write).await?)
     }
 
     /// What is to be active, by plugin.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// When the database cannot be read, or what it has is not understood.
     pub async fn states(&self) -> Result<BTreeMap<String, State>, ArchiveError> {
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT plugin, state FROM plugin_states").fetch_all(&self.database.write).await?;
-        rows.into_iter().map(|(plugin, state)| Ok((plugin, read(&state)?))).collect()
+        let state = |(plugin, state): (String, String)| {
+            let state = read(&plugin, &state)?;
+            Ok((plugin, state))
+        };
+        rows.into_iter().map(state).collect()
     }
 
     /// What is to be active of one plugin; nothing if nobody has said.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// When the database cannot be read, or what it has is not understood.
     pub async fn state(&self, plugin: &str) -> Result<Option<State>, ArchiveError> {
         let row: Option<String> = sqlx::query_scalar("SELECT state FROM plugin_states WHERE plugin = $1")
             .bind(plugin)
             .fetch_optional(&self.database.write)
             .await?;
-        row.map(|row| read(&row)).transpose()
+        row.map(|row| read(plugin, &row)).transpose()
     }
 
     /// Decides what is to be active. When it returns, that is durable.
@@ -374,8 +302,8 @@ fn damaged(digest: &str) -> ArchiveError {
     io::Error::other(format!("the file {digest} is damaged")).into()
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, ArchiveError> {
-    Ok(serde_json::from_str(text)?)
+fn read<T: DeserializeOwned>(plugin: &str, text: &str) -> Result<T, ArchiveError> {
+    serde_json::from_str(text).map_err(|error| ArchiveError::Foreign(plugin.to_owned(), error))
 }
 
 #[cfg(test)]

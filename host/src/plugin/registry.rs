@@ -11,7 +11,7 @@ use crate::trigger::{Handler, Handlers, red::RedMetrics};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -189,6 +189,11 @@ impl Plugin {
     /// The revision that serves, and the one on trial if there is one.
     pub fn revisions(&self) -> impl Iterator<Item = &Arc<Revision>> {
         std::iter::once(&self.revision).chain(self.canary.as_ref().map(|canary| &canary.revision))
+    }
+
+    /// The subjects of the events that they take.
+    pub fn subjects(&self) -> BTreeSet<String> {
+        self.revisions().flat_map(|revision| revision.manifest.messaging.subscribes.iter().cloned()).collect()
     }
 }
 

@@ -3,13 +3,13 @@
 use super::{Handler, Handlers, backlog, messaging::Events, relay::Relay, timers::Timers};
 use crate::{
     capability::{
-        messaging::{Bus, BusError, Consumer},
+        messaging::{Bus, BusError, Consumer, Subjects},
         store::Database,
     },
     config::messaging::Messaging,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -72,7 +72,7 @@ impl Triggers {
         &self,
         component: &str,
         database: Arc<dyn Database>,
-        subjects: &[String],
+        subjects: Subjects,
     ) -> Result<(), BusError> {
         let consumer = self.bus.consumer(component, subjects).await?;
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,9 +106,14 @@ impl Triggers {
         let stop = self.watched.lock().unwrap_or_else(PoisonError::into_inner).components.remove(component);
         if let Some(stop) = stop {
             stop.cancel();
-            self.bus.consumer(component, &[]).await?;
+            self.bus.consumer(component, Subjects::default()).await?;
         }
         Ok(())
+    }
+
+    /// Says which subjects other hosts take for a component.
+    pub async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>) {
+        self.bus.leave_to_others(component, subjects).await;
     }
 
     /// Begins to deliver to the components that are being watched.

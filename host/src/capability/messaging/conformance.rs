@@ -1,7 +1,7 @@
 //! What every bus has to do, as tests over [`Bus`]. A bus's own tests call
 //! each of these with an empty one.
 
-use super::{Bus, Consumer, DeadLetter, DeadLetterKind, Delivery, Event, Waiting};
+use super::{Bus, Consumer, DeadLetter, DeadLetterKind, Delivery, Event, Subjects, Waiting};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -21,9 +21,15 @@ pub(crate) fn event(id: &str, subject: &str) -> Event {
     }
 }
 
+impl Subjects {
+    /// Those of the only host.
+    pub(crate) fn of(subjects: &[&str]) -> Self {
+        Self { own: subjects.iter().map(|subject| (*subject).to_owned()).collect(), ..Self::default() }
+    }
+}
+
 pub(crate) async fn consumer(bus: &AnyBus, component: &str, subjects: &[&str]) -> Arc<dyn Consumer> {
-    let subjects: Vec<String> = subjects.iter().map(|subject| (*subject).to_owned()).collect();
-    bus.consumer(component, &subjects).await.unwrap()
+    bus.consumer(component, Subjects::of(subjects)).await.unwrap()
 }
 
 pub(crate) async fn next(consumer: &Arc<dyn Consumer>) -> Delivery {

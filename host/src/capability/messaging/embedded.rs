@@ -8,7 +8,7 @@
 mod consumer;
 mod letters;
 
-use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Waiting};
+use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Subjects, Waiting};
 use crate::{clock::now_ms, config::messaging::Messaging, database::HostDatabase};
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
@@ -101,8 +101,8 @@ impl Bus for EmbeddedBus {
         Ok(())
     }
 
-    async fn consumer(&self, component: &str, subjects: &[String]) -> Result<Arc<dyn Consumer>, BusError> {
-        let subjects: BTreeSet<String> = subjects.iter().cloned().collect();
+    async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError> {
+        let subjects = subjects.own;
         self.log.subscribe(component, &subjects).await?;
         let consumer = {
             let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);

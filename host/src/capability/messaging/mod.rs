@@ -13,7 +13,11 @@ pub use embedded::EmbeddedBus;
 pub use jetstream::{JetStreamBus, installation};
 
 use async_trait::async_trait;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A message on its way from one component to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,23 @@ pub struct Event {
     pub payload: Vec<u8>,
 }
 
+/// What a component subscribes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subjects {
+    /// In the revisions that this host runs.
+    pub own: BTreeSet<String>,
+    /// In those that other hosts run for the same component, such as hosts of
+    /// another version during an upgrade.
+    pub elsewhere: BTreeSet<String>,
+}
+
+impl Subjects {
+    /// What the bus has to deliver to one of the hosts.
+    pub fn all(&self) -> BTreeSet<String> {
+        self.own.union(&self.elsewhere).cloned().collect()
+    }
+}
+
 /// Carries events from any component to every subscriber, at least once.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
@@ -41,7 +62,11 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The durable consumer of a component. A subject that is new to it starts
     /// with the oldest event that the bus still holds.
-    async fn consumer(&self, component: &str, subjects: &[String]) -> Result<Arc<dyn Consumer>, BusError>;
+    async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError>;
+
+    /// Replaces the subjects that are taken elsewhere for a component. A bus
+    /// that one host has for itself need not know.
+    async fn leave_to_others(&self, _component: &str, _subjects: BTreeSet<String>) {}
 
     /// Sets something aside that cannot be handled; a dead letter with the
     /// same id is replaced.

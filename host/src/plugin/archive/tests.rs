@@ -13,6 +13,7 @@ fn record(id: &str, digest: &str) -> Record {
         settings: Settings::default(),
         uploaded_ms: 1,
         uploaded_by: "somebody".into(),
+        unknown: Unknown::new(),
     }
 }
 

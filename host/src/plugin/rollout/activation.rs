@@ -1,7 +1,7 @@
 //! What is asked of a swap, and what is said of it afterwards.
 
 use super::{RolloutError, milliseconds};
-use crate::{clock::now_ms, cluster::PeerReport, plugin::archive::Trial};
+use crate::{clock::now_ms, cluster::PeerReport, plugin::archive::{Trial, Unknown}};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -105,7 +105,7 @@ impl Share {
     /// The trial that begins now.
     pub(super) fn begin(&self, revision: String) -> Trial {
         let promote_at_ms = self.promote_after.map(|after| now_ms().saturating_add(milliseconds(after)));
-        Trial { revision, percent: self.percent, promote_at_ms }
+        Trial { revision, percent: self.percent, promote_at_ms, unknown: Unknown::new() }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Rollout, RolloutError, probe::probe, swap::WARM_INSTANCES};
 use crate::{
-    cluster::{Agreement, Cluster, PeerReport, Proposal, Running, Runs, wanted},
+    cluster::{Agreement, Cluster, PeerReport, Proposal, Running, Runs, Serving, wanted},
     plugin::{
         Revision,
         archive::{Record, Source, State},
@@ -27,7 +27,9 @@ impl Rollout {
     pub async fn take_part(self: Arc<Self>, cluster: Arc<Cluster>, stop: CancellationToken) {
         let mut news = cluster.listener();
         while news.next(&stop).await {
-            if let Err(error) = self.catch_up(&cluster).await {
+            let caught_up = self.catch_up(&cluster).await;
+            let left = self.leave_to_others(&cluster).await.map_err(database);
+            if let Err(error) = caught_up.and(left) {
                 tracing::warn!(%error, "what other hosts have decided cannot be followed yet");
                 sleep(AFTER_AN_ERROR).await;
             }
@@ -46,7 +48,7 @@ impl Rollout {
             cluster.answer(&proposal, problem.as_deref()).await.map_err(database)?;
         }
         let mut first = Ok(());
-        for plugin in self.archive.states().await?.into_keys() {
+        for plugin in self.archive.plugins().await? {
             let _turn = self.own_turn(&plugin).await;
             let followed = self.follow(&plugin).await;
             self.note_behind(&plugin, followed.as_ref().err());
@@ -60,14 +62,31 @@ impl Rollout {
         first
     }
 
+    /// What other hosts take of a plugin's events and this one does not, such
+    /// as those of another version of the host, is left to them.
+    async fn leave_to_others(&self, cluster: &Cluster) -> sqlx::Result<()> {
+        let mut elsewhere = cluster.subscribed_elsewhere().await?;
+        for plugin in self.registry.snapshot().plugins() {
+            let name = plugin.revision.name();
+            self.triggers.leave_to_others(name, elsewhere.remove(name).unwrap_or_default()).await;
+        }
+        Ok(())
+    }
+
     /// What this host runs, for the others.
     pub fn runs(&self) -> Runs {
         let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let instead_of = self.instead_of.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let snapshot = self.registry.snapshot();
         let one = |plugin: &Plugin| {
             let name = plugin.revision.name().to_owned();
-            let behind = behind.get(&name).cloned();
-            (name, Running { behind, ..running(plugin) })
+            let running = Running {
+                serving: serving(plugin),
+                instead_of: instead_of.get(&name).cloned(),
+                subscribes: plugin.subjects(),
+                behind: behind.get(&name).cloned(),
+            };
+            (name, running)
         };
         snapshot.plugins().map(one).collect()
     }
@@ -109,7 +128,10 @@ impl Rollout {
     async fn prepare(&self, proposal: &Proposal) -> Result<(), RolloutError> {
         let plugin = proposal.plugin.as_str();
         let before = self.active(plugin);
-        let Some(wanted) = self.own(plugin, wanted(&proposal.state)).await? else { return Ok(()) };
+        let state = proposal.state().map_err(|error| {
+            RolloutError::State(format!("this version of the host does not understand what is proposed: {error}"))
+        })?;
+        let Some(wanted) = self.own(plugin, wanted(&state)).await? else { return Ok(()) };
         let mut revisions = Vec::new();
         for id in [Some(wanted.revision), wanted.canary.map(|(id, _)| id)].into_iter().flatten() {
             let revision = self.revision(plugin, &id, before.as_ref()).await?;
@@ -124,8 +146,11 @@ impl Rollout {
     pub(super) async fn follow(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
         let Some(state) = self.archive.state(plugin).await? else { return Ok(()) };
         let before = self.active(plugin);
-        let wanted = self.own(plugin, wanted(&state)).await?;
-        if before.as_ref().map(running) == wanted {
+        let decided = wanted(&state);
+        let wanted = self.own(plugin, decided.clone()).await?;
+        let instead_of = decided.filter(|decided| wanted.as_ref().is_some_and(|own| own.revision != decided.revision));
+        if before.as_ref().map(serving) == wanted {
+            self.note_own(plugin, instead_of);
             return Ok(());
         }
         let Some(wanted) = wanted else {
@@ -142,6 +167,7 @@ impl Rollout {
         let next = Plugin { revision, canary, standing: Standing::of(&state) };
         self.subscribe(plugin, before.iter().chain([&next])).await?;
         let exchange = self.exchange(plugin, before.as_ref(), &next)?;
+        self.note_own(plugin, instead_of);
         self.prepared().remove(plugin);
         tracing::info!(component = plugin, revision = next.revision.id, "swapped, as another host has decided");
         self.subscribe(plugin, [&next]).await?;
@@ -171,7 +197,7 @@ impl Rollout {
 
     /// What of a decision this host runs: where its own binary brings another
     /// version of a plugin that nobody has uploaded, that one.
-    async fn own(&self, plugin: &str, decided: Option<Running>) -> Result<Option<Running>, RolloutError> {
+    async fn own(&self, plugin: &str, decided: Option<Serving>) -> Result<Option<Serving>, RolloutError> {
         let (Some(decided), Some(origin)) = (&decided, self.origin(plugin)) else { return Ok(decided) };
         let record = self.record(plugin, &decided.revision).await?;
         if record.source == Source::Upload || record.digest == origin.record.digest {
@@ -179,7 +205,7 @@ impl Rollout {
         }
         let id = Record::id(&origin.record.version, &origin.record.digest, None, &record.settings);
         self.archive.add(&Record { id: id.clone(), settings: record.settings, ..origin.record }).await?;
-        Ok(Some(Running { revision: id, ..decided.clone() }))
+        Ok(Some(Serving { revision: id, ..decided.clone() }))
     }
 
     fn note_behind(&self, plugin: &str, error: Option<&RolloutError>) {
@@ -190,17 +216,24 @@ impl Rollout {
         }
     }
 
+    fn note_own(&self, plugin: &str, decided: Option<Serving>) {
+        let mut instead_of = self.instead_of.lock().unwrap_or_else(PoisonError::into_inner);
+        match decided {
+            Some(decided) => drop(instead_of.insert(plugin.to_owned(), decided.revision)),
+            None => drop(instead_of.remove(plugin)),
+        }
+    }
+
     fn prepared(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Arc<Revision>>>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn running(plugin: &Plugin) -> Running {
-    Running {
+fn serving(plugin: &Plugin) -> Serving {
+    Serving {
         revision: plugin.revision.id.clone(),
         canary: plugin.canary.as_ref().map(|canary| (canary.revision.id.clone(), canary.percent)),
         held: plugin.standing != Standing::Serving,
-        behind: None,
     }
 }
 

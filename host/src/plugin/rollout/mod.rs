@@ -67,6 +67,8 @@ pub struct Rollout {
     prepared: Mutex<BTreeMap<String, Vec<Arc<Revision>>>>,
     /// Why this host does not run what was decided, by plugin.
     behind: Mutex<BTreeMap<String, String>>,
+    /// The revisions decided on in whose place this host runs its own.
+    instead_of: Mutex<BTreeMap<String, String>>,
 }
 
 /// The right to change a plugin.
@@ -152,6 +154,7 @@ impl Rollout {
             cluster,
             prepared: Mutex::default(),
             behind: Mutex::default(),
+            instead_of: Mutex::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     clock::now_ms,
     plugin::{
         Artifact,
-        archive::{Record, Source},
+        archive::{Record, Source, Unknown},
         loader::{Compiled, LoadError},
         manifest::Manifest,
         verdict::{self, Interfaces, Measured, Subject, Surroundings, Verdict},
@@ -87,6 +87,7 @@ impl Rollout {
             settings,
             uploaded_ms: now_ms(),
             uploaded_by: by,
+            unknown: Unknown::new(),
         };
         let grants = Grants::Named(self.grants(&record.plugin, &record.settings));
         self.loader.check(compiled, &grants, &record.settings)?;

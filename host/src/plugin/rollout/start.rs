@@ -6,7 +6,7 @@ use crate::{
     clock::now_ms,
     config::ConfigError,
     plugin::{
-        archive::{ArchiveError, Record, Settings, Source, State},
+        archive::{ArchiveError, Record, Settings, Source, State, Unknown},
         loader::{Compiled, LoadError},
         registry::{Plugin, SnapshotError, Standing},
         world,
@@ -119,6 +119,7 @@ impl Rollout {
             settings,
             uploaded_ms: now_ms(),
             uploaded_by: String::new(),
+            unknown: Unknown::new(),
         };
         let grants = plugin.grants.unwrap_or_else(|| world::capabilities(&compiled.imports));
         Ok((Origin { label, record, bytes, grants }, compiled))

@@ -9,9 +9,10 @@ use super::{
     probe::probe,
 };
 use crate::{
+    capability::messaging::Subjects,
     clock::now_ms,
     plugin::{
-        archive::{Record, State},
+        archive::{ArchiveError, Record, State},
         registry::{Plugin, Standing},
     },
     telemetry,
@@ -207,7 +208,7 @@ impl Rollout {
             _ => {
                 let previous = if in_use { state.previous } else { state.active };
                 let (active, settings) = (Some(record.id.clone()), record.settings.clone());
-                let state = State { active, previous, settings, ..State::default() };
+                let state = State { active, previous, settings, unknown: state.unknown, ..State::default() };
                 (Plugin { revision, canary: None, standing }, state)
             }
         };
@@ -310,15 +311,19 @@ impl Rollout {
         name: &str,
         plugins: impl IntoIterator<Item = &Plugin>,
     ) -> Result<(), RolloutError> {
-        let (mut subjects, mut database) = (BTreeSet::new(), None);
-        for revision in plugins.into_iter().flat_map(Plugin::revisions) {
-            subjects.extend(revision.manifest.messaging.subscribes.iter().cloned());
-            database = revision.database.clone().or(database);
+        let (mut own, mut database) = (BTreeSet::new(), None);
+        for plugin in plugins {
+            own.append(&mut plugin.subjects());
+            database = plugin.revisions().find_map(|revision| revision.database.clone()).or(database);
         }
         // Without a database there are neither events nor timers.
         let Some(database) = database else { return Ok(self.triggers.unwatch(name).await?) };
-        let subjects: Vec<String> = subjects.into_iter().collect();
-        Ok(self.triggers.watch(name, database, &subjects).await?)
+        let elsewhere = match &self.cluster {
+            Some(cluster) => cluster.subscribed_elsewhere().await.map_err(ArchiveError::from)?.remove(name),
+            None => None,
+        };
+        let subjects = Subjects { own, elsewhere: elsewhere.unwrap_or_default() };
+        Ok(self.triggers.watch(name, database, subjects).await?)
     }
 
     /// What cannot be pruned now is pruned after another swap.

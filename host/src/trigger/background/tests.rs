@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    capability::messaging::Subjects,
     capability::{
         messaging::{EmbeddedBus, Event},
         store::{Databases, DueTimer, Migration, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value},
@@ -108,7 +109,7 @@ impl Fixture {
         database.migrate(&[Migration { name: "0001.sql".into(), sql }]).await.unwrap();
         let active = Arc::new(Active(Mutex::new(behaviour)));
         let triggers = Triggers::new(active.clone(), bus.clone(), settings);
-        triggers.watch("things", database.clone(), &["thing".to_owned()]).await.unwrap();
+        triggers.watch("things", database.clone(), Subjects::of(&["thing"])).await.unwrap();
         triggers.start();
         Self { triggers, active, bus, databases, database, host }
     }
@@ -177,7 +178,7 @@ on_both_engines! {
 
 async fn a_committed_event_travels_and_is_applied_once(place: Place) {
     let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;
-    let others = fixture.bus.consumer("others", &["done".to_owned()]).await.unwrap();
+    let others = fixture.bus.consumer("others", Subjects::of(&["done"])).await.unwrap();
     let mut transaction = fixture.database.begin().await.unwrap();
     for id in ["a", "b", "c"] {
         transaction.publish(&event(id, "thing")).await.unwrap();
@@ -207,7 +208,7 @@ async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: Place) {
         _ => Act::Done,
     };
     let fixture = Fixture::open(&place, Some(behaviour)).await;
-    let others = fixture.bus.consumer("others", &["done".to_owned()]).await.unwrap();
+    let others = fixture.bus.consumer("others", Subjects::of(&["done"])).await.unwrap();
     let events = ["trap", "panic", "reject", "later", "fine"].map(|id| event(id, "thing"));
     fixture.bus.publish(&events).await.unwrap();
     fixture.wait_for(&[("fine", 1), ("later", 3)]).await;

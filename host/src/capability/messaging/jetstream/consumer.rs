@@ -4,11 +4,12 @@
 //! of all that are held here, before the broker takes them for lost.
 
 use super::{
-    super::{BusError, Consumer, Delivery},
+    super::{BusError, Consumer, Delivery, Subjects},
     connection::{CALL_TIMEOUT, Link},
     message,
     names::Way,
     pull::pull,
+    subscription,
 };
 use async_nats::{
     Request, Subject,
@@ -44,7 +45,7 @@ pub(super) struct JetStreamConsumer {
     pub(super) component: String,
     pub(super) link: Arc<Link>,
     /// What is wanted, and how often it was changed.
-    pub(super) wanted: watch::Sender<(u64, BTreeSet<String>)>,
+    pub(super) wanted: watch::Sender<(u64, Subjects)>,
     /// The change that the broker knows.
     applied: watch::Sender<u64>,
     /// What comes as copies up to there, see [`super::subscription::Applied`].
@@ -74,7 +75,7 @@ struct Queued {
 }
 
 impl JetStreamConsumer {
-    pub(super) fn start(component: &str, link: Arc<Link>, subjects: BTreeSet<String>) -> Arc<Self> {
+    pub(super) fn start(component: &str, link: Arc<Link>, subjects: Subjects) -> Arc<Self> {
         let consumer = Arc::new(Self {
             component: component.to_owned(),
             link,
@@ -93,11 +94,11 @@ impl JetStreamConsumer {
     }
 
     /// Changes what is wanted, and forgets what is not any more.
-    pub(super) async fn want(&self, subjects: BTreeSet<String>) {
+    pub(super) async fn want(&self, subjects: Subjects) {
         let unwanted: Vec<Subject> = {
             let Held { queue, replies } = &mut *self.held();
             let (kept, unwanted): (VecDeque<Queued>, VecDeque<Queued>) =
-                queue.drain(..).partition(|next| next.always || subjects.contains(&next.delivery.event.subject));
+                queue.drain(..).partition(|next| next.always || subjects.own.contains(&next.delivery.event.subject));
             *queue = kept;
             unwanted.iter().filter_map(|next| replies.remove(&next.delivery.token)).collect()
         };
@@ -108,8 +109,18 @@ impl JetStreamConsumer {
             changed
         });
         for reply in unwanted {
-            self.decline(reply).await;
+            self.tell(reply, AckKind::Nak(Some(LEFT_TO_OTHERS))).await;
         }
+    }
+
+    /// Changes what other hosts want.
+    pub(super) fn leave_to_others(&self, subjects: BTreeSet<String>) {
+        self.wanted.send_if_modified(|(changes, known)| {
+            let changed = known.elsewhere != subjects;
+            *changes += u64::from(changed);
+            known.elsewhere = subjects;
+            changed
+        });
     }
 
     /// Waits until the broker knows what is wanted. False if it does not learn
@@ -143,11 +154,11 @@ impl JetStreamConsumer {
         let way = self.link.names.way(&self.component, &message.subject);
         let wanted = match &way {
             Some(Way::Redelivery(_)) => true,
-            Some(Way::Event(subject) | Way::CatchUp(subject)) => self.wanted.borrow().1.contains(*subject),
+            Some(Way::Event(subject) | Way::CatchUp(subject)) => self.wanted.borrow().1.own.contains(*subject),
             None => false,
         };
         if !wanted {
-            return self.decline(reply).await;
+            return self.decline(reply, way.as_ref().map_or("", Way::subject)).await;
         }
         if let Some(Way::Event(subject)) = way
             && self.comes_as_copy(subject, &message)
@@ -173,11 +184,13 @@ impl JetStreamConsumer {
         }
     }
 
-    /// What is not wanted here is not wanted at all, once the broker knows it:
-    /// should somebody want it again, it is copied.
-    async fn decline(&self, reply: Subject) {
-        let known = *self.applied.borrow() == self.wanted.borrow().0;
-        self.tell(reply, if known { AckKind::Term } else { AckKind::Nak(Some(LEFT_TO_OTHERS)) }).await;
+    /// What is not wanted here may be wanted elsewhere, before this host has
+    /// heard of it, too. What the broker would not send any more is not wanted
+    /// at all: should somebody want it again, it is copied.
+    async fn decline(&self, reply: Subject, subject: &str) {
+        let known_elsewhere = self.wanted.borrow().1.elsewhere.contains(subject);
+        let wanted = known_elsewhere || subscription::includes(&self.link, &self.component, subject).await;
+        self.tell(reply, if wanted { AckKind::Nak(Some(LEFT_TO_OTHERS)) } else { AckKind::Term }).await;
     }
 
     /// Tells the broker something whose loss does no harm.

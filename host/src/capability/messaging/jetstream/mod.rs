@@ -15,7 +15,7 @@ mod refusal;
 mod streams;
 mod subscription;
 
-use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Waiting};
+use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Subjects, Waiting};
 use crate::{config::messaging::Messaging, config::nats::Nats, database::HostDatabase};
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use async_trait::async_trait;
@@ -101,8 +101,7 @@ impl Bus for JetStreamBus {
         Ok(())
     }
 
-    async fn consumer(&self, component: &str, subjects: &[String]) -> Result<Arc<dyn Consumer>, BusError> {
-        let subjects: BTreeSet<String> = subjects.iter().cloned().collect();
+    async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError> {
         let consumer = {
             let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || JetStreamConsumer::start(component, self.link.clone(), subjects.clone());
@@ -115,6 +114,13 @@ impl Bus for JetStreamBus {
             tracing::warn!(component, "the event bus learns later what is subscribed to");
         }
         Ok(consumer)
+    }
+
+    async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>) {
+        let known = self.consumers.lock().unwrap_or_else(PoisonError::into_inner).get(component).cloned();
+        if let Some(consumer) = known {
+            consumer.leave_to_others(subjects);
+        }
     }
 
     async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {

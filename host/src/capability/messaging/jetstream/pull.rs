@@ -2,7 +2,7 @@
 //! and begins anew after whatever happens to the connection.
 
 use super::{
-    super::BusError,
+    super::{BusError, Subjects},
     consumer::{JetStreamConsumer, READ_AHEAD},
     subscription,
 };
@@ -12,7 +12,10 @@ use async_nats::{
 };
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
 
 /// A request that finds nothing ends after this.
 const EXPIRES: Duration = Duration::from_secs(30);
@@ -99,10 +102,10 @@ async fn take_what_is_on_its_way(consumer: &JetStreamConsumer, mut messages: Sub
 
 async fn apply(
     consumer: &JetStreamConsumer,
-    wanted: &mut tokio::sync::watch::Receiver<(u64, std::collections::BTreeSet<String>)>,
+    wanted: &mut watch::Receiver<(u64, Subjects)>,
 ) -> Result<PullConsumer, BusError> {
     let (change, subjects) = wanted.borrow_and_update().clone();
-    let applied = subscription::apply(&consumer.link, &consumer.component, &subjects).await?;
+    let applied = subscription::apply(&consumer.link, &consumer.component, &subjects.all()).await?;
     consumer.set_applied(change, applied.copied);
     Ok(applied.consumer)
 }

@@ -98,11 +98,14 @@ async fn ensure_one(link: &Link, wanted: Config) -> Result<(), Hindrance> {
              than {prefix}"
         )));
     }
+    // Hosts of another version may write what this one does not know of.
+    let mut subjects = known.subjects.clone();
+    subjects.extend(wanted.subjects.into_iter().filter(|subject| !known.subjects.contains(subject)));
     let mut metadata = known.metadata.clone();
     metadata.extend(wanted.metadata);
     let changed = Config {
         description: wanted.description,
-        subjects: wanted.subjects,
+        subjects,
         max_age: wanted.max_age,
         max_bytes: wanted.max_bytes,
         duplicate_window: if wanted.duplicate_window.is_zero() {

@@ -85,6 +85,16 @@ pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<Stri
     Ok(Applied { consumer, copied: missing.subjects.into_iter().map(|subject| (subject, last)).collect() })
 }
 
+/// Whether the consumer delivers events of this subject, as far as can be told.
+pub(super) async fn includes(link: &Link, component: &str, subject: &str) -> bool {
+    let known = async {
+        let stream = link.context.get_stream_no_info(link.names.events()).await.map_err(failed)?;
+        stream.consumer_info(component).await.map_err(failed)
+    };
+    let known: Result<_, BusError> = known.await;
+    known.map_or(true, |info| link.names.subjects(&filters(&info.config)).contains(subject))
+}
+
 fn config(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Config {
     Config {
         durable_name: Some(component.to_owned()),
