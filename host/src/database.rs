@@ -16,14 +16,21 @@ pub use dialect::Dialect;
 pub(crate) use dialect::lock_key;
 pub use only_host::OnlyHost;
 
-use crate::config::Secret;
+use crate::{
+    clock::{Reading, system_ms},
+    config::Secret,
+};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::{
     Any, AnyPool, AssertSqlSafe, ConnectOptions, Executor, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{
+    path::Path,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 /// Where the host's tables are in PostgreSQL.
 pub const SCHEMA: &str = "ticketing_host";
@@ -152,6 +159,24 @@ impl HostDatabase {
                 .await?;
             transaction.commit().await?;
         }
+    }
+
+    /// What time it is for all hosts on this database: by its own clock, and
+    /// for a host alone by the machine's.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub(crate) async fn time(&self) -> sqlx::Result<Reading> {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(Reading { ms: system_ms(), give_or_take_ms: 0 });
+        }
+        let sql = format!("SELECT {}", self.dialect.now_ms());
+        let mut connection = self.read.acquire().await?;
+        let begun = Instant::now();
+        let ms: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
+        // It was read at some moment between the question and the answer.
+        let half_ms = i64::try_from(begun.elapsed().as_millis() / 2).unwrap_or(i64::MAX);
+        Ok(Reading { ms: ms.saturating_add(half_ms), give_or_take_ms: half_ms })
     }
 
     /// Wakes the hosts on the same database, which then look for what has

@@ -7,6 +7,7 @@ use crate::{
         payments::Payments,
         store::{Databases, PostgresDatabases, SqliteDatabases},
     },
+    clock,
     cluster::{self, Cluster},
     config::{
         self, Config, ConfigError, Secrets,
@@ -80,6 +81,7 @@ impl Host {
         let metrics = Metrics::start()?;
         let only_host = only_host(config).await?;
         let database = open_database(config).await?;
+        clock::set(database.time().await?);
         let bus = bus(config, &database).await?;
         let services = services(config, secrets, &database).await?;
         let identity = services.identity.clone();
@@ -97,6 +99,7 @@ impl Host {
         let ready = Arc::new(AtomicBool::new(true));
         let changes = TaskTracker::new();
         let stop = CancellationToken::new();
+        tokio::spawn(clock::follow(database.clone(), stop.clone()));
         let limit = config.http.max_in_flight_requests;
         let admission = Arc::new(Admission::new("host", limit, limit, config.http.queue_wait));
         let gauges = Arc::new(Gauges {

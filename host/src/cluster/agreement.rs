@@ -156,7 +156,7 @@ impl Cluster {
         let sql = format!(
             "SELECT h.name, a.host IS NOT NULL, a.problem FROM cluster_hosts h \
              LEFT JOIN cluster_answers a ON a.proposal = $1 AND a.host = h.id \
-             WHERE h.id <> $2 AND h.ready = 1 AND h.seen_ms > {NOW_MS} - {LOST_AFTER_MS} ORDER BY h.name"
+             WHERE h.id <> $2 AND h.ready = 1 AND abs({NOW_MS} - h.seen_ms) < {LOST_AFTER_MS} ORDER BY h.name"
         );
         let rows: Vec<(String, bool, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(&agreement.id)

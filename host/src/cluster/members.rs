@@ -154,7 +154,7 @@ impl Members {
             version,
             started_ms,
             seen_ms_ago,
-            status: match (seen_ms_ago > LOST_AFTER_MS, ready) {
+            status: match (seen_ms_ago.abs() > LOST_AFTER_MS, ready) {
                 (true, _) => Status::Lost,
                 (false, 0) => Status::Starting,
                 _ => Status::Ready,

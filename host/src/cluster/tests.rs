@@ -83,7 +83,13 @@ async fn what_the_others_subscribe_to_is_known_while_they_live() {
     assert_eq!(elsewhere().await, ["a".to_owned(), "b".to_owned()].into());
     two.leave().await.unwrap();
     // Nobody beats for the third any more, and it is lost after a while.
-    timeout(SOON, async { while !elsewhere().await.is_empty() { sleep(Duration::from_millis(50)).await } }).await.unwrap();
+    timeout(SOON, async {
+        while !elsewhere().await.is_empty() {
+            sleep(Duration::from_millis(50)).await
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod foreign;
 pub mod instance;
 pub mod state;
+mod time;
 mod warm;
 
 pub use admission::Admission;

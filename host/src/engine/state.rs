@@ -2,7 +2,10 @@
 //! its limits. One [`State`] lives as long as its instance; its
 //! [`CallContext`] is replaced for every call.
 
-use super::bindings::{platform, wasi};
+use super::{
+    bindings::{platform, wasi},
+    time::{HasHostTime, HostTime},
+};
 use crate::{
     capability::{
         identity::{HasIdentity, Identity, IdentityView, Session},
@@ -22,8 +25,7 @@ use wasmtime::{
     component::{Linker, ResourceTable},
 };
 use wasmtime_wasi::{
-    clocks::{WasiClocks, WasiClocksCtx, WasiClocksCtxView},
-    p2::bindings as wasi_p2,
+    p2::bindings::{self as wasi_p2, clocks::wall_clock},
     random::{WasiRandom, WasiRandomCtx},
 };
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
@@ -80,7 +82,6 @@ pub struct State {
     call: CallContext,
     spent: Spent,
     turn: Turn,
-    clocks: WasiClocksCtx,
     random: WasiRandomCtx,
 }
 
@@ -104,7 +105,6 @@ impl State {
             call: CallContext::default(),
             spent: Spent::default(),
             turn: Turn::new(turns),
-            clocks: WasiClocksCtx::default(),
             random: WasiRandomCtx::default(),
         }
     }
@@ -154,7 +154,11 @@ impl State {
 
     fn payments(&mut self) -> PaymentsView<'_> {
         let state = self.enter();
-        PaymentsView { payments: &state.component.services.payments, component: &state.component.name }
+        PaymentsView {
+            payments: &state.component.services.payments,
+            component: &state.component.name,
+            traceparent: state.call.traceparent.as_deref(),
+        }
     }
 
     fn logging(&mut self) -> LoggingView<'_> {
@@ -174,9 +178,9 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     platform::payments::payments::add_to_linker::<State, HasPayments>(linker, State::payments)?;
     wasi::logging::logging::add_to_linker::<State, HasLogging>(linker, State::logging)?;
     wasmtime_wasi_config::add_to_linker(linker, State::config)?;
-    wasi_p2::clocks::wall_clock::add_to_linker::<State, WasiClocks>(linker, |state| {
-        let state = state.enter();
-        WasiClocksCtxView { ctx: &mut state.clocks, table: &mut state.table }
+    wall_clock::add_to_linker::<State, HasHostTime>(linker, |state| {
+        state.enter();
+        HostTime
     })?;
     wasi_p2::random::random::add_to_linker::<State, WasiRandom>(linker, |state| &mut state.enter().random)
 }

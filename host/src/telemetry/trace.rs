@@ -53,6 +53,8 @@ pub enum StepKind {
     Consume,
     /// Work that nothing outside waits for, such as a timer's.
     Internal,
+    /// Something else does a part: a database, a provider, another host.
+    Call,
 }
 
 impl Step {
@@ -76,12 +78,22 @@ impl Step {
         Some(Self::record(tracer, kind, parent, builder)).filter(|step| step.span.is_some())
     }
 
+    /// A part of the step that the header names, which something else does.
+    /// None when nobody records that step.
+    pub fn call(traceparent: Option<&str>, name: impl FnOnce() -> String) -> Option<Self> {
+        let tracer = TRACER.get()?;
+        let parent = traceparent?.parse().ok().filter(TraceParent::is_recorded)?;
+        let step = Self::record(tracer, StepKind::Call, Some(parent), tracer.span_builder(name()));
+        Some(step).filter(|step| step.span.is_some())
+    }
+
     fn record(tracer: &SdkTracer, kind: StepKind, parent: Option<TraceParent>, builder: SpanBuilder) -> Self {
         let kind = match kind {
             StepKind::Serve => SpanKind::Server,
             StepKind::Publish => SpanKind::Producer,
             StepKind::Consume => SpanKind::Consumer,
             StepKind::Internal => SpanKind::Internal,
+            StepKind::Call => SpanKind::Client,
         };
         let context = match parent {
             Some(parent) => Context::new().with_remote_span_context(parent.into()),
@@ -111,6 +123,12 @@ impl Step {
         }
     }
 
+    /// It did not end well, in a way that has this name (`error.type`).
+    pub fn fail_as(&mut self, kind: &'static str) {
+        self.say(|| [("error.type", kind.into())]);
+        self.fail(|| kind.to_owned());
+    }
+
     /// It did not end well.
     pub fn fail(&mut self, reason: impl FnOnce() -> String) {
         if let Some(span) = &mut self.span {
@@ -128,6 +146,11 @@ impl TraceParent {
         let mut trace_id: [u8; 16] = rand::random();
         trace_id[15] |= 1;
         Self { trace_id, parent_id: new_parent_id(), flags: Self::SAMPLED }
+    }
+
+    /// Whether whoever began the trace wants it to be recorded.
+    fn is_recorded(&self) -> bool {
+        self.flags & Self::SAMPLED != 0
     }
 
     /// The next step of the same trace.

@@ -4,7 +4,7 @@ use super::{Handled, Handler, background::Component};
 use crate::{
     capability::{
         messaging::{BusError, DeadLetter},
-        store::{Error, Transaction, describe},
+        store::{Error, Operations, Transaction, describe},
     },
     clock::now_ms,
 };
@@ -50,15 +50,20 @@ pub(super) async fn settle(
     component: &Component,
     handler: &Arc<dyn Handler>,
     attempt: u32,
+    traceparent: Option<&str>,
     handle: impl Future<Output = Handled>,
 ) -> Result<Next, Error> {
     let handled = AssertUnwindSafe(handle).catch_unwind().await;
     let (delay, reason) = match handled {
-        Ok(Handled::Done(transaction)) => match transaction.commit().await {
-            Ok(()) => return Ok(Next::Done),
-            Err(error @ (Error::Conflict | Error::Unavailable(_))) => return Err(error),
-            Err(error) => (None, format!("its transaction failed: {}", describe(&error))),
-        },
+        Ok(Handled::Done(transaction)) => {
+            let (database, component) = (&*component.database, component.name.as_str());
+            let operation = Operations { database, component, traceparent }.begin("COMMIT");
+            match operation.end(transaction.commit().await) {
+                Ok(()) => return Ok(Next::Done),
+                Err(error @ (Error::Conflict | Error::Unavailable(_))) => return Err(error),
+                Err(error) => (None, format!("its transaction failed: {}", describe(&error))),
+            }
+        }
         Ok(Handled::Retry(delay_ms)) => (delay_ms, "it asked for another attempt".to_owned()),
         Ok(Handled::Reject(reason)) => return Ok(Next::SetAside(reason)),
         Ok(Handled::Failed(reason)) => (None, reason),

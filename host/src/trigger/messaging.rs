@@ -132,7 +132,7 @@ impl Component {
             return Ok(Next::Skip);
         }
         let handle = handler.handle_event(&delivery.event, delivery.attempt, transaction);
-        settle(self, &handler, delivery.attempt, handle).await
+        settle(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), handle).await
     }
 
     async fn conclude(&self, delivery: &Delivery, next: Next) {

@@ -194,7 +194,7 @@ impl Component {
             return Ok(Next::Skip);
         }
         let handle = handler.handle_timer(timer, transaction);
-        settle(self, &handler, timer.attempt, handle).await
+        settle(self, &handler, timer.attempt, timer.traceparent.as_deref(), handle).await
     }
 
     /// Writes down what becomes of a timer that was not handled.

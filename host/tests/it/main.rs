@@ -14,6 +14,7 @@ mod support;
 
 mod auth;
 mod auth_limits;
+mod clocks;
 mod cluster;
 mod crash;
 mod deploy;

@@ -1,7 +1,16 @@
 //! Traces and metrics as a collector receives them.
 
-use crate::support::{Setup, Status, eventually};
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use crate::{
+    foreign::{Foreign, grant, with_query},
+    support::{PASSWORD, Setup, Status, empty, eventually, on_postgres},
+};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
 use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{KeyValue, any_value::Value},
@@ -89,17 +98,28 @@ fn child<'a>(spans: &'a [Span], parent: &[u8], name: &str, component: &str) -> &
     found[0]
 }
 
+/// Tells a collector of what was begun elsewhere and is recorded there, and of
+/// nothing else.
+fn telling(setup: Setup, address: &str) -> Setup {
+    setup.variable("OTEL_EXPORTER_OTLP_ENDPOINT", address).variable("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+}
+
+/// No span says any of these.
+fn none_tells(spans: &[Span], secrets: &[&str]) {
+    let said = format!("{spans:?}");
+    for secret in secrets {
+        assert!(!said.contains(secret), "{secret} is in {said}");
+    }
+}
+
 #[tokio::test]
 async fn one_trace_runs_from_the_request_through_outbox_bus_handler_and_timer() {
     let (collector, address) = Collector::start().await;
     let setup = Setup::new()
         .expiration_seconds(1)
-        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &address)
         .variable("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=tests")
-        .variable("OTEL_SERVICE_NAME", "the-host-of-this-test")
-        // Only what was begun elsewhere is recorded.
-        .variable("OTEL_TRACES_SAMPLER", "parentbased_always_off");
-    let mut host = setup.start().await;
+        .variable("OTEL_SERVICE_NAME", "the-host-of-this-test");
+    let mut host = telling(setup, &address).start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     let ticket = seller.sell("x", 10.0).await;
     let traced = buyer.with_header("traceparent", &format!("00-{TRACE}-{PARENT}-01"));
@@ -136,6 +156,90 @@ async fn one_trace_runs_from_the_request_through_outbox_bus_handler_and_timer() 
     });
     assert_eq!(recorded.count(), spans.len(), "nothing else was recorded");
     assert!(collector.headers.lock().unwrap().iter().all(|headers| headers["x-tenant"] == "tests"));
+}
+
+#[tokio::test]
+async fn statements_and_payments_are_steps_of_their_trace_and_tell_no_secret() {
+    let (collector, address) = Collector::start().await;
+    let mut host = telling(Setup::new(), &address).start().await;
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    let ticket = seller.sell("a title of this test", 10.0).await;
+    let header = format!("00-{TRACE}-{PARENT}-01");
+    let order = buyer.with_header("traceparent", &header).reserve(&ticket.id).await;
+    buyer.with_header("traceparent", &header).pay(&order.id).await;
+    buyer.order_becomes(&order.id, Status::Complete).await;
+    let email = seller.email.clone();
+    seller.with_header("traceparent", &header).sign_in(&email).await;
+    host.settles().await;
+    host.stop().await;
+
+    let spans = collector.spans();
+    let parent = hex::decode(PARENT).unwrap();
+    let system = if on_postgres() { "postgresql" } else { "sqlite" };
+    let operation = |parent: &[u8], name: &str, component: &str| {
+        let is_it = |span: &&Span| span.name == name && span.parent_span_id == parent;
+        let span = spans.iter().find(is_it).unwrap_or_else(|| panic!("{name} of {component}: {spans:#?}"));
+        assert_eq!(span.kind(), SpanKind::Client);
+        let said = ["db.system.name", "db.operation.name", "db.namespace"].map(|key| text(&span.attributes, key));
+        assert_eq!(said, [system, name, component].map(|text| Some(text.to_owned())));
+    };
+    let ordered = child(&spans, &parent, "POST /api/orders", "orders");
+    for name in ["SELECT", "BEGIN", "INSERT", "COMMIT"] {
+        operation(&ordered.span_id, name, "orders");
+    }
+    let published = child(&spans, &ordered.span_id, "publish order.created", "orders");
+    let handled = child(&spans, &published.span_id, "handle order.created", "tickets");
+    operation(&handled.span_id, "UPDATE", "tickets");
+    operation(&handled.span_id, "COMMIT", "tickets");
+    let is_paid = |span: &&Span| {
+        span.name == "POST /api/payments"
+            && text(&span.attributes, "http.response.status_code").as_deref() == Some("201")
+    };
+    let paid = spans.iter().find(is_paid).unwrap();
+    let authorized = child(&spans, &paid.span_id, "payments authorize", "payments");
+    assert_eq!(authorized.kind(), SpanKind::Client);
+    assert_eq!(text(&authorized.attributes, "outcome").as_deref(), Some("ok"));
+    assert!(spans.iter().any(|span| span.name == "payments capture"), "{spans:#?}");
+    none_tells(&spans, &["tok_visa", "a title of this test", PASSWORD, &email]);
+}
+
+#[tokio::test]
+async fn a_request_to_another_host_is_a_step_of_its_trace_and_hands_it_on() {
+    let (collector, address) = Collector::start().await;
+    let asked: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = listener.local_addr().unwrap();
+    let heard = asked.clone();
+    let answer = move |headers: HeaderMap| async move {
+        heard.lock().unwrap().push(headers);
+        StatusCode::IM_A_TEAPOT
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    let mut host = telling(empty(), &address).start().await;
+    grant(&host.operator(), "asking", &[other.to_string()]).await;
+    Foreign::rust("asking").deploy(&host.operator()).await;
+    let authority = other.to_string();
+    let query = [("scheme", "http"), ("authority", authority.as_str()), ("path", "/of-a-secret?key=hidden")];
+    let visitor = host.visitor();
+    let traced = visitor.with_header("traceparent", &format!("00-{TRACE}-{PARENT}-01"));
+    traced.get(&with_query("/asking/fetch", &query)).await;
+    visitor.get(&with_query("/asking/fetch", &query)).await;
+    host.stop().await;
+
+    let spans = collector.spans();
+    let request = spans.iter().find(|span| span.kind() == SpanKind::Server).unwrap();
+    let asking = child(&spans, &request.span_id, "GET", "asking");
+    assert_eq!(asking.kind(), SpanKind::Client);
+    let said = ["http.request.method", "server.address", "server.port", "http.response.status_code", "error.type"]
+        .map(|key| text(&asking.attributes, key).unwrap_or_default());
+    assert_eq!(said, ["GET", "127.0.0.1", &other.port().to_string(), "418", "418"]);
+    none_tells(&spans, &["of-a-secret", "hidden"]);
+    let place = format!("00-{TRACE}-{}-01", hex::encode(&asking.span_id));
+    let asked = asked.lock().unwrap();
+    let handed_on: Vec<_> = asked.iter().map(|headers| headers.get("traceparent")).collect();
+    assert_eq!(handed_on.len(), 2);
+    assert_eq!(handed_on[0].unwrap(), place.as_str());
+    assert_eq!(handed_on[1], None, "nobody records the other one");
 }
 
 #[tokio::test]

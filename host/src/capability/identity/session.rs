@@ -2,8 +2,8 @@
 //! revoked.
 
 use super::{Error, Principal};
-use crate::{config::Secret, database::HostDatabase};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, get_current_timestamp};
+use crate::{clock, config::Secret, database::HostDatabase};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
@@ -22,6 +22,9 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 const CACHED_TOKENS: u64 = 20_000;
 const CACHED_SECONDS: u64 = 300;
 const PRUNE_EVERY_SECONDS: u64 = 60;
+/// A revocation outlives its session by a day: a host that starts while the
+/// machine's clock is ahead by hours must not forget one that still matters.
+const KEPT_SECONDS: u64 = 24 * 3_600;
 
 const SCHEMA: &[&str] = &[
     "CREATE TABLE identity_revoked (jti BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT;
@@ -70,7 +73,8 @@ impl Sessions {
     pub(super) async fn open(key: &Secret, ttl: Duration, database: HostDatabase) -> sqlx::Result<Self> {
         let key = key.expose().as_bytes();
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
+        // By the host's clock, and not by the machine's: see `verify`.
+        validation.validate_exp = false;
         Ok(Self {
             encoding: EncodingKey::from_secret(key),
             decoding: DecodingKey::from_secret(key),
@@ -96,7 +100,7 @@ impl Sessions {
                 return Err(Error::Limit(format!("{name}: at most {MAX_CLAIM_BYTES} bytes")));
             }
         }
-        let iat = get_current_timestamp();
+        let iat = now_seconds();
         let claims = Claims {
             sub: principal.id.clone(),
             email: principal.email.clone(),
@@ -115,7 +119,7 @@ impl Sessions {
             Some(session) => session,
             None => self.check(token)?,
         };
-        let valid = session.expires_at > get_current_timestamp() && !self.revoked.contains(session.jti);
+        let valid = session.expires_at > now_seconds() && !self.revoked.contains(session.jti);
         valid.then_some(session)
     }
 
@@ -165,11 +169,8 @@ struct Revoked {
 impl Revoked {
     async fn open(database: HostDatabase) -> sqlx::Result<Self> {
         database.ensure("identity", SCHEMA).await?;
-        let now = get_current_timestamp();
-        sqlx::query("DELETE FROM identity_revoked WHERE expires_at <= $1")
-            .bind(signed(now))
-            .execute(&database.write)
-            .await?;
+        let now = now_seconds();
+        forget(&database, now).await?;
         let revoked = Self {
             expiries: RwLock::default(),
             database,
@@ -204,8 +205,12 @@ impl Revoked {
 
     async fn add(&self, jti: Uuid, expires_at: u64) -> sqlx::Result<()> {
         let now_ms = self.database.dialect().now_ms();
+        // Later than those before it, even if the database's clock was set
+        // back: the others look only for what is newer than what they know.
         let sql = format!(
-            "INSERT INTO identity_revoked (jti, expires_at, at_ms) VALUES ($1, $2, {now_ms}) ON CONFLICT DO NOTHING"
+            "INSERT INTO identity_revoked (jti, expires_at, at_ms) SELECT $1, $2, max(ms) \
+             FROM (SELECT {now_ms} AS ms UNION ALL SELECT max(at_ms) FROM identity_revoked) AS times \
+             WHERE true ON CONFLICT DO NOTHING"
         );
         sqlx::query(AssertSqlSafe(sql))
             .bind(jti.as_bytes().as_slice())
@@ -214,7 +219,7 @@ impl Revoked {
             .await?;
         self.expiries.write().unwrap_or_else(PoisonError::into_inner).insert(jti, expires_at);
         self.database.announce().await;
-        if let Err(error) = self.prune(get_current_timestamp()).await {
+        if let Err(error) = self.prune(now_seconds()).await {
             tracing::warn!(%error, "expired revocations are still kept");
         }
         Ok(())
@@ -228,13 +233,24 @@ impl Revoked {
         if !due {
             return Ok(());
         }
-        self.expiries.write().unwrap_or_else(PoisonError::into_inner).retain(|_, expires_at| *expires_at > now);
-        sqlx::query("DELETE FROM identity_revoked WHERE expires_at <= $1")
-            .bind(signed(now))
-            .execute(&self.database.write)
-            .await?;
-        Ok(())
+        let before = now.saturating_sub(KEPT_SECONDS);
+        self.expiries.write().unwrap_or_else(PoisonError::into_inner).retain(|_, expires_at| *expires_at > before);
+        forget(&self.database, now).await
     }
+}
+
+/// Forgets which sessions were revoked that have expired for long.
+async fn forget(database: &HostDatabase, now: u64) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM identity_revoked WHERE expires_at <= $1")
+        .bind(signed(now.saturating_sub(KEPT_SECONDS)))
+        .execute(&database.write)
+        .await?;
+    Ok(())
+}
+
+/// Seconds since the Unix epoch.
+fn now_seconds() -> u64 {
+    clock::now().as_secs()
 }
 
 /// SQLite's integers are signed; a time beyond them is the end of time.

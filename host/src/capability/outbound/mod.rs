@@ -12,6 +12,7 @@
 mod address;
 mod destination;
 mod names;
+mod span;
 
 pub use destination::Destination;
 pub use names::{Names, SystemNames};
@@ -23,6 +24,7 @@ use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Body as _, Frame};
 use names::{NameError, PublicNames};
+use span::Asking;
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -95,7 +97,12 @@ impl Caller {
     ///
     /// # Errors
     /// In the words of `wasi:http`: denied, prohibited, or what went wrong.
-    pub async fn send(&self, request: Request<WasiBody>, options: RequestOptions) -> Result<Response<WasiBody>, Error> {
+    pub async fn send(
+        &self,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+        traceparent: Option<&str>,
+    ) -> Result<Response<WasiBody>, Error> {
         let url = destination::check(request.method(), request.uri(), &self.granted).map_err(|refused| {
             tracing::info!(component = %self.component, uri = %request.uri(), %refused, "a request to another host is refused");
             match refused {
@@ -104,14 +111,19 @@ impl Caller {
             }
         })?;
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let mut asking = Asking::begin(&self.component, traceparent, &parts.method, &url);
+        asking.hand_on(&mut parts.headers);
         let mut asked = self.outbound.client.request(parts.method, url).headers(passed_on(parts.headers));
         if !body.is_end_stream() {
             let limited = Limited::new(body, MAX_BODY_BYTES).into_data_stream();
             asked = asked.body(reqwest::Body::wrap_stream(limited));
         }
-        let head = timeout(self.within(options.first_byte_timeout), asked.send()).await;
-        let answer = head.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| self.cause(&error))?;
+        let head = match timeout(self.within(options.first_byte_timeout), asked.send()).await {
+            Ok(head) => head.map_err(|error| self.cause(&error)),
+            Err(_) => Err(Error::HttpResponseTimeout),
+        };
+        let answer = asking.end(head)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         if answer.content_length().is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
             return Err(Error::HttpResponseBodySize(answer.content_length()));

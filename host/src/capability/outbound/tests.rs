@@ -67,7 +67,7 @@ async fn a_granted_address_is_reached_and_its_redirect_is_not_followed() {
     let mut request = get(&format!("http://{there}/a?b"));
     request.headers_mut().insert("host", "metadata.internal".parse().unwrap());
     request.headers_mut().insert("x-own", "yes".parse().unwrap());
-    let response = caller.send(request, RequestOptions::default()).await.unwrap();
+    let response = caller.send(request, RequestOptions::default(), None).await.unwrap();
     assert_eq!(response.status(), 302);
     assert_eq!(text(response).await, "no");
     let head = asked.recv().await.unwrap().to_lowercase();
@@ -81,7 +81,7 @@ async fn what_is_not_granted_is_not_even_looked_up() {
     let (there, mut asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let (caller, names) = caller(&[&["8.8.8.8"]], &["example.com:80".to_owned()]);
     for uri in [format!("http://{there}/"), format!("http://localhost:{}/", there.port())] {
-        let refused = caller.send(get(&uri), RequestOptions::default()).await.unwrap_err();
+        let refused = caller.send(get(&uri), RequestOptions::default(), None).await.unwrap_err();
         assert!(matches!(refused, Error::HttpRequestDenied), "{refused:?}");
     }
     assert_eq!(names.0.lock().unwrap().len(), 1);
@@ -95,7 +95,7 @@ async fn a_granted_name_that_leads_inside_is_refused() {
     {
         let (caller, names) = caller(&[inside, &["8.8.8.8"]], &[format!("example.com:{}", there.port())]);
         let uri = format!("http://example.com:{}/", there.port());
-        let refused = caller.send(get(&uri), RequestOptions::default()).await.unwrap_err();
+        let refused = caller.send(get(&uri), RequestOptions::default(), None).await.unwrap_err();
         assert!(matches!(refused, Error::DestinationIpProhibited), "{inside:?}: {refused:?}");
         assert_eq!(names.0.lock().unwrap().len(), 1, "it is resolved once");
     }
@@ -109,7 +109,7 @@ async fn a_name_that_changes_its_mind_does_not_lead_inside() {
     // find the server inside; there is none.
     let (caller, names) = caller(&[&["3ffe::1"], &["127.0.0.1"]], &[format!("example.com:{}", there.port())]);
     let options = RequestOptions { first_byte_timeout: Some(Duration::from_millis(300)), ..Default::default() };
-    let result = caller.send(get(&format!("http://example.com:{}/", there.port())), options).await;
+    let result = caller.send(get(&format!("http://example.com:{}/", there.port())), options, None).await;
     assert!(result.is_err());
     assert_eq!(names.0.lock().unwrap().len(), 1, "it is resolved once");
     assert!(asked.try_recv().is_err(), "nothing came inside");
@@ -119,12 +119,12 @@ async fn a_name_that_changes_its_mind_does_not_lead_inside() {
 async fn an_answer_that_is_too_large_or_stops_breaks_off() {
     let (there, _asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").await;
     let (large, _) = caller(&[], &[there.to_string()]);
-    let refused = large.send(get(&format!("http://{there}/")), RequestOptions::default()).await.unwrap_err();
+    let refused = large.send(get(&format!("http://{there}/")), RequestOptions::default(), None).await.unwrap_err();
     assert!(matches!(refused, Error::HttpResponseBodySize(_)), "{refused:?}");
 
     let (there, _asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
     let (halved, _) = caller(&[], &[there.to_string()]);
-    let response = halved.send(get(&format!("http://{there}/")), RequestOptions::default()).await.unwrap();
+    let response = halved.send(get(&format!("http://{there}/")), RequestOptions::default(), None).await.unwrap();
     assert!(response.into_body().collect().await.is_err());
 }
 
@@ -134,10 +134,10 @@ async fn no_more_than_the_limit_are_under_way() {
     let (caller, _) = caller(&[], &[there.to_string()]);
     let mut open = Vec::new();
     for _ in 0..MAX_REQUESTS {
-        open.push(caller.send(get(&format!("http://{there}/")), RequestOptions::default()).await.unwrap());
+        open.push(caller.send(get(&format!("http://{there}/")), RequestOptions::default(), None).await.unwrap());
     }
-    let refused = caller.send(get(&format!("http://{there}/")), RequestOptions::default()).await.unwrap_err();
+    let refused = caller.send(get(&format!("http://{there}/")), RequestOptions::default(), None).await.unwrap_err();
     assert!(matches!(refused, Error::ConnectionLimitReached), "{refused:?}");
     drop(open.pop());
-    caller.send(get(&format!("http://{there}/")), RequestOptions::default()).await.unwrap();
+    caller.send(get(&format!("http://{there}/")), RequestOptions::default(), None).await.unwrap();
 }

@@ -13,6 +13,7 @@ use crate::{
     config,
     database::{Dialect, HostDatabase},
     engine::bindings::platform::payments::payments::Host,
+    telemetry::Step,
 };
 use async_trait::async_trait;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
@@ -138,6 +139,8 @@ pub struct PaymentsView<'a> {
     pub payments: &'a Payments,
     /// Who calls. Each component has keys of its own.
     pub component: &'a str,
+    /// The trace that this invocation belongs to.
+    pub traceparent: Option<&'a str>,
 }
 
 /// Ties [`PaymentsView`] to the linker.
@@ -162,6 +165,7 @@ impl PaymentsView<'_> {
         operation: &'static str,
         call: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error> {
+        let step = Step::call(self.traceparent, || format!("payments {operation}"));
         let outcome = match time::timeout(self.payments.call_timeout, call).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -175,6 +179,12 @@ impl PaymentsView<'_> {
             Err(Error::Invalid(_)) => "invalid",
             Err(Error::Unavailable(_)) => "unavailable",
         };
+        if let Some(mut step) = step {
+            step.say(|| [("component", self.component.to_owned().into()), ("outcome", name.into())]);
+            if outcome.is_err() {
+                step.fail_as(name);
+            }
+        }
         metrics::counter!("payments_calls_total", "operation" => operation, "outcome" => name).increment(1);
         outcome
     }

@@ -18,7 +18,7 @@ async fn each_component_has_keys_of_its_own() {
     let (payments, folder) = payments().await;
     let mut ids = Vec::new();
     for component in ["one", "two", "one"] {
-        let mut view = PaymentsView { payments: &payments, component };
+        let mut view = PaymentsView { payments: &payments, component, traceparent: None };
         let call = Host::authorize(&mut view, "k".to_owned(), dollars(5), "tok_visa".to_owned());
         ids.push(call.await.unwrap().unwrap());
     }
@@ -32,7 +32,7 @@ async fn each_component_has_keys_of_its_own() {
 #[tokio::test]
 async fn arguments_that_make_no_sense_never_reach_the_provider() {
     let (payments, _folder) = payments().await;
-    let view = PaymentsView { payments: &payments, component: "one" };
+    let view = PaymentsView { payments: &payments, component: "one", traceparent: None };
     let upper = Money { amount: 5, currency: "USD".to_owned() };
     for outcome in [
         view.authorize("", &dollars(5), "tok_visa").await,
@@ -52,11 +52,11 @@ async fn arguments_that_make_no_sense_never_reach_the_provider() {
 async fn a_provider_that_does_not_answer_is_not_waited_for() {
     let (payments, _folder) = payments().await;
     let hasty = Payments { call_timeout: Duration::from_millis(20), ..payments.clone() };
-    let view = PaymentsView { payments: &hasty, component: "one" };
+    let view = PaymentsView { payments: &hasty, component: "one", traceparent: None };
     let outcome = view.authorize("k", &dollars(5), "tok_simulate_slow").await;
     assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
 
-    let view = PaymentsView { payments: &payments, component: "one" };
+    let view = PaymentsView { payments: &payments, component: "one", traceparent: None };
     let id = view.authorize("k", &dollars(5), "tok_simulate_slow").await.unwrap();
     view.settle(Settlement::Capture, "c", &id).await.unwrap();
     view.settle(Settlement::Refund, "r", &id).await.unwrap();

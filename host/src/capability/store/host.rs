@@ -1,7 +1,11 @@
 //! What a component's calls of `platform:store/sql` do: the limits that hold
 //! for every engine, and then the engine.
 
-use super::{Database, Error, OpenTransaction, Rows, Timer, Transaction, Value, open::Lent};
+use super::{
+    Database, Error, OpenTransaction, Rows, Timer, Transaction, Value,
+    open::Lent,
+    spans::{Operation, Operations, verb},
+};
 use crate::{
     capability::messaging::Event,
     clock::now_ms,
@@ -52,16 +56,21 @@ impl HasData for HasStore {
     type Data<'a> = StoreView<'a>;
 }
 
-impl StoreView<'_> {
+impl<'a> StoreView<'a> {
     fn database(&self) -> Result<&Arc<dyn Database>, Error> {
-        self.database.ok_or_else(|| Error::Unavailable("the component has no database".into()))
+        self.database.ok_or_else(no_database)
     }
 
     async fn turn(&mut self) -> Result<Box<dyn Transaction>, Error> {
         let begun = Instant::now();
-        let transaction = self.database()?.begin().await;
+        let transaction = self.operations()?.begin("BEGIN").end(self.database()?.begin().await);
         self.wait.record(begun.elapsed());
         transaction
+    }
+
+    fn operations(&self) -> Result<Operations<'a>, Error> {
+        let database = self.database.ok_or_else(no_database)?;
+        Ok(Operations { database: &**database, component: self.component, traceparent: self.traceparent })
     }
 
     fn opened(&mut self, handle: &Resource<OpenTransaction>) -> Result<&mut OpenTransaction, Error> {
@@ -72,11 +81,17 @@ impl StoreView<'_> {
         self.opened(handle)?.lend()
     }
 
+    fn lend_for(&mut self, handle: &Resource<OpenTransaction>, name: &'static str) -> Result<(Lent, Operation), Error> {
+        let operations = self.operations()?;
+        Ok((self.lend(handle)?, operations.begin(name)))
+    }
+
     async fn execute_alone(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
-        let mut transaction = self.turn().await?;
+        let (operations, mut transaction) = (self.operations()?, self.turn().await?);
         let work = async {
-            let changed = transaction.execute(statement, parameters).await?;
-            transaction.commit().await?;
+            let operation = operations.begin(verb(statement));
+            let changed = operation.end(transaction.execute(statement, parameters).await)?;
+            operations.begin("COMMIT").end(transaction.commit().await)?;
             Ok(changed)
         };
         timeout(Duration::from_millis(self.transaction_ms), work).await.unwrap_or(Err(Error::Timeout))
@@ -141,11 +156,12 @@ impl StoreView<'_> {
 
 impl Host for StoreView<'_> {
     async fn query(&mut self, statement: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, Error>> {
-        let database = match self.database() {
-            Ok(database) => database,
+        let operations = match self.operations() {
+            Ok(operations) => operations,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(database.query(&statement, parameters).await)
+        let operation = operations.begin(verb(&statement));
+        Ok(operation.end(operations.database.query(&statement, parameters).await))
     }
 
     async fn execute(&mut self, statement: String, parameters: Vec<Value>) -> wasmtime::Result<Result<u64, Error>> {
@@ -164,12 +180,12 @@ impl HostTransaction for StoreView<'_> {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Rows, Error>> {
-        let mut lent = match self.lend(&handle) {
-            Ok(lent) => lent,
+        let (mut lent, operation) = match self.lend_for(&handle, verb(&statement)) {
+            Ok(both) => both,
             Err(error) => return Ok(Err(error)),
         };
         let result = timeout_at(lent.deadline, lent.inner.query(&statement, parameters)).await;
-        Ok(lent.give_back(result))
+        Ok(operation.end(lent.give_back(result)))
     }
 
     async fn execute(
@@ -178,12 +194,12 @@ impl HostTransaction for StoreView<'_> {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        let mut lent = match self.lend(&handle) {
-            Ok(lent) => lent,
+        let (mut lent, operation) = match self.lend_for(&handle, verb(&statement)) {
+            Ok(both) => both,
             Err(error) => return Ok(Err(error)),
         };
         let result = timeout_at(lent.deadline, lent.inner.execute(&statement, parameters)).await;
-        Ok(lent.give_back(result))
+        Ok(operation.end(lent.give_back(result)))
     }
 
     async fn publish(
@@ -217,13 +233,17 @@ impl HostTransaction for StoreView<'_> {
     }
 
     async fn commit(&mut self, handle: Resource<OpenTransaction>) -> wasmtime::Result<Result<(), Error>> {
-        let lent = match self.table.delete(handle).map_err(|_| over()).and_then(|open| open.lend()) {
-            Ok(lent) => lent,
+        let begun = self.operations().and_then(|operations| {
+            let open = self.table.delete(handle).map_err(|_| over())?;
+            Ok((open.lend()?, operations.begin("COMMIT")))
+        });
+        let (lent, operation) = match begun {
+            Ok(both) => both,
             Err(error) => return Ok(Err(error)),
         };
         // Not bounded by the deadline: a commit that has begun ends, and the
         // guest learns how.
-        Ok(lent.inner.commit().await)
+        Ok(operation.end(lent.inner.commit().await))
     }
 
     async fn rollback(&mut self, handle: Resource<OpenTransaction>) -> wasmtime::Result<()> {
@@ -236,6 +256,10 @@ impl HostTransaction for StoreView<'_> {
         }
         Ok(())
     }
+}
+
+fn no_database() -> Error {
+    Error::Unavailable("the component has no database".into())
 }
 
 fn over() -> Error {

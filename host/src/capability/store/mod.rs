@@ -10,6 +10,7 @@ pub mod gate;
 pub mod host;
 mod open;
 pub mod postgres;
+mod spans;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, R
 pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use postgres::PostgresDatabases;
+pub(crate) use spans::Operations;
 pub use sqlite::SqliteDatabases;
 
 use crate::{capability::messaging::Event, database::Dialect};
@@ -73,6 +75,9 @@ pub trait Database: Send + Sync + 'static {
 
     /// Forgets inbox marks that were set before this time.
     async fn prune_inbox(&self, before_ms: u64) -> Result<u64, Error>;
+
+    /// OpenTelemetry's name of the engine (`db.system.name`).
+    fn system(&self) -> &'static str;
 
     /// What commits announce, so that nobody polls.
     fn signals(&self) -> &Signals;

@@ -10,6 +10,7 @@ use crate::{
         CallContext, ComponentContext,
         bindings::wasi::logging::logging,
         state::{FREE_TICKS, MemoryLimit, Turn},
+        time::HostTime,
     },
 };
 use std::sync::Arc;
@@ -48,6 +49,7 @@ impl State {
         // No files, no environment and no arguments unless they are given; and
         // then no network either.
         let wasi = WasiCtx::builder()
+            .wall_clock(HostTime)
             .stdout(output.stream("stdout"))
             .stderr(output.stream("stderr"))
             .allow_tcp(false)
@@ -68,13 +70,14 @@ impl State {
             table,
             wasi,
             http: WasiHttpCtx::new(),
-            hooks: Hooks(caller),
+            hooks: Hooks { caller, traceparent: None },
         }
     }
 
     /// Begins another call.
     pub(super) fn begin_call(&mut self, call: CallContext) {
         self.output.begin_call(&call.id);
+        self.hooks.traceparent.clone_from(&call.traceparent);
         self.call = call;
         self.log_lines = 0;
         self.ticks = 0;
@@ -107,7 +110,11 @@ impl WasiHttpView for State {
 }
 
 /// Requests to others go through the host's own rules.
-struct Hooks(Caller);
+struct Hooks {
+    caller: Caller,
+    /// The trace that the call belongs to.
+    traceparent: Option<String>,
+}
 
 /// What comes of a request to another host, and what goes on beside it.
 type Sending = Box<
@@ -126,9 +133,9 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
     ) -> Sending {
-        let caller = self.0.clone();
+        let (caller, traceparent) = (self.caller.clone(), self.traceparent.clone());
         Box::new(async move {
-            let response = caller.send(request, options.unwrap_or_default()).await?;
+            let response = caller.send(request, options.unwrap_or_default(), traceparent.as_deref()).await?;
             let beside: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
             Ok((response, beside))
         })

@@ -1,7 +1,11 @@
 //! What is asked of a swap, and what is said of it afterwards.
 
 use super::{RolloutError, milliseconds};
-use crate::{clock::now_ms, cluster::PeerReport, plugin::archive::{Trial, Unknown}};
+use crate::{
+    clock::now_ms,
+    cluster::PeerReport,
+    plugin::archive::{Trial, Unknown},
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;

@@ -15,12 +15,12 @@ use tokio::task::JoinHandle;
 
 const BUYERS: usize = 3;
 
-pub(super) fn load(host: &Host, seller: &Client, buyer: &Client, facts: &Arc<Facts>) -> JoinHandle<()> {
+pub(crate) fn load(host: &Host, seller: &Client, buyer: &Client, facts: &Arc<Facts>) -> JoinHandle<()> {
     let (seller, buyer, facts) = (host.again(seller), host.again(buyer), facts.clone());
     tokio::spawn(Load { seller, buyer, facts, random: StdRng::from_rng(&mut rand::rng()) }.run())
 }
 
-pub(super) async fn is_whole(host: &Host, facts: &Facts) {
+pub(crate) async fn is_whole(host: &Host, facts: &Facts) {
     host.settles().await;
     let world = World::read(host).await;
     facts.are_in(&world);

@@ -1,9 +1,11 @@
 //! Several hosts on one PostgreSQL database and one NATS server.
 
-mod faults;
+mod clocks;
+pub(crate) mod faults;
 mod network;
 mod plugins;
 mod sharing;
+mod versions;
 
 use crate::support::{Bus, Client, Host, NatsServer, Setup, eventually, postgres};
 use serde_json::Value;

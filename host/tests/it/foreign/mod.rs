@@ -22,7 +22,7 @@ const COMPILING: Duration = Duration::from_secs(300);
 
 /// A component and the manifest beside it.
 #[derive(Clone)]
-struct Foreign {
+pub(crate) struct Foreign {
     name: &'static str,
     component: Vec<u8>,
     manifest: String,
@@ -35,7 +35,7 @@ impl Foreign {
     }
 
     /// One in Rust, which carries its manifest.
-    fn rust(name: &'static str) -> Self {
+    pub(crate) fn rust(name: &'static str) -> Self {
         let path = guest(name);
         let manifest = PluginFile::read(&path).manifest;
         Self { name, component: std::fs::read(path).unwrap(), manifest }
@@ -63,7 +63,7 @@ impl Foreign {
     }
 
     /// Uploads it and lets it serve.
-    async fn deploy(self, operator: &Client) -> Value {
+    pub(crate) async fn deploy(self, operator: &Client) -> Value {
         let name = self.name;
         let reply = self.upload(operator).await;
         assert!([200, 201].contains(&reply.status), "{reply:?}");
@@ -77,7 +77,7 @@ impl Foreign {
 }
 
 /// Lets a component that is not there yet ask these hosts.
-async fn grant(operator: &Client, plugin: &str, hosts: &[String]) {
+pub(crate) async fn grant(operator: &Client, plugin: &str, hosts: &[String]) {
     let grants = json!({ "grants": ["http"], "http_hosts": hosts });
     let reply = operator.put(&format!("/plugins/{plugin}/grants"), grants).await;
     assert_eq!(reply.status, 200, "{reply:?}");
@@ -130,7 +130,7 @@ async fn empty_host() -> Host {
     empty().start().await
 }
 
-fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+pub(crate) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
     let encoded =
         |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
     let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();

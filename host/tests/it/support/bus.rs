@@ -81,6 +81,11 @@ pub(crate) enum BusView {
 }
 
 impl Host {
+    /// The subject on its broker of a component's subject.
+    pub(crate) fn subject(&self, subject: &str) -> String {
+        self.setup.bus.subject(subject)
+    }
+
     pub(crate) async fn look_at_bus(&self) -> BusView {
         match &self.setup.bus {
             Bus::Embedded => BusView::Embedded(self.database("host.db").await),
@@ -93,6 +98,12 @@ impl Host {
 }
 
 impl BusView {
+    /// What the streams are on, and the prefix of their names.
+    pub(crate) fn streams(&self) -> (&jetstream::Context, &str) {
+        let Self::JetStream(context, events) = self else { panic!("there is no broker") };
+        (context, events.strip_suffix("-events").unwrap())
+    }
+
     /// Deliveries that were not acknowledged yet; one while nobody knows.
     pub(crate) async fn deliveries(&self) -> i64 {
         match self {

@@ -3,6 +3,7 @@
 
 mod bus;
 mod client;
+mod clock;
 mod database;
 mod host;
 mod ledger;
@@ -15,6 +16,7 @@ mod settled;
 
 pub(crate) use bus::Bus;
 pub(crate) use client::{Client, PASSWORD, Reply};
+pub(crate) use clock::MachineClock;
 pub(crate) use database::{Database, edit_database, on_postgres};
 pub(crate) use host::{ADMIN_TOKEN, Host, Setup};
 pub(crate) use market::{Order, Status, Ticket, unique};

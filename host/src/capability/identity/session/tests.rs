@@ -26,7 +26,7 @@ async fn a_token_names_its_principal_and_session() {
     let session = sessions.verify(&one).unwrap();
     assert_eq!(session.principal.id, "1");
     assert_eq!(session.principal.email, "ann@example.com");
-    assert!(session.expires_at > get_current_timestamp() + 3_000);
+    assert!(session.expires_at > now_seconds() + 3_000);
     assert_ne!(session.jti, sessions.verify(&two).unwrap().jti);
 }
 
@@ -62,7 +62,7 @@ async fn a_caller_that_gives_up_leaves_no_half_revoked_session(place: Place) {
 #[tokio::test]
 async fn a_token_of_another_key_or_algorithm_is_refused() {
     let sessions = sessions(&Place::folder(), KEY, HOUR).await;
-    let now = get_current_timestamp();
+    let now = now_seconds();
     let claims =
         Claims { sub: "1".to_owned(), email: "x".to_owned(), iat: now, exp: now + 60, jti: Uuid::new_v4().to_string() };
     let signed = |algorithm, key: &str| {
@@ -103,7 +103,7 @@ async fn a_token_without_expiry_or_identifier_is_refused() {
     let sessions = sessions(&Place::folder(), KEY, HOUR).await;
     let key = EncodingKey::from_secret(KEY.as_bytes());
     let token = |claims: serde_json::Value| encode(&Header::default(), &claims, &key).unwrap();
-    let exp = get_current_timestamp() + 60;
+    let exp = now_seconds() + 60;
     let jti = Uuid::new_v4().to_string();
     let whole = serde_json::json!({"sub": "1", "email": "e", "iat": 1, "exp": exp, "jti": jti});
     assert!(sessions.verify(&token(whole.clone())).is_some());
@@ -117,11 +117,11 @@ async fn a_token_without_expiry_or_identifier_is_refused() {
 async fn expired_revocations_are_pruned(place: Place) {
     let sessions = sessions(&place, KEY, HOUR).await;
     let revoked = &sessions.revoked;
-    let now = get_current_timestamp();
+    let now = now_seconds();
     let (old, new) = (Uuid::new_v4(), Uuid::new_v4());
     revoked.add(old, now + 10).await.unwrap();
-    revoked.add(new, now + 10_000).await.unwrap();
-    revoked.prune(now + PRUNE_EVERY_SECONDS).await.unwrap();
+    revoked.add(new, now + 11).await.unwrap();
+    revoked.prune(now + 10 + KEPT_SECONDS).await.unwrap();
     assert!(!revoked.contains(old));
     assert!(revoked.contains(new));
     let kept: i64 =

@@ -250,6 +250,10 @@ impl Database for PostgresDatabase {
         Ok(pruned.rows_affected())
     }
 
+    fn system(&self) -> &'static str {
+        "postgresql"
+    }
+
     fn signals(&self) -> &Signals {
         &self.shared.signals
     }

@@ -225,6 +225,10 @@ impl Database for SqliteDatabase {
         }
     }
 
+    fn system(&self) -> &'static str {
+        "sqlite"
+    }
+
     fn signals(&self) -> &Signals {
         &self.shared.signals
     }
