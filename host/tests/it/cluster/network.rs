@@ -7,7 +7,8 @@ use crate::{
     support::{Host, NatsServer, Proxy, Reply, Setup, Status, Way, eventually, postgres},
 };
 use futures::future::join_all;
-use sqlx::postgres::PgConnectOptions;
+use sha2::{Digest, Sha256};
+use sqlx::{Connection, postgres::PgConnectOptions};
 use std::{
     str::FromStr,
     sync::Arc,
@@ -61,6 +62,37 @@ async fn a_host_that_is_cut_off_from_the_broker_goes_on_and_holds_up_nobody() {
         assert!(task.await.is_err_and(|end| end.is_cancelled()), "somebody was answered badly");
     }
     faults::is_whole(&hosts[0], &facts).await;
+}
+
+/// The number under which the database knows the right to carry a component's
+/// events.
+fn right_to_carry(component: &str) -> i64 {
+    let digest = Sha256::digest(format!("ticketing lead {component}"));
+    i64::from_be_bytes(digest[..8].try_into().unwrap())
+}
+
+/// The control: were the right to carry a component's events kept by somebody
+/// who carries none, as a host that is cut off would if it did not give it up,
+/// they would wait for as long, and nothing but they.
+#[tokio::test]
+async fn events_wait_for_as_long_as_the_right_to_carry_them_is_kept() {
+    let Some(url) = postgres::database().await else { return };
+    let mut keeper = postgres::connect(&url).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(right_to_carry("orders")).execute(&mut keeper).await.unwrap();
+    let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
+    let [one, two] = Setup::start_all([setup.clone(), setup.beside()]).await;
+    let (seller, buyer) = (one.user("seller").await, two.user("buyer").await);
+    let ticket = seller.sell("x", 10.0).await;
+    let order = buyer.reserve(&ticket.id).await;
+    // Those of other components are on their way again and again.
+    for _ in 0..3 {
+        seller.sell("y", 10.0).await;
+    }
+    let outbox = one.database("components/orders.db").await;
+    assert_eq!(outbox.number("SELECT count(*) FROM host_outbox").await, 1);
+    assert_eq!(seller.ticket(&ticket.id).await.order_id, None);
+    keeper.close().await.unwrap();
+    seller.ticket_when("it is reserved", &ticket.id, |ticket| ticket.order_id.as_ref() == Some(&order.id)).await;
 }
 
 /// The answer of those who come again as often as they are told to.
