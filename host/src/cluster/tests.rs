@@ -70,6 +70,22 @@ async fn a_host_that_cannot_stops_the_change_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposal_that_is_not_understood_is_there_to_be_refused() {
+    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    sqlx::query(
+        "INSERT INTO cluster_proposals (id, plugin, state, host, at_ms)
+         SELECT 'new', 'p', '{\"settings\": {\"grants\": [\"telepathy\"]}}', id, seen_ms FROM cluster_hosts WHERE name = 'one'",
+    )
+    .execute(&one.database.write)
+    .await
+    .unwrap();
+    let seen = proposal(&two).await;
+    assert!(seen.state().unwrap_err().to_string().contains("telepathy"));
+    two.answer(&seen, Some("not understood")).await.unwrap();
+    assert!(two.proposals().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_others_subscribe_to_is_known_while_they_live() {
     let Some([one, two, three]) = hosts(["one", "two", "three"]).await else { return };
     let takes = |subject: &str| {

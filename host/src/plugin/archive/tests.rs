@@ -18,6 +18,7 @@ fn record(id: &str, digest: &str) -> Record {
 }
 
 on_both_engines! {
+    what_a_newer_host_has_written_is_kept_or_named
     what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revision
 }
 
@@ -56,6 +57,46 @@ async fn what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revisi
             assert!(archive.file(&digests[1]).await.is_err(), "a damaged file is not run");
         }
     }
+}
+
+async fn what_a_newer_host_has_written_is_kept_or_named(place: Place) {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::open(place.open().await, &folder.path().join("plugins")).await.unwrap();
+    let write = async |plugin: &str, state: &str| {
+        sqlx::query("INSERT INTO plugin_states (plugin, state) VALUES ($1, $2)")
+            .bind(plugin)
+            .bind(state)
+            .execute(&archive.database.write)
+            .await
+            .unwrap();
+    };
+    write("known", r#"{"active": "r1", "zone": {"of": [1]}, "settings": {"mood": "good", "limits": {}}}"#).await;
+    write("foreign", r#"{"active": "r1", "settings": {"grants": ["telepathy"]}}"#).await;
+
+    let state = archive.state("known").await.unwrap().unwrap();
+    archive.set_state("known", &State { paused: true, ..state }).await.unwrap();
+    let text: String = sqlx::query_scalar("SELECT state FROM plugin_states WHERE plugin = 'known'")
+        .fetch_one(&archive.database.read)
+        .await
+        .unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&kept["zone"]["of"][0], &kept["settings"]["mood"]), (&1.into(), &"good".into()));
+    assert_eq!((&kept["paused"], &kept["active"]), (&true.into(), &"r1".into()));
+
+    let refused = archive.state("foreign").await.unwrap_err().to_string();
+    assert!(refused.contains("of foreign is not understood") && refused.contains("telepathy"), "{refused}");
+    let mut plugins = archive.plugins().await.unwrap();
+    plugins.sort();
+    assert_eq!(plugins, ["foreign", "known"]);
+
+    archive.add(&record("r1", "d")).await.unwrap();
+    sqlx::query("INSERT INTO plugin_revisions (plugin, id, digest, record) VALUES ('p', 'r2', 'd', '{}')")
+        .execute(&archive.database.write)
+        .await
+        .unwrap();
+    assert_eq!(archive.records("p").await.unwrap(), [record("r1", "d")]);
+    assert!(archive.record("p", "r1").await.unwrap().is_some());
+    assert!(archive.record("p", "r2").await.is_err());
 }
 
 #[test]
