@@ -1,7 +1,7 @@
 //! The time of day by which this host and its components live.
 //!
-//! A machine's clock can be set, by hours and in either direction, while
-//! orders wait for their end and sessions for their expiry. So the host counts
+//! A machine's clock can be set, by hours and in either direction, while timers
+//! wait for their moment and sessions for their expiry. So the host counts
 //! on with a clock that nobody sets, from a moment that a reference gave it at
 //! the start: the shared database, so that several hosts agree whatever their
 //! machines say, or the machine itself for a host alone. From then on it
