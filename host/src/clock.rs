@@ -5,7 +5,7 @@
 //! on with a clock that nobody sets, from a moment that a reference gave it at
 //! the start: the shared database, so that several hosts agree whatever their
 //! machines say, or the machine itself for a host alone. From then on it
-//! follows the reference no faster than one part in [`SLOWNESS`]. A restart
+//! follows the reference no faster than one part in twenty. A restart
 //! takes the reference's word at once.
 
 use crate::database::HostDatabase;
