@@ -1,11 +1,14 @@
 //! argon2id, on threads that may block, so many at a time and no more.
 
+mod memory;
+
 use super::Error;
 use crate::config;
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+    Algorithm, Argon2, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
+use memory::Memory;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -32,6 +35,7 @@ pub(super) struct Hasher {
     params: Params,
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
+    memory: Arc<Memory>,
     computed: Arc<AtomicU64>,
 }
 
@@ -41,26 +45,20 @@ impl Hasher {
         let params = Params::new(argon2.memory_kib, argon2.iterations, argon2.parallelism, Some(OUTPUT_BYTES))?;
         Ok(Self {
             settings: argon2,
-            params,
             admitted: Arc::new(Semaphore::new(settings.hashing_concurrency + settings.hashing_queue)),
             running: Arc::new(Semaphore::new(settings.hashing_concurrency)),
+            memory: Arc::new(Memory::new(params.block_count())),
             computed: Arc::default(),
+            params,
         })
     }
 
     /// A PHC string with a salt of its own.
     pub(super) async fn hash(&self, password: String) -> Result<String, Error> {
-        let params = self.params.clone();
-        let hashed = self
-            .run(move || {
-                let salt: [u8; SALT_BYTES] = rand::random();
-                Argon2::from(params).hash_password_with_salt(password.as_bytes(), &salt)
-            })
-            .await?;
-        match hashed {
-            Ok(hash) => Ok(hash.to_string()),
-            Err(error) => Err(Error::Unavailable(format!("hashing failed: {error}"))),
-        }
+        let salt = Salt::new(&rand::random::<[u8; SALT_BYTES]>()).map_err(|error| failed(&error))?;
+        let output = self.compute(password, self.params.clone(), salt).await?;
+        let params = ParamsString::try_from(&self.params).map_err(|error| failed(&error))?;
+        Ok(phc(params, salt, output).to_string())
     }
 
     /// Whether the password belongs to the hash. Without a hash this does the
@@ -71,8 +69,11 @@ impl Hasher {
             Some(hash) => hash,
             None => self.of_nobody()?,
         };
-        let matches = self.run(move || Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()).await?;
-        Ok(matches && exists)
+        let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
+        let params = Params::try_from(&hash).map_err(|error| failed(&error))?;
+        let output = self.compute(password, params, salt).await?;
+        // Outputs are compared in constant time.
+        Ok(output == expected && exists)
     }
 
     /// Reads a stored hash and refuses one that is too costly to check.
@@ -107,14 +108,27 @@ impl Hasher {
 
     /// A hash that no password has, with the parameters of those in use.
     fn of_nobody(&self) -> Result<PasswordHash, Error> {
-        let failed = |error: &dyn std::fmt::Display| Error::Unavailable(format!("no hash to compare with: {error}"));
-        Ok(PasswordHash {
-            algorithm: Algorithm::Argon2id.ident(),
-            version: Some(Version::V0x13.into()),
-            params: ParamsString::try_from(&self.params).map_err(|error| failed(&error))?,
-            salt: Some(Salt::new(&rand::random::<[u8; SALT_BYTES]>()).map_err(|error| failed(&error))?),
-            hash: Some(Output::new(&rand::random::<[u8; OUTPUT_BYTES]>()).map_err(|error| failed(&error))?),
-        })
+        let params = ParamsString::try_from(&self.params).map_err(|error| failed(&error))?;
+        let salt = Salt::new(&rand::random::<[u8; SALT_BYTES]>()).map_err(|error| failed(&error))?;
+        let output = Output::new(&rand::random::<[u8; OUTPUT_BYTES]>()).map_err(|error| failed(&error))?;
+        Ok(phc(params, salt, output))
+    }
+
+    async fn compute(&self, password: String, params: Params, salt: Salt) -> Result<Output, Error> {
+        let memory = self.memory.clone();
+        let computed = self.run(move || {
+            let mut buffer = [0; Output::MAX_LENGTH];
+            let Some(output) = buffer.get_mut(..params.output_len().unwrap_or(OUTPUT_BYTES)) else {
+                return Err(failed(&"an output of that length"));
+            };
+            let blocks = params.block_count();
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let hash =
+                |blocks: &mut [_]| argon2.hash_password_into_with_memory(password.as_bytes(), &salt, output, blocks);
+            memory.lend(blocks, hash).map_err(|error| failed(&error))?;
+            Output::new(output).map_err(|error| failed(&error))
+        });
+        computed.await?
     }
 
     /// Runs the work when it is its turn. The permits stay with the work: it
@@ -139,9 +153,24 @@ impl Hasher {
     }
 }
 
+fn failed(error: &dyn std::fmt::Display) -> Error {
+    Error::Unavailable(format!("hashing failed: {error}"))
+}
+
+fn phc(params: ParamsString, salt: Salt, output: Output) -> PasswordHash {
+    PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params,
+        salt: Some(salt),
+        hash: Some(output),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::tests::settings, *};
+    use argon2::{PasswordHasher, PasswordVerifier};
     use futures::future::join_all;
 
     #[tokio::test]
@@ -153,6 +182,18 @@ mod tests {
         assert_ne!(one, two);
         let parsed = hasher.parse(&one).unwrap();
         assert!(hasher.verify("correct horse".to_owned(), Some(parsed)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_what_argon2_makes_of_the_password() {
+        let hasher = Hasher::new(&settings()).unwrap();
+        let own = hasher.hash("correct horse".to_owned()).await.unwrap();
+        assert!(Argon2::default().verify_password(b"correct horse", &PasswordHash::new(&own).unwrap()).is_ok());
+        // With other parameters than those in use, and a shorter output.
+        let params = Params::new(128, 3, 2, Some(24)).unwrap();
+        let other = Argon2::from(params).hash_password_with_salt(b"correct horse", b"a salt of its own").unwrap();
+        assert!(hasher.verify("correct horse".to_owned(), Some(other.clone())).await.unwrap());
+        assert!(!hasher.verify("correct house".to_owned(), Some(other)).await.unwrap());
     }
 
     #[tokio::test]
