@@ -8,10 +8,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ticketing::plugin::{
-    Artifact,
-    verdict::{self, Interfaces, Measured, Subject, Surroundings},
-    world,
+use ticketing::{
+    capability::store::Applied,
+    plugin::{
+        Artifact,
+        verdict::{self, Interfaces, Measured, Subject, Surroundings},
+        world,
+    },
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -31,7 +34,7 @@ fn judge(component: &[u8], manifest: Option<&str>) {
     world::capabilities(&interfaces.imports());
     let subject = Subject { manifest: &artifact.manifest, interfaces: &interfaces };
     verdict::compare(subject, &artifact.migrations, Surroundings::default(), Measured::default());
-    let applied: Vec<String> = artifact.migrations.iter().map(|migration| migration.name.clone()).collect();
+    let applied: Vec<Applied> = artifact.migrations.iter().map(Applied::of).collect();
     let surroundings = Surroundings { active: Some(subject), applied: &applied, ..Surroundings::default() };
     let verdict = verdict::compare(subject, &artifact.migrations, surroundings, Measured::default());
     assert!(verdict.compatible, "a file does not fit itself: {:?}", verdict.problems);

@@ -156,8 +156,7 @@ pub struct Applied {
 
 impl Applied {
     /// What is known of this one afterwards.
-    #[cfg(test)]
-    pub(crate) fn of(migration: &Migration) -> Self {
+    pub fn of(migration: &Migration) -> Self {
         Self { name: migration.name.clone(), digest: migration.digest() }
     }
 
