@@ -87,8 +87,8 @@ impl Timers {
         }
         // Those under way are still there until they commit.
         let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
-        let upcoming = self.component.database.due_timers(u64::MAX, limit).await?;
         let now_ms = now_ms();
+        let upcoming = self.component.database.upcoming_timers(now_ms, limit).await?;
         for timer in upcoming {
             if timer.timer.due_ms > now_ms {
                 return Ok(Duration::from_millis(timer.timer.due_ms - now_ms).min(LONGEST_SLEEP));

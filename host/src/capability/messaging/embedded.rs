@@ -1,11 +1,13 @@
 //! The embedded bus: a durable log in the host's own database, and a row for
 //! each delivery that is not acknowledged.
 //!
-//! A publication writes its rows for every subscriber in one commit and wakes
-//! them in the process; nothing polls. A lease lives in memory, so after a
-//! restart everything that was not acknowledged is due again.
+//! A publication writes its rows for every subscriber in one commit, then
+//! hands it over to them in the process; nothing polls. A lease lives in
+//! memory, so after a restart everything that was not acknowledged is due
+//! again.
 
 mod consumer;
+mod inbox;
 mod letters;
 
 use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Subjects, Waiting};
@@ -15,11 +17,8 @@ use consumer::EmbeddedConsumer;
 use sqlx::{Any, Transaction};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
 };
 
 const SCHEMA: &[&str] = &["
@@ -53,7 +52,8 @@ pub struct EmbeddedBus {
 /// The log, as the bus and its consumers share it.
 struct Log {
     database: HostDatabase,
-    latest_ms: AtomicI64,
+    begun: Instant,
+    begun_ms: i64,
 }
 
 impl EmbeddedBus {
@@ -67,14 +67,14 @@ impl EmbeddedBus {
             sqlx::query_scalar("SELECT max(not_before_ms) FROM bus_deliveries WHERE attempts = 0")
                 .fetch_one(&database.write)
                 .await?;
-        let log = Arc::new(Log { database, latest_ms: AtomicI64::new(latest.unwrap_or(0)) });
+        let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        let log = Arc::new(Log { database, begun: Instant::now(), begun_ms: now.max(latest.unwrap_or(0)) });
         tokio::spawn(prune(Arc::downgrade(&log), settings.retention));
         Ok(Self { log, consumers: Mutex::default() })
     }
 
-    fn wake(&self, wakes: impl Fn(&EmbeddedConsumer) -> bool) {
-        let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
-        consumers.values().filter(|consumer| wakes(consumer)).for_each(|consumer| consumer.wake());
+    fn known(&self, component: &str) -> Option<Arc<EmbeddedConsumer>> {
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).get(component).cloned()
     }
 }
 
@@ -83,21 +83,36 @@ impl Bus for EmbeddedBus {
     async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
         let mut transaction = self.log.begin().await?;
         let at_ms = self.log.now_ms();
+        let mut deliveries = Vec::new();
+        let mut repeated = false;
         for event in events {
-            if let Some(sequence) = append(&mut transaction, event, at_ms).await? {
-                sqlx::query(
-                    "INSERT INTO bus_deliveries (component, event, attempts, not_before_ms) \
-                     SELECT component, $1, 0, $2 FROM bus_subscriptions WHERE subject = $3",
-                )
-                .bind(sequence)
-                .bind(at_ms)
-                .bind(&event.subject)
-                .execute(&mut *transaction)
-                .await?;
-            }
+            let Some(sequence) = append(&mut transaction, event, at_ms).await? else {
+                repeated = true;
+                continue;
+            };
+            let made: Vec<(String, i64)> = sqlx::query_as(
+                "INSERT INTO bus_deliveries (component, event, attempts, not_before_ms) \
+                 SELECT component, $1, 0, $2 FROM bus_subscriptions WHERE subject = $3 RETURNING component, token",
+            )
+            .bind(sequence)
+            .bind(at_ms)
+            .bind(&event.subject)
+            .fetch_all(&mut *transaction)
+            .await?;
+            deliveries.extend(made.into_iter().map(|(component, token)| (component, event, token)));
         }
         transaction.commit().await?;
-        self.wake(|consumer| events.iter().any(|event| consumer.subscribes(&event.subject)));
+        if repeated {
+            // Whoever published it before may have gone before it was handed
+            // over.
+            let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+            consumers.values().for_each(|consumer| consumer.look());
+        }
+        for (component, event, token) in deliveries {
+            if let Some(consumer) = self.known(&component) {
+                consumer.hand_over(event, token);
+            }
+        }
         Ok(())
     }
 
@@ -110,7 +125,6 @@ impl Bus for EmbeddedBus {
             consumers.entry(component.to_owned()).or_insert_with(new).clone()
         };
         consumer.set_subjects(subjects);
-        consumer.wake();
         Ok(consumer)
     }
 
@@ -145,7 +159,9 @@ impl Bus for EmbeddedBus {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        self.wake(|consumer| consumer.component() == component);
+        if let Some(consumer) = self.known(component) {
+            consumer.look();
+        }
         Ok(())
     }
 
@@ -193,11 +209,11 @@ impl Log {
         Ok(self.database.begin("bus").await?)
     }
 
-    /// The time of day that never goes back, so that what was published later
-    /// is also due later.
+    /// The time of day at the start and what has passed since, so it never
+    /// goes back and never stands still, however the clock is set: what was
+    /// published later is also due later.
     fn now_ms(&self) -> i64 {
-        let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
-        self.latest_ms.fetch_max(now, Ordering::AcqRel).max(now)
+        self.begun_ms.saturating_add(i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
     async fn subscribe(&self, component: &str, subjects: &BTreeSet<String>) -> Result<(), BusError> {

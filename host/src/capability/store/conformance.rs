@@ -260,8 +260,11 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     transaction.commit().await.unwrap();
     tokio::time::timeout(Duration::from_secs(5), store.signals().timers.notified()).await.unwrap();
     assert_eq!(store.next_timer_ms().await.unwrap(), Some(5));
-    let due: Vec<DueTimer> = store.due_timers(10, 10).await.unwrap();
-    assert_eq!(due.iter().map(|due| due.timer.key.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    let keys = |timers: &[DueTimer]| timers.iter().map(|due| due.timer.key.clone()).collect::<Vec<_>>();
+    let due: Vec<DueTimer> = store.upcoming_timers(10, 10).await.unwrap();
+    assert_eq!(keys(&due), ["b", "a"]);
+    assert_eq!(keys(&store.upcoming_timers(10, 1).await.unwrap()), ["b"]);
+    assert_eq!(keys(&store.upcoming_timers(4, 10).await.unwrap()), ["b"], "the next one");
     assert_eq!((due[1].attempt, due[1].traceparent.as_deref()), (1, Some("trace")));
 
     // Replaced: the old one can no longer be taken.
@@ -274,15 +277,15 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     assert!(!transaction.take_timer(&due[1]).await.unwrap());
     transaction.commit().await.unwrap();
 
-    let due = store.due_timers(10, 10).await.unwrap();
+    let due = store.upcoming_timers(10, 10).await.unwrap();
     assert_eq!(due.len(), 1);
     let mut transaction = store.begin().await.unwrap();
     transaction.put_off_timer(&due[0], 50).await.unwrap();
     transaction.commit().await.unwrap();
-    assert!(store.due_timers(49, 10).await.unwrap().is_empty());
+    assert_eq!(store.upcoming_timers(49, 10).await.unwrap()[0].timer.due_ms, 50);
     // The attempt that was put off can no longer be taken.
     assert!(!store.begin().await.unwrap().take_timer(&due[0]).await.unwrap());
-    let due = store.due_timers(50, 10).await.unwrap();
+    let due = store.upcoming_timers(50, 10).await.unwrap();
     assert_eq!((due[0].attempt, due[0].timer.payload.as_slice()), (2, b"b".as_slice()));
 }
 

@@ -70,8 +70,9 @@ pub trait Database: Send + Sync + 'static {
     /// When the next timer is due, in milliseconds since the Unix epoch.
     async fn next_timer_ms(&self) -> Result<Option<u64>, Error>;
 
-    /// Timers that are due at the given time, the longest overdue first.
-    async fn due_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error>;
+    /// Timers that are due at the given time, the longest overdue first, and
+    /// the one that is due next.
+    async fn upcoming_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error>;
 
     /// Forgets inbox marks that were set before this time.
     async fn prune_inbox(&self, before_ms: u64) -> Result<u64, Error>;

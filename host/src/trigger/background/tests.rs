@@ -262,7 +262,7 @@ async fn timers_fire_in_time_and_fail_like_events(place: Place) {
     let redelivery = Redelivery::new(fixture.bus.clone(), fixture.databases.clone());
     redelivery.redeliver(&letters[0].id).await.unwrap();
     fixture.wait_for(&[("later", 2), ("soon", 1), ("trap", 1)]).await;
-    let left = fixture.database.due_timers(u64::MAX, 10).await.unwrap();
+    let left = fixture.database.upcoming_timers(u64::MAX, 10).await.unwrap();
     assert_eq!(left.iter().map(|due| due.timer.key.as_str()).collect::<Vec<_>>(), ["replaced", "far"]);
     fixture.close().await;
 }

@@ -1,19 +1,23 @@
 //! One component's deliveries. It lives as long as the bus.
+//!
+//! What is published goes from the publisher's hands into the consumer's
+//! [`Inbox`]. The log is read for what cannot come that way: what waits since
+//! before the start or the subscription, what was put off, and what had no
+//! room.
 
 use super::{
     super::{BusError, Consumer, Delivery, Event},
     Log,
+    inbox::{Inbox, Step},
 };
 use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{
-    sync::{Notify, mpsc},
-    time::sleep,
-};
+use tokio::{sync::mpsc, time::sleep};
 
 /// Deliveries read from the log at once.
 const READ_AHEAD: usize = 32;
@@ -22,67 +26,58 @@ const READ_AHEAD: usize = 32;
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(20);
 const ACKNOWLEDGED_AT_ONCE: usize = 512;
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
-/// However far off the next delivery is: the clock may be set.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 pub(super) struct EmbeddedConsumer {
     component: String,
     log: Arc<Log>,
     subjects: Mutex<BTreeSet<String>>,
-    wake: Notify,
-    queue: tokio::sync::Mutex<VecDeque<Delivery>>,
-    leased: Leases,
+    inbox: Arc<Inbox>,
     acknowledged: mpsc::UnboundedSender<i64>,
-}
-
-/// Tokens that are read ahead, in work, or acknowledged but not yet deleted.
-#[derive(Clone, Default)]
-struct Leases(Arc<Mutex<Held>>);
-
-#[derive(Default)]
-struct Held {
-    tokens: HashSet<i64>,
-    /// Given back, but held until the log is read again: what is being read
-    /// just now may be from before.
-    released: Vec<i64>,
 }
 
 impl EmbeddedConsumer {
     pub(super) fn new(component: &str, log: Arc<Log>) -> Self {
-        let leased = Leases::default();
+        let inbox = Arc::new(Inbox::new());
         let (acknowledged, tokens) = mpsc::unbounded_channel();
-        tokio::spawn(delete_acknowledged(log.clone(), leased.clone(), tokens));
-        Self {
-            component: component.to_owned(),
-            log,
-            subjects: Mutex::default(),
-            wake: Notify::new(),
-            queue: tokio::sync::Mutex::default(),
-            leased,
-            acknowledged,
+        tokio::spawn(delete_acknowledged(log.clone(), inbox.clone(), tokens));
+        Self { component: component.to_owned(), log, subjects: Mutex::default(), inbox, acknowledged }
+    }
+
+    /// What it has subscribed to from now on. Older events of a new subject
+    /// are in the log.
+    pub(super) fn set_subjects(&self, subjects: BTreeSet<String>) {
+        self.inbox.keep(&subjects);
+        *self.subjects.lock().unwrap_or_else(PoisonError::into_inner) = subjects;
+        self.look();
+    }
+
+    /// Takes over what was published just now.
+    pub(super) fn hand_over(&self, event: &Event, token: i64) {
+        if self.subjects.lock().unwrap_or_else(PoisonError::into_inner).contains(&event.subject) {
+            self.inbox.hand_over(event, token, self.log.now_ms());
         }
     }
 
-    pub(super) fn component(&self) -> &str {
-        &self.component
+    /// Has the log read for what is due.
+    pub(super) fn look(&self) {
+        self.inbox.look_at(0);
     }
 
-    pub(super) fn subscribes(&self, subject: &str) -> bool {
-        self.subjects.lock().unwrap_or_else(PoisonError::into_inner).contains(subject)
+    async fn read_log(&self, now_ms: i64) -> Result<(), BusError> {
+        let limit = self.inbox.begin_reading() + READ_AHEAD;
+        let read = async {
+            let due = self.due(now_ms, limit).await?;
+            let look_ms = if due.len() < limit { self.next_due_ms(now_ms).await? } else { now_ms };
+            Ok((due, look_ms))
+        };
+        // After an error the caller pauses, and then it reads again.
+        let (read, outcome) = read.await.map_or_else(|error| ((Vec::new(), now_ms), Err(error)), |read| (read, Ok(())));
+        self.inbox.end_reading(read.0, read.1);
+        outcome
     }
 
-    pub(super) fn set_subjects(&self, subjects: BTreeSet<String>) {
-        *self.subjects.lock().unwrap_or_else(PoisonError::into_inner) = subjects;
-    }
-
-    pub(super) fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    /// Reads what is due and not leased.
-    async fn due(&self, now_ms: i64) -> Result<Vec<Delivery>, BusError> {
+    async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<Delivery>, BusError> {
         type Row = (i64, i64, String, String, String, i64, Option<String>, Vec<u8>);
-        let leased = self.leased.settle();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT d.token, d.attempts, e.id, e.subject, e.source, e.time_ms, e.traceparent, e.payload \
              FROM bus_deliveries d JOIN bus_events e ON e.sequence = d.event \
@@ -90,7 +85,7 @@ impl EmbeddedConsumer {
         )
         .bind(&self.component)
         .bind(now_ms)
-        .bind(i64::try_from(leased + READ_AHEAD).unwrap_or(i64::MAX))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.log.database.read)
         .await?;
         let delivery = |(token, attempts, id, subject, source, time_ms, traceparent, payload): Row| Delivery {
@@ -98,11 +93,11 @@ impl EmbeddedConsumer {
             attempt: u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1),
             token,
         };
-        Ok(rows.into_iter().filter(|row| self.leased.add(row.0)).map(delivery).collect())
+        Ok(rows.into_iter().map(delivery).collect())
     }
 
-    /// How long until the next delivery that is put off.
-    async fn until_next(&self, now_ms: i64) -> Result<Duration, BusError> {
+    /// When the next delivery that is put off is due.
+    async fn next_due_ms(&self, now_ms: i64) -> Result<i64, BusError> {
         let next: Option<i64> = sqlx::query_scalar(
             "SELECT min(not_before_ms) FROM bus_deliveries WHERE component = $1 AND not_before_ms > $2",
         )
@@ -110,8 +105,7 @@ impl EmbeddedConsumer {
         .bind(now_ms)
         .fetch_one(&self.log.database.read)
         .await?;
-        let wait = next.map(|at_ms| Duration::from_millis(at_ms.abs_diff(now_ms)));
-        Ok(wait.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP))
+        Ok(next.unwrap_or(i64::MAX))
     }
 }
 
@@ -119,23 +113,14 @@ impl EmbeddedConsumer {
 impl Consumer for EmbeddedConsumer {
     async fn next(&self) -> Result<Delivery, BusError> {
         loop {
-            let wait = {
-                let mut queue = self.queue.lock().await;
-                let now_ms = self.log.now_ms();
-                if queue.is_empty() {
-                    queue.extend(self.due(now_ms).await?);
-                }
-                if let Some(delivery) = queue.pop_front() {
-                    if !queue.is_empty() {
-                        self.wake();
-                    }
-                    return Ok(delivery);
-                }
-                self.until_next(now_ms).await?
-            };
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = sleep(wait) => {}
+            let now_ms = self.log.now_ms();
+            match self.inbox.step(now_ms) {
+                Step::Take(delivery) => return Ok(delivery),
+                Step::ReadLog => self.read_log(now_ms).await?,
+                Step::Wait(until_ms) => tokio::select! {
+                    () = self.inbox.changed.notified() => {}
+                    () = sleep(Duration::from_millis(until_ms.abs_diff(now_ms))) => {}
+                },
             }
         }
     }
@@ -146,47 +131,23 @@ impl Consumer for EmbeddedConsumer {
 
     async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<(), BusError> {
         let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+        let due_ms = self.log.now_ms().saturating_add(delay_ms);
         let updated =
             sqlx::query("UPDATE bus_deliveries SET attempts = attempts + 1, not_before_ms = $2 WHERE token = $1")
                 .bind(delivery.token)
-                .bind(self.log.now_ms().saturating_add(delay_ms))
+                .bind(due_ms)
                 .execute(&self.log.database.write)
                 .await;
         // If it could not be put off, it is due again at once.
-        self.leased.release([delivery.token]);
-        self.wake();
+        self.inbox.release([delivery.token]);
+        self.inbox.look_at(if updated.is_ok() { due_ms } else { 0 });
         updated.map(drop).map_err(Into::into)
-    }
-}
-
-impl Leases {
-    /// False if it was leased already.
-    fn add(&self, token: i64) -> bool {
-        self.held().tokens.insert(token)
-    }
-
-    fn release(&self, tokens: impl IntoIterator<Item = i64>) {
-        self.held().released.extend(tokens);
-    }
-
-    /// Lets go of what was released, before the log is read. Gives the number
-    /// of those that are still held.
-    fn settle(&self) -> usize {
-        let Held { tokens, released } = &mut *self.held();
-        for token in released.drain(..) {
-            tokens.remove(&token);
-        }
-        tokens.len()
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Deletes what was acknowledged, many in one commit, until the consumer is
 /// gone.
-async fn delete_acknowledged(log: Arc<Log>, leased: Leases, mut tokens: mpsc::UnboundedReceiver<i64>) {
+async fn delete_acknowledged(log: Arc<Log>, inbox: Arc<Inbox>, mut tokens: mpsc::UnboundedReceiver<i64>) {
     let mut batch = Vec::new();
     while tokens.recv_many(&mut batch, ACKNOWLEDGED_AT_ONCE).await > 0 {
         sleep(ACKNOWLEDGE_EVERY).await;
@@ -202,14 +163,13 @@ async fn delete_acknowledged(log: Arc<Log>, leased: Leases, mut tokens: mpsc::Un
             tracing::warn!(%error, "acknowledgements could not be kept");
             sleep(AFTER_AN_ERROR).await;
         }
-        leased.release(batch.drain(..));
+        inbox.release(batch.drain(..));
     }
 }
 
 async fn delete(log: &Log, tokens: &[i64]) -> Result<(), BusError> {
-    let mut transaction = log.begin().await?;
-    for token in tokens {
-        sqlx::query("DELETE FROM bus_deliveries WHERE token = $1").bind(token).execute(&mut *transaction).await?;
-    }
-    Ok(transaction.commit().await?)
+    let tokens: Vec<String> = tokens.iter().map(i64::to_string).collect();
+    let sql = format!("DELETE FROM bus_deliveries WHERE token IN ({})", tokens.join(", "));
+    sqlx::query(AssertSqlSafe(sql)).persistent(false).execute(&log.database.write).await?;
+    Ok(())
 }

@@ -51,6 +51,7 @@ on_both_engines! {
     a_redelivery_reaches_one_component_as_on_its_first_attempt
     what_was_not_acknowledged_is_due_again_after_a_restart
     old_events_are_forgotten_unless_somebody_waits_for_them
+    what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again
 }
 
 async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: Place) {
@@ -98,4 +99,18 @@ async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: Place) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("an acknowledged event is not forgotten");
+}
+
+async fn what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again(place: Place) {
+    let database = place.open().await;
+    let bus: AnyBus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
+    let one = consumer(&bus, "one", &["a"]).await;
+    nothing_is_due(&one).await;
+    // Committed by another, and handed over to nobody.
+    let other = EmbeddedBus::open(database, &settings()).await.unwrap();
+    other.publish(&[event("1", "a")]).await.unwrap();
+    nothing_is_due(&one).await;
+    bus.publish(&[event("1", "a"), event("2", "a")]).await.unwrap();
+    assert_eq!([next(&one).await.event.id, next(&one).await.event.id], ["1", "2"]);
+    nothing_is_due(&one).await;
 }

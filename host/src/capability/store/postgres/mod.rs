@@ -221,12 +221,13 @@ impl Database for PostgresDatabase {
         Ok(rows.first().map(|(due_ms,)| due_ms.cast_unsigned()))
     }
 
-    async fn due_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error> {
+    async fn upcoming_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error> {
         type Row = (i64, String, i64, Vec<u8>, i64, Option<String>);
         let rows: Vec<Row> = self
             .own(
-                "SELECT generation, key, due_ms, payload, attempt, traceparent \
-                 FROM store_timers WHERE component = $1 AND due_ms <= $3 ORDER BY due_ms LIMIT $2",
+                "SELECT generation, key, due_ms, payload, attempt, traceparent FROM store_timers WHERE component = $1 \
+                 AND due_ms <= greatest($3, (SELECT min(due_ms) FROM store_timers WHERE component = $1 AND due_ms > $3)) \
+                 ORDER BY due_ms LIMIT $2",
                 i64::from(limit_rows),
                 clamp(now_ms),
             )

@@ -186,12 +186,13 @@ impl Database for SqliteDatabase {
         Ok(rows.first().map(|(due_ms,)| due_ms.cast_unsigned()))
     }
 
-    async fn due_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error> {
+    async fn upcoming_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error> {
         type Row = (i64, String, i64, Vec<u8>, u32, Option<String>);
         let rows: Vec<Row> = self
             .read(
-                "SELECT generation, key, due_ms, payload, attempt, traceparent \
-                 FROM host_timers WHERE due_ms <= $2 ORDER BY due_ms LIMIT $1",
+                "SELECT generation, key, due_ms, payload, attempt, traceparent FROM host_timers \
+                 WHERE due_ms <= max($2, coalesce((SELECT min(due_ms) FROM host_timers WHERE due_ms > $2), $2)) \
+                 ORDER BY due_ms LIMIT $1",
                 i64::from(limit_rows),
                 clamp(now_ms),
             )
