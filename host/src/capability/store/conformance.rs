@@ -197,6 +197,32 @@ pub(crate) async fn a_statement_that_fails_takes_nothing_else_with_it(store: Sto
     assert!(!store.begin().await.unwrap().mark_applied("e").await.unwrap());
 }
 
+pub(crate) async fn failures_in_a_long_transaction_take_nothing_with_them(store: Store) {
+    tables(&store).await;
+    let mut transaction = store.begin().await.unwrap();
+    transaction.schedule(&timer("kept", 1), None).await.unwrap();
+    transaction.schedule(&timer("cancelled", 2), None).await.unwrap();
+    for n in 0..40 {
+        let id = format!("thing-{n}");
+        let insert = "INSERT INTO things (id, n) VALUES ($1, $2)";
+        assert_eq!(transaction.execute(insert, vec![text(&id), Value::Integer(n)]).await.unwrap(), 1);
+        if n % 5 == 0 {
+            transaction.execute(insert, vec![text(&id), Value::Integer(n)]).await.unwrap_err();
+        }
+        let moved = "UPDATE things SET n = n + 1000 WHERE id = $1 AND n < 1000";
+        assert_eq!(transaction.execute(moved, vec![text(&id)]).await.unwrap(), 1);
+        transaction.execute("UPDATE things SET n = -1", vec![]).await.unwrap_err();
+    }
+    assert!(transaction.cancel_timer("cancelled").await.unwrap());
+    transaction.execute("DELETE FROM nothing", vec![]).await.unwrap_err();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 40);
+    let moved = store.query("SELECT count(*) FROM things WHERE n >= 1000", vec![]).await.unwrap();
+    assert!(matches!(moved.rows[0][0], Value::Integer(40)), "{moved:?}");
+    let timers = store.upcoming_timers(9, 9).await.unwrap();
+    assert!(matches!(timers.as_slice(), [one] if one.timer.key == "kept"), "{timers:?}");
+}
+
 pub(crate) async fn a_commit_whose_caller_has_gone_wakes_all_the_same(store: Store) {
     let mut transaction = store.begin().await.unwrap();
     transaction.publish(&event("one")).await.unwrap();

@@ -1,4 +1,13 @@
 //! One transaction of a component. Dropping it rolls it back.
+//!
+//! A statement that fails takes PostgreSQL's transaction with it, unless it
+//! stands behind a savepoint, and a savepoint for each would be one more round
+//! trip for each. So there is one, part of the turn's beginning. After a
+//! failure, what was done since is done again. That has the same effects: the
+//! turn's lock is older than the savepoint, so nobody has changed anything, and
+//! what the component has seen of the effects is compared. Where it could have
+//! seen more than can be compared, a new savepoint takes the place of the old
+//! one.
 
 use super::{
     super::{DueTimer, Error, Migration, MigrationError, Rows, Timer, Transaction, Value, describe},
@@ -13,11 +22,10 @@ use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Executor, FromRow, postgres::PgRow};
 use std::sync::Arc;
 
-/// A statement that fails takes PostgreSQL's transaction with it, unless it
-/// stands behind a savepoint. The first is part of the turn's beginning; each
-/// takes the place of the one before.
 const SAVEPOINT: &str = "RELEASE SAVEPOINT statement; SAVEPOINT statement";
 const BACK: &str = "ROLLBACK TO SAVEPOINT statement";
+/// The most that is done again after a failure.
+const MOST_AGAIN: usize = 16;
 
 /// A turn at the component's tables, and what its commit will announce.
 pub(super) struct PostgresTransaction {
@@ -25,16 +33,26 @@ pub(super) struct PostgresTransaction {
     turn: Turn,
     /// After this nothing more is done.
     failed: Option<Error>,
-    /// Nothing was changed since the last savepoint, so it will do for the
-    /// next statement: each one is a round trip to the server.
-    is_clean: bool,
+    /// What was done since the savepoint.
+    since: Vec<Done>,
     wakes_outbox: bool,
     wakes_timers: bool,
 }
 
+/// What would be done again, and what the component was told of it.
+#[derive(Clone)]
+enum Done {
+    /// A call of a function of the host's.
+    Host { sql: &'static str, values: Vec<Value>, answer: bool },
+    /// A statement that changed so many rows.
+    Change { work: Work, remedy: Option<Remedy>, changed: u64 },
+    /// A statement that changed rows and gave some: it is not done again.
+    Rows,
+}
+
 impl PostgresTransaction {
     pub(super) fn new(shared: Arc<Shared>, turn: Turn) -> Self {
-        Self { shared, turn, failed: None, is_clean: true, wakes_outbox: false, wakes_timers: false }
+        Self { shared, turn, failed: None, since: Vec::new(), wakes_outbox: false, wakes_timers: false }
     }
 
     /// Applies a migration unless it was applied before. Whether it did.
@@ -81,7 +99,6 @@ impl PostgresTransaction {
         T: for<'row> FromRow<'row, PgRow> + Send + Unpin,
     {
         self.goes_on()?;
-        self.is_clean = false;
         let mut query = sqlx::query_as(sql).bind(&self.shared.secret);
         for value in values {
             query = match value {
@@ -98,40 +115,66 @@ impl PostgresTransaction {
     }
 
     async fn asks(&mut self, sql: &'static str, values: Vec<Value>) -> Result<bool, Error> {
-        let (answer,): (bool,) = self.host(sql, values).await?;
+        let (answer,): (bool,) = self.host(sql, values.clone()).await?;
+        self.since.push(Done::Host { sql, values, answer });
         Ok(answer)
     }
 
     async fn rows(&mut self, work: Work, reads_only: bool) -> Result<Rows, Error> {
-        self.savepoint().await?;
-        self.is_clean = reads_only;
-        let limits = self.shared.limits.clone();
-        let first = session::rows(self.turn.busy()?, work.clone(), None, &limits).await;
+        self.savepoint_before(reads_only).await?;
+        let mut result = self.try_rows(&work, None).await;
+        if let Some(remedy) = self.after(&result).await? {
+            result = self.try_rows(&work, Some(remedy)).await;
+            self.after(&result).await?;
+        }
+        if !reads_only && result.is_ok() {
+            self.since.push(Done::Rows);
+        }
+        result.map_err(|failure| failure.error)
+    }
+
+    async fn try_rows(&mut self, work: &Work, remedy: Option<Remedy>) -> Result<Rows, Failure> {
+        let connection = self.turn.busy().map_err(Failure::transaction)?;
+        let result = session::rows(connection, work.clone(), remedy, &self.shared.limits).await;
         self.turn.idle();
-        let Some(remedy) = self.after(&first).await? else { return first.map_err(|failure| failure.error) };
-        let second = session::rows(self.turn.busy()?, work, Some(remedy), &limits).await;
-        self.turn.idle();
-        self.after(&second).await?;
-        second.map_err(|failure| failure.error)
+        result
     }
 
     async fn change(&mut self, work: Work) -> Result<u64, Error> {
-        self.savepoint().await?;
-        self.is_clean = false;
-        let first = session::execute(self.turn.busy()?, work.clone(), None).await;
-        self.turn.idle();
-        let Some(remedy) = self.after(&first).await? else { return first.map_err(|failure| failure.error) };
-        let second = session::execute(self.turn.busy()?, work, Some(remedy)).await;
-        self.turn.idle();
-        self.after(&second).await?;
-        second.map_err(|failure| failure.error)
+        self.savepoint_before(false).await?;
+        let mut remedy = None;
+        let mut result = self.try_change(&work, remedy).await;
+        if let Some(next) = self.after(&result).await? {
+            remedy = Some(next);
+            result = self.try_change(&work, remedy).await;
+            self.after(&result).await?;
+        }
+        if let Ok(changed) = result {
+            self.since.push(Done::Change { work, remedy, changed });
+        }
+        result.map_err(|failure| failure.error)
     }
 
-    async fn savepoint(&mut self) -> Result<(), Error> {
-        if self.is_clean {
-            return self.goes_on();
+    async fn try_change(&mut self, work: &Work, remedy: Option<Remedy>) -> Result<u64, Failure> {
+        let connection = self.turn.busy().map_err(Failure::transaction)?;
+        let result = session::execute(connection, work.clone(), remedy).await;
+        self.turn.idle();
+        result
+    }
+
+    /// A new savepoint, if the one there is will not do for the next statement.
+    async fn savepoint_before(&mut self, reads_only: bool) -> Result<(), Error> {
+        self.goes_on()?;
+        let shows = |done: &Done| match done {
+            Done::Host { .. } => false,
+            Done::Change { .. } => reads_only,
+            Done::Rows => true,
+        };
+        if self.since.len() >= MOST_AGAIN || self.since.iter().any(shows) {
+            self.plain(SAVEPOINT.to_owned()).await?;
+            self.since.clear();
         }
-        self.plain(SAVEPOINT.to_owned()).await
+        Ok(())
     }
 
     /// Makes it possible to go on after a failure. Says whether, and how, the
@@ -143,7 +186,19 @@ impl PostgresTransaction {
             return Ok(None);
         }
         self.plain(BACK.to_owned()).await?;
-        self.is_clean = failure.remedy.is_none();
+        for done in std::mem::take(&mut self.since) {
+            let same = match &done {
+                Done::Host { sql, values, answer } => self.host::<(bool,)>(sql, values.clone()).await?.0 == *answer,
+                Done::Change { work, remedy, changed } => {
+                    self.try_change(work, *remedy).await.is_ok_and(|again| again == *changed)
+                }
+                Done::Rows => false,
+            };
+            if !same {
+                return Err(self.fail(Failure::transaction(Error::Conflict)));
+            }
+            self.since.push(done);
+        }
         Ok(failure.remedy)
     }
 

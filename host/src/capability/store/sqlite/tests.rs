@@ -27,6 +27,7 @@ conforms! {
     writers_one_after_another_lose_nothing
     a_violation_names_the_constraint_and_the_transaction_goes_on
     a_statement_that_fails_takes_nothing_else_with_it
+    failures_in_a_long_transaction_take_nothing_with_them
     a_commit_whose_caller_has_gone_wakes_all_the_same
     an_event_is_marked_once
     the_outbox_keeps_the_order_of_commits
