@@ -4,7 +4,7 @@ use super::{Handler, Handlers, backlog, messaging::Events, relay::Relay, timers:
 use crate::{
     capability::{
         messaging::{Bus, BusError, Consumer, Subjects},
-        store::Database,
+        store::{Database, Duty, Lead},
     },
     config::messaging::Messaging,
 };
@@ -155,6 +155,23 @@ impl Component {
                 return handler.filter(|_| !self.stop.is_cancelled());
             }
             self.pause(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until this host has the duty. None when the host stops first.
+    pub(super) async fn lead(&self, duty: Duty) -> Option<Box<dyn Lead>> {
+        let mut failures = 0;
+        loop {
+            match self.stop.run_until_cancelled(self.database.lead(duty)).await? {
+                Ok(lead) => return Some(lead),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(component = self.name, ?duty, failures, ?error, "nobody may do it yet");
+                    if !self.pause(self.backoff(failures)).await {
+                        return None;
+                    }
+                }
+            }
         }
     }
 

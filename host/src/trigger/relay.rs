@@ -7,7 +7,7 @@ use super::background::Component;
 use crate::{
     capability::{
         messaging::Event,
-        store::{Error, Lead, OutboxEvent},
+        store::{Duty, Error, Lead, OutboxEvent},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
@@ -52,21 +52,8 @@ impl Relay {
 
     /// None when the host stops first.
     async fn lead(&self) -> Option<Box<dyn Lead>> {
-        let mut failures = 0;
-        loop {
-            self.component.stop.run_until_cancelled(self.reaches_bus()).await?;
-            let lead = self.component.stop.run_until_cancelled(self.component.database.lead()).await?;
-            match lead {
-                Ok(lead) => return Some(lead),
-                Err(error) => {
-                    failures += 1;
-                    tracing::warn!(component = self.component.name, failures, ?error, "events wait for a relay");
-                    if !self.component.pause(self.component.backoff(failures)).await {
-                        return None;
-                    }
-                }
-            }
-        }
+        self.component.stop.run_until_cancelled(self.reaches_bus()).await?;
+        self.component.lead(Duty::Outbox).await
     }
 
     async fn reaches_bus(&self) {

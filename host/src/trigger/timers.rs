@@ -10,7 +10,7 @@ use super::{
 use crate::{
     capability::{
         messaging::{DeadLetter, DeadLetterKind},
-        store::{DueTimer, Error},
+        store::{DueTimer, Duty, Error, Lead},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
@@ -55,10 +55,22 @@ impl Timers {
         Self { component: Arc::new(component), under_way: Arc::default(), tasks: TaskTracker::new() }
     }
 
-    /// Runs until the host stops, and ends when all that is under way has.
+    /// Runs until the host stops, and ends when all that is under way has. Of
+    /// the hosts that share a database, one at a time looks for what is due.
     pub(super) async fn run(self) {
-        let changed = self.component.database.signals().timers.clone();
         while self.component.handler().await.is_some() {
+            let Some(lead) = self.component.lead(Duty::Timers).await else { break };
+            self.fire_while_leading(lead).await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Fires them until this host stops, has no code for it, or another one may
+    /// do it.
+    async fn fire_while_leading(&self, mut lead: Box<dyn Lead>) {
+        let changed = self.component.database.signals().timers.clone();
+        while self.component.handlers.current(&self.component.name).is_some() {
             let sleep = match self.fire_due().await {
                 Ok(sleep) => sleep,
                 Err(error) => {
@@ -68,14 +80,16 @@ impl Timers {
             };
             tokio::select! {
                 biased;
-                () = self.component.stop.cancelled() => break,
+                () = self.component.stop.cancelled() => return,
+                () = lead.lost() => {
+                    tracing::info!(component = self.component.name, "another host may fire the timers");
+                    return;
+                }
                 () = changed.notified() => {}
                 () = self.under_way.ended.notified() => {}
                 () = tokio::time::sleep(sleep) => {}
             }
         }
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 
     /// Begins to handle what is due, and says how long there is nothing more.

@@ -83,16 +83,25 @@ pub trait Database: Send + Sync + 'static {
     /// What commits announce, so that nobody polls.
     fn signals(&self) -> &Signals;
 
-    /// Waits until this host is the one that carries the component's events to
-    /// the bus. Of those that share the database one does.
-    async fn lead(&self) -> Result<Box<dyn Lead>, Error>;
+    /// Waits until this host is the one that does this for the component. Of
+    /// those that share the database one does.
+    async fn lead(&self, duty: Duty) -> Result<Box<dyn Lead>, Error>;
 
     /// Finishes what is under way and lets go of the database. Every later
     /// call fails.
     async fn close(&self);
 }
 
-/// The right to carry a component's events, until it is dropped or lost.
+/// What one host does for all that share a component's database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Duty {
+    /// To carry the events of the outbox to the bus.
+    Outbox,
+    /// To fire the timers that are due.
+    Timers,
+}
+
+/// The right to a [`Duty`] of a component's, until it is dropped or lost.
 #[async_trait]
 pub trait Lead: Send {
     /// Waits until another host may have it: then it is given up.

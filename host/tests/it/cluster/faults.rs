@@ -7,7 +7,10 @@ use crate::{
         facts::{self, Facts, World},
         load::Load,
     },
-    support::{Client, Host, NatsServer, Setup, eventually, postgres::OwnServer},
+    support::{
+        Client, Host, NatsServer, Setup, eventually,
+        postgres::{self, OwnServer},
+    },
 };
 use rand::{SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
@@ -18,6 +21,13 @@ const BUYERS: usize = 3;
 pub(crate) fn load(host: &Host, seller: &Client, buyer: &Client, facts: &Arc<Facts>) -> JoinHandle<()> {
     let (seller, buyer, facts) = (host.again(seller), host.again(buyer), facts.clone());
     tokio::spawn(Load { seller, buyer, facts, random: StdRng::from_rng(&mut rand::rng()) }.run())
+}
+
+/// Whatever this host is asked for is done, by whichever host: events are
+/// carried, and the money is taken by a timer.
+pub(super) async fn serves(host: &Host) {
+    let order = host.makes_a_sale().await;
+    host.ledger().await.takes(&order, 1_000).await;
 }
 
 pub(crate) async fn is_whole(host: &Host, facts: &Facts) {
@@ -54,6 +64,24 @@ async fn hosts_that_are_killed_under_load_lose_nothing_and_hold_up_nobody() {
     }
     is_whole(&hosts[0], &facts).await;
     knows_all(&hosts[0]).await;
+}
+
+/// It carried all events and fired all timers, because it was there first.
+#[tokio::test]
+async fn a_host_that_stands_still_holds_up_nobody() {
+    let Some(url) = postgres::database().await else { return };
+    let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
+    let first = setup.start().await;
+    let second = setup.beside().start().await;
+    let seller = second.user("seller").await;
+    serves(&second).await;
+    first.signal("STOP").await;
+    let ticket = seller.sell("x", 10.0).await;
+    seller.wait_until_known_to_orders(&ticket.id).await;
+    serves(&second).await;
+    first.signal("CONT").await;
+    serves(&first).await;
+    serves(&second).await;
 }
 
 #[tokio::test]

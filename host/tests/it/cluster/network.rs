@@ -1,10 +1,13 @@
 //! Hosts between which and a server the network is bad, while the others'
 //! is not.
 
-use super::{faults, joined, knows_all, named};
+use super::{
+    faults::{self, serves},
+    joined, knows_all, named,
+};
 use crate::{
     crash::facts::Facts,
-    support::{Host, NatsServer, Proxy, Reply, Setup, Status, Way, eventually, postgres},
+    support::{NatsServer, Proxy, Reply, Setup, Status, Way, eventually, postgres},
 };
 use futures::future::join_all;
 use sha2::{Digest, Sha256};
@@ -19,12 +22,6 @@ use std::{
 const DELAY: Duration = Duration::from_millis(100);
 /// However slow the database is, nobody waits longer for an answer.
 const LONGEST_ANSWER: Duration = Duration::from_secs(20);
-
-/// Whatever this host is asked for is done, by whichever host.
-async fn serves(host: &Host) {
-    let order = host.makes_a_sale().await;
-    host.ledger().await.takes(&order, 1_000).await;
-}
 
 #[tokio::test]
 async fn a_host_that_is_cut_off_from_the_broker_goes_on_and_holds_up_nobody() {

@@ -76,8 +76,8 @@ impl PostgresDatabases {
             url: options,
             limits,
             host: pool,
+            leads: Leads::new(url.clone(), wakes.clone()),
             wakes,
-            leads: Leads::new(url.clone()),
             open: Mutex::new(Some(HashMap::new())),
             _listening: stop.drop_guard(),
         })
@@ -86,7 +86,7 @@ impl PostgresDatabases {
     /// Connections of a component's role, made as they are needed. Limits are
     /// the connection's from its beginning.
     pub(super) fn pool(&self, place: &provision::Place, connections: u32, writes: bool) -> PgPool {
-        let statement_ms = self.limits.statement_ms.to_string();
+        let (statement_ms, wait_ms) = (self.limits.statement_ms.to_string(), self.limits.wait_ms.to_string());
         let options = self
             .url
             .clone()
@@ -97,7 +97,7 @@ impl PostgresDatabases {
             .options([
                 ("search_path", place.schema.as_str()),
                 ("statement_timeout", statement_ms.as_str()),
-                ("lock_timeout", statement_ms.as_str()),
+                ("lock_timeout", wait_ms.as_str()),
                 // A host that stands still in a transaction holds up all others.
                 ("idle_in_transaction_session_timeout", "30s"),
                 // Whose caller is gone is not worked on for much longer.

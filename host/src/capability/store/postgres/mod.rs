@@ -18,7 +18,7 @@ mod values;
 mod wakes;
 
 use super::{
-    Applied, Database, DueTimer, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
+    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
     Transaction, Value, describe, gate::Gate,
 };
 use crate::{
@@ -259,8 +259,8 @@ impl Database for PostgresDatabase {
         &self.shared.signals
     }
 
-    async fn lead(&self) -> Result<Box<dyn Lead>, Error> {
-        self.leads.lead(&self.shared.component).await
+    async fn lead(&self, duty: Duty) -> Result<Box<dyn Lead>, Error> {
+        self.leads.lead(duty, &self.shared.component).await
     }
 
     async fn close(&self) {

@@ -206,11 +206,12 @@ async fn one_host_leads_until_it_is_gone() {
     let Some((one, url)) = databases(patient()).await else { return };
     let other = host(&url, patient()).await;
     let (here, there) = (one.open("things").await.unwrap(), other.open("things").await.unwrap());
-    let mut first = here.lead().await.unwrap();
+    let mut first = here.lead(Duty::Outbox).await.unwrap();
+    let _another_duty = there.lead(Duty::Timers).await.unwrap();
     let _of_another_component = there_leads(&other, "others").await;
-    assert!(timeout(Duration::from_secs(2), there.lead()).await.is_err(), "two lead");
+    assert!(timeout(Duration::from_secs(2), there.lead(Duty::Outbox)).await.is_err(), "two lead");
     drop(first);
-    first = timeout(Duration::from_secs(20), there.lead()).await.expect("nobody leads").unwrap();
+    first = timeout(Duration::from_secs(20), there.lead(Duty::Outbox)).await.expect("nobody leads").unwrap();
     // The server cuts all connections of that host's: it has lost the lead.
     let mut owner = test_postgres::connect(&url).await.unwrap();
     sqlx::raw_sql(
@@ -221,11 +222,11 @@ async fn one_host_leads_until_it_is_gone() {
     .await
     .unwrap();
     timeout(Duration::from_secs(20), first.lost()).await.expect("it does not know");
-    timeout(Duration::from_secs(20), here.lead()).await.expect("nobody leads").unwrap();
+    timeout(Duration::from_secs(20), here.lead(Duty::Outbox)).await.expect("nobody leads").unwrap();
 }
 
 async fn there_leads(databases: &PostgresDatabases, component: &str) -> Box<dyn Lead> {
-    databases.open(component).await.unwrap().lead().await.unwrap()
+    databases.open(component).await.unwrap().lead(Duty::Outbox).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,12 +10,11 @@
 //! one.
 
 use super::{
-    super::{DueTimer, Error, Migration, MigrationError, Rows, Timer, Transaction, Value, describe},
+    super::{DueTimer, Duty, Error, Migration, MigrationError, Rows, Timer, Transaction, Value, describe},
     Shared, clamp,
     errors::{Failure, Remedy},
     session::{self, Work},
     turns::Turn,
-    wakes::What,
 };
 use crate::{capability::messaging::Event, clock::now_ms};
 use async_trait::async_trait;
@@ -72,7 +71,8 @@ impl PostgresTransaction {
             Some(_) => return Err(MigrationError::Changed(migration.name.clone())),
             None => {}
         }
-        let limit = format!("SET LOCAL statement_timeout = {}", self.shared.limits.migration_statement_ms);
+        let limit_ms = self.shared.limits.migration_statement_ms;
+        let limit = format!("SET LOCAL statement_timeout = {limit_ms}; SET LOCAL lock_timeout = {limit_ms}");
         self.plain(limit).await.map_err(failed)?;
         for statement in statements {
             self.plain(statement).await.map_err(failed)?;
@@ -291,10 +291,10 @@ impl Transaction for PostgresTransaction {
         }
         let announce = move || {
             if wakes_outbox {
-                shared.wakes.announce(What::Outbox, &shared.component);
+                shared.wakes.announce(Duty::Outbox, &shared.component);
             }
             if wakes_timers {
-                shared.wakes.announce(What::Timers, &shared.component);
+                shared.wakes.announce(Duty::Timers, &shared.component);
             }
         };
         turn.commit(announce).await

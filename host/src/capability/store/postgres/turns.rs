@@ -32,6 +32,8 @@ use tokio::{
 const IN_LINE: u32 = 2;
 /// How often a turn is begun when connections turn out to be gone.
 const ATTEMPTS: usize = 3;
+/// Whoever waited less before may wait for the lock as long as any.
+const NO_WAIT: Duration = Duration::from_millis(20);
 
 /// Hands out turns.
 pub(super) struct Turns {
@@ -60,12 +62,7 @@ impl Turns {
         let connection = timeout(self.wait, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
         let mut turn = Turn::new(connection.map_err(|error| Failure::from(error).error)?, permit);
         for attempt in 1.. {
-            let left = self.wait.saturating_sub(begun.elapsed()).as_millis().max(1);
-            let sql = format!(
-                "BEGIN; SET LOCAL lock_timeout = {left}; SELECT pg_advisory_xact_lock({}); \
-                 SET LOCAL lock_timeout = 0; SAVEPOINT statement",
-                self.lock
-            );
+            let sql = self.beginning(begun.elapsed());
             let begun = turn.busy()?.execute(AssertSqlSafe(sql)).await;
             match begun.map_err(Failure::from) {
                 Ok(_) => break,
@@ -83,6 +80,20 @@ impl Turns {
         }
         turn.idle();
         Ok(turn)
+    }
+
+    /// Begins a transaction in which the lock is waited for no longer than is
+    /// left. A connection waits for locks as long as its settings say, and that
+    /// is as long as anybody waits.
+    fn beginning(&self, waited: Duration) -> String {
+        let lock = format!("SELECT pg_advisory_xact_lock({})", self.lock);
+        if waited < NO_WAIT {
+            return format!("BEGIN; {lock}; SAVEPOINT statement");
+        }
+        let left = self.wait.saturating_sub(waited).as_millis().max(1);
+        format!(
+            "BEGIN; SET LOCAL lock_timeout = {left}; {lock}; SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT statement"
+        )
     }
 
     pub(super) async fn close(&self) {

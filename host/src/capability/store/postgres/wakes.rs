@@ -6,7 +6,7 @@
 //! another, each with its own sync of the disk. A host that dies in between
 //! has told nobody; that is what the safety net is for.
 
-use super::super::Signals;
+use super::super::{Duty, Signals};
 use crate::config::Secret;
 use sqlx::{PgPool, postgres::PgListener};
 use std::{
@@ -27,24 +27,20 @@ const SAFETY_NET: Duration = Duration::from_secs(5);
 /// Who is to be woken, here and elsewhere.
 pub(super) struct Wakes {
     known: Mutex<HashMap<String, Arc<Signals>>>,
+    /// What this host does for all: no other has to hear of it.
+    led: Mutex<BTreeSet<(Duty, String)>>,
     /// What the other hosts are to be told.
-    untold: Mutex<BTreeSet<(What, String)>>,
+    untold: Mutex<BTreeSet<(Duty, String)>>,
     more: Notify,
     /// Stands before what this host tells: it does not listen to itself.
     own: String,
-}
-
-/// What a commit has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
-    Outbox,
-    Timers,
 }
 
 impl Wakes {
     pub(super) fn new() -> Self {
         Self {
             known: Mutex::default(),
+            led: Mutex::default(),
             untold: Mutex::default(),
             more: Notify::new(),
             own: crate::id::new().to_string(),
@@ -57,11 +53,24 @@ impl Wakes {
     }
 
     /// Wakes those that wait in this process, and those of the other hosts a
-    /// moment later.
-    pub(super) fn announce(&self, what: What, component: &str) {
+    /// moment later, unless it is this host that has to do it.
+    pub(super) fn announce(&self, what: Duty, component: &str) {
         self.wake(what, component);
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert((what, component.to_owned()));
+        let what = (what, component.to_owned());
+        if self.led.lock().unwrap_or_else(PoisonError::into_inner).contains(&what) {
+            return;
+        }
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
         self.more.notify_one();
+    }
+
+    /// From now on, until [`leave`](Self::leave), this host does it for all.
+    pub(super) fn lead(&self, duty: Duty, component: &str) {
+        self.led.lock().unwrap_or_else(PoisonError::into_inner).insert((duty, component.to_owned()));
+    }
+
+    pub(super) fn leave(&self, duty: Duty, component: &str) {
+        self.led.lock().unwrap_or_else(PoisonError::into_inner).remove(&(duty, component.to_owned()));
     }
 
     /// Tells the other hosts, until it is dropped.
@@ -111,16 +120,16 @@ impl Wakes {
     fn heard(&self, payload: &str) {
         let mut words = payload.splitn(3, ' ');
         let (Some(host), Some(what), Some(component)) = (words.next(), words.next(), words.next()) else { return };
-        if let (Some(what), true) = (What::named(what), host != self.own) {
+        if let (Some(what), true) = (Duty::named(what), host != self.own) {
             self.wake(what, component);
         }
     }
 
-    fn wake(&self, what: What, component: &str) {
+    fn wake(&self, what: Duty, component: &str) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match (what, known.get(component)) {
-            (What::Outbox, Some(signals)) => signals.outbox.notify_one(),
-            (What::Timers, Some(signals)) => signals.timers.notify_one(),
+            (Duty::Outbox, Some(signals)) => signals.outbox.notify_one(),
+            (Duty::Timers, Some(signals)) => signals.timers.notify_one(),
             (_, None) => {}
         }
     }
@@ -133,7 +142,8 @@ impl Wakes {
     }
 }
 
-impl What {
+/// In what hosts tell each other.
+impl Duty {
     fn name(self) -> &'static str {
         match self {
             Self::Outbox => "outbox",

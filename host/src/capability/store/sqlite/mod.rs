@@ -13,7 +13,7 @@ mod transaction;
 mod writer;
 
 use super::{
-    Applied, Database, DueTimer, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
+    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
     Transaction, Value, describe, gate::Gate,
 };
 use crate::{
@@ -234,7 +234,7 @@ impl Database for SqliteDatabase {
         &self.shared.signals
     }
 
-    async fn lead(&self) -> Result<Box<dyn Lead>, Error> {
+    async fn lead(&self, _: Duty) -> Result<Box<dyn Lead>, Error> {
         Ok(Box::new(Alone))
     }
 
