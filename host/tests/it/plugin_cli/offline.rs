@@ -63,6 +63,12 @@ async fn a_file_fits_itself_and_not_what_it_would_break() {
     assert_eq!(applied, [true, true, false], "{checked}");
     shell.write("drops.wasm", new().migration("0003_drops", "DROP TABLE more").bytes());
     shell.plugin("check drops.wasm --against old.wasm").await.fails(6, "it drops the TABLE more");
+    let other = old.clone().version("2.0.0").migration("0002_more", "CREATE TABLE more (id TEXT, n BIGINT)");
+    shell.write("changed.wasm", other.bytes());
+    shell
+        .plugin("check changed.wasm --against old.wasm")
+        .await
+        .fails(6, "migration 0002_more has changed since it was applied");
     // Who asks for a route only its author can know.
     shell.write("fewer.wasm", new().with("methods = [\"GET\", \"POST\"]", "methods = [\"GET\"]").bytes());
     let checked = shell.plugin("check fewer.wasm --against old.wasm").await;

@@ -7,8 +7,13 @@
 //! host's rights. They know the component by the role that has logged in, and
 //! want a secret that is only ever a parameter: SQL of the component could
 //! call them if it got past the gate, and would be refused.
+//!
+//! Functions that every transaction calls name everything with its schema,
+//! operators as well, in place of a search path of their own: setting that and
+//! taking it back is most of what such a call costs.
 
-pub(super) const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &[
+    "
     CREATE TABLE store_components (
         component TEXT PRIMARY KEY, role TEXT NOT NULL UNIQUE, password TEXT NOT NULL, secret TEXT NOT NULL);
     CREATE TABLE store_migrations (
@@ -105,4 +110,62 @@ pub(super) const STEPS: &[&str] = &["
         INSERT INTO store_migrations (component, name, digest, at_ms) VALUES (caller, migration, of_digest, at);
         RETURN true;
     END $$;
-"];
+",
+    "
+    CREATE OR REPLACE FUNCTION store_caller(given TEXT) RETURNS TEXT LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+    DECLARE found TEXT;
+    BEGIN
+        SELECT c.component INTO found FROM ticketing_host.store_components c
+        WHERE c.role OPERATOR(pg_catalog.=) session_user::pg_catalog.text AND c.secret OPERATOR(pg_catalog.=) given;
+        IF found IS NULL THEN RAISE insufficient_privilege; END IF;
+        RETURN found;
+    END $$;
+
+    CREATE OR REPLACE FUNCTION store_publish(
+        given TEXT, id TEXT, subject TEXT, source TEXT, time_ms BIGINT, traceparent TEXT, payload BYTEA)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        INSERT INTO ticketing_host.store_outbox (component, id, subject, source, time_ms, traceparent, payload)
+        VALUES (ticketing_host.store_caller(given), id, subject, source, time_ms, traceparent, payload);
+        RETURN true;
+    END $$;
+
+    CREATE OR REPLACE FUNCTION store_schedule(given TEXT, timer TEXT, due BIGINT, payload BYTEA, traceparent TEXT)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE caller TEXT := ticketing_host.store_caller(given);
+    BEGIN
+        DELETE FROM ticketing_host.store_timers t
+        WHERE t.component OPERATOR(pg_catalog.=) caller AND t.key OPERATOR(pg_catalog.=) timer;
+        INSERT INTO ticketing_host.store_timers (component, key, due_ms, payload, attempt, traceparent)
+        VALUES (caller, timer, due, payload, 1, traceparent);
+        RETURN true;
+    END $$;
+
+    CREATE OR REPLACE FUNCTION store_cancel_timer(given TEXT, timer TEXT) RETURNS BOOLEAN LANGUAGE plpgsql
+        SECURITY DEFINER AS $$
+    DECLARE caller TEXT := ticketing_host.store_caller(given);
+    BEGIN
+        DELETE FROM ticketing_host.store_timers t
+        WHERE t.component OPERATOR(pg_catalog.=) caller AND t.key OPERATOR(pg_catalog.=) timer;
+        RETURN FOUND;
+    END $$;
+
+    CREATE OR REPLACE FUNCTION store_take_timer(given TEXT, timer TEXT, of_generation BIGINT, of_attempt BIGINT)
+        RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE caller TEXT := ticketing_host.store_caller(given);
+    BEGIN
+        DELETE FROM ticketing_host.store_timers t
+        WHERE t.component OPERATOR(pg_catalog.=) caller AND t.key OPERATOR(pg_catalog.=) timer
+        AND t.generation OPERATOR(pg_catalog.=) of_generation AND t.attempt OPERATOR(pg_catalog.=) of_attempt;
+        RETURN FOUND;
+    END $$;
+
+    CREATE OR REPLACE FUNCTION store_mark_applied(given TEXT, event TEXT, at BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql
+        SECURITY DEFINER AS $$
+    BEGIN
+        INSERT INTO ticketing_host.store_inbox (component, event_id, at_ms)
+        VALUES (ticketing_host.store_caller(given), event, at) ON CONFLICT DO NOTHING;
+        RETURN FOUND;
+    END $$;
+",
+];

@@ -128,6 +128,38 @@ async fn a_role_reaches_its_own_schema_and_nothing_else() {
     assert_eq!(left, 0);
 }
 
+/// The host's functions run with its rights, and a component that got past the
+/// gate could say what words mean in its own schema.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_of_a_component_mean_nothing_to_the_functions_of_the_host() {
+    let Some((databases, _url)) = databases(patient()).await else { return };
+    databases.open("things").await.unwrap();
+    let place = provision::place(&databases.host, "things").await.unwrap();
+    let pool = databases.pool(&place, 1, true);
+    let words = format!(
+        "SET search_path = {0}, pg_catalog;
+         CREATE FUNCTION equal(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+         CREATE OPERATOR {0}.= (LEFTARG = text, RIGHTARG = text, FUNCTION = {0}.equal);
+         CREATE FUNCTION store_caller(text) RETURNS text LANGUAGE sql STABLE AS $$SELECT 'things'$$;",
+        place.schema
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(words)).execute(&pool).await.unwrap();
+    let is_fooled: bool = sqlx::query_scalar("SELECT 'a'::text = 'b'::text").fetch_one(&pool).await.unwrap();
+    assert!(is_fooled, "here they mean what the component says");
+    for call in [
+        "store_publish('guess', 'i', 's', 's', 1, NULL, '')",
+        "store_schedule('guess', 'k', 1, '', NULL)",
+        "store_cancel_timer('guess', 'k')",
+        "store_take_timer('guess', 'k', 1, 1)",
+        "store_mark_applied('guess', 'e', 1)",
+        "store_migration('guess', 'm')",
+    ] {
+        let called = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT ticketing_host.{call}"))).execute(&pool).await;
+        let refused = called.unwrap_err().to_string();
+        assert!(refused.contains("insufficient_privilege"), "{call}: {refused}");
+    }
+}
+
 async fn add(store: &Store, id: &str) -> Result<(), Error> {
     let mut transaction = store.begin().await?;
     let values = vec![conformance::text(id)];
