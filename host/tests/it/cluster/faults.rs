@@ -75,6 +75,9 @@ async fn a_host_that_stands_still_holds_up_nobody() {
     let second = setup.beside().start().await;
     let seller = second.user("seller").await;
     serves(&second).await;
+    // One that stops in the middle of a transaction holds up the component
+    // until the database ends that.
+    second.settles().await;
     first.signal("STOP").await;
     let ticket = seller.sell("x", 10.0).await;
     seller.wait_until_known_to_orders(&ticket.id).await;
