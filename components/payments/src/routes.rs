@@ -2,7 +2,7 @@
 
 use ::events::{OrderStatus, PaymentPending};
 use serde::Serialize;
-use ticketing_sdk::store::transact;
+use ticketing_sdk::store::{Snapshot, transact};
 use ticketing_sdk::{Error, Request, Response, Result, Router, id, now_ms};
 
 use crate::domain::{self, Attempt, Authorization, Begin};
@@ -40,8 +40,12 @@ fn pay(request: &Request) -> Result<Response> {
 }
 
 fn begin(order_id: &str, user_id: &str, token: &str) -> Result<Attempt> {
+    let unknown = || Error::unknown(order_id);
+    // The event about a new order may still be on its way: whoever is early
+    // does not keep it waiting for a turn to write.
+    store::order(&Snapshot, order_id)?.ok_or_else(unknown)?;
     transact(|tx| {
-        let order = store::order(tx, order_id)?.ok_or_else(|| Error::unknown(order_id))?;
+        let order = store::order(tx, order_id)?.ok_or_else(unknown)?;
         let last = store::last_attempt(tx, order_id)?;
         match order.begin(user_id, token, last, now_ms(), id::new())? {
             Begin::Resume(attempt) => Ok(attempt),

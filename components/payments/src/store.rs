@@ -49,8 +49,8 @@ impl FromRow for Order {
 }
 
 /// An order's copy.
-pub(crate) fn order(tx: &Tx<'_>, id: &str) -> Result<Option<Order>> {
-    tx.one("SELECT id, version, status, user_id, expires_ms, amount, currency FROM orders WHERE id = $1", params![id])
+pub(crate) fn order(db: &impl Query, id: &str) -> Result<Option<Order>> {
+    db.one("SELECT id, version, status, user_id, expires_ms, amount, currency FROM orders WHERE id = $1", params![id])
 }
 
 /// Copies a new order. One that is known already, because its end came first,
