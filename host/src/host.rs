@@ -1,5 +1,7 @@
 //! The host as a whole: what is opened, in which order, and how it ends.
 
+mod listeners;
+
 use crate::{
     capability::{
         identity::Identity,
@@ -24,10 +26,10 @@ use crate::{
         verdict::Verdict,
     },
     telemetry::{Exporting, Metrics},
-    trigger::{self, Bounds, Redelivery, Triggers, http::Front},
+    trigger::{Redelivery, Triggers, http::Front},
 };
 use anyhow::Context;
-use axum::response::IntoResponse;
+use listeners::{serve_front, serve_operator};
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -39,12 +41,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    net::TcpListener,
     sync::{Semaphore, mpsc::unbounded_channel},
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
@@ -68,9 +68,6 @@ pub struct Host {
 
 /// How long the server may take to notice that a host has ended.
 const ONLY_HOST_WAIT: Duration = Duration::from_secs(5);
-
-/// Connections of operators and their programs.
-const OPERATOR_CONNECTIONS: usize = 256;
 
 impl Host {
     /// Opens everything, loads the plugins and begins to serve.
@@ -375,54 +372,4 @@ async fn built_in(config: &Config) -> Result<Vec<BuiltIn>, PluginsError> {
         }
     }
     Ok(plugins)
-}
-
-async fn serve_front(
-    config: &Config,
-    front: Arc<Front>,
-    stop: &CancellationToken,
-) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
-    let bounds = bounds(config, config.http.max_in_flight_requests.saturating_mul(8));
-    listen(config.http.listen, bounds, stop, move |peer, request| {
-        let front = front.clone();
-        async move { front.serve(peer, request).await }
-    })
-    .await
-}
-
-async fn serve_operator(
-    config: &Config,
-    operator: Arc<Operator>,
-    stop: &CancellationToken,
-) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
-    let router = operator::router(operator);
-    listen(config.operator.listen, bounds(config, OPERATOR_CONNECTIONS), stop, move |_, request| {
-        let router = router.clone();
-        async move { router.oneshot(request).await.into_response() }
-    })
-    .await
-}
-
-async fn listen<F, R>(
-    address: SocketAddr,
-    bounds: Bounds,
-    stop: &CancellationToken,
-    answer: F,
-) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)>
-where
-    F: Fn(SocketAddr, axum::extract::Request) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = axum::response::Response> + Send + 'static,
-{
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let bound = listener.local_addr()?;
-    Ok((bound, tokio::spawn(trigger::serve(listener, bounds, stop.clone(), answer))))
-}
-
-fn bounds(config: &Config, max_connections: usize) -> Bounds {
-    Bounds {
-        max_connections,
-        header_bytes: config.http.header_bytes,
-        header_read_timeout: config.http.header_read_timeout,
-        drain: config.http.shutdown_drain.max(Duration::from_millis(1)),
-    }
 }

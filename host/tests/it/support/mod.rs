@@ -13,16 +13,18 @@ mod plugins;
 pub(crate) mod postgres;
 mod proxy;
 mod settled;
+mod setup;
 
 pub(crate) use bus::Bus;
 pub(crate) use client::{Client, PASSWORD, Reply};
 pub(crate) use clock::MachineClock;
 pub(crate) use database::{Database, edit_database, on_postgres};
-pub(crate) use host::{ADMIN_TOKEN, Host, Setup};
+pub(crate) use host::Host;
 pub(crate) use market::{Order, Status, Ticket, unique};
 pub(crate) use nats::NatsServer;
 pub(crate) use plugins::{PluginFile, chameleon, component, empty, empty_host, guest};
 pub(crate) use proxy::{Proxy, Way};
+pub(crate) use setup::{ADMIN_TOKEN, Setup};
 
 use std::{
     fmt::Debug,

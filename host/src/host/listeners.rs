@@ -1,0 +1,66 @@
+//! The two listeners: one for everybody, one for operators.
+
+use crate::{
+    config::Config,
+    operator::{self, Operator},
+    trigger::{self, Bounds, http::Front},
+};
+use anyhow::Context;
+use axum::response::IntoResponse;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Connections of operators and their programs.
+const OPERATOR_CONNECTIONS: usize = 256;
+
+pub(super) async fn serve_front(
+    config: &Config,
+    front: Arc<Front>,
+    stop: &CancellationToken,
+) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
+    let bounds = bounds(config, config.http.max_in_flight_requests.saturating_mul(8));
+    listen(config.http.listen, bounds, stop, move |peer, request| {
+        let front = front.clone();
+        async move { front.serve(peer, request).await }
+    })
+    .await
+}
+
+pub(super) async fn serve_operator(
+    config: &Config,
+    operator: Arc<Operator>,
+    stop: &CancellationToken,
+) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
+    let router = operator::router(operator);
+    listen(config.operator.listen, bounds(config, OPERATOR_CONNECTIONS), stop, move |_, request| {
+        let router = router.clone();
+        async move { router.oneshot(request).await.into_response() }
+    })
+    .await
+}
+
+async fn listen<F, R>(
+    address: SocketAddr,
+    bounds: Bounds,
+    stop: &CancellationToken,
+    answer: F,
+) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)>
+where
+    F: Fn(SocketAddr, axum::extract::Request) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = axum::response::Response> + Send + 'static,
+{
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    Ok((bound, tokio::spawn(trigger::serve(listener, bounds, stop.clone(), answer))))
+}
+
+fn bounds(config: &Config, max_connections: usize) -> Bounds {
+    Bounds {
+        max_connections,
+        header_bytes: config.http.header_bytes,
+        header_read_timeout: config.http.header_read_timeout,
+        drain: config.http.shutdown_drain.max(Duration::from_millis(1)),
+    }
+}

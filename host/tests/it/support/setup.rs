@@ -1,0 +1,222 @@
+//! How a host is to be started, in a data directory of its own.
+
+use super::{Bus, PATIENCE, host::PLACES, on_postgres, postgres};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::Arc,
+};
+use tempfile::TempDir;
+use tokio::{process::Command, sync::OnceCell, time::timeout};
+
+pub(crate) const ADMIN_TOKEN: &str = "the-token-of-these-tests";
+
+/// Hashing as cheap as the settings allow: most tests are not about it.
+const CHEAP_HASHING: &str = "argon2_memory_kib = 64\nargon2_iterations = 1\n";
+
+/// A busy machine makes requests wait, and no test is about that.
+const PATIENT: &str = "queue_wait_ms = 20000\n";
+
+/// How a host is to be started.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    folder: Arc<TempDir>,
+    flags: Vec<String>,
+    variables: Vec<(String, String)>,
+    identity: String,
+    store: String,
+    http: String,
+    engine: String,
+    toml: String,
+    cache: PathBuf,
+    admin_token: bool,
+    /// A PostgreSQL database, if this run is about that.
+    database_url: Arc<OnceCell<String>>,
+    pub(super) bus: Bus,
+}
+
+impl Setup {
+    /// An empty data directory; expiry far away.
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            flags: Vec::new(),
+            variables: Vec::new(),
+            identity: CHEAP_HASHING.to_owned(),
+            store: PATIENT.to_owned(),
+            http: PATIENT.to_owned(),
+            engine: String::new(),
+            toml: String::new(),
+            cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"),
+            admin_token: true,
+            database_url: Arc::default(),
+            bus: Bus::of_this_run(),
+        }
+        .flag("--set=orders.order-expiration-seconds=3600")
+    }
+
+    pub(crate) fn expiration_seconds(mut self, seconds: u32) -> Self {
+        self.flags.retain(|flag| !flag.contains("order-expiration-seconds"));
+        self.flag(&format!("--set=orders.order-expiration-seconds={seconds}"))
+    }
+
+    /// Sets no expiration, so that the default or the environment counts.
+    pub(crate) fn default_expiration(mut self) -> Self {
+        self.flags.retain(|flag| !flag.contains("order-expiration-seconds"));
+        self
+    }
+
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Settings of the table `http`.
+    pub(crate) fn http(mut self, text: &str) -> Self {
+        self.http.push_str(text);
+        self
+    }
+
+    /// Settings of the table `engine`.
+    pub(crate) fn engine(mut self, text: &str) -> Self {
+        self.engine.push_str(text);
+        self
+    }
+
+    /// Settings for the file, in tables other than `engine`, `http`, `identity`
+    /// and `store`.
+    pub(crate) fn toml(mut self, text: &str) -> Self {
+        self.toml.push_str(text);
+        self.toml.push('\n');
+        self
+    }
+
+    /// Nobody waits for the store longer than the default says.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.store.clear();
+        self
+    }
+
+    /// Settings of the table `identity`, in place of cheap hashing.
+    pub(crate) fn identity(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.identity);
+        self
+    }
+
+    /// Settings of the table `identity`, beside cheap hashing.
+    pub(crate) fn more_identity(mut self, text: &str) -> Self {
+        self.identity.push_str(text);
+        self
+    }
+
+    /// A compile cache that no other test uses.
+    pub(crate) fn private_cache(mut self) -> Self {
+        self.cache = self.folder.path().join("cache");
+        self
+    }
+
+    pub(crate) fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Leaves the operator token to the host.
+    pub(crate) fn generated_token(mut self) -> Self {
+        self.admin_token = false;
+        self
+    }
+
+    /// The broker that carries the events, whatever this run is about.
+    pub(crate) fn bus(mut self, bus: Bus) -> Self {
+        self.bus = bus;
+        self
+    }
+
+    /// The same broker at another address.
+    pub(crate) fn bus_at(mut self, address: &str) -> Self {
+        self.bus = self.bus.at(address);
+        self
+    }
+
+    /// Another host with the same settings, database and bus.
+    pub(crate) fn beside(&self) -> Self {
+        Self { folder: Arc::new(tempfile::tempdir().unwrap()), ..self.clone() }
+    }
+
+    /// Keeps its state in this PostgreSQL database, whatever the run is about.
+    pub(crate) fn in_database(mut self, url: &str) -> Self {
+        self.database_url = Arc::new(OnceCell::from(url.to_owned()));
+        self
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// None if the host keeps everything in files.
+    pub(crate) async fn database_url(&self) -> Option<&str> {
+        if let Some(url) = self.database_url.get() {
+            return Some(url);
+        }
+        if !on_postgres() {
+            return None;
+        }
+        let new = async || postgres::database().await.expect("the run is about PostgreSQL");
+        Some(self.database_url.get_or_init(new).await)
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    pub(crate) fn database(&self, file: &str) -> PathBuf {
+        self.data().join(file)
+    }
+
+    /// The command with these settings and an environment that holds nothing
+    /// else.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let config = self.folder.path().join("ticketing.toml");
+        let text = format!(
+            "[engine]\ncache_dir = {:?}\n{}\n[store]\n{}[http]\n{}\n[identity]\n{}\n{}{}",
+            self.cache,
+            self.engine,
+            self.store,
+            self.http,
+            self.identity,
+            self.bus.settings(),
+            self.toml
+        );
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ticketing"));
+        command.env_clear().current_dir(self.folder.path()).arg(name);
+        command.arg("--data-dir").arg(self.data()).arg("--config").arg(config);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(&self.flags);
+        if self.admin_token {
+            command.env("TICKETING_ADMIN_TOKEN", ADMIN_TOKEN);
+        }
+        if let Some(url) = self.database_url.get() {
+            command.env("TICKETING_DATABASE_URL", url);
+            if self.bus.variable().is_some() {
+                // Others may be on both.
+                command.env("JWT_KEY", "the key that signs the sessions of all hosts of a test");
+            }
+        }
+        command.envs(self.bus.variable());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command that is expected to end by itself.
+    pub(crate) async fn output(&self, name: &str) -> Output {
+        let _place = PLACES.acquire().await.unwrap();
+        self.database_url().await;
+        timeout(PATIENCE, self.command(name).output()).await.expect("it should have ended by itself").unwrap()
+    }
+}
