@@ -123,12 +123,10 @@ impl HostDatabase {
         match self.dialect {
             Dialect::Sqlite => self.write.begin_with("BEGIN IMMEDIATE").await,
             Dialect::Postgres => {
-                let mut transaction = self.write.begin().await?;
-                sqlx::query("SELECT pg_advisory_xact_lock($1)")
-                    .bind(lock_key(&["module", module]))
-                    .execute(&mut *transaction)
-                    .await?;
-                Ok(transaction)
+                // In one round trip.
+                let lock = lock_key(&["module", module]);
+                let beginning = format!("BEGIN; SELECT pg_advisory_xact_lock({lock})");
+                self.write.begin_with(AssertSqlSafe(beginning)).await
             }
         }
     }
