@@ -127,6 +127,7 @@ impl Shop<'_> {
         let output = self.workspace.components().join("dev");
         let (file, _, is_another) = guests::wrap(self.workspace, component, Profile::Dev, &output)?;
         if saved.is_some() && !is_another {
+            say(&format!("{} compiles to what is served already", component.name));
             return Ok(());
         }
         let Some(revision) = operator.swap_in(&component.name, &file).await? else { return Ok(()) };
