@@ -33,7 +33,7 @@ pub(crate) struct Setup {
     admin_token: bool,
     /// A PostgreSQL database, if this run is about that.
     database_url: Arc<OnceCell<String>>,
-    pub(super) bus: Bus,
+    pub(crate) bus: Bus,
 }
 
 impl Setup {
