@@ -108,9 +108,15 @@ impl Inbox {
         }
     }
 
-    /// Lets go of what is queued of other subjects.
+    /// Lets go of what is queued of other subjects, and holds it no more.
     pub(super) fn keep(&self, subjects: &BTreeSet<String>) {
-        self.state().queue.retain(|delivery| subjects.contains(&delivery.event.subject));
+        let mut others = Vec::new();
+        self.state().queue.retain(|delivery| {
+            let keeps = subjects.contains(&delivery.event.subject);
+            others.extend((!keeps).then_some(delivery.token));
+            keeps
+        });
+        self.release(others);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -166,6 +172,17 @@ mod tests {
         inbox.end_reading(vec![delivery(1)], i64::MAX);
         assert!(taken(&inbox).is_empty());
         assert_eq!(inbox.begin_reading(), 0);
+    }
+
+    #[test]
+    fn what_is_of_a_subject_that_is_given_up_is_let_go_of() {
+        let inbox = Inbox::new();
+        inbox.begin_reading();
+        let other = Delivery { event: event("2", "b"), attempt: 1, token: 2 };
+        inbox.end_reading(vec![delivery(1), other, delivery(3)], i64::MAX);
+        inbox.keep(&BTreeSet::from(["a".to_owned()]));
+        assert_eq!(taken(&inbox), [1, 3]);
+        assert_eq!(inbox.begin_reading(), 2, "the other is not held any more");
     }
 
     #[test]
