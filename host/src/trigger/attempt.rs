@@ -4,7 +4,7 @@ use super::{Handled, Handler, background::Component};
 use crate::{
     capability::{
         messaging::{BusError, DeadLetter},
-        store::{Error, Operations, Transaction, describe},
+        store::{Error, Once, Operations, Transaction, describe},
     },
     clock::now_ms,
 };
@@ -122,10 +122,11 @@ impl Component {
         self.bus.set_aside(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
     }
 
-    /// A new transaction.
-    pub(super) async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
+    /// A transaction in which this is done once. None if there is nothing to
+    /// do.
+    pub(super) async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error> {
         let begun = Instant::now();
-        let transaction = self.database.begin().await;
+        let transaction = self.database.begin_once(what).await;
         metrics::histogram!("store_wait_seconds", "component" => self.name.clone()).record(begun.elapsed());
         transaction
     }

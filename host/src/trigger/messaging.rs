@@ -7,7 +7,7 @@ use super::{
 use crate::{
     capability::{
         messaging::{DeadLetter, DeadLetterKind, Delivery},
-        store::Error,
+        store::{Error, Once},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
@@ -126,11 +126,9 @@ impl Component {
         let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
-        let mut transaction = self.begin().await?;
-        if !transaction.mark_applied(&delivery.event.id).await? {
-            transaction.rollback().await;
+        let Some(transaction) = self.begin_once(Once::Event(&delivery.event.id)).await? else {
             return Ok(Next::Skip);
-        }
+        };
         let handle = handler.handle_event(&delivery.event, delivery.attempt, transaction);
         settle(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), handle).await
     }

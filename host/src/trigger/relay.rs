@@ -1,18 +1,19 @@
 //! Carries a component's committed events to the bus, in their order.
 //!
-//! A commit wakes it. Events are forgotten some time after the bus has them;
-//! those that are carried twice because of that, the bus knows by their ids.
+//! A commit wakes it, and hands its events over where it can; all others are
+//! read. Events are forgotten some time after the bus has them; those that are
+//! carried twice because of that, the bus knows by their ids.
 
 use super::background::Component;
 use crate::{
     capability::{
         messaging::Event,
-        store::{Duty, Error, Lead, OutboxEvent},
+        store::{Duty, Error, Lead, OutboxEvent, Signals, Waiting},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 const BATCH_EVENTS: u32 = 256;
@@ -26,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A component's way to the bus.
 pub(super) struct Relay {
     component: Component,
+    signals: Arc<Signals>,
     /// The last event that the bus has.
     carried: i64,
     /// When what was carried is to be forgotten.
@@ -34,7 +36,8 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn new(component: Component) -> Self {
-        Self { component, carried: 0, forget_at: None }
+        let signals = component.database.signals().clone();
+        Self { component, signals, carried: 0, forget_at: None }
     }
 
     /// Runs until the host stops. Of the hosts that share a database, one at a
@@ -43,7 +46,9 @@ impl Relay {
     pub(super) async fn run(mut self) {
         let stop = self.component.stop.clone();
         while let Some(lead) = self.lead().await {
+            self.signals.outbox.carry(true);
             self.carry_while_leading(lead).await;
+            self.signals.outbox.carry(false);
             if stop.is_cancelled() {
                 return;
             }
@@ -73,7 +78,7 @@ impl Relay {
     }
 
     async fn carry_while_leading(&mut self, mut lead: Box<dyn Lead>) {
-        let committed = self.component.database.signals().outbox.clone();
+        let signals = self.signals.clone();
         let stop = self.component.stop.clone();
         let mut reaches_bus = self.carry_all().await;
         loop {
@@ -88,7 +93,7 @@ impl Relay {
                     tracing::info!(component = self.component.name, "another host may carry the events");
                     return;
                 }
-                () = committed.notified() => reaches_bus = self.carry_all().await,
+                () = signals.outbox.grown() => reaches_bus = self.carry_all().await,
                 () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
             }
         }
@@ -105,10 +110,11 @@ impl Relay {
         loop {
             match self.carry_batch().await {
                 // Whoever commits now wakes it again.
-                Ok(carried) if carried < BATCH_EVENTS as usize => return true,
+                Ok(0) => return true,
                 Ok(_) => failures = 0,
                 Err(error) => {
                     failures += 1;
+                    self.signals.outbox.look();
                     metrics::counter!("bus_publish_failures_total", "component" => self.component.name.clone())
                         .increment(1);
                     tracing::warn!(component = self.component.name, failures, error, "events wait for the bus");
@@ -125,8 +131,7 @@ impl Relay {
 
     /// Carries some events, and says how many.
     async fn carry_batch(&mut self) -> Result<usize, String> {
-        let batch = self.component.database.outbox(self.carried, BATCH_EVENTS).await;
-        let batch = batch.map_err(|error: Error| format!("{error:?}"))?;
+        let batch = self.next_batch().await.map_err(|error| format!("{error:?}"))?;
         self.note_age(batch.first());
         let Some(last) = batch.last().map(|last| last.sequence) else { return Ok(0) };
         let mut events: Vec<Event> = batch.into_iter().map(|OutboxEvent { event, .. }| event).collect();
@@ -140,6 +145,19 @@ impl Relay {
         self.note_age(None);
         self.forget_at.get_or_insert_with(|| Instant::now() + FORGET_AFTER);
         Ok(events.len())
+    }
+
+    async fn next_batch(&self) -> Result<Vec<OutboxEvent>, Error> {
+        match self.signals.outbox.take(self.carried, BATCH_EVENTS as usize) {
+            Waiting::Events(events) => Ok(events),
+            Waiting::Look => {
+                let batch = self.component.database.outbox(self.carried, BATCH_EVENTS).await?;
+                if batch.len() == BATCH_EVENTS as usize {
+                    self.signals.outbox.look();
+                }
+                Ok(batch)
+            }
+        }
     }
 
     fn note_age(&self, oldest: Option<&OutboxEvent>) {

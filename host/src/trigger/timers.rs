@@ -1,6 +1,7 @@
 //! Fires a component's timers when they are due.
 //!
-//! It sleeps until the next one and is woken by a commit that changes them.
+//! It sleeps until the next one, and is woken by a commit that sets an earlier
+//! one.
 
 use super::{
     attempt::{Next, settle},
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     capability::{
         messaging::{DeadLetter, DeadLetterKind},
-        store::{DueTimer, Duty, Error, Lead},
+        store::{DueTimer, Duty, Error, Lead, Once},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
@@ -48,6 +49,8 @@ struct Held {
     /// Held until the timers are read again: what is being read just now may
     /// be from before their end.
     ended: Vec<i64>,
+    /// An end may make it possible to begin with another one that is due.
+    crowded: bool,
 }
 
 impl Timers {
@@ -69,7 +72,7 @@ impl Timers {
     /// Fires them until this host stops, has no code for it, or another one may
     /// do it.
     async fn fire_while_leading(&self, mut lead: Box<dyn Lead>) {
-        let changed = self.component.database.signals().timers.clone();
+        let timers = &self.component.database.signals().timers;
         while self.component.handlers.current(&self.component.name).is_some() {
             let sleep = match self.fire_due().await {
                 Ok(sleep) => sleep,
@@ -85,7 +88,7 @@ impl Timers {
                     tracing::info!(component = self.component.name, "another host may fire the timers");
                     return;
                 }
-                () = changed.notified() => {}
+                () = timers.changed() => {}
                 () = self.under_way.ended.notified() => {}
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -94,6 +97,15 @@ impl Timers {
 
     /// Begins to handle what is due, and says how long there is nothing more.
     async fn fire_due(&self) -> Result<Duration, Error> {
+        let signal = &self.component.database.signals().timers;
+        signal.reading();
+        let sleep = self.fire_some().await?;
+        let sleep_ms = u64::try_from(sleep.as_millis()).unwrap_or(u64::MAX);
+        signal.read_until(now_ms().saturating_add(sleep_ms));
+        Ok(sleep)
+    }
+
+    async fn fire_some(&self) -> Result<Duration, Error> {
         let busy = self.under_way.settle();
         let free = self.component.settings.concurrency.saturating_sub(busy);
         if free == 0 {
@@ -103,15 +115,21 @@ impl Timers {
         let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
         let now_ms = now_ms();
         let upcoming = self.component.database.upcoming_timers(now_ms, limit).await?;
+        let (mut sleep, mut begun_all) = (LONGEST_SLEEP, upcoming.len() < limit as usize);
         for timer in upcoming {
             if timer.timer.due_ms > now_ms {
-                return Ok(Duration::from_millis(timer.timer.due_ms - now_ms).min(LONGEST_SLEEP));
-            }
-            if self.under_way.add(timer.generation) {
+                sleep = Duration::from_millis(timer.timer.due_ms - now_ms).min(LONGEST_SLEEP);
+            } else if self.under_way.add(timer.generation) {
                 self.spawn(timer, now_ms);
+            } else {
+                // It may be about to end, and have been put off until now.
+                begun_all = false;
             }
         }
-        Ok(LONGEST_SLEEP)
+        if begun_all {
+            self.under_way.begun_all();
+        }
+        Ok(sleep)
     }
 
     fn spawn(&self, timer: DueTimer, now_ms: u64) {
@@ -129,13 +147,19 @@ impl Timers {
 
 impl UnderWay {
     /// Lets go of those that have ended, before the timers are read, and
-    /// counts the others.
+    /// counts the others. Until [`begun_all`](Self::begun_all) ends are told.
     fn settle(&self) -> usize {
-        let Held { generations, ended } = &mut *self.held();
+        let Held { generations, ended, crowded } = &mut *self.held();
         for generation in ended.drain(..) {
             generations.remove(&generation);
         }
+        *crowded = true;
         generations.len()
+    }
+
+    /// Nothing that is due waits for the end of another.
+    fn begun_all(&self) {
+        self.held().crowded = false;
     }
 
     fn add(&self, generation: i64) -> bool {
@@ -143,8 +167,11 @@ impl UnderWay {
     }
 
     fn end(&self, generation: i64) {
-        self.held().ended.push(generation);
-        self.ended.notify_one();
+        let mut held = self.held();
+        held.ended.push(generation);
+        if held.crowded {
+            self.ended.notify_one();
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -202,11 +229,9 @@ impl Component {
         let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
-        let mut transaction = self.begin().await?;
-        if !transaction.take_timer(timer).await? {
-            transaction.rollback().await;
+        let Some(transaction) = self.begin_once(Once::Timer(timer)).await? else {
             return Ok(Next::Skip);
-        }
+        };
         let handle = handler.handle_timer(timer, transaction);
         settle(self, &handler, timer.attempt, timer.traceparent.as_deref(), handle).await
     }
@@ -217,16 +242,17 @@ impl Component {
             Next::Done | Next::Skip => Ok(()),
             Next::Again(delay, _) => {
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                let mut transaction = self.begin().await?;
+                let mut transaction = self.database.begin().await?;
                 transaction.put_off_timer(timer, now_ms().saturating_add(delay_ms)).await?;
                 transaction.commit().await
             }
             Next::SetAside(reason) => {
                 let letter = self.timer_letter(timer, reason.clone());
                 self.set_aside(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-                let mut transaction = self.begin().await?;
-                transaction.take_timer(timer).await?;
-                transaction.commit().await
+                match self.begin_once(Once::Timer(timer)).await? {
+                    Some(transaction) => transaction.commit().await,
+                    None => Ok(()),
+                }
             }
         }
     }

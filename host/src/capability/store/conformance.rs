@@ -5,7 +5,7 @@ mod statements;
 
 pub(crate) use statements::*;
 
-use super::{ConstraintKind, Database, DueTimer, Error, Migration, Timer, Value};
+use super::{ConstraintKind, Database, DueTimer, Error, Migration, Once, Timer, Value};
 use crate::capability::messaging::Event;
 use std::{sync::Arc, time::Duration};
 
@@ -83,11 +83,10 @@ pub(crate) async fn nobody_sees_a_change_before_its_commit(store: Store) {
 pub(crate) async fn what_is_dropped_or_rolled_back_leaves_nothing(store: Store) {
     tables(&store).await;
     for dropped in [true, false] {
-        let mut transaction = store.begin().await.unwrap();
+        let mut transaction = store.begin_once(Once::Event("x")).await.unwrap().unwrap();
         transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
         transaction.publish(&event("e")).await.unwrap();
         transaction.schedule(&timer("t", 1), None).await.unwrap();
-        assert!(transaction.mark_applied("x").await.unwrap());
         if dropped {
             drop(transaction);
         } else {
@@ -98,7 +97,7 @@ pub(crate) async fn what_is_dropped_or_rolled_back_leaves_nothing(store: Store) 
     assert_eq!(count(&store).await, 2);
     assert!(store.outbox(0, 10).await.unwrap().is_empty());
     assert_eq!(store.next_timer_ms().await.unwrap(), None);
-    assert!(store.begin().await.unwrap().mark_applied("x").await.unwrap());
+    assert!(store.begin_once(Once::Event("x")).await.unwrap().is_some());
 }
 
 pub(crate) async fn a_statement_in_flight_is_rolled_back_with_its_transaction(store: Store) {
@@ -179,9 +178,8 @@ pub(crate) async fn a_violation_names_the_constraint_and_the_transaction_goes_on
 pub(crate) async fn a_statement_that_fails_takes_nothing_else_with_it(store: Store) {
     tables(&store).await;
     let taken = "INSERT INTO things (id, n) VALUES ('a', 1)";
-    let mut transaction = store.begin().await.unwrap();
     // What was done before it, in whatever way, stays.
-    assert!(transaction.mark_applied("e").await.unwrap());
+    let mut transaction = store.begin_once(Once::Event("e")).await.unwrap().unwrap();
     transaction.query("SELECT n FROM things", vec![]).await.unwrap();
     transaction.execute(taken, vec![]).await.unwrap();
     transaction.execute(taken, vec![]).await.unwrap_err();
@@ -195,7 +193,7 @@ pub(crate) async fn a_statement_that_fails_takes_nothing_else_with_it(store: Sto
     transaction.commit().await.unwrap();
     assert_eq!(count(&store).await, 2);
     assert_eq!(store.outbox(0, 5).await.unwrap().len(), 1);
-    assert!(!store.begin().await.unwrap().mark_applied("e").await.unwrap());
+    assert!(store.begin_once(Once::Event("e")).await.unwrap().is_none());
 }
 
 pub(crate) async fn failures_in_a_long_transaction_take_nothing_with_them(store: Store) {
@@ -228,33 +226,28 @@ pub(crate) async fn a_commit_whose_caller_has_gone_wakes_all_the_same(store: Sto
     let mut transaction = store.begin().await.unwrap();
     transaction.publish(&event("one")).await.unwrap();
     transaction.schedule(&Timer { key: "t".into(), due_ms: 1, payload: vec![] }, None).await.unwrap();
-    let signals = [store.signals().outbox.clone(), store.signals().timers.clone()];
+    let signals = store.signals().clone();
     // What woke them before this.
-    for signal in &signals {
-        while tokio::time::timeout(Duration::from_millis(100), signal.notified()).await.is_ok() {}
-    }
+    while tokio::time::timeout(Duration::from_millis(100), signals.outbox.grown()).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(100), signals.timers.changed()).await.is_ok() {}
     let mut commit = transaction.commit();
     assert!(futures::poll!(&mut commit).is_pending());
     drop(commit);
     let begun = std::time::Instant::now();
-    for signal in &signals {
-        tokio::time::timeout(Duration::from_secs(4), signal.notified()).await.unwrap();
-    }
+    tokio::time::timeout(Duration::from_secs(4), signals.outbox.grown()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(4), signals.timers.changed()).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(4), "by the commit and not by the safety net");
     assert_eq!(store.outbox(0, 5).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn an_event_is_marked_once(store: Store) {
-    let mut transaction = store.begin().await.unwrap();
-    assert!(transaction.mark_applied("e").await.unwrap());
-    assert!(!transaction.mark_applied("e").await.unwrap());
-    transaction.commit().await.unwrap();
-    let mut transaction = store.begin().await.unwrap();
-    assert!(!transaction.mark_applied("e").await.unwrap());
-    transaction.rollback().await;
+    for id in ["e", "it's; \\ -- \u{1F3AB}", ""] {
+        store.begin_once(Once::Event(id)).await.unwrap().unwrap().commit().await.unwrap();
+        assert!(store.begin_once(Once::Event(id)).await.unwrap().is_none());
+    }
     assert_eq!(store.prune_inbox(1).await.unwrap(), 0);
-    assert_eq!(store.prune_inbox(u64::MAX).await.unwrap(), 1);
-    assert!(store.begin().await.unwrap().mark_applied("e").await.unwrap());
+    assert_eq!(store.prune_inbox(u64::MAX).await.unwrap(), 3);
+    assert!(store.begin_once(Once::Event("e")).await.unwrap().is_some());
 }
 
 pub(crate) async fn the_outbox_keeps_the_order_of_commits(store: Store) {
@@ -265,7 +258,7 @@ pub(crate) async fn the_outbox_keeps_the_order_of_commits(store: Store) {
         }
         transaction.commit().await.unwrap();
     }
-    tokio::time::timeout(Duration::from_secs(5), store.signals().outbox.notified()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), store.signals().outbox.grown()).await.unwrap();
     let outbox = store.outbox(0, 5).await.unwrap();
     let ids: Vec<_> = outbox.iter().map(|event| event.event.id.as_str()).collect();
     assert_eq!(ids, ["0-0", "0-1", "0-2", "1-0", "1-1"]);
@@ -285,7 +278,7 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     assert!(transaction.cancel_timer("c").await.unwrap());
     assert!(!transaction.cancel_timer("c").await.unwrap());
     transaction.commit().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), store.signals().timers.notified()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), store.signals().timers.changed()).await.unwrap();
     assert_eq!(store.next_timer_ms().await.unwrap(), Some(5));
     let keys = |timers: &[DueTimer]| timers.iter().map(|due| due.timer.key.clone()).collect::<Vec<_>>();
     let due: Vec<DueTimer> = store.upcoming_timers(10, 10).await.unwrap();
@@ -298,11 +291,9 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     let mut transaction = store.begin().await.unwrap();
     transaction.schedule(&timer("b", 6), None).await.unwrap();
     transaction.commit().await.unwrap();
-    let mut transaction = store.begin().await.unwrap();
-    assert!(!transaction.take_timer(&due[0]).await.unwrap());
-    assert!(transaction.take_timer(&due[1]).await.unwrap());
-    assert!(!transaction.take_timer(&due[1]).await.unwrap());
-    transaction.commit().await.unwrap();
+    assert!(store.begin_once(Once::Timer(&due[0])).await.unwrap().is_none());
+    store.begin_once(Once::Timer(&due[1])).await.unwrap().unwrap().commit().await.unwrap();
+    assert!(store.begin_once(Once::Timer(&due[1])).await.unwrap().is_none());
 
     let due = store.upcoming_timers(10, 10).await.unwrap();
     assert_eq!(due.len(), 1);
@@ -311,7 +302,7 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     transaction.commit().await.unwrap();
     assert_eq!(store.upcoming_timers(49, 10).await.unwrap()[0].timer.due_ms, 50);
     // The attempt that was put off can no longer be taken.
-    assert!(!store.begin().await.unwrap().take_timer(&due[0]).await.unwrap());
+    assert!(store.begin_once(Once::Timer(&due[0])).await.unwrap().is_none());
     let due = store.upcoming_timers(50, 10).await.unwrap();
     assert_eq!((due[0].attempt, due[0].timer.payload.as_slice()), (2, b"b".as_slice()));
 }

@@ -10,19 +10,20 @@ pub mod gate;
 pub mod host;
 mod open;
 pub mod postgres;
+mod signals;
 mod spans;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
 pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use postgres::PostgresDatabases;
+pub use signals::{OutboxSignal, Published, Signals, TimersSignal, Waiting};
 pub(crate) use spans::Operations;
 pub use sqlite::SqliteDatabases;
 
@@ -61,6 +62,10 @@ pub trait Database: Send + Sync + 'static {
     /// Waits for its turn to write.
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error>;
 
+    /// Waits for its turn to write, and to do something once: that it was done
+    /// is part of the transaction. None if there is nothing to do.
+    async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error>;
+
     /// The oldest events behind this sequence number that wait for the relay.
     async fn outbox(&self, after_sequence: i64, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error>;
 
@@ -81,7 +86,7 @@ pub trait Database: Send + Sync + 'static {
     fn system(&self) -> &'static str;
 
     /// What commits announce, so that nobody polls.
-    fn signals(&self) -> &Signals;
+    fn signals(&self) -> &Arc<Signals>;
 
     /// Waits until this host is the one that does this for the component. Of
     /// those that share the database one does.
@@ -108,6 +113,16 @@ pub trait Lead: Send {
     async fn lost(&mut self);
 }
 
+/// What a component does once.
+#[derive(Debug, Clone, Copy)]
+pub enum Once<'a> {
+    /// To apply the event with this id.
+    Event(&'a str),
+    /// To handle this attempt of this timer, unless it was replaced, cancelled
+    /// or put off meanwhile.
+    Timer(&'a DueTimer),
+}
+
 /// A transaction of one component. Dropping it rolls it back.
 #[async_trait]
 pub trait Transaction: Send + 'static {
@@ -125,13 +140,6 @@ pub trait Transaction: Send + 'static {
 
     /// Removes a timer. True if there was one.
     async fn cancel_timer(&mut self, key: &str) -> Result<bool, Error>;
-
-    /// Marks an event as applied. False if it was already.
-    async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error>;
-
-    /// Removes exactly this attempt of this timer. False if it was replaced,
-    /// cancelled, handled or put off meanwhile.
-    async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error>;
 
     /// Puts a timer that was not handled off to another time and counts the
     /// attempt.
@@ -229,15 +237,6 @@ pub struct DueTimer {
     pub generation: i64,
     /// The trace in which it was scheduled.
     pub traceparent: Option<String>,
-}
-
-/// Woken by commits.
-#[derive(Debug, Default)]
-pub struct Signals {
-    /// A commit put events in the outbox.
-    pub outbox: Arc<Notify>,
-    /// A commit changed the timers.
-    pub timers: Arc<Notify>,
 }
 
 /// What may be part of the name of a file, a schema or a role.

@@ -75,6 +75,10 @@ fn event(subject: &str, headers: Option<&HeaderMap>, payload: &[u8], stored_ms: 
     if id.len() > LONGEST_NAME_BYTES || source.len() > LONGEST_NAME_BYTES {
         return Err("its ce-id or ce-source is too long");
     }
+    // PostgreSQL keeps no text with a zero byte in it.
+    if id.contains('\0') || source.contains('\0') {
+        return Err("its ce-id or ce-source has a zero byte");
+    }
     Ok(Event {
         id: id.to_owned(),
         subject: subject.to_owned(),
@@ -136,8 +140,10 @@ mod tests {
         headers.insert(TIME, "yesterday");
         let read = event("a", Some(&headers), b"{}", 17).unwrap();
         assert_eq!((read.source.as_str(), read.time_ms, read.traceparent), ("unknown", 17, None));
-        headers.insert(ID, "x".repeat(257));
-        assert!(event("a", Some(&headers), b"", 0).is_err());
+        for wrong in ["x".repeat(257), "a\0b".to_owned()] {
+            headers.insert(ID, wrong);
+            assert!(event("a", Some(&headers), b"", 0).is_err());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod databases;
 mod errors;
 mod lead;
+mod outbox;
 mod provision;
 mod schema;
 mod session;
@@ -18,7 +19,7 @@ mod values;
 mod wakes;
 
 use super::{
-    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
+    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
     Transaction, Value, describe, gate::Gate,
 };
 use crate::{
@@ -188,6 +189,11 @@ impl Database for PostgresDatabase {
         Ok(Box::new(self.begin_write().await?))
     }
 
+    async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error> {
+        let Some(turn) = self.turns.begin_once(what).await? else { return Ok(None) };
+        Ok(Some(Box::new(PostgresTransaction::new(self.shared.clone(), turn))))
+    }
+
     async fn outbox(&self, after_sequence: i64, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error> {
         type Row = (i64, String, String, String, i64, Option<String>, Vec<u8>);
         let rows: Vec<Row> = self
@@ -255,7 +261,7 @@ impl Database for PostgresDatabase {
         "postgresql"
     }
 
-    fn signals(&self) -> &Signals {
+    fn signals(&self) -> &Arc<Signals> {
         &self.shared.signals
     }
 

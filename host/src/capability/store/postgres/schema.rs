@@ -4,9 +4,14 @@
 //! The tables belong to the host's role, and a component's role has no right
 //! to them. What the host does inside a component's transaction has to be on
 //! that transaction's connection, so it calls functions that run with the
-//! host's rights. They know the component by the role that has logged in, and
-//! want a secret that is only ever a parameter: SQL of the component could
-//! call them if it got past the gate, and would be refused.
+//! host's rights. They know the component by the role that has logged in. SQL of
+//! the component could call them if it got past the gate. So those that reach
+//! others, by an event or a timer, want a secret that is only ever a parameter.
+//! Those that note that something is done want none, and are part of what a
+//! transaction begins with: whoever calls them misses what was its own.
+//!
+//! A step is never changed: hosts of the version before call its functions
+//! while the next version starts.
 //!
 //! Functions that every transaction calls name everything with its schema,
 //! operators as well, in place of a search path of their own: setting that and
@@ -166,6 +171,51 @@ pub(super) const STEPS: &[&str] = &[
         INSERT INTO ticketing_host.store_inbox (component, event_id, at_ms)
         VALUES (ticketing_host.store_caller(given), event, at) ON CONFLICT DO NOTHING;
         RETURN FOUND;
+    END $$;
+",
+    "
+    CREATE FUNCTION store_own() RETURNS TEXT LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+    DECLARE found TEXT;
+    BEGIN
+        SELECT c.component INTO found FROM ticketing_host.store_components c
+        WHERE c.role OPERATOR(pg_catalog.=) session_user::pg_catalog.text;
+        IF found IS NULL THEN RAISE insufficient_privilege; END IF;
+        RETURN found;
+    END $$;
+
+    CREATE FUNCTION store_apply(event TEXT, at BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        INSERT INTO ticketing_host.store_inbox (component, event_id, at_ms)
+        VALUES (ticketing_host.store_own(), event, at) ON CONFLICT DO NOTHING;
+        RETURN FOUND;
+    END $$;
+
+    CREATE FUNCTION store_fire(timer TEXT, of_generation BIGINT, of_attempt BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql
+        SECURITY DEFINER AS $$
+    DECLARE caller TEXT := ticketing_host.store_own();
+    BEGIN
+        DELETE FROM ticketing_host.store_timers t
+        WHERE t.component OPERATOR(pg_catalog.=) caller AND t.key OPERATOR(pg_catalog.=) timer
+        AND t.generation OPERATOR(pg_catalog.=) of_generation AND t.attempt OPERATOR(pg_catalog.=) of_attempt;
+        RETURN FOUND;
+    END $$;
+
+    CREATE FUNCTION store_append(
+        given TEXT, ids TEXT[], subjects TEXT[], sources TEXT[], times_ms BIGINT[], traceparents TEXT[],
+        payloads BYTEA[], OUT after BIGINT, OUT sequences BIGINT[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE caller TEXT := ticketing_host.store_caller(given);
+    BEGIN
+        after := (
+            SELECT o.sequence FROM ticketing_host.store_outbox o WHERE o.component OPERATOR(pg_catalog.=) caller
+            ORDER BY o.sequence DESC LIMIT 1);
+        WITH appended AS (
+            INSERT INTO ticketing_host.store_outbox (component, id, subject, source, time_ms, traceparent, payload)
+            SELECT caller, e.id, e.subject, e.source, e.time_ms, e.traceparent, e.payload
+            FROM unnest(ids, subjects, sources, times_ms, traceparents, payloads)
+                WITH ORDINALITY AS e (id, subject, source, time_ms, traceparent, payload, place)
+            ORDER BY e.place
+            RETURNING sequence)
+        SELECT pg_catalog.array_agg(a.sequence ORDER BY a.sequence) INTO sequences FROM appended a;
     END $$;
 ",
 ];

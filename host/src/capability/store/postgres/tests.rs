@@ -152,6 +152,7 @@ async fn words_of_a_component_mean_nothing_to_the_functions_of_the_host() {
         "store_cancel_timer('guess', 'k')",
         "store_take_timer('guess', 'k', 1, 1)",
         "store_mark_applied('guess', 'e', 1)",
+        "store_append('guess', '{i}', '{s}', '{s}', '{1}', '{NULL}', '{NULL}')",
         "store_migration('guess', 'm')",
     ] {
         let called = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT ticketing_host.{call}"))).execute(&pool).await;
@@ -217,20 +218,20 @@ async fn a_commit_wakes_the_other_host() {
     let other = host(&url, patient()).await;
     let (here, there) = (one.open("things").await.unwrap(), other.open("things").await.unwrap());
     conformance::tables(&here).await;
-    let woken = async |signal: &tokio::sync::Notify| timeout(Duration::from_secs(4), signal.notified()).await.is_ok();
+    let woken = async |signal| timeout(Duration::from_secs(4), signal).await.is_ok();
     // It may have been woken when it began to listen.
     for _ in 0..2 {
-        woken(&there.signals().outbox).await;
-        woken(&there.signals().timers).await;
+        woken(there.signals().outbox.grown()).await;
+        woken(there.signals().timers.changed()).await;
     }
     add(&here, "a").await.unwrap();
     let begun = std::time::Instant::now();
-    assert!(woken(&there.signals().outbox).await);
+    assert!(woken(there.signals().outbox.grown()).await);
     assert!(begun.elapsed() < Duration::from_secs(4), "it was woken by the commit and not by the safety net");
     let mut transaction = here.begin().await.unwrap();
     transaction.schedule(&Timer { key: "t".into(), due_ms: 1, payload: vec![] }, None).await.unwrap();
     transaction.commit().await.unwrap();
-    assert!(woken(&there.signals().timers).await);
+    assert!(woken(there.signals().timers.changed()).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,9 +10,10 @@
 //! one.
 
 use super::{
-    super::{DueTimer, Duty, Error, Migration, MigrationError, Rows, Timer, Transaction, Value, describe},
+    super::{DueTimer, Error, Migration, MigrationError, Rows, Timer, Transaction, Value, describe},
     Shared, clamp,
     errors::{Failure, Remedy},
+    outbox::Append,
     session::{self, Work},
     turns::Turn,
 };
@@ -34,8 +35,10 @@ pub(super) struct PostgresTransaction {
     failed: Option<Error>,
     /// What was done since the savepoint.
     since: Vec<Done>,
-    wakes_outbox: bool,
-    wakes_timers: bool,
+    /// Put in the outbox with the commit.
+    published: Vec<Event>,
+    /// The next of the timers that it has set.
+    due_ms: Option<u64>,
 }
 
 /// What would be done again, and what the component was told of it.
@@ -51,7 +54,7 @@ enum Done {
 
 impl PostgresTransaction {
     pub(super) fn new(shared: Arc<Shared>, turn: Turn) -> Self {
-        Self { shared, turn, failed: None, since: Vec::new(), wakes_outbox: false, wakes_timers: false }
+        Self { shared, turn, failed: None, since: Vec::new(), published: Vec::new(), due_ms: None }
     }
 
     /// Applies a migration unless it was applied before. Whether it did.
@@ -202,6 +205,10 @@ impl PostgresTransaction {
         Ok(failure.remedy)
     }
 
+    fn wake_at(&mut self, due_ms: u64) {
+        self.due_ms = Some(self.due_ms.map_or(due_ms, |earlier| earlier.min(due_ms)));
+    }
+
     fn goes_on(&self) -> Result<(), Error> {
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -228,16 +235,8 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn publish(&mut self, event: &Event) -> Result<(), Error> {
-        let values = vec![
-            Value::Text(event.id.clone()),
-            Value::Text(event.subject.clone()),
-            Value::Text(event.source.clone()),
-            Value::Integer(clamp(event.time_ms)),
-            optional(event.traceparent.as_deref()),
-            Value::Blob(event.payload.clone()),
-        ];
-        self.asks("SELECT ticketing_host.store_publish($1, $2, $3, $4, $5, $6, $7)", values).await?;
-        self.wakes_outbox = true;
+        self.goes_on()?;
+        self.published.push(event.clone());
         Ok(())
     }
 
@@ -249,26 +248,12 @@ impl Transaction for PostgresTransaction {
             optional(traceparent),
         ];
         self.asks("SELECT ticketing_host.store_schedule($1, $2, $3, $4, $5)", values).await?;
-        self.wakes_timers = true;
+        self.wake_at(timer.due_ms);
         Ok(())
     }
 
     async fn cancel_timer(&mut self, key: &str) -> Result<bool, Error> {
         self.asks("SELECT ticketing_host.store_cancel_timer($1, $2)", vec![Value::Text(key.to_owned())]).await
-    }
-
-    async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error> {
-        let values = vec![Value::Text(event_id.to_owned()), Value::Integer(clamp(now_ms()))];
-        self.asks("SELECT ticketing_host.store_mark_applied($1, $2, $3)", values).await
-    }
-
-    async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error> {
-        let values = vec![
-            Value::Text(timer.timer.key.clone()),
-            Value::Integer(timer.generation),
-            Value::Integer(i64::from(timer.attempt)),
-        ];
-        self.asks("SELECT ticketing_host.store_take_timer($1, $2, $3, $4)", values).await
     }
 
     async fn put_off_timer(&mut self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {
@@ -279,25 +264,26 @@ impl Transaction for PostgresTransaction {
             Value::Integer(clamp(due_ms)),
         ];
         self.asks("SELECT ticketing_host.store_put_off_timer($1, $2, $3, $4, $5)", values).await?;
-        self.wakes_timers = true;
+        self.wake_at(due_ms);
         Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, turn, failed, wakes_outbox, wakes_timers, .. } = *self;
+        let Self { shared, turn, failed, published, due_ms, .. } = *self;
         if let Some(error) = failed {
             turn.rollback().await;
             return Err(error);
         }
-        let announce = move || {
-            if wakes_outbox {
-                shared.wakes.announce(Duty::Outbox, &shared.component);
+        let last = Append::new(&shared.secret, published);
+        let announce = move |published| {
+            if let Some(published) = published {
+                shared.wakes.published(&shared.component, &shared.signals, published);
             }
-            if wakes_timers {
-                shared.wakes.announce(Duty::Timers, &shared.component);
+            if let Some(due_ms) = due_ms {
+                shared.wakes.scheduled(&shared.component, &shared.signals, due_ms);
             }
         };
-        turn.commit(announce).await
+        turn.commit(last, announce).await
     }
 
     async fn rollback(self: Box<Self>) {

@@ -12,11 +12,13 @@
 //! wait for nobody.
 
 use super::{
-    super::Error,
-    Limits,
+    super::{DueTimer, Error, Once, Published},
+    Limits, clamp,
     errors::{Failure, Remedy},
+    outbox::Append,
 };
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use crate::clock::now_ms;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Row, pool::PoolConnection, postgres::PgRow};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -54,45 +56,63 @@ impl Turns {
 
     /// Waits for a turn.
     pub(super) async fn begin(&self) -> Result<Turn, Error> {
+        Ok(self.begin_with("").await?.0)
+    }
+
+    /// Waits for a turn to do something once. None if there is nothing to do.
+    pub(super) async fn begin_once(&self, what: Once<'_>) -> Result<Option<Turn>, Error> {
+        let (turn, rows) = self.begin_with(&note(what)).await?;
+        let last = rows.last().ok_or_else(|| Error::Unavailable("the database gave no answer".into()))?;
+        if last.try_get(0).map_err(|error| Failure::from(error).error)? {
+            return Ok(Some(turn));
+        }
+        turn.rollback().await;
+        Ok(None)
+    }
+
+    /// Waits for a turn that begins with this statement, and gives its rows
+    /// behind others.
+    async fn begin_with(&self, first: &str) -> Result<(Turn, Vec<PgRow>), Error> {
         let begun = Instant::now();
         let permit = timeout(self.wait, self.line.clone().acquire_owned())
             .await
             .map_err(|_| Error::Timeout)?
             .map_err(|_| closed())?;
-        let connection = timeout(self.wait, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
-        let mut turn = Turn::new(connection.map_err(|error| Failure::from(error).error)?, permit);
-        for attempt in 1.. {
-            let sql = self.beginning(begun.elapsed());
-            let begun = turn.busy()?.execute(AssertSqlSafe(sql)).await;
-            match begun.map_err(Failure::from) {
-                Ok(_) => break,
+        let mut turn = Turn::new(self.connection().await?, permit);
+        let mut attempt = 1;
+        loop {
+            let sql = self.beginning(begun.elapsed(), first);
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(turn.busy()?).await;
+            turn.idle();
+            match rows.map_err(Failure::from) {
+                Ok(rows) => return Ok((turn, rows)),
                 // The server was restarted, or the connection cut, while it
                 // was not in use.
                 Err(Failure { remedy: Some(Remedy::Connect), .. }) if attempt < ATTEMPTS => {
-                    let connection = timeout(self.wait, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
-                    turn.replace(connection.map_err(|error| Failure::from(error).error)?);
+                    turn.replace(self.connection().await?);
+                    attempt += 1;
                 }
-                Err(failure) => {
-                    turn.idle();
-                    return Err(failure.error);
-                }
+                Err(failure) => return Err(failure.error),
             }
         }
-        turn.idle();
-        Ok(turn)
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
+        let connection = timeout(self.wait, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
+        connection.map_err(|error| Failure::from(error).error)
     }
 
     /// Begins a transaction in which the lock is waited for no longer than is
     /// left. A connection waits for locks as long as its settings say, and that
     /// is as long as anybody waits.
-    fn beginning(&self, waited: Duration) -> String {
+    fn beginning(&self, waited: Duration, first: &str) -> String {
         let lock = format!("SELECT pg_advisory_xact_lock({})", self.lock);
         if waited < NO_WAIT {
-            return format!("BEGIN; {lock}; SAVEPOINT statement");
+            return format!("BEGIN; {lock}; {first}SAVEPOINT statement");
         }
         let left = self.wait.saturating_sub(waited).as_millis().max(1);
         format!(
-            "BEGIN; SET LOCAL lock_timeout = {left}; {lock}; SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT statement"
+            "BEGIN; SET LOCAL lock_timeout = {left}; {lock}; SET LOCAL lock_timeout TO DEFAULT; {first}SAVEPOINT statement"
         )
     }
 
@@ -125,16 +145,32 @@ impl Turn {
         self.busy = false;
     }
 
-    /// Makes the turn's changes durable, and then does something more. Both go
-    /// on to their end even if the caller does not wait for it.
-    pub(super) async fn commit(mut self, then: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    /// Puts the turn's events in the outbox, makes its changes durable, and then
+    /// does something more. All go on to their end even if the caller does not
+    /// wait for it.
+    pub(super) async fn commit(
+        mut self,
+        events: Option<Append>,
+        then: impl FnOnce(Option<Published>) + Send + 'static,
+    ) -> Result<(), Error> {
         let (connection, permit) = (self.connection.take(), self.permit.take());
         let ending = async move {
             let Some(mut connection) = connection else { return Err(closed()) };
+            let published = match events {
+                None => None,
+                Some(events) => match events.run(&mut connection).await {
+                    Ok(published) => Some(published),
+                    Err(failure) => {
+                        // The server rolls back.
+                        abandon(connection);
+                        return Err(failure.error);
+                    }
+                },
+            };
             let committed = connection.execute("COMMIT").await.map_err(Failure::from);
             let result = match committed {
                 Ok(_) => {
-                    then();
+                    then(published);
                     Ok(())
                 }
                 Err(Failure { remedy: Some(Remedy::Connect), .. }) => {
@@ -192,6 +228,19 @@ impl Drop for Turn {
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(ending);
+        }
+    }
+}
+
+/// The statement that notes that something is done, and says whether it was to
+/// be done. Letters of the id or key are written as bytes: nothing in them means
+/// anything.
+fn note(what: Once<'_>) -> String {
+    let text = |text: &str| format!("pg_catalog.convert_from('\\x{}', 'UTF8')", hex::encode(text));
+    match what {
+        Once::Event(id) => format!("SELECT ticketing_host.store_apply({}, {}); ", text(id), clamp(now_ms())),
+        Once::Timer(DueTimer { timer, generation, attempt, .. }) => {
+            format!("SELECT ticketing_host.store_fire({}, {generation}, {attempt}); ", text(&timer.key))
         }
     }
 }

@@ -6,7 +6,7 @@
 //! another, each with its own sync of the disk. A host that dies in between
 //! has told nobody; that is what the safety net is for.
 
-use super::super::{Duty, Signals};
+use super::super::{Duty, Published, Signals};
 use crate::config::Secret;
 use sqlx::{PgPool, postgres::PgListener};
 use std::{
@@ -52,10 +52,23 @@ impl Wakes {
         known.entry(component.to_owned()).or_default().clone()
     }
 
-    /// Wakes those that wait in this process, and those of the other hosts a
-    /// moment later, unless it is this host that has to do it.
-    pub(super) fn announce(&self, what: Duty, component: &str) {
-        self.wake(what, component);
+    /// A commit has put these in the outbox: wakes who carries them, here or in
+    /// another host.
+    pub(super) fn published(&self, component: &str, signals: &Signals, published: Published) {
+        signals.outbox.hand_over(published);
+        self.tell_later(Duty::Outbox, component);
+    }
+
+    /// A commit has set a timer for this time: wakes who fires it, here or in
+    /// another host.
+    pub(super) fn scheduled(&self, component: &str, signals: &Signals, due_ms: u64) {
+        signals.timers.scheduled(due_ms);
+        self.tell_later(Duty::Timers, component);
+    }
+
+    /// Wakes the other hosts a moment later, unless it is this host that has to
+    /// do it.
+    fn tell_later(&self, what: Duty, component: &str) {
         let what = (what, component.to_owned());
         if self.led.lock().unwrap_or_else(PoisonError::into_inner).contains(&what) {
             return;
@@ -128,16 +141,16 @@ impl Wakes {
     fn wake(&self, what: Duty, component: &str) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match (what, known.get(component)) {
-            (Duty::Outbox, Some(signals)) => signals.outbox.notify_one(),
-            (Duty::Timers, Some(signals)) => signals.timers.notify_one(),
+            (Duty::Outbox, Some(signals)) => signals.outbox.look(),
+            (Duty::Timers, Some(signals)) => signals.timers.look(),
             (_, None) => {}
         }
     }
 
     fn wake_all(&self) {
         for signals in self.known.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            signals.outbox.notify_one();
-            signals.timers.notify_one();
+            signals.outbox.look();
+            signals.timers.look();
         }
     }
 }

@@ -13,7 +13,7 @@ mod transaction;
 mod writer;
 
 use super::{
-    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, OutboxEvent, Rows, Signals, Timer,
+    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
     Transaction, Value, describe, gate::Gate,
 };
 use crate::{
@@ -77,7 +77,7 @@ struct Shared {
     gate: Gate,
     writer: Writer,
     limits: Limits,
-    signals: Signals,
+    signals: Arc<Signals>,
 }
 
 impl SqliteDatabase {
@@ -103,7 +103,7 @@ impl SqliteDatabase {
                 gate: Gate::new(Dialect::Sqlite),
                 writer: Writer::new(options, first, wait),
                 limits,
-                signals: Signals::default(),
+                signals: Arc::default(),
             }),
         }))
     }
@@ -156,6 +156,15 @@ impl Database for SqliteDatabase {
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
         Ok(Box::new(self.begin_write().await?))
+    }
+
+    async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error> {
+        let mut transaction = self.begin_write().await?;
+        if transaction.note_once(what).await? {
+            return Ok(Some(Box::new(transaction)));
+        }
+        Box::new(transaction).rollback().await;
+        Ok(None)
     }
 
     async fn outbox(&self, after_sequence: i64, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error> {
@@ -230,7 +239,7 @@ impl Database for SqliteDatabase {
         "sqlite"
     }
 
-    fn signals(&self) -> &Signals {
+    fn signals(&self) -> &Arc<Signals> {
         &self.shared.signals
     }
 

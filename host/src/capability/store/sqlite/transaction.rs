@@ -1,7 +1,7 @@
 //! One transaction of a component. Dropping it rolls it back.
 
 use super::{
-    super::{DueTimer, Error, Rows, Timer, Transaction, Value},
+    super::{DueTimer, Error, Once, Rows, Timer, Transaction, Value},
     Shared, clamp,
     errors::Failure,
     writer::{Turn, uninterrupted},
@@ -17,12 +17,13 @@ pub(super) struct SqliteTransaction {
     /// After this, SQLite may have rolled back: nothing more is done.
     failed: Option<Error>,
     wakes_outbox: bool,
-    wakes_timers: bool,
+    /// The next of the timers that it has set.
+    due_ms: Option<u64>,
 }
 
 impl SqliteTransaction {
     pub(super) fn new(shared: Arc<Shared>, turn: Turn) -> Self {
-        Self { shared, turn, failed: None, wakes_outbox: false, wakes_timers: false }
+        Self { shared, turn, failed: None, wakes_outbox: false, due_ms: None }
     }
 
     /// Runs a statement of the host's own.
@@ -38,6 +39,25 @@ impl SqliteTransaction {
     /// Runs a statement of a migration.
     pub(super) async fn run_schema_change(&mut self, sql: &Arc<str>) -> Result<(), Error> {
         self.change(sql, Vec::new(), self.shared.limits.migration_statement_ms).await.map(drop)
+    }
+
+    /// Notes that it is done. False if there is nothing to do.
+    pub(super) async fn note_once(&mut self, what: Once<'_>) -> Result<bool, Error> {
+        let changed = match what {
+            Once::Event(id) => {
+                let sql = "INSERT INTO host_inbox (event_id, at_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                self.run(sql, vec![Value::Text(id.to_owned()), Value::Integer(clamp(now_ms()))]).await?
+            }
+            Once::Timer(timer) => {
+                let values = vec![
+                    Value::Text(timer.timer.key.clone()),
+                    Value::Integer(timer.generation),
+                    Value::Integer(i64::from(timer.attempt)),
+                ];
+                self.run("DELETE FROM host_timers WHERE key = $1 AND generation = $2 AND attempt = $3", values).await?
+            }
+        };
+        Ok(changed > 0)
     }
 
     async fn change(&mut self, sql: &Arc<str>, parameters: Vec<Value>, statement_ms: u64) -> Result<u64, Error> {
@@ -56,6 +76,10 @@ impl SqliteTransaction {
             Err(failure) => Err(failure),
         };
         self.note(result)
+    }
+
+    fn wake_at(&mut self, due_ms: u64) {
+        self.due_ms = Some(self.due_ms.map_or(due_ms, |earlier| earlier.min(due_ms)));
     }
 
     fn goes_on(&self) -> Result<(), Error> {
@@ -115,37 +139,13 @@ impl Transaction for SqliteTransaction {
             ],
         )
         .await?;
-        self.wakes_timers = true;
+        self.wake_at(timer.due_ms);
         Ok(())
     }
 
     async fn cancel_timer(&mut self, key: &str) -> Result<bool, Error> {
         let removed = self.run("DELETE FROM host_timers WHERE key = $1", vec![Value::Text(key.to_owned())]).await?;
         Ok(removed > 0)
-    }
-
-    async fn mark_applied(&mut self, event_id: &str) -> Result<bool, Error> {
-        let marked = self
-            .run(
-                "INSERT INTO host_inbox (event_id, at_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                vec![Value::Text(event_id.to_owned()), Value::Integer(clamp(now_ms()))],
-            )
-            .await?;
-        Ok(marked > 0)
-    }
-
-    async fn take_timer(&mut self, timer: &DueTimer) -> Result<bool, Error> {
-        let taken = self
-            .run(
-                "DELETE FROM host_timers WHERE key = $1 AND generation = $2 AND attempt = $3",
-                vec![
-                    Value::Text(timer.timer.key.clone()),
-                    Value::Integer(timer.generation),
-                    Value::Integer(i64::from(timer.attempt)),
-                ],
-            )
-            .await?;
-        Ok(taken > 0)
     }
 
     async fn put_off_timer(&mut self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {
@@ -160,12 +160,12 @@ impl Transaction for SqliteTransaction {
             ],
         )
         .await?;
-        self.wakes_timers = true;
+        self.wake_at(due_ms);
         Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, turn, failed, wakes_outbox, wakes_timers } = *self;
+        let Self { shared, turn, failed, wakes_outbox, due_ms } = *self;
         if let Some(error) = failed {
             turn.rollback().await;
             return Err(error);
@@ -175,10 +175,10 @@ impl Transaction for SqliteTransaction {
         uninterrupted(async move {
             turn.commit().await?;
             if wakes_outbox {
-                shared.signals.outbox.notify_one();
+                shared.signals.outbox.look();
             }
-            if wakes_timers {
-                shared.signals.timers.notify_one();
+            if let Some(due_ms) = due_ms {
+                shared.signals.timers.scheduled(due_ms);
             }
             Ok(())
         })

@@ -1,0 +1,172 @@
+//! What commits announce, so that nobody polls.
+
+use super::OutboxEvent;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+/// The most events that wait in memory for the relay. More than these it reads.
+const MOST_HANDED: usize = 1_024;
+
+/// Woken by commits.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// For the relay.
+    pub outbox: OutboxSignal,
+    /// For whoever fires the timers.
+    pub timers: TimersSignal,
+}
+
+/// Says that a commit put events in the outbox. A commit of the host that
+/// carries them hands them over as well, so that they need not be read.
+#[derive(Debug, Default)]
+pub struct OutboxSignal {
+    grown: Notify,
+    handed: Mutex<Handed>,
+}
+
+#[derive(Debug, Default)]
+struct Handed {
+    /// This host carries events: those that its commits hand over are kept.
+    carries: bool,
+    /// There may be events that nobody handed over.
+    look: bool,
+    commits: VecDeque<Published>,
+    events: usize,
+}
+
+/// The events of one commit.
+#[derive(Debug)]
+pub struct Published {
+    /// The sequence number of the component's last event before them that was
+    /// in the outbox then. None if the outbox was empty.
+    pub after: Option<i64>,
+    /// At least one, in their order.
+    pub events: Vec<OutboxEvent>,
+}
+
+/// What there is to be carried.
+#[derive(Debug)]
+pub enum Waiting {
+    /// Nothing but these, behind what was carried.
+    Events(Vec<OutboxEvent>),
+    /// The outbox itself has to be read.
+    Look,
+}
+
+impl OutboxSignal {
+    /// Waits until there may be more.
+    pub async fn grown(&self) {
+        self.grown.notified().await;
+    }
+
+    /// There may be more: whoever carries it looks.
+    pub fn look(&self) {
+        self.handed().look = true;
+        self.grown.notify_one();
+    }
+
+    /// A commit of this host has put these in the outbox.
+    pub fn hand_over(&self, published: Published) {
+        let mut handed = self.handed();
+        if handed.carries && handed.events < MOST_HANDED {
+            handed.events += published.events.len();
+            handed.commits.push_back(published);
+        } else {
+            handed.look = true;
+        }
+        drop(handed);
+        self.grown.notify_one();
+    }
+
+    /// From now on this host carries the events, or no longer does.
+    pub fn carry(&self, carries: bool) {
+        *self.handed() = Handed { carries, look: true, ..Handed::default() };
+    }
+
+    /// Takes what comes behind the event with this sequence number, about so
+    /// many. What one commit has published is not taken apart.
+    pub fn take(&self, carried: i64, about: usize) -> Waiting {
+        let mut handed = self.handed();
+        let mut events = Vec::new();
+        let mut last = carried;
+        while !handed.look && events.len() < about {
+            let Some(published) = handed.commits.pop_front() else { break };
+            handed.events = handed.events.saturating_sub(published.events.len());
+            let end = published.events.last().map_or(last, |event| event.sequence);
+            if end <= last {
+                continue;
+            }
+            // Another host's are in between.
+            handed.look = published.after.is_some_and(|after| after > last);
+            if !handed.look {
+                events.extend(published.events);
+                last = end;
+            }
+        }
+        if events.is_empty() && std::mem::take(&mut handed.look) {
+            // All that was handed over is committed, and will be seen.
+            handed.commits.clear();
+            handed.events = 0;
+            return Waiting::Look;
+        }
+        Waiting::Events(events)
+    }
+
+    fn handed(&self) -> MutexGuard<'_, Handed> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that a commit changed the timers, to whoever would look too late.
+#[derive(Debug)]
+pub struct TimersSignal {
+    changed: Notify,
+    /// When they are looked at in any case, in milliseconds since the Unix
+    /// epoch.
+    look_ms: AtomicU64,
+}
+
+impl Default for TimersSignal {
+    fn default() -> Self {
+        Self { changed: Notify::new(), look_ms: AtomicU64::new(u64::MAX) }
+    }
+}
+
+impl TimersSignal {
+    /// Waits until they have to be looked at.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// They have to be looked at.
+    pub fn look(&self) {
+        self.changed.notify_one();
+    }
+
+    /// A commit has set one for this time.
+    pub fn scheduled(&self, due_ms: u64) {
+        if due_ms < self.look_ms.load(Ordering::SeqCst) {
+            self.look();
+        }
+    }
+
+    /// They are about to be read: a commit from now on may come too late to be
+    /// seen.
+    pub fn reading(&self) {
+        self.look_ms.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// They were read, and are read again at this time without being asked.
+    pub fn read_until(&self, look_ms: u64) {
+        self.look_ms.store(look_ms, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use super::{super::conformance, *};
+use std::time::Duration;
+use tokio::time::timeout;
+
+fn published(after: Option<i64>, sequences: std::ops::RangeInclusive<i64>) -> Published {
+    let event = |sequence| OutboxEvent { sequence, event: conformance::event("e") };
+    Published { after, events: sequences.map(event).collect() }
+}
+
+/// A signal of the host that carries, which has looked.
+fn carried() -> OutboxSignal {
+    let signal = OutboxSignal::default();
+    signal.carry(true);
+    assert!(matches!(signal.take(0, 10), Waiting::Look));
+    signal
+}
+
+fn sequences(waiting: Waiting) -> Vec<i64> {
+    match waiting {
+        Waiting::Events(events) => events.iter().map(|event| event.sequence).collect(),
+        Waiting::Look => panic!("it would look"),
+    }
+}
+
+async fn is_woken(signal: impl Future<Output = ()>) -> bool {
+    timeout(Duration::from_millis(50), signal).await.is_ok()
+}
+
+#[test]
+fn what_is_handed_over_one_after_another_is_not_looked_for() {
+    let signal = carried();
+    assert!(sequences(signal.take(0, 10)).is_empty());
+    signal.hand_over(published(None, 1..=2));
+    signal.hand_over(published(Some(2), 5..=5));
+    // Those before it were carried and forgotten.
+    signal.hand_over(published(None, 9..=9));
+    assert_eq!(sequences(signal.take(0, 3)), [1, 2, 5]);
+    assert_eq!(sequences(signal.take(5, 3)), [9]);
+    assert!(sequences(signal.take(9, 3)).is_empty());
+}
+
+#[test]
+fn what_comes_behind_events_of_another_host_is_looked_for() {
+    let signal = carried();
+    signal.hand_over(published(None, 1..=1));
+    signal.hand_over(published(Some(2), 3..=3));
+    signal.hand_over(published(Some(3), 4..=4));
+    assert_eq!(sequences(signal.take(0, 10)), [1]);
+    assert!(matches!(signal.take(1, 10), Waiting::Look));
+    // The look has found all of them.
+    assert!(sequences(signal.take(4, 10)).is_empty());
+    signal.hand_over(published(Some(4), 5..=5));
+    assert_eq!(sequences(signal.take(4, 10)), [5]);
+}
+
+#[test]
+fn commits_that_are_handed_over_in_another_order_are_looked_for() {
+    let signal = carried();
+    signal.hand_over(published(Some(1), 2..=2));
+    assert!(matches!(signal.take(0, 10), Waiting::Look));
+    signal.hand_over(published(None, 1..=1));
+    assert!(sequences(signal.take(2, 10)).is_empty());
+}
+
+#[test]
+fn a_host_that_does_not_carry_keeps_nothing() {
+    let signal = OutboxSignal::default();
+    signal.hand_over(published(None, 1..=1));
+    signal.carry(true);
+    assert!(matches!(signal.take(0, 10), Waiting::Look));
+    assert!(sequences(signal.take(0, 10)).is_empty());
+    signal.hand_over(published(None, 2..=2));
+    signal.carry(false);
+    signal.carry(true);
+    assert!(matches!(signal.take(0, 10), Waiting::Look));
+    assert!(sequences(signal.take(0, 10)).is_empty());
+}
+
+#[test]
+fn more_than_memory_is_for_is_looked_for() {
+    let signal = carried();
+    let most = i64::try_from(MOST_HANDED).unwrap();
+    signal.hand_over(published(None, 1..=most));
+    signal.hand_over(published(Some(most), most + 1..=most + 1));
+    assert!(matches!(signal.take(0, 10), Waiting::Look), "in whatever order, nothing is left out");
+    signal.hand_over(published(Some(most + 1), most + 2..=most + 2));
+    assert_eq!(sequences(signal.take(most + 1, 10)), [most + 2]);
+}
+
+#[tokio::test]
+async fn timers_that_are_looked_at_in_time_wake_nobody() {
+    let signal = TimersSignal::default();
+    signal.scheduled(u64::MAX - 1);
+    assert!(is_woken(signal.changed()).await, "nobody has said when they are looked at");
+    signal.reading();
+    signal.read_until(100);
+    signal.scheduled(100);
+    assert!(!is_woken(signal.changed()).await);
+    signal.scheduled(99);
+    assert!(is_woken(signal.changed()).await);
+    signal.reading();
+    signal.scheduled(1_000);
+    assert!(is_woken(signal.changed()).await, "it may have been read before that commit");
+}
