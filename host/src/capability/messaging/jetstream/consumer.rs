@@ -12,11 +12,10 @@ use super::{
     subscription,
 };
 use async_nats::{
-    Request, Subject,
+    Subject,
     jetstream::{AckKind, Message},
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -200,14 +199,15 @@ impl JetStreamConsumer {
         }
     }
 
-    /// Tells the broker the outcome of a delivery, and waits until it has it.
+    /// Tells the broker the outcome of a delivery. It may not come to know: then
+    /// it sends the event again, and the inbox knows that it was applied. So
+    /// nobody waits for the broker's word.
     async fn conclude(&self, delivery: &Delivery, outcome: AckKind) -> Result<(), BusError> {
         let Some(reply) = self.held().replies.remove(&delivery.token) else {
             return Err(BusError("this delivery was concluded before".to_owned()));
         };
         self.link.require()?;
-        let request = Request::new().payload(Bytes::from(outcome)).timeout(Some(CALL_TIMEOUT));
-        self.link.client.send_request(reply, request).await.map(drop).map_err(|error| BusError(error.to_string()))
+        self.link.client.publish(reply, outcome.into()).await.map_err(|error| BusError(error.to_string()))
     }
 
     /// Keeps the broker from taking for lost what is held here.
