@@ -1,20 +1,27 @@
 //! The marketplace on PostgreSQL and NATS JetStream: how long an event takes,
-//! and what three hosts do on the machine of one.
+//! what three hosts do on the machine of one, and what buyers see when one of
+//! them is killed.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use tokio::task::JoinSet;
 
+use crate::client::Connection;
 use crate::latency::{self, Latency};
 use crate::load::{Comparison, Effort};
 use crate::native::Data;
 use crate::nats::NatsServer;
 use crate::postgres::OwnServer;
-use crate::purchase::compare;
+use crate::purchase::{self, BUYERS, compare};
 use crate::server::{Server, Setup};
 
 /// Hosts that beat and listen, and do nothing else, before they are measured.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How long a host that was killed is away.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// The servers that hosts share.
 struct Services {
@@ -68,4 +75,110 @@ pub(crate) async fn purchase(effort: Effort) -> Result<Comparison> {
     let native = Server::native("purchase", &data).await?;
     let (_setups, hosts) = services.hosts(1, "purchase").await?;
     compare(vec![native], hosts, effort).await
+}
+
+/// What became of purchases while one of three hosts was killed and came back.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Outcomes {
+    pub(crate) made: usize,
+    /// On hosts that nobody has killed.
+    pub(crate) failed: usize,
+    /// Under way on the host that was killed.
+    pub(crate) cut_off: usize,
+    /// Made on that host after its return.
+    pub(crate) after_return: usize,
+}
+
+/// The hosts to which a load balancer sends, and what it has seen.
+struct Balancer {
+    hosts: Vec<SocketAddr>,
+    tickets: Vec<String>,
+    returned: Option<SocketAddr>,
+    outcomes: Outcomes,
+}
+
+/// Lets all buyers buy on three hosts; one is killed when a third of the
+/// tickets is sold, and starts again.
+pub(crate) async fn one_is_killed(effort: Effort) -> Result<Outcomes> {
+    let services = Services::start().await?;
+    let (setups, mut hosts) = services.hosts(3, "killed").await?;
+    let first = hosts.first().context("no host")?.address;
+    let count = 3 * effort.purchases;
+    let tickets = purchase::offer(first, count).await?;
+    let balancer = Arc::new(Mutex::new(Balancer {
+        hosts: hosts.iter().map(|host| host.address).collect(),
+        tickets,
+        returned: None,
+        outcomes: Outcomes::default(),
+    }));
+    let mut buyers = JoinSet::new();
+    for buyer in 0..BUYERS {
+        buyers.spawn(buy_all(balancer.clone(), buyer));
+    }
+    while locked(&balancer, |balancer| balancer.tickets.len()) > count * 2 / 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The one that has the duties.
+    let victim = hosts.swap_remove(0);
+    locked(&balancer, |balancer| balancer.hosts.retain(|host| *host != first));
+    victim.stop().await?;
+    tokio::time::sleep(AWAY).await;
+    let again = setups.first().context("no host")?.start().await?;
+    locked(&balancer, |balancer| {
+        balancer.hosts.push(again.address);
+        balancer.returned = Some(again.address);
+    });
+    hosts.push(again);
+    buyers.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
+    let outcomes = locked(&balancer, |balancer| balancer.outcomes);
+    ensure!(outcomes.after_return > 0, "all was sold before the host was back");
+    for host in hosts {
+        host.stop().await?;
+    }
+    Ok(outcomes)
+}
+
+/// Buys until all is sold, and goes to another host if one is gone.
+async fn buy_all(balancer: Arc<Mutex<Balancer>>, buyer: usize) -> Result<()> {
+    let mut connection: Option<(SocketAddr, Connection)> = None;
+    let next = |balancer: &mut Balancer| {
+        let host = balancer.hosts.get(buyer % balancer.hosts.len().max(1)).copied();
+        host.zip(balancer.tickets.pop())
+    };
+    while let Some((host, ticket)) = locked(&balancer, next) {
+        let bought = async {
+            let (_, open) = match connection.take().filter(|(known, _)| *known == host) {
+                Some(open) => connection.insert(open),
+                None => connection.insert((host, Connection::open(host).await?)),
+            };
+            purchase::purchase(open, buyer, &ticket).await
+        };
+        let bought = bought.await;
+        if let Err(error) = &bought {
+            connection = None;
+            if locked(&balancer, |balancer| balancer.hosts.contains(&host)) {
+                eprintln!("a purchase failed on a host that was there: {error:#}");
+            }
+        }
+        locked(&balancer, |balancer| balancer.note(host, bought.is_ok()));
+    }
+    Ok(())
+}
+
+impl Balancer {
+    fn note(&mut self, host: SocketAddr, bought: bool) {
+        let outcomes = &mut self.outcomes;
+        match (bought, self.hosts.contains(&host)) {
+            (true, _) => {
+                outcomes.made += 1;
+                outcomes.after_return += usize::from(self.returned == Some(host));
+            }
+            (false, true) => outcomes.failed += 1,
+            (false, false) => outcomes.cut_off += 1,
+        }
+    }
+}
+
+fn locked<T>(balancer: &Mutex<Balancer>, work: impl FnOnce(&mut Balancer) -> T) -> T {
+    work(&mut balancer.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,9 +1,11 @@
 //! How long an event takes: from the answer to `POST /api/orders` to the
-//! moment when the ticket shows who holds it.
+//! moment when the ticket shows who holds it, and, as the host counts it, from
+//! its publication to the start of its handler.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::client::{Connection, request};
@@ -21,6 +23,10 @@ pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) max: f64,
+    /// From just before the commit to the start of the handler: half of the
+    /// events, and 99 of 100, waited no longer.
+    pub(crate) begun_p50: f64,
+    pub(crate) begun_p99: f64,
 }
 
 pub(crate) async fn measure(effort: Effort) -> Result<Latency> {
@@ -44,12 +50,52 @@ pub(crate) async fn of(host: Server, effort: Effort) -> Result<Latency> {
         await_holder(&mut connection, ticket, &order.id).await?;
         samples.push(begun.elapsed().as_secs_f64() * 1_000.0);
     }
+    let waits = Waits::read(host.operator).await?;
     host.stop().await?;
     Ok(Latency {
+        begun_p50: waits.quantile(0.5)?,
+        begun_p99: waits.quantile(0.99)?,
         p50: quantile(&mut samples, 0.5)?,
         p99: quantile(&mut samples, 0.99)?,
         max: quantile(&mut samples, 1.0)?,
     })
+}
+
+/// How long events waited for their handler: bounds in milliseconds, and how
+/// many waited no longer.
+struct Waits(Vec<(f64, f64)>);
+
+impl Waits {
+    /// Of the events that `tickets` has handled.
+    async fn read(operator: SocketAddr) -> Result<Self> {
+        const BUCKET: &str = "event_wait_seconds_bucket{component=\"tickets\",le=\"";
+        let mut connection = Connection::open(operator).await?;
+        let answer = connection.send(&request("GET", "/metrics", None, None)).await?;
+        answer.expect(200)?;
+        let buckets = std::str::from_utf8(answer.body)?.lines().filter_map(|line| line.strip_prefix(BUCKET));
+        let bucket = |line: &str| {
+            let (bound, count) = line.split_once("\"} ").context("a bucket without a value")?;
+            let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse()? };
+            Ok((bound * 1_000.0, count.parse()?))
+        };
+        Ok(Self(buckets.map(bucket).collect::<Result<_>>()?))
+    }
+
+    /// Between the bounds of a bucket it is taken to lie as far as there are
+    /// others in the bucket, as Prometheus does.
+    fn quantile(&self, part: f64) -> Result<f64> {
+        let (_, all) = *self.0.last().context("no event was counted")?;
+        ensure!(all > 0.0, "no event was handled");
+        let (mut low, mut before) = (0.0, 0.0);
+        for &(bound, count) in &self.0 {
+            if count >= part * all {
+                let place = (part * all - before) / (count - before);
+                return Ok(if bound.is_finite() { low + (bound - low) * place } else { low });
+            }
+            (low, before) = (bound, count);
+        }
+        Ok(low)
+    }
 }
 
 async fn await_holder(connection: &mut Connection, ticket: &str, order: &str) -> Result<()> {

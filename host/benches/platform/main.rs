@@ -59,7 +59,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, services, jetstream, hosts; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed; all if none is named
     names: Vec<String>,
     /// Cargo says so to every benchmark
     #[arg(long, hide = true)]
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
     runtime.block_on(measure(&cli))
 }
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "hello",
     "fresh",
     "ticket",
@@ -104,6 +104,7 @@ const NAMES: [&str; 14] = [
     "services",
     "jetstream",
     "hosts",
+    "killed",
 ];
 
 async fn measure(cli: &Cli) -> Result<()> {
@@ -168,7 +169,12 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
             let measured = format!("p50 {:.1} ms, max {:.1} ms", latency.p50, latency.max);
             let limit = "the disk: the event is durable in JetStream, then the ticket in PostgreSQL";
             let what = "the same on PostgreSQL and JetStream, p99";
-            Ok(vec![Row::at_most(what, measured, latency.p99, 15.0, "ms", limit)])
+            let begun = "from its publication to its handler's start";
+            Ok(vec![
+                Row::at_most(what, measured, latency.p99, 15.0, "ms", limit),
+                Row::at_most(&format!("{begun}, p50"), String::new(), latency.begun_p50, 3.0, "ms", limit),
+                Row::at_most(&format!("{begun}, p99"), String::new(), latency.begun_p99, 15.0, "ms", limit),
+            ])
         }
         "services" => {
             let limit = "the commits of separate components and of the events between them";
@@ -177,12 +183,15 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
         }
         "hosts" => {
             let limit = "what each host does by itself, and the connections of three";
-            Ok(vec![Row::ratio(
-                "purchases on three hosts, beside one",
-                cluster::three_hosts(effort).await?,
-                1.0,
-                limit,
-            )])
+            let what = "purchases on three hosts, beside one";
+            Ok(vec![Row::ratio(what, cluster::three_hosts(effort).await?, 1.0, limit)])
+        }
+        "killed" => {
+            let outcomes = cluster::one_is_killed(effort).await?;
+            let what = "purchases that failed on the others while one of three hosts was killed and came back";
+            let measured = format!("{} made, {} cut off with it", outcomes.made, outcomes.cut_off);
+            let limit = "what the others wait for when one is gone";
+            Ok(vec![Row::at_most(what, measured, outcomes.failed as f64, 0.0, "", limit)])
         }
         "scale" => {
             let (tickets, small, large) = scale::measure(effort).await?;

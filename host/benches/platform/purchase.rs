@@ -16,7 +16,7 @@ use crate::market;
 use crate::native::Data;
 use crate::server::{Server, Setup};
 
-const BUYERS: usize = 8;
+pub(crate) const BUYERS: usize = 8;
 
 /// Purchases before anything is measured.
 const WARM_UP: usize = 2 * BUYERS;
@@ -55,14 +55,7 @@ pub(crate) async fn compare(one: Vec<Server>, other: Vec<Server>, effort: Effort
 
 impl Market {
     async fn open(servers: Vec<Server>, count: usize) -> Result<Self> {
-        let address = servers.first().context("no server")?.address;
-        let mut connection = Connection::open(address).await?;
-        let seller = market::sign_up(&mut connection, "seller@example.com").await?;
-        for buyer in 0..BUYERS {
-            market::sign_up(&mut connection, &email(buyer)).await?;
-        }
-        let tickets = market::sell(address, &seller, count).await?;
-        market::await_replication(address, &seller).await?;
+        let tickets = offer(servers.first().context("no server")?.address, count).await?;
         Ok(Self { servers, tickets })
     }
 
@@ -82,6 +75,18 @@ impl Market {
     }
 }
 
+/// Makes the accounts of all buyers, and offers so many tickets.
+pub(crate) async fn offer(address: SocketAddr, count: usize) -> Result<Vec<String>> {
+    let mut connection = Connection::open(address).await?;
+    let seller = market::sign_up(&mut connection, "seller@example.com").await?;
+    for buyer in 0..BUYERS {
+        market::sign_up(&mut connection, &email(buyer)).await?;
+    }
+    let tickets = market::sell(address, &seller, count).await?;
+    market::await_replication(address, &seller).await?;
+    Ok(tickets)
+}
+
 async fn sell_out(addresses: Vec<SocketAddr>, tickets: Arc<[String]>) -> Result<usize> {
     let mut buyers = JoinSet::new();
     for (buyer, &address) in (0..BUYERS).zip(addresses.iter().cycle()) {
@@ -98,7 +103,8 @@ async fn sell_out(addresses: Vec<SocketAddr>, tickets: Arc<[String]>) -> Result<
     Ok(tickets.len())
 }
 
-async fn purchase(connection: &mut Connection, buyer: usize, ticket: &str) -> Result<()> {
+/// One of the buyers buys this ticket.
+pub(crate) async fn purchase(connection: &mut Connection, buyer: usize, ticket: &str) -> Result<()> {
     let credentials = json!({ "email": email(buyer), "password": market::PASSWORD }).to_string();
     let answer = connection.send(&request("POST", "/api/users/signin", None, Some(&credentials))).await?;
     answer.expect(200)?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     capability::{
-        messaging::{DeadLetter, DeadLetterKind, Delivery},
+        messaging::{DeadLetter, DeadLetterKind, Delivery, Event},
         store::{Error, Once},
     },
     clock::now_ms,
@@ -90,13 +90,12 @@ impl Component {
             conclude_step(&mut step, &next);
             metrics::counter!("event_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
-            let age_ms = now_ms().saturating_sub(event.time_ms);
-            metrics::histogram!("event_latency_seconds", "component" => self.name.clone())
-                .record(age_ms as f64 / 1_000.0);
+            let age_seconds = age(event);
+            metrics::histogram!("event_latency_seconds", "component" => self.name.clone()).record(age_seconds);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match &next {
                 Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "event"),
-                _ => tracing::debug!(outcome, duration_ms, age_ms, "event"),
+                _ => tracing::debug!(outcome, duration_ms, age_seconds, "event"),
             }
             self.conclude(&delivery, next).await;
         }
@@ -129,6 +128,9 @@ impl Component {
         let Some(transaction) = self.begin_once(Once::Event(&delivery.event.id)).await? else {
             return Ok(Next::Skip);
         };
+        if delivery.attempt == 1 {
+            metrics::histogram!("event_wait_seconds", "component" => self.name.clone()).record(age(&delivery.event));
+        }
         let handle = handler.handle_event(&delivery.event, delivery.attempt, transaction);
         settle(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), handle).await
     }
@@ -167,6 +169,11 @@ impl Component {
             traceparent: event.traceparent,
         }
     }
+}
+
+/// Since it happened, in seconds.
+fn age(event: &Event) -> f64 {
+    now_ms().saturating_sub(event.time_ms) as f64 / 1_000.0
 }
 
 /// How the attempt ended.

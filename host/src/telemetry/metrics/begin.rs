@@ -41,7 +41,7 @@ pub(super) fn component(component: &str) {
     ] {
         counter!(name, "component" => component.to_owned()).absolute(0);
     }
-    for name in ["event_latency_seconds", "store_wait_seconds", "timer_lag_seconds"] {
+    for name in ["event_latency_seconds", "event_wait_seconds", "store_wait_seconds", "timer_lag_seconds"] {
         drop(histogram!(name, "component" => component.to_owned()));
     }
     for name in ["event_deliveries_total", "timer_deliveries_total"] {

@@ -29,6 +29,7 @@ const KNOWN: [(&str, &str); 47] = [
     ("engine_stacks", "Stacks of calls in use."),
     ("event_deliveries_total", "Attempts to let a component handle an event, by outcome."),
     ("event_latency_seconds", "From when an event happened to the end of an attempt to handle it."),
+    ("event_wait_seconds", "From when an event happened to the start of the first attempt to handle it."),
     ("host_calls_in_flight", "Calls under way in all components."),
     ("host_calls_limit", "Calls that the host has under way at most."),
     ("host_calls_waiting", "Calls that wait for their turn in the host."),
