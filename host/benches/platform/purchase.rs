@@ -23,6 +23,8 @@ const WARM_UP: usize = 2 * BUYERS;
 
 /// How long an order may take to be known or complete.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Between the first looks; doubled each time, as a client does that is not to
+/// be a load of its own.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A server, or several that are one, with tickets that nobody has bought, in
@@ -119,14 +121,15 @@ pub(crate) async fn purchase(connection: &mut Connection, buyer: usize, ticket: 
 pub(crate) async fn pay(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
     let body = json!({ "orderId": order, "token": "tok_visa" }).to_string();
     let request = request("POST", "/api/payments", Some(session), Some(&body));
-    let begun = Instant::now();
+    let (begun, mut pause) = (Instant::now(), PAUSE);
     loop {
         let answer = connection.send(&request).await?;
         if answer.status != 404 {
             return answer.expect(201);
         }
         ensure!(begun.elapsed() < LIMIT, "an order never became known to payments");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 
@@ -137,10 +140,11 @@ pub(crate) async fn await_completion(connection: &mut Connection, session: &str,
     }
 
     let request = request("GET", &format!("/api/orders/{order}"), Some(session), None);
-    let begun = Instant::now();
+    let (begun, mut pause) = (Instant::now(), PAUSE);
     while connection.send(&request).await?.json::<Order>(200)?.status != "complete" {
         ensure!(begun.elapsed() < LIMIT, "an order that is paid never became complete");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
     Ok(())
 }
