@@ -113,9 +113,9 @@ impl HostDatabase {
         self.dialect
     }
 
-    /// Begins a transaction that no other one of the same module runs beside,
-    /// in this host or another: it may look first and change then. With SQLite
-    /// all modules take turns.
+    /// Begins a transaction that no other one of the same module, or part of a
+    /// module, runs beside, in this host or another: it may look first and
+    /// change then. With SQLite all modules take turns.
     ///
     /// # Errors
     /// When the database cannot be reached, or the others take too long.

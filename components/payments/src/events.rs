@@ -7,7 +7,8 @@ use ticketing_sdk::store::Tx;
 use ticketing_sdk::{Result, log};
 
 use crate::domain::Next;
-use crate::{settle, store};
+use crate::settle;
+use crate::store::{self, Charge};
 
 /// Applies an event of an order.
 pub(crate) fn handle(event: Event, tx: &Tx<'_>) -> Handled {
@@ -29,13 +30,10 @@ fn order_completed(order: &Delivery<OrderCompleted>, tx: &Tx<'_>) -> Handled {
 /// An end is final, so it applies whatever came before it or is still missing.
 fn end(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> Result<()> {
     store::end_order(tx, order_id, version, status)?;
-    let Some(order) = store::order(tx, order_id)? else {
+    let Some(Charge { attempt, order: Some(order) }) = store::last_charge(tx, order_id)? else {
         return Ok(());
     };
-    let Some(attempt) = store::last_attempt(tx, order_id)? else {
-        return Ok(());
-    };
-    match attempt.next(order.status) {
+    match attempt.next(order) {
         Next::Rest => Ok(()),
         // Whoever is asking the provider sees to it, and its timer otherwise.
         Next::Authorize => {

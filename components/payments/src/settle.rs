@@ -1,20 +1,20 @@
 //! Bringing an attempt to where its order wants it, one call to the provider
 //! at a time, from a timer that is set again until the provider has answered.
 //!
-//! The call is made inside the timer's transaction. That holds up this
-//! component's other writers for as long as the provider takes; what it buys
-//! is that a timer is never lost between the answer and its record. Every
-//! call has a key, so one that is repeated does nothing more.
+//! The call is made before the timer's transaction is used for the first time,
+//! so nobody waits for the provider. The timer is gone with the record of the
+//! answer, not before. Every call has a key, so one that is repeated, because
+//! its answer was not recorded, does nothing more.
 
 use ::events::{OrderStatus, PaymentCreated, PaymentDeclined, PaymentRefunded, PaymentVoided};
 use serde::{Deserialize, Serialize};
 use ticketing_sdk::capability::payments::{self, Error as Provider, Money as ProviderMoney};
 use ticketing_sdk::messaging::{Disposition, Handled};
-use ticketing_sdk::store::{Timer, Tx};
+use ticketing_sdk::store::{Snapshot, Timer, Tx};
 use ticketing_sdk::{Error, Result, log, now_ms};
 
 use crate::domain::{Attempt, Authorization, Next, State};
-use crate::store;
+use crate::store::{self, Charge};
 
 /// How long a request is given before the timer takes over.
 const RECOVERY_AFTER_MS: i64 = 5_000;
@@ -34,17 +34,18 @@ struct Settlement {
 pub(crate) fn on_timer(timer: Timer, _attempt: u32, tx: &Tx<'_>) -> Handled {
     let settlement: Settlement =
         serde_json::from_slice(&timer.payload).map_err(|error| Disposition::Reject(error.to_string()))?;
-    let Some(attempt) = store::attempt(tx, &settlement.payment_id)? else {
+    let Some(Charge { attempt, order }) = store::charge(&Snapshot, &settlement.payment_id)? else {
         return Err(Disposition::Reject(format!("no payment {}", settlement.payment_id)));
     };
-    match step(tx, &attempt) {
+    let next = attempt.next(order.unwrap_or(OrderStatus::Created));
+    match ask(&attempt, next) {
         Err(Error::Unavailable(detail)) => {
             log::warn("payment", &format!("{}: the provider does not answer: {detail}", attempt.id));
             let pause = FIRST_PAUSE_MS << settlement.tries.min(7);
             let due = now_ms() + pause.min(MAX_PAUSE_MS);
             Ok(schedule(tx, &attempt, due, settlement.tries.saturating_add(1))?)
         }
-        outcome => Ok(outcome?),
+        answer => Ok(note(tx, &attempt, answer?)?),
     }
 }
 
@@ -78,16 +79,16 @@ pub(crate) fn authorize(attempt: &Attempt) -> Result<Authorization> {
 /// the order stands.
 pub(crate) fn record(tx: &Tx<'_>, attempt_id: &str, answer: &Authorization) -> Result<OrderStatus> {
     let missing = || Error::Internal(format!("payment {attempt_id} or its order is missing"));
-    let known = store::attempt(tx, attempt_id)?.ok_or_else(missing)?;
-    let order = store::order(tx, &known.order_id)?.ok_or_else(missing)?;
+    let Charge { attempt: known, order } = store::charge(tx, attempt_id)?.ok_or_else(missing)?;
+    let order = order.ok_or_else(missing)?;
     let Some(attempt) = known.authorized(answer) else {
-        return Ok(order.status);
+        return Ok(order);
     };
     store::update_attempt(tx, &attempt)?;
     tx.cancel_timer(&key(&attempt))?;
     match answer {
         // Nobody needs the money any more: it goes back where it was.
-        Authorization::Approved(_) if order.status == OrderStatus::Cancelled => now(tx, &attempt)?,
+        Authorization::Approved(_) if order == OrderStatus::Cancelled => now(tx, &attempt)?,
         Authorization::Approved(provider_id) => tx.publish(&PaymentCreated {
             id: attempt.id,
             order_id: attempt.order_id,
@@ -100,7 +101,7 @@ pub(crate) fn record(tx: &Tx<'_>, attempt_id: &str, answer: &Authorization) -> R
             declined(tx, attempt, "invalid")?;
         }
     }
-    Ok(order.status)
+    Ok(order)
 }
 
 fn declined(tx: &Tx<'_>, attempt: Attempt, code: &str) -> Result<()> {
@@ -112,52 +113,56 @@ fn declined(tx: &Tx<'_>, attempt: Attempt, code: &str) -> Result<()> {
     })
 }
 
-fn step(tx: &Tx<'_>, attempt: &Attempt) -> Result<()> {
-    let order = store::order(tx, &attempt.order_id)?;
-    let status = order.map_or(OrderStatus::Created, |order| order.status);
+/// What the provider said.
+enum Answer {
+    /// Nothing: it was not asked.
+    None,
+    Authorization(Authorization),
+    /// The attempt is now in this state, or cannot be, for this reason.
+    Settled(State, Option<String>),
+}
+
+/// Makes the call that is next.
+fn ask(attempt: &Attempt, next: Next) -> Result<Answer> {
     let authorization = attempt.provider_id.as_deref().unwrap_or_default();
-    let reason = || "order cancelled".to_owned();
-    match attempt.next(status) {
-        Next::Rest => Ok(()),
-        Next::Authorize => record(tx, &attempt.id, &authorize(attempt)?).map(|_| ()),
-        Next::Capture => {
-            let answer = payments::capture(&format!("{}:capture", attempt.key()), authorization);
-            settle(tx, attempt, State::Captured, answer).map(|_| ())
-        }
-        Next::Void => {
-            let answer = payments::void(&format!("{}:void", attempt.key()), authorization);
-            if settle(tx, attempt, State::Voided, answer)? {
-                let (id, order_id) = (attempt.id.clone(), attempt.order_id.clone());
-                tx.publish(&PaymentVoided { id, order_id, reason: reason() })?;
-            }
-            Ok(())
-        }
-        Next::Refund => {
-            let answer = payments::refund(&format!("{}:refund", attempt.key()), authorization);
-            if settle(tx, attempt, State::Refunded, answer)? {
-                let (id, order_id) = (attempt.id.clone(), attempt.order_id.clone());
-                tx.publish(&PaymentRefunded { id, order_id, reason: reason() })?;
-            }
-            Ok(())
-        }
+    let key = |operation: &str| format!("{}:{operation}", attempt.key());
+    match next {
+        Next::Rest => Ok(Answer::None),
+        Next::Authorize => authorize(attempt).map(Answer::Authorization),
+        Next::Capture => settled(State::Captured, payments::capture(&key("capture"), authorization)),
+        Next::Void => settled(State::Voided, payments::void(&key("void"), authorization)),
+        Next::Refund => settled(State::Refunded, payments::refund(&key("refund"), authorization)),
     }
 }
 
-/// Keeps the outcome of a call; true when it did what it was to do. One that
-/// the provider refuses for good is for somebody to look at.
-fn settle(tx: &Tx<'_>, attempt: &Attempt, state: State, answer: Result<(), Provider>) -> Result<bool> {
-    let refusal = match answer {
-        Ok(()) => None,
-        Err(Provider::Unavailable(detail)) => return Err(Error::Unavailable(detail)),
-        Err(Provider::Invalid(why)) => Some(why),
-        Err(Provider::Declined(decline)) => Some(decline.message),
-    };
-    if let Some(why) = &refusal {
-        log::error("payment", &format!("{} cannot become {}: {why}", attempt.id, state.as_str()));
+fn settled(state: State, answer: Result<(), Provider>) -> Result<Answer> {
+    match answer {
+        Ok(()) => Ok(Answer::Settled(state, None)),
+        Err(Provider::Unavailable(detail)) => Err(Error::Unavailable(detail)),
+        Err(Provider::Invalid(why)) => Ok(Answer::Settled(state, Some(why))),
+        Err(Provider::Declined(decline)) => Ok(Answer::Settled(state, Some(decline.message))),
     }
-    let done = refusal.is_none();
-    store::update_attempt(tx, &attempt.at(if done { state } else { State::Failed }))?;
-    Ok(done)
+}
+
+/// Keeps what the provider said, and says it. What it refuses for good is for
+/// somebody to look at.
+fn note(tx: &Tx<'_>, attempt: &Attempt, answer: Answer) -> Result<()> {
+    let (state, refusal) = match answer {
+        Answer::None => return Ok(()),
+        Answer::Authorization(answer) => return record(tx, &attempt.id, &answer).map(drop),
+        Answer::Settled(state, refusal) => (state, refusal),
+    };
+    if let Some(why) = refusal {
+        log::error("payment", &format!("{} cannot become {}: {why}", attempt.id, state.as_str()));
+        return store::update_attempt(tx, &attempt.at(State::Failed));
+    }
+    store::update_attempt(tx, &attempt.at(state))?;
+    let (id, order_id, reason) = (attempt.id.clone(), attempt.order_id.clone(), "order cancelled".to_owned());
+    match state {
+        State::Voided => tx.publish(&PaymentVoided { id, order_id, reason }),
+        State::Refunded => tx.publish(&PaymentRefunded { id, order_id, reason }),
+        _ => Ok(()),
+    }
 }
 
 fn schedule(tx: &Tx<'_>, attempt: &Attempt, due_ms: i64, tries: u32) -> Result<()> {

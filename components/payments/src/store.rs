@@ -9,6 +9,18 @@ use crate::domain::{Attempt, Order, State, Terms};
 const SELECT_ATTEMPT: &str =
     "SELECT id, version, order_id, attempt, state, token, provider_id, amount, currency FROM payments";
 
+const SELECT_CHARGE: &str =
+    "SELECT payments.id, payments.version, order_id, attempt, state, token, provider_id, payments.amount,
+        payments.currency, orders.status AS order_status
+     FROM payments LEFT JOIN orders ON orders.id = payments.order_id";
+
+/// An attempt, and where its order stands.
+pub(crate) struct Charge {
+    pub(crate) attempt: Attempt,
+    /// None while the order is not known.
+    pub(crate) order: Option<OrderStatus>,
+}
+
 impl FromRow for Attempt {
     fn from_row(row: &mut Row<'_>) -> Result<Self> {
         let state = row.text("state")?;
@@ -25,6 +37,17 @@ impl FromRow for Attempt {
     }
 }
 
+impl FromRow for Charge {
+    fn from_row(row: &mut Row<'_>) -> Result<Self> {
+        let order = row.optional_text("order_status")?.map(|status| order_status(&status)).transpose()?;
+        Ok(Self { attempt: Attempt::from_row(row)?, order })
+    }
+}
+
+fn order_status(text: &str) -> Result<OrderStatus> {
+    OrderStatus::parse(text).ok_or_else(|| Error::Internal(format!("unknown status `{text}`")))
+}
+
 impl FromRow for Order {
     fn from_row(row: &mut Row<'_>) -> Result<Self> {
         let status = row.text("status")?;
@@ -39,12 +62,7 @@ impl FromRow for Order {
             }
             _ => None,
         };
-        Ok(Self {
-            id: row.text("id")?,
-            version: row.integer("version")?,
-            status: OrderStatus::parse(&status).ok_or_else(|| Error::Internal(format!("unknown status `{status}`")))?,
-            terms,
-        })
+        Ok(Self { id: row.text("id")?, version: row.integer("version")?, status: order_status(&status)?, terms })
     }
 }
 
@@ -87,11 +105,16 @@ pub(crate) fn end_order(tx: &Tx<'_>, id: &str, version: i64, status: OrderStatus
 }
 
 /// An attempt by its id.
-pub(crate) fn attempt(tx: &Tx<'_>, id: &str) -> Result<Option<Attempt>> {
-    tx.one(&format!("{SELECT_ATTEMPT} WHERE id = $1"), params![id])
+pub(crate) fn charge(db: &impl Query, id: &str) -> Result<Option<Charge>> {
+    db.one(&format!("{SELECT_CHARGE} WHERE payments.id = $1"), params![id])
 }
 
 /// The latest attempt to charge an order.
+pub(crate) fn last_charge(tx: &Tx<'_>, order_id: &str) -> Result<Option<Charge>> {
+    tx.one(&format!("{SELECT_CHARGE} WHERE order_id = $1 ORDER BY attempt DESC LIMIT 1"), params![order_id])
+}
+
+/// The latest attempt to charge an order, alone.
 pub(crate) fn last_attempt(tx: &Tx<'_>, order_id: &str) -> Result<Option<Attempt>> {
     tx.one(&format!("{SELECT_ATTEMPT} WHERE order_id = $1 ORDER BY attempt DESC LIMIT 1"), params![order_id])
 }

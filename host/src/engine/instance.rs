@@ -209,7 +209,7 @@ impl Instances {
         instance: &mut Instance,
         transaction: Box<dyn Transaction>,
     ) -> wasmtime::Result<Resource<OpenTransaction>> {
-        let open = OpenTransaction::new(transaction, self.component.limits.transaction_ms);
+        let open = OpenTransaction::deferred(transaction, self.component.limits.transaction_ms);
         Ok(instance.store.data_mut().table.push(open)?)
     }
 

@@ -4,17 +4,14 @@ use super::{Handled, Handler, background::Component};
 use crate::{
     capability::{
         messaging::{BusError, DeadLetter},
-        store::{Error, Once, Operations, Transaction, describe},
+        store::{Deferred, Error, Hindrance, Once, Operations, Transaction, describe},
     },
     clock::now_ms,
 };
 use futures::FutureExt;
 use sha2::{Digest, Sha256};
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
 
 /// The longest that a component may put something off.
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
@@ -44,9 +41,29 @@ impl Next {
 }
 
 /// Makes one attempt; `handle` lets the component do its part in the
-/// transaction. An error is the host's: nothing was done, and it does not
-/// count as an attempt.
+/// transaction, until that is hindered. An error is the host's: nothing was
+/// done, and it does not count as an attempt.
 pub(super) async fn settle(
+    component: &Component,
+    handler: &Arc<dyn Handler>,
+    attempt: u32,
+    traceparent: Option<&str>,
+    mut hindered: oneshot::Receiver<Hindrance>,
+    handle: impl Future<Output = Handled>,
+) -> Result<Next, Error> {
+    let (hindrance, next) = tokio::select! {
+        biased;
+        Ok(hindrance) = &mut hindered => (Some(hindrance), Ok(Next::Skip)),
+        next = conclude(component, handler, attempt, traceparent, handle) => (hindered.try_recv().ok(), next),
+    };
+    match hindrance {
+        None => next,
+        Some(Hindrance::NothingToDo) => Ok(Next::Skip),
+        Some(Hindrance::Failed(error)) => Err(error),
+    }
+}
+
+async fn conclude(
     component: &Component,
     handler: &Arc<dyn Handler>,
     attempt: u32,
@@ -122,13 +139,11 @@ impl Component {
         self.bus.set_aside(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
     }
 
-    /// A transaction in which this is done once. None if there is nothing to
-    /// do.
-    pub(super) async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error> {
-        let begun = Instant::now();
-        let transaction = self.database.begin_once(what).await;
-        metrics::histogram!("store_wait_seconds", "component" => self.name.clone()).record(begun.elapsed());
-        transaction
+    /// A transaction in which this is done once.
+    pub(super) fn once(&self, what: Once) -> (Box<dyn Transaction>, oneshot::Receiver<Hindrance>) {
+        let wait = metrics::histogram!("store_wait_seconds", "component" => self.name.clone());
+        let (transaction, hindered) = Deferred::new(self.database.clone(), what, wait);
+        (Box::new(transaction), hindered)
     }
 }
 

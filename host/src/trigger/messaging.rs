@@ -125,14 +125,12 @@ impl Component {
         let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
-        let Some(transaction) = self.begin_once(Once::Event(&delivery.event.id)).await? else {
-            return Ok(Next::Skip);
-        };
         if delivery.attempt == 1 {
             metrics::histogram!("event_wait_seconds", "component" => self.name.clone()).record(age(&delivery.event));
         }
+        let (transaction, hindered) = self.once(Once::Event(delivery.event.id.clone()));
         let handle = handler.handle_event(&delivery.event, delivery.attempt, transaction);
-        settle(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), handle).await
+        settle(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), hindered, handle).await
     }
 
     async fn conclude(&self, delivery: &Delivery, next: Next) {

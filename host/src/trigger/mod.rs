@@ -34,12 +34,12 @@ pub trait Handler: Send + Sync {
     /// After so many attempts an event or timer becomes a dead letter.
     fn delivery_attempts(&self) -> u32;
 
-    /// Lets the component apply an event. The transaction already holds the
-    /// mark that it was applied.
+    /// Lets the component apply an event. The transaction begins with the mark
+    /// that it was applied.
     async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled;
 
-    /// Lets the component handle a timer. The transaction has already removed
-    /// it.
+    /// Lets the component handle a timer. The transaction begins with its
+    /// removal.
     async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled;
 }
 

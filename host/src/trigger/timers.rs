@@ -229,11 +229,9 @@ impl Component {
         let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
-        let Some(transaction) = self.begin_once(Once::Timer(timer)).await? else {
-            return Ok(Next::Skip);
-        };
+        let (transaction, hindered) = self.once(Once::Timer(timer.clone()));
         let handle = handler.handle_timer(timer, transaction);
-        settle(self, &handler, timer.attempt, timer.traceparent.as_deref(), handle).await
+        settle(self, &handler, timer.attempt, timer.traceparent.as_deref(), hindered, handle).await
     }
 
     /// Writes down what becomes of a timer that was not handled.
@@ -249,7 +247,7 @@ impl Component {
             Next::SetAside(reason) => {
                 let letter = self.timer_letter(timer, reason.clone());
                 self.set_aside(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-                match self.begin_once(Once::Timer(timer)).await? {
+                match self.database.begin_once(&Once::Timer(timer.clone())).await? {
                     Some(transaction) => transaction.commit().await,
                     None => Ok(()),
                 }

@@ -1,8 +1,9 @@
-//! argon2id, on threads that may block, so many at a time and no more.
+//! argon2id, on threads of its own, so many at a time and no more.
 
 mod memory;
+mod threads;
 
-use super::Error;
+use super::{Error, OpenError};
 use crate::config;
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -13,7 +14,8 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use tokio::{sync::Semaphore, task};
+use threads::Threads;
+use tokio::sync::Semaphore;
 
 /// Passwords are at most this long.
 pub const MAX_PASSWORD_BYTES: usize = 1_024;
@@ -36,18 +38,21 @@ pub(super) struct Hasher {
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
     memory: Arc<Memory>,
+    threads: Threads,
     computed: Arc<AtomicU64>,
 }
 
 impl Hasher {
-    pub(super) fn new(settings: &config::identity::Identity) -> argon2::Result<Self> {
+    pub(super) fn new(settings: &config::identity::Identity) -> Result<Self, OpenError> {
         let argon2 = settings.argon2;
-        let params = Params::new(argon2.memory_kib, argon2.iterations, argon2.parallelism, Some(OUTPUT_BYTES))?;
+        let params = Params::new(argon2.memory_kib, argon2.iterations, argon2.parallelism, Some(OUTPUT_BYTES))
+            .map_err(OpenError::Parameters)?;
         Ok(Self {
             settings: argon2,
             admitted: Arc::new(Semaphore::new(settings.hashing_concurrency + settings.hashing_queue)),
             running: Arc::new(Semaphore::new(settings.hashing_concurrency)),
             memory: Arc::new(Memory::new(params.block_count())),
+            threads: Threads::new(settings.hashing_concurrency).map_err(OpenError::Threads)?,
             computed: Arc::default(),
             params,
         })
@@ -149,7 +154,8 @@ impl Hasher {
             drop((admitted, running));
             result
         };
-        task::spawn_blocking(run).await.map_err(|_| stopped())
+        let running = self.threads.run(run).ok_or_else(stopped)?;
+        running.await.map_err(|_| stopped())
     }
 }
 

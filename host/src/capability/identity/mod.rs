@@ -44,6 +44,9 @@ pub enum OpenError {
     /// argon2id does not accept the parameters.
     #[error("identity.argon2_*: {0}")]
     Parameters(argon2::Error),
+    /// No thread can be had for hashing.
+    #[error("no threads for hashing: {0}")]
+    Threads(std::io::Error),
 }
 
 impl Identity {
@@ -57,7 +60,7 @@ impl Identity {
         database: HostDatabase,
     ) -> Result<Self, OpenError> {
         Ok(Self {
-            hasher: Hasher::new(settings).map_err(OpenError::Parameters)?,
+            hasher: Hasher::new(settings)?,
             throttle: Throttle::new(settings),
             sessions: Sessions::open(jwt_key, settings.session_ttl, database).await?,
         })

@@ -15,6 +15,10 @@ pub(crate) fn migration(name: &str, sql: &str) -> Migration {
     Migration { name: name.into(), sql: sql.into() }
 }
 
+pub(crate) fn once(event_id: &str) -> Once {
+    Once::Event(event_id.into())
+}
+
 pub(crate) fn text(value: &str) -> Value {
     Value::Text(value.into())
 }
@@ -83,7 +87,7 @@ pub(crate) async fn nobody_sees_a_change_before_its_commit(store: Store) {
 pub(crate) async fn what_is_dropped_or_rolled_back_leaves_nothing(store: Store) {
     tables(&store).await;
     for dropped in [true, false] {
-        let mut transaction = store.begin_once(Once::Event("x")).await.unwrap().unwrap();
+        let mut transaction = store.begin_once(&once("x")).await.unwrap().unwrap();
         transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
         transaction.publish(&event("e")).await.unwrap();
         transaction.schedule(&timer("t", 1), None).await.unwrap();
@@ -97,7 +101,7 @@ pub(crate) async fn what_is_dropped_or_rolled_back_leaves_nothing(store: Store) 
     assert_eq!(count(&store).await, 2);
     assert!(store.outbox(0, 10).await.unwrap().is_empty());
     assert_eq!(store.next_timer_ms().await.unwrap(), None);
-    assert!(store.begin_once(Once::Event("x")).await.unwrap().is_some());
+    assert!(store.begin_once(&once("x")).await.unwrap().is_some());
 }
 
 pub(crate) async fn a_statement_in_flight_is_rolled_back_with_its_transaction(store: Store) {
@@ -179,7 +183,7 @@ pub(crate) async fn a_statement_that_fails_takes_nothing_else_with_it(store: Sto
     tables(&store).await;
     let taken = "INSERT INTO things (id, n) VALUES ('a', 1)";
     // What was done before it, in whatever way, stays.
-    let mut transaction = store.begin_once(Once::Event("e")).await.unwrap().unwrap();
+    let mut transaction = store.begin_once(&once("e")).await.unwrap().unwrap();
     transaction.query("SELECT n FROM things", vec![]).await.unwrap();
     transaction.execute(taken, vec![]).await.unwrap();
     transaction.execute(taken, vec![]).await.unwrap_err();
@@ -193,7 +197,7 @@ pub(crate) async fn a_statement_that_fails_takes_nothing_else_with_it(store: Sto
     transaction.commit().await.unwrap();
     assert_eq!(count(&store).await, 2);
     assert_eq!(store.outbox(0, 5).await.unwrap().len(), 1);
-    assert!(store.begin_once(Once::Event("e")).await.unwrap().is_none());
+    assert!(store.begin_once(&once("e")).await.unwrap().is_none());
 }
 
 pub(crate) async fn failures_in_a_long_transaction_take_nothing_with_them(store: Store) {
@@ -242,12 +246,12 @@ pub(crate) async fn a_commit_whose_caller_has_gone_wakes_all_the_same(store: Sto
 
 pub(crate) async fn an_event_is_marked_once(store: Store) {
     for id in ["e", "it's; \\ -- \u{1F3AB}", ""] {
-        store.begin_once(Once::Event(id)).await.unwrap().unwrap().commit().await.unwrap();
-        assert!(store.begin_once(Once::Event(id)).await.unwrap().is_none());
+        store.begin_once(&once(id)).await.unwrap().unwrap().commit().await.unwrap();
+        assert!(store.begin_once(&once(id)).await.unwrap().is_none());
     }
     assert_eq!(store.prune_inbox(1).await.unwrap(), 0);
     assert_eq!(store.prune_inbox(u64::MAX).await.unwrap(), 3);
-    assert!(store.begin_once(Once::Event("e")).await.unwrap().is_some());
+    assert!(store.begin_once(&once("e")).await.unwrap().is_some());
 }
 
 pub(crate) async fn the_outbox_keeps_the_order_of_commits(store: Store) {
@@ -291,9 +295,9 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     let mut transaction = store.begin().await.unwrap();
     transaction.schedule(&timer("b", 6), None).await.unwrap();
     transaction.commit().await.unwrap();
-    assert!(store.begin_once(Once::Timer(&due[0])).await.unwrap().is_none());
-    store.begin_once(Once::Timer(&due[1])).await.unwrap().unwrap().commit().await.unwrap();
-    assert!(store.begin_once(Once::Timer(&due[1])).await.unwrap().is_none());
+    assert!(store.begin_once(&Once::Timer(due[0].clone())).await.unwrap().is_none());
+    store.begin_once(&Once::Timer(due[1].clone())).await.unwrap().unwrap().commit().await.unwrap();
+    assert!(store.begin_once(&Once::Timer(due[1].clone())).await.unwrap().is_none());
 
     let due = store.upcoming_timers(10, 10).await.unwrap();
     assert_eq!(due.len(), 1);
@@ -302,7 +306,7 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     transaction.commit().await.unwrap();
     assert_eq!(store.upcoming_timers(49, 10).await.unwrap()[0].timer.due_ms, 50);
     // The attempt that was put off can no longer be taken.
-    assert!(store.begin_once(Once::Timer(&due[0])).await.unwrap().is_none());
+    assert!(store.begin_once(&Once::Timer(due[0].clone())).await.unwrap().is_none());
     let due = store.upcoming_timers(50, 10).await.unwrap();
     assert_eq!((due[0].attempt, due[0].timer.payload.as_slice()), (2, b"b".as_slice()));
 }

@@ -77,13 +77,17 @@ impl<'a> StoreView<'a> {
         self.table.get_mut(handle).map_err(|_| over())
     }
 
-    fn lend(&mut self, handle: &Resource<OpenTransaction>) -> Result<Lent, Error> {
-        self.opened(handle)?.lend()
+    async fn lend(&mut self, handle: &Resource<OpenTransaction>) -> Result<Lent, Error> {
+        self.opened(handle)?.lend().await
     }
 
-    fn lend_for(&mut self, handle: &Resource<OpenTransaction>, name: &'static str) -> Result<(Lent, Operation), Error> {
+    async fn lend_for(
+        &mut self,
+        handle: &Resource<OpenTransaction>,
+        name: &'static str,
+    ) -> Result<(Lent, Operation), Error> {
         let operations = self.operations()?;
-        Ok((self.lend(handle)?, operations.begin(name)))
+        Ok((self.lend(handle).await?, operations.begin(name)))
     }
 
     async fn execute_alone(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
@@ -128,7 +132,7 @@ impl<'a> StoreView<'a> {
         if open.events == EVENTS_PER_TRANSACTION {
             return Err(Error::Limit(format!("more than {EVENTS_PER_TRANSACTION} events in a transaction")));
         }
-        let mut lent = open.lend()?;
+        let mut lent = open.lend().await?;
         open.events += 1;
         let result = timeout_at(lent.deadline, lent.inner.publish(&event)).await;
         lent.give_back(result)?;
@@ -142,12 +146,14 @@ impl<'a> StoreView<'a> {
         if timer.payload.len() > TIMER_PAYLOAD_BYTES {
             return Err(Error::Limit(format!("a timer of more than {TIMER_PAYLOAD_BYTES} bytes")));
         }
+        // A time that is past says `now`.
+        let timer = &Timer { due_ms: timer.due_ms.max(now_ms()), ..timer.clone() };
         let traceparent = self.traceparent;
         let open = self.table.get_mut(handle).map_err(|_| over())?;
         if open.timers == TIMERS_PER_TRANSACTION {
             return Err(Error::Limit(format!("more than {TIMERS_PER_TRANSACTION} timers in a transaction")));
         }
-        let mut lent = open.lend()?;
+        let mut lent = open.lend().await?;
         open.timers += 1;
         let result = timeout_at(lent.deadline, lent.inner.schedule(timer, traceparent)).await;
         lent.give_back(result)
@@ -180,7 +186,7 @@ impl HostTransaction for StoreView<'_> {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Rows, Error>> {
-        let (mut lent, operation) = match self.lend_for(&handle, verb(&statement)) {
+        let (mut lent, operation) = match self.lend_for(&handle, verb(&statement)).await {
             Ok(both) => both,
             Err(error) => return Ok(Err(error)),
         };
@@ -194,7 +200,7 @@ impl HostTransaction for StoreView<'_> {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        let (mut lent, operation) = match self.lend_for(&handle, verb(&statement)) {
+        let (mut lent, operation) = match self.lend_for(&handle, verb(&statement)).await {
             Ok(both) => both,
             Err(error) => return Ok(Err(error)),
         };
@@ -224,7 +230,7 @@ impl HostTransaction for StoreView<'_> {
         handle: Resource<OpenTransaction>,
         key: String,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        let mut lent = match self.lend(&handle) {
+        let mut lent = match self.lend(&handle).await {
             Ok(lent) => lent,
             Err(error) => return Ok(Err(error)),
         };
@@ -233,11 +239,12 @@ impl HostTransaction for StoreView<'_> {
     }
 
     async fn commit(&mut self, handle: Resource<OpenTransaction>) -> wasmtime::Result<Result<(), Error>> {
-        let begun = self.operations().and_then(|operations| {
-            let open = self.table.delete(handle).map_err(|_| over())?;
-            Ok((open.lend()?, operations.begin("COMMIT")))
-        });
-        let (lent, operation) = match begun {
+        let begun = async {
+            let operations = self.operations()?;
+            let mut open = self.table.delete(handle).map_err(|_| over())?;
+            Ok((open.lend().await?, operations.begin("COMMIT")))
+        };
+        let (lent, operation) = match begun.await {
             Ok(both) => both,
             Err(error) => return Ok(Err(error)),
         };

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod deferred;
 pub mod gate;
 pub mod host;
 mod open;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
+pub use deferred::{Deferred, Hindrance};
 pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use postgres::PostgresDatabases;
@@ -64,7 +66,7 @@ pub trait Database: Send + Sync + 'static {
 
     /// Waits for its turn to write, and to do something once: that it was done
     /// is part of the transaction. None if there is nothing to do.
-    async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error>;
+    async fn begin_once(&self, what: &Once) -> Result<Option<Box<dyn Transaction>>, Error>;
 
     /// The oldest events behind this sequence number that wait for the relay.
     async fn outbox(&self, after_sequence: i64, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error>;
@@ -114,18 +116,21 @@ pub trait Lead: Send {
 }
 
 /// What a component does once.
-#[derive(Debug, Clone, Copy)]
-pub enum Once<'a> {
+#[derive(Debug, Clone)]
+pub enum Once {
     /// To apply the event with this id.
-    Event(&'a str),
+    Event(String),
     /// To handle this attempt of this timer, unless it was replaced, cancelled
     /// or put off meanwhile.
-    Timer(&'a DueTimer),
+    Timer(DueTimer),
 }
 
 /// A transaction of one component. Dropping it rolls it back.
 #[async_trait]
 pub trait Transaction: Send + 'static {
+    /// Waits until it has begun, if it has not yet.
+    async fn begin(&mut self) {}
+
     /// Runs one statement and gives its rows.
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
 

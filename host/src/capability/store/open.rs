@@ -2,7 +2,7 @@
 //!
 //! It ends when the guest commits, rolls back or drops it, when the guest's
 //! instance goes away, and at its deadline, whatever the guest is doing then:
-//! others wait for their turn to write.
+//! others wait for their turn to write. Its time runs from its beginning.
 
 use super::{Error, Transaction};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,31 +14,37 @@ use tokio::{
 /// A transaction in the hands of a guest, with what bounds it.
 pub struct OpenTransaction {
     slot: Slot,
-    deadline: Instant,
-    cut_off: AbortHandle,
+    time: Duration,
+    /// None before it begins.
+    end: Option<End>,
     /// Events published in it so far.
     pub(super) events: usize,
     /// Timers set in it so far.
     pub(super) timers: usize,
 }
 
+/// When it has to be over, and what sees to that.
+struct End {
+    deadline: Instant,
+    cut_off: AbortHandle,
+}
+
 /// Empty once the transaction is over, and while a call is under way.
 type Slot = Arc<Mutex<Option<Box<dyn Transaction>>>>;
 
 impl OpenTransaction {
-    /// Hands a transaction to a guest for this long.
+    /// Hands a transaction that has begun to a guest for this long.
     pub fn new(inner: Box<dyn Transaction>, time_ms: u64) -> Self {
-        let deadline = Instant::now() + Duration::from_millis(time_ms);
-        let slot: Slot = Arc::new(Mutex::new(Some(inner)));
-        let late = slot.clone();
-        let cut_off = tokio::spawn(async move {
-            sleep_until(deadline).await;
-            if let Some(inner) = take(&late) {
-                inner.rollback().await;
-            }
-        })
-        .abort_handle();
-        Self { slot, deadline, cut_off, events: 0, timers: 0 }
+        let mut open = Self::deferred(inner, time_ms);
+        open.end = Some(End::after(open.time, &open.slot));
+        open
+    }
+
+    /// Hands one that may not have begun to a guest, for this long from its
+    /// beginning.
+    pub fn deferred(inner: Box<dyn Transaction>, time_ms: u64) -> Self {
+        let time = Duration::from_millis(time_ms);
+        Self { slot: Arc::new(Mutex::new(Some(inner))), time, end: None, events: 0, timers: 0 }
     }
 
     /// Takes the transaction back from the guest. None once it has been
@@ -47,20 +53,41 @@ impl OpenTransaction {
         take(&self.slot)
     }
 
-    /// Takes the transaction for one call.
-    pub(super) fn lend(&self) -> Result<Lent, Error> {
-        match take(&self.slot) {
-            Some(inner) if Instant::now() < self.deadline => {
-                Ok(Lent { slot: self.slot.clone(), deadline: self.deadline, inner })
-            }
+    /// Takes the transaction for one call, which may be its first.
+    pub(super) async fn lend(&mut self) -> Result<Lent, Error> {
+        let inner = take(&self.slot);
+        let Some(end) = &self.end else {
+            let mut inner = inner.ok_or_else(over)?;
+            inner.begin().await;
+            let deadline = self.end.insert(End::after(self.time, &self.slot)).deadline;
+            return Ok(Lent { slot: self.slot.clone(), deadline, inner });
+        };
+        let deadline = end.deadline;
+        match inner {
+            Some(inner) if Instant::now() < deadline => Ok(Lent { slot: self.slot.clone(), deadline, inner }),
             Some(_) => Err(Error::Timeout),
-            None if Instant::now() >= self.deadline => Err(Error::Timeout),
-            None => Err(Error::Invalid("the transaction is over".into())),
+            None if Instant::now() >= deadline => Err(Error::Timeout),
+            None => Err(over()),
         }
     }
 }
 
-impl Drop for OpenTransaction {
+impl End {
+    fn after(time: Duration, slot: &Slot) -> Self {
+        let deadline = Instant::now() + time;
+        let late = slot.clone();
+        let cut_off = tokio::spawn(async move {
+            sleep_until(deadline).await;
+            if let Some(inner) = take(&late) {
+                inner.rollback().await;
+            }
+        })
+        .abort_handle();
+        Self { deadline, cut_off }
+    }
+}
+
+impl Drop for End {
     fn drop(&mut self) {
         self.cut_off.abort();
     }
@@ -82,6 +109,10 @@ impl Lent {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.inner);
         result
     }
+}
+
+fn over() -> Error {
+    Error::Invalid("the transaction is over".into())
 }
 
 fn take(slot: &Slot) -> Option<Box<dyn Transaction>> {

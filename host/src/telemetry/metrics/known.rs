@@ -8,7 +8,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// By name, ascending.
-const KNOWN: [(&str, &str); 47] = [
+const KNOWN: [(&str, &str); 48] = [
     (
         "admission_refused_total",
         "Calls that found the queue full or waited too long for their turn, by component or host.",

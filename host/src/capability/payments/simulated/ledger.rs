@@ -101,7 +101,8 @@ impl Ledger {
     }
 
     async fn record_once(&self, key: &str, operation: &Operation) -> Result<Outcome, Failure> {
-        let mut transaction = self.database.begin("simulated_payments").await?;
+        // Calls with other keys go on beside it.
+        let mut transaction = self.database.begin(&format!("simulated_payments {key}")).await?;
         let known: Option<(String, String)> = sqlx::query_as("SELECT operation, outcome FROM calls WHERE key = $1")
             .bind(key)
             .fetch_optional(&mut *transaction)

@@ -189,7 +189,7 @@ impl Database for PostgresDatabase {
         Ok(Box::new(self.begin_write().await?))
     }
 
-    async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error> {
+    async fn begin_once(&self, what: &Once) -> Result<Option<Box<dyn Transaction>>, Error> {
         let Some(turn) = self.turns.begin_once(what).await? else { return Ok(None) };
         Ok(Some(Box::new(PostgresTransaction::new(self.shared.clone(), turn))))
     }

@@ -218,7 +218,9 @@ async fn a_commit_wakes_the_other_host() {
     let other = host(&url, patient()).await;
     let (here, there) = (one.open("things").await.unwrap(), other.open("things").await.unwrap());
     conformance::tables(&here).await;
-    let woken = async |signal| timeout(Duration::from_secs(4), signal).await.is_ok();
+    async fn woken(signal: impl Future<Output = ()>) -> bool {
+        timeout(Duration::from_secs(4), signal).await.is_ok()
+    }
     // It may have been woken when it began to listen.
     for _ in 0..2 {
         woken(there.signals().outbox.grown()).await;

@@ -60,7 +60,7 @@ impl Turns {
     }
 
     /// Waits for a turn to do something once. None if there is nothing to do.
-    pub(super) async fn begin_once(&self, what: Once<'_>) -> Result<Option<Turn>, Error> {
+    pub(super) async fn begin_once(&self, what: &Once) -> Result<Option<Turn>, Error> {
         let (turn, rows) = self.begin_with(&note(what)).await?;
         let last = rows.last().ok_or_else(|| Error::Unavailable("the database gave no answer".into()))?;
         if last.try_get(0).map_err(|error| Failure::from(error).error)? {
@@ -235,7 +235,7 @@ impl Drop for Turn {
 /// The statement that notes that something is done, and says whether it was to
 /// be done. Letters of the id or key are written as bytes: nothing in them means
 /// anything.
-fn note(what: Once<'_>) -> String {
+fn note(what: &Once) -> String {
     let text = |text: &str| format!("pg_catalog.convert_from('\\x{}', 'UTF8')", hex::encode(text));
     match what {
         Once::Event(id) => format!("SELECT ticketing_host.store_apply({}, {}); ", text(id), clamp(now_ms())),

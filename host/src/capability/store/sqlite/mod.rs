@@ -158,7 +158,7 @@ impl Database for SqliteDatabase {
         Ok(Box::new(self.begin_write().await?))
     }
 
-    async fn begin_once(&self, what: Once<'_>) -> Result<Option<Box<dyn Transaction>>, Error> {
+    async fn begin_once(&self, what: &Once) -> Result<Option<Box<dyn Transaction>>, Error> {
         let mut transaction = self.begin_write().await?;
         if transaction.note_once(what).await? {
             return Ok(Some(Box::new(transaction)));

@@ -1,5 +1,5 @@
 use super::{
-    super::conformance::{self, Store, event, tables, text},
+    super::conformance::{self, Store, event, once, tables, text},
     *,
 };
 use std::time::Instant;
@@ -66,7 +66,7 @@ async fn what_was_committed_is_there_after_reopening() {
     let store = open(&folder, Limits::default()).await;
     tables(&store).await;
     fill(&store, 3, 1).await;
-    let mut transaction = store.begin_once(Once::Event("m")).await.unwrap().unwrap();
+    let mut transaction = store.begin_once(&once("m")).await.unwrap().unwrap();
     transaction.publish(&event("e")).await.unwrap();
     transaction.schedule(&Timer { key: "t".into(), due_ms: 9, payload: vec![] }, None).await.unwrap();
     transaction.commit().await.unwrap();
@@ -79,7 +79,7 @@ async fn what_was_committed_is_there_after_reopening() {
     assert_eq!(store.query("SELECT id FROM things", vec![]).await.unwrap().rows.len(), 3);
     assert_eq!(store.outbox(0, 10).await.unwrap()[0].event, event("e"));
     assert_eq!(store.next_timer_ms().await.unwrap(), Some(9));
-    assert!(store.begin_once(Once::Event("m")).await.unwrap().is_none());
+    assert!(store.begin_once(&once("m")).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

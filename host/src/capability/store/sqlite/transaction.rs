@@ -42,7 +42,7 @@ impl SqliteTransaction {
     }
 
     /// Notes that it is done. False if there is nothing to do.
-    pub(super) async fn note_once(&mut self, what: Once<'_>) -> Result<bool, Error> {
+    pub(super) async fn note_once(&mut self, what: &Once) -> Result<bool, Error> {
         let changed = match what {
             Once::Event(id) => {
                 let sql = "INSERT INTO host_inbox (event_id, at_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING";
