@@ -173,6 +173,7 @@ fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     guests::build(workspace, &[Kind::Component, Kind::Test])?;
+    nats::provide(workspace)?;
     say("Running the benchmarks");
     run(workspace.cargo().args(["bench", "--package", "ticketing", "--bench", "platform", "--"]).args(arguments))
 }
