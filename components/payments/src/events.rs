@@ -29,10 +29,12 @@ fn order_completed(order: &Delivery<OrderCompleted>, tx: &Tx<'_>) -> Handled {
 
 /// An end is final, so it applies whatever came before it or is still missing.
 fn end(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> Result<()> {
-    store::end_order(tx, order_id, version, status)?;
-    let Some(Charge { attempt, order: Some(order) }) = store::last_charge(tx, order_id)? else {
+    let charge = store::last_charge(tx, order_id)?;
+    let ends = store::end_order(tx, order_id, version, status)?;
+    let Some(Charge { attempt, order }) = charge else {
         return Ok(());
     };
+    let order = if ends { status } else { order.unwrap_or(OrderStatus::Created) };
     match attempt.next(order) {
         Next::Rest => Ok(()),
         // Whoever is asking the provider sees to it, and its timer otherwise.

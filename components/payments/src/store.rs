@@ -93,15 +93,16 @@ pub(crate) fn insert_order(tx: &Tx<'_>, order: &OrderCreated) -> Result<()> {
     Ok(())
 }
 
-/// Notes the end of an order, known or not, unless an end is known.
-pub(crate) fn end_order(tx: &Tx<'_>, id: &str, version: i64, status: OrderStatus) -> Result<()> {
-    tx.execute(
+/// Notes the end of an order, known or not, unless an end is known. Whether it
+/// is the end.
+pub(crate) fn end_order(tx: &Tx<'_>, id: &str, version: i64, status: OrderStatus) -> Result<bool> {
+    let noted = tx.execute(
         "INSERT INTO orders (id, version, status) VALUES ($1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, status = excluded.status
          WHERE orders.status = 'created' AND orders.version < excluded.version",
         params![id, version, status.as_str()],
     )?;
-    Ok(())
+    Ok(noted > 0)
 }
 
 /// An attempt by its id.
