@@ -107,3 +107,28 @@ async fn a_dropped_handle_rolls_back_and_makes_way() {
     fixture.view().commit(next).await.unwrap().unwrap();
     assert!(fixture.database.outbox(0, 10).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_timer_of_the_past_is_due_now() {
+    let mut fixture = Fixture::new().await;
+    let begun_ms = now_ms();
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    let timer = Timer { key: "t".into(), due_ms: 0, payload: vec![] };
+    view.schedule_in(&handle, &timer).await.unwrap();
+    view.commit(handle).await.unwrap().unwrap();
+    let due = fixture.database.upcoming_timers(now_ms(), 1).await.unwrap();
+    assert!(due[0].timer.due_ms >= begun_ms, "else it would seem to be late: {due:?}");
+}
+
+#[tokio::test]
+async fn the_time_of_a_deferred_transaction_runs_from_its_first_use() {
+    let mut fixture = Fixture::new().await;
+    let inner = fixture.database.begin().await.unwrap();
+    let handle = fixture.table.push(OpenTransaction::deferred(inner, 200)).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(fixture.view().query_in(again(&handle)).await.is_ok());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let late = fixture.view().query_in(again(&handle)).await;
+    assert!(matches!(late, Err(Error::Timeout)), "{late:?}");
+}
