@@ -1,5 +1,6 @@
-//! What commits of all hosts announce: one connection listens, and wakes
-//! whoever waits for a component's events or timers in this process.
+//! What commits of all hosts announce: a host that carries events or fires
+//! timers listens on one connection, and wakes those who do it. The others have
+//! no use for it, and each that listens costs every commit something.
 //!
 //! A commit is announced right after it, and several together where there are
 //! many: PostgreSQL lets transactions that notify commit only one after
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{sleep, timeout},
 };
 
@@ -28,7 +29,7 @@ const SAFETY_NET: Duration = Duration::from_secs(5);
 pub(super) struct Wakes {
     known: Mutex<HashMap<String, Arc<Signals>>>,
     /// What this host does for all: no other has to hear of it.
-    led: Mutex<BTreeSet<(Duty, String)>>,
+    led: watch::Sender<BTreeSet<(Duty, String)>>,
     /// What the other hosts are to be told.
     untold: Mutex<BTreeSet<(Duty, String)>>,
     more: Notify,
@@ -40,7 +41,7 @@ impl Wakes {
     pub(super) fn new() -> Self {
         Self {
             known: Mutex::default(),
-            led: Mutex::default(),
+            led: watch::Sender::default(),
             untold: Mutex::default(),
             more: Notify::new(),
             own: crate::id::new().to_string(),
@@ -70,7 +71,7 @@ impl Wakes {
     /// do it.
     fn tell_later(&self, what: Duty, component: &str) {
         let what = (what, component.to_owned());
-        if self.led.lock().unwrap_or_else(PoisonError::into_inner).contains(&what) {
+        if self.led.borrow().contains(&what) {
             return;
         }
         self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
@@ -79,11 +80,15 @@ impl Wakes {
 
     /// From now on, until [`leave`](Self::leave), this host does it for all.
     pub(super) fn lead(&self, duty: Duty, component: &str) {
-        self.led.lock().unwrap_or_else(PoisonError::into_inner).insert((duty, component.to_owned()));
+        self.led.send_modify(|led| {
+            led.insert((duty, component.to_owned()));
+        });
     }
 
     pub(super) fn leave(&self, duty: Duty, component: &str) {
-        self.led.lock().unwrap_or_else(PoisonError::into_inner).remove(&(duty, component.to_owned()));
+        self.led.send_modify(|led| {
+            led.remove(&(duty, component.to_owned()));
+        });
     }
 
     /// Tells the other hosts, until it is dropped.
@@ -106,17 +111,25 @@ impl Wakes {
         }
     }
 
-    /// Listens until it is dropped. After a connection was lost everybody
-    /// looks, because nobody knows what was missed.
+    /// Listens while this host leads, until it is dropped.
     pub(super) async fn listen(self: Arc<Self>, url: Secret) {
-        loop {
-            if let Err(error) = self.hear(&url).await {
-                tracing::warn!(%error, "commits of other hosts are not heard of");
+        let mut led = self.led.subscribe();
+        while led.wait_for(|led| !led.is_empty()).await.is_ok() {
+            let no_more = async { drop(led.wait_for(BTreeSet::is_empty).await) };
+            tokio::select! {
+                () = no_more => {}
+                heard = self.hear(&url) => {
+                    if let Err(error) = heard {
+                        tracing::warn!(%error, "commits of other hosts are not heard of");
+                    }
+                    sleep(AFTER_AN_ERROR).await;
+                }
             }
-            sleep(AFTER_AN_ERROR).await;
         }
     }
 
+    /// When it begins, and when nothing was heard for a while, everybody looks:
+    /// nobody knows what was missed.
     async fn hear(&self, url: &Secret) -> sqlx::Result<()> {
         let mut listener = PgListener::connect(url.expose()).await?;
         listener.listen(CHANNEL).await?;
