@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ffi::OsString};
 const OF_OTHERS: [&str; 3] = ["TICKETING_NO_BUNDLE", "TICKETING_ADMIN_URL", "TICKETING_PROFILE"];
 
 /// Those of the host's own that do not bear its prefix.
-const BY_NAME: [&str; 1] = ["JWT_KEY"];
+const BY_NAME: [&str; 2] = ["JWT_KEY", "STRIPE_KEY"];
 
 /// The variables that concern the host.
 #[derive(Debug, Default)]

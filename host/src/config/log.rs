@@ -5,8 +5,8 @@ use serde::Deserialize;
 use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 
-/// The client of the broker tells every attempt to connect; the bus says what matters of it.
-const DEFAULT_FILTER: &str = "info,async_nats=warn";
+/// The clients of the broker and of Stripe tell every attempt; the host says what matters of it.
+const DEFAULT_FILTER: &str = "info,async_nats=warn,stripe=error";
 
 /// Settings of the log.
 #[derive(Debug, Clone)]

@@ -244,6 +244,11 @@ impl Config {
                 operator::RECOMMENDED_TOKEN_BYTES
             ));
         }
+        if let payments::Provider::Stripe(stripe) = &self.payments.provider
+            && stripe.is_test()
+        {
+            warnings.push("the key of Stripe (payments.stripe.key) is of its test mode: no money moves".to_owned());
+        }
         warnings
     }
 }
@@ -272,6 +277,9 @@ fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources:
     });
     sources
         .lay_over(&mut raw.identity.jwt_key, "identity.jwt_key", [variable("JWT_KEY")], |text| Ok(Secret::new(text)));
+    sources.lay_over(&mut raw.payments.stripe.key, payments::STRIPE_KEY, [variable("STRIPE_KEY")], |text| {
+        Ok(Secret::new(text))
+    });
     sources.lay_over(&mut raw.messaging.nats_url, "messaging.nats_url", [variable("TICKETING_NATS_URL")], |text| {
         Ok(Secret::new(text))
     });

@@ -63,6 +63,7 @@ fn every_variable_reaches_its_setting() {
             ("TICKETING_LOG_FORMAT", "json"),
             ("TICKETING_NATS_URL", "nats://user:p%40ss@one:4222,two"),
             ("JWT_KEY", "0123456789abcdef0123456789abcdef"),
+            ("STRIPE_KEY", KEY),
         ],
     )
     .unwrap();
@@ -210,4 +211,61 @@ fn the_broker_is_checked_and_its_credentials_are_never_shown() {
         let text = problem(file, &[("TICKETING_NATS_URL", url)]);
         assert!(text.contains(reason) && !text.contains("tell-nobody"), "{text}");
     }
+}
+
+/// None of them is a key of anybody.
+const KEY: &str = "sk_test_ofNobodyAtAll0123";
+const LIVE_KEY: &str = "sk_live_ofNobodyAtAll0123";
+const STRIPE: &str = "[payments]\nprovider = 'stripe'\n";
+
+#[test]
+fn stripe_needs_its_key_and_says_so_in_one_line_without_showing_it() {
+    for (key, reason) in [
+        (None, "is not set"),
+        (Some(""), "is not set"),
+        (Some("pk_test_ofNobodyAtAll0123"), "publishable"),
+        (Some("ofNobodyAtAll0123456789"), "not a secret key"),
+        (Some("sk_test_short"), "not a secret key"),
+        (Some("sk_test_ofNobodyAtAll0123\n"), "not a secret key"),
+        (Some("sk_test_ofNobodyAtAll0123\u{e4}"), "not a secret key"),
+    ] {
+        let variables: Vec<_> = key.map(|key| ("STRIPE_KEY", key)).into_iter().collect();
+        let text = problem(STRIPE, &variables);
+        assert!(text.contains("payments.stripe.key") && text.contains("STRIPE_KEY") && text.contains(reason), "{text}");
+        assert!(text.lines().count() == 1 && !text.contains("ofNobody"), "{text}");
+        // Nobody needs it otherwise, and a quick start may bring it along.
+        assert!(load("", &Flags::default(), &variables).is_ok());
+    }
+    let config = load(STRIPE, &Flags::default(), &[("STRIPE_KEY", KEY)]).unwrap();
+    assert!(!format!("{config:?}").contains("ofNobody"));
+    assert!(config.warnings.iter().any(|warning| warning.contains("no money moves")), "{:?}", config.warnings);
+    let payments::Provider::Stripe(stripe) = config.payments.provider else { panic!("another provider") };
+    assert_eq!((stripe.api_url.as_str(), stripe.key.expose()), ("https://api.stripe.com/", KEY));
+    assert!(load(STRIPE, &Flags::default(), &[("STRIPE_KEY", LIVE_KEY)]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn the_key_of_stripe_goes_nowhere_unprotected_and_a_live_one_nowhere_else() {
+    let at = |url: &str| format!("{STRIPE}[payments.stripe]\napi_url = '{url}'");
+    let load = |url: &str, key| load(&at(url), &Flags::default(), &[("STRIPE_KEY", key)]);
+    for url in ["https://proxy.example", "http://127.0.0.1:12111", "http://[::1]:12111/", "http://localhost:1"] {
+        assert!(load(url, KEY).is_ok(), "{url}");
+        let text = load(url, LIVE_KEY).unwrap_err();
+        assert!(text.contains("payments.stripe.api_url") && text.contains("live"), "{text}");
+    }
+    assert!(load("https://api.stripe.com", LIVE_KEY).is_ok());
+    for url in [
+        "http://api.stripe.com",
+        "http://127.0.0.1.example:1",
+        "ftp://x",
+        "api.stripe.com",
+        "",
+        "https://me:tell-nobody@x",
+        "https://x/v1",
+        "https://x?a",
+    ] {
+        let text = load(url, KEY).unwrap_err();
+        assert!(text.contains("payments.stripe.api_url") && !text.contains("tell-nobody"), "{text}");
+    }
+    assert!(problem("[payments.stripe]\napi_uri = 'x'", &[]).contains("unknown field `api_uri`"));
 }

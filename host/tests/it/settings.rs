@@ -48,6 +48,7 @@ async fn a_malformed_value_stops_the_start_and_its_setting_is_named() {
         (setup().toml("= nonsense ="), &["ticketing.toml"]),
         (setup().variable("JWT_KEY", "short"), &["JWT_KEY"]),
         (setup().variable("TICKETING_LOG_FORMAT", "xml"), &["TICKETING_LOG_FORMAT"]),
+        (setup().toml("[payments]\nprovider = \"stripe\""), &["payments.stripe.key", "set STRIPE_KEY"]),
     ] {
         names(&setup.output("check").await, parts);
         assert!(!setup.data().exists(), "a check leaves nothing behind");

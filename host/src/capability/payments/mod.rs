@@ -1,13 +1,17 @@
 //! `platform:payments`: charging a card in two steps.
 //!
 //! [`Provider`] is what moves the money; `simulated` is the one that needs
-//! nobody else. [`Payments`] is the one service of the host, and
+//! nobody else, `stripe` the one that is real. [`Payments`] is the one service of the host, and
 //! [`PaymentsView`] what one invocation of a component sees of it.
 
+#[cfg(test)]
+mod conformance;
+mod record;
 mod simulated;
+mod stripe;
 
+pub use self::{simulated::Simulated, stripe::Stripe};
 pub use crate::engine::bindings::platform::payments::payments::{Decline, Error, Money};
-pub use simulated::Simulated;
 
 use crate::{
     config,
@@ -84,6 +88,17 @@ pub enum LedgerState {
     Refunded,
 }
 
+/// Why a provider cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its tables cannot be made.
+    #[error(transparent)]
+    Ledger(#[from] sqlx::Error),
+    /// Its client cannot be made.
+    #[error("{0}")]
+    Client(String),
+}
+
 /// The payment provider of the whole host.
 #[derive(Clone)]
 pub struct Payments {
@@ -102,17 +117,16 @@ impl Payments {
         settings: &config::payments::Payments,
         data_dir: &Path,
         host: &HostDatabase,
-    ) -> sqlx::Result<Self> {
-        let provider = match settings.provider {
-            config::payments::Provider::Simulated(faults) => {
-                let ledger = match host.dialect() {
-                    Dialect::Sqlite => HostDatabase::open(&data_dir.join("payments.db")).await?,
-                    Dialect::Postgres => host.clone(),
-                };
-                Simulated::open(ledger, faults).await?
-            }
+    ) -> Result<Self, OpenError> {
+        let ledger = match host.dialect() {
+            Dialect::Sqlite => HostDatabase::open(&data_dir.join("payments.db")).await?,
+            Dialect::Postgres => host.clone(),
         };
-        Ok(Self::new(Arc::new(provider), settings.call_timeout))
+        let provider: Arc<dyn Provider> = match &settings.provider {
+            config::payments::Provider::Simulated(faults) => Arc::new(Simulated::open(ledger, *faults).await?),
+            config::payments::Provider::Stripe(stripe) => Arc::new(Stripe::open(ledger, stripe).await?),
+        };
+        Ok(Self::new(provider, settings.call_timeout))
     }
 
     /// Any provider, with a limit on the time that a component waits for it.
@@ -219,6 +233,8 @@ impl PaymentsView<'_> {
     }
 }
 
+/// How an authorization comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Settlement {
     Capture,
     Void,

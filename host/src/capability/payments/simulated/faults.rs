@@ -1,6 +1,6 @@
 //! What goes wrong with which call.
 
-use super::{ledger::Operation, tokens};
+use super::{super::record::Operation, tokens};
 use crate::config;
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -5,11 +5,13 @@
 //! from wherever it arrives.
 
 use super::{
-    super::{Error, LedgerEntry, LedgerState},
+    super::{
+        Error, LedgerEntry, Settlement,
+        record::{Authorizations, Failure, Made, Operation, Outcome},
+    },
     tokens::{self, Verdict},
 };
 use crate::{clock, database::HostDatabase};
-use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
@@ -35,53 +37,7 @@ CREATE TABLE authorizations (
 ) STRICT;
 "];
 
-/// A call, with everything that makes it the same call again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Operation {
-    Authorize { amount: u64, currency: String, token: String },
-    Capture { authorization: String },
-    Void { authorization: String },
-    Refund { authorization: String },
-}
-
-/// What a call came to, final for its key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
-    Done { id: Option<String> },
-    Declined { code: String, message: String },
-    Invalid { reason: String },
-}
-
-impl Outcome {
-    pub(super) fn into_result(self) -> Result<Option<String>, Error> {
-        match self {
-            Self::Done { id } => Ok(id),
-            Self::Declined { code, message } => Err(Error::Declined(tokens::decline(&code, &message))),
-            Self::Invalid { reason } => Err(Error::Invalid(reason)),
-        }
-    }
-
-    fn invalid(reason: impl Into<String>) -> Self {
-        Self::Invalid { reason: reason.into() }
-    }
-}
-
-/// Why a call has no outcome.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("the ledger is unavailable: {0}")]
-    Database(#[from] sqlx::Error),
-    #[error("the ledger holds what it cannot read: {0}")]
-    Damaged(#[from] serde_json::Error),
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        Self::Unavailable(failure.to_string())
-    }
-}
+const AUTHORIZATIONS: Authorizations = Authorizations { table: "authorizations" };
 
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
@@ -110,7 +66,7 @@ impl Ledger {
         if let Some((recorded, outcome)) = known {
             return match serde_json::from_str::<Operation>(&recorded)? == *operation {
                 true => Ok(serde_json::from_str(&outcome)?),
-                false => Ok(Outcome::invalid("the key was used with other arguments")),
+                false => Ok(Outcome::other_arguments()),
             };
         }
         let now_ms = clock::now_ms().cast_signed();
@@ -152,30 +108,7 @@ impl Ledger {
 
     /// The authorizations, newest first.
     pub(super) async fn entries(&self, limit_rows: u32) -> Result<Vec<LedgerEntry>, Error> {
-        type Row = (String, String, String, String, i64, i64, i64, i64, i64);
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, key, currency, state, amount, captured, refunded, created_ms, updated_ms
-             FROM authorizations ORDER BY sequence DESC LIMIT $1",
-        )
-        .bind(i64::from(limit_rows))
-        .fetch_all(&self.database.read)
-        .await
-        .map_err(Failure::from)?;
-        let entries = rows.into_iter().map(|row| {
-            let (authorization, key, currency, state, amount, captured, refunded, created, updated) = row;
-            Ok(LedgerEntry {
-                authorization,
-                key,
-                currency,
-                state: state_named(&state)?,
-                amount: amount.unsigned_abs(),
-                captured: captured.unsigned_abs(),
-                refunded: refunded.unsigned_abs(),
-                created_ms: created.unsigned_abs(),
-                updated_ms: updated.unsigned_abs(),
-            })
-        });
-        entries.collect::<Result<_, Failure>>().map_err(Error::from)
+        Ok(AUTHORIZATIONS.newest(&self.database.read, limit_rows).await?)
     }
 }
 
@@ -193,21 +126,9 @@ async fn apply(
             }
             Verdict::Unknown => Ok(Outcome::invalid("no such token")),
         },
-        Operation::Capture { authorization } => {
-            let change = "UPDATE authorizations SET state = 'captured', captured = amount, updated_ms = $2
-                          WHERE id = $1 AND state = 'authorized'";
-            settle(transaction, change, authorization, now_ms).await
-        }
-        Operation::Void { authorization } => {
-            let change = "UPDATE authorizations SET state = 'voided', updated_ms = $2
-                          WHERE id = $1 AND state = 'authorized'";
-            settle(transaction, change, authorization, now_ms).await
-        }
-        Operation::Refund { authorization } => {
-            let change = "UPDATE authorizations SET state = 'refunded', refunded = captured, updated_ms = $2
-                          WHERE id = $1 AND state = 'captured'";
-            settle(transaction, change, authorization, now_ms).await
-        }
+        Operation::Capture { authorization } => settle(transaction, Settlement::Capture, authorization, now_ms).await,
+        Operation::Void { authorization } => settle(transaction, Settlement::Void, authorization, now_ms).await,
+        Operation::Refund { authorization } => settle(transaction, Settlement::Refund, authorization, now_ms).await,
     }
 }
 
@@ -223,41 +144,21 @@ async fn authorize(
     };
     // Not to be guessed: whoever knows the id may settle the authorization.
     let id = format!("auth_{}", Uuid::new_v4().simple());
-    sqlx::query(
-        "INSERT INTO authorizations (id, key, currency, amount, state, created_ms, updated_ms)
-         VALUES ($1, $2, $3, $4, 'authorized', $5, $5)",
-    )
-    .bind(&id)
-    .bind(key)
-    .bind(currency)
-    .bind(amount)
-    .bind(now_ms)
-    .execute(transaction)
-    .await?;
+    AUTHORIZATIONS.add(transaction, Made { id: &id, key, currency, amount }, now_ms).await?;
     Ok(Outcome::Done { id: Some(id) })
 }
 
 async fn settle(
     transaction: &mut AnyConnection,
-    change: &'static str,
+    settlement: Settlement,
     authorization: &str,
     now_ms: i64,
 ) -> Result<Outcome, Failure> {
-    let changed =
-        sqlx::query(change).bind(authorization).bind(now_ms).execute(&mut *transaction).await?.rows_affected();
-    if changed == 1 {
+    if AUTHORIZATIONS.settle(&mut *transaction, settlement, authorization, now_ms).await? {
         return Ok(Outcome::Done { id: None });
     }
-    let state: Option<String> = sqlx::query_scalar("SELECT state FROM authorizations WHERE id = $1")
-        .bind(authorization)
-        .fetch_optional(transaction)
-        .await?;
-    Ok(match state {
+    Ok(match AUTHORIZATIONS.state(transaction, authorization).await? {
         Some(state) => Outcome::invalid(format!("the authorization is {state}")),
         None => Outcome::invalid("no such authorization"),
     })
-}
-
-fn state_named(name: &str) -> Result<LedgerState, Failure> {
-    Ok(serde_json::from_value(serde_json::Value::from(name))?)
 }

@@ -2,8 +2,6 @@
 //! <https://docs.stripe.com/testing>, as tokens (`tok_`) and as payment
 //! methods (`pm_card_`).
 
-use super::super::Decline;
-
 /// What the bank says to a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -63,11 +61,6 @@ pub(super) fn verdict(token: &str) -> Verdict {
         Some((_, code, message)) => Verdict::Declined { code, message },
         None => Verdict::Unknown,
     }
-}
-
-/// The refusal as a component gets it.
-pub(super) fn decline(code: &str, message: &str) -> Decline {
-    Decline { code: code.to_owned(), message: message.to_owned() }
 }
 
 #[cfg(test)]
