@@ -26,7 +26,7 @@ const KUBERNETES: [&str; 2] = ["1.30.0", "1.37.0"];
 /// The values as they are in the chart, which is what the plain manifests have.
 const PLAIN: &str = "plain";
 /// What else the chart can be told. A name that begins with `wrong` must be refused.
-const VALUES: [(&str, &str); 8] = [
+const VALUES: [(&str, &str); 10] = [
     (PLAIN, "{}"),
     ("managed", r#"{"postgres": {"enabled": false}, "nats": {"enabled": false}}"#),
     (
@@ -41,9 +41,11 @@ const VALUES: [(&str, &str); 8] = [
         "stored",
         r#"{"postgres": {"storageClass": "fast"}, "nats": {"storageClass": "fast"}, "image": {"pullSecrets": ["registry"]}, "ingress": {"enabled": false}}"#,
     ),
+    ("cards", r#"{"payments": {"provider": "stripe"}}"#),
     ("wrong-name", r#"{"postgress": {"enabled": false}}"#),
     ("wrong-type", r#"{"replicas": "two"}"#),
     ("wrong-value", r#"{"nats": {"replicas": 2}}"#),
+    ("wrong-provider", r#"{"payments": {"provider": "another"}}"#),
 ];
 
 /// Checks everything in `deploy/` that can be checked without a cluster.

@@ -14,7 +14,9 @@
   {{- include "ticketing.fromSecret" .Values.secrets.admin | nindent 2 }}
 - name: STRIPE_KEY
   {{- include "ticketing.fromSecret" .Values.secrets.stripe | nindent 2 }}
+      {{- if eq .Values.payments.provider "simulated" }}
       optional: true
+      {{- end }}
 {{- if .Values.postgres.enabled }}
 - name: POSTGRES_PASSWORD
   {{- include "ticketing.fromSecret" .Values.postgres.secret | nindent 2 }}

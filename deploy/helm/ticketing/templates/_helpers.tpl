@@ -6,6 +6,11 @@
 {{/* The settings file. Each event is kept by as many servers as the chart runs. */}}
 {{- define "ticketing.settings" -}}
 {{ .Values.settings | trim }}
+{{- if ne .Values.payments.provider "simulated" }}
+
+[payments]
+provider = {{ .Values.payments.provider | quote }}
+{{- end }}
 {{- if .Values.nats.enabled }}
 
 [messaging.nats]
