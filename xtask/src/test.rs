@@ -23,7 +23,7 @@ const EMBEDDED: &str = "TICKETING_TESTS_EMBEDDED";
 const DISTRIBUTED: [(&str, &str); 2] = [("TICKETING_TESTS_ENGINE", "postgres"), ("TICKETING_TESTS_BUS", "jetstream")];
 /// What a host does, whatever it keeps its state in and whatever carries its
 /// events. Either of the two alone is left to the conformance suites.
-const WHOLE_HOSTS: [&str; 18] = [
+const WHOLE_HOSTS: [&str; 19] = [
     "auth::",
     "crash::",
     "envelope::",
@@ -35,6 +35,7 @@ const WHOLE_HOSTS: [&str; 18] = [
     "orders::",
     "payment_faults::",
     "payments::",
+    "payments_stripe::",
     "plugins::",
     "purchase::",
     "races::",

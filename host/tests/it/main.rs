@@ -37,6 +37,7 @@ mod orders;
 mod otlp;
 mod payment_faults;
 mod payments;
+mod payments_stripe;
 mod plugin_cli;
 mod plugins;
 mod postgres;
