@@ -73,14 +73,14 @@ impl Timers {
     /// do it.
     async fn fire_while_leading(&self, mut lead: Box<dyn Lead>) {
         let timers = &self.component.database.signals().timers;
+        timers.look();
         while self.component.handlers.current(&self.component.name).is_some() {
-            let sleep = match self.fire_due().await {
-                Ok(sleep) => sleep,
-                Err(error) => {
-                    tracing::warn!(component = self.component.name, ?error, "no timers");
-                    AFTER_AN_ERROR
-                }
-            };
+            if timers.look_ms() <= now_ms() {
+                timers.reading();
+                let next = self.fire_due().await;
+                timers.read_until(next);
+            }
+            let wait_ms = timers.look_ms().saturating_sub(now_ms());
             tokio::select! {
                 biased;
                 () = self.component.stop.cancelled() => return,
@@ -88,21 +88,20 @@ impl Timers {
                     tracing::info!(component = self.component.name, "another host may fire the timers");
                     return;
                 }
-                () = timers.changed() => {}
-                () = self.under_way.ended.notified() => {}
-                () = tokio::time::sleep(sleep) => {}
+                () = timers.earlier() => {}
+                () = self.under_way.ended.notified() => timers.look(),
+                () = tokio::time::sleep(Duration::from_millis(wait_ms).min(LONGEST_SLEEP)) => {}
             }
         }
     }
 
-    /// Begins to handle what is due, and says how long there is nothing more.
-    async fn fire_due(&self) -> Result<Duration, Error> {
-        let signal = &self.component.database.signals().timers;
-        signal.reading();
-        let sleep = self.fire_some().await?;
-        let sleep_ms = u64::try_from(sleep.as_millis()).unwrap_or(u64::MAX);
-        signal.read_until(now_ms().saturating_add(sleep_ms));
-        Ok(sleep)
+    /// Begins to handle what is due, and says when to look again.
+    async fn fire_due(&self) -> u64 {
+        let sleep = self.fire_some().await.unwrap_or_else(|error| {
+            tracing::warn!(component = self.component.name, ?error, "no timers");
+            AFTER_AN_ERROR
+        });
+        now_ms().saturating_add(u64::try_from(sleep.as_millis()).unwrap_or(u64::MAX))
     }
 
     async fn fire_some(&self) -> Result<Duration, Error> {

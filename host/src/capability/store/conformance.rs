@@ -233,13 +233,13 @@ pub(crate) async fn a_commit_whose_caller_has_gone_wakes_all_the_same(store: Sto
     let signals = store.signals().clone();
     // What woke them before this.
     while tokio::time::timeout(Duration::from_millis(100), signals.outbox.grown()).await.is_ok() {}
-    while tokio::time::timeout(Duration::from_millis(100), signals.timers.changed()).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(100), signals.timers.earlier()).await.is_ok() {}
     let mut commit = transaction.commit();
     assert!(futures::poll!(&mut commit).is_pending());
     drop(commit);
     let begun = std::time::Instant::now();
     tokio::time::timeout(Duration::from_secs(4), signals.outbox.grown()).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(4), signals.timers.changed()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(4), signals.timers.earlier()).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(4), "by the commit and not by the safety net");
     assert_eq!(store.outbox(0, 5).await.unwrap().len(), 1);
 }
@@ -282,7 +282,7 @@ pub(crate) async fn timers_are_replaced_cancelled_put_off_and_taken_once(store: 
     assert!(transaction.cancel_timer("c").await.unwrap());
     assert!(!transaction.cancel_timer("c").await.unwrap());
     transaction.commit().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), store.signals().timers.changed()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), store.signals().timers.earlier()).await.unwrap();
     assert_eq!(store.next_timer_ms().await.unwrap(), Some(5));
     let keys = |timers: &[DueTimer]| timers.iter().map(|due| due.timer.key.clone()).collect::<Vec<_>>();
     let due: Vec<DueTimer> = store.upcoming_timers(10, 10).await.unwrap();

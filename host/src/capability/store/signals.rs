@@ -123,48 +123,53 @@ impl OutboxSignal {
     }
 }
 
-/// Says that a commit changed the timers, to whoever would look too late.
+/// Says when the timers have to be read next, to whoever fires them.
 #[derive(Debug)]
 pub struct TimersSignal {
-    changed: Notify,
-    /// When they are looked at in any case, in milliseconds since the Unix
-    /// epoch.
+    earlier: Notify,
+    /// In milliseconds since the Unix epoch.
     look_ms: AtomicU64,
 }
 
 impl Default for TimersSignal {
     fn default() -> Self {
-        Self { changed: Notify::new(), look_ms: AtomicU64::new(u64::MAX) }
+        Self { earlier: Notify::new(), look_ms: AtomicU64::new(u64::MAX) }
     }
 }
 
 impl TimersSignal {
-    /// Waits until they have to be looked at.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    /// Waits until they have to be read earlier than they had.
+    pub async fn earlier(&self) {
+        self.earlier.notified().await;
     }
 
-    /// They have to be looked at.
+    /// When they have to be read, in milliseconds since the Unix epoch.
+    pub fn look_ms(&self) -> u64 {
+        self.look_ms.load(Ordering::SeqCst)
+    }
+
+    /// They have to be read now.
     pub fn look(&self) {
-        self.changed.notify_one();
+        self.look_ms.store(0, Ordering::SeqCst);
+        self.earlier.notify_one();
     }
 
-    /// A commit has set one for this time.
-    pub fn scheduled(&self, due_ms: u64) {
-        if due_ms < self.look_ms.load(Ordering::SeqCst) {
-            self.look();
+    /// They have to be read at this time: a commit has set one for then.
+    pub fn look_at(&self, due_ms: u64) {
+        if due_ms < self.look_ms.fetch_min(due_ms, Ordering::SeqCst) {
+            self.earlier.notify_one();
         }
     }
 
-    /// They are about to be read: a commit from now on may come too late to be
-    /// seen.
+    /// They are about to be read. What is asked for from now on is asked for
+    /// again: it may come too late to be seen.
     pub fn reading(&self) {
         self.look_ms.store(u64::MAX, Ordering::SeqCst);
     }
 
-    /// They were read, and are read again at this time without being asked.
+    /// They were read, and there is nothing more to do before this time.
     pub fn read_until(&self, look_ms: u64) {
-        self.look_ms.store(look_ms, Ordering::SeqCst);
+        self.look_ms.fetch_min(look_ms, Ordering::SeqCst);
     }
 }
 

@@ -63,7 +63,7 @@ impl Wakes {
     /// A commit has set a timer for this time: wakes who fires it, here or in
     /// another host.
     pub(super) fn scheduled(&self, component: &str, signals: &Signals, due_ms: u64) {
-        signals.timers.scheduled(due_ms);
+        signals.timers.look_at(due_ms);
         self.tell_later(Duty::Timers, component);
     }
 

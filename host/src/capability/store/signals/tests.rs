@@ -88,17 +88,22 @@ fn more_than_memory_is_for_is_looked_for() {
 }
 
 #[tokio::test]
-async fn timers_that_are_looked_at_in_time_wake_nobody() {
+async fn timers_are_looked_at_when_the_next_is_due() {
     let signal = TimersSignal::default();
-    signal.scheduled(u64::MAX - 1);
-    assert!(is_woken(signal.changed()).await, "nobody has said when they are looked at");
+    signal.look();
+    assert!(is_woken(signal.earlier()).await);
+    assert_eq!(signal.look_ms(), 0);
     signal.reading();
     signal.read_until(100);
-    signal.scheduled(100);
-    assert!(!is_woken(signal.changed()).await);
-    signal.scheduled(99);
-    assert!(is_woken(signal.changed()).await);
+    assert!(!is_woken(signal.earlier()).await, "it is the reader itself that knows");
+    signal.look_at(101);
+    assert!(!is_woken(signal.earlier()).await, "it is looked at in time");
+    signal.look_at(99);
+    assert!(is_woken(signal.earlier()).await);
+    assert_eq!(signal.look_ms(), 99);
+    // Set while they are read, and perhaps not seen.
     signal.reading();
-    signal.scheduled(1_000);
-    assert!(is_woken(signal.changed()).await, "it may have been read before that commit");
+    signal.look_at(50);
+    signal.read_until(200);
+    assert_eq!(signal.look_ms(), 50);
 }

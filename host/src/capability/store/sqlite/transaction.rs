@@ -178,7 +178,7 @@ impl Transaction for SqliteTransaction {
                 shared.signals.outbox.look();
             }
             if let Some(due_ms) = due_ms {
-                shared.signals.timers.scheduled(due_ms);
+                shared.signals.timers.look_at(due_ms);
             }
             Ok(())
         })
