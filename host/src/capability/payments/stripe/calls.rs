@@ -11,7 +11,7 @@ use super::super::{
 };
 use crate::{clock, database::HostDatabase};
 use sha2::{Digest, Sha256};
-use sqlx::AnyConnection;
+use sqlx::{Any, AnyConnection, Transaction};
 
 const MODULE: &str = "stripe_payments";
 
@@ -71,11 +71,16 @@ impl Calls {
         Ok(Self { database })
     }
 
+    /// A transaction beside which calls with other keys go on.
+    async fn turn(&self, key: &str) -> sqlx::Result<Transaction<'static, Any>> {
+        self.database.begin(&format!("{MODULE} {key}")).await
+    }
+
     /// Looks a call up, or writes down that it is begun.
     pub(super) async fn begin(&self, key: &str, operation: &Operation) -> Result<Begun, Failure> {
         type Row = (String, Option<String>, i64, Option<String>);
         let digest = hex::encode(Sha256::digest(serde_json::to_vec(operation)?));
-        let mut transaction = self.database.begin(MODULE).await?;
+        let mut transaction = self.turn(key).await?;
         let known: Option<Row> =
             sqlx::query_as("SELECT digest, intent, tries, outcome FROM stripe_calls WHERE key = $1")
                 .bind(key)
@@ -122,7 +127,7 @@ impl Calls {
 
     /// Keeps what a call came to, unless that is known. Returns what counts.
     pub(super) async fn finish(&self, key: &str, operation: &Operation, outcome: &Outcome) -> Result<Outcome, Failure> {
-        let mut transaction = self.database.begin(MODULE).await?;
+        let mut transaction = self.turn(key).await?;
         let changed = sqlx::query("UPDATE stripe_calls SET outcome = $2 WHERE key = $1 AND outcome IS NULL")
             .bind(key)
             .bind(serde_json::to_string(outcome)?)
@@ -151,7 +156,7 @@ impl Calls {
     /// Adds an authorization that the record has lost.
     pub(super) async fn adopt(&self, made: Made<'_>, is_captured: bool) -> Result<(), Failure> {
         let now_ms = clock::now_ms().cast_signed();
-        let mut transaction = self.database.begin(MODULE).await?;
+        let mut transaction = self.turn(made.key).await?;
         AUTHORIZATIONS.add(&mut transaction, made, now_ms).await?;
         if is_captured {
             AUTHORIZATIONS.settle(&mut transaction, Settlement::Capture, made.id, now_ms).await?;
