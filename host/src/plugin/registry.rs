@@ -198,6 +198,11 @@ impl Plugin {
 }
 
 impl Endpoint {
+    /// Whose it is, serving or not.
+    pub fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
     /// Who answers this request; none while the plugin does not serve.
     pub fn choose(&self, headers: &HeaderMap) -> Option<&Served> {
         if self.standing != Standing::Serving {

@@ -92,8 +92,10 @@ impl Front {
         {
             response.headers_mut().insert(REVISION, value);
         }
-        note(&parts, served, response.status(), started.elapsed(), &id, &trace);
-        describe(&mut step, &parts, target.as_ref(), served, response.status(), &id);
+        let status = response.status();
+        let answered = Answered { parts: &parts, target: target.as_ref(), served, status, id: &id };
+        answered.note(started.elapsed(), &trace);
+        answered.describe(&mut step);
         response
     }
 
@@ -331,45 +333,55 @@ fn span_name(method: &Method, target: Option<&Target<'_>>) -> String {
     target.map_or_else(|| "no route".to_owned(), |target| format!("{method} {}", target.pattern))
 }
 
-/// What the request's span says, in OpenTelemetry's words for HTTP.
-fn describe(
-    step: &mut Step,
-    parts: &Parts,
-    target: Option<&Target<'_>>,
-    served: Option<&Served>,
+/// A request, and what became of it.
+struct Answered<'a> {
+    parts: &'a Parts,
+    /// None if it goes to no component.
+    target: Option<&'a Target<'a>>,
+    /// None if that component does not serve.
+    served: Option<&'a Served>,
     status: StatusCode,
-    id: &str,
-) {
-    step.say(|| {
-        let (component, revision) =
-            served.map_or(("", ""), |served| (served.revision.name(), served.revision.id.as_str()));
-        [
-            ("http.request.method", parts.method.to_string().into()),
-            ("http.route", target.map_or("", |target| target.pattern).to_owned().into()),
-            ("http.response.status_code", i64::from(status.as_u16()).into()),
-            ("component", component.to_owned().into()),
-            ("revision", revision.to_owned().into()),
-            ("request.id", id.to_owned().into()),
-        ]
-    });
-    if status.is_server_error() {
-        step.fail(|| status.to_string());
-    }
+    id: &'a str,
 }
 
-/// The request's one line in the log, and its metrics.
-fn note(parts: &Parts, served: Option<&Served>, status: StatusCode, took: Duration, id: &str, trace: &TraceParent) {
-    let (component, revision) = match served {
-        Some(served) => (served.revision.name(), served.revision.id.as_str()),
-        None => ("", ""),
-    };
-    tracing::info!(
-        target: "request",
-        id, method = %parts.method, path = parts.uri.path(), status = status.as_u16(),
-        duration_us = took.as_micros() as u64, component, revision, trace = %trace.trace_id(),
-    );
-    match served {
-        Some(served) => served.metrics.record(status, took),
-        None => metrics::counter!("http_requests_unrouted_total").increment(1),
+impl Answered<'_> {
+    fn component(&self) -> &str {
+        self.target.map_or("", |target| target.endpoint.plugin())
+    }
+
+    fn revision(&self) -> &str {
+        self.served.map_or("", |served| served.revision.id.as_str())
+    }
+
+    /// The request's one line in the log, and its metrics.
+    fn note(&self, took: Duration, trace: &TraceParent) {
+        let Self { parts, status, id, .. } = self;
+        tracing::info!(
+            target: "request",
+            id, method = %parts.method, path = parts.uri.path(), status = status.as_u16(),
+            duration_us = took.as_micros() as u64, component = self.component(), revision = self.revision(),
+            trace = %trace.trace_id(),
+        );
+        match self.served {
+            Some(served) => served.metrics.record(*status, took),
+            None => metrics::counter!("http_requests_unrouted_total").increment(1),
+        }
+    }
+
+    /// What the request's span says, in OpenTelemetry's words for HTTP.
+    fn describe(&self, step: &mut Step) {
+        step.say(|| {
+            [
+                ("http.request.method", self.parts.method.to_string().into()),
+                ("http.route", self.target.map_or("", |target| target.pattern).to_owned().into()),
+                ("http.response.status_code", i64::from(self.status.as_u16()).into()),
+                ("component", self.component().to_owned().into()),
+                ("revision", self.revision().to_owned().into()),
+                ("request.id", self.id.to_owned().into()),
+            ]
+        });
+        if self.status.is_server_error() {
+            step.fail(|| self.status.to_string());
+        }
     }
 }

@@ -126,6 +126,8 @@ async fn a_paused_plugin_refuses_requests_and_keeps_events_and_timers() {
     visitor.get("/chameleon").await.refuses(503, "Not available, try again");
     assert_eq!(visitor.get("/hello").await.status, 200, "others go on");
     host.stop().await;
+    let told = |line: &str| line.contains("status=503") && line.contains("component=\"chameleon\"");
+    assert!(host.log().lines().any(told), "the log says whose request was refused: {}", host.log());
     host.start_again().await;
     let (operator, visitor) = (host.operator(), host.visitor());
     assert_eq!(visitor.get("/chameleon").await.status, 503, "it is remembered");
