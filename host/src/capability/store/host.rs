@@ -139,7 +139,7 @@ impl<'a> StoreView<'a> {
         Ok(event.id)
     }
 
-    async fn schedule_in(&mut self, handle: &Resource<OpenTransaction>, timer: &Timer) -> Result<(), Error> {
+    async fn schedule_in(&mut self, handle: &Resource<OpenTransaction>, mut timer: Timer) -> Result<(), Error> {
         if timer.key.is_empty() || timer.key.len() > TIMER_KEY_BYTES {
             return Err(Error::Limit(format!("a timer's key has 1 to {TIMER_KEY_BYTES} bytes")));
         }
@@ -147,7 +147,7 @@ impl<'a> StoreView<'a> {
             return Err(Error::Limit(format!("a timer of more than {TIMER_PAYLOAD_BYTES} bytes")));
         }
         // A time that is past says `now`.
-        let timer = &Timer { due_ms: timer.due_ms.max(now_ms()), ..timer.clone() };
+        timer.due_ms = timer.due_ms.max(now_ms());
         let traceparent = self.traceparent;
         let open = self.table.get_mut(handle).map_err(|_| over())?;
         if open.timers == TIMERS_PER_TRANSACTION {
@@ -155,7 +155,7 @@ impl<'a> StoreView<'a> {
         }
         let mut lent = open.lend().await?;
         open.timers += 1;
-        let result = timeout_at(lent.deadline, lent.inner.schedule(timer, traceparent)).await;
+        let result = timeout_at(lent.deadline, lent.inner.schedule(&timer, traceparent)).await;
         lent.give_back(result)
     }
 }
@@ -222,7 +222,7 @@ impl HostTransaction for StoreView<'_> {
         handle: Resource<OpenTransaction>,
         timer: Timer,
     ) -> wasmtime::Result<Result<(), Error>> {
-        Ok(self.schedule_in(&handle, &timer).await)
+        Ok(self.schedule_in(&handle, timer).await)
     }
 
     async fn cancel_timer(

@@ -115,7 +115,7 @@ async fn a_timer_of_the_past_is_due_now() {
     let handle = fixture.begin().await;
     let mut view = fixture.view();
     let timer = Timer { key: "t".into(), due_ms: 0, payload: vec![] };
-    view.schedule_in(&handle, &timer).await.unwrap();
+    view.schedule_in(&handle, timer).await.unwrap();
     view.commit(handle).await.unwrap().unwrap();
     let due = fixture.database.upcoming_timers(now_ms(), 1).await.unwrap();
     assert!(due[0].timer.due_ms >= begun_ms, "else it would seem to be late: {due:?}");

@@ -37,8 +37,8 @@ pub(super) struct PostgresTransaction {
     since: Vec<Done>,
     /// Put in the outbox with the commit.
     published: Vec<Event>,
-    /// The next of the timers that it has set.
-    due_ms: Option<u64>,
+    /// When the next of the timers that it has set is due; never, without one.
+    due_ms: u64,
 }
 
 /// What would be done again, and what the component was told of it.
@@ -54,7 +54,7 @@ enum Done {
 
 impl PostgresTransaction {
     pub(super) fn new(shared: Arc<Shared>, turn: Turn) -> Self {
-        Self { shared, turn, failed: None, since: Vec::new(), published: Vec::new(), due_ms: None }
+        Self { shared, turn, failed: None, since: Vec::new(), published: Vec::new(), due_ms: u64::MAX }
     }
 
     /// Applies a migration unless it was applied before. Whether it did.
@@ -205,10 +205,6 @@ impl PostgresTransaction {
         Ok(failure.remedy)
     }
 
-    fn wake_at(&mut self, due_ms: u64) {
-        self.due_ms = Some(self.due_ms.map_or(due_ms, |earlier| earlier.min(due_ms)));
-    }
-
     fn goes_on(&self) -> Result<(), Error> {
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -248,7 +244,7 @@ impl Transaction for PostgresTransaction {
             optional(traceparent),
         ];
         self.asks("SELECT ticketing_host.store_schedule($1, $2, $3, $4, $5)", values).await?;
-        self.wake_at(timer.due_ms);
+        self.due_ms = self.due_ms.min(timer.due_ms);
         Ok(())
     }
 
@@ -264,7 +260,7 @@ impl Transaction for PostgresTransaction {
             Value::Integer(clamp(due_ms)),
         ];
         self.asks("SELECT ticketing_host.store_put_off_timer($1, $2, $3, $4, $5)", values).await?;
-        self.wake_at(due_ms);
+        self.due_ms = self.due_ms.min(due_ms);
         Ok(())
     }
 
@@ -279,7 +275,7 @@ impl Transaction for PostgresTransaction {
             if let Some(published) = published {
                 shared.wakes.published(&shared.component, &shared.signals, published);
             }
-            if let Some(due_ms) = due_ms {
+            if due_ms < u64::MAX {
                 shared.wakes.scheduled(&shared.component, &shared.signals, due_ms);
             }
         };

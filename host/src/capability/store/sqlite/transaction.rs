@@ -17,13 +17,13 @@ pub(super) struct SqliteTransaction {
     /// After this, SQLite may have rolled back: nothing more is done.
     failed: Option<Error>,
     wakes_outbox: bool,
-    /// The next of the timers that it has set.
-    due_ms: Option<u64>,
+    /// When the next of the timers that it has set is due; never, without one.
+    due_ms: u64,
 }
 
 impl SqliteTransaction {
     pub(super) fn new(shared: Arc<Shared>, turn: Turn) -> Self {
-        Self { shared, turn, failed: None, wakes_outbox: false, due_ms: None }
+        Self { shared, turn, failed: None, wakes_outbox: false, due_ms: u64::MAX }
     }
 
     /// Runs a statement of the host's own.
@@ -76,10 +76,6 @@ impl SqliteTransaction {
             Err(failure) => Err(failure),
         };
         self.note(result)
-    }
-
-    fn wake_at(&mut self, due_ms: u64) {
-        self.due_ms = Some(self.due_ms.map_or(due_ms, |earlier| earlier.min(due_ms)));
     }
 
     fn goes_on(&self) -> Result<(), Error> {
@@ -139,7 +135,7 @@ impl Transaction for SqliteTransaction {
             ],
         )
         .await?;
-        self.wake_at(timer.due_ms);
+        self.due_ms = self.due_ms.min(timer.due_ms);
         Ok(())
     }
 
@@ -160,7 +156,7 @@ impl Transaction for SqliteTransaction {
             ],
         )
         .await?;
-        self.wake_at(due_ms);
+        self.due_ms = self.due_ms.min(due_ms);
         Ok(())
     }
 
@@ -177,7 +173,7 @@ impl Transaction for SqliteTransaction {
             if wakes_outbox {
                 shared.signals.outbox.look();
             }
-            if let Some(due_ms) = due_ms {
+            if due_ms < u64::MAX {
                 shared.signals.timers.look_at(due_ms);
             }
             Ok(())
