@@ -15,7 +15,7 @@ use crate::load::{Comparison, Effort};
 use crate::native::Data;
 use crate::nats::NatsServer;
 use crate::postgres::OwnServer;
-use crate::purchase::{self, BUYERS, compare};
+use crate::purchase::{self, BUYERS, Pace, compare, compare_busy_and_not};
 use crate::server::{Server, Setup};
 
 /// Hosts that beat and listen, and do nothing else, before they are measured.
@@ -60,12 +60,13 @@ pub(crate) async fn event_latency(effort: Effort) -> Result<Latency> {
     latency::of(hosts.pop().context("no host")?, effort).await
 }
 
-/// Purchases on one host, and on three.
-pub(crate) async fn three_hosts(effort: Effort) -> Result<Comparison> {
+/// Purchases on one host, and on three: as many as they can serve, and half as
+/// many.
+pub(crate) async fn three_hosts(effort: Effort) -> Result<(Comparison, Pace)> {
     let services = Services::start().await?;
     let (_one, one) = services.hosts(1, "one").await?;
     let (_three, three) = services.hosts(3, "three").await?;
-    compare(one, three, effort).await
+    compare_busy_and_not(one, three, effort).await
 }
 
 /// Purchases by a native program, and on one host.

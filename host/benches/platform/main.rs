@@ -183,8 +183,13 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
         }
         "hosts" => {
             let limit = "what each host does by itself, and the connections of three";
-            let what = "purchases on three hosts, beside one";
-            Ok(vec![Row::ratio(what, cluster::three_hosts(effort).await?, 1.0, limit)])
+            let (busy, pace) = cluster::three_hosts(effort).await?;
+            let what = format!("time of a purchase on three hosts to that on one, {:.0} a second", pace.per_second);
+            let times = format!("{:.1} ms, {:.1} ms", pace.other_ms, pace.one_ms);
+            Ok(vec![
+                Row::ratio("purchases on three hosts, beside one", busy, 1.0, limit),
+                Row::at_most(&what, times, pace.other_ms / pace.one_ms, 1.0, "x", limit),
+            ])
         }
         "killed" => {
             let outcomes = cluster::one_is_killed(effort).await?;

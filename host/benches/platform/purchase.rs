@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::client::{Connection, request};
-use crate::load::{Comparison, Effort, Rate, in_turns};
+use crate::load::{Comparison, Effort, Rate, in_turns, quantile};
 use crate::market;
 use crate::native::Data;
 use crate::server::{Server, Setup};
@@ -41,18 +41,73 @@ pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
     compare(vec![native], vec![host], effort).await
 }
 
-/// Lets both sell in turns. Ends both.
+/// Lets both sell in turns, to buyers who buy one ticket after another. Ends
+/// both.
 pub(crate) async fn compare(one: Vec<Server>, other: Vec<Server>, effort: Effort) -> Result<Comparison> {
-    let count = WARM_UP + effort.rounds * effort.purchases;
-    let (mut one, mut other) = (Market::open(one, count).await?, Market::open(other, count).await?);
-    one.buy(WARM_UP).await?;
-    other.buy(WARM_UP).await?;
-    let comparison =
-        in_turns(effort.rounds, async || one.buy(effort.purchases).await, async || other.buy(effort.purchases).await)
-            .await?;
-    one.close().await?;
-    other.close().await?;
+    let mut rivals = Rivals::open(one, other, effort.rounds * effort.purchases).await?;
+    let comparison = rivals.busy(effort).await?;
+    rivals.close().await?;
     Ok(comparison)
+}
+
+/// How long a purchase takes where buyers come at a pace, in milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) per_second: f64,
+    pub(crate) one_ms: f64,
+    pub(crate) other_ms: f64,
+}
+
+/// The same as [`compare`], and then with buyers who come half as often as the
+/// first can serve.
+pub(crate) async fn compare_busy_and_not(
+    one: Vec<Server>,
+    other: Vec<Server>,
+    effort: Effort,
+) -> Result<(Comparison, Pace)> {
+    let mut rivals = Rivals::open(one, other, 2 * effort.rounds * effort.purchases).await?;
+    let comparison = rivals.busy(effort).await?;
+    let pace = rivals.at_pace(effort, comparison.baseline.per_second / 2.0).await?;
+    rivals.close().await?;
+    Ok((comparison, pace))
+}
+
+/// Two that sell in turns, so that what else goes on on the machine meets both.
+struct Rivals {
+    one: Market,
+    other: Market,
+}
+
+impl Rivals {
+    /// With so many tickets each, and warm.
+    async fn open(one: Vec<Server>, other: Vec<Server>, count: usize) -> Result<Self> {
+        let (mut one, mut other) =
+            (Market::open(one, WARM_UP + count).await?, Market::open(other, WARM_UP + count).await?);
+        one.buy(WARM_UP).await?;
+        other.buy(WARM_UP).await?;
+        Ok(Self { one, other })
+    }
+
+    async fn busy(&mut self, effort: Effort) -> Result<Comparison> {
+        let Self { one, other } = self;
+        let purchases = effort.purchases;
+        in_turns(effort.rounds, async || one.buy(purchases).await, async || other.buy(purchases).await).await
+    }
+
+    async fn at_pace(&mut self, effort: Effort, per_second: f64) -> Result<Pace> {
+        let every = Duration::from_secs_f64(1.0 / per_second);
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        for _ in 0..effort.rounds {
+            one.extend(self.one.buy_at_pace(effort.purchases / 2, every).await?);
+            other.extend(self.other.buy_at_pace(effort.purchases / 2, every).await?);
+        }
+        Ok(Pace { per_second, one_ms: quantile(&mut one, 0.5)?, other_ms: quantile(&mut other, 0.5)? })
+    }
+
+    async fn close(self) -> Result<()> {
+        self.one.close().await?;
+        self.other.close().await
+    }
 }
 
 impl Market {
@@ -67,6 +122,24 @@ impl Market {
         let tickets: Arc<[String]> = self.tickets.split_off(rest).into();
         let addresses = self.servers.iter().map(|server| server.address).collect();
         Rate::of(&self.servers, sell_out(addresses, tickets)).await
+    }
+
+    /// Lets buyers come, whoever is still buying, and says how long each took
+    /// from when it was to come, in milliseconds.
+    async fn buy_at_pace(&mut self, count: usize, every: Duration) -> Result<Vec<f64>> {
+        let rest = self.tickets.len().checked_sub(count).context("sold out")?;
+        let begun = Instant::now();
+        let mut buyers = JoinSet::new();
+        for ((number, ticket), server) in (0..).zip(self.tickets.split_off(rest)).zip(self.servers.iter().cycle()) {
+            let (address, comes) = (server.address, begun + every * number);
+            buyers.spawn(async move {
+                let mut connection = Connection::open(address).await?;
+                tokio::time::sleep_until(comes.into()).await;
+                purchase(&mut connection, number as usize % BUYERS, &ticket).await?;
+                Ok(comes.elapsed().as_secs_f64() * 1_000.0)
+            });
+        }
+        buyers.join_all().await.into_iter().collect()
     }
 
     async fn close(self) -> Result<()> {

@@ -49,7 +49,7 @@ impl Row {
             baseline: String::new(),
             measured,
             processor: String::new(),
-            reached: format!("{value:.1} {unit}"),
+            reached: if unit == "x" { format!("{value:.2} x") } else { format!("{value:.1} {unit}") },
             target: format!("<= {target} {unit}"),
             passed: value <= target,
             limit,

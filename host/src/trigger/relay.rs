@@ -1,19 +1,21 @@
 //! Carries a component's committed events to the bus, in their order.
 //!
-//! A commit wakes it, and hands its events over where it can; all others are
-//! read. Events are forgotten some time after the bus has them; those that are
-//! carried twice because of that, the bus knows by their ids.
+//! A commit hands its events over to the relay of its host. If it is that of
+//! another host that carries, it passes them on. What is missed on this way is
+//! seen to be missing, and read. Events are forgotten some time after the bus
+//! has them; those that are carried twice because of that, the bus knows by
+//! their ids.
 
 use super::background::Component;
 use crate::{
     capability::{
-        messaging::Event,
-        store::{Duty, Error, Lead, OutboxEvent, Signals, Waiting},
+        messaging::{BusError, Event},
+        store::{Duty, Error, Lead, OutboxEvent, Published, Signals, Waiting},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
 };
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 const BATCH_EVENTS: u32 = 256;
@@ -45,13 +47,53 @@ impl Relay {
     /// others.
     pub(super) async fn run(mut self) {
         let stop = self.component.stop.clone();
-        while let Some(lead) = self.lead().await {
-            self.signals.outbox.carry(true);
+        loop {
+            let lead = tokio::select! {
+                biased;
+                lead = self.lead() => lead,
+                never = self.pass_on() => match never {},
+            };
+            let Some(lead) = lead else { return };
+            self.leads(true);
             self.carry_while_leading(lead).await;
-            self.signals.outbox.carry(false);
+            self.leads(false);
             if stop.is_cancelled() {
                 return;
             }
+        }
+    }
+
+    /// What handlers commit in the host that carries need not be told to
+    /// another, and waits for no turn of another's.
+    fn leads(&self, leads: bool) {
+        self.signals.outbox.keep(leads);
+        self.component.consumer.prefer(leads);
+    }
+
+    /// Hands what is committed here over to the host that carries, or has the
+    /// database tell it.
+    async fn pass_on(&self) -> Infallible {
+        let Component { name, bus, database, .. } = &self.component;
+        let outbox = &self.signals.outbox;
+        loop {
+            bus.reachable().await;
+            outbox.keep(true);
+            // The database has told of what was before.
+            outbox.take_all();
+            while bus.trouble().is_none() {
+                outbox.grown().await;
+                let passed_on = match outbox.take_all() {
+                    Some(commits) if commits.is_empty() => Ok(()),
+                    Some(commits) => bus.hand_over(name, encode(&commits)).await,
+                    None => Err(BusError("there was too much".to_owned())),
+                };
+                if let Err(error) = passed_on {
+                    tracing::debug!(component = name, %error, "the database tells of events");
+                    database.tell(Duty::Outbox);
+                }
+            }
+            outbox.keep(false);
+            database.tell(Duty::Outbox);
         }
     }
 
@@ -80,6 +122,7 @@ impl Relay {
     async fn carry_while_leading(&mut self, mut lead: Box<dyn Lead>) {
         let signals = self.signals.clone();
         let stop = self.component.stop.clone();
+        let mut takeover = self.component.bus.takeover(&self.component.name).await;
         let mut reaches_bus = self.carry_all().await;
         loop {
             if !reaches_bus {
@@ -93,6 +136,7 @@ impl Relay {
                     tracing::info!(component = self.component.name, "another host may carry the events");
                     return;
                 }
+                commits = takeover.next() => take_over(&signals, &commits),
                 () = signals.outbox.grown() => reaches_bus = self.carry_all().await,
                 () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
             }
@@ -172,6 +216,27 @@ impl Relay {
         if let Err(error) = self.component.database.clear_outbox(self.carried).await {
             tracing::warn!(component = self.component.name, ?error, "carried events are forgotten later");
             self.forget_at = Some(Instant::now() + self.component.settings.max_backoff);
+        }
+    }
+}
+
+/// What commits have handed over, for another host.
+fn encode(commits: &[Published]) -> Vec<u8> {
+    serde_json::to_vec(commits).unwrap_or_default()
+}
+
+/// As if they were commits of this host.
+fn take_over(signals: &Signals, commits: &[u8]) {
+    match serde_json::from_slice::<Vec<Published>>(commits) {
+        Ok(commits) => {
+            for published in commits {
+                signals.outbox.hand_over(published);
+            }
+        }
+        // A host of another version may say it in other words.
+        Err(error) => {
+            tracing::debug!(%error, "events are read");
+            signals.outbox.look();
         }
     }
 }

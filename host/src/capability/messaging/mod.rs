@@ -20,7 +20,7 @@ use std::{
 };
 
 /// A message on its way from one component to others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Event {
     /// Unique; the same on every delivery.
     pub id: String,
@@ -33,6 +33,7 @@ pub struct Event {
     /// W3C trace context of the work that published it.
     pub traceparent: Option<String>,
     /// The component's own bytes.
+    #[serde(with = "hex::serde")]
     pub payload: Vec<u8>,
 }
 
@@ -101,6 +102,18 @@ pub trait Bus: Send + Sync + 'static {
     /// Waits until it can be reached.
     async fn reachable(&self) {}
 
+    /// Hands something over to the host that [takes over](Self::takeover) for a
+    /// component. Fails unless that host says that it has it.
+    async fn hand_over(&self, _component: &str, _what: Vec<u8>) -> Result<(), BusError> {
+        Err(BusError("no other host is on this bus".to_owned()))
+    }
+
+    /// From now on, for as long as the value lives, this is the host to which
+    /// others hand over what concerns a component.
+    async fn takeover(&self, _component: &str) -> Box<dyn Takeover> {
+        Box::new(Nothing)
+    }
+
     /// Gives back what was delivered and not concluded, and ends. Nobody waits
     /// for deliveries any more.
     async fn close(&self) {}
@@ -117,6 +130,28 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Deliver it again after the delay; others go on meanwhile.
     async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<(), BusError>;
+
+    /// Says whether this host comes before the others of the same component:
+    /// they get what it has no room for, and what only they want. A bus that
+    /// one host has for itself need not know.
+    fn prefer(&self, _preferred: bool) {}
+}
+
+/// What other hosts hand over to this one.
+#[async_trait]
+pub trait Takeover: Send {
+    /// Waits for the next.
+    async fn next(&mut self) -> Vec<u8>;
+}
+
+/// There are no other hosts, or they are not heard.
+struct Nothing;
+
+#[async_trait]
+impl Takeover for Nothing {
+    async fn next(&mut self) -> Vec<u8> {
+        std::future::pending().await
+    }
 }
 
 /// An event handed to a component's consumer.

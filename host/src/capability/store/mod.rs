@@ -94,6 +94,10 @@ pub trait Database: Send + Sync + 'static {
     /// those that share the database one does.
     async fn lead(&self, duty: Duty) -> Result<Box<dyn Lead>, Error>;
 
+    /// Tells the host that does this for the component that there is something
+    /// to do. Where one host has the database for itself, it knows.
+    fn tell(&self, _duty: Duty) {}
+
     /// Finishes what is under way and lets go of the database. Every later
     /// call fails.
     async fn close(&self);
@@ -223,7 +227,7 @@ pub enum MigrationError {
 }
 
 /// An event that was committed and waits for the relay.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct OutboxEvent {
     /// Ascending in the order of commits.
     pub sequence: i64,

@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The most events that wait in memory for the relay. More than these it reads.
+/// The most events that wait in memory for the relay. More than these are read.
 const MOST_HANDED: usize = 1_024;
 
 /// Woken by commits.
@@ -22,8 +22,9 @@ pub struct Signals {
     pub timers: TimersSignal,
 }
 
-/// Says that a commit put events in the outbox. A commit of the host that
-/// carries them hands them over as well, so that they need not be read.
+/// Says that a commit put events in the outbox, and hands them over as well, so
+/// that they need not be read: to the relay of this host, which carries them or
+/// passes them on to the host that does.
 #[derive(Debug, Default)]
 pub struct OutboxSignal {
     grown: Notify,
@@ -32,8 +33,8 @@ pub struct OutboxSignal {
 
 #[derive(Debug, Default)]
 struct Handed {
-    /// This host carries events: those that its commits hand over are kept.
-    carries: bool,
+    /// Those that commits hand over are kept.
+    kept: bool,
     /// There may be events that nobody handed over.
     look: bool,
     commits: VecDeque<Published>,
@@ -41,7 +42,7 @@ struct Handed {
 }
 
 /// The events of one commit.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Published {
     /// The sequence number of the component's last event before them that was
     /// in the outbox then. None if the outbox was empty.
@@ -71,10 +72,12 @@ impl OutboxSignal {
         self.grown.notify_one();
     }
 
-    /// A commit of this host has put these in the outbox.
-    pub fn hand_over(&self, published: Published) {
+    /// A commit has put these in the outbox. False if this host's relay does
+    /// nothing with them: then another's has to be told.
+    pub fn hand_over(&self, published: Published) -> bool {
         let mut handed = self.handed();
-        if handed.carries && handed.events < MOST_HANDED {
+        let kept = handed.kept;
+        if kept && handed.events < MOST_HANDED {
             handed.events += published.events.len();
             handed.commits.push_back(published);
         } else {
@@ -82,11 +85,21 @@ impl OutboxSignal {
         }
         drop(handed);
         self.grown.notify_one();
+        kept
     }
 
-    /// From now on this host carries the events, or no longer does.
-    pub fn carry(&self, carries: bool) {
-        *self.handed() = Handed { carries, look: true, ..Handed::default() };
+    /// From now on what is handed over is kept, or no longer is. What was
+    /// before, is to be looked for.
+    pub fn keep(&self, kept: bool) {
+        *self.handed() = Handed { kept, look: true, ..Handed::default() };
+    }
+
+    /// Takes all that was handed over. None if there may be more.
+    pub fn take_all(&self) -> Option<Vec<Published>> {
+        let mut handed = self.handed();
+        let rest = Handed { kept: handed.kept, ..Handed::default() };
+        let Handed { look, commits, .. } = std::mem::replace(&mut *handed, rest);
+        (!look).then(|| commits.into())
     }
 
     /// Takes what comes behind the event with this sequence number, about so

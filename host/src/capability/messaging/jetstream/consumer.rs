@@ -31,8 +31,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Deliveries that are held before anybody asks for them.
-pub(super) const READ_AHEAD: usize = 64;
+/// Deliveries that are held before anybody asks for them. What one host has no
+/// room for is free for the others.
+pub(super) const READ_AHEAD: usize = 16;
 /// The broker hears of a delivery so many times before it would take it for
 /// lost.
 const WORDS_PER_ACK_WAIT: u32 = 3;
@@ -45,6 +46,8 @@ pub(super) struct JetStreamConsumer {
     pub(super) link: Arc<Link>,
     /// What is wanted, and how often it was changed.
     pub(super) wanted: watch::Sender<(u64, Subjects)>,
+    /// Whether this host comes before the others.
+    pub(super) preferred: watch::Sender<bool>,
     /// The change that the broker knows.
     applied: watch::Sender<u64>,
     /// What comes as copies up to there, see [`super::subscription::Applied`].
@@ -56,6 +59,13 @@ pub(super) struct JetStreamConsumer {
     /// Nothing more is asked for, and nothing is on its way here.
     pub(super) pull_ended: CancellationToken,
     next_token: AtomicI64,
+}
+
+/// Of the hosts that ask for deliveries of one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Priority {
+    First = 0,
+    Common = 1,
 }
 
 /// Deliveries that the broker awaits word of.
@@ -79,6 +89,7 @@ impl JetStreamConsumer {
             component: component.to_owned(),
             link,
             wanted: watch::Sender::new((1, subjects)),
+            preferred: watch::Sender::new(false),
             applied: watch::Sender::new(0),
             copied: Mutex::default(),
             held: Mutex::default(),
@@ -139,6 +150,17 @@ impl JetStreamConsumer {
         let copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
         let last = copied.get(subject).copied();
         last.is_some_and(|last| message.info().is_ok_and(|info| info.stream_sequence <= last))
+    }
+
+    /// When it is this host's turn: first, or when those that come first have
+    /// enough. One that does not want all that is to be delivered comes first
+    /// nowhere: it would get again and again what it leaves to others.
+    pub(super) fn priority(&self) -> Priority {
+        let wants_all = {
+            let wanted = self.wanted.borrow();
+            wanted.1.elsewhere.is_subset(&wanted.1.own)
+        };
+        if wants_all && *self.preferred.borrow() { Priority::First } else { Priority::Common }
     }
 
     /// How many more there is room for.
@@ -273,5 +295,9 @@ impl Consumer for JetStreamConsumer {
     async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<(), BusError> {
         let delay = Some(delay).filter(|delay| !delay.is_zero());
         self.conclude(delivery, AckKind::Nak(delay)).await
+    }
+
+    fn prefer(&self, preferred: bool) {
+        self.preferred.send_replace(preferred);
     }
 }

@@ -14,8 +14,9 @@ mod pull;
 mod refusal;
 mod streams;
 mod subscription;
+mod takeover;
 
-use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Subjects, Waiting};
+use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Event, Subjects, Takeover, Waiting};
 use crate::{config::messaging::Messaging, config::nats::Nats, database::HostDatabase};
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use async_trait::async_trait;
@@ -163,6 +164,14 @@ impl Bus for JetStreamBus {
             backlog.consumers.insert(consumer.component.clone(), waiting);
         }
         Ok(backlog)
+    }
+
+    async fn hand_over(&self, component: &str, what: Vec<u8>) -> Result<(), BusError> {
+        takeover::hand_over(&self.link, component, what).await
+    }
+
+    async fn takeover(&self, component: &str) -> Box<dyn Takeover> {
+        takeover::takeover(&self.link, component).await
     }
 
     fn trouble(&self) -> Option<String> {

@@ -56,6 +56,12 @@ impl Names {
         format!("{}.redeliver.{component}.{subject}", self.prefix)
     }
 
+    /// What hosts hand over to the one that carries a component's events. In no
+    /// stream.
+    pub(super) fn takeover(&self, component: &str) -> String {
+        format!("{}.takeover.{component}", self.prefix)
+    }
+
     /// A letter's id may be of any characters, a subject's word may not.
     pub(super) fn dead_letter(&self, id: &str) -> String {
         format!("{}.dead.{}", self.prefix, hex::encode(id))

@@ -3,7 +3,7 @@
 
 use super::{
     super::{BusError, Subjects},
-    consumer::{JetStreamConsumer, READ_AHEAD},
+    consumer::{JetStreamConsumer, Priority, READ_AHEAD},
     subscription,
 };
 use async_nats::{
@@ -17,12 +17,15 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// A request that finds nothing ends after this.
-const EXPIRES: Duration = Duration::from_secs(30);
+/// A request that finds nothing ends after this. A host that stands still is
+/// delivered to for as long.
+const EXPIRES: Duration = Duration::from_secs(10);
 /// The broker says this often that it still knows of a request.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Without a word for so long it has forgotten the request.
 const SILENCE: Duration = Duration::from_secs(5);
+/// The header with the number of messages that a request did not get.
+const MISSING: &str = "Nats-Pending-Messages";
 const AFTER_AN_ERROR: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -49,42 +52,68 @@ pub(super) async fn pull(consumer: Arc<JetStreamConsumer>) {
     }
 }
 
-/// What was asked for and has not come.
+/// What was asked for and has not come, of one request or two: the next one is
+/// made before the last has all that it wanted, so that there is always one.
 struct Asked {
     messages: usize,
+    /// None where the broker knows of none.
+    priority: Option<Priority>,
     /// When it is forgotten, unless something is heard before.
     silent_at: Instant,
 }
 
-/// Takes deliveries until something fails or the bus is closed.
-async fn deliveries(consumer: &JetStreamConsumer) -> Result<(), BusError> {
-    let inbox: async_nats::Subject = consumer.link.client.new_inbox().into();
-    let mut messages = consumer.link.client.subscribe(inbox.clone()).await.map_err(failed)?;
-    match consumer.link.stop.run_until_cancelled(receive(consumer, &inbox, &mut messages)).await {
-        Some(ended) => ended,
-        None => take_what_is_on_its_way(consumer, messages).await,
+impl Asked {
+    /// When so many have come, or will not. None if that is all.
+    fn less(self, messages: usize, silent_at: Instant) -> Option<Self> {
+        let messages = self.messages.saturating_sub(messages);
+        (messages > 0).then_some(Self { messages, silent_at, ..self })
     }
 }
 
+/// Takes deliveries until something fails or the bus is closed.
+async fn deliveries(consumer: &JetStreamConsumer) -> Result<(), BusError> {
+    let mut stopped = false;
+    while !stopped {
+        let inbox: async_nats::Subject = consumer.link.client.new_inbox().into();
+        let mut messages = consumer.link.client.subscribe(inbox.clone()).await.map_err(failed)?;
+        match consumer.link.stop.run_until_cancelled(receive(consumer, &inbox, &mut messages)).await {
+            Some(outdated) => outdated?,
+            None => stopped = true,
+        }
+        take_what_is_on_its_way(consumer, messages).await?;
+    }
+    Ok(())
+}
+
+/// Takes deliveries until something fails, or what was asked for was asked for
+/// with another priority than this host has now.
 async fn receive(
     consumer: &JetStreamConsumer,
     inbox: &async_nats::Subject,
     messages: &mut Subscriber,
 ) -> Result<(), BusError> {
     let mut wanted = consumer.wanted.subscribe();
-    let durable = apply(consumer, &mut wanted).await?;
+    let mut preferred = consumer.preferred.subscribe();
+    let mut durable = apply(consumer, &mut wanted).await?;
     let mut asked: Option<Asked> = None;
     loop {
         let room = consumer.room();
-        if asked.is_none() && room >= READ_AHEAD / 2 {
-            durable.request_batch(request(room), inbox.clone()).await.map_err(failed)?;
-            asked = Some(Asked { messages: room, silent_at: Instant::now() + SILENCE });
+        let priority = subscription::has_priorities(&durable).then(|| consumer.priority());
+        if asked.as_ref().is_some_and(|asked| asked.priority != priority) {
+            return Ok(());
+        }
+        let more = room.saturating_sub(asked.as_ref().map_or(0, |asked| asked.messages));
+        if more >= READ_AHEAD / 2 {
+            durable.request_batch(request(more, priority), inbox.clone()).await.map_err(failed)?;
+            let silent_at = asked.map_or_else(|| Instant::now() + SILENCE, |asked| asked.silent_at);
+            asked = Some(Asked { messages: room, priority, silent_at });
         }
         tokio::select! {
             biased;
             message = next(messages, asked.as_ref()) => asked = hear(consumer, message?, asked).await?,
-            _ = wanted.changed() => drop(apply(consumer, &mut wanted).await?),
-            () = consumer.taken.notified(), if asked.is_none() => {}
+            _ = wanted.changed() => durable = apply(consumer, &mut wanted).await?,
+            _ = preferred.changed() => {}
+            () = consumer.taken.notified() => {}
         }
     }
 }
@@ -110,8 +139,15 @@ async fn apply(
     Ok(applied.consumer)
 }
 
-fn request(messages: usize) -> BatchConfig {
-    BatchConfig { batch: messages, expires: Some(EXPIRES), idle_heartbeat: HEARTBEAT, ..BatchConfig::default() }
+fn request(messages: usize, priority: Option<Priority>) -> BatchConfig {
+    BatchConfig {
+        batch: messages,
+        expires: Some(EXPIRES),
+        idle_heartbeat: HEARTBEAT,
+        group: priority.map(|_| subscription::GROUP.to_owned()),
+        priority: priority.map(|priority| priority as usize),
+        ..BatchConfig::default()
+    }
 }
 
 /// The next message. None when nothing was heard for too long.
@@ -137,12 +173,14 @@ async fn hear(
     match message.status {
         None | Some(StatusCode::OK) => {
             consumer.take(jetstream::Message { message, context: consumer.link.context.clone() }).await;
-            let left = asked.map_or(0, |asked| asked.messages.saturating_sub(1));
-            Ok((left > 0).then_some(Asked { messages: left, silent_at }))
+            Ok(asked.and_then(|asked| asked.less(1, silent_at)))
         }
         Some(StatusCode::IDLE_HEARTBEAT) => Ok(asked.map(|asked| Asked { silent_at, ..asked })),
-        // The request has ended.
-        Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => Ok(None),
+        // A request has ended, and says what is missing.
+        Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
+            let missing = message.headers.as_ref().and_then(|headers| headers.get(MISSING)?.as_str().parse().ok());
+            Ok(asked.and_then(|asked| asked.less(missing.unwrap_or(usize::MAX), silent_at)))
+        }
         Some(StatusCode::NO_RESPONDERS) => {
             consumer.link.doubt();
             Err(BusError("nobody knows the consumer".to_owned()))

@@ -14,7 +14,7 @@ use super::{
 use async_nats::jetstream::{
     ErrorCode, Message,
     consumer::{
-        AckPolicy, DeliverPolicy, PullConsumer, ReplayPolicy,
+        AckPolicy, DeliverPolicy, PriorityPolicy, PullConsumer, ReplayPolicy,
         pull::{Config, OrderedConfig},
     },
     context::ConsumerInfoErrorKind,
@@ -34,6 +34,10 @@ const CATCHING_UP: &str = "catching-up";
 /// Copies on their way at once.
 const COPIED_AT_ONCE: usize = 256;
 const ATTEMPTS_TO_SEE_A_CHANGE: u32 = 100;
+/// Servers from this version on deliver to some before others.
+const SERVER_WITH_PRIORITIES: (i64, i64, i64) = (2, 12, 0);
+/// Whoever asks a consumer with priorities says for which group it does.
+pub(super) const GROUP: &str = "hosts";
 
 /// A consumer as it is wanted.
 pub(super) struct Applied {
@@ -62,8 +66,8 @@ pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<Stri
             _ => Err(failed(error)),
         };
     }
-    let known: PullConsumer = stream.get_consumer(component).await.map_err(failed)?;
-    let known_config = &known.cached_info().config;
+    let mut consumer: PullConsumer = stream.get_consumer(component).await.map_err(failed)?;
+    let known_config = &consumer.cached_info().config;
     let mut missing = CatchUp::read(known_config.metadata.get(CATCHING_UP));
     let subscribed = link.names.subjects(&filters(known_config));
     missing.subjects.retain(|subject| subjects.contains(subject));
@@ -71,9 +75,8 @@ pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<Stri
     if missing.add(added) || needs_change(known_config, &wanted) {
         let mut wanted = wanted.clone();
         missing.write(&mut wanted);
-        stream.update_consumer(wanted).await.map_err(failed)?;
+        consumer = stream.update_consumer(wanted).await.map_err(failed)?;
     }
-    let mut consumer = known;
     if missing.subjects.is_empty() {
         return Ok(Applied { consumer, copied: BTreeMap::new() });
     }
@@ -95,7 +98,14 @@ pub(super) async fn includes(link: &Link, component: &str, subject: &str) -> boo
     known.map_or(true, |info| link.names.subjects(&filters(&info.config)).contains(subject))
 }
 
+/// Whether those who ask this consumer have to say how urgent it is for them.
+pub(super) fn has_priorities(consumer: &PullConsumer) -> bool {
+    consumer.cached_info().config.priority_policy == PriorityPolicy::Prioritized
+}
+
 fn config(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Config {
+    let (major, minor, patch) = SERVER_WITH_PRIORITIES;
+    let prioritized = link.client.is_server_compatible(major, minor, patch);
     Config {
         durable_name: Some(component.to_owned()),
         deliver_policy: DeliverPolicy::All,
@@ -106,6 +116,8 @@ fn config(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Config {
         filter_subjects: link.names.filters(component, subjects),
         replay_policy: ReplayPolicy::Instant,
         max_ack_pending: link.settings.max_ack_pending,
+        priority_policy: if prioritized { PriorityPolicy::Prioritized } else { PriorityPolicy::None },
+        priority_groups: prioritized.then(|| GROUP.to_owned()).into_iter().collect(),
         ..Config::default()
     }
 }
@@ -121,6 +133,7 @@ fn needs_change(known: &async_nats::jetstream::consumer::Config, wanted: &Config
     of(filters(known)) != of(wanted.filter_subjects.clone())
         || known.ack_wait != wanted.ack_wait
         || known.max_ack_pending != wanted.max_ack_pending
+        || known.priority_policy != wanted.priority_policy
 }
 
 /// Waits until the consumer has its new filter, wherever it is kept.

@@ -13,6 +13,8 @@ use std::{
 };
 
 mod beside;
+mod preferred;
+mod takeover;
 
 #[expect(dead_code, reason = "the tests of whole hosts need more of it")]
 #[path = "../../../../tests/it/support/nats.rs"]

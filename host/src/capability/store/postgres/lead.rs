@@ -1,7 +1,7 @@
 //! Which host has a duty for a component: the one whose connection has the lock
-//! of that name. One connection of a host holds all that it has. A host asks
-//! for a sign of life on it all the time, so the server ends it when the host
-//! stands still, and others take over.
+//! of that name. One connection of a host holds all that it has. Once a second
+//! the host asks on it for all that it waits for, and for a sign of life with
+//! that: the server ends it when the host stands still, and others take over.
 
 use super::{
     super::{Duty, Error, Lead},
@@ -10,16 +10,18 @@ use super::{
 use crate::{config::Secret, database::lock_key};
 use async_trait::async_trait;
 use sqlx::{Connection, Executor, PgConnection};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
-    sync::Mutex,
-    time::{sleep, timeout},
+    sync::{Mutex, Notify},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How often those that wait ask, and those that lead make sure.
+/// How often it is asked for what others have, and made sure of the rest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
+const LOCK: &str = "SELECT key FROM unnest($1::bigint[]) AS key WHERE pg_try_advisory_lock(key)";
+const UNLOCK: &str = "SELECT pg_advisory_unlock(key) FROM unnest($1::bigint[]) AS key";
 /// PostgreSQL has it since its version 14.
 const ENDED_WHEN_IDLE: &str = "SELECT set_config('idle_session_timeout', '10s', false)
     WHERE current_setting('server_version_num')::integer >= 140000";
@@ -29,6 +31,8 @@ pub(super) struct Leads {
     url: Secret,
     wakes: Arc<Wakes>,
     held: Mutex<Held>,
+    /// Something was found for those who wait.
+    found: Notify,
 }
 
 #[derive(Default)]
@@ -36,6 +40,19 @@ struct Held {
     connection: Option<PgConnection>,
     /// Counts connections: with one that is lost all of its locks are.
     epoch: u64,
+    looked: Option<Instant>,
+    /// What was asked for since the last look.
+    waited_for: BTreeSet<i64>,
+    /// What the last look has locked for those who wait. If nobody takes it up
+    /// the next one unlocks it.
+    found: BTreeSet<i64>,
+}
+
+impl Held {
+    /// Whether the last look is not long ago.
+    fn has_looked(&self) -> bool {
+        self.connection.is_some() && self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY)
+    }
 }
 
 /// The right to one duty for one component.
@@ -51,22 +68,25 @@ struct Leading {
 
 impl Leads {
     pub(super) fn new(url: Secret, wakes: Arc<Wakes>) -> Arc<Self> {
-        Arc::new(Self { url, wakes, held: Mutex::default() })
+        Arc::new(Self { url, wakes, held: Mutex::default(), found: Notify::new() })
     }
 
     /// Waits until no other host leads.
     pub(super) async fn lead(self: &Arc<Self>, duty: Duty, component: &str) -> Result<Box<dyn Lead>, Error> {
         let key = key(duty, component);
+        let mut at_once = true;
         loop {
+            let found = self.found.notified();
             // In a task of its own: a caller that goes away in the middle of
             // it must not take the connection along.
             let leads = self.clone();
-            match tokio::spawn(async move { leads.try_lock(key).await }).await {
+            match tokio::spawn(async move { leads.try_lock(key, at_once).await }).await {
                 Ok(Ok(Some(epoch))) => return Ok(Box::new(self.leading(duty, component, epoch))),
-                Ok(Ok(None)) => sleep(LOOK_EVERY).await,
+                Ok(Ok(None)) => drop(timeout(LOOK_EVERY, found).await),
                 Ok(Err(error)) => return Err(Error::Unavailable(error.to_string())),
                 Err(_) => return Err(Error::Unavailable("the host is shutting down".into())),
             }
+            at_once = false;
         }
     }
 
@@ -94,46 +114,69 @@ impl Leads {
         }
     }
 
-    async fn try_lock(&self, key: i64) -> sqlx::Result<Option<u64>> {
+    /// The number of the connection that has the lock. None while another host
+    /// has it, as far as the last look or one at once could tell.
+    async fn try_lock(&self, key: i64, at_once: bool) -> sqlx::Result<Option<u64>> {
         let mut held = self.held.lock().await;
-        let mut connection = match held.connection.take() {
-            Some(connection) => connection,
-            None => {
-                held.epoch += 1;
-                let mut connection = PgConnection::connect(self.url.expose()).await?;
-                connection.execute(ENDED_WHEN_IDLE).await?;
-                connection
-            }
-        };
-        let locked: bool =
-            sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut connection).await?;
-        held.connection = Some(connection);
-        Ok(locked.then_some(held.epoch))
+        held.waited_for.insert(key);
+        if at_once || !held.has_looked() {
+            self.look(&mut held).await?;
+        }
+        Ok(held.found.remove(&key).then_some(held.epoch))
     }
 
     /// Whether the connection with this number is still there.
     async fn is_held(&self, epoch: u64) -> bool {
         let mut held = self.held.lock().await;
-        if held.epoch != epoch {
-            return false;
+        if held.epoch == epoch
+            && !held.has_looked()
+            && let Err(error) = self.look(&mut held).await
+        {
+            tracing::debug!(%error, "others may do what this host did for all");
         }
-        let Some(mut connection) = held.connection.take() else { return false };
-        let there = matches!(timeout(LOOK_LIMIT, connection.ping()).await, Ok(Ok(())));
-        if there {
-            held.connection = Some(connection);
+        held.epoch == epoch && held.connection.is_some()
+    }
+
+    /// Locks what is free of what is waited for. If that fails the connection
+    /// is gone, and all locks with it.
+    async fn look(&self, held: &mut Held) -> sqlx::Result<()> {
+        let mut connection = match held.connection.take() {
+            Some(connection) => connection,
+            None => self.connect(held).await?,
+        };
+        let keys: Vec<i64> = std::mem::take(&mut held.waited_for).into_iter().collect();
+        let abandoned: Vec<i64> = std::mem::take(&mut held.found).into_iter().collect();
+        let looking = async {
+            if !abandoned.is_empty() {
+                sqlx::query(UNLOCK).bind(abandoned).execute(&mut connection).await?;
+            }
+            sqlx::query_scalar::<_, i64>(LOCK).bind(keys).fetch_all(&mut connection).await
+        };
+        let locked = timeout(LOOK_LIMIT, looking).await.map_err(std::io::Error::from)??;
+        held.connection = Some(connection);
+        held.looked = Some(Instant::now());
+        if !locked.is_empty() {
+            held.found.extend(locked);
+            self.found.notify_waiters();
         }
-        there
+        Ok(())
+    }
+
+    async fn connect(&self, held: &mut Held) -> sqlx::Result<PgConnection> {
+        held.epoch += 1;
+        held.found.clear();
+        let mut connection = PgConnection::connect(self.url.expose()).await?;
+        connection.execute(ENDED_WHEN_IDLE).await?;
+        Ok(connection)
     }
 
     async fn unlock(&self, key: i64, epoch: u64) {
         let mut held = self.held.lock().await;
         if held.epoch == epoch
             && let Some(mut connection) = held.connection.take()
+            && sqlx::query(UNLOCK).bind(vec![key]).execute(&mut connection).await.is_ok()
         {
-            let query = sqlx::query("SELECT pg_advisory_unlock($1)").bind(key);
-            if query.execute(&mut connection).await.is_ok() {
-                held.connection = Some(connection);
-            }
+            held.connection = Some(connection);
         }
     }
 }

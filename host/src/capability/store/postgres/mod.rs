@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use transaction::PostgresTransaction;
 use turns::{Turns, abandon};
-use wakes::Wakes;
+use wakes::{NOW, Wakes};
 
 /// What bounds the use of one component's schema by one host.
 #[derive(Debug, Clone)]
@@ -267,6 +267,10 @@ impl Database for PostgresDatabase {
 
     async fn lead(&self, duty: Duty) -> Result<Box<dyn Lead>, Error> {
         self.leads.lead(duty, &self.shared.component).await
+    }
+
+    fn tell(&self, duty: Duty) {
+        self.shared.wakes.tell_later(duty, &self.shared.component, NOW);
     }
 
     async fn close(&self) {

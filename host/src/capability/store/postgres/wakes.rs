@@ -11,16 +11,22 @@ use super::super::{Duty, Published, Signals};
 use crate::config::Secret;
 use sqlx::{PgPool, postgres::PgListener};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
-const CHANNEL: &str = "ticketing_store";
+pub(super) const CHANNEL: &str = "ticketing_store";
+/// Nothing is lost with it but what the safety net makes up for, so it need not
+/// wait for the disk, as a transaction that notifies otherwise does.
+const TELL: &str = "SELECT pg_notify($1, word)
+    FROM unnest($2::text[]) AS word, set_config('synchronous_commit', 'off', true)";
+/// There is something to be done already.
+pub(super) const NOW: u64 = 0;
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 /// Everybody looks once in so long, whatever was heard.
 const SAFETY_NET: Duration = Duration::from_secs(5);
@@ -30,8 +36,9 @@ pub(super) struct Wakes {
     known: Mutex<HashMap<String, Arc<Signals>>>,
     /// What this host does for all: no other has to hear of it.
     led: watch::Sender<BTreeSet<(Duty, String)>>,
-    /// What the other hosts are to be told.
-    untold: Mutex<BTreeSet<(Duty, String)>>,
+    /// What the other hosts are to be told, and when there is something to be
+    /// done.
+    untold: Mutex<BTreeMap<(Duty, String), u64>>,
     more: Notify,
     /// Stands before what this host tells: it does not listen to itself.
     own: String,
@@ -53,28 +60,32 @@ impl Wakes {
         known.entry(component.to_owned()).or_default().clone()
     }
 
-    /// A commit has put these in the outbox: wakes who carries them, here or in
-    /// another host.
+    /// A commit has put these in the outbox: hands them to this host's relay, or
+    /// wakes the host that carries them.
     pub(super) fn published(&self, component: &str, signals: &Signals, published: Published) {
-        signals.outbox.hand_over(published);
-        self.tell_later(Duty::Outbox, component);
+        if !signals.outbox.hand_over(published) {
+            self.tell_later(Duty::Outbox, component, NOW);
+        }
     }
 
     /// A commit has set a timer for this time: wakes who fires it, here or in
     /// another host.
     pub(super) fn scheduled(&self, component: &str, signals: &Signals, due_ms: u64) {
         signals.timers.look_at(due_ms);
-        self.tell_later(Duty::Timers, component);
+        self.tell_later(Duty::Timers, component, due_ms);
     }
 
     /// Wakes the other hosts a moment later, unless it is this host that has to
     /// do it.
-    fn tell_later(&self, what: Duty, component: &str) {
+    pub(super) fn tell_later(&self, what: Duty, component: &str, due_ms: u64) {
         let what = (what, component.to_owned());
         if self.led.borrow().contains(&what) {
             return;
         }
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        let earliest = untold.entry(what).or_insert(due_ms);
+        *earliest = due_ms.min(*earliest);
+        drop(untold);
         self.more.notify_one();
     }
 
@@ -98,13 +109,11 @@ impl Wakes {
             let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
             let words: Vec<String> = untold
                 .into_iter()
-                .map(|(what, component)| format!("{} {} {component}", self.own, what.name()))
+                .map(|((what, component), due_ms)| {
+                    Word { host: &self.own, due_ms, what, component: &component }.write()
+                })
                 .collect();
-            let told = sqlx::query("SELECT pg_notify($1, word) FROM unnest($2) AS word")
-                .bind(CHANNEL)
-                .bind(words)
-                .execute(&host)
-                .await;
+            let told = sqlx::query(TELL).bind(CHANNEL).bind(words).execute(&host).await;
             if let Err(error) = told {
                 tracing::debug!(%error, "other hosts look by themselves");
             }
@@ -128,34 +137,30 @@ impl Wakes {
         }
     }
 
-    /// When it begins, and when nothing was heard for a while, everybody looks:
-    /// nobody knows what was missed.
+    /// When it begins, and again and again, everybody looks: nobody knows what
+    /// was missed.
     async fn hear(&self, url: &Secret) -> sqlx::Result<()> {
         let mut listener = PgListener::connect(url.expose()).await?;
         listener.listen(CHANNEL).await?;
-        self.wake_all();
+        let mut looks = interval(SAFETY_NET);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match timeout(SAFETY_NET, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => self.heard(notification.payload()),
-                Ok(Ok(None)) | Err(_) => self.wake_all(),
-                Ok(Err(error)) => return Err(error),
+            tokio::select! {
+                _ = looks.tick() => self.wake_all(),
+                heard = listener.try_recv() => match heard? {
+                    Some(notification) => self.heard(notification.payload()),
+                    None => self.wake_all(),
+                },
             }
         }
     }
 
     fn heard(&self, payload: &str) {
-        let mut words = payload.splitn(3, ' ');
-        let (Some(host), Some(what), Some(component)) = (words.next(), words.next(), words.next()) else { return };
-        if let (Some(what), true) = (Duty::named(what), host != self.own) {
-            self.wake(what, component);
-        }
-    }
-
-    fn wake(&self, what: Duty, component: &str) {
+        let Some(word) = Word::read(payload).filter(|word| word.host != self.own) else { return };
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match (what, known.get(component)) {
+        match (word.what, known.get(word.component)) {
             (Duty::Outbox, Some(signals)) => signals.outbox.look(),
-            (Duty::Timers, Some(signals)) => signals.timers.look(),
+            (Duty::Timers, Some(signals)) => signals.timers.look_at(word.due_ms),
             (_, None) => {}
         }
     }
@@ -168,16 +173,62 @@ impl Wakes {
     }
 }
 
-/// In what hosts tell each other.
-impl Duty {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Outbox => "outbox",
-            Self::Timers => "timers",
+/// What a host tells the others: `HOST[@DUE_MS] WHAT COMPONENT`.
+#[derive(Debug, PartialEq, Eq)]
+struct Word<'a> {
+    /// Who says it. Hosts that know nothing of a time take it for a part of
+    /// this, and look at once.
+    host: &'a str,
+    /// When there is something to be done, in milliseconds since the Unix
+    /// epoch.
+    due_ms: u64,
+    what: Duty,
+    component: &'a str,
+}
+
+impl<'a> Word<'a> {
+    fn write(&self) -> String {
+        let Self { host, due_ms, what, component } = self;
+        match *due_ms {
+            NOW => format!("{host} {} {component}", name(*what)),
+            due_ms => format!("{host}@{due_ms} {} {component}", name(*what)),
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
-        [Self::Outbox, Self::Timers].into_iter().find(|what| what.name() == name)
+    fn read(text: &'a str) -> Option<Self> {
+        let mut words = text.splitn(3, ' ');
+        let (who, what, component) = (words.next()?, words.next()?, words.next()?);
+        let (host, due_ms) = match who.split_once('@') {
+            Some((host, due_ms)) => (host, due_ms.parse().ok()?),
+            None => (who, NOW),
+        };
+        let what = [Duty::Outbox, Duty::Timers].into_iter().find(|duty| name(*duty) == what)?;
+        Some(Self { host, due_ms, what, component })
+    }
+}
+
+fn name(duty: Duty) -> &'static str {
+    match duty {
+        Duty::Outbox => "outbox",
+        Duty::Timers => "timers",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_read_as_it_was_written_and_by_hosts_that_know_no_times() {
+        for (due_ms, text) in [(NOW, "h outbox c"), (1_700_000_000_000, "h@1700000000000 outbox c")] {
+            let word = Word { host: "h", due_ms, what: Duty::Outbox, component: "c" };
+            assert_eq!(word.write(), text);
+            assert_eq!(Word::read(text), Some(word));
+            // As such a host does.
+            assert!(text.splitn(3, ' ').skip(1).eq(["outbox", "c"]));
+        }
+        for nothing in ["", "h", "h outbox", "h sleep c", "h@soon timers c"] {
+            assert_eq!(Word::read(nothing), None, "{nothing}");
+        }
     }
 }

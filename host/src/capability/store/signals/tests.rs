@@ -10,7 +10,7 @@ fn published(after: Option<i64>, sequences: std::ops::RangeInclusive<i64>) -> Pu
 /// A signal of the host that carries, which has looked.
 fn carried() -> OutboxSignal {
     let signal = OutboxSignal::default();
-    signal.carry(true);
+    signal.keep(true);
     assert!(matches!(signal.take(0, 10), Waiting::Look));
     signal
 }
@@ -66,14 +66,32 @@ fn commits_that_are_handed_over_in_another_order_are_looked_for() {
 fn a_host_that_does_not_carry_keeps_nothing() {
     let signal = OutboxSignal::default();
     signal.hand_over(published(None, 1..=1));
-    signal.carry(true);
+    signal.keep(true);
     assert!(matches!(signal.take(0, 10), Waiting::Look));
     assert!(sequences(signal.take(0, 10)).is_empty());
     signal.hand_over(published(None, 2..=2));
-    signal.carry(false);
-    signal.carry(true);
+    signal.keep(false);
+    signal.keep(true);
     assert!(matches!(signal.take(0, 10), Waiting::Look));
     assert!(sequences(signal.take(0, 10)).is_empty());
+}
+
+#[test]
+fn all_that_was_handed_over_is_taken_at_once_unless_there_may_be_more() {
+    let signal = OutboxSignal::default();
+    assert!(!signal.hand_over(published(None, 1..=1)), "nobody takes it here");
+    signal.keep(true);
+    assert!(signal.take_all().is_none(), "nobody knows what was before");
+    assert!(signal.hand_over(published(None, 2..=2)));
+    assert!(signal.hand_over(published(Some(2), 3..=4)));
+    let taken: Vec<_> = signal.take_all().unwrap().into_iter().map(|published| published.after).collect();
+    assert_eq!(taken, [None, Some(2)]);
+    assert!(signal.take_all().unwrap().is_empty());
+    let most = i64::try_from(MOST_HANDED).unwrap();
+    assert!(signal.hand_over(published(None, 5..=most + 5)));
+    assert!(signal.hand_over(published(None, most + 6..=most + 6)), "somebody here looks for it");
+    assert!(signal.take_all().is_none());
+    assert!(signal.take_all().unwrap().is_empty());
 }
 
 #[test]
