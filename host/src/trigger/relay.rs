@@ -53,7 +53,7 @@ impl Relay {
                 lead = self.lead() => lead,
                 never = self.pass_on() => match never {},
             };
-            let Some(lead) = lead else { return };
+            let Some(lead) = lead else { return self.pass_nothing_on() };
             self.leads(true);
             self.carry_while_leading(lead).await;
             self.leads(false);
@@ -92,9 +92,14 @@ impl Relay {
                     database.tell(Duty::Outbox);
                 }
             }
-            outbox.keep(false);
-            database.tell(Duty::Outbox);
+            self.pass_nothing_on();
         }
+    }
+
+    /// The database tells of what was not passed on, and of all that is to come.
+    fn pass_nothing_on(&self) {
+        self.signals.outbox.keep(false);
+        self.component.database.tell(Duty::Outbox);
     }
 
     /// None when the host stops first.

@@ -10,7 +10,11 @@ use super::{
 use crate::{config::Secret, database::lock_key};
 use async_trait::async_trait;
 use sqlx::{Connection, Executor, PgConnection};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{Mutex, Notify},
     time::{Instant, sleep, timeout},
@@ -20,6 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// How often it is asked for what others have, and made sure of the rest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
+/// Who waits asks this often at least.
+const GIVEN_UP_AFTER: Duration = LOOK_EVERY.saturating_mul(2);
 const LOCK: &str = "SELECT key FROM unnest($1::bigint[]) AS key WHERE pg_try_advisory_lock(key)";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(key) FROM unnest($1::bigint[]) AS key";
 /// PostgreSQL has it since its version 14.
@@ -41,8 +47,8 @@ struct Held {
     /// Counts connections: with one that is lost all of its locks are.
     epoch: u64,
     looked: Option<Instant>,
-    /// What was asked for since the last look.
-    waited_for: BTreeSet<i64>,
+    /// What others have, and when it was last asked for.
+    waited_for: BTreeMap<i64, Instant>,
     /// What the last look has locked for those who wait. If nobody takes it up
     /// the next one unlocks it.
     found: BTreeSet<i64>,
@@ -118,7 +124,7 @@ impl Leads {
     /// has it, as far as the last look or one at once could tell.
     async fn try_lock(&self, key: i64, at_once: bool) -> sqlx::Result<Option<u64>> {
         let mut held = self.held.lock().await;
-        held.waited_for.insert(key);
+        held.waited_for.insert(key, Instant::now());
         if at_once || !held.has_looked() {
             self.look(&mut held).await?;
         }
@@ -144,7 +150,8 @@ impl Leads {
             Some(connection) => connection,
             None => self.connect(held).await?,
         };
-        let keys: Vec<i64> = std::mem::take(&mut held.waited_for).into_iter().collect();
+        held.waited_for.retain(|_, asked| asked.elapsed() < GIVEN_UP_AFTER);
+        let keys: Vec<i64> = held.waited_for.keys().copied().collect();
         let abandoned: Vec<i64> = std::mem::take(&mut held.found).into_iter().collect();
         let looking = async {
             if !abandoned.is_empty() {
@@ -156,6 +163,7 @@ impl Leads {
         held.connection = Some(connection);
         held.looked = Some(Instant::now());
         if !locked.is_empty() {
+            held.waited_for.retain(|key, _| !locked.contains(key));
             held.found.extend(locked);
             self.found.notify_waiters();
         }

@@ -2,7 +2,8 @@
 //! timers listens on one connection, and wakes those who do it. The others have
 //! no use for it, and each that listens costs every commit something.
 //!
-//! A commit is announced right after it, and several together where there are
+//! Events that the relay of this host passes on itself need no announcement.
+//! Other commits are announced right after, and several together where there are
 //! many: PostgreSQL lets transactions that notify commit only one after
 //! another, each with its own sync of the disk. A host that dies in between
 //! has told nobody; that is what the safety net is for.
