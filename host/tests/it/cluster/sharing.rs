@@ -1,9 +1,11 @@
 //! Whichever host is asked, the answer is the same.
 
-use super::{hosts, three};
-use crate::support::Status;
+use super::{hosts, joined, named, three};
+use crate::support::{NatsServer, Setup, Status, eventually, postgres};
 use futures::future::join_all;
+use sqlx::postgres::PgListener;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_purchase_may_go_from_host_to_host() {
@@ -37,6 +39,31 @@ async fn of_many_buyers_on_all_hosts_exactly_one_gets_a_ticket() {
     assert!(statuses.iter().all(|status| [201, 400].contains(status)), "{statuses:?}");
 }
 
+/// Two of the three do not carry what is committed there.
+#[tokio::test]
+async fn events_reach_the_host_that_carries_them_without_the_database() {
+    let Some(database) = postgres::database().await else { return };
+    let hosts = Setup::start_all(named(&joined(Setup::new(), &database, &NatsServer::shared().url()))).await;
+    let seller = hosts[0].user("seller").await;
+    let mut words = PgListener::connect(&database).await.unwrap();
+    words.listen("ticketing_store").await.unwrap();
+    let told = async || {
+        for host in &hosts {
+            let seller = host.again(&seller);
+            let ticket = seller.sell("x", 10.0).await;
+            seller.wait_until_known_to_orders(&ticket.id).await;
+        }
+        let mut told = Vec::new();
+        while let Ok(word) = timeout(Duration::from_millis(300), words.recv()).await {
+            told.push(word.unwrap().payload().to_owned());
+        }
+        told
+    };
+    // Until one of them carries, the database tells of all.
+    let of_no_outbox = |told: &Vec<String>| !told.iter().any(|word| word.contains(" outbox "));
+    eventually("the database tells of no outbox", told, of_no_outbox).await;
+}
+
 #[tokio::test]
 async fn who_signs_out_anywhere_is_signed_out_everywhere_within_a_second() {
     let Some([one, two, three]) = three().await else { return };
@@ -48,7 +75,7 @@ async fn who_signs_out_anywhere_is_signed_out_everywhere_within_a_second() {
     assert_eq!(user.post("/api/users/signout", serde_json::json!({})).await.status, 200);
     let begun = Instant::now();
     for client in [&there, &elsewhere] {
-        crate::support::eventually(
+        eventually(
             "the session is worth nothing",
             async || client.get("/api/users/currentuser").await.json()["currentUser"].is_null(),
             |gone| *gone,
@@ -71,5 +98,5 @@ async fn the_cluster_shows_who_is_there_and_what_each_runs() {
     assert!(lag["orders"]["outbox_ms"].is_u64(), "{lag}");
     two.kill().await;
     let lost = async || super::statuses(&operator).await.iter().filter(|status| *status == "lost").count();
-    crate::support::eventually("the dead host is lost", lost, |lost| *lost == 1).await;
+    eventually("the dead host is lost", lost, |lost| *lost == 1).await;
 }
