@@ -78,7 +78,7 @@ impl Turns {
             .await
             .map_err(|_| Error::Timeout)?
             .map_err(|_| closed())?;
-        let mut turn = Turn::new(self.connection().await?, permit);
+        let mut turn = Turn::new(self.connection(begun).await?, permit);
         let mut attempt = 1;
         loop {
             let sql = self.beginning(begun.elapsed(), first);
@@ -89,7 +89,7 @@ impl Turns {
                 // The server was restarted, or the connection cut, while it
                 // was not in use.
                 Err(Failure { remedy: Some(Remedy::Connect), .. }) if attempt < ATTEMPTS => {
-                    turn.replace(self.connection().await?);
+                    turn.replace(self.connection(begun).await?);
                     attempt += 1;
                 }
                 Err(failure) => return Err(failure.error),
@@ -97,8 +97,11 @@ impl Turns {
         }
     }
 
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
-        let connection = timeout(self.wait, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
+    /// A connection, if there is one before the wait that began then is over:
+    /// whoever waits, for a place in line or for this, waits no longer than that.
+    async fn connection(&self, begun: Instant) -> Result<PoolConnection<Postgres>, Error> {
+        let left = self.wait.saturating_sub(begun.elapsed());
+        let connection = timeout(left, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
         connection.map_err(|error| Failure::from(error).error)
     }
 
