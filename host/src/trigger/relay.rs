@@ -54,20 +54,15 @@ impl Relay {
                 never = self.pass_on() => match never {},
             };
             let Some(lead) = lead else { return self.pass_nothing_on() };
-            self.leads(true);
+            self.signals.outbox.keep(true);
+            self.component.consumer.prefer(true);
             self.carry_while_leading(lead).await;
-            self.leads(false);
+            self.component.consumer.prefer(false);
+            self.pass_nothing_on();
             if stop.is_cancelled() {
                 return;
             }
         }
-    }
-
-    /// What handlers commit in the host that carries need not be told to
-    /// another, and waits for no turn of another's.
-    fn leads(&self, leads: bool) {
-        self.signals.outbox.keep(leads);
-        self.component.consumer.prefer(leads);
     }
 
     /// Hands what is committed here over to the host that carries, or has the
@@ -77,9 +72,9 @@ impl Relay {
         let outbox = &self.signals.outbox;
         loop {
             bus.reachable().await;
+            // What was handed over before this is not known: the first time,
+            // the database tells.
             outbox.keep(true);
-            // The database has told of what was before.
-            outbox.take_all();
             while bus.trouble().is_none() {
                 outbox.grown().await;
                 let passed_on = match outbox.take_all() {

@@ -1,0 +1,110 @@
+//! What one of several hosts does for all, and how the others tell it.
+
+use super::*;
+
+/// Two hosts on one database, as they see the same component.
+struct Two {
+    url: String,
+    here: Store,
+    there: Store,
+    others: PostgresDatabases,
+    _one: PostgresDatabases,
+}
+
+/// None if only tests that need no server are wanted.
+async fn two() -> Option<Two> {
+    let (one, url) = databases(patient()).await?;
+    let others = host(&url, patient()).await;
+    let (here, there) = (one.open("things").await.unwrap(), others.open("things").await.unwrap());
+    Some(Two { url, here, there, others, _one: one })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_wakes_the_host_that_leads() {
+    let Some(two) = two().await else { return };
+    let Two { here, there, .. } = &two;
+    conformance::tables(here).await;
+    let leads = [Duty::Outbox, Duty::Timers].map(|duty| there.lead(duty));
+    let _leads = futures::future::try_join_all(leads).await.unwrap();
+    async fn woken(signal: impl Future<Output = ()>) -> bool {
+        timeout(Duration::from_secs(4), signal).await.is_ok()
+    }
+    // It may have been woken when it began to listen.
+    for _ in 0..2 {
+        woken(there.signals().outbox.grown()).await;
+        woken(there.signals().timers.earlier()).await;
+    }
+    add(here, "a").await.unwrap();
+    let begun = std::time::Instant::now();
+    assert!(woken(there.signals().outbox.grown()).await);
+    assert!(begun.elapsed() < Duration::from_secs(4), "it was woken by the commit and not by the safety net");
+    // They were read, and then one is set: it is read when it is due.
+    for due_ms in [4_102_444_800_000, 1] {
+        there.signals().timers.reading();
+        let mut transaction = here.begin().await.unwrap();
+        transaction.schedule(&Timer { key: "t".into(), due_ms, payload: vec![] }, None).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert!(woken(there.signals().timers.earlier()).await);
+        assert_eq!(there.signals().timers.look_ms(), due_ms);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_relay_passes_on_is_not_told_as_well() {
+    let Some(two) = two().await else { return };
+    let Two { url, here, there, .. } = &two;
+    conformance::tables(here).await;
+    let _lead = there.lead(Duty::Outbox).await.unwrap();
+    let mut listener = sqlx::postgres::PgListener::connect(url).await.unwrap();
+    listener.listen(wakes::CHANNEL).await.unwrap();
+    let mut told = async || timeout(Duration::from_millis(500), listener.recv()).await.is_ok();
+    add(here, "a").await.unwrap();
+    assert!(told().await);
+    here.signals().outbox.keep(true);
+    here.signals().outbox.take_all();
+    add(here, "b").await.unwrap();
+    assert!(!told().await);
+    let passed_on = here.signals().outbox.take_all().unwrap();
+    let events = there.outbox(0, 10).await.unwrap();
+    let [published] = passed_on.as_slice() else { panic!("{passed_on:?}") };
+    assert_eq!(published.after, events.first().map(|event| event.sequence));
+    assert_eq!(published.events.last().map(|event| event.sequence), events.last().map(|event| event.sequence));
+    here.tell(Duty::Outbox);
+    assert!(told().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_host_leads_until_it_is_gone() {
+    let Some(two) = two().await else { return };
+    let Two { url, here, there, others, .. } = &two;
+    let mut first = here.lead(Duty::Outbox).await.unwrap();
+    let _another_duty = there.lead(Duty::Timers).await.unwrap();
+    let _of_another_component = others.open("others").await.unwrap().lead(Duty::Outbox).await.unwrap();
+    assert!(timeout(Duration::from_secs(2), there.lead(Duty::Outbox)).await.is_err(), "two lead");
+    drop(first);
+    first = timeout(Duration::from_secs(20), there.lead(Duty::Outbox)).await.expect("nobody leads").unwrap();
+    // The server cuts all connections of that host's: it has lost the lead.
+    let mut owner = test_postgres::connect(url).await.unwrap();
+    sqlx::raw_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+         WHERE locktype = 'advisory' AND datname = current_database()",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    timeout(Duration::from_secs(20), first.lost()).await.expect("it does not know");
+    timeout(Duration::from_secs(20), here.lead(Duty::Outbox)).await.expect("nobody leads").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_that_was_given_up_keeps_nobody_from_leading() {
+    let Some(two) = two().await else { return };
+    let Two { here, there, .. } = &two;
+    let first = here.lead(Duty::Outbox).await.unwrap();
+    // It goes on looking for what it waits for, because of this one.
+    let _another_duty = there.lead(Duty::Timers).await.unwrap();
+    assert!(timeout(Duration::from_millis(100), there.lead(Duty::Outbox)).await.is_err(), "two lead");
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    timeout(Duration::from_secs(20), here.lead(Duty::Outbox)).await.expect("nobody leads").unwrap();
+}
