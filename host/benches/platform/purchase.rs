@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -18,8 +19,9 @@ use crate::server::{Server, Setup};
 
 pub(crate) const BUYERS: usize = 8;
 
-/// Purchases before anything is measured.
-const WARM_UP: usize = 2 * BUYERS;
+/// Purchases on each server before anything is measured: its connections have
+/// their statements by then, and its hashes their memory.
+const WARM_UP: usize = 8 * BUYERS;
 
 /// How long an order may take to be known or complete.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -81,11 +83,7 @@ struct Rivals {
 impl Rivals {
     /// With so many tickets each, and warm.
     async fn open(one: Vec<Server>, other: Vec<Server>, count: usize) -> Result<Self> {
-        let (mut one, mut other) =
-            (Market::open(one, WARM_UP + count).await?, Market::open(other, WARM_UP + count).await?);
-        one.buy(WARM_UP).await?;
-        other.buy(WARM_UP).await?;
-        Ok(Self { one, other })
+        Ok(Self { one: Market::open_warm(one, count).await?, other: Market::open_warm(other, count).await? })
     }
 
     async fn busy(&mut self, effort: Effort) -> Result<Comparison> {
@@ -111,9 +109,13 @@ impl Rivals {
 }
 
 impl Market {
-    async fn open(servers: Vec<Server>, count: usize) -> Result<Self> {
-        let tickets = offer(servers.first().context("no server")?.address, count).await?;
-        Ok(Self { servers, tickets })
+    /// With so many tickets, and each server warm.
+    async fn open_warm(servers: Vec<Server>, count: usize) -> Result<Self> {
+        let warm_up = WARM_UP * servers.len();
+        let tickets = offer(servers.first().context("no server")?.address, warm_up + count).await?;
+        let mut market = Self { servers, tickets };
+        market.buy(warm_up).await?;
+        Ok(market)
     }
 
     /// Lets all buyers buy until so many tickets are sold.
@@ -163,12 +165,13 @@ pub(crate) async fn offer(address: SocketAddr, count: usize) -> Result<Vec<Strin
 }
 
 async fn sell_out(addresses: Vec<SocketAddr>, tickets: Arc<[String]>) -> Result<usize> {
+    let sold = Arc::new(AtomicUsize::new(0));
     let mut buyers = JoinSet::new();
     for (buyer, &address) in (0..BUYERS).zip(addresses.iter().cycle()) {
-        let tickets = tickets.clone();
+        let (tickets, sold) = (tickets.clone(), sold.clone());
         buyers.spawn(async move {
             let mut connection = Connection::open(address).await?;
-            for ticket in tickets.iter().skip(buyer).step_by(BUYERS) {
+            while let Some(ticket) = tickets.get(sold.fetch_add(1, Ordering::Relaxed)) {
                 purchase(&mut connection, buyer, ticket).await?;
             }
             Ok(())

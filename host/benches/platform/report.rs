@@ -22,15 +22,15 @@ impl Row {
     /// Something that is done so often a second, beside the baseline. `limit`
     /// says what holds it back where it stays below the target.
     pub(crate) fn ratio(what: &str, comparison: Comparison, target: f64, limit: &'static str) -> Self {
-        let Comparison { baseline, candidate } = comparison;
+        let Comparison { baseline, candidate, ratio } = comparison;
         Self {
             what: what.to_owned(),
             baseline: format!("{} /s", grouped(baseline.per_second)),
             measured: format!("{} /s", grouped(candidate.per_second)),
             processor: format!("{} / {} us", grouped(baseline.processor_us), grouped(candidate.processor_us)),
-            reached: format!("{:.2}", comparison.ratio()),
+            reached: format!("{ratio:.2}"),
             target: format!(">= {target:.2}"),
-            passed: comparison.ratio() >= target,
+            passed: ratio >= target,
             limit,
         }
     }
