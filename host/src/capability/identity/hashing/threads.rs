@@ -15,9 +15,9 @@ use tokio::{
 const NICER: i32 = 10;
 /// How long they work before they give way to each other. A hash goes through
 /// more memory than a processor keeps near, and whoever works next puts its own
-/// there, so six hashes at once in slices of a millisecond cost a tenth more
-/// than one after another. The longest that Linux grants (6.12 and later;
-/// earlier ones do not look at it): sched_setattr(2).
+/// there: six hashes at once cost a tenth more than two where they take turns
+/// as often as the kernel has others do. The longest that Linux grants (6.12
+/// and later; earlier ones do not look at it): sched_setattr(2).
 #[cfg(target_os = "linux")]
 const SLICE: Duration = Duration::from_millis(100);
 
