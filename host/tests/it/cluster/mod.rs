@@ -4,6 +4,7 @@ mod clocks;
 pub(crate) mod faults;
 mod network;
 mod plugins;
+mod right_to_carry;
 mod sharing;
 mod versions;
 

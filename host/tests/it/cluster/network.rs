@@ -3,14 +3,13 @@
 
 use super::{
     faults::{self, serves},
-    joined, knows_all, named,
+    joined, knows_all, named, right_to_carry,
 };
 use crate::{
     crash::facts::Facts,
     support::{NatsServer, Proxy, Reply, Setup, Status, Way, eventually, postgres},
 };
 use futures::future::join_all;
-use sha2::{Digest, Sha256};
 use sqlx::{Connection, postgres::PgConnectOptions};
 use std::{
     str::FromStr,
@@ -61,21 +60,13 @@ async fn a_host_that_is_cut_off_from_the_broker_goes_on_and_holds_up_nobody() {
     faults::is_whole(&hosts[0], &facts).await;
 }
 
-/// The number under which the database knows the right to carry a component's
-/// events.
-fn right_to_carry(component: &str) -> i64 {
-    let digest = Sha256::digest(format!("ticketing lead {component}"));
-    i64::from_be_bytes(digest[..8].try_into().unwrap())
-}
-
 /// The control: were the right to carry a component's events kept by somebody
 /// who carries none, as a host that is cut off would if it did not give it up,
 /// they would wait for as long, and nothing but they.
 #[tokio::test]
 async fn events_wait_for_as_long_as_the_right_to_carry_them_is_kept() {
     let Some(url) = postgres::database().await else { return };
-    let mut keeper = postgres::connect(&url).await.unwrap();
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(right_to_carry("orders")).execute(&mut keeper).await.unwrap();
+    let keeper = right_to_carry::keep(&url, "orders").await;
     let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
     let [one, two] = Setup::start_all([setup.clone(), setup.beside()]).await;
     let (seller, buyer) = (one.user("seller").await, two.user("buyer").await);

@@ -1,11 +1,11 @@
 //! Whichever host is asked, the answer is the same.
 
-use super::{hosts, joined, named, three};
+use super::{faults, hosts, joined, named, right_to_carry, three};
 use crate::support::{NatsServer, Setup, Status, eventually, postgres};
 use futures::future::join_all;
-use sqlx::postgres::PgListener;
+use sqlx::{Connection, postgres::PgListener};
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 #[tokio::test]
 async fn a_purchase_may_go_from_host_to_host() {
@@ -53,15 +53,46 @@ async fn events_reach_the_host_that_carries_them_without_the_database() {
             let ticket = seller.sell("x", 10.0).await;
             seller.wait_until_known_to_orders(&ticket.id).await;
         }
-        let mut told = Vec::new();
-        while let Ok(word) = timeout(Duration::from_millis(300), words.recv()).await {
-            told.push(word.unwrap().payload().to_owned());
-        }
-        told
+        heard(&mut words, Duration::from_millis(300)).await
     };
     // Until one of them carries, the database tells of all.
     let of_no_outbox = |told: &Vec<String>| !told.iter().any(|word| word.contains(" outbox "));
     eventually("the database tells of no outbox", told, of_no_outbox).await;
+}
+
+/// Each of the three carries for one component and hears of all. What it does
+/// not carry it tells nobody of, or two would tell each other without end.
+#[tokio::test]
+async fn hosts_that_share_the_carrying_are_quiet() {
+    let Some(database) = postgres::database().await else { return };
+    let components = ["tickets", "orders", "payments"];
+    let keepers = join_all(components.map(|component| right_to_carry::keep(&database, component))).await;
+    let hosts = Setup::start_all(named(&joined(Setup::new(), &database, &NatsServer::shared().url()))).await;
+    for (number, (keeper, component)) in keepers.into_iter().zip(components).enumerate() {
+        let others = [&hosts[(number + 1) % 3], &hosts[(number + 2) % 3]];
+        join_all(others.map(|other| other.signal("STOP"))).await;
+        keeper.close().await.unwrap();
+        right_to_carry::is_taken(&database, component).await;
+        join_all(others.map(|other| other.signal("CONT"))).await;
+    }
+    for host in &hosts {
+        faults::serves(host).await;
+    }
+    hosts[0].settles().await;
+    let mut words = PgListener::connect(&database).await.unwrap();
+    words.listen("ticketing_store").await.unwrap();
+    // Longer than the time after which each looks whatever it has heard.
+    let told = heard(&mut words, Duration::from_secs(6)).await;
+    assert!(told.is_empty(), "{} words, such as {:?}", told.len(), told.first());
+}
+
+/// What hosts tell each other through the database in this time.
+async fn heard(words: &mut PgListener, time: Duration) -> Vec<String> {
+    let (mut heard, end) = (Vec::new(), tokio::time::Instant::now() + time);
+    while let Ok(word) = timeout_at(end, words.recv()).await {
+        heard.push(word.unwrap().payload().to_owned());
+    }
+    heard
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ impl Wakes {
         }
     }
 
-    /// When it begins, and again and again, everybody looks: nobody knows what
+    /// When it begins, and again and again, it looks itself: nobody knows what
     /// was missed.
     async fn hear(&self, url: &Secret) -> sqlx::Result<()> {
         let mut listener = PgListener::connect(url.expose()).await?;
@@ -156,20 +156,27 @@ impl Wakes {
         }
     }
 
+    /// What others do is not this host's to hear: a relay that only passes on
+    /// would have everybody told again, and two of them each other without end.
     fn heard(&self, payload: &str) {
         let Some(word) = Word::read(payload).filter(|word| word.host != self.own) else { return };
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match (word.what, known.get(word.component)) {
-            (Duty::Outbox, Some(signals)) => signals.outbox.look(),
-            (Duty::Timers, Some(signals)) => signals.timers.look_at(word.due_ms),
-            (_, None) => {}
+        if self.led.borrow().contains(&(word.what, word.component.to_owned())) {
+            self.wake(word.what, word.component, word.due_ms);
         }
     }
 
     fn wake_all(&self) {
-        for signals in self.known.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            signals.outbox.look();
-            signals.timers.look();
+        for (what, component) in &*self.led.borrow() {
+            self.wake(*what, component, NOW);
+        }
+    }
+
+    fn wake(&self, what: Duty, component: &str, due_ms: u64) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match (what, known.get(component)) {
+            (Duty::Outbox, Some(signals)) => signals.outbox.look(),
+            (Duty::Timers, Some(signals)) => signals.timers.look_at(due_ms),
+            (_, None) => {}
         }
     }
 }

@@ -49,6 +49,28 @@ async fn a_commit_wakes_the_host_that_leads() {
     }
 }
 
+/// Otherwise two hosts that each do something for all, and not this, would tell
+/// each other of it without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_wakes_no_host_that_leads_something_else() {
+    let Some(two) = two().await else { return };
+    let Two { url, here, there, others, .. } = &two;
+    conformance::tables(here).await;
+    let elsewhere = others.open("others").await.unwrap();
+    let _leads = [elsewhere.lead(Duty::Outbox).await.unwrap(), there.lead(Duty::Timers).await.unwrap()];
+    let woken = async |store: &Store| timeout(Duration::from_secs(1), store.signals().outbox.grown()).await.is_ok();
+    // The one that it has is what it listens for.
+    assert!(woken(&elsewhere).await);
+    // Once it has looked by itself, by the safety net.
+    let mut listener = sqlx::postgres::PgListener::connect(url).await.unwrap();
+    listener.listen(wakes::CHANNEL).await.unwrap();
+    add(here, "a").await.unwrap();
+    assert!(listener.recv().await.unwrap().payload().ends_with(" outbox things"));
+    assert!(!woken(there).await);
+    timeout(Duration::from_secs(20), elsewhere.signals().outbox.grown()).await.expect("it does not look");
+    assert!(!woken(there).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_relay_passes_on_is_not_told_as_well() {
     let Some(two) = two().await else { return };
