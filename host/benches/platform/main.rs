@@ -182,7 +182,7 @@ async fn one(name: &str, effort: Effort) -> Result<Vec<Row>> {
             Ok(vec![Row::ratio("the purchase on PostgreSQL and JetStream", comparison, 0.75, limit)])
         }
         "hosts" => {
-            let limit = "what each host does by itself, and the connections of three";
+            let limit = "what each host does by itself, and the memory for hashes and the connections that each has";
             let (busy, pace) = cluster::three_hosts(effort).await?;
             let what = format!("time of a purchase on three hosts to that on one, {:.0} a second", pace.per_second);
             let times = format!("{:.1} ms, {:.1} ms", pace.other_ms, pace.one_ms);

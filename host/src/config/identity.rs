@@ -22,7 +22,8 @@ pub struct Identity {
     pub session_ttl: Duration,
     /// What hashing a password costs.
     pub argon2: Argon2,
-    /// Passwords hashed at the same time.
+    /// Passwords hashed at the same time; as few as half of that where they
+    /// wait long for a processor.
     pub hashing_concurrency: usize,
     /// Passwords that wait to be hashed; one more is refused.
     pub hashing_queue: usize,

@@ -1,6 +1,7 @@
-//! argon2id, on threads of its own, so many at a time and no more.
+//! argon2id, on threads of its own, as many at a time as get a processor.
 
 mod memory;
+mod pace;
 mod threads;
 
 use super::{Error, OpenError};
@@ -10,6 +11,7 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use memory::Memory;
+use pace::Pace;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -36,7 +38,7 @@ pub(super) struct Hasher {
     settings: config::identity::Argon2,
     params: Params,
     admitted: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    pace: Arc<Pace>,
     memory: Arc<Memory>,
     threads: Threads,
     computed: Arc<AtomicU64>,
@@ -50,7 +52,7 @@ impl Hasher {
         Ok(Self {
             settings: argon2,
             admitted: Arc::new(Semaphore::new(settings.hashing_concurrency + settings.hashing_queue)),
-            running: Arc::new(Semaphore::new(settings.hashing_concurrency)),
+            pace: Arc::new(Pace::new(settings.hashing_concurrency)),
             memory: Arc::new(Memory::new(params.block_count())),
             threads: Threads::new(settings.hashing_concurrency).map_err(OpenError::Threads)?,
             computed: Arc::default(),
@@ -144,14 +146,13 @@ impl Hasher {
             return Err(Error::Unavailable("too many passwords are being hashed".to_owned()));
         };
         let stopped = || Error::Unavailable("the host is stopping".to_owned());
-        let running = self.running.clone().acquire_owned().await;
-        let running = running.map_err(|_| stopped())?;
+        let turn = self.pace.turn().await.map_err(|_| stopped())?;
         let computed = self.computed.clone();
         let run = move || {
-            let result = work();
+            let result = turn.compute(work);
             computed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("identity_hashes_total").increment(1);
-            drop((admitted, running));
+            drop(admitted);
             result
         };
         let running = self.threads.run(run).ok_or_else(stopped)?;
