@@ -5,21 +5,25 @@ use crate::support::{eventually, postgres};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
-/// Takes it before any host does, until the connection is closed.
+/// Takes it before any host does, until it is passed on or the connection is
+/// closed.
 pub(super) async fn keep(database: &str, component: &str) -> PgConnection {
     let mut keeper = postgres::connect(database).await.unwrap();
     sqlx::query("SELECT pg_advisory_lock($1)").bind(key(component)).execute(&mut keeper).await.unwrap();
     keeper
 }
 
-/// Waits until a host has it.
-pub(super) async fn is_taken(database: &str, component: &str) {
-    let mut owner = postgres::connect(database).await.unwrap();
-    let taken = async || {
-        let locks = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
-                     AND (classid::bigint << 32) | objid::bigint = $1)";
-        sqlx::query_scalar(locks).bind(key(component)).fetch_one(&mut owner).await.unwrap()
-    };
+/// Gives it up, and waits until a host has it.
+pub(super) async fn pass_on(mut keeper: PgConnection, component: &str) {
+    let key = key(component);
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(&mut keeper).await.unwrap();
+    // The tests' other databases have locks of the same names.
+    let locks = "SELECT EXISTS (
+                     SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+                     WHERE locktype = 'advisory' AND granted AND datname = current_database()
+                     AND (classid::bigint << 32) | objid::bigint = $1
+                 )";
+    let taken = async || sqlx::query_scalar(locks).bind(key).fetch_one(&mut keeper).await.unwrap();
     eventually("a host carries the events", taken, |taken: &bool| *taken).await;
 }
 
