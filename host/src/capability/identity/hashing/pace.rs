@@ -92,12 +92,17 @@ impl Turn {
     pub(super) fn compute<T>(self, hash: impl FnOnce() -> T) -> T {
         let (begun, before) = (Instant::now(), computed());
         let result = hash();
-        match self.pace.after(begun.elapsed(), computed().saturating_sub(before)) {
+        let change = self.pace.after(begun.elapsed(), computed().saturating_sub(before));
+        self.end(change);
+        result
+    }
+
+    fn end(self, change: Option<Change>) {
+        match change {
             Some(Change::Fewer) => self.permit.forget(),
             Some(Change::More) => self.pace.turns.add_permits(1),
             None => {}
         }
-        result
     }
 }
 
@@ -149,7 +154,7 @@ mod tests {
         assert_eq!(free(&pace), 0, "there is one at a time");
         drop(turn);
         while at_once(&pace) == 1 {
-            pace.after(COMPUTED, COMPUTED).inspect(|_| pace.turns.add_permits(1));
+            pace.turn().await.unwrap().end(pace.after(COMPUTED, COMPUTED));
         }
         assert_eq!(free(&pace), 2);
     }

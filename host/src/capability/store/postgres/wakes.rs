@@ -156,8 +156,9 @@ impl Wakes {
         }
     }
 
-    /// What others do is not this host's to hear: a relay that only passes on
-    /// would have everybody told again, and two of them each other without end.
+    /// What this host does not lead is nothing to it: its relay, which passes on
+    /// what is committed here, would have everybody told of it again, and two
+    /// such hosts each other without end.
     fn heard(&self, payload: &str) {
         let Some(word) = Word::read(payload).filter(|word| word.host != self.own) else { return };
         if self.led.borrow().contains(&(word.what, word.component.to_owned())) {
