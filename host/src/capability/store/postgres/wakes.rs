@@ -9,7 +9,7 @@
 //! has told nobody; that is what the safety net is for.
 
 use super::super::{Duty, Published, Signals};
-use crate::config::Secret;
+use crate::{clock::now_ms, config::Secret};
 use sqlx::{PgPool, postgres::PgListener};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -30,7 +30,10 @@ const TELL: &str = "SELECT pg_notify($1, word)
 pub(super) const NOW: u64 = 0;
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 /// Everybody looks once in so long, whatever was heard.
-const SAFETY_NET: Duration = Duration::from_secs(5);
+pub(super) const SAFETY_NET: Duration = Duration::from_secs(3);
+/// A timer that is due later than this is seen by the safety net in time, though
+/// clocks differ a little: nobody has to be told.
+const SEEN_IN_TIME: Duration = SAFETY_NET.saturating_add(Duration::from_secs(1));
 
 /// Who is to be woken, here and elsewhere.
 pub(super) struct Wakes {
@@ -69,11 +72,13 @@ impl Wakes {
         }
     }
 
-    /// A commit has set a timer for this time: wakes who fires it, here or in
-    /// another host.
+    /// A commit has set a timer for this time: wakes who fires it, here or, if
+    /// it is soon, in another host.
     pub(super) fn scheduled(&self, component: &str, signals: &Signals, due_ms: u64) {
         signals.timers.look_at(due_ms);
-        self.tell_later(Duty::Timers, component, due_ms);
+        if u128::from(due_ms.saturating_sub(now_ms())) <= SEEN_IN_TIME.as_millis() {
+            self.tell_later(Duty::Timers, component, due_ms);
+        }
     }
 
     /// Wakes the other hosts a moment later, unless it is this host that has to
