@@ -5,6 +5,7 @@ use super::{
     Limits, PostgresDatabase,
     errors::Failure,
     lead::Leads,
+    pool::Pool,
     provision,
     wakes::Wakes,
 };
@@ -24,8 +25,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Connections of the host's role that look into outboxes and timers.
 const HOST_CONNECTIONS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that is not needed goes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Opens each component's schema once, and keeps it open until the host ends.
 pub struct PostgresDatabases {
@@ -85,7 +84,7 @@ impl PostgresDatabases {
 
     /// Connections of a component's role, made as they are needed. Limits are
     /// the connection's from its beginning.
-    pub(super) fn pool(&self, place: &provision::Place, connections: u32, writes: bool) -> PgPool {
+    pub(super) fn pool(&self, place: &provision::Place, connections: u32, writes: bool) -> Result<Pool, Error> {
         let (statement_ms, wait_ms) = (self.limits.statement_ms.to_string(), self.limits.wait_ms.to_string());
         let options = self
             .url
@@ -104,12 +103,7 @@ impl PostgresDatabases {
                 ("client_connection_check_interval", "1s"),
                 ("default_transaction_read_only", if writes { "off" } else { "on" }),
             ]);
-        PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(Duration::from_millis(self.limits.wait_ms))
-            .idle_timeout(IDLE_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_lazy_with(options)
+        Pool::new(options, connections)
     }
 }
 
@@ -125,7 +119,7 @@ impl Databases for PostgresDatabases {
             return Ok(database.clone());
         }
         let place = provision::place(&self.host, component).await?;
-        let database = Arc::new(PostgresDatabase::new(self, component, &place));
+        let database = Arc::new(PostgresDatabase::new(self, component, &place)?);
         open.insert(component.to_owned(), database.clone());
         Ok(database)
     }

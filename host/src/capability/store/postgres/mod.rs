@@ -10,6 +10,7 @@ mod databases;
 mod errors;
 mod lead;
 mod outbox;
+mod pool;
 mod provision;
 mod schema;
 mod session;
@@ -29,13 +30,14 @@ use crate::{
 use async_trait::async_trait;
 pub use databases::PostgresDatabases;
 use errors::{Failure, Remedy};
+use pool::Pool;
 use provision::Place;
 use session::Work;
 use sqlx::{FromRow, PgPool, postgres::PgRow};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use transaction::PostgresTransaction;
-use turns::{Turns, abandon};
+use turns::Turns;
 use wakes::{NOW, Wakes};
 
 /// What bounds the use of one component's schema by one host.
@@ -76,7 +78,7 @@ const READ_ATTEMPTS: usize = 3;
 pub struct PostgresDatabase {
     shared: Arc<Shared>,
     turns: Turns,
-    readers: PgPool,
+    readers: Pool,
     /// Of the host's role.
     host: PgPool,
     leads: Arc<lead::Leads>,
@@ -93,12 +95,12 @@ struct Shared {
 }
 
 impl PostgresDatabase {
-    fn new(databases: &PostgresDatabases, component: &str, place: &Place) -> Self {
+    fn new(databases: &PostgresDatabases, component: &str, place: &Place) -> Result<Self, Error> {
         let limits = databases.limits.clone();
-        let writers = databases.pool(place, Turns::CONNECTIONS, true);
-        Self {
+        let writers = databases.pool(place, Turns::CONNECTIONS, true)?;
+        Ok(Self {
             turns: Turns::new(writers, lock_key(&["turn", component]), &limits),
-            readers: databases.pool(place, limits.readers, false),
+            readers: databases.pool(place, limits.readers, false)?,
             host: databases.host.clone(),
             leads: databases.leads.clone(),
             shared: Arc::new(Shared {
@@ -109,7 +111,7 @@ impl PostgresDatabase {
                 wakes: databases.wakes.clone(),
                 secret: place.secret.clone(),
             }),
-        }
+        })
     }
 
     async fn begin_write(&self) -> Result<PostgresTransaction, Error> {
@@ -119,12 +121,12 @@ impl PostgresDatabase {
     /// Runs it on a connection that nobody else gets if the caller goes.
     async fn read(&self, work: Work, remedy: Option<Remedy>) -> Result<Rows, Failure> {
         let wait = Duration::from_millis(self.shared.limits.wait_ms);
-        let connection = timeout(wait, self.readers.acquire()).await;
-        let connection = connection.map_err(|_| Failure::transaction(Error::Timeout))??;
-        let mut lease = Lease(Some(connection));
-        let result = session::rows(lease.connection()?, work, remedy, &self.shared.limits).await;
+        let lease = timeout(wait, self.readers.acquire()).await;
+        let mut lease = lease.map_err(|_| Failure::transaction(Error::Timeout))??;
+        let connection = lease.connection().map_err(Failure::transaction)?;
+        let result = session::rows(connection, work, remedy, &self.shared.limits).await;
         match &result {
-            Err(Failure { remedy: Some(Remedy::Connect), .. }) => {}
+            Err(Failure { remedy: Some(Remedy::Connect), .. }) => self.readers.close_idle(Duration::ZERO),
             // Closing is the way to be rid of rows that nobody wants.
             Err(Failure { error: Error::Limit(_), .. }) => {}
             _ => lease.release(),
@@ -276,30 +278,6 @@ impl Database for PostgresDatabase {
     async fn close(&self) {
         self.readers.close().await;
         self.turns.close().await;
-    }
-}
-
-/// A reading connection in use. One that is dropped before
-/// [`release`](Self::release) has lost its caller: it is closed, and the
-/// server ends what runs on it.
-struct Lease(Option<sqlx::pool::PoolConnection<sqlx::Postgres>>);
-
-impl Lease {
-    fn connection(&mut self) -> Result<&mut sqlx::PgConnection, Failure> {
-        let closed = || Failure::transaction(Error::Unavailable("the database is closed".into()));
-        self.0.as_deref_mut().ok_or_else(closed)
-    }
-
-    fn release(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            abandon(connection);
-        }
     }
 }
 

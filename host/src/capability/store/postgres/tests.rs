@@ -8,6 +8,7 @@ use super::{
 use crate::{config::Secret, database::HostDatabase, test_postgres};
 
 mod duties;
+mod pool;
 
 /// The databases of one host in a new PostgreSQL database. None if only tests
 /// that need no server are wanted.
@@ -109,11 +110,13 @@ async fn a_role_reaches_its_own_schema_and_nothing_else() {
     others.migrate(&[treasure]).await.unwrap();
     let other_role = provision::place(&databases.host, "others").await.unwrap().role;
     let place = provision::place(&databases.host, "things").await.unwrap();
-    let pool = databases.pool(&place, 1, true);
+    let pool = databases.pool(&place, 1, true).unwrap();
+    let mut lease = pool.acquire().await.unwrap();
+    let role = lease.connection().unwrap();
     let mut wrong = Vec::new();
     let become_other = format!("SET ROLE \"{other_role}\"");
     for statement in FORBIDDEN.iter().copied().chain([become_other.as_str()]) {
-        if let Ok(done) = sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&pool).await {
+        if let Ok(done) = sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *role).await {
             // Who may signal nobody sees nobody to signal.
             wrong.push(format!("{statement}: {done:?}"));
         }
@@ -121,7 +124,7 @@ async fn a_role_reaches_its_own_schema_and_nothing_else() {
     wrong.retain(|line| !line.contains("pg_terminate_backend"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // The role was still what it is, and can do its own work.
-    sqlx::raw_sql("INSERT INTO things (id, n) VALUES ('a', 1)").execute(&pool).await.unwrap();
+    sqlx::raw_sql("INSERT INTO things (id, n) VALUES ('a', 1)").execute(role).await.unwrap();
     let rows = others.query("SELECT id FROM treasure", vec![]).await.unwrap();
     assert_eq!(format!("{:?}", rows.rows), r#"[[Value::Text("gold")]]"#);
     let mut owner = test_postgres::connect(&url).await.unwrap();
@@ -137,7 +140,9 @@ async fn words_of_a_component_mean_nothing_to_the_functions_of_the_host() {
     let Some((databases, _url)) = databases(patient()).await else { return };
     databases.open("things").await.unwrap();
     let place = provision::place(&databases.host, "things").await.unwrap();
-    let pool = databases.pool(&place, 1, true);
+    let pool = databases.pool(&place, 1, true).unwrap();
+    let mut lease = pool.acquire().await.unwrap();
+    let role = lease.connection().unwrap();
     let words = format!(
         "SET search_path = {0}, pg_catalog;
          CREATE FUNCTION equal(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
@@ -145,8 +150,8 @@ async fn words_of_a_component_mean_nothing_to_the_functions_of_the_host() {
          CREATE FUNCTION store_caller(text) RETURNS text LANGUAGE sql STABLE AS $$SELECT 'things'$$;",
         place.schema
     );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(words)).execute(&pool).await.unwrap();
-    let is_fooled: bool = sqlx::query_scalar("SELECT 'a'::text = 'b'::text").fetch_one(&pool).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(words)).execute(&mut *role).await.unwrap();
+    let is_fooled: bool = sqlx::query_scalar("SELECT 'a'::text = 'b'::text").fetch_one(&mut *role).await.unwrap();
     assert!(is_fooled, "here they mean what the component says");
     for call in [
         "store_publish('guess', 'i', 's', 's', 1, NULL, '')",
@@ -157,7 +162,8 @@ async fn words_of_a_component_mean_nothing_to_the_functions_of_the_host() {
         "store_append('guess', '{i}', '{s}', '{s}', '{1}', '{NULL}', '{NULL}')",
         "store_migration('guess', 'm')",
     ] {
-        let called = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT ticketing_host.{call}"))).execute(&pool).await;
+        let sql = sqlx::AssertSqlSafe(format!("SELECT ticketing_host.{call}"));
+        let called = sqlx::raw_sql(sql).execute(&mut *role).await;
         let refused = called.unwrap_err().to_string();
         assert!(refused.contains("insufficient_privilege"), "{call}: {refused}");
     }

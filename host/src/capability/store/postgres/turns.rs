@@ -16,18 +16,12 @@ use super::{
     Limits, clamp,
     errors::{Failure, Remedy},
     outbox::Append,
+    pool::{Lease, Pool, closed},
 };
 use crate::clock::now_ms;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Row, pool::PoolConnection, postgres::PgRow};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
+use std::time::{Duration, Instant};
+use tokio::{runtime::Handle, time::timeout};
 
 /// Connections of this host that work or wait in line: the next one is there
 /// when a turn ends, and no more sit and wait.
@@ -39,16 +33,14 @@ const NO_WAIT: Duration = Duration::from_millis(20);
 
 /// Hands out turns.
 pub(super) struct Turns {
-    pool: PgPool,
-    line: Arc<Semaphore>,
+    line: Pool,
     lock: i64,
     wait: Duration,
 }
 
 impl Turns {
-    pub(super) fn new(pool: PgPool, lock: i64, limits: &Limits) -> Self {
-        let line = Arc::new(Semaphore::new(IN_LINE as usize));
-        Self { pool, line, lock, wait: Duration::from_millis(limits.wait_ms) }
+    pub(super) fn new(line: Pool, lock: i64, limits: &Limits) -> Self {
+        Self { line, lock, wait: Duration::from_millis(limits.wait_ms) }
     }
 
     /// How many connections it uses.
@@ -74,11 +66,7 @@ impl Turns {
     /// behind others.
     async fn begin_with(&self, first: &str) -> Result<(Turn, Vec<PgRow>), Error> {
         let begun = Instant::now();
-        let permit = timeout(self.wait, self.line.clone().acquire_owned())
-            .await
-            .map_err(|_| Error::Timeout)?
-            .map_err(|_| closed())?;
-        let mut turn = Turn::new(self.connection(begun).await?, permit);
+        let mut turn = Turn::new(self.connection(begun).await?);
         let mut attempt = 1;
         loop {
             let sql = self.beginning(begun.elapsed(), first);
@@ -89,7 +77,9 @@ impl Turns {
                 // The server was restarted, or the connection cut, while it
                 // was not in use.
                 Err(Failure { remedy: Some(Remedy::Connect), .. }) if attempt < ATTEMPTS => {
-                    turn.replace(self.connection(begun).await?);
+                    turn.abandon();
+                    self.line.close_idle(Duration::ZERO);
+                    turn = Turn::new(self.connection(begun).await?);
                     attempt += 1;
                 }
                 Err(failure) => return Err(failure.error),
@@ -97,12 +87,11 @@ impl Turns {
         }
     }
 
-    /// A connection, if there is one before the wait that began then is over:
-    /// whoever waits, for a place in line or for this, waits no longer than that.
-    async fn connection(&self, begun: Instant) -> Result<PoolConnection<Postgres>, Error> {
+    /// A connection, if there is one before the wait that began then is over.
+    async fn connection(&self, begun: Instant) -> Result<Lease, Error> {
         let left = self.wait.saturating_sub(begun.elapsed());
-        let connection = timeout(left, self.pool.acquire()).await.map_err(|_| Error::Timeout)?;
-        connection.map_err(|error| Failure::from(error).error)
+        let connection = timeout(left, self.line.acquire()).await.map_err(|_| Error::Timeout)?;
+        connection.map_err(|failure| failure.error)
     }
 
     /// Begins a transaction in which the lock is waited for no longer than is
@@ -120,32 +109,35 @@ impl Turns {
     }
 
     pub(super) async fn close(&self) {
-        self.line.close();
-        self.pool.close().await;
+        self.line.close().await;
     }
 }
 
 /// A turn: one transaction on one connection.
 pub(super) struct Turn {
-    connection: Option<PoolConnection<Postgres>>,
-    permit: Option<OwnedSemaphorePermit>,
+    connection: Option<Lease>,
     /// A statement is under way, or was when its caller went.
     busy: bool,
 }
 
 impl Turn {
-    fn new(connection: PoolConnection<Postgres>, permit: OwnedSemaphorePermit) -> Self {
-        Self { connection: Some(connection), permit: Some(permit), busy: false }
+    fn new(connection: Lease) -> Self {
+        Self { connection: Some(connection), busy: false }
     }
 
     /// The connection, for a statement that ends with [`idle`](Self::idle).
     pub(super) fn busy(&mut self) -> Result<&mut PgConnection, Error> {
         self.busy = true;
-        self.connection.as_deref_mut().ok_or_else(closed)
+        self.connection.as_mut().ok_or_else(closed)?.connection()
     }
 
     pub(super) fn idle(&mut self) {
         self.busy = false;
+    }
+
+    /// Closes the connection: it is gone, and the turn with it.
+    fn abandon(mut self) {
+        drop(self.connection.take());
     }
 
     /// Puts the turn's events in the outbox, makes its changes durable, and then
@@ -156,19 +148,14 @@ impl Turn {
         events: Option<Append>,
         then: impl FnOnce(Option<Published>) + Send + 'static,
     ) -> Result<(), Error> {
-        let (connection, permit) = (self.connection.take(), self.permit.take());
+        let connection = self.connection.take();
         let ending = async move {
-            let Some(mut connection) = connection else { return Err(closed()) };
+            let mut lease = connection.ok_or_else(closed)?;
+            let connection = lease.connection()?;
             let published = match events {
                 None => None,
-                Some(events) => match events.run(&mut connection).await {
-                    Ok(published) => Some(published),
-                    Err(failure) => {
-                        // The server rolls back.
-                        abandon(connection);
-                        return Err(failure.error);
-                    }
-                },
+                // If that fails the server rolls back.
+                Some(events) => Some(events.run(connection).await.map_err(|failure| failure.error)?),
             };
             let committed = connection.execute("COMMIT").await.map_err(Failure::from);
             let result = match committed {
@@ -177,15 +164,13 @@ impl Turn {
                     Ok(())
                 }
                 Err(Failure { remedy: Some(Remedy::Connect), .. }) => {
-                    abandon(connection);
                     return Err(Error::Unavailable(
                         "the connection was lost: whether it was committed is unknown".into(),
                     ));
                 }
                 Err(failure) => Err(failure.error),
             };
-            drop(connection);
-            drop(permit);
+            lease.release();
             result
         };
         tokio::spawn(ending).await.map_err(|_| closed())?
@@ -199,28 +184,19 @@ impl Turn {
         }
     }
 
-    /// In place of a connection that is gone.
-    fn replace(&mut self, connection: PoolConnection<Postgres>) {
-        if let Some(gone) = self.connection.replace(connection) {
-            abandon(gone);
-        }
-    }
-
     fn ending(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let mut connection = self.connection.take()?;
-        let permit = self.permit.take();
+        let mut lease = self.connection.take()?;
         if self.busy {
             // The server ends a statement whose connection is closed, and rolls
             // back; it looks every second (`databases.rs`).
-            abandon(connection);
             return None;
         }
         Some(async move {
-            if let Err(error) = connection.execute("ROLLBACK").await {
-                tracing::debug!(%error, "the server rolls back");
-                abandon(connection);
+            let Ok(connection) = lease.connection() else { return };
+            match connection.execute("ROLLBACK").await {
+                Ok(_) => lease.release(),
+                Err(error) => tracing::debug!(%error, "the server rolls back"),
             }
-            drop(permit);
         })
     }
 }
@@ -246,13 +222,4 @@ fn note(what: &Once) -> String {
             format!("SELECT ticketing_host.store_fire({}, {generation}, {attempt}); ", text(&timer.key))
         }
     }
-}
-
-/// Closes a connection without a word.
-pub(super) fn abandon(connection: PoolConnection<Postgres>) {
-    drop(connection.detach());
-}
-
-fn closed() -> Error {
-    Error::Unavailable("the database is closed".into())
 }
