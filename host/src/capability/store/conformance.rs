@@ -237,8 +237,10 @@ pub(crate) async fn a_commit_whose_caller_has_gone_wakes_all_the_same(store: Sto
     let mut commit = transaction.commit();
     assert!(futures::poll!(&mut commit).is_pending());
     drop(commit);
+    let begun = std::time::Instant::now();
     tokio::time::timeout(Duration::from_secs(4), signals.outbox.grown()).await.unwrap();
     tokio::time::timeout(Duration::from_secs(4), signals.timers.earlier()).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "by the commit and not by the safety net");
     assert_eq!(store.outbox(0, 5).await.unwrap().len(), 1);
 }
 

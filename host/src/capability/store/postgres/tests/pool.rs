@@ -3,8 +3,8 @@
 use super::*;
 use crate::capability::store::postgres::pool::{Lease, Pool};
 
-/// A pool of the role's, and the store. None if only tests that need no server
-/// are wanted.
+/// A pool of the role's, and those whose role it is. None if only tests that
+/// need no server are wanted.
 async fn pool(most: u32) -> Option<(PostgresDatabases, Pool)> {
     let (databases, _url) = databases(patient()).await?;
     databases.open("things").await.unwrap();
