@@ -80,11 +80,11 @@ impl Host {
         let database = open_database(config).await?;
         clock::set(database.time().await?);
         let bus = bus(config, &database).await?;
-        let services = services(config, secrets, &database).await?;
+        let services = services(config, secrets, &database, bus.clone()).await?;
         let identity = services.identity.clone();
         let me = cluster::Identity::new(&config.cluster.name);
         let cluster = join(config, &database, &me).await.context("the table of hosts")?;
-        let (rollout, databases) = rollout(config, services, bus.clone(), &database, cluster.clone()).await?;
+        let (rollout, databases) = rollout(config, services, &database, cluster.clone()).await?;
         rollout.start(built_in(config).await?).await?;
         if let Some(cluster) = &cluster {
             // What others have decided since this host has read it.
@@ -235,8 +235,8 @@ async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout
     let secrets = config.prepare()?;
     let database = open_database(&config).await?;
     let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
-    let services = services(&config, &secrets, &database).await?;
-    Ok(rollout(&config, services, bus, &database, None).await?.0)
+    let services = services(&config, &secrets, &database, bus).await?;
+    Ok(rollout(&config, services, &database, None).await?.0)
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
@@ -278,8 +278,14 @@ async fn only_host(config: &Config) -> anyhow::Result<Option<OnlyHost>> {
     }
 }
 
-async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -> anyhow::Result<Services> {
+async fn services(
+    config: &Config,
+    secrets: &Secrets,
+    database: &HostDatabase,
+    bus: Arc<dyn Bus>,
+) -> anyhow::Result<Services> {
     Ok(Services {
+        bus,
         identity: Arc::new(Identity::open(&config.identity, &secrets.jwt_key, database.clone()).await?),
         payments: Arc::new(Payments::open(&config.payments, &config.data_dir, database).await.context("payments")?),
     })
@@ -288,13 +294,13 @@ async fn services(config: &Config, secrets: &Secrets, database: &HostDatabase) -
 async fn rollout(
     config: &Config,
     services: Services,
-    bus: Arc<dyn Bus>,
     database: &HostDatabase,
     cluster: Option<Arc<Cluster>>,
 ) -> anyhow::Result<(Arc<Rollout>, Arc<dyn Databases>)> {
     let databases = open_databases(config, database).await?;
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let (alarm, alarms) = unbounded_channel();
+    let bus = services.bus.clone();
     let loader = Loader {
         engine: Arc::new(engine),
         cache: Arc::new(CompileCache::open(&config.cache_dir()).context("the compile cache")?),

@@ -24,4 +24,5 @@ pub mod telemetry;
 #[path = "../tests/it/support/postgres.rs"]
 #[expect(dead_code, reason = "a server to stop is for tests of the whole system")]
 mod test_postgres;
+mod text;
 pub mod trigger;

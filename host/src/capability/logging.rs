@@ -1,7 +1,10 @@
 //! `wasi:logging`: a component's lines in the host's log, bounded in length
 //! and number.
 
-use crate::engine::bindings::wasi::logging::logging::{Host, Level};
+use crate::{
+    engine::bindings::wasi::logging::logging::{Host, Level},
+    text::cut,
+};
 use wasmtime::component::HasData;
 
 /// The longest message; what follows is cut.
@@ -41,8 +44,7 @@ impl LoggingView<'_> {
             metrics::counter!("plugin_log_lines_dropped_total", "component" => self.component.to_owned()).increment(1);
             return;
         }
-        let message = cut(message);
-        let context = cut(context);
+        let (message, context) = (cut(message, MAX_LINE_BYTES), cut(context, MAX_LINE_BYTES));
         let (component, call) = (self.component, self.call_id);
         match level {
             Level::Trace => tracing::trace!(target: "plugin", component, call, context, "{message}"),
@@ -54,8 +56,4 @@ impl LoggingView<'_> {
             }
         }
     }
-}
-
-fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_LINE_BYTES)).unwrap_or(text)
 }

@@ -1,5 +1,10 @@
 //! Why an invocation gave no answer, and whom that is to be blamed on.
 
+use crate::text::cut;
+
+/// The most of a trap's words that is kept.
+const TRAP_BYTES: usize = 8 << 10;
+
 /// What went wrong with one invocation. Nothing else is affected by it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -67,10 +72,11 @@ pub enum Blame {
 
 impl Failure {
     /// A trap in wasmtime's words. They have many lines; a log and a command
-    /// line have one for each thing that happened.
+    /// line have one for each thing that happened. The names in them are the
+    /// component's, and as long as it likes.
     pub fn trap(component: &str, words: &str) -> Self {
-        let message = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self::Trap { component: component.to_owned(), message }
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::Trap { component: component.to_owned(), message: cut(&words, TRAP_BYTES).to_owned() }
     }
 
     /// Whom the failure is to be blamed on.

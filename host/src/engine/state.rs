@@ -10,6 +10,7 @@ use crate::{
     capability::{
         identity::{HasIdentity, Identity, IdentityView, Session},
         logging::{HasLogging, LoggingView},
+        messaging::Bus,
         payments::{HasPayments, Payments, PaymentsView},
         store::{Database, HasStore, StoreView},
     },
@@ -37,6 +38,8 @@ pub struct Services {
     pub identity: Arc<Identity>,
     /// Charging cards.
     pub payments: Arc<Payments>,
+    /// Where events go.
+    pub bus: Arc<dyn Bus>,
 }
 
 /// What the host knows of one revision of a component.
@@ -137,7 +140,7 @@ impl State {
             component: &state.component.name,
             traceparent: state.call.traceparent.as_deref(),
             transaction_ms: state.component.limits.transaction_ms,
-            event_bytes: state.component.limits.event_bytes,
+            event_bytes: state.component.limits.event_bytes.min(state.component.services.bus.largest_event()),
             wait: &state.component.store_wait,
         }
     }

@@ -7,6 +7,7 @@ use crate::{
         store::{Deferred, Error, Hindrance, Once, Operations, Transaction, describe},
     },
     clock::now_ms,
+    text,
 };
 use futures::FutureExt;
 use sha2::{Digest, Sha256};
@@ -126,6 +127,7 @@ impl Component {
 
     /// Sets something aside and raises the alarm.
     pub(super) async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
+        let letter = DeadLetter { reason: text::reason(&letter.reason), ..letter };
         tracing::error!(
             component = letter.component,
             id = letter.id,

@@ -20,6 +20,7 @@ use crate::{
         registry::{Served, Target},
     },
     telemetry::{Step, StepKind, TraceParent},
+    text::{REASON_BYTES, cut},
     trigger::client::Client,
 };
 use axum::{
@@ -291,7 +292,8 @@ fn wire_response(revision: &Revision, answer: wit::Response) -> Result<Response,
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in answer.headers {
-        let name = HeaderName::try_from(&name).map_err(|_| broken(format!("the header name {name:?}")))?;
+        let name = HeaderName::try_from(&name)
+            .map_err(|_| broken(format!("the header name {:?}", cut(&name, REASON_BYTES))))?;
         let value = HeaderValue::try_from(value).map_err(|_| broken(format!("the value of the header {name}")))?;
         if !NOT_PASSED_ON.contains(&name) {
             headers.append(name, value);

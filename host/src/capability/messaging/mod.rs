@@ -89,6 +89,11 @@ pub trait Bus: Send + Sync + 'static {
     /// How much waits.
     async fn backlog(&self) -> Result<Backlog, BusError>;
 
+    /// The largest payload of an event that it takes, in bytes.
+    fn largest_event(&self) -> usize {
+        usize::MAX
+    }
+
     /// Why it cannot be reached at the moment. None where it can.
     fn trouble(&self) -> Option<String> {
         None

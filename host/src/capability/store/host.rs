@@ -143,6 +143,9 @@ impl<'a> StoreView<'a> {
         if timer.key.is_empty() || timer.key.len() > TIMER_KEY_BYTES {
             return Err(Error::Limit(format!("a timer's key has 1 to {TIMER_KEY_BYTES} bytes")));
         }
+        if timer.key.contains('\0') {
+            return Err(Error::Invalid("a timer's key has a zero byte".to_owned()));
+        }
         if timer.payload.len() > TIMER_PAYLOAD_BYTES {
             return Err(Error::Limit(format!("a timer of more than {TIMER_PAYLOAD_BYTES} bytes")));
         }

@@ -1,5 +1,6 @@
 //! How types and their differences are put into words.
 
+use crate::text::cut;
 use std::fmt::Write;
 use wit_parser::{Function, Handle, Resolve, Type, TypeDef, TypeDefKind, TypeId};
 
@@ -152,8 +153,7 @@ fn describe(resolve: &Resolve, ty: Option<Type>) -> String {
         None => text.push_str("nothing"),
     }
     if text.len() > DESCRIPTION_BYTES {
-        let cut = (0..=DESCRIPTION_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(cut);
+        text.truncate(cut(&text, DESCRIPTION_BYTES).len());
         text.push_str("...");
     }
     text

@@ -1,6 +1,7 @@
 //! The start of a host and its broker, in any order.
 
-use crate::support::{Bus, NatsServer, Setup, eventually};
+use crate::support::{Bus, NatsServer, Setup, eventually, guest};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_host_whose_broker_is_away_serves_and_is_ready_when_it_comes() {
@@ -62,4 +63,25 @@ async fn what_waits_on_the_broker_is_told_to_the_metrics() {
         names.iter().all(|name| text.lines().any(|line| line == *name))
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_event_that_the_broker_would_not_take_is_refused_and_holds_up_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("server.conf");
+    std::fs::write(&file, "max_payload: 18432").unwrap();
+    let server = NatsServer::with(&["-c", file.to_str().unwrap()]);
+    let hostile = format!("[[plugin]]\npath = {:?}\ngrants = [\"store\"]", guest("hostile"));
+    let setup = Setup::new().default_expiration().flag("--bundled=false").toml(&hostile);
+    let host = setup.bus(Bus::jetstream(&server.url())).start().await;
+    let client = host.visitor();
+    let publish = async |id: &str| {
+        let body = json!({ "subject": "hostile.event", "id": id, "mood": "apply" });
+        client.post("/hostile/publish", body).await
+    };
+    let refused = publish(&"i".repeat(2_048)).await;
+    assert!(refused.text.contains("an event of more than 2048 bytes"), "{refused:?}");
+    assert_eq!(publish("smaller").await.status, 201);
+    let applied = async || client.get("/hostile/applied/smaller").await.json()["times"].clone();
+    eventually("the other one is applied", applied, |times| *times == json!(1)).await;
 }

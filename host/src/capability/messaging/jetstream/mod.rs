@@ -36,6 +36,10 @@ const SCHEMA: &[&str] = &["CREATE TABLE installation (number INTEGER NOT NULL UN
 /// The start waits this long for the broker; later everything else does.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
 
+/// What the headers of a message are given beside its payload: most are needed
+/// by a dead letter, which says in one why it is there, and escapes that.
+const HEADERS_BYTES: usize = 16 << 10;
+
 /// The bus on NATS JetStream.
 pub struct JetStreamBus {
     link: Arc<Link>,
@@ -172,6 +176,14 @@ impl Bus for JetStreamBus {
 
     async fn takeover(&self, component: &str) -> Box<dyn Takeover> {
         takeover::takeover(&self.link, component).await
+    }
+
+    fn largest_event(&self) -> usize {
+        // Before the first contact it is not known.
+        match self.link.client.max_payload() {
+            0 => usize::MAX,
+            message => message.saturating_sub(HEADERS_BYTES),
+        }
     }
 
     fn trouble(&self) -> Option<String> {

@@ -343,6 +343,30 @@ async fn a_wrong_password_is_said_and_never_shown() {
     assert_eq!(bus.trouble(), None);
 }
 
+/// Whatever is said of it, and however that is escaped.
+#[tokio::test]
+async fn the_largest_event_can_be_published_and_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("server.conf");
+    std::fs::write(&file, "max_payload: 65536").unwrap();
+    let server = NatsServer::with(&["-c", file.to_str().unwrap()]);
+    let bus = open(&settings(&server.url())).await;
+    let largest = Event { payload: vec![0; bus.largest_event()], ..event(&"i".repeat(256), "a") };
+    let any: AnyBus = bus.clone();
+    let one = consumer(&any, "one", &["a"]).await;
+    bus.publish(std::slice::from_ref(&largest)).await.unwrap();
+    assert_eq!(next(&one).await.event, largest);
+
+    let reason = crate::text::reason(&"\u{1}".repeat(9_999));
+    let letter = DeadLetter { reason, subject_id: largest.id, payload: largest.payload, ..conformance::letter("x", 1) };
+    bus.set_aside(letter.clone()).await.unwrap();
+    let kept = bus.dead_letter("x").await.unwrap().unwrap();
+    assert_eq!((kept.reason, kept.payload), (letter.reason, letter.payload));
+
+    let larger = Event { payload: vec![0; 65_536], ..event("larger", "a") };
+    assert!(bus.publish(&[larger]).await.is_err());
+}
+
 #[tokio::test]
 async fn a_file_that_is_missing_is_named_at_the_start() {
     let mut settings = shared();

@@ -85,6 +85,8 @@ async fn events_and_timers_keep_to_the_manifest_and_the_limits() {
     assert!(matches!(view.publish(again(&handle), "other".into(), vec![]).await.unwrap(), Err(Error::Invalid(_))));
     let large = view.publish(again(&handle), "thing.created".into(), vec![0; 11]).await.unwrap();
     assert!(matches!(large, Err(Error::Limit(_))));
+    let zero = view.schedule(again(&handle), timer("a\0b".into(), 0)).await.unwrap();
+    assert!(matches!(zero, Err(Error::Invalid(_))), "one of the engines could not keep it");
     for refused in [timer(String::new(), 0), timer("k".repeat(201), 0), timer("k".into(), 65_537)] {
         assert!(matches!(view.schedule(again(&handle), refused).await.unwrap(), Err(Error::Limit(_))));
     }

@@ -16,7 +16,7 @@ use crate::statements::error_json;
 struct Effect {
     /// What is counted in `applied`.
     id: String,
-    /// `apply`, `trap`, `loop`, `reject`, `retry`, or `retry-once`.
+    /// `apply`, `trap`, `loop`, `reject`, `shout`, `retry`, or `retry-once`.
     mood: String,
 }
 
@@ -99,6 +99,8 @@ fn follow(payload: &[u8], attempt: u32, tx: &Tx<'_>) -> Handled {
         "retry" => Err(Disposition::Retry(Some(1))),
         "retry-once" if attempt == 1 => Err(Disposition::Retry(None)),
         "retry-once" => Ok(()),
+        // More than NATS takes, and what PostgreSQL does not.
+        "shout" => Err(Disposition::Reject("\0 no ".repeat(1 << 19))),
         _ => Err(Disposition::Reject("in a bad mood".to_owned())),
     }
 }
