@@ -1,6 +1,6 @@
 //! Texts whose length whoever makes them decides.
 
-/// The most that is kept and logged of what a component says of its failures.
+/// The most that is kept of what a component says, where that is why something failed.
 pub(crate) const REASON_BYTES: usize = 2 << 10;
 
 /// The beginning of it, of at most so many bytes.
@@ -11,7 +11,7 @@ pub(crate) fn cut(text: &str, bytes: usize) -> &str {
 /// A reason that anything can keep: cut, and without the zero bytes that
 /// PostgreSQL has no place for.
 pub(crate) fn reason(text: &str) -> String {
-    cut(text, REASON_BYTES).replace('\0', "\u{fffd}")
+    cut(text, REASON_BYTES).replace('\0', " ")
 }
 
 #[cfg(test)]
@@ -21,7 +21,7 @@ mod tests {
     #[test]
     fn whole_characters_are_kept() {
         assert_eq!((cut("aä", 3), cut("aä", 2), cut("aä", 0), cut("", 9)), ("aä", "a", "", ""));
-        assert_eq!(reason("a\0b"), "a\u{fffd}b");
+        assert_eq!(reason("a\0b"), "a b");
         assert_eq!(reason(&"x".repeat(REASON_BYTES + 1)).len(), REASON_BYTES);
     }
 }

@@ -22,7 +22,6 @@ use crate::{
         instance::Worked,
     },
     telemetry::RevisionSeries,
-    text,
     trigger::{Handled, Handler, red::RedMetrics},
 };
 use async_trait::async_trait;
@@ -177,7 +176,7 @@ impl Revision {
             Ok((Ok(()), Some(transaction))) => Handled::Done(transaction),
             Ok((Ok(()), None)) => Handled::Failed("the transaction was over its time limit".to_owned()),
             Ok((Err(Disposition::Retry(delay_ms)), _)) => Handled::Retry(delay_ms),
-            Ok((Err(Disposition::Reject(reason)), _)) => Handled::Reject(text::reason(&reason)),
+            Ok((Err(Disposition::Reject(reason)), _)) => Handled::Reject(reason),
             Err(failure) => {
                 self.note(&failure);
                 Handled::Failed(failure.to_string())

@@ -83,8 +83,8 @@ async fn conclude(
             }
         }
         Ok(Handled::Retry(delay_ms)) => (delay_ms, "it asked for another attempt".to_owned()),
-        Ok(Handled::Reject(reason)) => return Ok(Next::SetAside(reason)),
-        Ok(Handled::Failed(reason)) => (None, reason),
+        Ok(Handled::Reject(reason)) => return Ok(Next::SetAside(text::reason(&reason))),
+        Ok(Handled::Failed(reason)) => (None, text::reason(&reason)),
         Err(_) => (None, "the host panicked".to_owned()),
     };
     if attempt >= handler.delivery_attempts() {
@@ -127,7 +127,6 @@ impl Component {
 
     /// Sets something aside and raises the alarm.
     pub(super) async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
-        let letter = DeadLetter { reason: text::reason(&letter.reason), ..letter };
         tracing::error!(
             component = letter.component,
             id = letter.id,

@@ -65,7 +65,7 @@ async fn poison_is_set_aside(kind: Kind) {
         let letter = letter(&host, mood).await;
         assert_eq!(letter["attempts"], attempts, "{letter}");
         assert_eq!((&letter["component"], &letter["kind"]), (&json!("hostile"), &json!(kind.name)), "{letter}");
-        assert!((1..=2_048).contains(&letter["reason"].as_str().unwrap().len()), "{letter}");
+        assert!((1..=2_100).contains(&letter["reason"].as_str().unwrap().len()), "{letter}");
         assert_eq!(applied(&client, mood).await, 0, "nothing remains of {mood}");
     }
     assert_eq!((applied(&client, "good").await, applied(&client, "second-time").await), (1, 1));
