@@ -162,7 +162,7 @@ fn claims(issuer: &KeyPair, subject: &KeyPair, nats: &Value) -> String {
 #[tokio::test]
 async fn a_file_of_credentials_opens_the_broker_that_knows_its_account_and_no_other() {
     let (folder, realm, stranger) = (Folder::new(), Realm::new(), Realm::new());
-    let server = NatsServer::with(&["-c", shown(&folder.write("server.conf", &realm.settings()))]);
+    let server = NatsServer::with_file(&realm.settings());
     let with = |name: &str, realm: &Realm| {
         let file = folder.write(name, &realm.credentials());
         Setup::new().bus(Bus::jetstream(&server.url()).with(&format!("credentials_file = {file:?}")))

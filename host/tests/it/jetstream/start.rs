@@ -67,10 +67,7 @@ async fn what_waits_on_the_broker_is_told_to_the_metrics() {
 
 #[tokio::test]
 async fn an_event_that_the_broker_would_not_take_is_refused_and_holds_up_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("server.conf");
-    std::fs::write(&file, "max_payload: 18432").unwrap();
-    let server = NatsServer::with(&["-c", file.to_str().unwrap()]);
+    let server = NatsServer::with_file("max_payload: 18432");
     let hostile = format!("[[plugin]]\npath = {:?}\ngrants = [\"store\"]", guest("hostile"));
     let setup = Setup::new().default_expiration().flag("--bundled=false").toml(&hostile);
     let host = setup.bus(Bus::jetstream(&server.url())).start().await;

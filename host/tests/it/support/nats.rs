@@ -42,9 +42,19 @@ impl NatsServer {
 
     /// One with more arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server =
-            Self { folder: folder(), name: "nats".to_owned(), arguments, process: None, port: free_port() };
+        Self::start_in(folder(), arguments.iter().map(|argument| (*argument).to_owned()).collect())
+    }
+
+    /// One with what only its own file can say.
+    pub(crate) fn with_file(settings: &str) -> Self {
+        let folder = folder();
+        let file = folder.path().join("server.conf");
+        fs::write(&file, settings).unwrap();
+        Self::start_in(folder, vec!["-c".to_owned(), file.display().to_string()])
+    }
+
+    fn start_in(folder: Arc<TempDir>, arguments: Vec<String>) -> Self {
+        let mut server = Self { folder, name: "nats".to_owned(), arguments, process: None, port: free_port() };
         server.start_again();
         server
     }

@@ -346,10 +346,7 @@ async fn a_wrong_password_is_said_and_never_shown() {
 /// Whatever is said of it, and however that is escaped.
 #[tokio::test]
 async fn the_largest_event_can_be_published_and_set_aside() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("server.conf");
-    std::fs::write(&file, "max_payload: 65536").unwrap();
-    let server = NatsServer::with(&["-c", file.to_str().unwrap()]);
+    let server = NatsServer::with_file("max_payload: 65536");
     let bus = open(&settings(&server.url())).await;
     let largest = Event { payload: vec![0; bus.largest_event()], ..event(&"i".repeat(256), "a") };
     let any: AnyBus = bus.clone();
