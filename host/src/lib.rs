@@ -20,9 +20,8 @@ pub mod id;
 pub mod operator;
 pub mod plugin;
 pub mod telemetry;
-#[cfg(test)]
-#[path = "../tests/it/support/postgres.rs"]
-#[expect(dead_code, reason = "a server to stop is for tests of the whole system")]
-mod test_postgres;
 mod text;
 pub mod trigger;
+
+#[cfg(test)]
+use host_test_support::postgres as test_postgres;

@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use host_test_support::{NatsServer, PostgresServer};
 use tokio::task::JoinSet;
 
 use crate::client::Connection;
 use crate::latency::{self, Latency};
 use crate::load::{Comparison, Effort};
 use crate::native::Data;
-use crate::nats::NatsServer;
-use crate::postgres::OwnServer;
 use crate::purchase::{self, BUYERS, Pace, compare, compare_busy_and_not};
 use crate::server::{Server, Setup};
 
@@ -25,13 +24,14 @@ const AWAY: Duration = Duration::from_secs(1);
 
 /// The servers that hosts share.
 struct Services {
-    postgres: OwnServer,
+    postgres: PostgresServer,
     nats: NatsServer,
 }
 
 impl Services {
     async fn start() -> Result<Self> {
-        let postgres = OwnServer::start().await.context("PostgreSQL is left out: TICKETING_TESTS_EMBEDDED is set")?;
+        let postgres =
+            PostgresServer::start().await.context("PostgreSQL is left out: TICKETING_TESTS_EMBEDDED is set")?;
         Ok(Self { postgres, nats: NatsServer::start() })
     }
 

@@ -23,25 +23,6 @@ mod start;
 mod swaps;
 mod tickets;
 
-#[expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    dead_code,
-    reason = "the tests' own servers, of which a part is used here"
-)]
-#[path = "../../tests/it/support/nats.rs"]
-mod nats;
-#[expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    dead_code,
-    reason = "the tests' own servers, of which a part is used here"
-)]
-#[path = "../../tests/it/support/postgres.rs"]
-mod postgres;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;

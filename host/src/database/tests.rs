@@ -1,52 +1,17 @@
 use super::*;
 use crate::test_postgres;
+pub(crate) use host_test_support::{TestDatabase as Place, on_both_engines};
+use std::path::Path;
 
-/// Where a test keeps its database, so that it can be opened more than once.
-pub(crate) enum Place {
-    Folder(tempfile::TempDir),
-    Server(Secret),
-}
-
-impl Place {
-    pub(crate) fn folder() -> Self {
-        Self::Folder(tempfile::tempdir().unwrap())
+impl host_test_support::OpenTestDatabase for HostDatabase {
+    async fn open_sqlite(file: &Path) -> Self {
+        Self::open(file).await.unwrap()
     }
 
-    /// None if only tests that need no server are wanted.
-    pub(crate) async fn server() -> Option<Self> {
-        test_postgres::database().await.map(|url| Self::Server(Secret::new(url)))
-    }
-
-    pub(crate) async fn open(&self) -> HostDatabase {
-        match self {
-            Self::Folder(folder) => HostDatabase::open(&folder.path().join("host.db")).await.unwrap(),
-            Self::Server(url) => HostDatabase::connect(url).await.unwrap(),
-        }
+    async fn open_postgres(url: &str) -> Self {
+        Self::connect(&Secret::new(url)).await.unwrap()
     }
 }
-
-/// Makes a test on each engine of each function that is named. It is given a
-/// [`Place`] of its own.
-macro_rules! on_both_engines {
-    ($($case:ident)*) => {
-        mod sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $case() {
-                super::$case(crate::database::tests::Place::folder()).await;
-            }
-        )*}
-
-        mod postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $case() {
-                if let Some(place) = crate::database::tests::Place::server().await {
-                    super::$case(place).await;
-                }
-            }
-        )*}
-    };
-}
-pub(crate) use on_both_engines;
 
 #[tokio::test]
 async fn each_step_is_taken_once_and_survives_reopening() {

@@ -249,7 +249,7 @@ mod tests {
     }
 
     async fn open(place: &Place) -> (Tokens, Audit) {
-        let database = place.open().await;
+        let database: HostDatabase = place.open().await;
         let audit = Audit::open(database.clone(), 1_000).await.unwrap();
         (Tokens::open(database, &Secret::new("built-in")).await.unwrap(), audit)
     }
@@ -279,12 +279,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_stored_is_not_the_token() {
-        let place = Place::folder();
+        let place = Place::sqlite();
         let (tokens, audit) = open(&place).await;
         let (_, text) = tokens.create(&Caller::host(), Caller::whole("ci", Role::View), &audit).await.unwrap();
         let (_, secret) = text.rsplit_once('_').unwrap();
         tokens.database.close().await;
-        let Place::Folder(folder) = place else { unreachable!() };
+        let Place::Sqlite(folder) = place else { unreachable!() };
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             for hidden in [secret.as_bytes(), &hex::decode(secret).unwrap(), b"built-in"] {

@@ -6,7 +6,7 @@ use crate::{
         store::{Databases, DueTimer, Migration, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value},
     },
     clock::now_ms,
-    config::store::Store,
+    config::{Secret, store::Store},
     database::{
         HostDatabase,
         tests::{Place, on_both_engines},
@@ -97,12 +97,14 @@ impl Fixture {
             retention: Duration::from_secs(3_600),
             nats: None,
         };
-        let host = place.open().await;
+        let host: HostDatabase = place.open().await;
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());
         let store = Store { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
         let databases: Arc<dyn Databases> = match place {
-            Place::Folder(folder) => Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap()),
-            Place::Server(url) => Arc::new(PostgresDatabases::connect(url, &host, &store).await.unwrap()),
+            Place::Sqlite(folder) => Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap()),
+            Place::Postgres(url) => {
+                Arc::new(PostgresDatabases::connect(&Secret::new(url), &host, &store).await.unwrap())
+            }
         };
         let database = databases.open("things").await.unwrap();
         let sql = "CREATE TABLE seen (name TEXT NOT NULL, attempt BIGINT NOT NULL)".to_owned();
@@ -289,7 +291,7 @@ async fn what_is_due_waits_for_code_and_survives_a_restart(place: Place) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_lets_what_runs_finish_and_begins_nothing_more() {
-    let place = Place::folder();
+    let place = Place::sqlite();
     let behaviour: Behaviour = |name, _| {
         if name == "slow" { Act::Slow(Duration::from_millis(300)) } else { Act::Done }
     };

@@ -7,10 +7,7 @@ use crate::{
         facts::{self, Facts, World},
         load::Load,
     },
-    support::{
-        Client, Host, NatsServer, Setup, eventually,
-        postgres::{self, OwnServer},
-    },
+    support::{Client, Host, NatsServer, PostgresServer, Setup, eventually, postgres},
 };
 use rand::{SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
@@ -89,7 +86,7 @@ async fn a_host_that_stands_still_holds_up_nobody() {
 
 #[tokio::test]
 async fn a_database_that_is_restarted_under_load_loses_nothing() {
-    let Some(mut server) = OwnServer::start().await else { return };
+    let Some(mut server) = PostgresServer::start().await else { return };
     let url = server.database().await;
     let setup = joined(Setup::new().impatient(), &url, &NatsServer::shared().url());
     let hosts = Setup::start_all(named(&setup)).await;

@@ -28,7 +28,7 @@ async fn a_host_that_is_cut_off_from_the_broker_goes_on_and_holds_up_nobody() {
     let server = NatsServer::start();
     let setup = joined(Setup::new(), &url, &server.url());
     let proxies =
-        [Proxy::before(server.port).await, Proxy::before(server.port).await, Proxy::before(server.port).await];
+        [Proxy::before(server.port()).await, Proxy::before(server.port()).await, Proxy::before(server.port()).await];
     let [one, two, three] = named(&setup);
     let [to_one, to_two, to_three] = proxies.each_ref().map(Proxy::url);
     let hosts = Setup::start_all([one.bus_at(&to_one), two.bus_at(&to_two), three.bus_at(&to_three)]).await;

@@ -5,7 +5,7 @@ use crate::support::{Bus, NatsServer, Proxy, Setup, Way};
 use std::time::{Duration, Instant};
 
 async fn behind(server: &NatsServer) -> (Proxy, Bus) {
-    let proxy = Proxy::before(server.port).await;
+    let proxy = Proxy::before(server.port()).await;
     let bus = Bus::jetstream(&proxy.url());
     (proxy, bus)
 }

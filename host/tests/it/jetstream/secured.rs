@@ -91,8 +91,9 @@ async fn a_broker_with_tls_is_believed_if_its_authority_is_the_one_of_the_settin
 #[tokio::test]
 async fn a_password_that_is_wrong_is_told_with_its_setting_and_not_shown() {
     let server = NatsServer::with(&["--user", "host", "--pass", "right"]);
-    let with =
-        |password: &str| Setup::new().bus(Bus::jetstream(&format!("nats://host:{password}@127.0.0.1:{}", server.port)));
+    let with = |password: &str| {
+        Setup::new().bus(Bus::jetstream(&format!("nats://host:{password}@127.0.0.1:{}", server.port())))
+    };
     serves(&with("right").start().await).await;
     let told = is_refused(&with("tell-nobody").start().await, "authorization violation; see messaging.nats_url").await;
     assert!(!told.contains("tell-nobody"), "{told}");

@@ -1,6 +1,6 @@
 //! What carries the events of a host under test, and a look at what it holds.
 
-use super::{Database, Host, nats::NatsServer};
+use super::{Database, Host, NatsServer};
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::atomic::{AtomicU32, Ordering};

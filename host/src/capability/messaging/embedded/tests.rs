@@ -16,7 +16,7 @@ fn settings() -> Messaging {
 }
 
 async fn open(place: &Place) -> (HostDatabase, AnyBus) {
-    let database = place.open().await;
+    let database: HostDatabase = place.open().await;
     let bus = EmbeddedBus::open(database.clone(), &settings()).await.unwrap();
     (database, Arc::new(bus))
 }
@@ -82,7 +82,7 @@ async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: Place) {
 }
 
 async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: Place) {
-    let database = place.open().await;
+    let database: HostDatabase = place.open().await;
     let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
     let any: AnyBus = bus.clone();
     let one = consumer(&any, "one", &["waited-for"]).await;
@@ -102,7 +102,7 @@ async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: Place) {
 }
 
 async fn what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again(place: Place) {
-    let database = place.open().await;
+    let database: HostDatabase = place.open().await;
     let bus: AnyBus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
     let one = consumer(&bus, "one", &["a"]).await;
     nothing_is_due(&one).await;

@@ -5,7 +5,7 @@ use super::{
 use crate::{cli::Flags, config::Config};
 use async_nats::HeaderMap;
 use futures::StreamExt;
-use server::NatsServer;
+use host_test_support::NatsServer;
 use std::{
     ffi::OsString,
     sync::atomic::{AtomicU64, Ordering},
@@ -15,10 +15,6 @@ use std::{
 mod beside;
 mod preferred;
 mod takeover;
-
-#[expect(dead_code, reason = "the tests of whole hosts need more of it")]
-#[path = "../../../../tests/it/support/nats.rs"]
-mod server;
 
 const ACK_WAIT: Duration = Duration::from_millis(600);
 
@@ -335,7 +331,7 @@ async fn a_broker_that_is_away_at_the_start_is_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_is_said_and_never_shown() {
     let server = NatsServer::with(&["--user", "host", "--pass", "right"]);
-    let with = |password: &str| settings(&format!("nats://host:{password}@127.0.0.1:{}", server.port));
+    let with = |password: &str| settings(&format!("nats://host:{password}@127.0.0.1:{}", server.port()));
     let bus = open(&with("tell-nobody")).await;
     let trouble = bus.trouble().unwrap();
     assert!(trouble.contains("authorization") && !trouble.contains("tell-nobody"), "{trouble}");

@@ -300,7 +300,7 @@ async fn a_record_that_was_lost_is_made_good_from_stripe(place: Place) {
     let id = provider.authorize("a", &dollars(5), "tok_visa").await.unwrap();
     provider.capture("c", &id).await.unwrap();
 
-    let emptied = hosts.place.open().await;
+    let emptied: HostDatabase = hosts.place.open().await;
     for table in ["stripe_calls", "stripe_authorizations"] {
         let sql = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&emptied.write).await.unwrap();
