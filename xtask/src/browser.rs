@@ -12,12 +12,17 @@ const PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
 /// What the tests look for: any of these and its driver.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const DRIVER: &str = "chromedriver";
-/// Set to 1, the tests that need a browser do nothing.
+/// Set to 1, the tests that need a browser say `ignored`.
 const WITHOUT: &str = "TICKETING_TESTS_WITHOUT_BROWSER";
 
-/// Sees to it that there is one, unless it was asked to do without.
+/// Whether the tests that need a browser are to run.
+pub(crate) fn is_wanted() -> bool {
+    env::var_os(WITHOUT).is_none_or(|value| value != "1")
+}
+
+/// Installs a browser if there is none, unless the tests are to run without.
 pub(crate) fn provide() -> Result<Outcome> {
-    if env::var_os(WITHOUT).is_some_and(|value| value == "1") {
+    if !is_wanted() {
         return Ok(Outcome::Skipped(format!("{WITHOUT} is set")));
     }
     if !is_there() && debian::may_install() {

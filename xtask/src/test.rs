@@ -16,36 +16,23 @@ use crate::process::{output_of, run};
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
 
-/// Tells the tests that there is no server for them.
+/// Tells the unit tests that there is no server for them.
 const EMBEDDED: &str = "TICKETING_TESTS_EMBEDDED";
-/// Tell the tests of whole hosts where these keep everything, and which bus
-/// these use.
+/// Tell the tests of whole hosts where these keep their state, and which bus
+/// they use.
 const DISTRIBUTED: [(&str, &str); 2] = [("TICKETING_TESTS_ENGINE", "postgres"), ("TICKETING_TESTS_BUS", "jetstream")];
-/// What a host does, whatever it keeps its state in and whatever carries its
-/// events. Either of the two alone is left to the conformance suites.
-const WHOLE_HOSTS: [&str; 19] = [
-    "auth::",
-    "crash::",
-    "envelope::",
-    "events::",
-    "expiry::",
-    "hostile::effects",
-    "lists::",
-    "migrations::",
-    "orders::",
-    "payment_faults::",
-    "payments::",
-    "payments_stripe::",
-    "plugins::",
-    "purchase::",
-    "races::",
-    "sessions::",
-    "settings::",
-    "tickets::",
-    "tracing::",
-];
-/// These are about PostgreSQL or JetStream in every run, or about neither.
-const OF_THEIR_OWN: [&str; 4] = ["cluster::", "deploy::", "jetstream::", "plugins::series"];
+/// The tests of the second pass: the module of `host/tests/it` whose tests hold
+/// on SQLite with the embedded bus and on PostgreSQL with JetStream. A test
+/// belongs to the pass because of the folder that it is in, so a new one cannot
+/// be forgotten here. Every other choice of a backend is left to the
+/// conformance suites.
+const ON_BOTH_BACKENDS: &str = "on_both_backends::";
+/// The tests that need a browser. They are the only ignored tests that do not
+/// need a server, and libtest tells ignored tests apart by their names alone.
+const BROWSER: &str = "storefront_browser::";
+/// A test that needs more than this workspace has `#[ignore = "needs ..."]`.
+/// It says `ignored` where the need is not met, and this runs it where it is.
+const INCLUDE_IGNORED: &str = "--include-ignored";
 
 /// All checks; or, with a filter, only the tests that it names. With
 /// `embedded`, none that needs a server beside it.
@@ -75,17 +62,39 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         let mut cargo = workspace.cargo();
         // One run shows all failures, and not those of the first binary alone.
         cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter);
-        passed(if embedded { cargo.env(EMBEDDED, "1").args(["--", "--skip", "jetstream"]) } else { &mut cargo })
+        cargo.arg("--");
+        if embedded {
+            cargo.env(EMBEDDED, "1").args(["--skip", "jetstream::tests"]);
+        } else {
+            cargo.arg(INCLUDE_IGNORED);
+        }
+        if filter.is_none() || !browser::is_wanted() {
+            cargo.args(["--skip", BROWSER]);
+        }
+        passed(&mut cargo)
     });
+    if filter.is_none() {
+        steps.step("tests in a browser", || {
+            let mut cargo = whole_hosts(workspace);
+            cargo.arg(BROWSER).args(browser::is_wanted().then_some(INCLUDE_IGNORED));
+            passed(&mut cargo)
+        });
+    }
     if filter.is_none() && !embedded {
         steps.step("tests on PostgreSQL and JetStream", || {
-            let mut cargo = workspace.cargo();
-            cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]).args(WHOLE_HOSTS);
-            cargo.args(OF_THEIR_OWN.iter().flat_map(|group| ["--skip", group]));
-            passed(cargo.envs(DISTRIBUTED))
+            let mut cargo = whole_hosts(workspace);
+            passed(cargo.args([ON_BOTH_BACKENDS, INCLUDE_IGNORED]).envs(DISTRIBUTED))
         });
     }
     steps.finish()
+}
+
+/// Cargo for a part of the tests of whole hosts.
+fn whole_hosts(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo();
+    // With the whole workspace, as before, so that nothing is compiled again.
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]);
+    cargo
 }
 
 /// The checks that do not run anything.

@@ -28,17 +28,14 @@ static SHARED: OnceCell<Server> = OnceCell::const_new();
 static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
 
 /// Creates an empty database on the server that all tests of this process
-/// share, and returns its URL. None if only tests that need no server are
-/// wanted.
-pub async fn database() -> Option<String> {
-    if embedded() {
-        return None;
-    }
-    Some(SHARED.get_or_init(Server::start).await.create_database().await)
+/// share, and returns its URL.
+pub async fn new_database() -> String {
+    SHARED.get_or_init(Server::start).await.create_database().await
 }
 
-fn embedded() -> bool {
-    env::var_os(EMBEDDED).is_some_and(|value| value == "1")
+/// [`new_database`], or None if only tests that need no server are wanted.
+pub async fn database() -> Option<String> {
+    if env::var_os(EMBEDDED).is_some_and(|value| value == "1") { None } else { Some(new_database().await) }
 }
 
 /// Opens a connection as the owner of the server.
@@ -63,15 +60,12 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts the server. None if only tests that need no server are wanted.
-    pub async fn start() -> Option<Self> {
-        if embedded() {
-            return None;
-        }
+    /// Starts the server.
+    pub async fn start() -> Self {
         let folder = new_folder();
         let mut server = Server::new(folder.path());
         server.run(None).await;
-        Some(Self { server, _folder: folder })
+        Self { server, _folder: folder }
     }
 
     /// Creates an empty database and returns its URL.

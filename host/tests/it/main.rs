@@ -10,42 +10,25 @@
     reason = "tests fail by panicking"
 )]
 
-mod support;
-
-mod auth;
 mod auth_limits;
 mod clocks;
 mod cluster;
-mod crash;
 mod deploy;
 mod dev;
-mod envelope;
-mod events;
-mod expiry;
 mod foreign;
 mod host_knows_nothing;
 mod hostile;
 mod jetstream;
-mod lists;
-mod migrations;
+mod metric_series;
+mod on_both_backends;
 mod operator;
 mod operator_document;
 mod operator_logs;
 mod operator_roles;
 mod operator_tokens;
-mod orders;
 mod otlp;
-mod payment_faults;
-mod payments;
-mod payments_stripe;
 mod plugin_cli;
-mod plugins;
 mod postgres;
-mod purchase;
-mod races;
-mod sessions;
-mod settings;
 mod storefront;
 mod storefront_browser;
-mod tickets;
-mod tracing;
+mod support;

@@ -1,6 +1,6 @@
 //! The operator listener.
 
-use crate::support::{Setup, eventually};
+use crate::support::{Setup, SlowRequest, eventually};
 use std::os::unix::fs::PermissionsExt;
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_token_that_nobody_set_is_generated_once_and_for_its_owner_alone() {
 async fn a_host_that_drains_is_not_ready() {
     let mut host = Setup::new().start().await;
     let outsider = host.outsider();
-    let slow = crate::settings::SlowRequest::begin(&host).await;
+    let slow = SlowRequest::begin(&host).await;
     host.terminate().await;
     let gone = async || outsider.attempt(http::Method::GET, "/readyz", None).await.map(|reply| reply.status);
     eventually("it is not ready", gone, |status| *status != Some(200)).await;

@@ -1,44 +1,43 @@
 //! Several hosts on one PostgreSQL database and one NATS server.
 
 mod clocks;
-pub(crate) mod faults;
+mod faults;
 mod network;
 mod plugins;
-mod right_to_carry;
+mod relay_lock;
 mod sharing;
 mod versions;
 
 use crate::support::{Bus, Client, Host, NatsServer, Setup, eventually, postgres};
 use serde_json::Value;
 
-/// A setup with its state in this database and its events on this server.
+/// A setup with its state in this database and its events on this NATS server.
 fn joined(setup: Setup, database: &str, bus: &str) -> Setup {
     setup.in_database(database).bus(Bus::jetstream(bus))
 }
 
-/// Three hosts that have started. None if only tests that need no server are
-/// wanted.
-async fn three() -> Option<[Host; 3]> {
-    let database = postgres::database().await?;
+/// Starts three hosts with the marketplace.
+async fn three() -> [Host; 3] {
+    let database = postgres::new_database().await;
     let setup = joined(Setup::new(), &database, &NatsServer::shared().url());
     let hosts = Setup::start_all(named(&setup)).await;
     knows_all(&hosts[0]).await;
-    Some(hosts)
+    hosts
 }
 
-/// Everybody's settings with a name of its own for each.
+/// Three setups that differ in the name of the host.
 fn named(setup: &Setup) -> [Setup; 3] {
     ["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name))
 }
 
-/// Waits until a host sees all three.
+/// Waits until this host sees all three hosts ready.
 async fn knows_all(host: &Host) {
     let operator = host.operator();
     let ready = async || statuses(&operator).await.into_iter().filter(|status| status == "ready").count();
     eventually("three hosts are ready", ready, |ready| *ready == 3).await;
 }
 
-/// What a host says of all of them, the oldest first.
+/// The hosts that this operator sees, the oldest first.
 async fn hosts(operator: &Client) -> Vec<Value> {
     let reply = operator.get("/cluster").await;
     assert_eq!(reply.status, 200, "{reply:?}");

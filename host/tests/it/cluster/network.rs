@@ -1,14 +1,7 @@
-//! Hosts between which and a server the network is bad, while the others'
-//! is not.
+//! A bad network between some hosts and a server.
 
-use super::{
-    faults::{self, serves},
-    joined, knows_all, named, right_to_carry,
-};
-use crate::{
-    crash::facts::Facts,
-    support::{NatsServer, Proxy, Reply, Setup, Status, Way, eventually, postgres},
-};
+use super::{faults::serves, joined, knows_all, named, relay_lock};
+use crate::support::{Acknowledged, LinkState, Load, NatsServer, Proxy, Reply, Setup, Status, eventually, postgres};
 use futures::future::join_all;
 use sqlx::{Connection, postgres::PgConnectOptions};
 use std::{
@@ -17,14 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For one portion of bytes. A statement and its answer are two.
+/// The delay of each portion of bytes. A statement and its answer are two
+/// portions.
 const DELAY: Duration = Duration::from_millis(100);
-/// However slow the database is, nobody waits longer for an answer.
+/// No request may take longer, however slow the database is.
 const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL and NATS"]
 async fn a_host_that_is_cut_off_from_the_broker_goes_on_and_holds_up_nobody() {
-    let Some(url) = postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let server = NatsServer::start();
     let setup = joined(Setup::new(), &url, &server.url());
     let proxies =
@@ -35,55 +30,56 @@ async fn a_host_that_is_cut_off_from_the_broker_goes_on_and_holds_up_nobody() {
     knows_all(&hosts[0]).await;
     let seller = hosts[0].user("seller").await;
     let buyers = hosts[0].users("buyer", hosts.len()).await;
-    let facts = Arc::new(Facts::default());
-    let loads: Vec<_> =
-        hosts.iter().zip(&buyers).map(|(host, buyer)| faults::load(host, &seller, buyer, &facts)).collect();
-    // Each of them once, as each carries events of some components.
+    let acknowledged = Arc::new(Acknowledged::default());
+    let start = |(host, buyer)| Load::start(host, &seller, buyer, &acknowledged);
+    let loads: Vec<_> = hosts.iter().zip(&buyers).map(start).collect();
+    // Each host once, because each relays the events of some components.
     for (host, proxy) in hosts.iter().zip(&proxies) {
         let readiness = async || host.outsider().get("/readyz").await;
-        proxy.set(Way::Cut);
-        let told = |reply: &Reply| reply.text.contains("the event bus is out of reach");
-        let cut = eventually("it says that it is cut off", readiness, told).await;
-        assert_eq!(cut.status, 200, "what it does not carry, others do: {cut:?}");
+        proxy.set(LinkState::Down);
+        let reported = |reply: &Reply| reply.text.contains("the event bus is out of reach");
+        let cut = eventually("the host reports that it is cut off", readiness, reported).await;
+        assert_eq!(cut.status, 200, "other hosts relay its events: {cut:?}");
         for host in &hosts {
             serves(host).await;
         }
-        proxy.set(Way::Open);
-        eventually("it is as before", readiness, |reply| reply.text == "ready\n").await;
+        proxy.set(LinkState::Up);
+        eventually("the host is ready again", readiness, |reply| reply.text == "ready\n").await;
         serves(host).await;
     }
-    for task in loads {
-        assert!(!task.is_finished(), "somebody's connection broke");
-        task.abort();
-        assert!(task.await.is_err_and(|end| end.is_cancelled()), "somebody was answered badly");
+    for load in loads {
+        load.stop().await;
     }
-    faults::is_whole(&hosts[0], &facts).await;
+    acknowledged.is_whole_on(&hosts[0]).await;
 }
 
-/// The control: were the right to carry a component's events kept by somebody
-/// who carries none, as a host that is cut off would if it did not give it up,
-/// they would wait for as long, and nothing but they.
+/// The control. A connection holds the relay lock of a component and relays
+/// nothing, as a host that is cut off would if it kept the lock. The events of
+/// this component wait for as long, and no others do.
 #[tokio::test]
-async fn events_wait_for_as_long_as_the_right_to_carry_them_is_kept() {
-    let Some(url) = postgres::database().await else { return };
-    let keeper = right_to_carry::keep(&url, "orders").await;
+#[ignore = "needs PostgreSQL and NATS"]
+async fn events_wait_while_a_holder_of_the_relay_lock_relays_nothing() {
+    let url = postgres::new_database().await;
+    let holder = relay_lock::hold(&url, "orders").await;
     let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
     let [one, two] = Setup::start_all([setup.clone(), setup.beside()]).await;
     let (seller, buyer) = (one.user("seller").await, two.user("buyer").await);
     let ticket = seller.sell("x", 10.0).await;
     let order = buyer.reserve(&ticket.id).await;
-    // Those of other components are on their way again and again.
+    // The events of other components arrive again and again.
     for _ in 0..3 {
         seller.sell("y", 10.0).await;
     }
     let outbox = one.database("components/orders.db").await;
     assert_eq!(outbox.number("SELECT count(*) FROM host_outbox").await, 1);
     assert_eq!(seller.ticket(&ticket.id).await.order_id, None);
-    keeper.close().await.unwrap();
-    seller.ticket_when("it is reserved", &ticket.id, |ticket| ticket.order_id.as_ref() == Some(&order.id)).await;
+    holder.close().await.unwrap();
+    seller
+        .ticket_when("the ticket is reserved", &ticket.id, |ticket| ticket.order_id.as_ref() == Some(&order.id))
+        .await;
 }
 
-/// The answer of those who come again as often as they are told to.
+/// The answer of a client that asks again after each 503.
 async fn slowly(ask: impl AsyncFn() -> Reply) -> Reply {
     loop {
         let begun = Instant::now();
@@ -99,8 +95,9 @@ async fn slowly(ask: impl AsyncFn() -> Reply) -> Reply {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL and NATS"]
 async fn a_slow_database_makes_everything_slow_and_nothing_wrong() {
-    let Some(url) = postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let port = PgConnectOptions::from_str(&url).unwrap().get_port();
     let proxy = Proxy::before(port).await;
     let behind = url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
@@ -111,7 +108,7 @@ async fn a_slow_database_makes_everything_slow_and_nothing_wrong() {
     let buyers = [hosts[0].users("buyer", 2).await, hosts[1].users("buyer", 2).await].concat();
     seller.wait_until_known_to_orders(&ticket.id).await;
 
-    proxy.set(Way::Slow(DELAY));
+    proxy.set(LinkState::Slow(DELAY));
     let orders =
         join_all(buyers.iter().map(async |buyer| slowly(async || buyer.try_order(&ticket.id).await).await)).await;
     assert!(orders.iter().all(|reply| [201, 400].contains(&reply.status)), "{orders:?}");
@@ -121,11 +118,11 @@ async fn a_slow_database_makes_everything_slow_and_nothing_wrong() {
     let paid = slowly(async || buyer.try_pay(&order.id, "tok_visa").await).await;
     assert_eq!(paid.status, 201, "{paid:?}");
 
-    proxy.set(Way::Open);
+    proxy.set(LinkState::Up);
     buyer.order_becomes(&order.id, Status::Complete).await;
     serves(&hosts[1]).await;
     hosts[0].settles().await;
-    hosts[0].ledger().await.takes(&order.id, 1_999).await;
+    hosts[0].payment_ledger().await.takes(&order.id, 1_999).await;
     assert_eq!(seller.ticket(&ticket.id).await.order_id.as_ref(), Some(&order.id));
     assert!(hosts[0].dead_letters().await.is_empty());
 }

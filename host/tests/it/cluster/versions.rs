@@ -1,5 +1,5 @@
-//! Hosts beside a newer version of the host, as during an upgrade. What that
-//! one does to the database and the broker, the tests do in its place.
+//! Hosts beside a host of a newer version, as during an upgrade. The tests
+//! change the database and the broker as the newer host would.
 
 use super::{hosts, joined, named};
 use crate::support::{Host, NatsServer, PluginFile, Setup, chameleon, empty, eventually, guest, postgres};
@@ -10,14 +10,15 @@ use std::{collections::BTreeSet, ops::Range, path::Path, time::Duration};
 use tokio::task::JoinHandle;
 
 const NEWER: &str = "99.0.0";
-/// What it says of itself has fields and plugins of a kind of its own.
+/// The newer host's entry in the table of hosts, with fields and plugins that
+/// older hosts do not know.
 const RUNS: &str = r#"{
     "orders": {"revision": "9.0.0+cafe", "held": false, "mood": {"good": true}, "subscribes": ["order.refunded"]},
     "things": ["not", "an", "object"]
 }"#;
 
-/// Statements one after the other, since one that waits for a table must not
-/// hold another meanwhile.
+/// Executes statements one by one. A statement that waits for a table must not
+/// hold a lock on another table meanwhile.
 async fn run(connection: &mut PgConnection, statements: &[String]) {
     for statement in statements {
         let ran = connection.execute(AssertSqlSafe(statement.clone())).await;
@@ -25,8 +26,8 @@ async fn run(connection: &mut PgConnection, statements: &[String]) {
     }
 }
 
-/// Changes that older hosts can live with: a column with a default in each of
-/// the host's tables, a table, and functions beside those that there are.
+/// Changes the database as a newer version may: adds a column with a default to
+/// each of the host's tables, a table, and a function.
 async fn migrates(url: &str) {
     let mut connection = postgres::connect(url).await.unwrap();
     let tables: Vec<String> =
@@ -51,17 +52,17 @@ async fn migrates(url: &str) {
     run(&mut connection, &statements).await;
 }
 
-/// A newer host that lives, agrees to everything and says what nobody else
-/// understands, until it is aborted.
+/// A newer host that lives, agrees to every proposal and sends notifications
+/// that older hosts do not know, until the task is aborted.
 async fn newer_host(url: &str) -> JoinHandle<()> {
     let mut connection = postgres::connect(url).await.unwrap();
     let now = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
-    let there = format!(
+    let joins = format!(
         "INSERT INTO ticketing_host.cluster_hosts (id, name, version, started_ms, seen_ms, ready, runs)
          VALUES ('newer', 'newer', '{NEWER}', {now}, {now}, 1, '{RUNS}')"
     );
-    run(&mut connection, &[there]).await;
-    let words = [
+    run(&mut connection, &[joins]).await;
+    let statements = [
         format!("UPDATE ticketing_host.cluster_hosts SET seen_ms = {now} WHERE id = 'newer'"),
         "INSERT INTO ticketing_host.cluster_answers (proposal, host)
          SELECT id, 'newer' FROM ticketing_host.cluster_proposals ON CONFLICT DO NOTHING"
@@ -72,13 +73,13 @@ async fn newer_host(url: &str) -> JoinHandle<()> {
     ];
     tokio::spawn(async move {
         loop {
-            run(&mut connection, &words).await;
+            run(&mut connection, &statements).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
 }
 
-/// A newer host keeps more of a plugin than these know.
+/// Adds fields to the plugin's stored state that older hosts do not know.
 async fn remembers_more(url: &str, plugin: &str) {
     let mut connection = postgres::connect(url).await.unwrap();
     let more = |table: &str, column: &str| {
@@ -106,8 +107,9 @@ async fn colour(host: &Host) -> Value {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL and NATS"]
 async fn hosts_serve_start_and_agree_beside_a_newer_version_of_the_host() {
-    let Some(url) = postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let server = NatsServer::start();
     let setup = joined(Setup::new(), &url, &server.url());
     let [one, two, three] = named(&setup);
@@ -126,7 +128,7 @@ async fn hosts_serve_start_and_agree_beside_a_newer_version_of_the_host() {
     config.subjects.push(subject.clone());
     context.update_stream(config).await.unwrap();
 
-    // One goes on, one starts again and one is new.
+    // One older host goes on, one starts again and one joins.
     older[1].stop().await;
     older[1].start_again().await;
     let joins = three.start().await;
@@ -154,37 +156,39 @@ async fn hosts_serve_start_and_agree_beside_a_newer_version_of_the_host() {
     newer.abort();
 }
 
-/// The control: what the rule for changes of the host's tables forbids is felt
-/// by the hosts that were there before.
+/// The control. A change of the host's tables that the rules forbid breaks the
+/// hosts that were there before.
 #[tokio::test]
+#[ignore = "needs PostgreSQL and NATS"]
 async fn a_change_of_the_hosts_tables_that_is_not_an_addition_breaks_older_hosts() {
-    let Some(url) = postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let setup = joined(Setup::new(), &url, &NatsServer::shared().url());
     let host = setup.start().await;
     let mut connection = postgres::connect(&url).await.unwrap();
     run(&mut connection, &["ALTER TABLE ticketing_host.cluster_hosts RENAME runs TO plugins".to_owned()]).await;
-    eventually("it is not ready", async || host.outsider().get("/readyz").await.status, |status| *status == 503).await;
+    eventually("the host is not ready", async || host.outsider().get("/readyz").await.status, |status| *status == 503)
+        .await;
     let refused = setup.beside().output("serve").await;
     assert!(!refused.status.success());
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("the table of hosts"), "{said}");
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("the table of hosts"), "{message}");
 }
 
-/// A host whose own settings bring this plugin file.
-fn bringing(setup: &Setup, file: &Path) -> Setup {
+/// A setup with this plugin file in its settings.
+fn with_file(setup: &Setup, file: &Path) -> Setup {
     setup.beside().toml(&format!("[[plugin]]\npath = {file:?}\ngrants = [\"store\", \"clocks\", \"config\"]"))
 }
 
-/// Publishes these as another program does, and waits until each was applied
-/// once.
+/// Publishes events with these ids, as another program would, and waits until
+/// each has been applied once.
 async fn are_applied(host: &Host, ids: Range<usize>) {
     let bus = host.look_at_bus().await;
-    let (stranger, _) = bus.streams();
+    let (other_program, _) = bus.streams();
     for id in ids.clone() {
         let mut headers = HeaderMap::new();
         headers.insert("ce-id", format!("news {id}"));
         let body = json!({ "id": format!("news {id:03}") }).to_string();
-        let sent = stranger.publish_with_headers(host.subject("chameleon.news"), headers, body.into()).await;
+        let sent = other_program.publish_with_headers(host.subject("chameleon.news"), headers, body.into()).await;
         sent.unwrap().await.unwrap();
     }
     let visitor = host.visitor();
@@ -195,8 +199,9 @@ async fn are_applied(host: &Host, ids: Range<usize>) {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL and NATS"]
 async fn two_versions_of_a_plugin_beside_each_other_lose_no_event() {
-    let Some(url) = postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let server = NatsServer::start();
     let setup = joined(empty(), &url, &server.url());
     let folder = tempfile::tempdir().unwrap();
@@ -207,19 +212,19 @@ async fn two_versions_of_a_plugin_beside_each_other_lose_no_event() {
         .with("default = \"green\"", "default = \"new\"")
         .with("subscribes = [\"chameleon.event\"]", "subscribes = [\"chameleon.event\", \"chameleon.news\"]");
     std::fs::write(&new, more.bytes()).unwrap();
-    let mut hosts = Setup::start_all([bringing(&setup, &old), bringing(&setup, &new)]).await;
+    let mut hosts = Setup::start_all([with_file(&setup, &old), with_file(&setup, &new)]).await;
     let operator = hosts[0].operator();
     let both = |seen: &Vec<String>| *seen == ["ready"; 2];
     eventually("both are ready", async || super::statuses(&operator).await, both).await;
     are_applied(&hosts[1], 0..30).await;
 
-    // The older one comes anew, and sees which subjects are taken.
+    // The host with the older plugin starts again and sees which subjects are taken.
     hosts[0].stop().await;
     hosts[0].start_again().await;
     are_applied(&hosts[1], 30..60).await;
     assert_eq!([colour(&hosts[0]).await, colour(&hosts[1]).await], ["old", "new"]);
 
-    // What is decided of it holds for each host's own.
+    // An operator's decision holds for each host's own revision.
     let paused = hosts[1].operator().post("/plugins/chameleon/pause", json!({})).await;
     assert_eq!(paused.status, 200, "{paused:?}");
     assert_eq!(hosts[0].visitor().get("/chameleon").await.status, 503);

@@ -3,7 +3,6 @@
 
 mod attacks;
 mod crowd;
-mod effects;
 mod loading;
 mod neighbour;
 mod statements;
@@ -23,13 +22,13 @@ fn with_plugin(setup: Setup, path: &Path, grants: &[&str]) -> Setup {
 }
 
 /// The hostile guest and the well-behaved one.
-fn hostile() -> Setup {
+pub(crate) fn hostile() -> Setup {
     with_plugin(with_plugin(bare(), &guest("hello"), &[]), &guest("hostile"), &["store"])
 }
 
 impl Host {
     /// How many failures of this kind the host has counted for a component.
-    async fn failures(&self, component: &str, kind: &str) -> u64 {
+    pub(crate) async fn failures(&self, component: &str, kind: &str) -> u64 {
         let reply = self.outsider().get("/metrics").await;
         let wanted = [format!("component=\"{component}\""), format!("kind=\"{kind}\"")];
         reply
@@ -60,7 +59,7 @@ impl Client {
         self.statement("query", "SELECT id, note FROM treasure").await["result"].clone()
     }
 
-    async fn says_hello(&self) {
+    pub(crate) async fn says_hello(&self) {
         let reply = self.get("/hello").await;
         assert_eq!((reply.status, reply.text.as_str()), (200, r#"{"message":"Hello","recipient":"world"}"#));
     }

@@ -1,36 +1,28 @@
-//! Hosts whose events a broker carries: what other programs can do with it,
-//! and what becomes of the marketplace when it fails.
+//! Hosts on NATS JetStream: the marketplace while the broker fails, and other
+//! programs on the same broker.
 
 mod cluster;
 mod network;
+mod other_programs;
 mod outages;
 mod secured;
 mod start;
-mod strangers;
 
-use crate::{
-    crash::{
-        facts::{self, Facts, World},
-        load::Load,
-    },
-    support::{Client, Host, Setup, eventually},
-};
-use rand::{SeedableRng, rngs::StdRng};
+use crate::support::{Acknowledged, Client, Host, Load, Setup};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::JoinHandle;
 
 const BUYERS: usize = 4;
-/// However the broker fares, nobody waits longer for an answer.
+/// No request may take longer, whatever the state of the broker.
 const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 
-/// A marketplace in which people buy and sell all the time.
+/// A host under load.
 struct Market {
     host: Host,
-    facts: Arc<Facts>,
-    load: Vec<JoinHandle<()>>,
+    acknowledged: Arc<Acknowledged>,
+    loads: Vec<Load>,
     seller: Client,
 }
 
@@ -39,49 +31,36 @@ impl Market {
         let host = setup.start().await;
         let seller = host.user("seller").await;
         let buyers = host.users("buyer", BUYERS).await;
-        let facts = Arc::new(Facts::default());
-        let load = buyers.into_iter().map(|buyer| {
-            let (seller, facts, random) = (seller.clone(), facts.clone(), StdRng::from_rng(&mut rand::rng()));
-            tokio::spawn(Load { seller, buyer, facts, random }.run())
-        });
-        let load = load.collect();
-        let market = Self { host, facts, load, seller };
+        let acknowledged = Arc::new(Acknowledged::default());
+        let loads = buyers.iter().map(|buyer| Load::start(&host, &seller, buyer, &acknowledged)).collect();
+        let market = Self { host, acknowledged, loads, seller };
         market.goes_on().await;
         market
     }
 
-    /// Waits until more was paid for than before.
+    /// Waits until one more order is paid, which takes events of all components.
     async fn goes_on(&self) {
-        let before = self.facts.counts().paid;
-        eventually("somebody pays", async || self.facts.counts().paid, |paid| *paid > before).await;
+        self.acknowledged.more_are_paid(1).await;
     }
 
-    /// Somebody who sells something now is answered, and well.
+    /// Asserts that the host accepts a new ticket in time.
     async fn can_sell(&self) {
         let begun = Instant::now();
         let reply = self.seller.try_sell("now", 10.0).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         assert!(begun.elapsed() < LONGEST_ANSWER, "{:?}", begun.elapsed());
-        self.facts.ticket(&reply.id(), 0);
-        assert_eq!(self.host.outsider().get("/readyz").await.status, 200, "it is ready");
+        self.acknowledged.record_ticket(&reply.id(), 0);
+        assert_eq!(self.host.outsider().get("/readyz").await.status, 200, "the host is ready");
     }
 
-    /// The work of today is done, and everything is as it was told.
-    async fn close(mut self) -> Host {
+    /// Ends the load and asserts that nothing acknowledged is lost.
+    async fn close(self) -> Host {
         self.goes_on().await;
-        for task in self.load.drain(..) {
-            assert!(!task.is_finished(), "somebody's connection broke");
-            task.abort();
-            // An answer that was not what it should be ends a task by itself.
-            assert!(task.await.is_err_and(|end| end.is_cancelled()), "somebody was answered badly");
+        for load in self.loads {
+            load.stop().await;
         }
-        self.host.settles().await;
-        let world = World::read(&self.host).await;
-        self.facts.are_in(&world);
-        world.is_consistent();
-        facts::money_agrees(&self.host, &self.facts).await;
-        assert!(self.host.dead_letters().await.is_empty());
-        println!("{:?}", self.facts.counts());
+        self.acknowledged.is_whole_on(&self.host).await;
+        println!("{:?}", self.acknowledged.counts());
         self.host
     }
 }

@@ -1,25 +1,33 @@
-//! What the tests stand on: processes of the host, clients of them, and a look
-//! into their databases.
+//! The base of the tests: processes of the host, clients that send requests to
+//! them, and access to their databases.
 
+mod acknowledged;
 mod bus;
 mod client;
 mod clock;
 mod database;
 mod host;
-mod ledger;
+mod idle;
+mod load;
 mod market;
+mod market_state;
+mod payment_ledger;
 mod plugins;
 mod proxy;
-mod settled;
 mod setup;
+mod slow_request;
 
+pub(crate) use acknowledged::Acknowledged;
 pub(crate) use bus::Bus;
 pub(crate) use client::{Client, PASSWORD, Reply};
 pub(crate) use clock::MachineClock;
 pub(crate) use database::{Database, edit_database, on_postgres};
 pub(crate) use host::Host;
 pub(crate) use host_test_support::{NatsServer, PATIENCE, PostgresServer, eventually, postgres};
+pub(crate) use load::Load;
 pub(crate) use market::{Order, Status, Ticket, unique};
+pub(crate) use market_state::MarketState;
 pub(crate) use plugins::{PluginFile, chameleon, component, empty, empty_host, guest};
-pub(crate) use proxy::{Proxy, Way};
+pub(crate) use proxy::{LinkState, Proxy};
 pub(crate) use setup::{ADMIN_TOKEN, Setup};
+pub(crate) use slow_request::SlowRequest;

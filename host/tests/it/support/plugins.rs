@@ -185,6 +185,13 @@ impl Client {
         reply.json()
     }
 
+    /// The colour of the chameleon's revision that answers.
+    pub(crate) async fn colour(&self) -> String {
+        let reply = self.get("/chameleon").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["colour"].as_str().unwrap().to_owned()
+    }
+
     /// What an operator sees of a plugin.
     pub(crate) async fn plugin(&self, name: &str) -> Value {
         let reply = self.get(&format!("/plugins/{name}")).await;

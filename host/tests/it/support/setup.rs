@@ -166,8 +166,7 @@ impl Setup {
         if !on_postgres() {
             return None;
         }
-        let new = async || postgres::database().await.expect("the run is about PostgreSQL");
-        Some(self.database_url.get_or_init(new).await)
+        Some(self.database_url.get_or_init(postgres::new_database).await)
     }
 
     pub(super) fn log(&self) -> PathBuf {

@@ -193,7 +193,7 @@ async fn every_hostile_file_is_refused_with_its_reason_and_leaves_nothing_behind
     let host = empty_host(empty().private_cache()).await;
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let kinds: Vec<Kind> = [no_webassembly(), manifests(), bombs(), worlds()].concat();
     assert!(kinds.len() >= 50, "{} kinds", kinds.len());
     for (what, bytes, reason) in &kinds {
@@ -202,7 +202,7 @@ async fn every_hostile_file_is_refused_with_its_reason_and_leaves_nothing_behind
         assert_eq!(reply.status, 422, "{what}: {reply:?}");
         assert!(reply.errors()[0].0.contains(reason), "{what}: {reply:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{what} took {:?}", begun.elapsed());
-        assert_eq!(host.standing().await, before, "{what}");
+        assert_eq!(host.installed().await, before, "{what}");
     }
     assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "green");
     let audit = operator.get("/audit?limit=1000").await.json();

@@ -4,7 +4,6 @@
 mod files;
 mod migrating;
 mod mutated;
-mod races;
 mod signatures;
 mod transfers;
 
@@ -12,18 +11,18 @@ use crate::support::{Host, chameleon};
 use serde_json::Value;
 use std::path::Path;
 
-/// What a refused upload must leave as it was.
+/// Everything that is installed. A refused upload must leave it as it was.
 #[derive(Debug, PartialEq, Eq)]
-struct Standing {
+pub(crate) struct Installed {
     /// Each plugin with its revision and status.
     plugins: Vec<[String; 3]>,
     revisions: String,
-    /// In the data directory and the compile cache, but for the databases.
+    /// In the data directory and the compile cache, except the databases.
     files: Vec<String>,
 }
 
 impl Host {
-    async fn standing(&self) -> Standing {
+    pub(crate) async fn installed(&self) -> Installed {
         let operator = self.operator();
         let text = |plugin: &Value, key: &str| plugin[key].as_str().unwrap().to_owned();
         let plugins = operator.get("/plugins").await.json();
@@ -32,7 +31,7 @@ impl Host {
         list(&self.setup.data(), &mut files);
         list(self.setup.cache(), &mut files);
         files.sort();
-        Standing {
+        Installed {
             plugins: plugins.map(|plugin| ["name", "revision", "status"].map(|key| text(plugin, key))).collect(),
             revisions: operator.get("/plugins/chameleon/revisions").await.text,
             files,
@@ -52,7 +51,7 @@ fn list(folder: &Path, files: &mut Vec<String>) {
     }
 }
 
-/// A revision that is good.
+/// A plugin file without a fault.
 fn good() -> Vec<u8> {
     chameleon("1.0.0", "green", "good")
 }

@@ -34,7 +34,7 @@ async fn only_what_a_trusted_key_has_signed_is_taken() {
         (KeyPair::generate_unencrypted_keypair().unwrap(), KeyPair::generate_unencrypted_keypair().unwrap());
     let host = trusting(&pair).await;
     let operator = host.operator();
-    let before = host.standing().await;
+    let before = host.installed().await;
     let component = || Part::bytes(good());
     let right = sign(&pair, &good());
     let replies = [
@@ -72,7 +72,7 @@ async fn only_what_a_trusted_key_has_signed_is_taken() {
     }
     let garbage = operator.with_header("x-plugin-signature", "not base64!").upload(good()).await;
     assert_eq!(garbage.status, 400, "{garbage:?}");
-    assert_eq!(host.standing().await, before);
+    assert_eq!(host.installed().await, before);
 
     assert_eq!(signed(&operator, good(), &right).await.status, 201);
     let again = Form::new().part("component", component()).text("signature", right);

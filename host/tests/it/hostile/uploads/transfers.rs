@@ -1,7 +1,7 @@
 //! Uploads that are wrong in how they arrive: slow, endless, cut off, in
 //! another form than is understood.
 
-use super::{Standing, good};
+use super::{Installed, good};
 use crate::support::{ADMIN_TOKEN, Host, PATIENCE, Reply, empty, empty_host, eventually};
 use futures::future::join_all;
 use http::Method;
@@ -22,10 +22,10 @@ async fn strict() -> Host {
 }
 
 /// Everything is as before, and an upload still finds its place.
-async fn unharmed(host: &Host, before: &Standing, what: &str) {
+async fn unharmed(host: &Host, before: &Installed, what: &str) {
     let same = async || host.operator().upload(good()).await.status;
     eventually(what, same, |status| *status == 200).await;
-    assert_eq!(host.standing().await, *before, "{what}");
+    assert_eq!(host.installed().await, *before, "{what}");
     assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "green", "{what}");
 }
 
@@ -63,7 +63,7 @@ impl Wire {
 #[tokio::test]
 async fn a_body_of_another_kind_is_refused_before_it_is_read() {
     let host = strict().await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     for kind in
         ["", "text/plain", "application/json", "application/octet-stream", "application/wasm+zstd", "multipart/mixed"]
     {
@@ -92,7 +92,7 @@ async fn a_body_of_another_kind_is_refused_before_it_is_read() {
 #[tokio::test]
 async fn a_file_over_the_limit_is_refused_as_soon_as_that_is_known() {
     let host = strict().await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let mut announced = Wire::open(&host, "content-type: application/wasm\r\ncontent-length: 99999999999").await;
     let answer = announced.answer().await;
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("2000000 bytes"), "{answer}");
@@ -113,7 +113,7 @@ async fn a_file_over_the_limit_is_refused_as_soon_as_that_is_known() {
 #[tokio::test]
 async fn a_form_that_never_comes_to_the_point_is_refused_while_it_goes_on() {
     let host = strict().await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let form = format!("content-type: multipart/form-data; boundary={BOUNDARY}\r\ntransfer-encoding: chunked");
     let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
     let header = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"component\"\r\nx-long: ");
@@ -142,7 +142,7 @@ async fn a_form_that_never_comes_to_the_point_is_refused_while_it_goes_on() {
 #[tokio::test]
 async fn a_slow_upload_is_given_up_and_others_pass_it() {
     let host = strict().await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let mut slow = Wire::open(&host, "content-type: application/wasm\r\ncontent-length: 1000").await;
     slow.0.write_all(b"\0asm").await.unwrap();
     assert_eq!(host.operator().upload(good()).await.status, 200, "there is a place beside it");
@@ -154,7 +154,7 @@ async fn a_slow_upload_is_given_up_and_others_pass_it() {
 #[tokio::test]
 async fn an_upload_that_is_cut_off_leaves_nothing() {
     let host = strict().await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let form = format!("content-type: multipart/form-data; boundary={BOUNDARY}\r\ncontent-length: 1000000");
     let begin = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"component\"\r\n\r\n\0asm");
     for (headers, bytes) in [
@@ -173,7 +173,7 @@ async fn an_upload_that_is_cut_off_leaves_nothing() {
 #[tokio::test]
 async fn more_uploads_than_places_are_refused_until_one_is_free() {
     let host = strict().await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let stalled =
         join_all((0..2).map(|_| Wire::open(&host, "content-type: application/wasm\r\ncontent-length: 1000"))).await;
     let third = async || host.operator().upload(good()).await.status;
@@ -193,7 +193,7 @@ fn named(name: &str, content: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_form_that_is_not_as_it_should_be_is_refused() {
     let host = strict().await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let end = format!("--{BOUNDARY}--\r\n").into_bytes();
     let component = named("component", &good());
     let manifest = named("manifest", b"name = 'odd'\nversion = '1.0.0'");
@@ -229,7 +229,7 @@ async fn a_form_that_is_not_as_it_should_be_is_refused() {
         let reply = Reply::of(request).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(reply.status, status, "{what}: {reply:?}");
         assert!(reply.errors()[0].0.contains(reason), "{what}: {reply:?}");
-        assert_eq!(host.standing().await, before, "{what}");
+        assert_eq!(host.installed().await, before, "{what}");
     }
     let request = host.operator().request(Method::POST, "/plugins").header("content-type", "multipart/form-data");
     assert_eq!(Reply::of(request.body(component.clone())).await.unwrap().status, 400, "no boundary");

@@ -18,8 +18,8 @@ async fn an_order_is_paid_once() {
     buyer.try_pay(&order.id, "tok_visa").await.refuses(400, "The order is already paid");
     buyer.order_becomes(&order.id, Status::Complete).await;
     buyer.try_pay(&order.id, "tok_mastercard").await.refuses(400, "The order is already paid");
-    host.ledger().await.takes(&order.id, 1_000).await;
-    assert_eq!(host.ledger().await.of(&order.id).await.len(), 1);
+    host.payment_ledger().await.takes(&order.id, 1_000).await;
+    assert_eq!(host.payment_ledger().await.of(&order.id).await.len(), 1);
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn the_order_of_another_cannot_be_paid() {
     let (seller, buyer, order) = reserved(&host, 10.0).await;
     seller.try_pay(&order.id, "tok_visa").await.refuses(401, "Not authorized");
     assert_eq!(buyer.order(&order.id).await, order);
-    assert!(host.ledger().await.of(&order.id).await.is_empty());
+    assert!(host.payment_ledger().await.of(&order.id).await.is_empty());
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_cancelled_order_cannot_be_paid() {
     assert_eq!(buyer.cancel(&order.id).await.status, 204);
     host.settles().await;
     buyer.try_pay(&order.id, "tok_visa").await.refuses(400, "Cannot pay for a cancelled order");
-    assert!(host.ledger().await.of(&order.id).await.is_empty());
+    assert!(host.payment_ledger().await.of(&order.id).await.is_empty());
 }
 
 #[tokio::test]
@@ -64,6 +64,6 @@ async fn amounts_are_exact_up_to_the_highest_price() {
     for (price, cents) in [(19.99, 1_999), (0.01, 1), (4.35, 435), (1.15, 115), (999_999.99, 99_999_999)] {
         let (_, buyer, order) = reserved(&host, price).await;
         buyer.pay(&order.id).await;
-        host.ledger().await.takes(&order.id, cents).await;
+        host.payment_ledger().await.takes(&order.id, cents).await;
     }
 }

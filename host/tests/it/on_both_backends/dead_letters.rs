@@ -1,8 +1,10 @@
 //! Events and timers that cannot be handled: they hold up nothing else, become
 //! dead letters, and can be sent again.
 
-use super::hostile;
-use crate::support::{Client, Host, eventually};
+use crate::{
+    hostile::hostile,
+    support::{Client, Host, eventually},
+};
 use serde_json::{Value, json};
 
 /// What makes an event or timer: the route and the field that is not `id` or

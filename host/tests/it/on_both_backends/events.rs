@@ -86,7 +86,7 @@ async fn an_event_that_comes_again_changes_nothing() {
     assert_eq!(other.order(&sold.id).await, sold);
     assert_eq!(one.order(&given_up.id).await.status, Status::Cancelled);
     assert_eq!(seller.ticket(&ticket.id).await, held, "a stale release does not touch the next buyer's hold");
-    host.ledger().await.takes(&sold.id, 1_000).await;
+    host.payment_ledger().await.takes(&sold.id, 1_000).await;
     assert!(host.dead_letters().await.is_empty());
 }
 

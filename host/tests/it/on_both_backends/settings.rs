@@ -1,11 +1,8 @@
 //! Settings, the command line, and the end of a process.
 
-use crate::support::{Host, Setup, eventually};
+use crate::support::{Setup, SlowRequest, eventually};
 use std::{fs, process::Output};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 
 const BAD_SETTING: Option<i32> = Some(78);
 
@@ -85,37 +82,6 @@ async fn flags_beat_the_environment_which_beats_the_file() {
     assert_eq!(setup.output("check").await.status.code(), Some(0));
     let setup = setup.variable("TICKETING_ORDER_EXPIRATION_SECONDS", "0").expiration_seconds(5);
     assert_eq!(setup.output("check").await.status.code(), Some(0));
-}
-
-/// A sale whose body has not arrived in full.
-pub(crate) struct SlowRequest {
-    stream: TcpStream,
-    rest: &'static str,
-}
-
-impl SlowRequest {
-    pub(crate) async fn begin(host: &Host) -> Self {
-        let anna = host.user("anna").await;
-        let mut stream = TcpStream::connect(host.address()).await.unwrap();
-        let (body, rest) = ("{\"title\":\"slow\"", ",\"price\":1}");
-        let head = format!(
-            "POST /api/tickets HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\ncontent-length: {}\r\n\r\n{body}",
-            host.address(),
-            anna.cookie.unwrap(),
-            body.len() + rest.len()
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        // A whole exchange on a connection made later: the one above is taken.
-        assert_eq!(host.visitor().get("/api/tickets").await.status, 200);
-        Self { stream, rest }
-    }
-
-    pub(crate) async fn finish(mut self) {
-        self.stream.write_all(self.rest.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        self.stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! When nothing is under way any more: no event waits to be carried to the
-//! bus, none to be applied, and no timer is due.
+//! When a host has no work left: no event waits in an outbox or on the bus, and
+//! no timer is due.
 
 use super::{Host, Setup, eventually};
 
@@ -14,7 +14,7 @@ async fn due_timers(setup: &Setup) -> &'static str {
 }
 
 impl Host {
-    /// Waits until all events have been applied.
+    /// Waits until all events have been applied and no timer is due.
     pub(crate) async fn settles(&self) {
         let bus = self.look_at_bus().await;
         let mut outboxes = Vec::new();
@@ -24,8 +24,9 @@ impl Host {
         let due_timers = due_timers(&self.setup).await;
         let waiting = async || {
             let mut waiting = 0;
-            // An event is on the bus before it leaves the outbox, and what it
-            // causes is in an outbox before it leaves the bus.
+            // An event reaches the bus before it leaves the outbox. Events that
+            // its handler publishes reach the outbox before it leaves the bus.
+            // Two looks at both therefore miss none.
             for _ in 0..2 {
                 for outbox in &outboxes {
                     waiting += outbox.number("SELECT count(*) FROM host_outbox").await;
@@ -38,7 +39,8 @@ impl Host {
         eventually("every event is applied", waiting, |waiting| *waiting == 0).await;
     }
 
-    /// What the operator is told that nobody can handle.
+    /// The events and timers that no attempt could handle, as an operator sees
+    /// them.
     pub(crate) async fn dead_letters(&self) -> Vec<serde_json::Value> {
         let reply = self.operator().get("/dead-letters").await;
         assert_eq!(reply.status, 200, "{reply:?}");

@@ -1,6 +1,5 @@
-//! Uploads and swaps that meet each other, or the end of the process.
+//! Uploads and swaps at the same time as others, or as the end of the process.
 
-use super::good;
 use crate::support::{ADMIN_TOKEN, Host, PluginFile, chameleon, empty, empty_host, eventually, guest};
 use futures::future::join_all;
 use serde_json::json;
@@ -13,6 +12,11 @@ use std::{
     time::Duration,
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
+
+/// A plugin file without a fault.
+fn good() -> Vec<u8> {
+    chameleon("1.0.0", "green", "good")
+}
 
 #[tokio::test]
 async fn the_same_bytes_at_the_same_time_are_one_revision() {
@@ -28,8 +32,8 @@ async fn the_same_bytes_at_the_same_time_are_one_revision() {
     assert_eq!(std::fs::read_dir(host.setup.data().join("plugins")).unwrap().count(), 1);
 }
 
-/// Asks for the colour again and again, and counts the answers.
-fn ask(host: &Host, done: &Arc<AtomicBool>, answers: &Arc<AtomicUsize>, asking: &mut JoinSet<()>) {
+/// Requests the colour again and again, and counts the answers.
+fn keep_asking(host: &Host, done: &Arc<AtomicBool>, answers: &Arc<AtomicUsize>, asking: &mut JoinSet<()>) {
     let (visitor, done, answers) = (host.visitor(), done.clone(), answers.clone());
     asking.spawn(async move {
         while !done.load(Ordering::Relaxed) {
@@ -51,7 +55,7 @@ async fn swaps_and_rollbacks_of_one_plugin_at_the_same_time_lose_no_request() {
     let blue = operator.stage(chameleon("3.0.0", "blue", "good")).await;
     let (done, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut asking = JoinSet::new();
-    (0..3).for_each(|_| ask(&host, &done, &answers, &mut asking));
+    (0..3).for_each(|_| keep_asking(&host, &done, &answers, &mut asking));
 
     let mut changing = JoinSet::new();
     for task in 0..4 {
@@ -87,7 +91,7 @@ async fn swaps_and_rollbacks_of_one_plugin_at_the_same_time_lose_no_request() {
 async fn a_host_that_is_killed_while_it_receives_an_upload_starts_as_it_was() {
     let mut host = empty_host(empty().private_cache()).await;
     host.operator().deploy("chameleon", good()).await;
-    let before = host.standing().await;
+    let before = host.installed().await;
     let file = chameleon("2.0.0", "red", "good");
     for bytes in [0, 1, file.len() / 2, file.len() - 1] {
         let mut stream = TcpStream::connect(host.operators_address()).await.unwrap();
@@ -101,13 +105,13 @@ async fn a_host_that_is_killed_while_it_receives_an_upload_starts_as_it_was() {
         stream.flush().await.unwrap();
         host.kill().await;
         host.start_again().await;
-        assert_eq!(host.standing().await, before, "after {bytes} bytes");
+        assert_eq!(host.installed().await, before, "after {bytes} bytes");
         assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "green");
     }
 }
 
-/// A revision that brings a table of its own.
-fn migrating(round: usize) -> Vec<u8> {
+/// A revision whose migration adds a table.
+fn with_new_table(round: usize) -> Vec<u8> {
     let table = format!("CREATE TABLE round{round} (id TEXT NOT NULL PRIMARY KEY)");
     let mut file = PluginFile::read(&guest("chameleon"))
         .version(&format!("1.0.{round}"))
@@ -129,7 +133,7 @@ async fn a_host_that_is_killed_at_any_step_has_the_old_revision_or_the_new_one()
         let operator = host.operator();
         let deploying = tokio::spawn(async move {
             let request = operator.request(http::Method::POST, "/plugins").header("content-type", "application/wasm");
-            let reply = crate::support::Reply::of(request.body(migrating(round))).await.ok()?;
+            let reply = crate::support::Reply::of(request.body(with_new_table(round))).await.ok()?;
             let body = json!({ "revision": reply.json()["revision"] });
             operator.attempt(http::Method::POST, "/plugins/chameleon/activate", Some(body)).await
         });
@@ -142,9 +146,9 @@ async fn a_host_that_is_killed_at_any_step_has_the_old_revision_or_the_new_one()
         let new = format!("c{round}");
         let possible = if answered { vec![new] } else { vec![before, new] };
         assert!(possible.contains(&after), "round {round}: {after} is none of {possible:?}");
-        assert_eq!(host.visitor().get("/chameleon/applied").await.status, 200, "its tables are there");
+        assert_eq!(host.visitor().get("/chameleon/applied").await.status, 200, "the tables of the revision are there");
     }
     let operator = host.operator();
-    operator.deploy("chameleon", migrating(11)).await;
+    operator.deploy("chameleon", with_new_table(11)).await;
     assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "c11");
 }

@@ -28,7 +28,7 @@ async fn a_charge_with_an_unknown_outcome_is_resolved_by_itself_and_charged_once
     join_all([AFTER, BEFORE].map(async |token| {
         let (_, buyer, order) = reserved(&host).await;
         is_unknown(&buyer, &order, token).await;
-        let ledger = host.ledger().await;
+        let ledger = host.payment_ledger().await;
         buyer.order_becomes(&order.id, Status::Complete).await;
         ledger.takes(&order.id, 1_000).await;
         assert_eq!(ledger.of(&order.id).await.len(), 1, "{token}");
@@ -47,7 +47,7 @@ async fn a_charge_with_an_unknown_outcome_can_be_repeated_and_is_made_once() {
         // The recovery may have been faster; then it is paid already.
         assert!([201, 400].contains(&done.status), "{done:?}");
         buyer.order_becomes(&order.id, Status::Complete).await;
-        let ledger = host.ledger().await;
+        let ledger = host.payment_ledger().await;
         ledger.takes(&order.id, 1_000).await;
         assert_eq!(ledger.of(&order.id).await.len(), 1, "{token}");
     }))
@@ -65,7 +65,7 @@ async fn a_charge_with_an_unknown_outcome_is_let_go_when_the_order_is_cancelled(
         buyer.order_becomes(&order.id, end).await;
         let cents = if end == Status::Cancelled { 0 } else { 1_000 };
         host.settles().await;
-        host.ledger().await.takes(&order.id, cents).await;
+        host.payment_ledger().await.takes(&order.id, cents).await;
         if end == Status::Cancelled {
             seller.ticket_when("it is free", &order.ticket.id, |ticket| ticket.order_id.is_none()).await;
         }
@@ -81,7 +81,7 @@ async fn a_process_that_dies_while_the_outcome_is_unknown_resolves_it_later() {
     host.kill().await;
     host.start_again().await;
     host.again(&buyer).order_becomes(&order.id, Status::Complete).await;
-    host.ledger().await.takes(&order.id, 1_000).await;
+    host.payment_ledger().await.takes(&order.id, 1_000).await;
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_process_that_dies_while_the_provider_is_at_work_resolves_it_later() {
     pay.await.unwrap();
     host.start_again().await;
     host.again(&buyer).order_becomes(&order.id, Status::Complete).await;
-    let ledger = host.ledger().await;
+    let ledger = host.payment_ledger().await;
     ledger.takes(&order.id, 1_000).await;
     assert_eq!(ledger.of(&order.id).await.len(), 1);
 }
@@ -119,14 +119,14 @@ async fn a_host_that_is_told_to_stop_finishes_the_payment_that_is_under_way() {
     assert_eq!(host.ended().await.code(), Some(0));
     host.start_again().await;
     host.again(&buyer).order_becomes(&order.id, Status::Complete).await;
-    host.ledger().await.takes(&order.id, 1_000).await;
+    host.payment_ledger().await.takes(&order.id, 1_000).await;
 }
 
 #[tokio::test]
 async fn a_provider_that_fails_now_and_then_loses_and_doubles_nothing() {
     let faults = "[payments.simulated.faults]\ntimeout_before_every = 7\ntimeout_after_every = 9\nduplicate_every = 5";
     let host = Setup::new().toml(faults).start().await;
-    let (seller, buyer, ledger) = (host.user("seller").await, host.user("buyer").await, host.ledger().await);
+    let (seller, buyer, ledger) = (host.user("seller").await, host.user("buyer").await, host.payment_ledger().await);
     join_all((0..10).map(async |_| {
         let ticket = seller.sell("x", 10.0).await;
         let order = buyer.reserve(&ticket.id).await;

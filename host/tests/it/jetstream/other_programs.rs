@@ -5,7 +5,8 @@ use async_nats::{HeaderMap, jetstream};
 use serde_json::json;
 
 #[tokio::test]
-async fn components_take_events_of_other_programs_and_nonsense_harms_nobody() {
+#[ignore = "needs NATS"]
+async fn components_take_events_of_other_programs_and_ignore_nonsense() {
     let server = NatsServer::start();
     let bus = Bus::jetstream(&server.url());
     let host = Setup::new().bus(bus.clone()).start().await;
@@ -13,29 +14,34 @@ async fn components_take_events_of_other_programs_and_nonsense_harms_nobody() {
     let ticket = seller.sell("x", 10.0).await;
     host.settles().await;
 
-    let stranger = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let other_program = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let subject = bus.subject("ticket.updated");
     let event = json!({
         "id": ticket.id, "version": 1, "title": "from outside", "amount": 1_000, "currency": "usd",
         "userId": ticket.user_id,
     });
-    // No event, and no event either.
-    stranger.publish(subject.clone(), "nonsense".into()).await.unwrap().await.unwrap();
-    stranger.publish(subject.clone(), event.to_string().into()).await.unwrap().await.unwrap();
+    // Two messages that are no events, because they have no headers.
+    other_program.publish(subject.clone(), "nonsense".into()).await.unwrap().await.unwrap();
+    other_program.publish(subject.clone(), event.to_string().into()).await.unwrap().await.unwrap();
     // An event that no component can read.
     let mut headers = HeaderMap::new();
     headers.insert("ce-id", "unreadable");
-    headers.insert("ce-source", "a stranger");
-    stranger.publish_with_headers(subject.clone(), headers.clone(), "{".into()).await.unwrap().await.unwrap();
-    // And a good one, twice.
+    headers.insert("ce-source", "another program");
+    other_program.publish_with_headers(subject.clone(), headers.clone(), "{".into()).await.unwrap().await.unwrap();
+    // A good event, twice.
     headers.insert("ce-id", "readable");
     for _ in 0..2 {
         let body = event.to_string().into();
-        stranger.publish_with_headers(subject.clone(), headers.clone(), body).await.unwrap().await.unwrap();
+        other_program.publish_with_headers(subject.clone(), headers.clone(), body).await.unwrap().await.unwrap();
     }
 
-    let letters = eventually("it is set aside", async || host.dead_letters().await, |letters| letters.len() == 1).await;
-    assert_eq!((&letters[0]["subject_id"], &letters[0]["source"]), (&json!("unreadable"), &json!("a stranger")));
+    let letters = eventually(
+        "the unreadable event is set aside",
+        async || host.dead_letters().await,
+        |letters| letters.len() == 1,
+    )
+    .await;
+    assert_eq!((&letters[0]["subject_id"], &letters[0]["source"]), (&json!("unreadable"), &json!("another program")));
     host.settles().await;
     let order = buyer.reserve(&ticket.id).await;
     assert_eq!(order.ticket.title, "from outside");

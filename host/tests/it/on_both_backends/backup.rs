@@ -1,12 +1,8 @@
-//! A backup as deploy/README.md has it made: the files are copied while the
-//! process is paused, or the database is dumped, and serve again elsewhere.
+//! A backup by the instructions of deploy/README.md: an operator copies the
+//! files while the process is paused, or dumps the database, and another host
+//! serves from the copy.
 
-use super::{
-    Load,
-    facts::{self, Facts, World},
-};
-use crate::support::{Bus, Host, PATIENCE, Setup, eventually, postgres};
-use rand::{SeedableRng, rngs::StdRng};
+use crate::support::{Acknowledged, Bus, Host, Load, MarketState, PATIENCE, Setup, eventually, postgres};
 use std::{fs, path::Path, sync::Arc};
 use tokio::{process::Command, time::timeout};
 
@@ -18,60 +14,56 @@ async fn a_backup_of_a_busy_host_has_all_that_was_acknowledged() {
     let mut host = Setup::new().start().await;
     let seller = host.user("seller").await;
     let buyers = host.users("buyer", BUYERS).await;
-    let facts = Arc::new(Facts::default());
-    let load = buyers.iter().map(|buyer| {
-        let (seller, buyer) = (host.again(&seller), host.again(buyer));
-        tokio::spawn(Load { seller, buyer, facts: facts.clone(), random: StdRng::seed_from_u64(rand::random()) }.run())
-    });
-    let load: Vec<_> = load.collect();
-    let busy = async || facts.counts().orders;
-    eventually("the host is busy", &busy, |orders| *orders >= ENOUGH_ORDERS).await;
+    let acknowledged = Arc::new(Acknowledged::default());
+    let loads: Vec<_> = buyers.iter().map(|buyer| Load::start(&host, &seller, buyer, &acknowledged)).collect();
+    let orders = async || acknowledged.counts().orders;
+    eventually("the host is busy", &orders, |orders| *orders >= ENOUGH_ORDERS).await;
 
     let elsewhere = Setup::new();
     let on_jetstream = matches!(host.setup.bus, Bus::JetStream { .. });
     if on_jetstream {
-        // What is on that bus is in no dump: nobody is let in, and it drains.
+        // A dump has no event that is on the broker: without requests, the host applies all of them.
         host.kill().await;
         host.start_again().await;
         host.settles().await;
     }
-    let at_the_copy = back_up(&host, &facts, &elsewhere).await;
+    let at_the_copy = back_up(&host, &acknowledged, &elsewhere).await;
     if !on_jetstream {
-        // Nobody has noticed more than a pause.
-        let then = facts.counts().orders;
-        eventually("it goes on", &busy, |orders| *orders > then + 1).await;
+        // The users notice no more than a pause.
+        let before = acknowledged.counts().orders;
+        eventually("the host goes on", &orders, |orders| *orders > before + 1).await;
     }
     host.kill().await;
-    for task in load {
-        task.await.unwrap();
+    for load in loads {
+        load.breaks_off().await;
     }
 
     let restored = elsewhere.start().await;
     restored.settles().await;
-    let world = World::read(&restored).await;
-    at_the_copy.are_in(&world);
-    world.is_consistent();
+    let state = MarketState::read(&restored).await;
+    at_the_copy.is_in(&state);
+    state.is_consistent();
     assert!(restored.dead_letters().await.is_empty());
-    facts::money_agrees(&restored, &at_the_copy).await;
+    at_the_copy.agrees_with_the_money(&restored).await;
     let buyer = restored.again(&buyers[0]);
-    assert!(buyer.current_user().await.is_object(), "sessions go on, for their key is in the backup as well");
+    assert!(buyer.current_user().await.is_object(), "sessions stay valid, because their key is in the backup");
     let ticket = restored.again(&seller).sell("after the restore", 10.0).await;
     buyer.reserve(&ticket.id).await;
     restored.settles().await;
 }
 
-/// Makes a backup and puts it in place elsewhere; what had been told when it
-/// was made has to be in it.
-async fn back_up(host: &Host, facts: &Facts, elsewhere: &Setup) -> Facts {
+/// Makes a backup and restores it elsewhere. Returns the changes that the
+/// backup must contain.
+async fn back_up(host: &Host, acknowledged: &Acknowledged, elsewhere: &Setup) -> Acknowledged {
     let Some(url) = host.setup.database_url().await else {
         host.signal("STOP").await;
-        eventually("it is paused", async || host.state(), |state| *state == 'T').await;
-        let told = facts.copy();
+        eventually("the process is paused", async || host.state(), |state| *state == 'T').await;
+        let at_the_copy = acknowledged.copy();
         copy(&host.setup.data(), &elsewhere.data());
         host.signal("CONT").await;
-        return told;
+        return at_the_copy;
     };
-    let told = facts.copy();
+    let at_the_copy = acknowledged.copy();
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut dump = Command::new(postgres::program("pg_dump"));
     run(dump.arg("--format=custom").arg("--file").arg(file.path()).arg(url)).await;
@@ -80,7 +72,7 @@ async fn back_up(host: &Host, facts: &Facts, elsewhere: &Setup) -> Facts {
     run(restore.args(["--exit-on-error", "--dbname", empty]).arg(file.path())).await;
     // The key that signs sessions is a file.
     copy(&host.setup.data(), &elsewhere.data());
-    told
+    at_the_copy
 }
 
 async fn run(command: &mut Command) {

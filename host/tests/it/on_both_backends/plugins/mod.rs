@@ -3,22 +3,15 @@
 
 mod canary;
 mod restart;
-mod series;
 mod settings;
 mod swap;
 mod upload;
+mod upload_races;
 
 use crate::support::{Client, Host, eventually};
 use serde_json::{Value, json};
 
 impl Client {
-    /// The colour of whatever revision answers.
-    async fn colour(&self) -> String {
-        let reply = self.get("/chameleon").await;
-        assert_eq!(reply.status, 200, "{reply:?}");
-        reply.json()["colour"].as_str().unwrap().to_owned()
-    }
-
     /// Publishes an event and sets a timer.
     async fn cause(&self, id: &str) {
         let reply = self.post("/chameleon", json!({ "id": id })).await;

@@ -19,7 +19,7 @@ async fn an_order_expires_and_cannot_be_paid_after() {
 
     host.settles().await;
     buyer.try_pay(&order.id, "tok_visa").await.refuses(400, "Cannot pay for a cancelled order");
-    assert!(host.ledger().await.of(&order.id).await.is_empty());
+    assert!(host.payment_ledger().await.of(&order.id).await.is_empty());
     assert_eq!(buyer.cancel(&order.id).await.status, 204, "it is cancelled already");
     assert_eq!(buyer.order(&order.id).await, expired);
 }
@@ -43,7 +43,7 @@ async fn an_order_that_expired_while_no_process_ran_is_cancelled_at_the_start() 
     buyer.order_becomes(&order.id, Status::Cancelled).await;
     seller.ticket_when("the ticket is free", &ticket.id, |ticket| ticket.order_id.is_none()).await;
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    assert!(host.ledger().await.all().await.is_empty());
+    assert!(host.payment_ledger().await.all().await.is_empty());
 }
 
 #[tokio::test]

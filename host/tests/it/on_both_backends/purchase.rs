@@ -16,7 +16,7 @@ async fn a_person_buys_a_ticket() {
     assert_eq!(payment.json(), json!({ "id": payment.id() }));
     let complete = buyer.order_becomes(&order.id, Status::Complete).await;
     assert!(complete.version > order.version);
-    host.ledger().await.takes(&order.id, 1_999).await;
+    host.payment_ledger().await.takes(&order.id, 1_999).await;
 
     let sold = seller.ticket(&ticket.id).await;
     assert_eq!(sold.order_id, Some(order.id.clone()));
@@ -32,7 +32,7 @@ async fn a_person_buys_a_ticket() {
     host.settles().await;
     assert_eq!(buyer.order(&order.id).await, complete);
     assert_eq!(seller.ticket(&ticket.id).await, sold);
-    host.ledger().await.takes(&order.id, 1_999).await;
+    host.payment_ledger().await.takes(&order.id, 1_999).await;
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_declined_card_is_told_and_a_second_one_works() {
     }
     buyer.pay(&order.id).await;
     buyer.order_becomes(&order.id, Status::Complete).await;
-    host.ledger().await.takes(&order.id, 4_200).await;
+    host.payment_ledger().await.takes(&order.id, 4_200).await;
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn an_order_can_be_given_up_after_a_decline() {
     assert_eq!(buyer.try_pay(&order.id, "tok_chargeDeclined").await.status, 402);
     assert_eq!(buyer.cancel(&order.id).await.status, 204);
     seller.ticket_when("the ticket is free", &ticket.id, |ticket| ticket.order_id.is_none()).await;
-    host.ledger().await.takes(&order.id, 0).await;
+    host.payment_ledger().await.takes(&order.id, 0).await;
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_either_and_never_both() 
     let host = Setup::new().start().await;
     let seller = host.user("seller").await;
     let buyer = host.user("buyer").await;
-    let ledger = host.ledger().await;
+    let ledger = host.payment_ledger().await;
     // How long a payment takes on this machine, from the request to the end.
     let ticket = seller.sell("x", 10.0).await;
     let order = buyer.reserve(&ticket.id).await;
@@ -139,8 +139,8 @@ async fn many_clicks_on_pay_charge_once() {
     assert_eq!(ids.len(), 1, "one payment, however often it is told");
     buyer.order_becomes(&order.id, Status::Complete).await;
     host.settles().await;
-    host.ledger().await.takes(&order.id, 1_000).await;
-    assert_eq!(host.ledger().await.of(&order.id).await.len(), 1);
+    host.payment_ledger().await.takes(&order.id, 1_000).await;
+    assert_eq!(host.payment_ledger().await.of(&order.id).await.len(), 1);
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn an_order_that_is_paid_as_it_expires_is_either_and_never_both() {
     let host = Setup::new().expiration_seconds(1).start().await;
     let seller = host.user("seller").await;
     let buyers = host.users("buyer", 24).await;
-    let ledger = host.ledger().await;
+    let ledger = host.payment_ledger().await;
     join_all(buyers.iter().zip(0_u64..).map(async |(buyer, number)| {
         let ticket = seller.sell("x", 10.0).await;
         let order = buyer.reserve(&ticket.id).await;
