@@ -1,5 +1,5 @@
-//! A lean client of HTTP/1.1: one connection, one request at a time, as
-//! little work as possible, since it runs on the machine that is measured.
+//! A small HTTP/1.1 client with one connection and one request at a time. It
+//! does little work, because it runs on the machine under measurement.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// An answer; it borrows from its connection.
+/// An answer. It borrows from its connection.
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     head: &'a [u8],
@@ -28,7 +28,7 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
     }
 
-    /// Sends a request as it is on the wire, see [`request`].
+    /// Sends the bytes of a request, see [`request`].
     pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -60,7 +60,7 @@ impl Answer<'_> {
         bail!("{} instead of {status}: {}", self.status, String::from_utf8_lossy(self.body))
     }
 
-    /// `name=value` of the cookie that is set.
+    /// The cookie that the answer sets, as `name=value`.
     pub(crate) fn cookie(&self) -> Result<String> {
         let head = std::str::from_utf8(self.head)?;
         let value = head.lines().find_map(|line| {
@@ -72,7 +72,7 @@ impl Answer<'_> {
     }
 }
 
-/// A request as it is on the wire. With a body it is JSON.
+/// The bytes of a request. The body is JSON.
 pub(crate) fn request(method: &str, path: &str, cookie: Option<&str>, body: Option<&str>) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
     if let Some(cookie) = cookie {
@@ -86,8 +86,8 @@ pub(crate) fn request(method: &str, path: &str, cookie: Option<&str>, body: Opti
     text.into_bytes()
 }
 
-/// The status, the bytes of the head and those of the body, once the head is
-/// there.
+/// The status, the length of the head and the length of the body. None until
+/// the whole head has arrived.
 fn read_head(buffer: &[u8]) -> Result<Option<(u16, usize, usize)>> {
     let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);

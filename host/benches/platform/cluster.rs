@@ -1,6 +1,6 @@
-//! The marketplace on PostgreSQL and NATS JetStream: how long an event takes,
-//! what three hosts do on the machine of one, and what buyers see when one of
-//! them is killed.
+//! The marketplace on PostgreSQL and NATS JetStream: the latency of an event,
+//! purchases on three hosts that share one machine, and purchases while one of
+//! three hosts is killed.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +17,9 @@ use crate::native::Data;
 use crate::purchase::{self, BUYERS, Pace, compare, compare_busy_and_not};
 use crate::server::{Server, Setup};
 
-/// Hosts that beat and listen, and do nothing else, before they are measured.
+/// Between the start of the hosts and the measurement, so that they are idle.
 const SETTLE: Duration = Duration::from_secs(2);
-/// How long a host that was killed is away.
+/// Between the end of the killed host and its new start.
 const AWAY: Duration = Duration::from_secs(1);
 
 /// The servers that hosts share.
@@ -33,7 +33,7 @@ impl Services {
         Self { postgres: PostgresServer::start().await, nats: NatsServer::start() }
     }
 
-    /// Hosts that share a database and streams of their own.
+    /// Starts hosts that share a new database and streams of their own.
     async fn hosts(&self, count: usize, prefix: &str) -> Result<(Vec<Setup>, Vec<Server>)> {
         let database = self.postgres.database().await;
         let (mut setups, mut hosts) = (Vec::new(), Vec::new());
@@ -51,15 +51,16 @@ impl Services {
     }
 }
 
-/// From the answer to `POST /api/orders` to the ticket that shows its holder.
+/// The latency from the answer to `POST /api/orders` to the ticket that shows
+/// its holder.
 pub(crate) async fn event_latency(effort: Effort) -> Result<Latency> {
     let services = Services::start().await;
     let (_setups, mut hosts) = services.hosts(1, "latency").await?;
     latency::of(hosts.pop().context("no host")?, effort).await
 }
 
-/// Purchases on one host, and on three: as many as they can serve, and half as
-/// many.
+/// Purchases on one host and on three: first as many as the hosts can serve,
+/// then half as many.
 pub(crate) async fn three_hosts(effort: Effort) -> Result<(Comparison, Pace)> {
     let services = Services::start().await;
     let (_one, one) = services.hosts(1, "one").await?;
@@ -67,7 +68,7 @@ pub(crate) async fn three_hosts(effort: Effort) -> Result<(Comparison, Pace)> {
     compare_busy_and_not(one, three, effort).await
 }
 
-/// Purchases by a native program, and on one host.
+/// Purchases on a native program and on one host.
 pub(crate) async fn purchase(effort: Effort) -> Result<Comparison> {
     let services = Services::start().await;
     let data = Data::Services(services.postgres.database().await, services.nats.url());
@@ -76,19 +77,19 @@ pub(crate) async fn purchase(effort: Effort) -> Result<Comparison> {
     compare(vec![native], hosts, effort).await
 }
 
-/// What became of purchases while one of three hosts was killed and came back.
+/// Purchases while one of three hosts was killed and came back.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Outcomes {
     pub(crate) made: usize,
-    /// On hosts that nobody has killed.
+    /// On the hosts that went on.
     pub(crate) failed: usize,
-    /// Under way on the host that was killed.
+    /// On the killed host when it was killed.
     pub(crate) cut_off: usize,
-    /// Made on that host after its return.
+    /// On the killed host after its return.
     pub(crate) after_return: usize,
 }
 
-/// The hosts to which a load balancer sends, and what it has seen.
+/// The hosts that a load balancer sends requests to, and the outcomes.
 struct Balancer {
     hosts: Vec<SocketAddr>,
     tickets: Vec<String>,
@@ -96,7 +97,7 @@ struct Balancer {
     outcomes: Outcomes,
 }
 
-/// Lets all buyers buy on three hosts; one is killed when a third of the
+/// Lets all buyers buy on three hosts. One host is killed when a third of the
 /// tickets is sold, and starts again.
 pub(crate) async fn one_is_killed(effort: Effort) -> Result<Outcomes> {
     let services = Services::start().await;
@@ -117,7 +118,7 @@ pub(crate) async fn one_is_killed(effort: Effort) -> Result<Outcomes> {
     while locked(&balancer, |balancer| balancer.tickets.len()) > count * 2 / 3 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // The one that has the duties.
+    // The first host relays the events and fires the timers.
     let victim = hosts.swap_remove(0);
     locked(&balancer, |balancer| balancer.hosts.retain(|host| *host != first));
     victim.stop().await?;
@@ -130,14 +131,14 @@ pub(crate) async fn one_is_killed(effort: Effort) -> Result<Outcomes> {
     hosts.push(again);
     buyers.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
     let outcomes = locked(&balancer, |balancer| balancer.outcomes);
-    ensure!(outcomes.after_return > 0, "all was sold before the host was back");
+    ensure!(outcomes.after_return > 0, "all tickets were sold before the host was back");
     for host in hosts {
         host.stop().await?;
     }
     Ok(outcomes)
 }
 
-/// Buys until all is sold, and goes to another host if one is gone.
+/// Buys until all tickets are sold, and switches to another host if one is gone.
 async fn buy_all(balancer: Arc<Mutex<Balancer>>, buyer: usize) -> Result<()> {
     let mut connection: Option<(SocketAddr, Connection)> = None;
     let next = |balancer: &mut Balancer| {

@@ -1,5 +1,5 @@
-//! What the host adds to a request: a component that does nothing, beside a
-//! native handler that does the same.
+//! The overhead of the host on a request: a component that does nothing, beside
+//! a native handler that does nothing.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::native::Data;
 use crate::server::{Server, Setup};
 use crate::side_by_side::compare;
 
-/// `guest` answers on the path of its name; so does the baseline.
+/// The guest and the baseline both answer on the path `/<guest>`.
 pub(crate) async fn measure(guest: &str, effort: Effort) -> Result<Comparison> {
     let setup = Setup::of_guest(guest)?;
     let host = setup.start().await?;

@@ -1,6 +1,6 @@
-//! How long an event takes: from the answer to `POST /api/orders` to the
-//! moment when the ticket shows who holds it, and, as the host counts it, from
-//! its publication to the start of its handler.
+//! The latency of an event: from the answer to `POST /api/orders` until the
+//! ticket shows its holder, and, by the host's own metric, from its publication
+//! to the start of its handler.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,20 +13,19 @@ use crate::load::{Effort, quantile};
 use crate::market;
 use crate::server::{Server, Setup};
 
-/// What one event may take at all.
+/// The longest that one event may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// What follows an event, so that the next one finds the host idle.
+/// The pause after an event, so that the next one finds the host idle.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Milliseconds.
+/// Times in milliseconds.
 pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) max: f64,
-    /// From just before the commit to the start of the handler: half of the
-    /// events, and 99 of 100, waited no longer.
-    pub(crate) begun_p50: f64,
-    pub(crate) begun_p99: f64,
+    /// From just before the commit to the start of the handler.
+    pub(crate) handler_p50: f64,
+    pub(crate) handler_p99: f64,
 }
 
 pub(crate) async fn measure(effort: Effort) -> Result<Latency> {
@@ -34,7 +33,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Latency> {
     of(setup.start().await?, effort).await
 }
 
-/// The same of a host that runs already. Ends it.
+/// Measures a host that runs already, and stops it.
 pub(crate) async fn of(host: Server, effort: Effort) -> Result<Latency> {
     let mut connection = Connection::open(host.address).await?;
     let seller = market::sign_up(&mut connection, "seller@example.com").await?;
@@ -53,20 +52,20 @@ pub(crate) async fn of(host: Server, effort: Effort) -> Result<Latency> {
     let waits = Waits::read(host.operator).await?;
     host.stop().await?;
     Ok(Latency {
-        begun_p50: waits.quantile(0.5)?,
-        begun_p99: waits.quantile(0.99)?,
+        handler_p50: waits.quantile(0.5)?,
+        handler_p99: waits.quantile(0.99)?,
         p50: quantile(&mut samples, 0.5)?,
         p99: quantile(&mut samples, 0.99)?,
         max: quantile(&mut samples, 1.0)?,
     })
 }
 
-/// How long events waited for their handler: bounds in milliseconds, and how
-/// many waited no longer.
+/// The histogram of how long events waited for their handler: upper bounds in
+/// milliseconds, and the number of events up to each bound.
 struct Waits(Vec<(f64, f64)>);
 
 impl Waits {
-    /// Of the events that `tickets` has handled.
+    /// Reads the histogram of the component `tickets`.
     async fn read(operator: SocketAddr) -> Result<Self> {
         const BUCKET: &str = "event_wait_seconds_bucket{component=\"tickets\",le=\"";
         let mut connection = Connection::open(operator).await?;
@@ -81,8 +80,7 @@ impl Waits {
         Ok(Self(buckets.map(bucket).collect::<Result<_>>()?))
     }
 
-    /// Between the bounds of a bucket it is taken to lie as far as there are
-    /// others in the bucket, as Prometheus does.
+    /// Interpolates linearly within a bucket, as Prometheus does.
     fn quantile(&self, part: f64) -> Result<f64> {
         let (_, all) = *self.0.last().context("no event was counted")?;
         ensure!(all > 0.0, "no event was handled");

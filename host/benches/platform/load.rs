@@ -1,4 +1,4 @@
-//! Load on one server, and the comparison of two in turns.
+//! Load on a server, and the comparison of two servers in turns.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,18 +9,18 @@ use tokio::task::JoinSet;
 use crate::client::Connection;
 use crate::server::Server;
 
-/// Connections that send one request after another.
+/// Each connection sends one request after another.
 const CONNECTIONS: usize = 32;
 
-/// How often, and for how long, something is measured.
+/// How often and for how long a benchmark measures.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
     pub(crate) round: Duration,
     pub(crate) warm_up: Duration,
-    /// Orders whose event is timed.
+    /// The number of orders whose event is timed.
     pub(crate) events: usize,
-    /// Purchases of one round.
+    /// The number of purchases in one round.
     pub(crate) purchases: usize,
     pub(crate) starts: usize,
 }
@@ -45,27 +45,26 @@ impl Effort {
     };
 }
 
-/// What a server did in one round.
+/// The work of a server in one round.
 #[derive(Clone, Copy)]
 pub(crate) struct Rate {
     pub(crate) per_second: f64,
-    /// Processor time that the server used for each.
+    /// The server's processor time for each piece of work.
     pub(crate) processor_us: f64,
 }
 
-/// The same done by two servers.
+/// The same work on two servers.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison {
     pub(crate) baseline: Rate,
     pub(crate) candidate: Rate,
-    /// How often a second the candidate did it for each time that the baseline
-    /// did: the median of the rounds, in each of which the machine was the same
-    /// for both.
+    /// The candidate's rate divided by the baseline's: the median of the rounds.
+    /// Within a round, the state of the machine is the same for both.
     pub(crate) ratio: f64,
 }
 
 impl Rate {
-    /// Measures work with these servers together; it says how much that was.
+    /// Measures work that these servers do together. The work returns its amount.
     pub(crate) async fn of(servers: &[Server], work: impl Future<Output = Result<usize>>) -> Result<Self> {
         let used = || servers.iter().map(Server::processor_seconds).sum::<Result<f64>>();
         let (begun, before) = (Instant::now(), used()?);
@@ -80,8 +79,8 @@ impl Rate {
     }
 }
 
-/// Measures both in turns, so that what else goes on on the machine meets
-/// both, and takes the medians.
+/// Measures both servers in turns, so that other activity on the machine affects
+/// both. Returns the medians.
 pub(crate) async fn in_turns(
     rounds: usize,
     mut baseline: impl AsyncFnMut() -> Result<Rate>,
@@ -104,8 +103,8 @@ pub(crate) async fn in_turns(
     })
 }
 
-/// Sends these requests round and round over all connections for so long.
-/// Each must be answered with a 200.
+/// Sends these requests over all connections, again and again, for this time.
+/// Each answer must be a 200.
 pub(crate) async fn send_for(length: Duration, server: &Server, requests: &Arc<[Vec<u8>]>) -> Result<Rate> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -144,7 +143,7 @@ async fn send_until(
     Ok(answers)
 }
 
-/// The value below which this part of the others is: 0.5 is the median.
+/// A quantile of the values. The part 0.5 is the median.
 pub(crate) fn quantile(values: &mut [f64], part: f64) -> Result<f64> {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);

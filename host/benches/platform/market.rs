@@ -1,4 +1,4 @@
-//! People and tickets, made through the API.
+//! Accounts, tickets and orders, made through the API.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::client::{Connection, request};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// Tickets that are offered at the same time.
+/// The number of requests that offer tickets at the same time.
 const SELLERS: usize = 16;
 
-/// How long the copies of tickets may take to arrive where orders are made.
+/// The longest that a ticket may take to become known to the orders component.
 const REPLICATION_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ pub(crate) async fn sign_up(connection: &mut Connection, email: &str) -> Result<
     answer.cookie()
 }
 
-/// Offers so many tickets and returns their ids.
+/// Offers this number of tickets and returns their ids.
 pub(crate) async fn sell(address: SocketAddr, seller: &str, count: usize) -> Result<Vec<String>> {
     let mut tasks = JoinSet::new();
     for share in 0..SELLERS {
@@ -51,8 +51,8 @@ pub(crate) async fn sell(address: SocketAddr, seller: &str, count: usize) -> Res
     Ok(ids?.concat())
 }
 
-/// Reserves a ticket and returns the order. One that orders has not heard of
-/// yet is waited for.
+/// Reserves a ticket and returns the order. Waits until the orders component
+/// knows the ticket.
 pub(crate) async fn reserve(connection: &mut Connection, buyer: &str, ticket: &str) -> Result<Made> {
     let body = json!({ "ticketId": ticket }).to_string();
     let request = request("POST", "/api/orders", Some(buyer), Some(&body));
@@ -67,8 +67,8 @@ pub(crate) async fn reserve(connection: &mut Connection, buyer: &str, ticket: &s
     }
 }
 
-/// Waits until all tickets can be ordered: events keep the order of their
-/// commits, so one that is offered last is known last.
+/// Waits until all tickets can be ordered. Events keep the order of their
+/// commits, so it is enough to wait for a ticket that is offered last.
 pub(crate) async fn await_replication(address: SocketAddr, seller: &str) -> Result<()> {
     let mut connection = Connection::open(address).await?;
     let buyer = sign_up(&mut connection, "first@example.com").await?;

@@ -1,4 +1,4 @@
-//! What an operator does with a host under measurement.
+//! A client of the operator API of a host under measurement.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(crate) struct Operator {
     token: String,
 }
 
-/// What an upload is told, as far as it is measured.
+/// The measured part of the answer to an upload.
 #[derive(Deserialize)]
 pub(crate) struct Verdict {
     pub(crate) revision: String,
@@ -23,7 +23,7 @@ pub(crate) struct Verdict {
     pub(crate) from_cache: bool,
 }
 
-/// What a swap is told, as far as it is measured.
+/// The measured part of the answer to a swap.
 #[derive(Deserialize)]
 pub(crate) struct SwapReport {
     pub(crate) swap_us: f64,
@@ -39,7 +39,7 @@ pub(crate) struct PluginFile {
 }
 
 impl PluginFile {
-    /// One of those that are built in.
+    /// The file of a bundled component.
     pub(crate) fn component(name: &str) -> Result<Self> {
         Self::read(
             &Path::new(env!("TICKETING_COMPONENTS_DIR")).join(format!("{name}.wasm")),
@@ -47,7 +47,7 @@ impl PluginFile {
         )
     }
 
-    /// One of the tests'.
+    /// The file of a test guest.
     pub(crate) fn guest(name: &str) -> Result<Self> {
         Self::read(&crate::server::guest(name)?, &format!("tests/guests/{name}/plugin.toml"))
     }
@@ -57,7 +57,7 @@ impl PluginFile {
         Ok(Self { component: std::fs::read(component)?, manifest: std::fs::read_to_string(manifest)? })
     }
 
-    /// The same with other words in its manifest.
+    /// The same component with a changed manifest.
     pub(crate) fn with(&self, from: &str, to: &str) -> Result<Self> {
         ensure!(self.manifest.contains(from), "{from:?} is not in the manifest");
         Ok(Self { component: self.component.clone(), manifest: self.manifest.replace(from, to) })
@@ -67,8 +67,8 @@ impl PluginFile {
         self.with("version = \"1.0.0\"", &format!("version = \"{version}\""))
     }
 
-    /// The same code in a file that no cache has seen: a section of its own is
-    /// added, which says nothing.
+    /// The same code in a file that no cache contains: the file has one more
+    /// custom section, without meaning.
     pub(crate) fn unseen(&self, number: u8) -> Self {
         let mut component = self.component.clone();
         component.extend_from_slice(&[0, 4, 2, b'n', b'o', number]);
@@ -77,7 +77,7 @@ impl PluginFile {
 }
 
 impl Operator {
-    /// Uses the token that the host has made for itself.
+    /// Connects with the token that the host generated.
     pub(crate) async fn open(address: SocketAddr, data: &Path) -> Result<Self> {
         let token = std::fs::read_to_string(data.join("admin-token")).context("the operator token")?;
         Ok(Self { connection: Connection::open(address).await?, token: token.trim().to_owned() })
@@ -108,7 +108,7 @@ impl Operator {
         self.post(&format!("/plugins/{plugin}/rollback"), "").await?.json(200)
     }
 
-    /// Uploads a file and lets it serve.
+    /// Uploads a file and activates its revision.
     pub(crate) async fn deploy(&mut self, plugin: &str, file: &PluginFile) -> Result<SwapReport> {
         let verdict = self.upload(file).await?;
         self.activate(plugin, &verdict.revision).await

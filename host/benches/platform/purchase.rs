@@ -1,5 +1,5 @@
-//! The whole purchase: sign in, look at the list, reserve, pay, until the
-//! order is complete. So many a second, beside the same as one native program.
+//! The rate of whole purchases, beside one native program that does the same:
+//! sign in, list the tickets, reserve, pay, and wait until the order is complete.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::server::{Server, Setup};
 
 pub(crate) const BUYERS: usize = 8;
 
-/// Purchases on each server before anything is measured: its connections have
-/// their statements by then, and its hashes their memory.
+/// Purchases on each server before the measurement. They prepare the statements
+/// of all connections and allocate the memory for hashing.
 const WARM_UP: usize = 8 * BUYERS;
 
-/// How long an order may take to be known or complete.
+/// The longest that an order may take to become known, or complete.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Between the first looks; doubled each time, as a client does that is not to
-/// be a load of its own.
+/// The pause after the first request that is too early. Each further pause is
+/// twice as long, so that waiting clients are no load.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A server, or several that are one, with tickets that nobody has bought, in
-/// the order of their offer.
+/// One server, or a cluster, with the tickets that are still for sale, the
+/// oldest first.
 struct Market {
     servers: Vec<Server>,
     tickets: Vec<String>,
@@ -43,16 +43,16 @@ pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
     compare(vec![native], vec![host], effort).await
 }
 
-/// Lets both sell in turns, to buyers who buy one ticket after another. Ends
-/// both.
+/// Compares purchases on two markets in turns. Each buyer buys one ticket after
+/// another. Stops the servers.
 pub(crate) async fn compare(one: Vec<Server>, other: Vec<Server>, effort: Effort) -> Result<Comparison> {
-    let mut rivals = Rivals::open(one, other, effort.rounds * effort.purchases).await?;
-    let comparison = rivals.busy(effort).await?;
-    rivals.close().await?;
+    let mut markets = TwoMarkets::open(one, other, effort.rounds * effort.purchases).await?;
+    let comparison = markets.busy(effort).await?;
+    markets.close().await?;
     Ok(comparison)
 }
 
-/// How long a purchase takes where buyers come at a pace, in milliseconds.
+/// The median time of a purchase when buyers arrive at a fixed rate.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) per_second: f64,
@@ -60,28 +60,29 @@ pub(crate) struct Pace {
     pub(crate) other_ms: f64,
 }
 
-/// The same as [`compare`], and then with buyers who come half as often as the
-/// first can serve.
+/// Does the work of [`compare`], and then measures buyers who arrive at half the
+/// rate that the first market can serve.
 pub(crate) async fn compare_busy_and_not(
     one: Vec<Server>,
     other: Vec<Server>,
     effort: Effort,
 ) -> Result<(Comparison, Pace)> {
-    let mut rivals = Rivals::open(one, other, 2 * effort.rounds * effort.purchases).await?;
-    let comparison = rivals.busy(effort).await?;
-    let pace = rivals.at_pace(effort, comparison.baseline.per_second / 2.0).await?;
-    rivals.close().await?;
+    let mut markets = TwoMarkets::open(one, other, 2 * effort.rounds * effort.purchases).await?;
+    let comparison = markets.busy(effort).await?;
+    let pace = markets.at_pace(effort, comparison.baseline.per_second / 2.0).await?;
+    markets.close().await?;
     Ok((comparison, pace))
 }
 
-/// Two that sell in turns, so that what else goes on on the machine meets both.
-struct Rivals {
+/// Two markets that work in turns, so that other activity on the machine affects
+/// both.
+struct TwoMarkets {
     one: Market,
     other: Market,
 }
 
-impl Rivals {
-    /// With so many tickets each, and warm.
+impl TwoMarkets {
+    /// Opens two warm markets with this number of tickets each.
     async fn open(one: Vec<Server>, other: Vec<Server>, count: usize) -> Result<Self> {
         Ok(Self { one: Market::open_warm(one, count).await?, other: Market::open_warm(other, count).await? })
     }
@@ -109,7 +110,7 @@ impl Rivals {
 }
 
 impl Market {
-    /// With so many tickets, and each server warm.
+    /// Opens a market with this number of tickets and with warm servers.
     async fn open_warm(servers: Vec<Server>, count: usize) -> Result<Self> {
         let warm_up = WARM_UP * servers.len();
         let tickets = offer(servers.first().context("no server")?.address, warm_up + count).await?;
@@ -118,7 +119,7 @@ impl Market {
         Ok(market)
     }
 
-    /// Lets all buyers buy until so many tickets are sold.
+    /// Lets all buyers buy until this number of tickets is sold.
     async fn buy(&mut self, count: usize) -> Result<Rate> {
         let rest = self.tickets.len().checked_sub(count).context("sold out")?;
         let tickets: Arc<[String]> = self.tickets.split_off(rest).into();
@@ -126,8 +127,9 @@ impl Market {
         Rate::of(&self.servers, sell_out(addresses, tickets)).await
     }
 
-    /// Lets buyers come, whoever is still buying, and says how long each took
-    /// from when it was to come, in milliseconds.
+    /// Lets a buyer arrive at each interval, even if others are still buying.
+    /// Returns the time of each purchase in milliseconds, counted from the time
+    /// at which the buyer was due.
     async fn buy_at_pace(&mut self, count: usize, every: Duration) -> Result<Vec<f64>> {
         let rest = self.tickets.len().checked_sub(count).context("sold out")?;
         let begun = Instant::now();
@@ -152,7 +154,7 @@ impl Market {
     }
 }
 
-/// Makes the accounts of all buyers, and offers so many tickets.
+/// Makes the accounts of all buyers, and offers this number of tickets.
 pub(crate) async fn offer(address: SocketAddr, count: usize) -> Result<Vec<String>> {
     let mut connection = Connection::open(address).await?;
     let seller = market::sign_up(&mut connection, "seller@example.com").await?;
@@ -181,7 +183,7 @@ async fn sell_out(addresses: Vec<SocketAddr>, tickets: Arc<[String]>) -> Result<
     Ok(tickets.len())
 }
 
-/// One of the buyers buys this ticket.
+/// Lets a buyer buy this ticket.
 pub(crate) async fn purchase(connection: &mut Connection, buyer: usize, ticket: &str) -> Result<()> {
     let credentials = json!({ "email": email(buyer), "password": market::PASSWORD }).to_string();
     let answer = connection.send(&request("POST", "/api/users/signin", None, Some(&credentials))).await?;
@@ -193,7 +195,7 @@ pub(crate) async fn purchase(connection: &mut Connection, buyer: usize, ticket: 
     await_completion(connection, &session, &order).await
 }
 
-/// Pays. Payments may not have heard of the order yet.
+/// Pays an order. Waits until the payments component knows the order.
 pub(crate) async fn pay(connection: &mut Connection, session: &str, order: &str) -> Result<()> {
     let body = json!({ "orderId": order, "token": "tok_visa" }).to_string();
     let request = request("POST", "/api/payments", Some(session), Some(&body));
@@ -218,7 +220,7 @@ pub(crate) async fn await_completion(connection: &mut Connection, session: &str,
     let request = request("GET", &format!("/api/orders/{order}"), Some(session), None);
     let (begun, mut pause) = (Instant::now(), PAUSE);
     while connection.send(&request).await?.json::<Order>(200)?.status != "complete" {
-        ensure!(begun.elapsed() < LIMIT, "an order that is paid never became complete");
+        ensure!(begun.elapsed() < LIMIT, "a paid order never became complete");
         tokio::time::sleep(pause).await;
         pause *= 2;
     }

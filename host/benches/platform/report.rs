@@ -1,10 +1,10 @@
-//! The table at the end.
+//! The table with the results.
 
 use std::thread::available_parallelism;
 
 use crate::load::Comparison;
 
-/// One line of it.
+/// One line of the table.
 pub(crate) struct Row {
     what: String,
     baseline: String,
@@ -19,8 +19,8 @@ pub(crate) struct Row {
 const COLUMNS: usize = 7;
 
 impl Row {
-    /// Something that is done so often a second, beside the baseline. `limit`
-    /// says what holds it back where it stays below the target.
+    /// A rate, compared with the baseline's. The report prints `limit` as the
+    /// reason if the ratio stays below the target.
     pub(crate) fn ratio(what: &str, comparison: Comparison, target: f64, limit: &'static str) -> Self {
         let Comparison { baseline, candidate, ratio } = comparison;
         Self {
@@ -35,7 +35,7 @@ impl Row {
         }
     }
 
-    /// Something of which there must not be more.
+    /// A value that must not exceed the target.
     pub(crate) fn at_most(
         what: &str,
         measured: String,
@@ -63,8 +63,8 @@ impl Row {
     }
 }
 
-/// What was measured, as text: a table, and what limits the lines that miss
-/// their target.
+/// The results as text: a table, and the reason for each line that misses its
+/// target.
 pub(crate) fn report(rows: &[Row], sync_ms: f64) -> String {
     let head = ["what", "native", "host", "processor time each", "reached", "to reach", ""].map(str::to_owned);
     let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
@@ -94,7 +94,7 @@ fn table(lines: &[[String; COLUMNS]]) -> String {
     text
 }
 
-/// `12345.6` as `12,346`; small numbers keep a digit.
+/// Writes `12345.6` as `12,346`. Numbers below 1000 keep one decimal.
 fn grouped(value: f64) -> String {
     if value < 1_000.0 {
         return format!("{value:.1}");

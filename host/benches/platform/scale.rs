@@ -1,5 +1,5 @@
-//! What a large store costs: the same requests where there are a thousand
-//! tickets, and where there are a million.
+//! The cost of a large database: the same requests with a thousand tickets and
+//! with a million.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,19 +14,19 @@ use crate::load::{Effort, quantile};
 use crate::market;
 use crate::server::Setup;
 
-/// Of a store's tickets, one in five is sold.
+/// One ticket in five is sold.
 const TICKETS_PER_ORDER: usize = 5;
 const ROWS_AT_ONCE: usize = 20_000;
 
-/// Medians in milliseconds.
+/// Median times in milliseconds.
 pub(crate) struct Times {
     pub(crate) list: f64,
     pub(crate) read: f64,
     pub(crate) reserve: f64,
 }
 
-/// The same requests on a small store and on a large one, and the number of
-/// tickets in the latter.
+/// Measures the same requests on a small database and on a large one. Returns
+/// the number of tickets in the large one, and the times of both.
 pub(crate) async fn measure(effort: Effort) -> Result<(usize, Times, Times)> {
     let large = if effort.rounds > 3 { 1_000_000 } else { 100_000 };
     let requests = effort.events;
@@ -63,8 +63,8 @@ async fn times(tickets: usize, requests: usize) -> Result<Times> {
     Ok(Times { list: median(list)?, read: median(read)?, reserve: median(reserve)? })
 }
 
-/// Writes tickets and orders as the components would have, and gives the
-/// tickets that nobody has bought.
+/// Writes tickets and orders as the components would, and returns the tickets
+/// that are for sale.
 async fn fill(folder: &Path, count: usize) -> Result<Vec<String>> {
     let tickets = open(&folder.join("tickets.db")).await?;
     let orders = open(&folder.join("orders.db")).await?;

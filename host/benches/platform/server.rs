@@ -1,5 +1,5 @@
-//! The servers under measurement, each a process of its own. They end with
-//! the value that stands for them.
+//! The servers under measurement. Each is a process of its own, which ends when
+//! its value is dropped.
 
 use std::env;
 use std::net::SocketAddr;
@@ -17,40 +17,40 @@ use crate::client::{Connection, request};
 use crate::native::Data;
 
 const HOST: &str = env!("CARGO_BIN_EXE_ticketing");
-/// Much longer than a start with nothing compiled yet.
+/// Much longer than a start without a compile cache.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// What Linux counts processor time in, whatever the kernel's own rate is.
+/// The unit of processor time in `/proc`, independent of the kernel's own rate.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running server.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// Of the operator listener; of a baseline, the same.
+    /// The address of the operator listener. A baseline has one address for both.
     pub(crate) operator: SocketAddr,
 }
 
-/// What the host is started with, in a folder that goes with it.
+/// The settings of a host, in a folder that is removed with this value.
 pub(crate) struct Setup {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Setup {
-    /// A folder on the disk that the build is on, with these settings.
+    /// Makes a folder with these settings, on the disk that has the build.
     pub(crate) fn new(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         std::fs::write(folder.path().join("settings.toml"), settings)?;
         Ok(Self { folder, variables: Vec::new() })
     }
 
-    /// One plugin of the tests, and none of those in the binary.
+    /// One test guest and no bundled component.
     pub(crate) fn of_guest(name: &str) -> Result<Self> {
         let path = guest(name)?;
         Self::new(&format!("bundled = false\n[[plugin]]\npath = {path:?}\ngrants = []\n"))
     }
 
-    /// With these variables in the environment.
+    /// Adds variables to the environment of the host.
     pub(crate) fn with<const N: usize>(self, variables: [(&'static str, String); N]) -> Self {
         Self { variables: variables.into(), ..self }
     }
@@ -87,7 +87,7 @@ impl Setup {
 }
 
 impl Server {
-    /// This program again, as one of the [baselines](crate::native).
+    /// Starts this program as one of the [baselines](crate::native).
     pub(crate) async fn native(kind: &str, data: &Data) -> Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["--native", kind]);
@@ -99,21 +99,21 @@ impl Server {
         Ok(server)
     }
 
-    /// Memory of the process that is in use, in MiB.
+    /// The resident memory of the process, in MiB.
     pub(crate) fn resident_mib(&self) -> Result<f64> {
-        let id = self.child.id().context("it has ended")?;
+        let id = self.child.id().context("the server has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1_024.0)
     }
 
-    /// Processor time that the process has used.
+    /// The processor time that the process has used.
     pub(crate) fn processor_seconds(&self) -> Result<f64> {
-        let id = self.child.id().context("it has ended")?;
+        let id = self.child.id().context("the server has ended")?;
         let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // The name before this may have spaces; of the rest, 12 and 13 are the
-        // ticks as a user and in the kernel.
+        // The name before the parenthesis may contain spaces. Of the fields after
+        // it, 12 and 13 are the ticks in user mode and in the kernel.
         let (_, rest) = text.rsplit_once(')').context("no name")?;
         let ticks: Result<Vec<f64>, _> = rest.split_whitespace().skip(11).take(2).map(str::parse).collect();
         Ok(ticks?.iter().sum::<f64>() / TICKS_PER_SECOND)
@@ -123,24 +123,23 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
-    /// Starts a process and reads the addresses that it prints behind these
-    /// words.
+    /// Starts a process and reads the addresses that it prints after these words.
     async fn spawn(mut command: Command, words: &[&str]) -> Result<(Self, Vec<SocketAddr>)> {
-        // The baselines end with their input, so none outlives this process.
+        // A baseline ends when its input closes, so none outlives this process.
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
         let mut addresses = Vec::new();
         for word in words {
             let address = loop {
-                let line = timeout(START_LIMIT, lines.next_line()).await.context("it takes too long")??;
-                let line = line.context("it ended")?;
+                let line = timeout(START_LIMIT, lines.next_line()).await.context("the start takes too long")??;
+                let line = line.context("the server ended")?;
                 if let Some(rest) = line.strip_prefix(word) {
                     break rest.trim().trim_start_matches("http://").parse().context("its address")?;
                 }
             };
             addresses.push(address);
         }
-        // What it prints afterwards must go somewhere.
+        // Somebody must read the later output, or the server would block.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = *addresses.first().context("no address")?;
         let operator = *addresses.last().unwrap_or(&address);
@@ -159,7 +158,7 @@ async fn await_ready(operator: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// The plugin file of a guest of the tests.
+/// The plugin file of a test guest.
 pub(crate) fn guest(name: &str) -> Result<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
     let path = target.join("components/test").join(format!("{name}.wasm"));

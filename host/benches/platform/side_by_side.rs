@@ -1,4 +1,4 @@
-//! Two servers that answer the same, under the same load in turns.
+//! Two servers with the same answers, under the same load in turns.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::client::Connection;
 use crate::load::{Comparison, Effort, in_turns, send_for};
 use crate::server::Server;
 
-/// Checks that both give the same answers to these requests, and compares how
-/// many they answer a second. Ends both.
+/// Checks that both servers give the same answers to these requests, compares
+/// their rates, and stops both.
 pub(crate) async fn compare(
     native: Server,
     host: Server,

@@ -1,5 +1,5 @@
-//! How long the host takes to be ready when everything is compiled, and how
-//! much memory it has then.
+//! The time until the host is ready with a warm compile cache, and its memory
+//! then.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::load::{Effort, quantile};
 use crate::server::Setup;
 
-/// After it the host is idle.
+/// The host is idle after this time.
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Start {
@@ -18,7 +18,7 @@ pub(crate) struct Start {
 
 pub(crate) async fn measure(effort: Effort) -> Result<Start> {
     let setup = Setup::new("")?;
-    // Compiles, and makes the tables.
+    // The first start fills the compile cache and makes the tables.
     setup.start().await?.stop().await?;
     let (mut seconds, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..effort.starts {

@@ -1,5 +1,5 @@
-//! Swaps: under a purchase load, of what was just uploaded, back again, and a
-//! thousand of them; and many plugins at once.
+//! Swaps under load, uploads, rollbacks, the memory after a thousand swaps, and
+//! many plugins at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,22 +16,22 @@ use crate::purchase;
 use crate::server::{Server, Setup};
 
 const BUYERS: usize = 8;
-/// After it the host is idle.
+/// The host is idle after this time.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Purchases without and with swaps.
+/// Request times of purchases, without swaps and with swaps.
 pub(crate) struct UnderLoad {
     pub(crate) swaps: usize,
     pub(crate) quiet_p99_ms: f64,
     pub(crate) swapping_p99_ms: f64,
     /// The longest exchange of a snapshot.
     pub(crate) swap_ms: f64,
-    /// An activation of a staged revision, in the median.
+    /// The median activation of a staged revision.
     pub(crate) activate_ms: f64,
 }
 
-/// Swaps orders and tickets in turns while people buy. Whatever fails, is lost
-/// or answered wrongly ends the measurement with an error.
+/// Swaps the components orders and tickets in turns under purchases. A request
+/// that fails or gets a wrong answer ends the measurement with an error.
 pub(crate) async fn under_load(effort: Effort) -> Result<UnderLoad> {
     let setup = Setup::new("")?;
     let host = setup.start().await?;
@@ -46,7 +46,7 @@ pub(crate) async fn under_load(effort: Effort) -> Result<UnderLoad> {
     }
     buy_meanwhile(&host, tokio::time::sleep(effort.warm_up)).await?;
     let (mut quiet, ()) = buy_meanwhile(&host, tokio::time::sleep(effort.round * 3)).await?;
-    // The host has closed the connection that was idle all this time.
+    // The host has closed the first connection, which was idle.
     let mut operator = Operator::open(host.operator, &setup.folder().join("data")).await?;
     let swapping = async {
         let (mut swap_us, mut took_ms) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ pub(crate) async fn under_load(effort: Effort) -> Result<UnderLoad> {
     })
 }
 
-/// Lets people buy for as long as something takes, and gives the time of each
+/// Runs purchases for as long as `something` takes. Returns the time of each
 /// request in milliseconds. Every order is complete at the end.
 async fn buy_meanwhile<T>(host: &Server, something: impl Future<Output = T>) -> Result<(Vec<f64>, T)> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -98,7 +98,7 @@ async fn buy_meanwhile<T>(host: &Server, something: impl Future<Output = T>) -> 
     Ok((times?.concat(), result))
 }
 
-/// A ticket is offered, the list is looked at, the ticket is bought.
+/// Offers a ticket, lists the tickets and buys the ticket.
 async fn one_purchase(connection: &mut Connection, seller: &str, buyer: &str, times: &mut Vec<f64>) -> Result<()> {
     let mut timed = Instant::now();
     let mut lap = |times: &mut Vec<f64>| {
@@ -121,11 +121,11 @@ async fn one_purchase(connection: &mut Connection, seller: &str, buyer: &str, ti
     purchase::await_completion(connection, buyer, &order).await
 }
 
-/// What an upload of the orders component takes.
+/// Times of an upload of the orders component.
 pub(crate) struct Upload {
-    /// From the first byte to a revision that can be activated, nothing cached.
+    /// From the first byte until the revision is staged, without a cached copy.
     pub(crate) cold_seconds: f64,
-    /// Reading what was compiled before.
+    /// The time to read the compiled code from the cache.
     pub(crate) cached_ms: f64,
     pub(crate) rollback_ms: f64,
 }
@@ -141,10 +141,10 @@ pub(crate) async fn upload(effort: Effort) -> Result<Upload> {
         let begun = Instant::now();
         let verdict = operator.upload(&file).await?;
         cold.push(begun.elapsed().as_secs_f64());
-        ensure!(!verdict.from_cache, "the file had been seen");
+        ensure!(!verdict.from_cache, "the file was in the cache");
         operator.activate("orders", &verdict.revision).await?;
         let again = operator.upload(&file.with(&format!("1.1.{round}"), &format!("1.2.{round}"))?).await?;
-        ensure!(again.from_cache, "the file had not been seen");
+        ensure!(again.from_cache, "the file was not in the cache");
         cached.push(again.compile_ms);
         back.push(operator.rollback("orders").await?.took_ms);
     }
@@ -185,11 +185,11 @@ pub(crate) async fn memory(effort: Effort) -> Result<(usize, f64, f64)> {
     Ok((swaps, early, late))
 }
 
-/// What two hundred idle plugins cost.
+/// The cost of two hundred idle plugins.
 pub(crate) struct Many {
     pub(crate) plugins: usize,
     pub(crate) mib_each: f64,
-    /// One plugin alone, and the same beside the others.
+    /// The rate of one plugin alone, and among the others.
     pub(crate) alone: Rate,
     pub(crate) among: Rate,
 }

@@ -1,5 +1,5 @@
-//! Reading one row: `GET /api/tickets/{id}` beside axum and sqlx with the same
-//! SQL, pool and pragmas.
+//! The rate of reading one row with `GET /api/tickets/{id}`, beside axum and
+//! sqlx with the same SQL, pool and pragmas.
 
 use std::sync::Arc;
 

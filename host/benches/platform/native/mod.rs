@@ -1,8 +1,8 @@
-//! The baselines: what the components do, in plain axum and sqlx. Each is
-//! this program again in a process of its own, on the same runtime and with
-//! the same settings as the host has.
+//! The baselines do the work of the components in plain axum and sqlx. Each is
+//! this program in a process of its own, with the same async runtime and the
+//! same settings as the host.
 
-// The same handlers on one engine and on the other.
+// The same handlers are compiled for both database engines.
 #![expect(clippy::duplicate_mod, reason = "their rows and connections are of different types")]
 
 pub(crate) mod embedded;
@@ -16,7 +16,7 @@ use axum::Router;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-/// What a baseline keeps its data in.
+/// The place of a baseline's data.
 pub(crate) enum Data {
     /// A SQLite file.
     File(PathBuf),

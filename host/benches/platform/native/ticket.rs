@@ -1,4 +1,4 @@
-//! A ticket as it is kept, and as the API shows it.
+//! A ticket in the database, and its form in the API.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -9,7 +9,7 @@ use sqlx::{FromRow, Row as _};
 
 use super::database::Row;
 
-/// A ticket as it is kept.
+/// A row of the table of tickets.
 pub(super) struct Ticket {
     pub(super) id: String,
     pub(super) version: i64,

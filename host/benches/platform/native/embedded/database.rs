@@ -1,5 +1,5 @@
-//! A SQLite file as the host opens those of components: the same pragmas, one
-//! connection that writes and as many that read.
+//! A SQLite file, opened as the host opens the file of a component: with the
+//! same pragmas, one connection for writing and the same number for reading.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(super) use sqlx::sqlite::SqliteRow as Row;
 /// The host's `store.readers`.
 const READERS: u32 = 4;
 
-/// As the host has them.
+/// The host's own tables in a component's file.
 pub(super) const HOST_TABLES: &str = "
     CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, subject TEXT NOT NULL,
         time_ms INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;
@@ -25,7 +25,7 @@ pub(super) const HOST_TABLES: &str = "
         currency TEXT NOT NULL, amount INTEGER NOT NULL, state TEXT NOT NULL, captured INTEGER NOT NULL DEFAULT 0,
         created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) STRICT";
 
-/// Two ways to one file.
+/// One pool for writing and one for reading.
 #[derive(Clone)]
 pub(super) struct Database {
     pub(super) write: SqlitePool,
@@ -45,7 +45,7 @@ impl Database {
         self.write.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// There is nobody to tell of the events.
+    /// Commits. The program has no relay to notify of new events.
     pub(super) async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> sqlx::Result<()> {
         transaction.commit().await
     }

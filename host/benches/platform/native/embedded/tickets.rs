@@ -27,7 +27,7 @@ pub(crate) struct Row {
     version: i64,
 }
 
-/// Makes a file with these tickets.
+/// Makes a SQLite file with these tickets.
 pub(crate) async fn fill(file: &FilePath, rows: &[Row]) -> anyhow::Result<()> {
     let database = Database::open(file).await?;
     sqlx::raw_sql(TABLES).execute(&database.write).await?;

@@ -62,7 +62,7 @@ impl Accounts {
         })
     }
 
-    /// The id of who is signed in.
+    /// The id of the user who is signed in.
     pub(super) fn user(&self, headers: &HeaderMap) -> Result<String, Failure> {
         let cookie = headers.get(header::COOKIE).and_then(|value| value.to_str().ok());
         let token = cookie.and_then(|cookie| cookie.strip_prefix("session="));
@@ -87,7 +87,8 @@ impl Accounts {
         Ok((status, [(header::SET_COOKIE, cookie)], Json(User { id, email })).into_response())
     }
 
-    /// Hashes or checks, on a thread that may block, when it is its turn.
+    /// Hashes or checks a password on a blocking thread. The number of such
+    /// threads is limited.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
         let _turn = self.hashing.acquire().await.map_err(failed)?;
         tokio::task::spawn_blocking(work).await.map_err(failed)

@@ -1,13 +1,13 @@
-//! The baseline of a whole purchase: the five components as one program on
+//! The baseline of a whole purchase: the five components as one program with
 //! one database.
 //!
-//! It runs the components' SQL and hashing, and, where the host works for a
-//! component, the statements that this takes: sessions, outbox, timers, the
-//! payment provider's ledger, each durable before the answer. It commits as
-//! seldom as one database allows: what an event causes is in the transaction
-//! that causes it. So it has no copies of another component's rows, no inbox
-//! and no log of events, which one program does without; that is the price of
-//! separate components, and part of what is measured.
+//! It runs the components' SQL and hashing. It also runs the statements that
+//! the host executes for a component: sessions, outbox, timers and the payment
+//! provider's ledger, each durable before the answer. It commits as seldom as
+//! one database allows: the effects of an event are in the transaction of their
+//! cause. One program therefore needs no copies of another component's rows, no
+//! inbox and no log of events. The benchmark measures this price of separate
+//! components, too.
 
 mod accounts;
 mod orders;
@@ -42,11 +42,12 @@ struct App {
 type Shared = axum::extract::State<Arc<App>>;
 type Answer = Result<Response, Failure>;
 
-/// What a handler answers with when it cannot go on.
+/// The answer of a handler that fails: a status and a message.
 struct Failure(StatusCode, String);
 
 pub(super) async fn router(database: Database) -> anyhow::Result<Router> {
-    // Tables of the same name are copies, for which this has no use.
+    // A second table of the same name is a component's copy, which one program
+    // does not need.
     for statement in TABLES.iter().flat_map(|file| file.split(';')).chain(HOST_TABLES.split(';')) {
         let statement = statement.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ");
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&database.write).await?;

@@ -127,7 +127,7 @@ pub(super) async fn find(connection: &mut Connection, id: &str) -> Result<Order,
     Ok(sqlx::query_as(SELECT).bind(id).fetch_one(connection).await?)
 }
 
-/// Its status and the version after it, with the payment that is pending.
+/// Updates the order's status, version and payment attempt.
 pub(super) async fn change(connection: &mut Connection, order: &mut Order, status: OrderStatus) -> Result<(), Failure> {
     sqlx::query(
         "UPDATE orders SET version = version + 1, status = $3, pending_attempt = $4, settled_attempt = $5

@@ -1,5 +1,6 @@
-//! Paying an order: the attempt is durable before the provider is asked, the
-//! provider's ledger before it answers, and the money is taken afterwards.
+//! The payment of an order. The attempt is durable before the call to the
+//! provider, and the provider's ledger before its answer. The capture follows
+//! after the answer to the buyer.
 
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ pub(super) async fn pay(State(app): Shared, headers: HeaderMap, Json(wanted): Js
     Ok(answer)
 }
 
-/// The attempt, its timer and the order's new status.
+/// Records the attempt, its timer and the order's new status.
 async fn begin(app: &App, buyer: &str, wanted: &Wanted) -> Result<(Order, String), Failure> {
     let mut transaction = app.database.begin().await?;
     let mut order = orders::find(&mut transaction, &wanted.order_id).await?;
@@ -82,7 +83,7 @@ async fn begin(app: &App, buyer: &str, wanted: &Wanted) -> Result<(Order, String
     Ok((order, id))
 }
 
-/// The provider: a ledger that is durable before it answers.
+/// The provider's authorization, which is durable in its ledger before it answers.
 async fn authorize(app: &App, key: &str, order: &Order, token: &str) -> Result<String, Failure> {
     let mut transaction = app.database.begin().await?;
     expect_new(&mut transaction, key).await?;
@@ -106,7 +107,7 @@ async fn authorize(app: &App, key: &str, order: &Order, token: &str) -> Result<S
     Ok(id)
 }
 
-/// What the provider said, and the order that is complete with it.
+/// Records the provider's answer and completes the order.
 async fn record(app: &App, mut order: Order, payment: &str, authorization: &str) -> Result<(), Failure> {
     let mut transaction = app.database.begin().await?;
     update(&mut transaction, payment, 0, "authorized", authorization).await?;
@@ -124,7 +125,7 @@ async fn record(app: &App, mut order: Order, payment: &str, authorization: &str)
     Ok(())
 }
 
-/// Takes the money, and the timer that would have.
+/// Captures the money, and cancels the timer that would capture it.
 async fn capture(app: &Arc<App>, key: &str, payment: &str, authorization: &str) -> Result<(), Failure> {
     let key = format!("{key}:capture");
     let mut ledger = app.database.begin().await?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::ticket::{Ticket, respond};
 use super::{Answer, Failure, Shared, publish};
 
-/// What a page has when nothing else is asked for.
+/// The default number of items on a page.
 const PAGE_ITEMS: usize = 50;
 
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ pub(super) async fn list(State(app): Shared) -> Answer {
     Ok(response)
 }
 
-/// What events tell of a ticket.
+/// The ticket as events carry it.
 pub(super) fn state(ticket: &Ticket) -> TicketState {
     TicketState {
         id: ticket.id.clone(),

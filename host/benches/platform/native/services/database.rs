@@ -1,4 +1,4 @@
-//! A database of PostgreSQL, and what hands its outbox to JetStream.
+//! A PostgreSQL database, and the relay from its outbox to JetStream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ pub(super) use sqlx::PgConnection as Connection;
 pub(super) use sqlx::postgres::PgRow as Row;
 
 const CONNECTIONS: u32 = 16;
-/// Events that are handed over together, as many as the host does.
-const PORTION: i64 = 256;
+/// The number of events that the relay publishes together, as in the host.
+const BATCH: i64 = 256;
 const AFTER_AN_ERROR: Duration = Duration::from_millis(250);
 const SUBJECTS: &str = "native.events";
 
-/// As the host has them.
+/// The host's own tables.
 pub(super) const HOST_TABLES: &str = "
     CREATE TABLE outbox (sequence BIGSERIAL PRIMARY KEY, id TEXT NOT NULL, subject TEXT NOT NULL,
         time_ms BIGINT NOT NULL, payload BYTEA NOT NULL);
@@ -29,12 +29,12 @@ pub(super) const HOST_TABLES: &str = "
         currency TEXT NOT NULL, amount BIGINT NOT NULL, state TEXT NOT NULL, captured BIGINT NOT NULL DEFAULT 0,
         created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL)";
 
-/// One pool for both ways.
+/// One pool for reading and writing.
 #[derive(Clone)]
 pub(super) struct Database {
     pub(super) write: PgPool,
     pub(super) read: PgPool,
-    /// The outbox may have grown.
+    /// Wakes the relay after a commit.
     committed: Arc<Notify>,
 }
 
@@ -62,23 +62,23 @@ impl Database {
     }
 }
 
-/// Hands over what the outbox has, for as long as the process runs.
+/// Publishes the events of the outbox, for as long as the process runs.
 async fn relay(pool: PgPool, context: jetstream::Context, committed: Arc<Notify>) {
     loop {
-        match hand_over(&pool, &context).await {
+        match publish_batch(&pool, &context).await {
             Ok(0) => committed.notified().await,
             Ok(_) => {}
-            // There is nothing yet before the tables are made.
+            // The relay may start before the tables exist.
             Err(_) => tokio::time::sleep(AFTER_AN_ERROR).await,
         }
     }
 }
 
-/// Gives the number of events that are on the bus and no longer in the outbox.
-async fn hand_over(pool: &PgPool, context: &jetstream::Context) -> anyhow::Result<usize> {
+/// Publishes one batch of events, deletes it from the outbox and returns its size.
+async fn publish_batch(pool: &PgPool, context: &jetstream::Context) -> anyhow::Result<usize> {
     let events: Vec<(i64, String, String, Vec<u8>)> =
         sqlx::query_as("SELECT sequence, id, subject, payload FROM outbox ORDER BY sequence LIMIT $1")
-            .bind(PORTION)
+            .bind(BATCH)
             .fetch_all(pool)
             .await?;
     let (mut sequences, mut under_way) = (Vec::new(), Vec::new());
