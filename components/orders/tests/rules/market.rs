@@ -1,5 +1,5 @@
-//! A marketplace in memory: the databases are maps, the bus is a heap of
-//! letters, and the decisions are the components' own.
+//! A marketplace in memory. Its databases are maps and its bus is an unordered
+//! list of messages. The components' own functions make the decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +14,9 @@ use tickets::domain::{self as selling, Step};
 
 const HOLD_MS: i64 = 60_000;
 const PRICE: i64 = 1_999;
-const STEPS_TO_REST_MAX: usize = 100_000;
+const SETTLING_STEPS_MAX: usize = 100_000;
 
-/// How the provider takes a card.
+/// The provider's view of a card.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Card {
     Good,
@@ -24,18 +24,19 @@ pub(crate) enum Card {
     Unknown,
 }
 
-/// What becomes of a call to the provider.
+/// The fate of a call to the provider.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reply {
     Arrives,
-    /// Arrives when other things have happened.
+    /// The answer arrives after other actions.
     Late,
-    /// The provider did its part, but nobody hears of it.
+    /// The provider did its part, and its answer never arrives.
     Lost,
+    /// The call never reaches the provider.
     NeverAsked,
 }
 
-/// What the provider did under a key.
+/// The state of a charge at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Charge {
     Authorized,
@@ -46,7 +47,7 @@ pub(crate) enum Charge {
 }
 
 #[derive(Debug, Clone)]
-enum Letter {
+enum Message {
     CreatedToTickets(OrderCreated),
     CreatedToPayments(OrderCreated),
     CancelledToTickets(OrderCancelled),
@@ -58,9 +59,9 @@ enum Letter {
     Paid(PaymentCreated),
 }
 
-/// Everything there is.
+/// All databases and everything that is under way between them.
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct Market {
     pub(crate) now_ms: i64,
     pub(crate) orders: BTreeMap<String, Order>,
     pub(crate) tickets: BTreeMap<String, selling::Ticket>,
@@ -70,12 +71,12 @@ pub(crate) struct World {
     settling: BTreeSet<String>,
     answers: Vec<(String, Authorization)>,
     ledger: BTreeMap<String, (String, Charge, Authorization)>,
-    letters: Vec<Letter>,
+    messages: Vec<Message>,
     ids: usize,
 }
 
-impl World {
-    /// Two tickets, nothing else.
+impl Market {
+    /// A marketplace with two tickets and nothing else.
     pub(crate) fn new() -> Self {
         let ticket = |id: &str| selling::Ticket {
             id: id.to_owned(),
@@ -89,14 +90,14 @@ impl World {
         Self { tickets: tickets.into(), ..Self::default() }
     }
 
-    /// What the provider holds or held for an order.
+    /// The charges for an order, in every state.
     pub(crate) fn charges(&self, order_id: &str) -> Vec<Charge> {
         self.ledger.values().filter(|(order, ..)| order == order_id).map(|(_, charge, _)| *charge).collect()
     }
 
     pub(crate) fn reserve(&mut self, ticket: usize, buyer: usize) {
         let Some(ticket) = pick(&self.tickets, ticket) else { return };
-        // The unique index.
+        // The table of orders has a unique index that does this.
         let taken = |order: &Order| order.ticket.id == ticket.id && order.status != OrderStatus::Cancelled;
         if self.orders.values().any(taken) {
             return;
@@ -112,8 +113,8 @@ impl World {
             expires_at: order.expires_at,
             ticket: OrderedTicket { id: order.ticket.id.clone(), price: order.ticket.price.clone() },
         };
-        self.letters.push(Letter::CreatedToTickets(created.clone()));
-        self.letters.push(Letter::CreatedToPayments(created));
+        self.messages.push(Message::CreatedToTickets(created.clone()));
+        self.messages.push(Message::CreatedToPayments(created));
         self.orders.insert(order.id.clone(), order);
     }
 
@@ -123,10 +124,10 @@ impl World {
         }
     }
 
-    /// The timer fires, early or late.
+    /// The expiration timer of an order fires, early or late.
     pub(crate) fn expire(&mut self, order: usize) {
         if let Some(order) = pick(&self.orders, order) {
-            self.letters.push(Letter::Expired(ExpirationComplete { order_id: order.id }));
+            self.messages.push(Message::Expired(ExpirationComplete { order_id: order.id }));
         }
     }
 
@@ -134,8 +135,8 @@ impl World {
         (0..self.orders.len()).for_each(|order| self.expire(order));
     }
 
-    /// The first transaction of a payment, the provider, and unless the answer
-    /// is late the second.
+    /// Runs the first transaction of a payment and the call to the provider. Runs
+    /// the second transaction, too, if the answer is not late.
     pub(crate) fn pay(&mut self, order: usize, card: Card, reply: Reply) {
         let Some(copy) = pick(&self.copies, order) else { return };
         let Some(buyer) = copy.terms.as_ref().map(|terms| terms.user_id.clone()) else { return };
@@ -145,7 +146,7 @@ impl World {
             Err(_) => return,
             Ok(Begin::Resume(attempt)) => attempt,
             Ok(Begin::Start(attempt)) => {
-                self.letters.push(Letter::Pending(PaymentPending {
+                self.messages.push(Message::Pending(PaymentPending {
                     id: attempt.id.clone(),
                     order_id: attempt.order_id.clone(),
                     attempt: attempt.number,
@@ -167,7 +168,7 @@ impl World {
         }
     }
 
-    /// The timer of an attempt.
+    /// The timer of a payment attempt fires.
     pub(crate) fn settle(&mut self, attempt: usize, reply: Reply) {
         let Some(id) = self.settling.iter().nth(attempt % self.settling.len().max(1)).cloned() else { return };
         let Some(attempt) = self.attempts.get(&id).cloned() else { return };
@@ -193,23 +194,23 @@ impl World {
         }
     }
 
-    /// A letter arrives; when it is kept it will arrive again.
-    pub(crate) fn deliver(&mut self, letter: usize, keep: bool) {
-        if self.letters.is_empty() {
+    /// A message arrives. If it is kept, it arrives again later.
+    pub(crate) fn deliver(&mut self, message: usize, keep: bool) {
+        if self.messages.is_empty() {
             return;
         }
-        let index = letter % self.letters.len();
-        let letter = self.letters.remove(index);
-        let handled = self.handle(letter.clone());
+        let index = message % self.messages.len();
+        let message = self.messages.remove(index);
+        let handled = self.handle(message.clone());
         if keep || !handled {
-            self.letters.push(letter);
+            self.messages.push(message);
         }
     }
 
-    /// Everything under way arrives, and every timer fires.
-    pub(crate) fn come_to_rest(&mut self) {
-        for _ in 0..STEPS_TO_REST_MAX {
-            if !self.letters.is_empty() {
+    /// Lets every message and answer arrive and every timer fire.
+    pub(crate) fn settle_everything(&mut self) {
+        for _ in 0..SETTLING_STEPS_MAX {
+            if !self.messages.is_empty() {
                 self.deliver(0, false);
             } else if !self.answers.is_empty() {
                 self.answer(0);
@@ -219,13 +220,13 @@ impl World {
                 return;
             }
         }
-        assert!(self.letters.is_empty(), "does not come to rest: {:?}", self.letters);
+        assert!(self.messages.is_empty(), "messages never end: {:?}", self.messages);
     }
 
-    /// False when it is to come again later.
-    fn handle(&mut self, letter: Letter) -> bool {
-        match letter {
-            Letter::CreatedToTickets(event) => {
+    /// Returns false if the message has to arrive again later.
+    fn handle(&mut self, message: Message) -> bool {
+        match message {
+            Message::CreatedToTickets(event) => {
                 let released = self.released.contains(&event.id);
                 match self.tickets.get(&event.ticket.id).map(|ticket| ticket.reserve(&event.id, released)) {
                     Some(Step::Wait) => return false,
@@ -233,14 +234,14 @@ impl World {
                     Some(Step::Ignore) | None => {}
                 }
             }
-            Letter::CancelledToTickets(event) => {
+            Message::CancelledToTickets(event) => {
                 let step = self.tickets.get(&event.ticket.id).map(|ticket| ticket.release(&event.id));
                 self.released.insert(event.id);
                 if let Some(Step::Change(ticket)) = step {
                     self.change(ticket);
                 }
             }
-            Letter::CreatedToPayments(event) => {
+            Message::CreatedToPayments(event) => {
                 let copy = self.copies.entry(event.id.clone()).or_insert_with(|| copy(&event.id, OrderStatus::Created));
                 copy.terms.get_or_insert(Terms {
                     user_id: event.user_id,
@@ -248,24 +249,24 @@ impl World {
                     price: event.ticket.price,
                 });
             }
-            Letter::CancelledToPayments(event) => self.end(&event.id, OrderStatus::Cancelled),
-            Letter::CompletedToPayments(event) => self.end(&event.id, OrderStatus::Complete),
-            Letter::Expired(event) => {
+            Message::CancelledToPayments(event) => self.end(&event.id, OrderStatus::Cancelled),
+            Message::CompletedToPayments(event) => self.end(&event.id, OrderStatus::Complete),
+            Message::Expired(event) => {
                 if let Some(order) = self.orders.get(&event.order_id).and_then(Order::expire) {
                     self.cancelled(order, CancelReason::Expired);
                 }
             }
-            Letter::Pending(event) => {
+            Message::Pending(event) => {
                 let next = self.orders.get(&event.order_id).and_then(|order| order.payment_pending(event.attempt));
                 self.orders.extend(next.map(|order| (order.id.clone(), order)));
             }
-            Letter::Declined(event) => {
+            Message::Declined(event) => {
                 let next = self.orders.get(&event.order_id).and_then(|order| order.payment_declined(event.attempt));
                 self.orders.extend(next.map(|order| (order.id.clone(), order)));
             }
-            Letter::Paid(event) => {
+            Message::Paid(event) => {
                 if let Some(Ok(Some(order))) = self.orders.get(&event.order_id).map(|order| order.pay(&event.amount)) {
-                    self.letters.push(Letter::CompletedToPayments(OrderCompleted {
+                    self.messages.push(Message::CompletedToPayments(OrderCompleted {
                         id: order.id.clone(),
                         version: order.version,
                         ticket: TicketRef { id: order.ticket.id.clone() },
@@ -279,7 +280,7 @@ impl World {
 
     fn change(&mut self, ticket: selling::Ticket) {
         let old = self.tickets.insert(ticket.id.clone(), ticket.clone());
-        assert_eq!(old.map(|old| old.version + 1), Some(ticket.version), "a change is one version");
+        assert_eq!(old.map(|old| old.version + 1), Some(ticket.version), "each change adds one to the version");
     }
 
     fn cancelled(&mut self, order: Order, reason: CancelReason) {
@@ -289,8 +290,8 @@ impl World {
             ticket: TicketRef { id: order.ticket.id.clone() },
             reason,
         };
-        self.letters.push(Letter::CancelledToTickets(event.clone()));
-        self.letters.push(Letter::CancelledToPayments(event));
+        self.messages.push(Message::CancelledToTickets(event.clone()));
+        self.messages.push(Message::CancelledToPayments(event));
         self.orders.insert(order.id.clone(), order);
     }
 
@@ -327,7 +328,7 @@ impl World {
         }
     }
 
-    /// The second transaction of a payment.
+    /// Runs the second transaction of a payment.
     fn record(&mut self, attempt_id: &str, answer: &Authorization) {
         let Some(attempt) = self.attempts.get(attempt_id).and_then(|known| known.authorized(answer)) else { return };
         self.settling.remove(attempt_id);
@@ -337,7 +338,7 @@ impl World {
             Authorization::Approved(_) if over => {
                 self.settling.insert(id);
             }
-            Authorization::Approved(provider_id) => self.letters.push(Letter::Paid(PaymentCreated {
+            Authorization::Approved(provider_id) => self.messages.push(Message::Paid(PaymentCreated {
                 id,
                 order_id,
                 provider_id: provider_id.clone(),
@@ -345,7 +346,7 @@ impl World {
             })),
             Authorization::Declined(..) | Authorization::Invalid(_) => {
                 let code = "declined".to_owned();
-                self.letters.push(Letter::Declined(PaymentDeclined { id, order_id, attempt: attempt.number, code }));
+                self.messages.push(Message::Declined(PaymentDeclined { id, order_id, attempt: attempt.number, code }));
             }
         }
         self.attempts.insert(attempt.id.clone(), attempt);
