@@ -1,29 +1,30 @@
-//! What an account may look like.
+//! Email addresses and passwords of accounts.
 
 use email_address::{EmailAddress, Options};
 
 const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// An address, as it was given and as it is compared.
+/// An email address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Email {
-    /// Without the space around it.
+    /// The address that the user gave, without the spaces around it.
     pub(crate) address: String,
-    /// In lower case: the same for all spellings of an address.
+    /// The address in lower case. Two spellings of one address have the same key.
     pub(crate) key: String,
 }
 
 impl Email {
-    /// Any text, for looking it up.
-    pub(crate) fn lenient(text: &str) -> Self {
+    /// Makes an address of any text. Use it to look an account up.
+    pub(crate) fn unchecked(text: &str) -> Self {
         let address = text.trim().to_owned();
         let key = address.to_lowercase();
         Self { address, key }
     }
 
-    /// An address that mail can be sent to, as far as its form shows.
+    /// Parses an address for a new account. It must have the form of an address
+    /// that can receive mail.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let email = Self::lenient(text);
+        let email = Self::unchecked(text);
         let options = Options::default().with_required_tld().without_domain_literal().without_display_text();
         match EmailAddress::parse_with_options(&email.address, options) {
             Ok(_) => Ok(email),
@@ -32,7 +33,7 @@ impl Email {
     }
 }
 
-/// A password for a new account: any characters, within the length.
+/// Checks the password of a new account. Any characters are allowed.
 pub(crate) fn new_password(text: &str) -> Result<String, String> {
     if PASSWORD_CHARACTERS.contains(&text.chars().count()) {
         Ok(text.to_owned())
@@ -41,8 +42,8 @@ pub(crate) fn new_password(text: &str) -> Result<String, String> {
     }
 }
 
-/// Anything but nothing.
-pub(crate) fn present(name: &str, text: &str) -> Result<String, String> {
+/// Checks that a field is not empty.
+pub(crate) fn required(name: &str, text: &str) -> Result<String, String> {
     if text.is_empty() { Err(format!("{name} is required")) } else { Ok(text.to_owned()) }
 }
 
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn a_text_that_is_not_an_address_is_refused() {
         for text in [
             "",
             " ",

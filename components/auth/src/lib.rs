@@ -1,5 +1,5 @@
-//! Accounts and sessions. Hashes and keys are the host's work; this component
-//! knows who has an account.
+//! Accounts and sessions. The host hashes passwords and signs sessions. This
+//! component stores the accounts.
 
 mod domain;
 mod routes;

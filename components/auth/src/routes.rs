@@ -1,13 +1,13 @@
-//! The HTTP side of accounts.
+//! The HTTP routes of accounts.
 
 use serde::Serialize;
 use ticketing_sdk::capability::identity;
 use ticketing_sdk::{Error, Principal, Request, Response, Result, Router};
 
-use crate::domain::{Email, new_password, present};
+use crate::domain::{Email, new_password, required};
 use crate::store;
 
-/// All routes.
+/// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[
     ("GET", "/api/users/currentuser", current_user),
     ("POST", "/api/users/signin", sign_in),
@@ -35,7 +35,7 @@ fn sign_up(request: &Request) -> Result<Response> {
         return Err(fields.into_error());
     };
 
-    // Spares the work of hashing; the index is what decides.
+    // This check saves a hash. The unique index makes the final decision.
     if store::find(&email)?.is_some() {
         return Err(store::email_in_use());
     }
@@ -45,33 +45,34 @@ fn sign_up(request: &Request) -> Result<Response> {
 
 fn sign_in(request: &Request) -> Result<Response> {
     let mut fields = request.fields()?;
-    let email = fields.text("email", |text| present("email", text.trim()));
-    let password = fields.text("password", |text| present("password", text));
+    let email = fields.text("email", |text| required("email", text.trim()));
+    let password = fields.text("password", |text| required("password", text));
     let (Some(email), Some(password)) = (email, password) else {
         return Err(fields.into_error());
     };
 
-    let email = Email::lenient(&email);
+    let email = Email::unchecked(&email);
     let user = store::find(&email)?;
-    // Without an account this takes as long as with one, and says no.
+    // Without a hash, this takes as long as with one and returns false. So the
+    // time of the answer does not show whether the account exists.
     let hash = user.as_ref().map(|user| user.password_hash.as_str());
-    let right = match identity::verify_password(&email.key, &password, hash) {
-        // A password that long is nobody's.
+    let is_correct = match identity::verify_password(&email.key, &password, hash) {
+        // No account has a password of that length.
         Err(identity::Error::Limit(_)) => false,
-        outcome => outcome?,
+        result => result?,
     };
     match user {
-        Some(user) if right => begin_session(200, user),
+        Some(user) if is_correct => begin_session(200, user),
         _ => Err(Error::bad_request("Invalid credentials")),
     }
 }
 
 fn sign_out(_: &Request) -> Result<Response> {
     #[derive(Serialize)]
-    struct Nothing {}
+    struct Empty {}
 
     let cookie = identity::revoke()?;
-    Ok(Response::json(200, &Nothing {})?.header("set-cookie", cookie))
+    Ok(Response::json(200, &Empty {})?.header("set-cookie", cookie))
 }
 
 fn current_user(request: &Request) -> Result<Response> {

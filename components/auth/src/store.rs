@@ -1,11 +1,11 @@
-//! The accounts.
+//! The table of accounts.
 
 use ticketing_sdk::store::{FromRow, Query, Row, Snapshot, transact};
 use ticketing_sdk::{Error, Result, id, now_ms, params};
 
 use crate::domain::Email;
 
-/// Somebody with an account.
+/// A user with an account.
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) email: String,
@@ -18,13 +18,13 @@ impl FromRow for User {
     }
 }
 
-/// The account of an address, however it is spelled.
+/// Finds the account of an address, in any spelling.
 pub(crate) fn find(email: &Email) -> Result<Option<User>> {
     Snapshot.one("SELECT id, email, password_hash FROM users WHERE email_key = $1", params![&email.key])
 }
 
-/// Makes an account. Of several at once for one address, the index lets one
-/// through.
+/// Inserts an account. If several requests use one address at the same time,
+/// the unique index lets one of them succeed.
 pub(crate) fn insert(email: &Email, password_hash: String) -> Result<User> {
     let user = User { id: id::new(), email: email.address.clone(), password_hash };
     transact(|tx| {
@@ -41,7 +41,7 @@ pub(crate) fn insert(email: &Email, password_hash: String) -> Result<User> {
     Ok(user)
 }
 
-/// The refusal of a second account for an address.
+/// The error for a second account with one address.
 pub(crate) fn email_in_use() -> Error {
     Error::field("email", "Email in use")
 }

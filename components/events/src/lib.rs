@@ -1,7 +1,8 @@
-//! What the components of the marketplace tell each other, and money.
+//! The events of the marketplace's components, and money.
 //!
-//! Fields are only ever added, and a reader ignores those that it does not
-//! know, so an old and a new revision of a component understand each other.
+//! A new version of an event may add fields, and never removes one. A reader
+//! ignores unknown fields. So old and new revisions of the components work
+//! together.
 
 mod money;
 
@@ -31,55 +32,56 @@ subjects! {
     "payment.refunded": PaymentRefunded,
 }
 
-/// A ticket's whole state.
+/// The full state of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ticket {
-    /// The ticket.
+pub struct TicketState {
+    /// The id of the ticket.
     pub id: String,
-    /// 0 when it is made, then one more with each change.
+    /// 0 for a new ticket. Each change adds 1.
     pub version: i64,
-    /// What is sold.
+    /// The title.
     pub title: String,
-    /// For how much.
+    /// The price.
     #[serde(flatten)]
     pub price: Money,
-    /// Who sells it.
+    /// The seller.
     pub user_id: String,
-    /// The order that holds it, while one does.
+    /// The order that holds the ticket, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
 }
 
-/// A ticket is for sale.
+/// A seller has offered a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TicketCreated(pub Ticket);
+pub struct TicketCreated(pub TicketState);
 
 /// A ticket was edited, reserved or released.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TicketUpdated(pub Ticket);
+pub struct TicketUpdated(pub TicketState);
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderStatus {
     /// The ticket is reserved.
     #[serde(rename = "created")]
     Created,
-    /// A charge is being authorized.
+    /// The provider is asked to authorize a charge.
     #[serde(rename = "awaiting:payment")]
     AwaitingPayment,
-    /// Bought. Final.
+    /// The buyer has paid. This status is final.
     #[serde(rename = "complete")]
     Complete,
-    /// Given up or expired. Final.
+    /// The buyer has cancelled the order, or it has expired. This status is
+    /// final.
     #[serde(rename = "cancelled")]
     Cancelled,
 }
 
 impl OrderStatus {
-    /// As it is written in JSON and kept in databases.
+    /// The text in JSON and in the databases.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -89,14 +91,14 @@ impl OrderStatus {
         }
     }
 
-    /// The reverse of [`Self::as_str`].
+    /// The status with this text. It reverses [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Created, Self::AwaitingPayment, Self::Complete, Self::Cancelled]
             .into_iter()
             .find(|status| status.as_str() == text)
     }
 
-    /// Whether no event changes it any more.
+    /// Whether the status can no longer change.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Complete | Self::Cancelled)
     }
@@ -105,69 +107,69 @@ impl OrderStatus {
 /// The ticket of a new order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedTicket {
-    /// The ticket.
+    /// The id of the ticket.
     pub id: String,
-    /// What it cost when it was reserved.
+    /// The price at the time of the reservation.
     #[serde(flatten)]
     pub price: Money,
 }
 
-/// A ticket by its id alone.
+/// A reference to a ticket by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketRef {
-    /// The ticket.
+    /// The id of the ticket.
     pub id: String,
 }
 
-/// A ticket was reserved.
+/// A buyer has reserved a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCreated {
-    /// The order.
+    /// The id of the order.
     pub id: String,
-    /// 0.
+    /// The version of the order: 0.
     pub version: i64,
-    /// `created`.
+    /// The status of the order: `created`.
     pub status: OrderStatus,
     /// The buyer.
     pub user_id: String,
-    /// Until when it must be paid.
+    /// The buyer must pay before this time.
     pub expires_at: Timestamp,
-    /// What was reserved.
+    /// The reserved ticket.
     pub ticket: OrderedTicket,
 }
 
-/// Why an order was cancelled.
+/// The reason for the cancellation of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CancelReason {
-    /// The buyer gave it up.
+    /// The buyer has cancelled it.
     User,
-    /// It was not paid in time.
+    /// The buyer has not paid in time.
     Expired,
 }
 
-/// A reservation is over without a sale. Final.
+/// A reservation has ended without a sale. The order no longer changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
-    /// The order.
+    /// The id of the order.
     pub id: String,
-    /// Its last version.
+    /// The last version of the order.
     pub version: i64,
-    /// What it held.
+    /// The ticket of the order.
     pub ticket: TicketRef,
-    /// Why.
+    /// The reason for the cancellation.
     pub reason: CancelReason,
 }
 
-/// A ticket was sold. Final.
+/// A ticket was sold. The order no longer changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCompleted {
-    /// The order.
+    /// The id of the order.
     pub id: String,
-    /// Its last version.
+    /// The last version of the order.
     pub version: i64,
-    /// What was sold.
+    /// The sold ticket.
     pub ticket: TicketRef,
 }
 
@@ -175,75 +177,75 @@ pub struct OrderCompleted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExpirationComplete {
-    /// The order.
+    /// The id of the order.
     pub order_id: String,
 }
 
-/// A charge is being authorized.
+/// The provider is asked to authorize a charge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentPending {
-    /// The payment.
+    /// The id of the payment.
     pub id: String,
-    /// The order that it pays.
+    /// The id of its order.
     pub order_id: String,
-    /// 1 for the order's first payment, then one more with each.
+    /// The number of the payment among the payments of its order, from 1.
     pub attempt: i64,
-    /// The payment's version.
+    /// The version of the payment.
     pub version: i64,
 }
 
-/// A charge was refused; another may be attempted.
+/// The provider has declined a charge. The buyer may try another card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentDeclined {
-    /// The payment.
+    /// The id of the payment.
     pub id: String,
-    /// The order that it was to pay.
+    /// The id of its order.
     pub order_id: String,
-    /// As in [`PaymentPending`].
+    /// The number of the payment, as in [`PaymentPending`].
     pub attempt: i64,
-    /// The provider's code, such as `card_declined`.
+    /// The provider's decline code, such as `card_declined`.
     pub code: String,
 }
 
-/// A charge was authorized: the money is reserved, and taken when the order
-/// completes.
+/// The provider has authorized a charge: the money is reserved. It is captured
+/// when the order is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCreated {
-    /// The payment.
+    /// The id of the payment.
     pub id: String,
-    /// The order that it pays.
+    /// The id of its order.
     pub order_id: String,
     /// The provider's id of the authorization.
     pub provider_id: String,
-    /// How much.
+    /// The authorized amount.
     #[serde(flatten)]
     pub amount: Money,
 }
 
-/// A reservation of money was let go.
+/// An authorization was voided: the money is no longer reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentVoided {
-    /// The payment.
+    /// The id of the payment.
     pub id: String,
-    /// The order that it was to pay.
+    /// The id of its order.
     pub order_id: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Money that was taken was given back.
+/// Captured money was refunded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
-    /// The payment.
+    /// The id of the payment.
     pub id: String,
-    /// The order that it was to pay.
+    /// The id of its order.
     pub order_id: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_ignores_what_it_does_not_know() {
+    fn a_reader_ignores_unknown_fields() {
         let json = r#"{"id":"t","version":3,"title":"x","amount":1,"currency":"usd","userId":"u","seat":"4"}"#;
         let TicketUpdated(ticket) = serde_json::from_str(json).unwrap();
         assert_eq!(ticket.version, 3);
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_spelled_the_same_everywhere() {
+    fn a_status_has_the_same_text_in_json_and_in_the_database() {
         for text in ["created", "awaiting:payment", "complete", "cancelled"] {
             let status = OrderStatus::parse(text).unwrap();
             assert_eq!(status.as_str(), text);

@@ -1,4 +1,5 @@
-//! Money is an integer of minor units and a currency; a float nowhere.
+//! Money: an integer number of minor units and a currency. No code uses floats
+//! for money.
 
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
@@ -7,26 +8,26 @@ use serde_json::value::RawValue;
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Money {
-    /// In the currency's minor unit (cents).
+    /// The amount in the minor unit of the currency (cents).
     pub amount: i64,
-    /// ISO 4217, in lower case.
+    /// The ISO 4217 code of the currency, in lower case.
     pub currency: String,
 }
 
 impl Money {
-    /// So many cents of a US dollar, the marketplace's currency.
+    /// An amount in cents of the US dollar, the currency of the marketplace.
     pub fn usd(amount: i64) -> Self {
         Self { amount, currency: "usd".to_owned() }
     }
 
-    /// The amount as the API shows it.
+    /// The amount in the form of the HTTP API.
     pub fn price(&self) -> Price {
         Price(self.amount)
     }
 }
 
-/// A price in cents; in JSON a number with exact cents and no more digits
-/// than needed, such as `19.99` or `20`.
+/// A price in cents. In JSON it is an exact decimal number without needless
+/// digits, such as `19.99` or `20`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price(pub i64);
 
@@ -36,8 +37,8 @@ impl Price {
     /// The highest price, in cents.
     pub const MAX: i64 = 99_999_999;
 
-    /// Reads a plain decimal with at most two places, exactly: no sign, no
-    /// exponent.
+    /// Parses a decimal number with at most two decimal places. The result is
+    /// exact. A sign or an exponent is an error.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const NOT_A_NUMBER: &str = "price must be a decimal number";
         const OUT_OF_RANGE: &str = "price must be above 0 and at most 999999.99";
@@ -49,7 +50,7 @@ impl Price {
         };
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         if let Some(positive) = text.strip_prefix('-') {
-            // A number all the same, but not one that is a price.
+            // A negative number is out of range. Other text is not a number.
             return Self::parse(positive).and(Err(OUT_OF_RANGE));
         }
         if whole.is_empty() || !digits(whole) || !digits(cents) {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_are_read_exactly() {
+    fn prices_are_parsed_exactly() {
         for (text, cents) in [
             ("19.99", 1_999),
             ("0.01", 1),
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_price_is_refused() {
+    fn a_text_that_is_not_a_price_is_refused() {
         for text in [
             "",
             ".",

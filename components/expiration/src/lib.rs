@@ -1,8 +1,7 @@
-//! Tells when the time to pay an order is over. It keeps nothing but timers,
-//! one for each order that is still open, under the order's id.
+//! Publishes an event when the time to pay an order is over. It stores only
+//! timers, one for each open order. The key of a timer is the order's id.
 
 use events::{ExpirationComplete, OrderCancelled, OrderCompleted, OrderCreated};
-use ticketing_sdk::Error;
 use ticketing_sdk::messaging::{Delivery, Dispatch, Disposition, Event, Handled};
 use ticketing_sdk::store::{Timer, Tx};
 
@@ -23,16 +22,13 @@ fn order_created(order: &Delivery<OrderCreated>, tx: &Tx<'_>) -> Handled {
     Ok(tx.schedule(&order.id, order.expires_at.unix_ms(), &expired)?)
 }
 
-/// A timer that this misses, because the order's creation is still on the way,
-/// fires for an order that is over, and nothing comes of it.
+/// If this event arrives before the order's creation, it finds no timer to
+/// cancel. The timer then fires for an order that has ended, and `orders` ignores
+/// it.
 fn order_cancelled(order: &Delivery<OrderCancelled>, tx: &Tx<'_>) -> Handled {
-    Ok(stop(&order.id, tx)?)
+    Ok(tx.cancel_timer(&order.id)?)
 }
 
 fn order_completed(order: &Delivery<OrderCompleted>, tx: &Tx<'_>) -> Handled {
-    Ok(stop(&order.id, tx)?)
-}
-
-fn stop(order_id: &str, tx: &Tx<'_>) -> Result<(), Error> {
-    tx.cancel_timer(order_id)
+    Ok(tx.cancel_timer(&order.id)?)
 }

@@ -1,4 +1,4 @@
-//! The life of an order:
+//! The states of an order:
 //!
 //! ```text
 //! created <-> awaiting:payment
@@ -8,57 +8,60 @@
 //! complete   cancelled
 //! ```
 //!
-//! Every change makes the version one higher; the last two are final.
-//! Functions return the order as it is to be, or nothing when the event comes
-//! too late to matter.
+//! Each change adds 1 to the version. The last two states are final. A function
+//! returns the changed order, or `None` if the event comes too late and changes
+//! nothing.
 
-use ::events::{Money, OrderStatus};
+use ::events::{
+    CancelReason, Money, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, OrderedTicket, TicketRef,
+};
 use ticketing_sdk::Timestamp;
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// Sorts by age.
+    /// The id. Ids sort by the time of creation.
     pub id: String,
-    /// 0 when it is made, then one more with each change.
+    /// 0 for a new order. Each change adds 1.
     pub version: i64,
     /// The buyer.
     pub user_id: String,
-    /// Where it stands.
+    /// The status.
     pub status: OrderStatus,
-    /// Until when it must be paid.
+    /// The buyer must pay before this time.
     pub expires_at: Timestamp,
-    /// The payment that is being authorized; 0 when none ever was.
+    /// The number of the last payment that the provider was asked to authorize;
+    /// 0 if there is none.
     pub pending_attempt: i64,
-    /// The last payment that was refused; 0 when none was.
+    /// The number of the last declined payment; 0 if there is none.
     pub settled_attempt: i64,
-    /// What is bought, as it was when it was reserved.
+    /// The ticket as it was at the time of the reservation.
     pub ticket: Ticket,
 }
 
-/// A ticket at one of its versions.
+/// A ticket at one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// The ticket.
+    /// The id.
     pub id: String,
-    /// Its version.
+    /// The version.
     pub version: i64,
-    /// What is sold.
+    /// The title.
     pub title: String,
-    /// For how much.
+    /// The price.
     pub price: Money,
 }
 
-/// A completed order cannot be cancelled.
+/// The error of a cancellation: the order is already complete.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AlreadyComplete;
 
-/// A payment of another amount than the order's.
+/// The error of a payment: its amount is not the price of the order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WrongAmount;
 
 impl Order {
-    /// A new reservation.
+    /// Makes a new order.
     pub fn new(id: String, user_id: String, ticket: Ticket, expires_at: Timestamp) -> Self {
         Self {
             id,
@@ -72,51 +75,77 @@ impl Order {
         }
     }
 
-    /// The buyer gives it up. Nothing happens when it is cancelled already.
+    /// The buyer cancels the order. A cancelled order does not change.
     pub fn cancel(&self) -> Result<Option<Self>, AlreadyComplete> {
         match self.status {
             OrderStatus::Complete => Err(AlreadyComplete),
             OrderStatus::Cancelled => Ok(None),
-            OrderStatus::Created | OrderStatus::AwaitingPayment => Ok(Some(self.at(OrderStatus::Cancelled))),
+            OrderStatus::Created | OrderStatus::AwaitingPayment => Ok(Some(self.with_status(OrderStatus::Cancelled))),
         }
     }
 
     /// The time to pay is over.
     pub fn expire(&self) -> Option<Self> {
-        (!self.status.is_final()).then(|| self.at(OrderStatus::Cancelled))
+        (!self.status.is_final()).then(|| self.with_status(OrderStatus::Cancelled))
     }
 
-    /// A payment is being authorized. One that was refused already, or one
-    /// before it, says nothing new.
+    /// The provider is asked to authorize a payment. An event about a payment
+    /// that was declined, or about one before it, changes nothing.
     pub fn payment_pending(&self, attempt: i64) -> Option<Self> {
         if self.status.is_final() || attempt <= self.pending_attempt || attempt <= self.settled_attempt {
             return None;
         }
-        Some(Self { pending_attempt: attempt, ..self.at(OrderStatus::AwaitingPayment) })
+        Some(Self { pending_attempt: attempt, ..self.with_status(OrderStatus::AwaitingPayment) })
     }
 
-    /// A payment was refused. A later one may be under way.
+    /// The provider has declined a payment. A later payment may be under way.
     pub fn payment_declined(&self, attempt: i64) -> Option<Self> {
         if self.status.is_final() || attempt <= self.settled_attempt {
             return None;
         }
         let status = if self.pending_attempt <= attempt { OrderStatus::Created } else { self.status };
-        Some(Self { settled_attempt: attempt, ..self.at(status) })
+        Some(Self { settled_attempt: attempt, ..self.with_status(status) })
     }
 
-    /// The money is reserved. It completes the order even a moment after it
-    /// expired, since the payment was begun before.
+    /// The provider has authorized a payment. It completes the order even if
+    /// the time to pay has just ended, because the payment started before.
     pub fn pay(&self, amount: &Money) -> Result<Option<Self>, WrongAmount> {
         if self.status.is_final() {
             Ok(None)
         } else if *amount == self.ticket.price {
-            Ok(Some(self.at(OrderStatus::Complete)))
+            Ok(Some(self.with_status(OrderStatus::Complete)))
         } else {
             Err(WrongAmount)
         }
     }
 
-    fn at(&self, status: OrderStatus) -> Self {
+    /// The event about the new order.
+    pub fn created_event(&self) -> OrderCreated {
+        OrderCreated {
+            id: self.id.clone(),
+            version: self.version,
+            status: self.status,
+            user_id: self.user_id.clone(),
+            expires_at: self.expires_at,
+            ticket: OrderedTicket { id: self.ticket.id.clone(), price: self.ticket.price.clone() },
+        }
+    }
+
+    /// The event about the cancelled order.
+    pub fn cancelled_event(&self, reason: CancelReason) -> OrderCancelled {
+        OrderCancelled { id: self.id.clone(), version: self.version, ticket: self.ticket_ref(), reason }
+    }
+
+    /// The event about the completed order.
+    pub fn completed_event(&self) -> OrderCompleted {
+        OrderCompleted { id: self.id.clone(), version: self.version, ticket: self.ticket_ref() }
+    }
+
+    fn ticket_ref(&self) -> TicketRef {
+        TicketRef { id: self.ticket.id.clone() }
+    }
+
+    fn with_status(&self, status: OrderStatus) -> Self {
         Self { version: self.version + 1, status, ..self.clone() }
     }
 }
@@ -150,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn another_amount_does_not_pay() {
+    fn a_payment_of_another_amount_is_refused() {
         assert_eq!(order().pay(&Money::usd(1_998)), Err(WrongAmount));
         let euros = Money { amount: 1_999, currency: "eur".to_owned() };
         assert_eq!(order().pay(&euros), Err(WrongAmount));
     }
 
     #[test]
-    fn a_declined_payment_makes_way_for_another() {
+    fn a_declined_payment_allows_another_one() {
         let first = order().payment_pending(1).unwrap();
         assert_eq!(first.status, OrderStatus::AwaitingPayment);
         let declined = first.payment_declined(1).unwrap();
@@ -168,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decline_before_its_payment_and_one_after_the_next_change_nothing_else() {
+    fn an_early_or_late_decline_changes_nothing_else() {
         let declined = order().payment_declined(1).unwrap();
         assert_eq!(declined.status, OrderStatus::Created);
         assert_eq!(declined.payment_pending(1), None);

@@ -1,5 +1,6 @@
-//! Reservations, and what becomes of them. Its database decides who has a
-//! ticket; everybody else follows its events.
+//! Reservations of tickets, and their cancellation, expiry and completion. The
+//! database of this component decides which order gets a ticket. The other
+//! components apply its events.
 
 pub mod domain;
 mod events;

@@ -1,4 +1,4 @@
-//! The HTTP side of orders.
+//! The HTTP routes of orders.
 
 use ::events::{CancelReason, OrderStatus, Price};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use ticketing_sdk::{Error, Request, Response, Result, Router, Timestamp, capabil
 use crate::domain::Order;
 use crate::{events, store};
 
-/// All routes.
+/// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[
     ("GET", "/api/orders/{id}", show),
     ("POST", "/api/orders", create),
@@ -60,16 +60,16 @@ fn create(request: &Request) -> Result<Response> {
     let Some(ticket_id) = fields.text("ticketId", |text| Ok(text.to_owned())) else {
         return Err(fields.into_error());
     };
-    let held_ms = capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000);
+    let hold_ms = capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000);
 
     let order = transact(|tx| {
-        let offer = store::offer(tx, &ticket_id)?.ok_or_else(|| Error::unknown(&ticket_id))?;
-        if offer.seller_id == buyer.id {
+        let copy = store::find_ticket(tx, &ticket_id)?.ok_or_else(|| Error::copy_not_found(&ticket_id))?;
+        if copy.seller_id == buyer.id {
             return Err(Error::bad_request("You cannot buy your own ticket"));
         }
-        let expires_at = Timestamp(now_ms().saturating_add(held_ms));
-        let order = Order::new(id::new(), buyer.id.clone(), offer.ticket, expires_at);
-        events::created(tx, &order)?;
+        let expires_at = Timestamp(now_ms().saturating_add(hold_ms));
+        let order = Order::new(id::new(), buyer.id.clone(), copy.ticket, expires_at);
+        events::save_created(tx, &order)?;
         Ok(order)
     })?;
     respond(201, &order)
@@ -78,7 +78,7 @@ fn create(request: &Request) -> Result<Response> {
 fn list(request: &Request) -> Result<Response> {
     let buyer = request.signed_in()?;
     let page = Page::of(request)?;
-    let orders = store::of_user(&page, &buyer.id)?;
+    let orders = store::list_by_user(&page, &buyer.id)?;
     let bodies = orders.iter().map(Body::from).collect();
     page.respond(bodies, |body| body.id, "/api/orders", &[])
 }
@@ -102,7 +102,7 @@ fn cancel(request: &Request) -> Result<Response> {
         }
         match order.cancel() {
             Ok(None) => Ok(()),
-            Ok(Some(order)) => events::cancelled(tx, &order, CancelReason::User),
+            Ok(Some(order)) => events::save_cancelled(tx, &order, CancelReason::User),
             Err(_) => Err(Error::bad_request("Cannot cancel a completed order")),
         }
     })?;

@@ -1,6 +1,6 @@
-//! The orders, and copies of the tickets.
+//! The table of orders, and the copies of the tickets.
 
-use ::events::{Money, OrderStatus, Ticket as TicketState};
+use ::events::{Money, OrderStatus, TicketState};
 use ticketing_sdk::paging::Page;
 use ticketing_sdk::store::{FromRow, Query, Row, Snapshot, Tx};
 use ticketing_sdk::{Error, Result, Timestamp, params};
@@ -32,14 +32,14 @@ impl FromRow for Order {
     }
 }
 
-/// An order by its id.
+/// Finds an order by its id.
 pub(crate) fn find(db: &impl Query, id: &str) -> Result<Option<Order>> {
     db.one(&format!("{SELECT} WHERE id = $1"), params![id])
 }
 
-/// A buyer's orders, newest first.
-pub(crate) fn of_user(page: &Page, user_id: &str) -> Result<Vec<Order>> {
-    // Every id sorts before this.
+/// Lists the orders of a buyer, newest first.
+pub(crate) fn list_by_user(page: &Page, user_id: &str) -> Result<Vec<Order>> {
+    // Every id sorts before this text.
     let cursor = page.cursor.as_deref().unwrap_or("g");
     Snapshot.all(
         &format!("{SELECT} WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
@@ -47,7 +47,8 @@ pub(crate) fn of_user(page: &Page, user_id: &str) -> Result<Vec<Order>> {
     )
 }
 
-/// Keeps a new order. The index refuses it while another holds the ticket.
+/// Inserts a new order. The unique index refuses it while another order holds
+/// the ticket.
 pub(crate) fn insert(tx: &Tx<'_>, order: &Order) -> Result<()> {
     let inserted = tx.execute(
         "INSERT INTO orders (id, version, user_id, status, expires_ms,
@@ -70,11 +71,12 @@ pub(crate) fn insert(tx: &Tx<'_>, order: &Order) -> Result<()> {
         Err(error) if error.is_duplicate_of("orders.ticket_id") => {
             Err(Error::bad_request("Ticket is already reserved"))
         }
-        outcome => outcome.map(|_| ()),
+        result => result.map(|_| ()),
     }
 }
 
-/// Keeps the order as it is now, unless somebody else changed it meanwhile.
+/// Saves a changed order. It fails with a conflict if another transaction has
+/// changed the order.
 pub(crate) fn update(tx: &Tx<'_>, order: &Order) -> Result<()> {
     tx.update(
         "UPDATE orders SET version = version + 1, status = $3, pending_attempt = $4, settled_attempt = $5
@@ -83,13 +85,13 @@ pub(crate) fn update(tx: &Tx<'_>, order: &Order) -> Result<()> {
     )
 }
 
-/// A copy of a ticket, and who sells it.
-pub(crate) struct Offer {
+/// A copy of a ticket, and its seller.
+pub(crate) struct TicketCopy {
     pub(crate) ticket: Ticket,
     pub(crate) seller_id: String,
 }
 
-impl FromRow for Offer {
+impl FromRow for TicketCopy {
     fn from_row(row: &mut Row<'_>) -> Result<Self> {
         Ok(Self {
             ticket: Ticket {
@@ -103,13 +105,13 @@ impl FromRow for Offer {
     }
 }
 
-/// A ticket's copy by its id.
-pub(crate) fn offer(db: &impl Query, ticket_id: &str) -> Result<Option<Offer>> {
+/// Finds the copy of a ticket by its id.
+pub(crate) fn find_ticket(db: &impl Query, ticket_id: &str) -> Result<Option<TicketCopy>> {
     db.one("SELECT id, version, title, amount, currency, user_id FROM tickets WHERE id = $1", params![ticket_id])
 }
 
-/// Brings a ticket's copy up to date, unless it is newer.
-pub(crate) fn replicate(tx: &Tx<'_>, ticket: &TicketState) -> Result<()> {
+/// Updates the copy of a ticket, unless the copy is newer.
+pub(crate) fn update_ticket(tx: &Tx<'_>, ticket: &TicketState) -> Result<()> {
     tx.execute(
         "INSERT INTO tickets (id, version, title, amount, currency, user_id)
          VALUES ($1, $2, $3, $4, $5, $6)

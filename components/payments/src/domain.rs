@@ -1,4 +1,4 @@
-//! The life of an attempt to charge an order:
+//! The states of an attempt to charge an order:
 //!
 //! ```text
 //! authorizing -> authorized -> captured -> refunded
@@ -9,53 +9,53 @@
 //! failed
 //! ```
 
-use ::events::{Money, OrderStatus};
+use ::events::{Money, OrderStatus, PaymentPending};
 use ticketing_sdk::{Error, Result, Timestamp};
 
-/// What payments knows about an order.
+/// The copy of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// The order.
+    /// The id.
     pub id: String,
-    /// Its version, as far as the events have told.
+    /// The version, from the latest event.
     pub version: i64,
     /// `created`, `complete` or `cancelled`.
     pub status: OrderStatus,
-    /// Unknown while only the order's end has arrived.
+    /// `None` while only the event about the order's end has arrived.
     pub terms: Option<Terms>,
 }
 
-/// Who pays how much until when.
+/// The buyer, the price and the time limit of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// The buyer.
     pub user_id: String,
-    /// Until when the payment must be begun.
+    /// The payment must start before this time.
     pub expires_at: Timestamp,
-    /// How much.
+    /// The price.
     pub price: Money,
 }
 
-/// Where an attempt stands.
+/// The state of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// The provider is being asked, or its answer got lost.
+pub enum AttemptState {
+    /// The provider is asked to authorize the charge, or its answer is lost.
     Authorizing,
     /// The money is reserved.
     Authorized,
-    /// The card was refused.
+    /// The provider has declined the card.
     Declined,
-    /// The provider found the request itself at fault.
+    /// The provider has refused the request as invalid.
     Failed,
-    /// The money is taken.
+    /// The money is captured.
     Captured,
-    /// The reservation was let go.
+    /// The authorization is voided: the money is no longer reserved.
     Voided,
-    /// The money was given back.
+    /// The captured money is refunded.
     Refunded,
 }
 
-impl State {
+impl AttemptState {
     const ALL: [(Self, &'static str); 7] = [
         (Self::Authorizing, "authorizing"),
         (Self::Authorized, "authorized"),
@@ -66,12 +66,12 @@ impl State {
         (Self::Refunded, "refunded"),
     ];
 
-    /// As the database keeps it.
+    /// The text in the database.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(state, _)| *state == self).map_or("failed", |(_, text)| text)
     }
 
-    /// The reverse of [`Self::as_str`].
+    /// The state with this text. It reverses [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name)| *name == text).map(|(state, _)| *state)
     }
@@ -80,91 +80,99 @@ impl State {
 /// An attempt to charge an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The payment's id for the outside.
+    /// The id of the payment, which clients see.
     pub id: String,
-    /// 0 when it is begun, then one more with each change.
+    /// 0 for a new attempt. Each change adds 1.
     pub version: i64,
-    /// The order to charge.
+    /// The id of the order.
     pub order_id: String,
-    /// 1 for the order's first, then one more with each.
+    /// The number of the attempt among the attempts for its order, from 1.
     pub number: i64,
-    /// Where it stands.
-    pub state: State,
-    /// The card; kept until the provider has answered.
+    /// The state.
+    pub state: AttemptState,
+    /// The token of the card. It is stored until the provider has answered.
     pub token: Option<String>,
-    /// The provider's id of the authorization, once there is one.
+    /// The provider's id of the authorization, if there is one.
     pub provider_id: Option<String>,
-    /// How much.
+    /// The price.
     pub price: Money,
 }
 
-/// What the provider said to an authorization.
+/// The provider's answer to an authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authorization {
-    /// The money is reserved, under this id.
+    /// The money is reserved. The text is the id of the authorization.
     Approved(String),
-    /// The card was refused: a code, and a message for the buyer.
+    /// The card is declined: the code, and the message for the buyer.
     Declined(String, String),
-    /// The request cannot be made; why.
+    /// The request is invalid, for this reason.
     Invalid(String),
 }
 
-/// How to go on with a request to pay.
+/// The attempt that serves a request to pay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begin {
-    /// With a new attempt.
-    Start(Attempt),
-    /// With the attempt that was left open, and the same card.
-    Resume(Attempt),
+pub enum OpenAttempt {
+    /// A new attempt.
+    New(Attempt),
+    /// An earlier attempt with the same card, which is still open.
+    Existing(Attempt),
 }
 
-/// What an attempt needs the provider for.
+/// A call to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing, as things stand.
-    Rest,
-    /// Find out whether the money is reserved.
+pub enum Operation {
+    /// Reserve the money, or find out whether it is reserved.
     Authorize,
-    /// Take the money: the order is complete.
+    /// Capture the money, because the order is complete.
     Capture,
-    /// Let the money go: the order is cancelled.
+    /// Void the authorization, because the order is cancelled.
     Void,
-    /// Give the money back: the order is cancelled.
+    /// Refund the money, because the order is cancelled.
     Refund,
 }
 
 impl Order {
-    /// Whether the user may pay it, now, with this card, and how to go on.
-    /// `last` is the order's latest attempt, `id` that of a new one.
-    pub fn begin(&self, user_id: &str, token: &str, last: Option<Attempt>, now_ms: i64, id: String) -> Result<Begin> {
+    /// Checks whether the user may pay now with this card, and returns the
+    /// attempt. `last` is the latest attempt of the order. `id` is the id for a
+    /// new attempt.
+    pub fn open_attempt(
+        &self,
+        user_id: &str,
+        token: &str,
+        last: Option<Attempt>,
+        now_ms: i64,
+        id: String,
+    ) -> Result<OpenAttempt> {
         let terms = self.terms.as_ref().ok_or_else(Error::not_found)?;
         if terms.user_id != user_id {
             return Err(Error::not_authorized());
         }
         if self.status == OrderStatus::Cancelled {
-            return Err(cancelled());
+            return Err(order_cancelled());
         }
         let state = last.as_ref().map(|attempt| attempt.state);
-        if self.status == OrderStatus::Complete || matches!(state, Some(State::Authorized | State::Captured)) {
+        if self.status == OrderStatus::Complete
+            || matches!(state, Some(AttemptState::Authorized | AttemptState::Captured))
+        {
             return Err(Error::bad_request("The order is already paid"));
         }
         if now_ms >= terms.expires_at.0 {
             return Err(Error::bad_request("The order has expired"));
         }
         match last {
-            Some(open) if open.state == State::Authorizing => {
+            Some(open) if open.state == AttemptState::Authorizing => {
                 if open.token.as_deref() == Some(token) {
-                    Ok(Begin::Resume(open))
+                    Ok(OpenAttempt::Existing(open))
                 } else {
                     Err(Error::bad_request("Another payment of this order is in progress"))
                 }
             }
-            last => Ok(Begin::Start(Attempt {
+            last => Ok(OpenAttempt::New(Attempt {
                 id,
                 version: 0,
                 order_id: self.id.clone(),
                 number: last.map_or(1, |attempt| attempt.number + 1),
-                state: State::Authorizing,
+                state: AttemptState::Authorizing,
                 token: Some(token.to_owned()),
                 provider_id: None,
                 price: terms.price.clone(),
@@ -173,49 +181,60 @@ impl Order {
     }
 }
 
-/// The refusal of a payment whose order is over.
-pub fn cancelled() -> Error {
+/// The error of a payment for a cancelled order.
+pub fn order_cancelled() -> Error {
     Error::bad_request("Cannot pay for a cancelled order")
 }
 
 impl Attempt {
-    /// The idempotency key of its authorization. It names the attempt, so
-    /// that a second card can be tried after the first was refused.
-    pub fn key(&self) -> String {
+    /// The idempotency key of the authorization. It contains the number of the
+    /// attempt, so that the buyer can try a second card after a decline.
+    pub fn idempotency_key(&self) -> String {
         format!("{}:{}", self.order_id, self.number)
     }
 
-    /// The attempt after the provider's answer, or nothing when it was known.
-    pub fn authorized(&self, answer: &Authorization) -> Option<Self> {
-        if self.state != State::Authorizing {
+    /// The attempt after the provider's answer, or `None` if an answer is
+    /// already recorded.
+    pub fn with_authorization(&self, answer: &Authorization) -> Option<Self> {
+        if self.state != AttemptState::Authorizing {
             return None;
         }
         let (state, provider_id) = match answer {
-            Authorization::Approved(id) => (State::Authorized, Some(id.clone())),
-            Authorization::Declined(..) => (State::Declined, None),
-            Authorization::Invalid(_) => (State::Failed, None),
+            Authorization::Approved(id) => (AttemptState::Authorized, Some(id.clone())),
+            Authorization::Declined(..) => (AttemptState::Declined, None),
+            Authorization::Invalid(_) => (AttemptState::Failed, None),
         };
-        Some(Self { token: None, provider_id, ..self.at(state) })
+        Some(Self { token: None, provider_id, ..self.with_state(state) })
     }
 
     /// The attempt in another state.
-    pub fn at(&self, state: State) -> Self {
+    pub fn with_state(&self, state: AttemptState) -> Self {
         Self { version: self.version + 1, state, ..self.clone() }
     }
 
-    /// What it needs, given where its order stands.
-    pub fn next(&self, order: OrderStatus) -> Next {
-        match (self.state, order) {
-            (State::Authorizing, _) => Next::Authorize,
-            (State::Authorized, OrderStatus::Complete) => Next::Capture,
-            (State::Authorized, OrderStatus::Cancelled) => Next::Void,
-            (State::Captured, OrderStatus::Cancelled) => Next::Refund,
-            _ => Next::Rest,
+    /// The next call to the provider, if the status of the order needs one.
+    pub fn next_operation(&self, order_status: OrderStatus) -> Option<Operation> {
+        match (self.state, order_status) {
+            (AttemptState::Authorizing, _) => Some(Operation::Authorize),
+            (AttemptState::Authorized, OrderStatus::Complete) => Some(Operation::Capture),
+            (AttemptState::Authorized, OrderStatus::Cancelled) => Some(Operation::Void),
+            (AttemptState::Captured, OrderStatus::Cancelled) => Some(Operation::Refund),
+            _ => None,
+        }
+    }
+
+    /// The event about the new attempt.
+    pub fn pending_event(&self) -> PaymentPending {
+        PaymentPending {
+            id: self.id.clone(),
+            order_id: self.order_id.clone(),
+            attempt: self.number,
+            version: self.version,
         }
     }
 }
 
-/// A card's token: some text, not too long to be one.
+/// Checks the token of a card.
 pub fn token(text: &str) -> Result<String, String> {
     let token = text.trim();
     if token.is_empty() || token.len() > 200 {
@@ -236,80 +255,83 @@ mod tests {
         Order { id: "o".to_owned(), version: 0, status: OrderStatus::Created, terms: Some(terms) }
     }
 
-    fn begin(order: &Order, token: &str, last: Option<Attempt>) -> Result<Begin> {
-        order.begin("u", token, last, NOW_MS, "p".to_owned())
+    fn open_attempt(order: &Order, token: &str, last: Option<Attempt>) -> Result<OpenAttempt> {
+        order.open_attempt("u", token, last, NOW_MS, "p".to_owned())
     }
 
-    fn start(order: &Order, last: Option<Attempt>) -> Attempt {
-        match begin(order, "card", last).unwrap() {
-            Begin::Start(attempt) => attempt,
-            Begin::Resume(_) => panic!("resumed"),
+    fn new_attempt(order: &Order, last: Option<Attempt>) -> Attempt {
+        match open_attempt(order, "card", last).unwrap() {
+            OpenAttempt::New(attempt) => attempt,
+            OpenAttempt::Existing(_) => panic!("an existing attempt"),
         }
     }
 
-    fn refusal(outcome: Result<Begin>) -> (u16, String) {
-        match outcome.unwrap_err() {
+    fn refusal(result: Result<OpenAttempt>) -> (u16, String) {
+        match result.unwrap_err() {
             Error::Refused { status, problems, .. } => (status, problems[0].message.clone()),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn who_may_not_pay_is_told_why() {
-        let someone = order().begin("v", "card", None, NOW_MS, "p".to_owned());
-        assert_eq!(refusal(someone).0, 401);
-        let late = order().begin("u", "card", None, NOW_MS + 1, "p".to_owned());
+    fn a_refused_payment_has_a_reason() {
+        let other_user = order().open_attempt("v", "card", None, NOW_MS, "p".to_owned());
+        assert_eq!(refusal(other_user).0, 401);
+        let late = order().open_attempt("u", "card", None, NOW_MS + 1, "p".to_owned());
         assert_eq!(refusal(late), (400, "The order has expired".to_owned()));
-        let gone = Order { status: OrderStatus::Cancelled, ..order() };
-        assert_eq!(refusal(begin(&gone, "card", None)).0, 400);
+        let cancelled = Order { status: OrderStatus::Cancelled, ..order() };
+        assert_eq!(refusal(open_attempt(&cancelled, "card", None)).0, 400);
         let paid = Order { status: OrderStatus::Complete, ..order() };
-        assert_eq!(refusal(begin(&paid, "card", None)).1, "The order is already paid");
+        assert_eq!(refusal(open_attempt(&paid, "card", None)).1, "The order is already paid");
         let unknown = Order { terms: None, ..order() };
-        assert_eq!(refusal(begin(&unknown, "card", None)).0, 404);
+        assert_eq!(refusal(open_attempt(&unknown, "card", None)).0, 404);
     }
 
     #[test]
     fn a_second_card_has_a_key_of_its_own() {
-        let first = start(&order(), None);
-        let declined = first.authorized(&Authorization::Declined("c".to_owned(), "m".to_owned())).unwrap();
-        assert_eq!((declined.state, declined.token.as_ref()), (State::Declined, None));
-        let second = start(&order(), Some(declined));
-        assert_eq!((first.key().as_str(), second.key().as_str()), ("o:1", "o:2"));
+        let first = new_attempt(&order(), None);
+        let declined = first.with_authorization(&Authorization::Declined("c".to_owned(), "m".to_owned())).unwrap();
+        assert_eq!((declined.state, declined.token.as_ref()), (AttemptState::Declined, None));
+        let second = new_attempt(&order(), Some(declined));
+        assert_eq!((first.idempotency_key().as_str(), second.idempotency_key().as_str()), ("o:1", "o:2"));
     }
 
     #[test]
     fn an_open_attempt_is_resumed_with_its_own_card_only() {
-        let open = start(&order(), None);
-        assert_eq!(begin(&order(), "card", Some(open.clone())).unwrap(), Begin::Resume(open.clone()));
-        assert_eq!(refusal(begin(&order(), "other", Some(open.clone()))).0, 400);
-        let paid = open.authorized(&Authorization::Approved("a".to_owned())).unwrap();
-        assert_eq!(refusal(begin(&order(), "card", Some(paid))).1, "The order is already paid");
+        let open = new_attempt(&order(), None);
+        assert_eq!(open_attempt(&order(), "card", Some(open.clone())).unwrap(), OpenAttempt::Existing(open.clone()));
+        assert_eq!(refusal(open_attempt(&order(), "other", Some(open.clone()))).0, 400);
+        let paid = open.with_authorization(&Authorization::Approved("a".to_owned())).unwrap();
+        assert_eq!(refusal(open_attempt(&order(), "card", Some(paid))).1, "The order is already paid");
     }
 
     #[test]
-    fn an_answer_counts_once() {
+    fn an_answer_is_recorded_once() {
         let approved = Authorization::Approved("a".to_owned());
-        let attempt = start(&order(), None).authorized(&approved).unwrap();
-        assert_eq!((attempt.version, attempt.state), (1, State::Authorized));
-        assert_eq!(attempt.authorized(&approved), None);
+        let attempt = new_attempt(&order(), None).with_authorization(&approved).unwrap();
+        assert_eq!((attempt.version, attempt.state), (1, AttemptState::Authorized));
+        assert_eq!(attempt.with_authorization(&approved), None);
     }
 
     #[test]
-    fn money_follows_the_order() {
-        let open = start(&order(), None);
-        let held = open.authorized(&Authorization::Approved("a".to_owned())).unwrap();
-        assert_eq!(open.next(OrderStatus::Cancelled), Next::Authorize);
-        assert_eq!(held.next(OrderStatus::Created), Next::Rest);
-        assert_eq!(held.next(OrderStatus::Complete), Next::Capture);
-        assert_eq!(held.next(OrderStatus::Cancelled), Next::Void);
-        assert_eq!(held.at(State::Captured).next(OrderStatus::Cancelled), Next::Refund);
-        assert_eq!(held.at(State::Voided).next(OrderStatus::Cancelled), Next::Rest);
+    fn the_next_operation_follows_the_order() {
+        let open = new_attempt(&order(), None);
+        let authorized = open.with_authorization(&Authorization::Approved("a".to_owned())).unwrap();
+        assert_eq!(open.next_operation(OrderStatus::Cancelled), Some(Operation::Authorize));
+        assert_eq!(authorized.next_operation(OrderStatus::Created), None);
+        assert_eq!(authorized.next_operation(OrderStatus::Complete), Some(Operation::Capture));
+        assert_eq!(authorized.next_operation(OrderStatus::Cancelled), Some(Operation::Void));
+        assert_eq!(
+            authorized.with_state(AttemptState::Captured).next_operation(OrderStatus::Cancelled),
+            Some(Operation::Refund)
+        );
+        assert_eq!(authorized.with_state(AttemptState::Voided).next_operation(OrderStatus::Cancelled), None);
     }
 
     #[test]
-    fn states_are_kept_under_their_names() {
-        for (state, text) in State::ALL {
-            assert_eq!((state.as_str(), State::parse(text)), (text, Some(state)));
+    fn states_are_stored_under_their_names() {
+        for (state, text) in AttemptState::ALL {
+            assert_eq!((state.as_str(), AttemptState::parse(text)), (text, Some(state)));
         }
     }
 }

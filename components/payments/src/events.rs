@@ -1,16 +1,16 @@
-//! What payments does about orders. The provider is asked later, by a timer
-//! that is due at once.
+//! The handlers of order events. They make no call to the provider, but set a
+//! timer that is due at once, and its handler makes the call.
 
 use ::events::{OrderCancelled, OrderCompleted, OrderCreated, OrderStatus};
 use ticketing_sdk::messaging::{Delivery, Dispatch, Event, Handled};
 use ticketing_sdk::store::Tx;
 use ticketing_sdk::{Result, log};
 
-use crate::domain::Next;
-use crate::settle;
-use crate::store::{self, Charge};
+use crate::domain::Operation;
+use crate::reconcile;
+use crate::store::{self, AttemptWithOrder};
 
-/// Applies an event of an order.
+/// Handles an event of an order.
 pub(crate) fn handle(event: Event, tx: &Tx<'_>) -> Handled {
     Dispatch::of(event, tx).to(order_created).to(order_cancelled).to(order_completed).finish()
 }
@@ -20,28 +20,29 @@ fn order_created(order: &Delivery<OrderCreated>, tx: &Tx<'_>) -> Handled {
 }
 
 fn order_cancelled(order: &Delivery<OrderCancelled>, tx: &Tx<'_>) -> Handled {
-    Ok(end(tx, &order.id, order.version, OrderStatus::Cancelled)?)
+    Ok(end_order(tx, &order.id, order.version, OrderStatus::Cancelled)?)
 }
 
 fn order_completed(order: &Delivery<OrderCompleted>, tx: &Tx<'_>) -> Handled {
-    Ok(end(tx, &order.id, order.version, OrderStatus::Complete)?)
+    Ok(end_order(tx, &order.id, order.version, OrderStatus::Complete)?)
 }
 
-/// An end is final, so it applies whatever came before it or is still missing.
-fn end(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> Result<()> {
-    let charge = store::last_charge(tx, order_id)?;
-    let ends = store::end_order(tx, order_id, version, status)?;
-    let Some(Charge { attempt, order }) = charge else {
+/// The end of an order is final. So it is applied even if earlier events are
+/// missing.
+fn end_order(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> Result<()> {
+    let last = store::last_attempt_with_order(tx, order_id)?;
+    let is_new = store::end_order(tx, order_id, version, status)?;
+    let Some(AttemptWithOrder { attempt, order_status }) = last else {
         return Ok(());
     };
-    let order = if ends { status } else { order.unwrap_or(OrderStatus::Created) };
-    match attempt.next(order) {
-        Next::Rest => Ok(()),
-        // Whoever is asking the provider sees to it, and its timer otherwise.
-        Next::Authorize => {
-            log::info("payment", &format!("order {order_id} ended while {} was open", attempt.id));
+    let status = if is_new { status } else { order_status.unwrap_or(OrderStatus::Created) };
+    match attempt.next_operation(status) {
+        None => Ok(()),
+        // The request that asks the provider goes on, or the timer of the attempt does.
+        Some(Operation::Authorize) => {
+            log::info("payment", &format!("order {order_id} ended while payment {} was open", attempt.id));
             Ok(())
         }
-        Next::Capture | Next::Void | Next::Refund => settle::now(tx, &attempt),
+        Some(Operation::Capture | Operation::Void | Operation::Refund) => reconcile::schedule_now(tx, &attempt),
     }
 }

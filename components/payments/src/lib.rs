@@ -1,14 +1,16 @@
-//! Charges orders, once.
+//! Charges each order once.
 //!
-//! Money is authorized while the buyer waits, and captured when the order is
-//! complete, or let go when it is cancelled. Each step is recorded before and
-//! after the provider is asked, under a key of its own, and a durable timer
-//! finishes what was left open: see [`domain::Attempt::next`].
+//! The provider authorizes the charge while the buyer waits. It captures the
+//! money when the order is complete, and voids the authorization when the order
+//! is cancelled. This component records each call to the provider before and
+//! after it, and each call has its own idempotency key. A durable timer finishes
+//! a call that was left open: see [`domain::Attempt::next_operation`].
 
 pub mod domain;
 mod events;
+mod provider;
+mod reconcile;
 mod routes;
-mod settle;
 mod store;
 
-ticketing_sdk::component! { http: routes::ROUTES, messaging: events::handle, timers: settle::on_timer }
+ticketing_sdk::component! { http: routes::ROUTES, messaging: events::handle, timers: reconcile::on_timer }

@@ -1,14 +1,14 @@
-//! The HTTP side of payments.
+//! The HTTP routes of payments.
 
-use ::events::{OrderStatus, PaymentPending};
+use ::events::OrderStatus;
 use serde::Serialize;
 use ticketing_sdk::store::{Snapshot, transact};
 use ticketing_sdk::{Error, Request, Response, Result, Router, id, now_ms};
 
-use crate::domain::{self, Attempt, Authorization, Begin};
-use crate::{settle, store};
+use crate::domain::{self, Attempt, Authorization, OpenAttempt};
+use crate::{provider, reconcile, store};
 
-/// All routes.
+/// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[("POST", "/api/payments", pay)]);
 
 #[derive(Serialize)]
@@ -16,8 +16,9 @@ struct Body<'a> {
     id: &'a str,
 }
 
-/// Authorizes the money between two transactions: the first makes sure that
-/// nobody else does and that it is not forgotten, the second keeps the answer.
+/// Authorizes the charge between two transactions. The first one stores the
+/// attempt, so that no other request starts one, and sets a timer in case this
+/// request does not finish. The second one records the provider's answer.
 fn pay(request: &Request) -> Result<Response> {
     let buyer = request.signed_in()?;
     let mut fields = request.fields()?;
@@ -27,37 +28,32 @@ fn pay(request: &Request) -> Result<Response> {
         return Err(fields.into_error());
     };
 
-    let attempt = begin(&order_id, &buyer.id, &token)?;
-    let answer = settle::authorize(&attempt)?;
-    let order = transact(|tx| settle::record(tx, &attempt.id, &answer))?;
+    let attempt = open_attempt(&order_id, &buyer.id, &token)?;
+    let answer = provider::authorize(&attempt)?;
+    let order_status = transact(|tx| reconcile::record_authorization(tx, &attempt.id, &answer))?;
 
     match answer {
-        Authorization::Approved(_) if order == OrderStatus::Cancelled => Err(domain::cancelled()),
+        Authorization::Approved(_) if order_status == OrderStatus::Cancelled => Err(domain::order_cancelled()),
         Authorization::Approved(_) => Response::json(201, &Body { id: &attempt.id }),
         Authorization::Declined(_, message) => Err(Error::refused(402, message)),
         Authorization::Invalid(_) => Err(Error::field("token", "token must be the token of a card")),
     }
 }
 
-fn begin(order_id: &str, user_id: &str, token: &str) -> Result<Attempt> {
-    let unknown = || Error::unknown(order_id);
-    // The event about a new order may still be on its way: whoever is early
-    // does not keep it waiting for a turn to write.
-    store::order(&Snapshot, order_id)?.ok_or_else(unknown)?;
+fn open_attempt(order_id: &str, user_id: &str, token: &str) -> Result<Attempt> {
+    let not_found = || Error::copy_not_found(order_id);
+    // The event about a new order may still be under way. This query holds no
+    // write lock, so an early request does not delay the event's handler.
+    store::find_order(&Snapshot, order_id)?.ok_or_else(not_found)?;
     transact(|tx| {
-        let order = store::order(tx, order_id)?.ok_or_else(unknown)?;
+        let order = store::find_order(tx, order_id)?.ok_or_else(not_found)?;
         let last = store::last_attempt(tx, order_id)?;
-        match order.begin(user_id, token, last, now_ms(), id::new())? {
-            Begin::Resume(attempt) => Ok(attempt),
-            Begin::Start(attempt) => {
+        match order.open_attempt(user_id, token, last, now_ms(), id::new())? {
+            OpenAttempt::Existing(attempt) => Ok(attempt),
+            OpenAttempt::New(attempt) => {
                 store::insert_attempt(tx, &attempt)?;
-                settle::later(tx, &attempt)?;
-                tx.publish(&PaymentPending {
-                    id: attempt.id.clone(),
-                    order_id: attempt.order_id.clone(),
-                    attempt: attempt.number,
-                    version: attempt.version,
-                })?;
+                reconcile::schedule_recovery(tx, &attempt)?;
+                tx.publish(&attempt.pending_event())?;
                 Ok(attempt)
             }
         }

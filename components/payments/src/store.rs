@@ -1,24 +1,24 @@
-//! The attempts, and copies of the orders.
+//! The table of attempts, and the copies of the orders.
 
 use ::events::{Money, OrderCreated, OrderStatus};
 use ticketing_sdk::store::{FromRow, Query, Row, Tx};
 use ticketing_sdk::{Error, Result, Timestamp, params};
 
-use crate::domain::{Attempt, Order, State, Terms};
+use crate::domain::{Attempt, AttemptState, Order, Terms};
 
 const SELECT_ATTEMPT: &str =
     "SELECT id, version, order_id, attempt, state, token, provider_id, amount, currency FROM payments";
 
-const SELECT_CHARGE: &str =
+const SELECT_WITH_ORDER: &str =
     "SELECT payments.id, payments.version, order_id, attempt, state, token, provider_id, payments.amount,
         payments.currency, orders.status AS order_status
      FROM payments LEFT JOIN orders ON orders.id = payments.order_id";
 
-/// An attempt, and where its order stands.
-pub(crate) struct Charge {
+/// An attempt, and the status of its order.
+pub(crate) struct AttemptWithOrder {
     pub(crate) attempt: Attempt,
-    /// None while the order is not known.
-    pub(crate) order: Option<OrderStatus>,
+    /// `None` while there is no copy of the order.
+    pub(crate) order_status: Option<OrderStatus>,
 }
 
 impl FromRow for Attempt {
@@ -29,7 +29,7 @@ impl FromRow for Attempt {
             version: row.integer("version")?,
             order_id: row.text("order_id")?,
             number: row.integer("attempt")?,
-            state: State::parse(&state).ok_or_else(|| Error::Internal(format!("unknown state `{state}`")))?,
+            state: AttemptState::parse(&state).ok_or_else(|| Error::Internal(format!("unknown state `{state}`")))?,
             token: row.optional_text("token")?,
             provider_id: row.optional_text("provider_id")?,
             price: Money { amount: row.integer("amount")?, currency: row.text("currency")? },
@@ -37,14 +37,14 @@ impl FromRow for Attempt {
     }
 }
 
-impl FromRow for Charge {
+impl FromRow for AttemptWithOrder {
     fn from_row(row: &mut Row<'_>) -> Result<Self> {
-        let order = row.optional_text("order_status")?.map(|status| order_status(&status)).transpose()?;
-        Ok(Self { attempt: Attempt::from_row(row)?, order })
+        let order_status = row.optional_text("order_status")?.map(|status| parse_status(&status)).transpose()?;
+        Ok(Self { attempt: Attempt::from_row(row)?, order_status })
     }
 }
 
-fn order_status(text: &str) -> Result<OrderStatus> {
+fn parse_status(text: &str) -> Result<OrderStatus> {
     OrderStatus::parse(text).ok_or_else(|| Error::Internal(format!("unknown status `{text}`")))
 }
 
@@ -62,17 +62,17 @@ impl FromRow for Order {
             }
             _ => None,
         };
-        Ok(Self { id: row.text("id")?, version: row.integer("version")?, status: order_status(&status)?, terms })
+        Ok(Self { id: row.text("id")?, version: row.integer("version")?, status: parse_status(&status)?, terms })
     }
 }
 
-/// An order's copy.
-pub(crate) fn order(db: &impl Query, id: &str) -> Result<Option<Order>> {
+/// Finds the copy of an order.
+pub(crate) fn find_order(db: &impl Query, id: &str) -> Result<Option<Order>> {
     db.one("SELECT id, version, status, user_id, expires_ms, amount, currency FROM orders WHERE id = $1", params![id])
 }
 
-/// Copies a new order. One that is known already, because its end came first,
-/// keeps its status and gains the rest.
+/// Inserts the copy of a new order. If the event about the order's end came
+/// first, the copy keeps its status and gets the missing terms.
 pub(crate) fn insert_order(tx: &Tx<'_>, order: &OrderCreated) -> Result<()> {
     tx.execute(
         "INSERT INTO orders (id, version, status, user_id, expires_ms, amount, currency)
@@ -93,35 +93,35 @@ pub(crate) fn insert_order(tx: &Tx<'_>, order: &OrderCreated) -> Result<()> {
     Ok(())
 }
 
-/// Notes the end of an order, known or not, unless an end is known. Whether it
-/// is the end.
+/// Stores the end of an order, even without a copy of the order. Returns false
+/// if an end is already stored.
 pub(crate) fn end_order(tx: &Tx<'_>, id: &str, version: i64, status: OrderStatus) -> Result<bool> {
-    let noted = tx.execute(
+    let changed = tx.execute(
         "INSERT INTO orders (id, version, status) VALUES ($1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, status = excluded.status
          WHERE orders.status = 'created' AND orders.version < excluded.version",
         params![id, version, status.as_str()],
     )?;
-    Ok(noted > 0)
+    Ok(changed > 0)
 }
 
-/// An attempt by its id.
-pub(crate) fn charge(db: &impl Query, id: &str) -> Result<Option<Charge>> {
-    db.one(&format!("{SELECT_CHARGE} WHERE payments.id = $1"), params![id])
+/// Finds an attempt by its id, with the status of its order.
+pub(crate) fn find_attempt(db: &impl Query, id: &str) -> Result<Option<AttemptWithOrder>> {
+    db.one(&format!("{SELECT_WITH_ORDER} WHERE payments.id = $1"), params![id])
 }
 
-/// The latest attempt to charge an order.
-pub(crate) fn last_charge(tx: &Tx<'_>, order_id: &str) -> Result<Option<Charge>> {
-    tx.one(&format!("{SELECT_CHARGE} WHERE order_id = $1 ORDER BY attempt DESC LIMIT 1"), params![order_id])
+/// Finds the latest attempt for an order, with the status of the order.
+pub(crate) fn last_attempt_with_order(tx: &Tx<'_>, order_id: &str) -> Result<Option<AttemptWithOrder>> {
+    tx.one(&format!("{SELECT_WITH_ORDER} WHERE order_id = $1 ORDER BY attempt DESC LIMIT 1"), params![order_id])
 }
 
-/// The latest attempt to charge an order, alone.
+/// Finds the latest attempt for an order.
 pub(crate) fn last_attempt(tx: &Tx<'_>, order_id: &str) -> Result<Option<Attempt>> {
     tx.one(&format!("{SELECT_ATTEMPT} WHERE order_id = $1 ORDER BY attempt DESC LIMIT 1"), params![order_id])
 }
 
-/// Keeps a new attempt; while another is under way there can be none, and its
-/// outcome must be looked at first.
+/// Inserts a new attempt. It fails with a conflict while the order has another
+/// open attempt. The caller must then read that attempt first.
 pub(crate) fn insert_attempt(tx: &Tx<'_>, attempt: &Attempt) -> Result<()> {
     let inserted = tx.execute(
         "INSERT INTO payments (id, version, order_id, attempt, state, token, amount, currency)
@@ -144,11 +144,12 @@ pub(crate) fn insert_attempt(tx: &Tx<'_>, attempt: &Attempt) -> Result<()> {
         {
             Err(Error::Conflict)
         }
-        outcome => outcome.map(|_| ()),
+        result => result.map(|_| ()),
     }
 }
 
-/// Keeps the attempt as it is now, unless somebody else changed it meanwhile.
+/// Saves a changed attempt. It fails with a conflict if another transaction has
+/// changed the attempt.
 pub(crate) fn update_attempt(tx: &Tx<'_>, attempt: &Attempt) -> Result<()> {
     tx.update(
         "UPDATE payments SET version = version + 1, state = $3, token = $4, provider_id = $5

@@ -1,10 +1,10 @@
-//! What `wit/` looks like in Rust: every type once, whichever world uses it.
+//! The Rust bindings of `wit/`. All worlds share one definition of each type.
 //!
-//! Imports that a component does not call are left out when it is linked, so
-//! its world names only what it really uses.
+//! The linker leaves out the imports that a component does not call, so the
+//! component's world names only the interfaces that it uses.
 #![expect(missing_docs, reason = "generated; the documentation is in wit/")]
 
-/// What a component may call.
+/// The interfaces that a component may call.
 pub mod imports {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -13,7 +13,7 @@ pub mod imports {
     });
 }
 
-/// A component that answers requests.
+/// The world of a component that handles HTTP requests.
 pub mod http {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -28,7 +28,7 @@ pub mod http {
     });
 }
 
-/// A component that applies events.
+/// The world of a component that handles events.
 pub mod messaging {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -43,7 +43,7 @@ pub mod messaging {
     });
 }
 
-/// A component that handles timers.
+/// The world of a component that handles timers.
 pub mod timers {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -1,25 +1,26 @@
-//! What else the host does for a component: identity, payments, settings.
-//! Their documentation is in `wit/`.
+//! The host's other capabilities: identity, payments and settings. The files
+//! in `wit/` document them.
 
 use crate::bindings::imports::wasi::config;
 use crate::error::{Error, Result};
 
-/// Passwords and sessions.
+/// Password hashes and sessions.
 pub use crate::bindings::imports::platform::identity::identity;
-/// Charging a card.
+/// Card charges.
 pub use crate::bindings::imports::platform::payments::payments;
 
-/// A setting that the manifest declares as an integer.
+/// The value of a setting that the manifest declares as an integer.
 pub fn config_integer(key: &str) -> Result<i64> {
-    config::store::get(key)
-        .map_err(|error| Error::Unavailable(format!("setting `{key}`: {error}")))?
+    config_value(key)?
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| Error::Internal(format!("setting `{key}` is not an integer")))
 }
 
-/// A setting that the manifest declares as a string.
+/// The value of a setting that the manifest declares as a string.
 pub fn config_text(key: &str) -> Result<String> {
-    config::store::get(key)
-        .map_err(|error| Error::Unavailable(format!("setting `{key}`: {error}")))?
-        .ok_or_else(|| Error::Internal(format!("setting `{key}` is not declared")))
+    config_value(key)?.ok_or_else(|| Error::Internal(format!("setting `{key}` is not declared")))
+}
+
+fn config_value(key: &str) -> Result<Option<String>> {
+    config::store::get(key).map_err(|error| Error::Unavailable(format!("setting `{key}`: {error}")))
 }

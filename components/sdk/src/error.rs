@@ -1,62 +1,58 @@
-//! What can go wrong in a handler, and the one place where it becomes an
-//! answer: the envelope `{"errors":[{"message", "field"?}]}` and its status.
+//! The error type of handlers.
+//!
+//! `response.rs` turns an error into an HTTP response.
 
 use serde::Serialize;
 
 use crate::bindings::imports::platform::identity::identity;
 use crate::bindings::imports::platform::store::sql;
-use crate::http::Response;
+use crate::id;
 use crate::time::now_ms;
-use crate::{id, log};
 
-/// How long the host asks again for something that is not known yet.
-const ASK_AGAIN_MS: u32 = 1_000;
-
-/// What handlers return.
+/// The result type of handlers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Seconds after which a caller may try again when the host is busy.
-const RETRY_AFTER_SECONDS: u32 = 1;
-
-/// A handler's failure.
+/// The failure of a handler.
 #[derive(Debug)]
 pub enum Error {
-    /// The caller is refused.
+    /// The component refuses the request.
     Refused {
-        /// The status to answer with.
+        /// The HTTP status.
         status: u16,
-        /// What is wrong, for the caller to read.
+        /// The reasons. The client sees them.
         problems: Vec<Problem>,
-        /// Seconds after which another attempt makes sense.
+        /// The number of seconds after which the client may try again.
         retry_after_seconds: Option<u32>,
     },
-    /// The store refused or failed.
+    /// The `store` interface returned an error.
     Store(sql::Error),
-    /// Identity refused or failed.
+    /// The `identity` interface returned an error.
     Identity(identity::Error),
-    /// What was asked for is so new that the event about it may still be on
-    /// its way: 404, unless it arrives while the host asks again.
-    NotYet,
-    /// Somebody else's change came in between; begin again.
+    /// The row does not exist, but its id is so new that the event about it
+    /// may still be under way. The host asks the component again for a short
+    /// time. If the event does not arrive, the client gets 404.
+    NotFoundYet,
+    /// Another transaction has changed the row first. The caller must read it
+    /// again.
     Conflict,
-    /// A dependency cannot be reached; what exactly is for the log.
+    /// A dependency cannot be reached. The detail goes to the log only.
     Unavailable(String),
-    /// The component is at fault; how is for the log.
+    /// The component has a fault. The detail goes to the log only.
     Internal(String),
 }
 
-/// One thing that is wrong.
+/// One reason for a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// For the caller to read.
+    /// The text for the client.
     pub message: String,
-    /// The input that is to blame, if it is one.
+    /// The name of the wrong input, if one input is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
 
 impl Error {
-    /// A refusal that no single input is to blame for.
+    /// A refusal that belongs to no single input.
     pub fn refused(status: u16, message: impl Into<String>) -> Self {
         let problem = Problem { message: message.into(), field: None };
         Self::Refused { status, problems: vec![problem], retry_after_seconds: None }
@@ -67,17 +63,17 @@ impl Error {
         Self::refused(400, message)
     }
 
-    /// 400 that blames one input.
+    /// 400 for one wrong input.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::invalid(vec![Problem { message: message.into(), field: Some(field.to_owned()) }])
     }
 
-    /// 400 with everything that is wrong.
+    /// 400 with all problems of the request.
     pub fn invalid(problems: Vec<Problem>) -> Self {
         Self::Refused { status: 400, problems, retry_after_seconds: None }
     }
 
-    /// 401: nobody, or the wrong one, is signed in.
+    /// 401: no user is signed in, or this user has no right to do it.
     pub fn not_authorized() -> Self {
         Self::refused(401, "Not authorized")
     }
@@ -87,13 +83,13 @@ impl Error {
         Self::refused(404, "Not Found")
     }
 
-    /// 404 for something that another component made: at once, or, if the id
-    /// is only moments old, when the event about it fails to arrive.
-    pub fn unknown(id: &str) -> Self {
-        if id::is_fresh(id, now_ms()) { Self::NotYet } else { Self::not_found() }
+    /// 404 for a missing copy of a row that another component owns. If the id
+    /// is only moments old, this is [`Error::NotFoundYet`].
+    pub fn copy_not_found(id: &str) -> Self {
+        if id::is_recent(id, now_ms()) { Self::NotFoundYet } else { Self::not_found() }
     }
 
-    /// 429: not before so many seconds.
+    /// 429: the client must wait this number of seconds.
     pub fn throttled(message: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self::Refused {
             status: 429,
@@ -102,52 +98,29 @@ impl Error {
         }
     }
 
-    /// Whether the work may succeed when it is simply begun again.
+    /// Whether the same work may succeed in a new transaction.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict | Self::Store(sql::Error::Conflict))
     }
 
-    /// Whether it is a violation of the uniqueness of `target`, such as
-    /// `table.column`.
+    /// Whether the error is a violation of the unique constraint `target`,
+    /// such as `table.column`.
     pub fn is_duplicate_of(&self, target: &str) -> bool {
         matches!(self, Self::Store(sql::Error::Constraint(violation))
             if violation.kind == sql::ConstraintKind::Unique && violation.target == target)
     }
 
-    /// The answer. What the caller must not see goes to the log.
-    pub fn into_response(self) -> Response {
-        match self {
-            Self::Refused { status, problems, retry_after_seconds } => envelope(status, &problems, retry_after_seconds),
-            Self::NotYet => Self::not_found().into_response().header("x-ask-again-ms", ASK_AGAIN_MS.to_string()),
-            Self::Conflict | Self::Store(sql::Error::Conflict | sql::Error::Timeout) => busy(),
-            Self::Store(sql::Error::Unavailable(detail))
-            | Self::Identity(identity::Error::Unavailable(detail))
-            | Self::Unavailable(detail) => {
-                log::warn("unavailable", &detail);
-                busy()
-            }
-            Self::Identity(identity::Error::Throttled(seconds)) => {
-                Self::throttled("Too many attempts", seconds).into_response()
-            }
-            error => {
-                log::error("internal", &error.detail());
-                let problem = Problem { message: "Something went wrong".to_owned(), field: None };
-                envelope(500, &[problem], None)
-            }
-        }
-    }
-
-    /// All that is known, for the log.
+    /// The full text of the error, for the log.
     pub fn detail(&self) -> String {
         match self {
             Self::Refused { status, problems, .. } => {
-                let messages: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
+                let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
                 format!("{status}: {}", messages.join("; "))
             }
             Self::Store(error) => format!("store: {error}"),
             Self::Identity(error) => format!("identity: {error}"),
-            Self::NotYet => "not known yet".to_owned(),
-            Self::Conflict => "a concurrent change".to_owned(),
+            Self::NotFoundYet => "the copy of the row has not arrived yet".to_owned(),
+            Self::Conflict => "another transaction has changed the row first".to_owned(),
             Self::Unavailable(detail) | Self::Internal(detail) => detail.clone(),
         }
     }
@@ -162,45 +135,5 @@ impl From<sql::Error> for Error {
 impl From<identity::Error> for Error {
     fn from(error: identity::Error) -> Self {
         Self::Identity(error)
-    }
-}
-
-fn busy() -> Response {
-    let problem = Problem { message: "The service is busy, try again".to_owned(), field: None };
-    envelope(503, &[problem], Some(RETRY_AFTER_SECONDS))
-}
-
-fn envelope(status: u16, problems: &[Problem], retry_after_seconds: Option<u32>) -> Response {
-    #[derive(Serialize)]
-    struct Envelope<'a> {
-        errors: &'a [Problem],
-    }
-
-    let response = Response::json_or_empty(status, &Envelope { errors: problems });
-    match retry_after_seconds {
-        Some(seconds) => response.header("retry-after", seconds.to_string()),
-        None => response,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_envelope_names_the_field_only_where_there_is_one() {
-        let one = Error::field("price", "Too low").into_response();
-        assert_eq!(one.status(), 400);
-        assert_eq!(one.body(), br#"{"errors":[{"message":"Too low","field":"price"}]}"#);
-        let other = Error::not_found().into_response();
-        assert_eq!(other.status(), 404);
-        assert_eq!(other.body(), br#"{"errors":[{"message":"Not Found"}]}"#);
-    }
-
-    #[test]
-    fn a_conflict_asks_to_try_again() {
-        let response = Error::from(sql::Error::Conflict).into_response();
-        assert_eq!(response.status(), 503);
-        assert_eq!(response.header_value("retry-after"), Some("1"));
     }
 }

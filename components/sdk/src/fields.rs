@@ -1,5 +1,5 @@
-//! The fields of a JSON body, each read by a function that says what is wrong
-//! with it, so that everything wrong is told at once.
+//! The fields of a JSON body. A reader function checks each field, and all
+//! problems are reported at once.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Problem, Result};
 
-/// The fields of a body, and what has been wrong with them so far.
+/// The fields of a body, and the problems found in them so far.
 ///
 /// ```
 /// # fn read(body: &[u8]) -> ticketing_sdk::Result<(String, String)> {
@@ -28,7 +28,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads an object; nothing at all counts as an empty one.
+    /// Parses a JSON object. An empty body counts as an empty object.
     pub fn parse(body: &'a [u8]) -> Result<Self> {
         let values = if body.iter().all(u8::is_ascii_whitespace) {
             BTreeMap::new()
@@ -39,8 +39,8 @@ impl<'a> Fields<'a> {
         Ok(Self { values, problems: Vec::new() })
     }
 
-    /// Reads a field from its JSON text, exactly as it was sent; `None` is
-    /// passed on when it is absent or null.
+    /// Reads a field from its JSON text, exactly as the client sent it. The
+    /// reader gets `None` if the field is absent or null.
     pub fn json<T>(&mut self, name: &str, read: impl FnOnce(Option<&'a str>) -> Result<T, String>) -> Option<T> {
         let json = self.values.get(name).map(|value| value.get());
         match read(json.filter(|json| *json != "null")) {
@@ -52,12 +52,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads a field that must be a string.
+    /// Reads a required field that must be a string.
     pub fn text<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         self.json(name, |json| {
             let json = json.ok_or_else(|| format!("{name} is required"))?;
             let text: String = serde_json::from_str(json).map_err(|_| format!("{name} must be a string"))?;
-            // No text column of any database holds it.
+            // PostgreSQL cannot store it in a text column.
             if text.contains('\0') {
                 return Err(format!("{name} must not contain a NUL"));
             }
@@ -65,7 +65,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// 400 with everything that was wrong.
+    /// 400 with all problems.
     pub fn into_error(self) -> Error {
         Error::invalid(self.problems)
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         let mut fields = Fields::parse(br#"{"a": 1, "b": null}"#).unwrap();
         assert_eq!(fields.text("a", same), None);
         assert_eq!(fields.text("b", same), None);
@@ -89,19 +89,20 @@ mod tests {
             panic!("not a refusal");
         };
         assert_eq!(status, 400);
-        let told: Vec<_> = problems.iter().map(|p| (p.field.as_deref().unwrap(), p.message.as_str())).collect();
-        assert_eq!(told, [("a", "a must be a string"), ("b", "b is required"), ("c", "c is required"),]);
+        let reported: Vec<_> =
+            problems.iter().map(|problem| (problem.field.as_deref().unwrap(), problem.message.as_str())).collect();
+        assert_eq!(reported, [("a", "a must be a string"), ("b", "b is required"), ("c", "c is required"),]);
     }
 
     #[test]
-    fn numbers_keep_the_text_they_were_sent_as() {
+    fn numbers_keep_the_text_that_the_client_sent() {
         let mut fields = Fields::parse(br#"{"price": 19.990}"#).unwrap();
         let json = fields.json("price", |json| Ok(json.unwrap_or_default().to_owned()));
         assert_eq!(json.as_deref(), Some("19.990"));
     }
 
     #[test]
-    fn what_is_not_an_object_is_refused() {
+    fn a_body_that_is_not_an_object_is_refused() {
         for body in [&b"{"[..], b"[]", b"1", b"\"a\"", b"{} x", b"\xff"] {
             assert!(Fields::parse(body).is_err(), "{body:?}");
         }

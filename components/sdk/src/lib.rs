@@ -1,6 +1,6 @@
-//! What a component of this platform is written on.
+//! The SDK for components of this platform in Rust.
 //!
-//! A component names its handlers and writes its logic:
+//! A component defines its handlers and names them in [`component!`]:
 //!
 //! ```
 //! use ticketing_sdk::{Request, Response, Result, Router};
@@ -14,44 +14,52 @@
 //! ticketing_sdk::component! { http: ROUTES }
 //! ```
 //!
-//! The handlers run one at a time in an instance; nothing kept in memory may
-//! be relied on at the next call. All effects go through the host: see
-//! [`store`], [`messaging`], [`capability`].
+//! An instance runs one handler at a time. The host may replace the instance
+//! between two calls, so a component keeps no state in memory. All effects go
+//! through the host: see [`store`], [`messaging`] and [`capability`].
 //!
-//! Built for the machine it is compiled on (`cargo test`), the host's
-//! functions are absent and panic when called; logic that is to be tested
-//! there takes what it needs as arguments.
+//! A native build (`cargo test`) has no host, and the functions of the host
+//! panic there. So a function with a unit test takes its data as arguments.
 
 pub mod bindings;
 pub mod capability;
 mod error;
 mod fields;
-mod http;
+mod headers;
 pub mod id;
 pub mod log;
 pub mod messaging;
 pub mod paging;
+mod payload;
 pub mod replica;
+mod request;
+mod response;
+mod router;
 pub mod store;
 mod time;
 
 pub use error::{Error, Problem, Result};
 pub use fields::Fields;
-pub use http::{Principal, Request, Response, Route, Router};
+pub use request::{Principal, Request};
+pub use response::Response;
+pub use router::{Route, Router};
 pub use time::{Timestamp, now_ms};
 
 #[doc(hidden)]
 pub mod rt {
-    //! What [`component!`](crate::component) expands to needs.
-    pub use crate::http::serve;
+    //! Items that the expansion of [`component!`](crate::component) uses.
     pub use crate::log::report_panics;
+    pub use crate::router::serve;
     pub use crate::store::Tx;
 }
 
-/// Makes the crate a component with the given handlers: any of `http` (a
-/// [`Router`]), `messaging` (a function of an event and a [`store::Tx`]) and
-/// `timers` (a function of a timer, the attempt and a [`store::Tx`]), in this
-/// order.
+/// Makes the crate a component with these handlers, in this order. Each one may
+/// be left out:
+///
+/// - `http`: a [`Router`];
+/// - `messaging`: a function of an event and a [`store::Tx`];
+/// - `timers`: a function of a timer, the number of the attempt, and a
+///   [`store::Tx`].
 #[macro_export]
 macro_rules! component {
     ($(http: $router:path)? $(, messaging: $on_event:path)? $(, timers: $on_timer:path)? $(,)?) => {
@@ -66,7 +74,8 @@ macro_rules! component {
     (timers: $on_timer:path $(,)?) => {
         $crate::component!(@timers $on_timer);
     };
-    // Where nothing is exported the handlers would seem unused.
+    // A native build exports nothing, and the compiler would report the
+    // handlers as unused.
     (@native $handle:expr) => {
         #[cfg(not(target_arch = "wasm32"))]
         const _: () = {

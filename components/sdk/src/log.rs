@@ -1,30 +1,30 @@
-//! Lines in the host's log, under the component's name.
+//! Log lines. The host adds the name of the component.
 
 use std::sync::Once;
 
 use crate::bindings::imports::wasi::logging::logging::{Level, log};
 
-/// For who develops the component.
+/// Writes a line for the developers of the component.
 pub fn debug(context: &str, message: &str) {
     log(Level::Debug, context, message);
 }
 
-/// For who operates it.
+/// Writes a line for the operators of the host.
 pub fn info(context: &str, message: &str) {
     log(Level::Info, context, message);
 }
 
-/// Something unusual that was dealt with.
+/// Reports an unusual event that the component has handled.
 pub fn warn(context: &str, message: &str) {
     log(Level::Warn, context, message);
 }
 
-/// Something that needs looking at.
+/// Reports an error that an operator must look at.
 pub fn error(context: &str, message: &str) {
     log(Level::Error, context, message);
 }
 
-/// Sends panics to the log before they end the invocation.
+/// Makes panics write a log line before they end the invocation.
 #[doc(hidden)]
 pub fn report_panics() {
     static ONCE: Once = Once::new();

@@ -1,10 +1,6 @@
-//! Events with their types: what is published, and which function applies
-//! what is received.
+//! Typed events, and the dispatch of a received event to its handler.
 
 use std::ops::Deref;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::bindings::imports::platform::identity::identity;
 use crate::bindings::imports::platform::store::sql;
@@ -12,22 +8,17 @@ use crate::bindings::messaging::platform::messaging::types;
 use crate::error::Error;
 use crate::store::Tx;
 
+pub use crate::payload::Payload;
 pub use types::{Disposition, Event};
 
-/// The outcome of an event or a timer.
+/// The result of an event handler or a timer handler.
 pub type Handled = Result<(), Disposition>;
 
-/// What is published on a subject, as JSON.
-pub trait Payload: Serialize + DeserializeOwned {
-    /// The subject.
-    const SUBJECT: &'static str;
-}
-
-/// An event with its payload read.
+/// One delivery of an event, with its parsed payload.
 pub struct Delivery<P> {
     payload: P,
-    /// Which delivery of this event it is, from 1.
-    pub delivery: u32,
+    /// The number of this delivery of the event. The first one is 1.
+    pub delivery_attempt: u32,
 }
 
 impl<P> Deref for Delivery<P> {
@@ -38,7 +29,7 @@ impl<P> Deref for Delivery<P> {
     }
 }
 
-/// Finds the function for an event by its subject.
+/// Finds the handler of an event by its subject.
 ///
 /// ```
 /// # use ticketing_sdk::messaging::{Delivery, Dispatch, Event, Handled, Payload};
@@ -63,38 +54,40 @@ impl<P> Deref for Delivery<P> {
 pub struct Dispatch<'a> {
     event: Event,
     tx: &'a Tx<'a>,
-    handled: Option<Handled>,
+    result: Option<Handled>,
 }
 
 impl<'a> Dispatch<'a> {
-    /// Begins with an event and the transaction to apply it in.
+    /// Starts with an event and the transaction of its handler.
     pub fn of(event: Event, tx: &'a Tx<'a>) -> Self {
-        Self { event, tx, handled: None }
+        Self { event, tx, result: None }
     }
 
-    /// Calls the function if the event is of its kind. A payload that cannot
-    /// be read never will be, so it is rejected.
+    /// Calls the handler if the event has its subject. An event whose payload
+    /// cannot be parsed is rejected, because a retry cannot help.
     #[must_use]
-    pub fn to<P: Payload>(mut self, apply: impl FnOnce(&Delivery<P>, &Tx<'_>) -> Handled) -> Self {
-        if self.handled.is_none() && self.event.subject == P::SUBJECT {
-            self.handled = Some(match serde_json::from_slice(&self.event.payload) {
+    pub fn to<P: Payload>(mut self, handler: impl FnOnce(&Delivery<P>, &Tx<'_>) -> Handled) -> Self {
+        if self.result.is_none() && self.event.subject == P::SUBJECT {
+            self.result = Some(match serde_json::from_slice(&self.event.payload) {
                 Ok(payload) => {
-                    let delivery = self.event.attempt;
-                    apply(&Delivery { payload, delivery }, self.tx)
+                    let delivery_attempt = self.event.attempt;
+                    handler(&Delivery { payload, delivery_attempt }, self.tx)
                 }
-                Err(error) => Err(Disposition::Reject(format!("unreadable payload: {error}"))),
+                Err(error) => Err(Disposition::Reject(format!("the payload cannot be parsed: {error}"))),
             });
         }
         self
     }
 
-    /// The outcome; an event that nothing was called for is rejected.
+    /// The result of the handler. An event without a handler is rejected.
     pub fn finish(self) -> Handled {
-        self.handled.unwrap_or_else(|| Err(Disposition::Reject(format!("nothing handles `{}`", self.event.subject))))
+        self.result
+            .unwrap_or_else(|| Err(Disposition::Reject(format!("no handler for the subject `{}`", self.event.subject))))
     }
 }
 
-/// What time may cure is tried again; everything else is set aside at once.
+/// A temporary error leads to a retry. Any other error rejects the event at
+/// once.
 impl From<Error> for Disposition {
     fn from(error: Error) -> Self {
         match error {

@@ -1,27 +1,29 @@
-//! Lists in pages: `?limit=` and `?cursor=`, and the next page in a `Link`
-//! header. The cursor is the id of the last item of the page before.
+//! Paged lists. The client sends `?limit=` and `?cursor=`, and the `Link`
+//! header of the response has the URL of the next page. The cursor is the id
+//! of the last item on the previous page.
 
 use serde::Serialize;
 
 use crate::error::{Error, Problem, Result};
-use crate::http::{Request, Response};
 use crate::id;
+use crate::request::Request;
+use crate::response::Response;
 
-/// Items of a page when `limit` does not say.
+/// The number of items on a page without `limit`.
 const DEFAULT_ITEMS: usize = 50;
-/// The most that `limit` may ask for.
+/// The highest value of `limit`.
 const MAX_ITEMS: usize = 100;
 
-/// Which part of a list is asked for.
+/// The requested page of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
     limit: usize,
-    /// Items after the one with this id.
+    /// The page starts after the item with this id.
     pub cursor: Option<String>,
 }
 
 impl Page {
-    /// Reads `limit` and `cursor`.
+    /// Reads `limit` and `cursor` from the query. The error is 400.
     pub fn of(request: &Request) -> Result<Self> {
         let mut problems = Vec::new();
         let limit = match request.query("limit") {
@@ -44,14 +46,14 @@ impl Page {
         if problems.is_empty() { Ok(Self { limit, cursor }) } else { Err(Error::invalid(problems)) }
     }
 
-    /// How many rows to read: one more than the page has, to know whether
-    /// another follows.
+    /// The number of rows to read. It is one more than the page holds, and so
+    /// shows whether there is a next page.
     pub fn rows(&self) -> i64 {
         i64::try_from(self.limit).map_or(i64::MAX, |limit| limit + 1)
     }
 
-    /// Answers with the items, and a link to the next page if there is one.
-    /// `filters` are the query parameters to repeat in it.
+    /// Makes the response with the items, and a link to the next page if there
+    /// is one. The link repeats the query parameters in `filters`.
     pub fn respond<T: Serialize>(
         &self,
         mut items: Vec<T>,
@@ -59,10 +61,10 @@ impl Page {
         path: &str,
         filters: &[(&str, &str)],
     ) -> Result<Response> {
-        let more = items.len() > self.limit;
+        let has_next = items.len() > self.limit;
         items.truncate(self.limit);
         let response = Response::json(200, &items)?;
-        let Some(last) = items.last().filter(|_| more) else {
+        let Some(last) = items.last().filter(|_| has_next) else {
             return Ok(response);
         };
         let query = form_urlencoded::Serializer::new(String::new())
@@ -77,23 +79,23 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::tests::request;
+    use crate::request::tests::request;
 
     const ID: &str = "018bcfe5-6800-7000-8000-000000000000";
 
     #[test]
-    fn a_page_out_of_bounds_is_refused() {
+    fn a_wrong_limit_or_cursor_is_refused() {
         for query in ["limit=0", "limit=101", "limit=x", "limit=-1", "cursor=x"] {
-            let refusal = Page::of(&request(Some(query), &[])).unwrap_err();
-            assert_eq!(refusal.into_response().status(), 400, "{query}");
+            let refusal = Page::of(&request("GET", Some(query), &[])).unwrap_err();
+            assert_eq!(Response::from(refusal).status(), 400, "{query}");
         }
-        let page = Page::of(&request(None, &[])).unwrap();
+        let page = Page::of(&request("GET", None, &[])).unwrap();
         assert_eq!(page.rows(), 51);
     }
 
     #[test]
     fn the_link_leads_to_the_next_page_and_keeps_the_filters() {
-        let page = Page::of(&request(Some("limit=1"), &[])).unwrap();
+        let page = Page::of(&request("GET", Some("limit=1"), &[])).unwrap();
         let two = page.respond(vec![ID, ID], |id| id, "/things", &[("q", "a&b")]).unwrap();
         assert_eq!(
             two.header_value("link"),

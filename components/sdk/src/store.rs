@@ -1,62 +1,65 @@
 //! SQL in the component's own database: statements, typed rows, and
-//! transactions that make state, events and timers durable together.
+//! transactions. A transaction commits rows, events and timers together.
 
 use serde::Serialize;
 
 use crate::bindings::imports::platform::store::sql;
 use crate::error::{Error, Result};
-use crate::messaging::Payload;
+use crate::payload::Payload;
 
 pub use sql::{Error as SqlError, Timer, Transaction, Value};
 
-/// How often a transaction is begun when others are in its way.
+/// The highest number of attempts for a transaction that conflicts with others.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Runs the work in a transaction and commits it. On an error everything is
-/// rolled back; after a conflict the work is done again from the start, a
-/// bounded number of times, so it must have no effect but through `Tx`.
+/// Runs `work` in a transaction and commits it.
+///
+/// An error rolls the transaction back. After a conflict `work` runs again
+/// from the start, at most five times. So `work` may change things only
+/// through its `Tx`.
 pub fn transact<T>(mut work: impl FnMut(&Tx<'_>) -> Result<T>) -> Result<T> {
     let mut attempt = 1;
     loop {
-        match once(&mut work) {
+        match run_once(&mut work) {
             Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => attempt += 1,
-            outcome => return outcome,
+            result => return result,
         }
     }
 }
 
-fn once<T>(work: &mut impl FnMut(&Tx<'_>) -> Result<T>) -> Result<T> {
-    let raw = Transaction::begin()?;
-    match work(&Tx::new(&raw)) {
+fn run_once<T>(work: &mut impl FnMut(&Tx<'_>) -> Result<T>) -> Result<T> {
+    let transaction = Transaction::begin()?;
+    match work(&Tx::new(&transaction)) {
         Ok(value) => {
-            Transaction::commit(raw)?;
+            Transaction::commit(transaction)?;
             Ok(value)
         }
         Err(error) => {
-            Transaction::rollback(raw);
+            Transaction::rollback(transaction);
             Err(error)
         }
     }
 }
 
-/// Something that answers queries: a transaction, or [`Snapshot`].
+/// Runs queries, inside a transaction ([`Tx`]) or outside ([`Snapshot`]).
 pub trait Query {
-    /// Runs a statement that returns rows.
+    /// Runs a statement and returns its rows.
     fn rows(&self, statement: &str, parameters: &[Value]) -> Result<sql::Rows>;
 
-    /// All rows of a statement.
+    /// Runs a statement and converts all rows.
     fn all<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Vec<T>> {
         let sql::Rows { columns, rows } = self.rows(statement, parameters)?;
         rows.into_iter().map(|values| T::from_row(&mut Row { columns: &columns, values })).collect()
     }
 
-    /// The first row of a statement, if it has any.
+    /// Runs a statement and converts its first row, if there is one.
     fn one<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Option<T>> {
         Ok(self.all(statement, parameters)?.into_iter().next())
     }
 }
 
-/// Queries outside any transaction, each on what is committed at its time.
+/// Queries outside transactions. Each one sees the rows that are committed when
+/// it starts.
 pub struct Snapshot;
 
 impl Query for Snapshot {
@@ -65,23 +68,24 @@ impl Query for Snapshot {
     }
 }
 
-/// An open transaction. It sees its own changes; nobody else sees any before
-/// the commit.
+/// An open transaction. It sees its own changes. Other transactions see them
+/// after the commit.
 pub struct Tx<'a>(&'a Transaction);
 
 impl<'a> Tx<'a> {
     #[doc(hidden)]
-    pub fn new(raw: &'a Transaction) -> Self {
-        Self(raw)
+    pub fn new(transaction: &'a Transaction) -> Self {
+        Self(transaction)
     }
 
-    /// Runs a statement and returns how many rows it changed.
+    /// Runs a statement and returns the number of changed rows.
     pub fn execute(&self, statement: &str, parameters: &[Value]) -> Result<u64> {
         Ok(self.0.execute(statement, parameters)?)
     }
 
-    /// Runs a statement that is conditional on the version that was read:
-    /// changing no row means that somebody else was faster.
+    /// Runs an update that names the version that the caller has read. If it
+    /// changes no row, the error is [`Error::Conflict`]: another transaction
+    /// has changed the row.
     pub fn update(&self, statement: &str, parameters: &[Value]) -> Result<()> {
         match self.execute(statement, parameters)? {
             0 => Err(Error::Conflict),
@@ -89,20 +93,21 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Publishes an event when the transaction commits.
+    /// Publishes an event. It is sent when the transaction commits.
     pub fn publish<P: Payload>(&self, payload: &P) -> Result<()> {
         self.0.publish(P::SUBJECT, &to_json(payload)?)?;
         Ok(())
     }
 
-    /// Sets a timer when the transaction commits; one with the same key is
-    /// replaced.
+    /// Sets a timer. It is stored when the transaction commits, and replaces a
+    /// timer with the same key.
     pub fn schedule(&self, key: &str, due_ms: u64, payload: &impl Serialize) -> Result<()> {
         self.0.schedule(&Timer { key: key.to_owned(), due_ms, payload: to_json(payload)? })?;
         Ok(())
     }
 
-    /// Removes a timer, if there is one, when the transaction commits.
+    /// Removes a timer, if there is one. It is removed when the transaction
+    /// commits.
     pub fn cancel_timer(&self, key: &str) -> Result<()> {
         self.0.cancel_timer(key)?;
         Ok(())
@@ -119,44 +124,45 @@ fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// Made from a row.
+/// A type that is read from a row.
 pub trait FromRow: Sized {
-    /// Takes what it needs out of the row.
+    /// Takes the values out of the row.
     fn from_row(row: &mut Row<'_>) -> Result<Self>;
 }
 
-/// A row of an answer, by the names of its columns. A value can be taken once.
+/// A row of a result. A value is found by the name of its column, and can be
+/// taken once.
 pub struct Row<'a> {
     columns: &'a [String],
     values: Vec<Value>,
 }
 
 impl Row<'_> {
-    /// A text.
+    /// Takes a text.
     pub fn text(&mut self, column: &str) -> Result<String> {
-        self.optional_text(column)?.ok_or_else(|| mismatch(column, "null"))
+        self.optional_text(column)?.ok_or_else(|| column_error(column, "null"))
     }
 
-    /// A text or null.
+    /// Takes a text or null.
     pub fn optional_text(&mut self, column: &str) -> Result<Option<String>> {
         match self.take(column)? {
             Value::Text(text) => Ok(Some(text)),
             Value::Null => Ok(None),
-            _ => Err(mismatch(column, "not a text")),
+            _ => Err(column_error(column, "not a text")),
         }
     }
 
-    /// An integer.
+    /// Takes an integer.
     pub fn integer(&mut self, column: &str) -> Result<i64> {
-        self.optional_integer(column)?.ok_or_else(|| mismatch(column, "null"))
+        self.optional_integer(column)?.ok_or_else(|| column_error(column, "null"))
     }
 
-    /// An integer or null.
+    /// Takes an integer or null.
     pub fn optional_integer(&mut self, column: &str) -> Result<Option<i64>> {
         match self.take(column)? {
             Value::Integer(integer) => Ok(Some(integer)),
             Value::Null => Ok(None),
-            _ => Err(mismatch(column, "not an integer")),
+            _ => Err(column_error(column, "not an integer")),
         }
     }
 
@@ -166,19 +172,19 @@ impl Row<'_> {
             .position(|name| name == column)
             .and_then(|index| self.values.get_mut(index))
             .map(|value| std::mem::replace(value, Value::Null))
-            .ok_or_else(|| mismatch(column, "absent"))
+            .ok_or_else(|| column_error(column, "absent"))
     }
 }
 
-fn mismatch(column: &str, what: &str) -> Error {
-    Error::Internal(format!("column `{column}` is {what}"))
+fn column_error(column: &str, problem: &str) -> Error {
+    Error::Internal(format!("column `{column}` is {problem}"))
 }
 
-/// A single text column.
+/// For rows of one text column.
 impl FromRow for String {
     fn from_row(row: &mut Row<'_>) -> Result<Self> {
         let [column] = row.columns else {
-            return Err(Error::Internal("not a single column".to_owned()));
+            return Err(Error::Internal("the row does not have exactly one column".to_owned()));
         };
         row.text(column)
     }
@@ -227,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_gives_its_values_by_name_and_type() {
+    fn values_are_taken_by_name_and_type() {
         let columns = ["id".to_owned(), "count".to_owned(), "note".to_owned()];
         let mut row = Row { columns: &columns, values: params!["a", 3, None::<&str>].to_vec() };
         assert_eq!(row.text("id").unwrap(), "a");

@@ -1,4 +1,4 @@
-//! Moments, in milliseconds since the Unix epoch.
+//! Time, in milliseconds since the Unix epoch.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,19 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::bindings::imports::wasi::clocks::wall_clock;
 
-/// Now, in milliseconds since the Unix epoch. It may step back.
+/// The current time in milliseconds since the Unix epoch. It may step back.
 pub fn now_ms() -> i64 {
     let now = wall_clock::now();
     i64::try_from(now.seconds * 1_000).unwrap_or(i64::MAX) + i64::from(now.nanoseconds / 1_000_000)
 }
 
-/// A moment in milliseconds since the Unix epoch; in JSON a string of
-/// RFC 3339 with milliseconds, in UTC.
+/// A point in time, in milliseconds since the Unix epoch. In JSON it is a
+/// string as in RFC 3339, in UTC and with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment for the host, which knows none before the epoch.
+    /// The time as the host's interfaces take it. A time before the epoch
+    /// becomes 0.
     pub fn unix_ms(self) -> u64 {
         u64::try_from(self.0).unwrap_or(0)
     }
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_rfc_3339_with_milliseconds() {
+    fn a_timestamp_is_rfc_3339_with_milliseconds() {
         let json = serde_json::to_string(&Timestamp(1_700_000_000_042)).unwrap();
         assert_eq!(json, r#""2023-11-14T22:13:20.042Z""#);
         let back: Timestamp = serde_json::from_str(&json).unwrap();

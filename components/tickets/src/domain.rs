@@ -1,4 +1,4 @@
-//! What a ticket is, and how orders hold it.
+//! Tickets, and the effects of orders on them.
 
 use ::events::{Money, Price};
 
@@ -7,33 +7,34 @@ const TITLE_CHARACTERS: std::ops::RangeInclusive<usize> = 1..=200;
 /// A ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// Sorts by age.
+    /// The id. Ids sort by the time of creation.
     pub id: String,
-    /// 0 when it is made, then one more with each change.
+    /// 0 for a new ticket. Each change adds 1.
     pub version: i64,
-    /// What is sold.
+    /// The title.
     pub title: String,
-    /// For how much.
+    /// The price.
     pub price: Money,
-    /// Who sells it.
+    /// The seller.
     pub user_id: String,
-    /// The order that holds it, while one does.
+    /// The order that holds the ticket, if there is one.
     pub order_id: Option<String>,
 }
 
-/// What an event of an order means for its ticket.
+/// The effect of an order's event on its ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing to do.
-    Ignore,
-    /// The ticket as it is to be from now on.
-    Change(Ticket),
-    /// Another order holds it, whose end is on the way: see again later.
-    Wait,
+pub enum Transition {
+    /// The ticket does not change.
+    Unchanged,
+    /// The ticket changes to this state.
+    To(Ticket),
+    /// Another order still holds the ticket. The event about its end is under
+    /// way, so the caller must try again later.
+    Blocked,
 }
 
 impl Ticket {
-    /// The ticket with another title and price.
+    /// The ticket with a new title and price.
     pub fn edited(&self, title: String, price: Price) -> Self {
         Self {
             version: self.version + 1,
@@ -43,20 +44,25 @@ impl Ticket {
         }
     }
 
-    /// What the creation of an order means. `released` tells whether that
-    /// order is known to be over.
-    pub fn reserve(&self, order_id: &str, released: bool) -> Step {
+    /// The effect of a new order. `is_released` says that the order has already
+    /// ended.
+    pub fn reserve(&self, order_id: &str, is_released: bool) -> Transition {
         match self.order_id.as_deref() {
-            _ if released => Step::Ignore,
-            Some(holder) if holder == order_id => Step::Ignore,
-            Some(_) => Step::Wait,
-            None => Step::Change(self.held_by(Some(order_id))),
+            _ if is_released => Transition::Unchanged,
+            Some(holder) if holder == order_id => Transition::Unchanged,
+            Some(_) => Transition::Blocked,
+            None => Transition::To(self.held_by(Some(order_id))),
         }
     }
 
-    /// What the cancellation of an order means: only the holder releases.
-    pub fn release(&self, order_id: &str) -> Step {
-        if self.order_id.as_deref() == Some(order_id) { Step::Change(self.held_by(None)) } else { Step::Ignore }
+    /// The effect of a cancelled order. Only the order that holds the ticket
+    /// releases it.
+    pub fn release(&self, order_id: &str) -> Transition {
+        if self.order_id.as_deref() == Some(order_id) {
+            Transition::To(self.held_by(None))
+        } else {
+            Transition::Unchanged
+        }
     }
 
     fn held_by(&self, order_id: Option<&str>) -> Self {
@@ -64,7 +70,7 @@ impl Ticket {
     }
 }
 
-/// A title: some text, without the space around it.
+/// Checks a title, and removes the spaces around it.
 pub fn title(text: &str) -> Result<String, String> {
     let title = text.trim();
     if TITLE_CHARACTERS.contains(&title.chars().count()) {
@@ -74,14 +80,14 @@ pub fn title(text: &str) -> Result<String, String> {
     }
 }
 
-/// A price from the JSON text of a number or of a string that holds one.
+/// Parses a price from JSON: a number, or a string with a number.
 pub fn price(json: Option<&str>) -> Result<Price, String> {
     let json = json.ok_or("price is required")?;
     let decimal = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).map_or(json, str::trim);
     Ok(Price::parse(decimal)?)
 }
 
-/// The pattern for `LIKE ... ESCAPE '!'` that finds the text anywhere.
+/// The pattern for `LIKE ... ESCAPE '!'` that finds the text at any position.
 pub fn search_pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.trim().to_lowercase().chars() {
@@ -111,23 +117,23 @@ mod tests {
 
     #[test]
     fn a_ticket_is_held_by_one_order_and_released_only_by_it() {
-        let Step::Change(held) = ticket(None).reserve("a", false) else {
+        let Transition::To(held) = ticket(None).reserve("a", false) else {
             panic!("not reserved");
         };
         assert_eq!((held.version, held.order_id.as_deref()), (5, Some("a")));
-        assert_eq!(held.reserve("a", false), Step::Ignore);
-        assert_eq!(held.reserve("b", false), Step::Wait);
-        assert_eq!(held.release("b"), Step::Ignore);
-        let Step::Change(free) = held.release("a") else {
+        assert_eq!(held.reserve("a", false), Transition::Unchanged);
+        assert_eq!(held.reserve("b", false), Transition::Blocked);
+        assert_eq!(held.release("b"), Transition::Unchanged);
+        let Transition::To(free) = held.release("a") else {
             panic!("not released");
         };
         assert_eq!((free.version, free.order_id), (6, None));
     }
 
     #[test]
-    fn an_order_that_is_over_reserves_nothing() {
-        assert_eq!(ticket(None).reserve("a", true), Step::Ignore);
-        assert_eq!(ticket(Some("b")).reserve("a", true), Step::Ignore);
+    fn an_order_that_has_ended_reserves_nothing() {
+        assert_eq!(ticket(None).reserve("a", true), Transition::Unchanged);
+        assert_eq!(ticket(Some("b")).reserve("a", true), Transition::Unchanged);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Tickets for sale. Who may have one is decided by orders; this component
-//! follows its events and keeps what is reserved from being edited.
+//! Tickets for sale. The component `orders` decides which order gets a ticket.
+//! This component applies its events, and refuses changes to reserved tickets.
 
 pub mod domain;
 mod events;

@@ -1,4 +1,4 @@
-//! The HTTP side of tickets.
+//! The HTTP routes of tickets.
 
 use ::events::{Money, Price, TicketCreated, TicketUpdated};
 use serde::Serialize;
@@ -9,9 +9,9 @@ use ticketing_sdk::{Error, Request, Response, Result, Router, id};
 use crate::domain::{self, Ticket};
 use crate::store;
 
-const SEARCH_CHARACTERS_MAX: usize = 200;
+const MAX_SEARCH_CHARACTERS: usize = 200;
 
-/// All routes.
+/// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[
     ("GET", "/api/tickets/{id}", show),
     ("GET", "/api/tickets", list),
@@ -53,12 +53,12 @@ fn list(request: &Request) -> Result<Response> {
     let page = Page::of(request)?;
     let search = request.query("q").filter(|text| !text.trim().is_empty());
     if let Some(text) = &search
-        && (text.chars().count() > SEARCH_CHARACTERS_MAX || text.contains('\0'))
+        && (text.chars().count() > MAX_SEARCH_CHARACTERS || text.contains('\0'))
     {
         return Err(Error::field("q", "q must be at most 200 characters"));
     }
     let pattern = search.as_deref().map(domain::search_pattern);
-    let tickets = store::for_sale(&page, pattern.as_deref())?;
+    let tickets = store::list_for_sale(&page, pattern.as_deref())?;
     let filters: Vec<(&str, &str)> = search.iter().map(|text| ("q", text.as_str())).collect();
     let bodies = tickets.iter().map(Body::from).collect();
     page.respond(bodies, |body| body.id, "/api/tickets", &filters)
@@ -66,7 +66,7 @@ fn list(request: &Request) -> Result<Response> {
 
 fn create(request: &Request) -> Result<Response> {
     let seller = request.signed_in()?;
-    let (title, price) = offer(request)?;
+    let (title, price) = title_and_price(request)?;
     let ticket = Ticket {
         id: id::new(),
         version: 0,
@@ -84,7 +84,7 @@ fn create(request: &Request) -> Result<Response> {
 
 fn update(request: &Request) -> Result<Response> {
     let seller = request.signed_in()?;
-    let (title, price) = offer(request)?;
+    let (title, price) = title_and_price(request)?;
     let id = request.id_param("id")?;
     let ticket = transact(|tx| {
         let ticket = store::find(tx, id)?.ok_or_else(Error::not_found)?;
@@ -96,15 +96,15 @@ fn update(request: &Request) -> Result<Response> {
         }
         request.check_if_match(ticket.version)?;
         let edited = ticket.edited(title.clone(), price);
-        store::edit(tx, &edited)?;
+        store::update_title_and_price(tx, &edited)?;
         tx.publish(&TicketUpdated(edited.clone().into()))?;
         Ok(edited)
     })?;
     respond(200, &ticket)
 }
 
-/// Title and price of the body.
-fn offer(request: &Request) -> Result<(String, Price)> {
+/// The title and the price in the body of the request.
+fn title_and_price(request: &Request) -> Result<(String, Price)> {
     let mut fields = request.fields()?;
     let title = fields.text("title", domain::title);
     let price = fields.json("price", domain::price);

@@ -1,4 +1,4 @@
-//! The tickets, and the orders that reserve nothing any more.
+//! The tables of tickets and of released orders.
 
 use ::events::Money;
 use ticketing_sdk::paging::Page;
@@ -7,8 +7,8 @@ use ticketing_sdk::{Result, now_ms, params};
 
 use crate::domain::Ticket;
 
-/// How long the end of an order is remembered: far longer than any of its
-/// events is under way.
+/// How long the end of an order is stored. No event of an order is under way
+/// for so long.
 const RELEASED_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
 impl FromRow for Ticket {
@@ -24,7 +24,7 @@ impl FromRow for Ticket {
     }
 }
 
-/// A ticket by its id.
+/// Finds a ticket by its id.
 pub(crate) fn find(db: &impl Query, id: &str) -> Result<Option<Ticket>> {
     db.one(
         "SELECT id, version, title, amount, currency, user_id, order_id
@@ -33,17 +33,17 @@ pub(crate) fn find(db: &impl Query, id: &str) -> Result<Option<Ticket>> {
     )
 }
 
-/// The tickets that nobody has reserved, newest first.
-pub(crate) fn for_sale(page: &Page, pattern: Option<&str>) -> Result<Vec<Ticket>> {
-    const COLUMNS: &str = "SELECT id, version, title, amount, currency, user_id, order_id
+/// Lists the tickets that no order holds, newest first.
+pub(crate) fn list_for_sale(page: &Page, pattern: Option<&str>) -> Result<Vec<Ticket>> {
+    const SELECT: &str = "SELECT id, version, title, amount, currency, user_id, order_id
          FROM tickets WHERE order_id IS NULL";
-    // Every id sorts before this.
+    // Every id sorts before this text.
     let cursor = page.cursor.as_deref().unwrap_or("g");
     match pattern {
-        None => Snapshot.all(&format!("{COLUMNS} AND id < $1 ORDER BY id DESC LIMIT $2"), params![cursor, page.rows()]),
+        None => Snapshot.all(&format!("{SELECT} AND id < $1 ORDER BY id DESC LIMIT $2"), params![cursor, page.rows()]),
         Some(pattern) => Snapshot.all(
             &format!(
-                "{COLUMNS} AND id < $1 AND title_key LIKE $2 ESCAPE '!'
+                "{SELECT} AND id < $1 AND title_key LIKE $2 ESCAPE '!'
                  ORDER BY id DESC LIMIT $3"
             ),
             params![cursor, pattern, page.rows()],
@@ -51,7 +51,7 @@ pub(crate) fn for_sale(page: &Page, pattern: Option<&str>) -> Result<Vec<Ticket>
     }
 }
 
-/// Keeps a new ticket.
+/// Inserts a new ticket.
 pub(crate) fn insert(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
     tx.execute(
         "INSERT INTO tickets (id, version, title, title_key, amount, currency, user_id)
@@ -69,8 +69,9 @@ pub(crate) fn insert(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
     Ok(())
 }
 
-/// Changes title and price, unless it was changed or reserved meanwhile.
-pub(crate) fn edit(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
+/// Updates the title and the price. It fails with a conflict if the ticket was
+/// changed or reserved in the meantime.
+pub(crate) fn update_title_and_price(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
     tx.update(
         "UPDATE tickets SET version = version + 1, title = $3, title_key = $4, amount = $5
          WHERE id = $1 AND version = $2 AND order_id IS NULL",
@@ -78,8 +79,9 @@ pub(crate) fn edit(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
     )
 }
 
-/// Changes who holds it, unless it was changed meanwhile.
-pub(crate) fn hold(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
+/// Updates the order that holds the ticket. It fails with a conflict if the
+/// ticket was changed in the meantime.
+pub(crate) fn update_holder(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
     tx.update(
         "UPDATE tickets SET version = version + 1, order_id = $3
          WHERE id = $1 AND version = $2",
@@ -87,15 +89,15 @@ pub(crate) fn hold(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
     )
 }
 
-/// Whether the order is known to be over.
-pub(crate) fn is_released(tx: &Tx<'_>, order_id: &str) -> Result<bool> {
+/// Whether the order has ended.
+pub(crate) fn is_order_released(tx: &Tx<'_>, order_id: &str) -> Result<bool> {
     let found: Option<String> =
         tx.one("SELECT order_id FROM released_orders WHERE order_id = $1", params![order_id])?;
     Ok(found.is_some())
 }
 
-/// Remembers that the order is over.
-pub(crate) fn mark_released(tx: &Tx<'_>, order_id: &str) -> Result<()> {
+/// Stores that the order has ended.
+pub(crate) fn mark_order_released(tx: &Tx<'_>, order_id: &str) -> Result<()> {
     let now = now_ms();
     tx.execute(
         "INSERT INTO released_orders (order_id, released_ms) VALUES ($1, $2)

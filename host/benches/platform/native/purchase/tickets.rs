@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use events::{Money, Price, Ticket as TicketState, TicketCreated};
+use events::{Money, Price, TicketCreated, TicketState};
 use serde::Deserialize;
 use uuid::Uuid;
 

@@ -1,0 +1,122 @@
+//! HTTP requests.
+
+use crate::bindings::imports::platform::http::types;
+use crate::error::{Error, Result};
+use crate::fields::Fields;
+use crate::headers::{etag, first_value};
+use crate::id;
+
+pub use types::Principal;
+
+/// An HTTP request. The host has already found its route, read its body and
+/// verified its session.
+pub struct Request(types::Request);
+
+impl Request {
+    /// The method, in upper case.
+    pub fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    /// The path pattern of the route, as the manifest has it.
+    pub fn route(&self) -> &str {
+        &self.0.route
+    }
+
+    /// The value of a named segment of the path pattern.
+    pub fn param(&self, name: &str) -> Result<&str> {
+        first_value(&self.0.params, name).ok_or_else(|| Error::Internal(format!("the route has no parameter `{name}`")))
+    }
+
+    /// The value of a named segment that is an id. A malformed id is a 404,
+    /// because no row can have it.
+    pub fn id_param(&self, name: &str) -> Result<&str> {
+        let value = self.param(name)?;
+        if id::is_valid(value) { Ok(value) } else { Err(Error::not_found()) }
+    }
+
+    /// The first value of a header. The name is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        first_value(&self.0.headers, name)
+    }
+
+    /// The first value of a query parameter, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.0.query.as_deref()?.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    /// The signed-in user, if there is one.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.0.principal.as_ref()
+    }
+
+    /// The signed-in user, or 401.
+    pub fn signed_in(&self) -> Result<&Principal> {
+        self.principal().ok_or_else(Error::not_authorized)
+    }
+
+    /// The fields of the JSON object in the body. An empty body has no fields.
+    pub fn fields(&self) -> Result<Fields<'_>> {
+        Fields::parse(&self.0.body)
+    }
+
+    /// Checks `If-Match` against the current version. The error is 412. A
+    /// request without the header passes.
+    pub fn check_if_match(&self, version: i64) -> Result<()> {
+        let Some(header) = self.header("if-match") else {
+            return Ok(());
+        };
+        let tag = etag(version);
+        let matches = header.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
+        if matches { Ok(()) } else { Err(Error::refused(412, "It was changed in the meantime")) }
+    }
+}
+
+impl From<types::Request> for Request {
+    fn from(request: types::Request) -> Self {
+        Self(request)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::response::Response;
+
+    /// A signed-out request for `/things` with this method, query and headers.
+    pub(crate) fn request(method: &str, query: Option<&str>, headers: &[(&str, &str)]) -> Request {
+        Request(types::Request {
+            id: "r".to_owned(),
+            method: method.to_owned(),
+            route: "/things".to_owned(),
+            params: vec![("id".to_owned(), "nonsense".to_owned())],
+            path: "/things".to_owned(),
+            query: query.map(str::to_owned),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            body: Vec::new(),
+            principal: None,
+        })
+    }
+
+    #[test]
+    fn a_signed_out_request_is_a_401_and_a_malformed_id_is_a_404() {
+        let request = request("GET", None, &[]);
+        let signed_out = Response::from(request.signed_in().unwrap_err());
+        assert_eq!(signed_out.status(), 401);
+        assert_eq!(signed_out.body(), br#"{"errors":[{"message":"Not authorized"}]}"#);
+        let malformed = Response::from(request.id_param("id").unwrap_err());
+        assert_eq!(malformed.status(), 404);
+    }
+
+    #[test]
+    fn a_stale_or_weak_tag_is_refused() {
+        for (header, allowed) in
+            [("\"3\"", true), ("*", true), ("\"2\", \"3\"", true), ("\"2\"", false), ("W/\"3\"", false), ("3", false)]
+        {
+            let result = request("GET", None, &[("if-match", header)]).check_if_match(3);
+            assert_eq!(result.is_ok(), allowed, "{header}");
+        }
+    }
+}
