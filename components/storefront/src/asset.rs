@@ -1,75 +1,111 @@
-//! The files that the pages refer to.
+//! The style sheets and the scripts of the pages.
+//!
+//! The URL of an asset contains one version for all assets. So the scripts
+//! import each other by relative names, and a browser may store each file for
+//! ever.
 
-use ticketing_sdk::{Request, Response};
+use ticketing_sdk::{Request, Response, Result};
 
-use crate::response::{self, tag};
+use crate::response::{self, HASH_START, hash};
 
-/// How the pages look.
-pub(crate) const STYLE: Asset =
-    Asset::new("storefront.css", "text/css; charset=utf-8", include_str!("../web/storefront.css"));
-/// What the pages do.
-pub(crate) const SCRIPT: Asset =
-    Asset::new("storefront.js", "text/javascript; charset=utf-8", include_str!("../web/storefront.js"));
+static ASSETS: [Asset; 9] = [
+    style("frame.css", include_str!("../web/styles/frame.css")),
+    style("content.css", include_str!("../web/styles/content.css")),
+    script("main.js", include_str!("../web/scripts/main.js")),
+    script("api.js", include_str!("../web/scripts/api.js")),
+    script("forms.js", include_str!("../web/scripts/forms.js")),
+    script("list.js", include_str!("../web/scripts/list.js")),
+    script("navigation.js", include_str!("../web/scripts/navigation.js")),
+    script("order.js", include_str!("../web/scripts/order.js")),
+    script("view.js", include_str!("../web/scripts/view.js")),
+];
 
-/// A file below `/assets/`.
+/// The hash of all assets.
+const VERSION: u64 = {
+    let mut version = HASH_START;
+    let mut rest: &[Asset] = &ASSETS;
+    while let [asset, tail @ ..] = rest {
+        version = hash(version, asset.body);
+        rest = tail;
+    }
+    version
+};
+
+/// A file below `/assets/{version}/`.
 pub(crate) struct Asset {
     name: &'static str,
     media_type: &'static str,
     body: &'static str,
-    tag: u64,
 }
 
-/// The file of that name.
+const fn style(name: &'static str, body: &'static str) -> Asset {
+    Asset { name, media_type: "text/css; charset=utf-8", body }
+}
+
+const fn script(name: &'static str, body: &'static str) -> Asset {
+    Asset { name, media_type: "text/javascript; charset=utf-8", body }
+}
+
+/// The path of the folder with the current version of all assets.
+pub(crate) fn folder() -> String {
+    format!("/assets/{VERSION:016x}")
+}
+
+/// Finds an asset by its file name.
 pub(crate) fn find(name: &str) -> Option<&'static Asset> {
-    const ALL: [&Asset; 2] = [&STYLE, &SCRIPT];
-    ALL.into_iter().find(|asset| asset.name == name)
+    ASSETS.iter().find(|asset| asset.name == name)
 }
 
 impl Asset {
-    const fn new(name: &'static str, media_type: &'static str, body: &'static str) -> Self {
-        Self { name, media_type, body, tag: tag(body) }
-    }
-
-    /// Where the pages find it: another address for each version, so that each
-    /// may be kept for ever.
-    pub(crate) fn address(&self) -> String {
-        format!("/assets/{}?v={:016x}", self.name, self.tag)
-    }
-
-    /// Answers with the file.
-    pub(crate) fn respond(&self, request: &Request) -> Response {
-        // Asked for another version, there is only this one, which is not that one for ever.
-        let caching = if request.query("v").is_some_and(|version| version == format!("{:016x}", self.tag)) {
+    /// Makes the response with the file.
+    pub(crate) fn respond(&self, request: &Request) -> Result<Response> {
+        // A request for another version gets the current one, and must not store it under that version.
+        let cache_control = if request.param("version")? == format!("{VERSION:016x}") {
             "public, max-age=31536000, immutable"
         } else {
             "no-cache"
         };
-        response::respond(request, 200, self.media_type, self.body, caching)
+        Ok(response::respond(request, 200, self.media_type, self.body, cache_control))
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::response::tests::request;
 
-    #[test]
-    fn only_the_version_asked_for_is_kept_for_ever() {
-        let caching = |query: Option<&str>| {
-            let response = STYLE.respond(&request("/assets/{file}", &[("file", STYLE.name)], query, &[]));
-            response.header_value("cache-control").unwrap().to_owned()
-        };
-        let address = STYLE.address();
-        let (_, query) = address.split_once('?').unwrap();
-        assert!(caching(Some(query)).ends_with("immutable"));
-        assert_eq!(caching(Some("v=0")), "no-cache");
-        assert_eq!(caching(None), "no-cache");
+    /// The names of all assets.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        ASSETS.iter().map(|asset| asset.name)
     }
 
     #[test]
-    fn text_of_others_never_becomes_markup() {
-        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "parseFloat"] {
-            assert!(!SCRIPT.body.contains(sink), "{sink}");
+    fn a_browser_stores_only_the_current_version_for_ever() {
+        let cache_control = |version: &str| {
+            let request = request("/assets/{version}/{file}", &[("version", version), ("file", "main.js")], &[]);
+            let response = find("main.js").unwrap().respond(&request).unwrap();
+            response.header_value("cache-control").unwrap().to_owned()
+        };
+        assert!(cache_control(folder().strip_prefix("/assets/").unwrap()).ends_with("immutable"));
+        assert_eq!(cache_control("0"), "no-cache");
+    }
+
+    #[test]
+    fn text_from_the_api_never_becomes_markup() {
+        for asset in &ASSETS {
+            for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "parseFloat"] {
+                assert!(!asset.body.contains(sink), "{}: {sink}", asset.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_import_names_an_asset() {
+        for asset in &ASSETS {
+            for import in asset.body.split(" from './").skip(1) {
+                let name = import.split('\'').next().unwrap();
+                assert!(find(name).is_some(), "{} imports {name}", asset.name);
+            }
         }
     }
 }

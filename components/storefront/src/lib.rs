@@ -1,8 +1,8 @@
-//! The marketplace's pages: static HTML, one style sheet and one script, which
-//! talks to the HTTP API of the other components as any client would.
+//! The pages of the marketplace: static HTML, style sheets and scripts. The
+//! scripts call the HTTP API of the other components, as any other client does.
 //!
-//! There is nothing here but files: no state, no store, and no knowledge of
-//! who is asking. The files are in `web/`, compiled in.
+//! This component only serves the files in `web/`, which the compiler includes.
+//! It stores nothing, and does not look at the signed-in user.
 
 mod asset;
 mod page;

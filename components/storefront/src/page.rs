@@ -1,30 +1,37 @@
-//! The pages: a frame that all share, and what is in it.
+//! The HTML pages. Each one is the frame that all pages share, with the content
+//! of the page in it.
 
 use ticketing_sdk::{Request, Response};
 
-use crate::asset::{SCRIPT, STYLE};
-use crate::response;
+use crate::{asset, response};
 
 const FRAME: &str = include_str!("../web/frame.html");
+/// Parts that several pages share, and the names that stand for them.
+const PARTIALS: [(&str, &str); 4] = [
+    ("{{list}}", include_str!("../web/partials/list.html")),
+    ("{{ticket_stub}}", include_str!("../web/partials/ticket_stub.html")),
+    ("{{email_field}}", include_str!("../web/partials/email_field.html")),
+    ("{{price_field}}", include_str!("../web/partials/price_field.html")),
+];
 
-/// Tickets for sale, and the search in them.
-pub(crate) const BROWSE: Page = Page::new("browse", "Tickets", include_str!("../web/browse.html"));
-/// One ticket: to buy, or to edit by who sells it.
-pub(crate) const TICKET: Page = Page::new("ticket", "Ticket", include_str!("../web/ticket.html"));
-/// Offering a ticket.
-pub(crate) const SELL: Page = Page::new("sell", "Sell a ticket", include_str!("../web/sell.html"));
-/// The visitor's orders.
-pub(crate) const ORDERS: Page = Page::new("orders", "My orders", include_str!("../web/orders.html"));
-/// One order: to pay or to cancel while there is time.
-pub(crate) const ORDER: Page = Page::new("order", "Order", include_str!("../web/order.html"));
-/// Signing in.
-pub(crate) const SIGN_IN: Page = Page::new("signin", "Sign in", include_str!("../web/signin.html"));
-/// Making an account.
-pub(crate) const SIGN_UP: Page = Page::new("signup", "Sign up", include_str!("../web/signup.html"));
-/// In the place of what does not exist.
-pub(crate) const NOT_FOUND: Page = Page::new("notfound", "Not found", include_str!("../web/notfound.html"));
+/// The tickets for sale, and the search.
+pub(crate) const BROWSE: Page = Page::new("browse", "Tickets", include_str!("../web/pages/browse.html"));
+/// One ticket. A buyer can reserve it, and its seller can edit it.
+pub(crate) const TICKET: Page = Page::new("ticket", "Ticket", include_str!("../web/pages/ticket.html"));
+/// The form that offers a ticket.
+pub(crate) const SELL: Page = Page::new("sell", "Sell a ticket", include_str!("../web/pages/sell.html"));
+/// The orders of the signed-in user.
+pub(crate) const ORDERS: Page = Page::new("orders", "My orders", include_str!("../web/pages/orders.html"));
+/// One order. The buyer can pay it or cancel it in time.
+pub(crate) const ORDER: Page = Page::new("order", "Order", include_str!("../web/pages/order.html"));
+/// The sign-in form.
+pub(crate) const SIGN_IN: Page = Page::new("signin", "Sign in", include_str!("../web/pages/signin.html"));
+/// The sign-up form.
+pub(crate) const SIGN_UP: Page = Page::new("signup", "Sign up", include_str!("../web/pages/signup.html"));
+/// The page for a URL that does not exist.
+pub(crate) const NOT_FOUND: Page = Page::new("notfound", "Not found", include_str!("../web/pages/notfound.html"));
 
-/// A page. Its name is the one that the script knows it by.
+/// A page. The script finds the function of a page by its name.
 pub(crate) struct Page {
     name: &'static str,
     title: &'static str,
@@ -36,19 +43,22 @@ impl Page {
         Self { name, title, content }
     }
 
-    /// Answers with the page.
+    /// Makes the response with the page.
     pub(crate) fn respond(&self, request: &Request, status: u16) -> Response {
-        // The same for everybody, but asked for anew each time, so that a new version shows at once.
+        // With `no-cache` the browser asks each time, so it shows a new version at once.
         response::respond(request, status, "text/html; charset=utf-8", &self.html(), "no-cache")
     }
 
     fn html(&self) -> String {
+        let mut content = self.content.to_owned();
+        for (name, partial) in PARTIALS {
+            content = content.replace(name, partial.trim_end());
+        }
         FRAME
             .replace("{{name}}", self.name)
             .replace("{{title}}", self.title)
-            .replace("{{style}}", &STYLE.address())
-            .replace("{{script}}", &SCRIPT.address())
-            .replace("{{content}}", self.content)
+            .replace("{{assets}}", &asset::folder())
+            .replace("{{content}}", &content)
     }
 }
 
@@ -65,33 +75,41 @@ mod tests {
     }
 
     #[test]
-    fn every_page_is_complete_and_has_a_script_of_its_own() {
+    fn every_page_is_complete_and_has_a_function_in_the_script() {
         for page in ALL {
             let html = page.html();
             assert!(!html.contains("{{") && !html.contains("}}"), "{}", page.name);
             assert!(html.contains("<html lang=\"en\">") && html.contains("name=\"viewport\""), "{}", page.name);
             assert!(html.contains("<noscript>") && html.contains("<h1"), "{}", page.name);
-            let script = include_str!("../web/storefront.js");
+            let script = include_str!("../web/scripts/main.js");
             assert!(script.contains(&format!("  {}: ", page.name)), "{} is not in the script", page.name);
         }
     }
 
     #[test]
-    fn nothing_is_inline_and_nothing_is_fetched_from_elsewhere() {
+    fn no_script_or_style_is_inline_and_all_files_are_from_this_site() {
         for page in ALL {
             let html = page.html();
             assert!(!html.contains("<style") && !html.contains(" style="), "{}", page.name);
             assert!(!html.contains(" onclick=") && !html.contains("javascript:"), "{}", page.name);
             assert_eq!(html.matches("<script").count(), 1, "{}", page.name);
             for address in values(&html, "src").into_iter().chain(values(&html, "href")) {
-                let own = address.starts_with('/') && !address.starts_with("//");
-                assert!(own || address.starts_with('#') || address.starts_with("data:"), "{address}");
+                let is_own = address.starts_with('/') && !address.starts_with("//");
+                assert!(is_own || address.starts_with('#') || address.starts_with("data:"), "{address}");
             }
         }
     }
 
     #[test]
-    fn every_input_has_a_label_and_a_place_for_its_error() {
+    fn the_frame_loads_every_asset() {
+        for name in asset::tests::names() {
+            assert_eq!(FRAME.matches(&format!("\"{{{{assets}}}}/{name}\"")).count(), 1, "{name}");
+        }
+        assert_eq!(FRAME.matches("{{assets}}").count(), asset::tests::names().count());
+    }
+
+    #[test]
+    fn every_input_has_a_label_and_an_element_for_its_error() {
         for page in ALL {
             let html = page.html();
             let ids = values(&html, "id");
@@ -110,7 +128,7 @@ mod tests {
                 for name in values(form, "name") {
                     assert!(form.contains(&format!("data-error=\"{name}\"")), "{}: {name}", page.name);
                 }
-                // Without the script a form must not put its fields into the address.
+                // If the script does not run, the browser must not put the fields into the URL.
                 assert!(form.contains("method=\"post\""), "{}", page.name);
             }
         }

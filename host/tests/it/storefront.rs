@@ -39,7 +39,7 @@ async fn what_the_browser_has_is_not_sent_again() {
     let page = visitor.get("/").await;
     assert_eq!(page.header("cache-control"), Some("no-cache"));
     let files: Vec<_> = page.text.split('"').filter(|text| text.starts_with("/assets/")).map(str::to_owned).collect();
-    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(files.len(), 9, "{files:?}");
     for path in &files {
         let file = visitor.get(path).await;
         assert_eq!(file.status, 200, "{path}");
@@ -61,7 +61,7 @@ async fn pages_are_only_read_and_leave_the_api_alone() {
     for path in pages() {
         visitor.send(Method::POST, &path, None).await.refuses(404, "Not Found");
     }
-    for path in ["/tickets/nonsense", "/orders/1", "/assets/unknown"] {
+    for path in ["/tickets/nonsense", "/orders/1", "/assets/0/unknown"] {
         let page = visitor.get(path).await;
         assert_eq!(page.status, 404, "{path}");
         assert!(page.text.contains("<h1>Not found</h1>"), "{path}");
