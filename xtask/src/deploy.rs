@@ -5,7 +5,8 @@
 //! code. Everything that comes out of the chart is compared with Kubernetes'
 //! schemas, of the oldest version that it is for and of the newest. The tools
 //! come from PyPI, in pinned versions, and lie in `target/tools`. That the
-//! files name what the host knows is for the host's own tests.
+//! files name what the host knows is for the host's own tests. The workflows and
+//! forms in `.github/` have schemas too, and are checked by the same tool.
 
 mod tools;
 
@@ -23,6 +24,12 @@ use tools::Tools;
 
 /// The oldest that the chart installs on, and the newest whose schemas there are.
 const KUBERNETES: [&str; 2] = ["1.30.0", "1.37.0"];
+/// The files of the forge, and the schema of each.
+const FORGE: [(&str, &[&str]); 3] = [
+    ("vendor.github-workflows", &["workflows/ci.yml", "workflows/release.yml"]),
+    ("vendor.github-issue-forms", &["ISSUE_TEMPLATE/bug.yml", "ISSUE_TEMPLATE/feature.yml"]),
+    ("vendor.github-issue-config", &["ISSUE_TEMPLATE/config.yml"]),
+];
 /// The values as they are in the chart, which is what the plain manifests have.
 const PLAIN: &str = "plain";
 /// What else the chart can be told. A name that begins with `wrong` must be refused.
@@ -48,12 +55,16 @@ const VALUES: [(&str, &str); 10] = [
     ("wrong-provider", r#"{"payments": {"provider": "another"}}"#),
 ];
 
-/// Checks everything in `deploy/` that can be checked without a cluster.
+/// Checks everything in `deploy/` that can be checked without a cluster, and the files of the forge.
 pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     let tools = Tools::provide(workspace)?;
     let folder = workspace.root.join("deploy");
     run(tools.command("hadolint").arg(folder.join("Dockerfile")))?;
-    run(tools.command("shellcheck").arg(folder.join("skaffold/swap.sh")))?;
+    run(tools.command("shellcheck").arg(folder.join("skaffold/swap.sh")).arg(workspace.root.join(".ci/run")))?;
+    for (schema, files) in FORGE {
+        let files = files.iter().map(|file| workspace.root.join(".github").join(file));
+        run(tools.command("check-jsonschema").args(["--builtin-schema", schema]).args(files))?;
+    }
     run(tools
         .command("check-jsonschema")
         .args(["--builtin-schema", "vendor.compose-spec"])
