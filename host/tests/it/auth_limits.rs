@@ -1,4 +1,4 @@
-//! Failed sign-ins are throttled, per account and per address.
+//! Limits of failed sign-ins, per account and per address.
 
 use crate::support::{Client, PASSWORD, Reply, Setup};
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn an_account_is_throttled_after_failed_sign_ins_and_others_are_not() {
     is_throttled(&sign_in(&visitor, &anna.email, "wrong password").await);
     is_throttled(&sign_in(&visitor, &anna.email.to_uppercase(), PASSWORD).await);
     assert_eq!(sign_in(&visitor, &berta.email, PASSWORD).await.status, 200);
-    assert_eq!(anna.current_user().await["id"], anna.id.as_str(), "a session goes on");
+    assert_eq!(anna.current_user().await["id"], anna.id.as_str(), "an open session stays valid");
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn an_address_is_throttled_after_failures_on_many_accounts() {
 }
 
 #[tokio::test]
-async fn an_address_is_what_a_trusted_proxy_says_and_nobody_else() {
+async fn only_a_trusted_proxy_may_name_the_address_of_a_client() {
     let limits = "failed_attempts_per_account = 100\nfailed_attempts_per_address = 3\n";
     let host = Setup::new().more_identity(limits).http("trusted_proxies = [\"127.0.0.1\"]").start().await;
     let anna = host.user("anna").await;
@@ -76,11 +76,11 @@ async fn an_address_is_what_a_trusted_proxy_says_and_nobody_else() {
     let host = Setup::new().more_identity(limits).start().await;
     let anna = host.user("anna").await;
     for number in 0..3 {
-        let liar = host.visitor().with_header("x-forwarded-for", &format!("203.0.113.{number}"));
-        assert_eq!(sign_in(&liar, "nobody@example.com", "wrong password").await.status, 400);
+        let forger = host.visitor().with_header("x-forwarded-for", &format!("203.0.113.{number}"));
+        assert_eq!(sign_in(&forger, "nobody@example.com", "wrong password").await.status, 400);
     }
-    let liar = host.visitor().with_header("x-forwarded-for", "203.0.113.99");
-    is_throttled(&sign_in(&liar, &anna.email, PASSWORD).await);
+    let forger = host.visitor().with_header("x-forwarded-for", "203.0.113.99");
+    is_throttled(&sign_in(&forger, &anna.email, PASSWORD).await);
 }
 
 #[tokio::test]
@@ -90,5 +90,5 @@ async fn throttling_ends_when_its_time_is_over() {
     let anna = host.user("anna").await;
     assert_eq!(sign_in(&host.visitor(), &anna.email, "wrong password").await.status, 400);
     let retry = async || sign_in(&host.visitor(), &anna.email, PASSWORD).await.status;
-    crate::support::eventually("the window passes", retry, |status| *status == 200).await;
+    crate::support::eventually("the throttling ends", retry, |status| *status == 200).await;
 }

@@ -1,13 +1,12 @@
-//! The whole system from outside: processes of the host that carry all
-//! components, asked over HTTP. Each test has a process and a data directory of
-//! its own.
+//! Tests of whole hosts from outside. Each test starts its own processes of the
+//! host, with their own data directories, and sends HTTP requests to them.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests fail by panicking"
+    reason = "a test fails by panicking"
 )]
 
 mod auth_limits;
@@ -16,9 +15,9 @@ mod cluster;
 mod deploy;
 mod dev;
 mod foreign;
-mod host_knows_nothing;
 mod hostile;
 mod jetstream;
+mod marketplace_words;
 mod metric_series;
 mod on_both_backends;
 mod operator;

@@ -1,13 +1,13 @@
-//! What a host tells of revisions that are gone: nothing.
+//! The metrics of revisions that are gone: there are none.
 
-use crate::support::{chameleon, empty, empty_host, eventually};
+use crate::support::{Setup, chameleon, chameleon_host, eventually};
 use serde_json::json;
 
 const SWAPS: usize = 200;
 
 #[tokio::test]
 async fn two_hundred_swaps_leave_no_more_metrics_than_one() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let (operator, visitor, outsider) = (host.operator(), host.visitor(), host.outsider());
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     assert_eq!(visitor.colour().await, "green");
@@ -23,15 +23,19 @@ async fn two_hundred_swaps_leave_no_more_metrics_than_one() {
         assert_eq!(set.status, 200, "{set:?}");
         assert_eq!(visitor.colour().await, colour);
     }
-    // A revision goes when its last call has ended and its report is written.
-    let left = eventually("the others are gone", series, |series| series.len() <= of_one).await;
+    // A revision ends with its last call and with the report of its swap.
+    let left = eventually("the metrics of older revisions are gone", series, |series| series.len() <= of_one).await;
     let active = operator.plugin("chameleon").await["revision"].as_str().unwrap().to_owned();
     assert!(left.iter().all(|line| line.contains(&active)), "{active}: {left:?}");
     let swaps = outsider.get("/metrics").await.text;
     let swaps = swaps.lines().find(|line| line.starts_with("plugin_swaps_total{component=\"chameleon\"}")).unwrap();
-    assert_eq!(swaps.rsplit_once(' ').unwrap().1, (SWAPS + 1).to_string(), "what is not a revision's own is kept");
+    assert_eq!(
+        swaps.rsplit_once(' ').unwrap().1,
+        (SWAPS + 1).to_string(),
+        "a metric of the plugin outlives its revisions"
+    );
 
     operator.delete("/plugins/chameleon").await;
     let text = async || outsider.get("/metrics").await.text;
-    eventually("nothing is told of it", text, |text| !text.contains("component=\"chameleon\"")).await;
+    eventually("the metrics of the plugin are gone", text, |text| !text.contains("component=\"chameleon\"")).await;
 }

@@ -1,7 +1,7 @@
 //! What each role may do with plugins, and that a plugin is changed by nobody
 //! who may not.
 
-use crate::support::{Client, Host, chameleon, empty, empty_host};
+use crate::support::{Client, Host, Setup, chameleon, chameleon_host};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ async fn recorded(host: &Host, actor: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn who_may_only_see_or_is_bound_to_another_plugin_changes_nothing_and_is_on_record() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     operator.deploy("chameleon", chameleon("2.0.0", "red", "good")).await;
@@ -67,7 +67,7 @@ async fn who_may_only_see_or_is_bound_to_another_plugin_changes_nothing_and_is_o
 
 #[tokio::test]
 async fn who_is_bound_to_a_plugin_may_do_all_with_it_and_every_change_names_the_digest() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let ci = with_token(&host, json!({ "name": "ci", "role": "deploy", "plugins": ["chameleon"] })).await;
     let first = ci.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     ci.deploy("chameleon", chameleon("2.0.0", "red", "good")).await;

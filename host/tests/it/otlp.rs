@@ -2,7 +2,7 @@
 
 use crate::{
     foreign::{Foreign, grant, with_query},
-    support::{PASSWORD, Setup, Status, empty, eventually, on_postgres},
+    support::{PASSWORD, Setup, Status, eventually, on_postgres},
 };
 use axum::{
     Router,
@@ -215,7 +215,7 @@ async fn a_request_to_another_host_is_a_step_of_its_trace_and_hands_it_on() {
         StatusCode::IM_A_TEAPOT
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    let mut host = telling(empty(), &address).start().await;
+    let mut host = telling(Setup::without_components(), &address).start().await;
     grant(&host.operator(), "asking", &[other.to_string()]).await;
     Foreign::rust("asking").deploy(&host.operator()).await;
     let authority = other.to_string();

@@ -1,7 +1,7 @@
 //! A host on PostgreSQL without a broker: a second host on the same database,
 //! another host after it, and connections that break.
 
-use crate::support::{Bus, Host, PATIENCE, Setup, chameleon, empty, empty_host, eventually, postgres};
+use crate::support::{Bus, Host, PATIENCE, Setup, chameleon, chameleon_host, eventually, postgres};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -40,13 +40,13 @@ async fn a_second_host_needs_a_broker_and_says_so() {
 #[ignore = "needs PostgreSQL"]
 async fn a_host_with_an_empty_folder_goes_on_where_another_ended() {
     let url = postgres::new_database().await;
-    let mut first = empty_host(on(&url, empty())).await;
+    let mut first = chameleon_host(on(&url, Setup::without_components())).await;
     first.operator().deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     first.operator().deploy("chameleon", chameleon("2.0.0", "red", "good")).await;
     let colour = async |host: &Host| host.visitor().get("/chameleon").await.json()["colour"].clone();
     assert_eq!(colour(&first).await, "red");
     first.stop().await;
-    let second = on(&url, empty()).start().await;
+    let second = on(&url, Setup::without_components()).start().await;
     assert_eq!(colour(&second).await, "red");
     second.operator().post("/plugins/chameleon/rollback", json!({})).await;
     assert_eq!(colour(&second).await, "green", "the database has the file of the earlier revision");

@@ -1,14 +1,14 @@
 //! A change of a plugin reaches all hosts or none of them.
 
 use super::{joined, knows_all, named, statuses};
-use crate::support::{Client, Host, NatsServer, Setup, chameleon, empty, eventually, postgres};
+use crate::support::{Client, Host, NatsServer, Setup, chameleon, eventually, postgres};
 use serde_json::{Value, json};
 use std::fs;
 
 /// Starts three hosts without plugins, which grant the chameleon the store.
 async fn three_empty() -> [Host; 3] {
     let url = postgres::new_database().await;
-    let setup = joined(empty(), &url, &NatsServer::shared().url());
+    let setup = joined(Setup::without_components(), &url, &NatsServer::shared().url());
     let hosts = Setup::start_all(named(&setup)).await;
     knows_all(&hosts[0]).await;
     let grants = json!({ "grants": ["store"] });

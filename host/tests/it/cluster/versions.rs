@@ -2,7 +2,7 @@
 //! change the database and the broker as the newer host would.
 
 use super::{hosts, joined, named};
-use crate::support::{Host, NatsServer, PluginFile, Setup, chameleon, empty, eventually, guest, postgres};
+use crate::support::{Host, NatsServer, PluginFile, Setup, chameleon, eventually, guest, postgres};
 use async_nats::HeaderMap;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -203,7 +203,7 @@ async fn are_applied(host: &Host, ids: Range<usize>) {
 async fn two_versions_of_a_plugin_beside_each_other_lose_no_event() {
     let url = postgres::new_database().await;
     let server = NatsServer::start();
-    let setup = joined(empty(), &url, &server.url());
+    let setup = joined(Setup::without_components(), &url, &server.url());
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old.wasm"), folder.path().join("new.wasm"));
     std::fs::write(&old, chameleon("1.0.0", "old", "good")).unwrap();

@@ -1,7 +1,7 @@
 //! A component of 0.2 that asks other hosts, and the limits of such ones.
 
-use super::{Foreign, empty_host, grant, idle, swaps_under_requests, with_query};
-use crate::support::{Client, Host, Reply};
+use super::{Foreign, grant, idle, swaps_under_requests, with_query};
+use crate::support::{Client, Host, Reply, Setup};
 use http::Method;
 use serde_json::json;
 use std::{
@@ -54,7 +54,7 @@ impl Inside {
 }
 
 async fn asking_host(hosts: &[String]) -> Host {
-    let host = empty_host().await;
+    let host = Setup::without_components().start().await;
     grant(&host.operator(), "asking", hosts).await;
     Foreign::rust("asking").deploy(&host.operator()).await;
     host
@@ -71,14 +71,14 @@ async fn ask(visitor: &Client, scheme: &str, authority: &str, path: &str, header
 
 #[tokio::test]
 async fn a_component_of_0_2_is_mounted_and_swapped_under_requests() {
-    let host = empty_host().await;
+    let host = Setup::without_components().start().await;
     grant(&host.operator(), "asking", &[]).await;
     swaps_under_requests(&host, Foreign::rust("asking"), "/asking/version").await;
 }
 
 #[tokio::test]
 async fn requests_to_others_take_a_grant() {
-    let host = empty_host().await;
+    let host = Setup::without_components().start().await;
     let operator = host.operator();
     let refused = Foreign::rust("asking").upload(&operator).await;
     assert_eq!(refused.status, 422, "{refused:?}");

@@ -5,7 +5,7 @@ mod asking;
 mod scripts;
 mod streaming;
 
-use crate::support::{Client, Host, PluginFile, Reply, empty, eventually, guest};
+use crate::support::{Client, Host, PluginFile, Reply, eventually, guest};
 use http::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -124,10 +124,6 @@ async fn idle(host: &Host, plugin: &str) {
     let operator = host.operator();
     let in_flight = async || operator.plugin(plugin).await["in_flight"].as_u64();
     eventually("nothing is under way", in_flight, |count| *count == Some(0)).await;
-}
-
-async fn empty_host() -> Host {
-    empty().start().await
 }
 
 pub(crate) fn with_query(path: &str, query: &[(&str, &str)]) -> String {

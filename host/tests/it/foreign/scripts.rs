@@ -1,7 +1,7 @@
 //! Components made of scripts: JavaScript and Python.
 
-use super::{Foreign, empty_host, grant, swaps_under_requests, with_query};
-use crate::support::Host;
+use super::{Foreign, grant, swaps_under_requests, with_query};
+use crate::support::{Host, Setup};
 use http::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ fn python() -> Foreign {
 
 #[tokio::test]
 async fn a_component_in_python_is_mounted_and_swapped_under_requests() {
-    let host = empty_host().await;
+    let host = Setup::without_components().start().await;
     let reply = python().upload(&host.operator()).await;
     assert_eq!(reply.status, 201, "{reply:?}");
     let verdict = reply.json();
@@ -32,7 +32,7 @@ async fn a_component_in_javascript_is_mounted_and_swapped_under_requests() {
 }
 
 async fn javascript_host(hosts: &[String]) -> Host {
-    let host = empty_host().await;
+    let host = Setup::without_components().start().await;
     grant(&host.operator(), "javascript", hosts).await;
     host
 }

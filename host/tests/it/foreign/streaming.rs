@@ -1,7 +1,7 @@
 //! A component of 0.3 whose answers come piece by piece.
 
-use super::{Foreign, empty_host, idle, swaps_under_requests};
-use crate::support::{Host, Reply, Setup, empty, eventually};
+use super::{Foreign, idle, swaps_under_requests};
+use crate::support::{Host, Reply, Setup, eventually};
 use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream};
 use http::Method;
@@ -16,7 +16,7 @@ async fn host_of(setup: Setup) -> Host {
 }
 
 async fn streaming_host() -> Host {
-    host_of(empty()).await
+    host_of(Setup::without_components()).await
 }
 
 async fn open(host: &Host, path: &str) -> reqwest::Response {
@@ -25,7 +25,7 @@ async fn open(host: &Host, path: &str) -> reqwest::Response {
 
 #[tokio::test]
 async fn a_component_of_0_3_is_probed_mounted_and_swapped_under_requests() {
-    let host = empty_host().await;
+    let host = Setup::without_components().start().await;
     swaps_under_requests(&host, Foreign::rust("streaming"), "/streaming/version").await;
     let back = host.operator().post("/plugins/streaming/rollback", json!({})).await.json();
     assert_eq!(back["probe"], json!({ "path": "/streaming/health", "status": 200 }));
@@ -120,7 +120,7 @@ async fn an_error_in_place_of_an_answer_is_one() {
 
 #[tokio::test]
 async fn what_still_streams_after_its_time_is_broken_off_by_a_swap() {
-    let host = host_of(empty().toml("[rollout]\ndrain_seconds = 1")).await;
+    let host = host_of(Setup::without_components().toml("[rollout]\ndrain_seconds = 1")).await;
     let mut events = open(&host, "/streaming/events").await.bytes_stream();
     events.next().await.unwrap().unwrap();
     let report = Foreign::rust("streaming").second().deploy(&host.operator()).await;

@@ -1,6 +1,6 @@
 //! More plugins than there are places for their instances.
 
-use super::{bare, hostile};
+use super::hostile;
 use crate::support::{PluginFile, Setup, eventually, guest};
 
 const PLUGINS: usize = 12;
@@ -13,7 +13,7 @@ fn places(setup: Setup, count: usize) -> Setup {
 /// than four times the places.
 #[tokio::test]
 async fn instances_that_wait_give_way_to_those_that_are_needed() {
-    let host = places(bare(), PLUGINS).start().await;
+    let host = places(Setup::without_components(), PLUGINS).start().await;
     let (operator, visitor) = (host.operator(), host.visitor());
     let hello = PluginFile::read(&guest("hello"));
     for number in 0..PLUGINS {

@@ -1,6 +1,6 @@
 //! Plugins that the host must not run: the start stops and says why.
 
-use super::{bare, with_plugin};
+use super::with_plugin;
 use crate::support::{Setup, guest};
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub(super) fn component(manifest: &str, fields: &str) -> Vec<u8> {
 }
 
 async fn refusal_of(bytes: &[u8]) -> String {
-    let setup = bare();
+    let setup = Setup::without_components();
     let path = file(&setup, "odd.wasm", bytes);
     let said = refusal(&with_plugin(setup, &path, &["store"])).await;
     assert!(said.contains("odd.wasm"), "the file is named: {said}");
@@ -38,7 +38,7 @@ async fn refusal_of(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_plugin_without_the_grant_that_it_needs_stops_the_start() {
-    let said = refusal(&with_plugin(bare(), &guest("hostile"), &["identity"])).await;
+    let said = refusal(&with_plugin(Setup::without_components(), &guest("hostile"), &["identity"])).await;
     assert!(said.contains("platform:store/sql") && said.contains("grant store is missing"), "{said}");
 }
 
@@ -71,18 +71,18 @@ async fn what_is_no_plugin_stops_the_start() {
         let said = refusal_of(&bytes).await;
         assert!(said.contains(reason), "{reason}: {said}");
     }
-    let absent = bare().data().with_file_name("absent.wasm");
-    let said = refusal(&with_plugin(bare(), &absent, &[])).await;
+    let absent = Setup::without_components().data().with_file_name("absent.wasm");
+    let said = refusal(&with_plugin(Setup::without_components(), &absent, &[])).await;
     assert!(said.contains("absent.wasm"), "{said}");
 }
 
 #[tokio::test]
 async fn two_plugins_that_want_the_same_stop_the_start() {
-    let setup = with_plugin(with_plugin(bare(), &guest("hello"), &[]), &guest("hello"), &[]);
+    let setup = with_plugin(with_plugin(Setup::without_components(), &guest("hello"), &[]), &guest("hello"), &[]);
     let said = refusal(&setup).await;
     assert!(said.contains("two plugins are named hello"), "{said}");
 
-    let setup = bare();
+    let setup = Setup::without_components();
     let thief = std::fs::read(guest("hello")).unwrap();
     let renamed = rename(&thief, "name = \"hello\"", "name = \"thief\"");
     let path = file(&setup, "thief.wasm", &renamed);

@@ -12,18 +12,13 @@ use crate::support::{Client, Host, Reply, Setup, guest};
 use serde_json::Value;
 use std::path::Path;
 
-/// None of the components in the binary.
-fn bare() -> Setup {
-    Setup::new().default_expiration().flag("--bundled=false")
-}
-
 fn with_plugin(setup: Setup, path: &Path, grants: &[&str]) -> Setup {
     setup.toml(&format!("[[plugin]]\npath = {path:?}\ngrants = {grants:?}"))
 }
 
 /// The hostile guest and the well-behaved one.
 pub(crate) fn hostile() -> Setup {
-    with_plugin(with_plugin(bare(), &guest("hello"), &[]), &guest("hostile"), &["store"])
+    with_plugin(with_plugin(Setup::without_components(), &guest("hello"), &[]), &guest("hostile"), &["store"])
 }
 
 impl Host {

@@ -1,4 +1,4 @@
-//! Accounts: signing up and in, and what is refused.
+//! Accounts: signing up and signing in, with their refusals.
 
 use crate::support::{PASSWORD, Setup, unique};
 use http::Method;
@@ -33,7 +33,7 @@ async fn signing_in_gives_a_new_session_of_the_same_account() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_sign_up_is_told_at_once() {
+async fn all_faults_of_a_sign_up_are_reported_at_once() {
     let host = Setup::new().start().await;
     let visitor = host.visitor();
     visitor.post(SIGN_UP, json!({})).await.blames(&["email", "password"]);
@@ -92,7 +92,7 @@ async fn of_many_sign_ups_at_once_with_one_email_one_wins() {
 }
 
 #[tokio::test]
-async fn an_unknown_user_and_a_wrong_password_are_told_the_same() {
+async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
     let host = Setup::new().start().await;
     let user = host.user("anna").await;
     let wrong = json!({ "email": user.email, "password": "not her password" });
@@ -104,8 +104,8 @@ async fn an_unknown_user_and_a_wrong_password_are_told_the_same() {
     assert_eq!((wrong.header("set-cookie"), unknown.header("set-cookie")), (None, None));
 }
 
-/// With real hashing, in turns, and the best of each: a machine that is busy
-/// makes single ones slow, and none fast.
+/// The test uses real hashing, takes turns, and compares the shortest times: a
+/// busy machine makes some requests slow, and none fast.
 #[tokio::test]
 async fn an_unknown_user_and_a_wrong_password_take_the_same_time() {
     let host = Setup::new().identity("argon2_memory_kib = 19456\nargon2_iterations = 2\n").start().await;

@@ -1,5 +1,5 @@
-//! Events and timers that cannot be handled: they hold up nothing else, become
-//! dead letters, and can be sent again.
+//! Events and timers that no attempt can handle. They hold up nothing else,
+//! become dead letters, and an operator can send them again.
 
 use crate::{
     hostile::hostile,
@@ -7,8 +7,8 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// What makes an event or timer: the route and the field that is not `id` or
-/// `mood`.
+/// How the hostile guest makes an event or a timer: the route, and the field of
+/// the request beside `id` and `mood`.
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
@@ -34,10 +34,10 @@ async fn is_applied(client: &Client, id: &str) {
     eventually(&format!("{id} is applied"), async || applied(client, id).await, |times| *times > 0).await;
 }
 
-/// The dead letter of this effect.
+/// Waits for the dead letter of the event or timer with this id.
 async fn letter(host: &Host, id: &str) -> Value {
     let find = async || host.dead_letters().await.into_iter().find(|letter| effect(letter) == id);
-    eventually(&format!("{id} is set aside"), find, Option::is_some).await.unwrap()
+    eventually(&format!("{id} becomes a dead letter"), find, Option::is_some).await.unwrap()
 }
 
 fn effect(letter: &Value) -> String {
@@ -68,7 +68,7 @@ async fn poison_is_set_aside(kind: Kind) {
         assert_eq!(letter["attempts"], attempts, "{letter}");
         assert_eq!((&letter["component"], &letter["kind"]), (&json!("hostile"), &json!(kind.name)), "{letter}");
         assert!((1..=2_100).contains(&letter["reason"].as_str().unwrap().len()), "{letter}");
-        assert_eq!(applied(&client, mood).await, 0, "nothing remains of {mood}");
+        assert_eq!(applied(&client, mood).await, 0, "{mood} has no effect");
     }
     assert_eq!((applied(&client, "good").await, applied(&client, "second-time").await), (1, 1));
     assert!(host.failures("hostile", "trap").await >= 3 && host.failures("hostile", "deadline").await >= 3);
@@ -95,7 +95,7 @@ async fn a_letter_can_be_sent_again(kind: Kind) {
     let outsider = host.outsider().post(&path, json!({})).await;
     assert_eq!(outsider.status, 401);
     improve(&client, "ill").await;
-    // By several operators at once: it is sent once.
+    // Several operators ask at once, and it is sent once.
     let operators = (0..6).map(|_| operator.post(&path, json!({})));
     let statuses: Vec<u16> = futures::future::join_all(operators).await.iter().map(|reply| reply.status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 202).count(), 1, "{statuses:?}");

@@ -1,12 +1,11 @@
-//! Events that come twice, late, in the wrong order, or make no sense. They
-//! are put into the outbox of the component that would have published them,
-//! while the host is down.
+//! Events that arrive twice, late, in the wrong order, or make no sense. The
+//! tests put them into the outbox of their publisher while the host is down.
 
 use crate::support::{Client, Host, Setup, Status, Ticket, edit_database, eventually, on_postgres, unique};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// An event to be published by a component.
+/// An event to publish in the name of a component.
 struct Forged {
     id: String,
     subject: &'static str,
@@ -17,7 +16,8 @@ fn forged(subject: &'static str, payload: &Value) -> Forged {
     Forged { id: unique("event"), subject, payload: payload.to_string().into_bytes() }
 }
 
-/// Stops the host, puts the events in the component's outbox, and starts it.
+/// Stops the host, puts the events into the component's outbox, and starts the
+/// host again.
 async fn publish(host: &mut Host, component: &str, events: &[Forged]) {
     host.stop().await;
     let insert = if on_postgres() {
@@ -85,7 +85,11 @@ async fn an_event_that_comes_again_changes_nothing() {
     let (seller, one, other) = (host.again(&seller), host.again(&one), host.again(&other));
     assert_eq!(other.order(&sold.id).await, sold);
     assert_eq!(one.order(&given_up.id).await.status, Status::Cancelled);
-    assert_eq!(seller.ticket(&ticket.id).await, held, "a stale release does not touch the next buyer's hold");
+    assert_eq!(
+        seller.ticket(&ticket.id).await,
+        held,
+        "a release that comes again does not touch the next buyer's hold"
+    );
     host.payment_ledger().await.takes(&sold.id, 1_000).await;
     assert!(host.dead_letters().await.is_empty());
 }
@@ -117,7 +121,7 @@ async fn events_in_the_wrong_order_are_applied_in_the_right_one() {
 }
 
 #[tokio::test]
-async fn a_version_that_never_comes_is_not_waited_for_for_ever_and_blocks_nobody() {
+async fn a_missing_version_is_skipped_after_a_while_and_blocks_nobody() {
     let mut host = Setup::new().start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     let ticket = seller.sell("x", 10.0).await;
@@ -127,10 +131,10 @@ async fn a_version_that_never_comes_is_not_waited_for_for_ever_and_blocks_nobody
     let begun = Instant::now();
     let other = seller.sell("another", 10.0).await;
     buyer.reserve(&other.id).await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "others go on meanwhile: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "other tickets go on meanwhile: {:?}", begun.elapsed());
     let orders = host.database("components/orders.db").await;
     let at_version_9 = async || orders.number("SELECT count(*) FROM tickets WHERE version = 9").await;
-    eventually("the gap is passed over", at_version_9, |count| *count == 1).await;
+    eventually("the handler skips the missing version", at_version_9, |count| *count == 1).await;
     assert_eq!(reserved_title(&buyer, &ticket.id).await, "after the gap");
 }
 
@@ -148,9 +152,12 @@ async fn a_poisonous_event_is_set_aside_and_blocks_nobody() {
     let ticket = seller.sell("good", 10.0).await;
     buyer.reserve(&ticket.id).await;
 
-    let letters =
-        eventually("it is set aside", async || host.dead_letters().await, |letters| letters.len() == poison.len())
-            .await;
+    let letters = eventually(
+        "the event becomes a dead letter",
+        async || host.dead_letters().await,
+        |letters| letters.len() == poison.len(),
+    )
+    .await;
     for letter in &letters {
         assert_eq!((&letter["component"], &letter["subject"]), (&json!("orders"), &json!("ticket.created")));
         assert_eq!((&letter["kind"], &letter["source"]), (&json!("event"), &json!("tickets")));
@@ -166,7 +173,7 @@ async fn a_poisonous_event_is_set_aside_and_blocks_nobody() {
 async fn a_dead_letter_can_be_sent_again() {
     let mut host = Setup::new().start().await;
     let seller = host.user("seller").await;
-    // Tickets cannot know this order's ticket yet.
+    // `tickets` cannot know the ticket of this order yet.
     let ticket = "018bcfe5-6800-7000-8000-000000000000";
     let order = json!({
         "id": "018bcfe5-6800-7000-8000-00000000000a", "version": 0, "status": "created", "userId": seller.id,
@@ -178,7 +185,7 @@ async fn a_dead_letter_can_be_sent_again() {
         letters.retain(|letter| letter["component"] == "tickets");
         letters
     };
-    let letters = eventually("it is set aside", of_tickets, |letters| letters.len() == 1).await;
+    let letters = eventually("the event becomes a dead letter", of_tickets, |letters| letters.len() == 1).await;
     let id = letters[0]["id"].as_str().unwrap().to_owned();
     host.stop().await;
     edit_database(&host.setup, "components/tickets.db", async |database| {
@@ -190,8 +197,8 @@ async fn a_dead_letter_can_be_sent_again() {
     host.start_again().await;
     let reply = host.operator().post(&format!("/dead-letters/{id}/redeliver"), json!({})).await;
     assert!((200..300).contains(&reply.status), "{reply:?}");
-    let held = host.again(&seller).ticket_when("it is held", ticket, |ticket| ticket.order_id.is_some()).await;
+    let held = host.again(&seller).ticket_when("the ticket is held", ticket, |ticket| ticket.order_id.is_some()).await;
     assert_eq!(held.order_id.as_deref(), order["id"].as_str());
     let gone = async || host.dead_letters().await.iter().all(|letter| letter["component"] != "tickets");
-    eventually("the letter is gone", gone, |gone| *gone).await;
+    eventually("the dead letter is gone", gone, |gone| *gone).await;
 }

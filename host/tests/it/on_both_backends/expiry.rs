@@ -1,4 +1,4 @@
-//! An order that is not paid in time, whatever happens to the process.
+//! Orders that are not paid in time, also when the process ends meanwhile.
 
 use crate::support::{Setup, Status};
 use std::time::{Duration, Instant};
@@ -12,15 +12,15 @@ async fn an_order_expires_and_cannot_be_paid_after() {
     let order = buyer.reserve(&ticket.id).await;
     let expired = buyer.order_becomes(&order.id, Status::Cancelled).await;
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(950), "not before its time: {took:?}");
-    assert!(took < Duration::from_secs(4), "and soon after it: {took:?}");
+    assert!(took >= Duration::from_millis(950), "the order expires too early: {took:?}");
+    assert!(took < Duration::from_secs(4), "the order expires too late: {took:?}");
     assert_eq!(expired.version, order.version + 1);
     seller.ticket_when("the ticket is free", &ticket.id, |ticket| ticket.order_id.is_none()).await;
 
     host.settles().await;
     buyer.try_pay(&order.id, "tok_visa").await.refuses(400, "Cannot pay for a cancelled order");
     assert!(host.payment_ledger().await.of(&order.id).await.is_empty());
-    assert_eq!(buyer.cancel(&order.id).await.status, 204, "it is cancelled already");
+    assert_eq!(buyer.cancel(&order.id).await.status, 204, "the order is cancelled already");
     assert_eq!(buyer.order(&order.id).await, expired);
 }
 
@@ -32,7 +32,7 @@ async fn an_order_that_expired_while_no_process_ran_is_cancelled_at_the_start() 
     let begun = Instant::now();
     let order = buyer.reserve(&ticket.id).await;
     host.kill().await;
-    // The time to pay passes; there is nobody to ask.
+    // The time to pay passes while no process runs.
     tokio::time::sleep(Duration::from_millis(1_200).saturating_sub(begun.elapsed())).await;
 
     host.start_again().await;
@@ -78,7 +78,7 @@ async fn the_expiry_of_an_order_does_not_touch_the_next_one() {
     other.pay(&second.id).await;
     let sold = other.order_becomes(&second.id, Status::Complete).await;
 
-    // An order that is made now expires after both.
+    // An order that is made now expires after both of them.
     let marker = seller.sell("marker", 1.0).await;
     let marker = one.reserve(&marker.id).await;
     one.order_becomes(&marker.id, Status::Cancelled).await;

@@ -1,4 +1,4 @@
-//! Lists in pages, and the search.
+//! Lists with pages, and the search.
 
 use crate::support::{Client, Setup};
 use serde_json::Value;
@@ -51,7 +51,7 @@ async fn a_page_has_50_items_unless_asked_otherwise() {
 }
 
 #[tokio::test]
-async fn what_is_made_while_somebody_pages_is_neither_lost_nor_repeated() {
+async fn a_ticket_that_is_made_between_two_pages_is_neither_lost_nor_repeated() {
     let host = Setup::new().start().await;
     let anna = host.user("anna").await;
     let made: HashSet<_> = sell_many(&anna, 9).await.into_iter().collect();
@@ -68,7 +68,7 @@ async fn what_is_made_while_somebody_pages_is_neither_lost_nor_repeated() {
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_is_refused() {
+async fn an_invalid_page_is_refused() {
     let host = Setup::new().start().await;
     let anna = host.user("anna").await;
     for list in ["/api/tickets", "/api/orders"] {
@@ -109,7 +109,11 @@ async fn a_search_finds_parts_of_titles_and_takes_wildcards_as_they_are() {
         assert_eq!(titles(&items), found, "{query}");
     }
     assert_eq!(host.visitor().all("/api/tickets?q=").await.len(), 6);
-    assert_eq!(titles(&host.visitor().all("/api/tickets?q=kraftwerk&limit=1").await).len(), 2, "pages keep the search");
+    assert_eq!(
+        titles(&host.visitor().all("/api/tickets?q=kraftwerk&limit=1").await).len(),
+        2,
+        "the next page has the same search"
+    );
 }
 
 #[tokio::test]

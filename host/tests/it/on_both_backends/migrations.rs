@@ -1,4 +1,5 @@
-//! Data directories: none, one of an earlier start, and one that does not fit.
+//! The start without a data directory, with an earlier one, and with one whose
+//! migrations have changed.
 
 use crate::support::{Setup, edit_database, on_postgres};
 
@@ -30,7 +31,7 @@ async fn a_host_goes_on_where_an_earlier_one_ended() {
         }
         host.start_again().await;
         let anna = host.again(&anna);
-        assert_eq!(anna.current_user().await["id"], anna.id.as_str(), "a session survives");
+        assert_eq!(anna.current_user().await["id"], anna.id.as_str(), "a session survives a restart");
         assert_eq!(anna.ticket(&ticket.id).await, ticket);
         let mut again = host.visitor();
         again.sign_in(&anna.email).await;

@@ -1,19 +1,19 @@
-//! Tests that hold whatever a host keeps its state in and whatever carries its
-//! events.
+//! Tests of behaviour that is the same on every database and every bus.
 //!
-//! The name of this module is the property by which `cargo xtask test` selects
-//! them for its second pass: first each host has SQLite and the embedded bus,
-//! then PostgreSQL and NATS JetStream. A test in this module therefore starts
-//! its hosts from [`Setup::new`](crate::support::Setup::new) and leaves the
-//! choice of both to the run. A test that chooses a backend itself, or that
-//! depends on neither, belongs outside: once is enough for it.
+//! `cargo xtask test` runs these tests twice: with SQLite and the embedded bus,
+//! and with PostgreSQL and NATS JetStream. The name of this module is the
+//! property that selects them for the second pass. A test in this module
+//! therefore starts its hosts from
+//! [`Setup::new`](crate::support::Setup::new) and leaves the choice of both to
+//! the pass. A test that chooses a backend itself, or that depends on neither,
+//! belongs outside, because it needs to run only once.
 
 mod auth;
 mod backup;
 mod crash;
 mod dead_letters;
-mod envelope;
 mod events;
+mod every_route;
 mod expiry;
 mod lists;
 mod migrations;

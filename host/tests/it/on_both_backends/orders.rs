@@ -1,4 +1,4 @@
-//! Reserving and giving up.
+//! Reservations and cancellations.
 
 use crate::support::{Order, Setup, Status};
 use serde_json::json;
@@ -30,7 +30,7 @@ fn seconds_of(time: &str) -> i64 {
     assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
     let part = |from: usize, to: usize| time[from..to].parse::<i64>().unwrap();
     let (year, month, day) = (part(0, 4), part(5, 7), part(8, 10));
-    // Days from the civil date, counting years from March (H. Hinnant).
+    // Days from a civil date, with years that begin in March (H. Hinnant).
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468;
     days * 86_400 + part(11, 13) * 3_600 + part(14, 16) * 60 + part(17, 19)
@@ -89,19 +89,19 @@ async fn a_cancelled_order_frees_its_ticket_for_the_seller_and_the_next_buyer() 
     assert_eq!((edited.status, edited.ticket().version), (200, free.version + 1));
 
     let again = berta.cancel(&order.id).await;
-    assert_eq!((again.status, again.text.as_str()), (204, ""), "once more, and nothing happens");
+    assert_eq!((again.status, again.text.as_str()), (204, ""), "a second cancellation has no effect");
     assert_eq!(berta.order(&order.id).await, cancelled);
 
     let next = carla.order_of_new_price(&ticket.id, 2.0).await;
     assert_eq!(next.ticket.title, "y");
-    assert_eq!(berta.cancel(&order.id).await.status, 204, "and it does not touch the next buyer's hold");
+    assert_eq!(berta.cancel(&order.id).await.status, 204, "a second cancellation does not touch the next buyer's hold");
     assert_eq!(carla.order(&next.id).await.status, Status::Created);
     carla.try_order(&ticket.id).await.refuses(400, "Ticket is already reserved");
 }
 
 impl crate::support::Client {
-    /// Reserves the ticket once orders knows its new price; what is reserved
-    /// before that is given up.
+    /// Reserves the ticket once `orders` knows its new price. Cancels the orders
+    /// that still have the old price.
     async fn order_of_new_price(&self, ticket: &str, price: f64) -> Order {
         let reserve = async || {
             let order = self.reserve(ticket).await;
@@ -110,21 +110,21 @@ impl crate::support::Client {
             }
             order
         };
-        crate::support::eventually("orders knows the new price", reserve, |order| order.ticket.price == price).await
+        crate::support::eventually("`orders` knows the new price", reserve, |order| order.ticket.price == price).await
     }
 }
 
 #[tokio::test]
-async fn what_an_order_shows_is_frozen_at_the_reservation() {
+async fn an_order_keeps_the_title_and_price_of_its_reservation() {
     let host = Setup::new().start().await;
     let (anna, berta) = (host.user("anna").await, host.user("berta").await);
     for round in 0..10 {
         let ticket = anna.sell(&format!("old {round}"), 10.0).await;
-        // An edit that comes before tickets hears of the order is not refused.
+        // `tickets` accepts an edit until it knows of the order.
         let (order, _) = futures::future::join(berta.reserve(&ticket.id), anna.edit(&ticket.id, "new", 99)).await;
         berta.pay(&order.id).await;
         let paid = berta.order_becomes(&order.id, Status::Complete).await;
-        assert_eq!(paid.ticket, order.ticket, "neither title nor price changes");
+        assert_eq!(paid.ticket, order.ticket, "neither the title nor the price changes");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A provider that does not answer, whether it has charged or not.
+//! A payment provider that does not answer, before or after it has charged.
 
 use crate::support::{Client, Host, Order, Setup, Status};
 use futures::future::join_all;
@@ -43,8 +43,9 @@ async fn a_charge_with_an_unknown_outcome_can_be_repeated_and_is_made_once() {
         let (_, buyer, order) = reserved(&host).await;
         is_unknown(&buyer, &order, token).await;
         let repeat = async || buyer.try_pay(&order.id, token).await;
-        let done = crate::support::eventually("the repeat is answered", repeat, |reply| reply.status != 503).await;
-        // The recovery may have been faster; then it is paid already.
+        let done =
+            crate::support::eventually("the second request is answered", repeat, |reply| reply.status != 503).await;
+        // The recovery may have been faster. Then the order is paid already.
         assert!([201, 400].contains(&done.status), "{done:?}");
         buyer.order_becomes(&order.id, Status::Complete).await;
         let ledger = host.payment_ledger().await;
@@ -55,7 +56,7 @@ async fn a_charge_with_an_unknown_outcome_can_be_repeated_and_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_charge_with_an_unknown_outcome_is_let_go_when_the_order_is_cancelled() {
+async fn a_charge_with_an_unknown_outcome_is_released_when_the_order_is_cancelled() {
     let host = Setup::new().start().await;
     join_all([AFTER, BEFORE].map(async |token| {
         let (seller, buyer, order) = reserved(&host).await;
@@ -93,7 +94,7 @@ async fn a_process_that_dies_while_the_provider_is_at_work_resolves_it_later() {
         tokio::spawn(async move {
             let body = json!({ "orderId": order, "token": SLOW });
             while let Some(reply) = buyer.attempt(Method::POST, "/api/payments", Some(body.clone())).await {
-                assert_eq!(reply.status, 404, "payments does not know the order yet: {reply:?}");
+                assert_eq!(reply.status, 404, "`payments` does not know the order yet: {reply:?}");
             }
         })
     };

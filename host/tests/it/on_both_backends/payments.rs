@@ -1,4 +1,4 @@
-//! Paying, and what is refused.
+//! Payments and their refusals.
 
 use crate::support::{Client, Host, Order, Setup, Status};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Paying through Stripe, whose place a server of the tests has.
+//! Payments through Stripe. A server of the tests stands in for Stripe.
 
 use crate::support::{Client, Host, Order, Setup, Status, eventually};
 use http::Method;
@@ -28,7 +28,7 @@ impl Shop {
         (seller, buyer, order)
     }
 
-    /// The payments that were made for an order and had a card.
+    /// The payments of an order that have a card.
     fn of(&self, order: &Order) -> Vec<Payment> {
         let mut payments = self.stripe.payments();
         let key = format!("ticketing_key=payments/{}:", order.id);
@@ -36,7 +36,7 @@ impl Shop {
         payments
     }
 
-    /// Waits until the only payment of an order has come to this.
+    /// Waits until the single payment of an order has this status and sum.
     async fn ends_as(&self, order: &Order, status: &str, received: u64) {
         let what = format!("the payment is {status}");
         let ends = |payments: &Vec<Payment>| payments.len() == 1 && payments[0].status == status;
@@ -83,7 +83,7 @@ async fn a_card_that_stripe_declines_is_refused_and_another_one_pays() {
         payments
     };
     let taken = |payments: &Vec<Payment>| payments.iter().all(|payment| payment.status == "succeeded");
-    assert_eq!(eventually("the money is taken", charged, taken).await.len(), 1);
+    assert_eq!(eventually("the money is captured", charged, taken).await.len(), 1);
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_host_that_is_killed_between_charge_and_record_has_charged_once() {
         tokio::spawn(async move {
             let body = json!({ "orderId": order, "token": "tok_visa" });
             while let Some(reply) = buyer.attempt(Method::POST, "/api/payments", Some(body.clone())).await {
-                assert_eq!(reply.status, 404, "payments does not know the order yet: {reply:?}");
+                assert_eq!(reply.status, 404, "`payments` does not know the order yet: {reply:?}");
             }
         })
     };
@@ -146,13 +146,13 @@ async fn a_host_that_is_killed_between_charge_and_record_has_charged_once() {
 }
 
 #[tokio::test]
-async fn a_key_that_stripe_does_not_accept_is_told_to_operators_alone_and_loses_nothing() {
+async fn a_key_that_stripe_does_not_accept_is_reported_to_operators_alone_and_loses_nothing() {
     let shop = Shop::open().await;
     let (_, buyer, order) = shop.reserved().await;
     shop.stripe.change_key("sk_test_anotherOneAltogether");
     is_unknown(&buyer, &order).await;
     let told = |log: &String| log.contains("ERROR") && log.contains("set STRIPE_KEY to one that");
-    eventually("the operator is told", async || shop.host.log(), told).await;
+    eventually("the log says it to the operator", async || shop.host.log(), told).await;
     shop.stripe.change_key(KEY);
     buyer.order_becomes(&order.id, Status::Complete).await;
     shop.ends_as(&order, "succeeded", 1_000).await;

@@ -1,4 +1,4 @@
-//! A person buys a ticket, from the first page to the charge.
+//! A purchase from the account to the charge.
 
 use crate::support::{Setup, Status};
 use serde_json::json;
@@ -24,8 +24,8 @@ async fn a_person_buys_a_ticket() {
     seller.edit(&ticket.id, "too late", 1).await.refuses(400, "Cannot edit a reserved ticket");
     buyer.cancel(&order.id).await.refuses(400, "Cannot cancel a completed order");
 
-    // Another order, made later with the same time to pay, has expired: so
-    // this one's end has come and gone.
+    // Another order, made later with the same time to pay, has expired. The end
+    // of this one has therefore passed, too.
     let other = seller.sell("later", 1.0).await;
     let later = buyer.reserve(&other.id).await;
     buyer.order_becomes(&later.id, Status::Cancelled).await;
@@ -36,7 +36,7 @@ async fn a_person_buys_a_ticket() {
 }
 
 #[tokio::test]
-async fn what_was_just_made_can_be_bought_and_paid_at_once() {
+async fn a_new_ticket_can_be_bought_and_paid_at_once() {
     let host = Setup::new().start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     for _ in 0..10 {
@@ -51,7 +51,7 @@ async fn what_was_just_made_can_be_bought_and_paid_at_once() {
 }
 
 #[tokio::test]
-async fn a_declined_card_is_told_and_a_second_one_works() {
+async fn a_declined_card_is_reported_and_a_second_one_works() {
     let host = Setup::new().start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     let ticket = seller.sell("Kraftwerk", 42.0).await;
@@ -82,7 +82,7 @@ async fn an_order_can_be_given_up_after_a_decline() {
 }
 
 #[tokio::test]
-async fn nobody_who_is_not_signed_in_buys_or_sells() {
+async fn only_a_user_who_is_signed_in_buys_and_sells() {
     let host = Setup::new().start().await;
     let seller = host.user("seller").await;
     let ticket = seller.sell("Kraftwerk", 42.0).await;
@@ -94,7 +94,7 @@ async fn nobody_who_is_not_signed_in_buys_or_sells() {
 }
 
 #[tokio::test]
-async fn what_was_just_made_is_known_everywhere() {
+async fn a_request_for_a_new_ticket_or_order_waits_for_its_event() {
     let host = Setup::new().start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     for round in 0..20 {

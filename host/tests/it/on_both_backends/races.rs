@@ -1,4 +1,4 @@
-//! The rules under concurrency, and the control of the first one.
+//! The marketplace's rules under concurrent requests.
 
 use crate::support::{Host, Setup, Status, edit_database, on_postgres};
 use futures::future::join_all;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 const BUYERS: usize = 50;
 
-/// Everybody tries to reserve the same ticket at once; the statuses.
+/// Lets all buyers reserve the same ticket at once. Returns the statuses.
 async fn rush(host: &Host) -> Vec<u16> {
     let seller = host.user("seller").await;
     let ticket = seller.sell("the only one", 10.0).await;
@@ -29,7 +29,7 @@ async fn of_fifty_buyers_of_one_ticket_exactly_one_gets_it() {
     assert_eq!((count(&statuses, 201), count(&statuses, 400)), (1, BUYERS - 1), "{statuses:?}");
 }
 
-/// The control of the test above: it is the index that protects.
+/// The control of the test above: without the unique index, the rule breaks.
 #[tokio::test]
 async fn without_the_unique_index_a_ticket_is_sold_more_than_once() {
     let mut host = Setup::new().start().await;
@@ -74,8 +74,8 @@ async fn a_ticket_changes_hands_many_times_and_is_never_held_twice() {
     assert_eq!(free.order_id, None);
     let orders = host.database("components/orders.db").await;
     let made = orders.number("SELECT count(*) FROM orders").await;
-    // One version for each time it was held and one for each release, unless
-    // the release came to be known first: then both are none.
+    // Each reservation and each release adds one version. If the release
+    // arrives first, neither of the two adds one.
     assert!(free.version % 2 == 0 && free.version <= 2 * made, "{} after {made} orders", free.version);
 }
 
@@ -85,7 +85,7 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_either_and_never_both() 
     let seller = host.user("seller").await;
     let buyer = host.user("buyer").await;
     let ledger = host.payment_ledger().await;
-    // How long a payment takes on this machine, from the request to the end.
+    // The time of a payment on this machine.
     let ticket = seller.sell("x", 10.0).await;
     let order = buyer.reserve(&ticket.id).await;
     seller.try_pay(&order.id, "tok_visa").await.refuses(401, "Not authorized");
@@ -98,9 +98,9 @@ async fn an_order_that_is_paid_and_cancelled_at_once_is_either_and_never_both() 
     for round in 0..32 {
         let ticket = seller.sell("x", 10.0).await;
         let order = buyer.reserve(&ticket.id).await;
-        // Refused as another's, and not as unknown: payments knows the order.
+        // The answer 401 in place of 404 shows that `payments` knows the order.
         seller.try_pay(&order.id, "tok_visa").await.refuses(401, "Not authorized");
-        // Lets the two meet at another point in each round.
+        // The two requests meet at another point in each round.
         let late_cancel = async {
             tokio::time::sleep(whole * (round % 16) / 12).await;
             buyer.cancel(&order.id).await
@@ -136,7 +136,7 @@ async fn many_clicks_on_pay_charge_once() {
     assert!(statuses.iter().all(|status| [201, 400, 503].contains(status)), "{statuses:?}");
     let mut ids: Vec<_> = replies.iter().filter(|reply| reply.status == 201).map(|reply| reply.id()).collect();
     ids.dedup();
-    assert_eq!(ids.len(), 1, "one payment, however often it is told");
+    assert_eq!(ids.len(), 1, "every answer names the same payment");
     buyer.order_becomes(&order.id, Status::Complete).await;
     host.settles().await;
     host.payment_ledger().await.takes(&order.id, 1_000).await;
@@ -163,7 +163,7 @@ async fn an_order_that_is_paid_as_it_expires_is_either_and_never_both() {
         let complete = end.status == Status::Complete;
         assert!(!complete || paid.status == 201, "{end:?}, {paid:?}");
         ledger.takes(&order.id, if complete { 1_000 } else { 0 }).await;
-        let what = "the ticket is free unless it is sold";
+        let what = "the ticket is free, or sold to this order";
         seller.ticket_when(what, &ticket.id, |ticket| ticket.order_id.is_some() == complete).await;
     }))
     .await;

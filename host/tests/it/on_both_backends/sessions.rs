@@ -1,4 +1,4 @@
-//! Sessions: the cookie, its end, and other sites.
+//! Sessions: the cookie, the end of a session, and requests from other sites.
 
 use crate::support::{Client, Host, Reply, Setup};
 use http::Method;
@@ -93,7 +93,7 @@ async fn a_session_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn a_session_is_worth_nothing_under_another_key() {
+async fn a_session_is_invalid_under_another_key() {
     let mut host = Setup::new().variable("JWT_KEY", "the first key, which is long enough").start().await;
     let anna = host.user("anna").await;
     assert!(anna.current_user().await.is_object());
@@ -123,10 +123,10 @@ async fn signing_out_ends_the_session_everywhere_and_for_good() {
     let cleared = attributes(&reply);
     assert!(
         cleared.iter().any(|attribute| attribute == "max-age=0" || attribute.contains("1970")),
-        "the browser is told to forget it: {cleared:?}"
+        "the answer clears the cookie: {cleared:?}"
     );
     is_signed_out_everywhere(&anna).await;
-    assert!(elsewhere.current_user().await.is_object(), "another session of the account goes on");
+    assert!(elsewhere.current_user().await.is_object(), "another session of the account stays valid");
 
     host.kill().await;
     host.start_again().await;

@@ -1,4 +1,4 @@
-//! Settings, the command line, and the end of a process.
+//! The settings, the command line, and the end of the process.
 
 use crate::support::{Setup, SlowRequest, eventually};
 use std::{fs, process::Output};
@@ -6,7 +6,8 @@ use tokio::net::TcpStream;
 
 const BAD_SETTING: Option<i32> = Some(78);
 
-fn names(output: &Output, parts: &[&str]) {
+/// Asserts that a command fails because of a bad setting, and names these parts.
+fn is_bad_setting(output: &Output, parts: &[&str]) {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), BAD_SETTING, "{message}");
     for part in parts {
@@ -19,7 +20,7 @@ fn names(output: &Output, parts: &[&str]) {
 async fn an_unknown_variable_stops_the_start_and_is_named() {
     for command in ["serve", "check"] {
         let setup = Setup::new().variable("TICKETING_FOO", "1");
-        names(&setup.output(command).await, &["TICKETING_FOO"]);
+        is_bad_setting(&setup.output(command).await, &["TICKETING_FOO"]);
         let touched = std::fs::read_dir(setup.data().join("components")).is_ok_and(|mut files| files.next().is_some());
         assert!(!touched, "no component's database was made or changed");
     }
@@ -47,7 +48,7 @@ async fn a_malformed_value_stops_the_start_and_its_setting_is_named() {
         (setup().variable("TICKETING_LOG_FORMAT", "xml"), &["TICKETING_LOG_FORMAT"]),
         (setup().toml("[payments]\nprovider = \"stripe\""), &["payments.stripe.key", "set STRIPE_KEY"]),
     ] {
-        names(&setup.output("check").await, parts);
+        is_bad_setting(&setup.output("check").await, parts);
         assert!(!setup.data().exists(), "a check leaves nothing behind");
     }
 }
@@ -77,7 +78,7 @@ async fn help_has_examples() {
 #[tokio::test]
 async fn flags_beat_the_environment_which_beats_the_file() {
     let setup = Setup::new().default_expiration().toml("[plugins.orders.config]\norder-expiration-seconds = 0");
-    names(&setup.output("check").await, &["order-expiration-seconds"]);
+    is_bad_setting(&setup.output("check").await, &["order-expiration-seconds"]);
     let setup = setup.variable("TICKETING_ORDER_EXPIRATION_SECONDS", "5");
     assert_eq!(setup.output("check").await.status.code(), Some(0));
     let setup = setup.variable("TICKETING_ORDER_EXPIRATION_SECONDS", "0").expiration_seconds(5);
@@ -90,12 +91,12 @@ async fn a_host_that_is_told_to_stop_finishes_what_it_has_begun() {
     let slow = SlowRequest::begin(&host).await;
     host.terminate().await;
     let connect = async || TcpStream::connect(host.address()).await.is_err();
-    eventually("nobody new is let in", connect, |refused| *refused).await;
-    assert!(!host.has_ended(), "it waits for the request");
+    eventually("new connections are refused", connect, |refused| *refused).await;
+    assert!(!host.has_ended(), "the host waits for the request");
     slow.finish().await;
     assert_eq!(host.ended().await.code(), Some(0));
     host.start_again().await;
-    assert_eq!(host.visitor().all("/api/tickets").await.len(), 1, "what was acknowledged is there");
+    assert_eq!(host.visitor().all("/api/tickets").await.len(), 1, "the acknowledged ticket is there");
 }
 
 #[tokio::test]

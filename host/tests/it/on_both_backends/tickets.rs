@@ -1,4 +1,4 @@
-//! Selling: tickets are made, shown and edited.
+//! Tickets: making, showing and editing them.
 
 use crate::support::{Setup, Ticket};
 use http::Method;
@@ -28,7 +28,7 @@ async fn a_ticket_is_made_and_shown() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_ticket_is_told_at_once() {
+async fn all_faults_of_a_ticket_are_reported_at_once() {
     let host = Setup::new().start().await;
     let anna = host.user("anna").await;
     let ticket = anna.sell("x", 1.0).await;
@@ -50,7 +50,7 @@ async fn everything_wrong_with_a_ticket_is_told_at_once() {
     assert_eq!(anna.ticket(&ticket.id).await, ticket);
 }
 
-/// Sends a price as it is and returns how the ticket shows it.
+/// Sends a price as JSON and returns the price that the ticket shows.
 #[tokio::test]
 async fn prices_are_exact() {
     let host = Setup::new().start().await;
@@ -180,16 +180,16 @@ async fn concurrent_edits_without_a_condition_each_count() {
     let mut versions: Vec<_> =
         replies.iter().filter(|reply| reply.status == 200).map(|reply| reply.ticket().version).collect();
     versions.sort_unstable();
-    assert_eq!(versions, (1..=versions.len() as i64).collect::<Vec<_>>(), "no version twice, none left out");
+    assert_eq!(versions, (1..=versions.len() as i64).collect::<Vec<_>>(), "every version occurs once");
     assert!(!versions.is_empty());
     assert_eq!(anna.ticket(&ticket.id).await.version, versions.len() as i64);
     for reply in replies.iter().filter(|reply| reply.status != 200) {
-        assert_eq!(reply.status, 503, "too much at once is the only reason: {reply:?}");
+        assert_eq!(reply.status, 503, "only too many requests at once are refused: {reply:?}");
     }
 }
 
 #[tokio::test]
-async fn what_a_seller_sends_beside_title_and_price_is_ignored() {
+async fn other_fields_than_title_and_price_are_ignored() {
     let host = Setup::new().start().await;
     let anna = host.user("anna").await;
     let body = json!({ "title": "x", "price": 1, "userId": "someone", "version": 7, "orderId": "x", "id": "y" });

@@ -1,5 +1,5 @@
-//! Logs and traces: one line for each request, and one trace for all that it
-//! causes.
+//! Logs and traces: one line for each request, and one trace for the request and
+//! all of its effects.
 
 use crate::support::{Setup, Status, eventually};
 use serde_json::Value;
@@ -16,7 +16,7 @@ async fn each_request_is_one_line_in_the_log() {
         let lines = log.lines().filter(|line| line.contains("the-request-of-this-test"));
         lines.map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
     };
-    let lines = eventually("the line is written", lines, |lines| !lines.is_empty()).await;
+    let lines = eventually("the log has the line", lines, |lines| !lines.is_empty()).await;
     assert_eq!(lines.len(), 1, "{lines:?}");
     let text = lines[0].to_string();
     for part in ["\"method\":\"GET\"", "/api/tickets", "\"status\":200", "duration", "\"tickets\"", "1.0.0"] {

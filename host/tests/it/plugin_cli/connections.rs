@@ -2,7 +2,7 @@
 //! profile; and what each way of being wrong ends with.
 
 use super::{Ended, Shell, address};
-use crate::support::{ADMIN_TOKEN, chameleon, empty};
+use crate::support::{ADMIN_TOKEN, Setup, chameleon};
 use serde_json::json;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
 
@@ -12,7 +12,7 @@ fn private(path: &Path) {
 
 #[tokio::test]
 async fn the_host_and_the_token_come_from_flags_the_environment_or_a_profile() {
-    let host = empty().start().await;
+    let host = Setup::without_components().start().await;
     let address = address(&host);
     let shell = Shell::new();
     shell.write("token", ADMIN_TOKEN);
@@ -43,7 +43,7 @@ async fn the_host_and_the_token_come_from_flags_the_environment_or_a_profile() {
 
 #[tokio::test]
 async fn a_wrong_token_and_a_host_that_is_down_have_codes_of_their_own() {
-    let mut host = empty().start().await;
+    let mut host = Setup::without_components().start().await;
     let wrong = Shell::at(&host).with("TICKETING_ADMIN_TOKEN", "wrong");
     wrong.write("green.wasm", chameleon("1.0.0", "green", "good"));
     for command in [
@@ -86,7 +86,7 @@ fn id_of(list: &Ended, name: &str) -> String {
 
 #[tokio::test]
 async fn tokens_are_made_listed_and_revoked() {
-    let host = empty().start().await;
+    let host = Setup::without_components().start().await;
     let admin = Shell::of(&host);
     let made = admin.plugin("token create ci --role deploy --plugin chameleon").await;
     let token = made.done().trim().to_owned();

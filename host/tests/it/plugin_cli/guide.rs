@@ -3,7 +3,7 @@
 //! compiled with nothing but the folder that `ticketing plugin new` makes.
 
 use super::{Shell, compile};
-use crate::support::{Host, empty, eventually};
+use crate::support::{Host, Setup, eventually};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -100,7 +100,7 @@ fn write(folder: &Path, file: &str, text: &str) {
 
 #[tokio::test]
 async fn whoever_follows_the_guide_has_a_plugin_that_serves_is_swapped_and_keeps_state() {
-    let host = empty().start().await;
+    let host = Setup::without_components().start().await;
     let shell = Shell::of(&host);
     let folder = shell.folder.path().to_owned();
     let mut author = Author { host, shell, folder };

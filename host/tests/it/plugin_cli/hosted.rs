@@ -1,7 +1,7 @@
 //! A plugin's life on a host that runs, from the shell.
 
 use super::Shell;
-use crate::support::{Host, PATIENCE, PluginFile, chameleon, empty, eventually, guest};
+use crate::support::{Host, PATIENCE, PluginFile, Setup, chameleon, eventually, guest};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tokio::{
@@ -12,7 +12,7 @@ use tokio::{
 /// A host without plugins, somebody at a shell, and the files `green.wasm` and
 /// `red.wasm` of one plugin.
 async fn with_files() -> (Host, Shell) {
-    let host = empty().start().await;
+    let host = Setup::without_components().start().await;
     let shell = Shell::of(&host);
     shell.write("green.wasm", chameleon("1.0.0", "green", "good"));
     shell.write("red.wasm", chameleon("2.0.0", "red", "good"));

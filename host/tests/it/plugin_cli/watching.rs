@@ -1,7 +1,7 @@
 //! `watch`: what is built is swapped in as it is saved.
 
 use super::Shell;
-use crate::support::{Host, chameleon, empty, eventually};
+use crate::support::{Host, Setup, chameleon, eventually};
 use std::{
     fs,
     process::Stdio,
@@ -37,7 +37,7 @@ async fn becomes(host: &Host, colour: &str) {
 
 #[tokio::test]
 async fn each_build_is_swapped_in_and_a_broken_one_changes_nothing() {
-    let host = empty().start().await;
+    let host = Setup::without_components().start().await;
     let shell = Shell::of(&host);
     shell.plugin("grants chameleon --grant store").await.done();
     save(&shell, &chameleon("1.0.0", "green", "good"));

@@ -80,7 +80,7 @@ impl Acknowledged {
         Counts { orders: changes.orders.len(), paid: changes.paid.len(), cancelled: changes.cancelled.len() }
     }
 
-    /// Waits until so many more orders have been paid.
+    /// Waits until this many more orders have been paid.
     pub(crate) async fn more_are_paid(&self, more: usize) {
         let before = self.counts().paid;
         eventually("orders are paid", async || self.counts().paid, |paid| *paid >= before + more).await;

@@ -1,11 +1,11 @@
-//! What carries the events of a host under test, and a look at what it holds.
+//! The event bus of a host under test, and access to the events on it.
 
 use super::{Database, Host, NatsServer};
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The bus inside the process, or a broker.
+/// The bus inside the process, or streams on a broker.
 #[derive(Clone)]
 pub(crate) enum Bus {
     Embedded,
@@ -18,7 +18,7 @@ pub(crate) enum Bus {
 }
 
 impl Bus {
-    /// What the hosts of this run use unless a test says otherwise.
+    /// The default bus in this pass of the tests.
     pub(super) fn of_this_run() -> Self {
         match std::env::var("TICKETING_TESTS_BUS").as_deref() {
             Ok("jetstream") => Self::jetstream(&NatsServer::shared().url()),
@@ -27,7 +27,7 @@ impl Bus {
         }
     }
 
-    /// Streams of its own on this server.
+    /// New streams on this server, with their own prefix.
     pub(crate) fn jetstream(url: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("it-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -42,7 +42,7 @@ impl Bus {
         self
     }
 
-    /// With more settings.
+    /// The same streams with more settings.
     pub(crate) fn with(mut self, settings: &str) -> Self {
         if let Self::JetStream { more, .. } = &mut self {
             settings.clone_into(more);
@@ -57,7 +57,8 @@ impl Bus {
         }
     }
 
-    /// For the settings file. A host that was killed is not waited for long.
+    /// The table for the settings file. Other hosts take over the events of a
+    /// killed host after one second.
     pub(super) fn settings(&self) -> String {
         match self {
             Self::Embedded => String::new(),
@@ -67,21 +68,21 @@ impl Bus {
         }
     }
 
-    /// The subject on the broker of a component's subject.
+    /// The broker's subject for a component's subject.
     pub(crate) fn subject(&self, subject: &str) -> String {
         let Self::JetStream { prefix, .. } = self else { panic!("there is no broker") };
         format!("{prefix}.events.{subject}")
     }
 }
 
-/// A look at the bus of a host.
+/// Read access to the bus of a host.
 pub(crate) enum BusView {
     Embedded(Database),
     JetStream(jetstream::Context, String),
 }
 
 impl Host {
-    /// The subject on its broker of a component's subject.
+    /// The broker's subject for a component's subject.
     pub(crate) fn subject(&self, subject: &str) -> String {
         self.setup.bus.subject(subject)
     }
@@ -98,13 +99,14 @@ impl Host {
 }
 
 impl BusView {
-    /// What the streams are on, and the prefix of their names.
+    /// A client of the broker, and the prefix of the streams' names.
     pub(crate) fn streams(&self) -> (&jetstream::Context, &str) {
         let Self::JetStream(context, events) = self else { panic!("there is no broker") };
         (context, events.strip_suffix("-events").unwrap())
     }
 
-    /// Deliveries that were not acknowledged yet; one while nobody knows.
+    /// The number of deliveries that no subscriber has acknowledged yet. One
+    /// while the broker does not answer.
     pub(crate) async fn deliveries(&self) -> i64 {
         match self {
             Self::Embedded(database) => database.number("SELECT count(*) FROM bus_deliveries").await,
@@ -121,8 +123,8 @@ impl BusView {
         }
     }
 
-    /// Subjects of events with a trace context that begins like this, and the
-    /// context.
+    /// The subject and the trace context of each event whose trace context has
+    /// this beginning.
     pub(crate) async fn traced(&self, beginning: &str) -> Vec<(String, String)> {
         let mut events: Vec<(String, String)> = match self {
             Self::Embedded(database) => {

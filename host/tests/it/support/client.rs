@@ -1,5 +1,4 @@
-//! A client of one listener, with the headers that it sends and the session
-//! that it has.
+//! A client of one listener, with its session and headers.
 
 use http::{HeaderMap, Method};
 use reqwest::RequestBuilder;
@@ -8,35 +7,35 @@ use std::time::Duration;
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
-/// Somebody who makes requests. Cookies are kept by hand, so that a test sees
-/// every one of them.
+/// A user or operator who sends requests. The test keeps the cookies, so that it
+/// sees every one of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     headers: Vec<(String, String)>,
-    /// `session=...`, when signed in.
+    /// `session=...`, if the user is signed in.
     pub(crate) cookie: Option<String>,
-    /// The account's id, when signed up or in.
+    /// The account's id, once the user has signed up or in.
     pub(crate) id: String,
     pub(crate) email: String,
 }
 
 impl Client {
     pub(crate) fn new(base: &str) -> Self {
-        // Sooner than the host, which closes connections on which nothing happens.
+        // The client closes an idle connection before the host does.
         let idle = Duration::from_secs(2);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).pool_idle_timeout(idle);
         let http = http.no_proxy().build().unwrap();
         Self { http, base: base.to_owned(), headers: Vec::new(), cookie: None, id: String::new(), email: String::new() }
     }
 
-    /// The same person at another address.
+    /// The same user, who sends requests to another address.
     pub(crate) fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }
     }
 
-    /// The same person, who sends one header more.
+    /// The same user, who sends one more header.
     pub(crate) fn with_header(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
         client.headers.push((name.to_owned(), value.to_owned()));
@@ -52,7 +51,7 @@ impl Client {
         }
     }
 
-    /// None when the connection broke.
+    /// Sends a request. None if the connection broke.
     pub(crate) async fn attempt(&self, method: Method, path: &str, body: Option<Value>) -> Option<Reply> {
         let request = self.request(method, path);
         let request = match body {
@@ -83,7 +82,7 @@ impl Client {
         self.send(Method::DELETE, path, None).await
     }
 
-    /// Sends a body as it is, said to be JSON.
+    /// Sends these bytes as the body, with the content type of JSON.
     pub(crate) async fn raw(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Reply {
         let request = self.request(method, path).header("content-type", "application/json").body(body);
         Reply::of(request).await.unwrap()
@@ -109,7 +108,7 @@ impl Client {
         self.email = reply.json()["email"].as_str().unwrap().to_owned();
     }
 
-    /// Who the host says this is.
+    /// The user that the session belongs to, as the host sees it.
     pub(crate) async fn current_user(&self) -> Value {
         let reply = self.get("/api/users/currentuser").await;
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -117,7 +116,7 @@ impl Client {
     }
 }
 
-/// An operator token as it was given out.
+/// A new operator token.
 pub(crate) struct Token {
     pub(crate) id: String,
     pub(crate) text: String,
@@ -159,13 +158,13 @@ impl Reply {
         self.json()["id"].as_str().unwrap_or_else(|| panic!("no id: {self:?}")).to_owned()
     }
 
-    /// The cookie to send from now on.
+    /// The session cookie that the answer sets, as `session=...`.
     pub(crate) fn session(&self) -> String {
         let cookie = self.header("set-cookie").unwrap_or_else(|| panic!("no session: {self:?}"));
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// The messages and fields of the envelope, which must be well-formed.
+    /// The messages and fields of the error envelope, which must be well-formed.
     pub(crate) fn errors(&self) -> Vec<(String, Option<String>)> {
         let json = self.json();
         let envelope = json.as_object().unwrap();
@@ -181,7 +180,7 @@ impl Reply {
         errors.iter().map(read).collect()
     }
 
-    /// One error, of this text, that blames no input.
+    /// Asserts that the answer is one error with this message and without a field.
     #[track_caller]
     pub(crate) fn refuses(&self, status: u16, message: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -190,7 +189,7 @@ impl Reply {
         assert!(self.header("x-request-id").is_some() || self.header("x-content-type-options").is_none());
     }
 
-    /// 400, and exactly these inputs are to blame.
+    /// Asserts that the answer is a 400 whose errors name exactly these fields.
     #[track_caller]
     pub(crate) fn blames(&self, fields: &[&str]) {
         assert_eq!(self.status, 400, "{self:?}");
@@ -199,7 +198,7 @@ impl Reply {
         assert_eq!(blamed, fields, "{self:?}");
     }
 
-    /// The path of the next page, if there is one.
+    /// The path of the next page. None on the last page.
     pub(crate) fn next_page(&self) -> Option<String> {
         let link = self.header("link")?;
         let (target, relation) = link.split_once('>').unwrap();

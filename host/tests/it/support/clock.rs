@@ -20,7 +20,7 @@ impl MachineClock {
         Self(file)
     }
 
-    /// Sets it so many hours before or behind what it would be.
+    /// Sets the clock this many hours ahead of the true time, or behind it.
     pub(crate) fn set(&self, hours: i64) {
         let file: &File = self.0.as_file();
         file.write_all_at(&(hours * 3_600).to_le_bytes(), 0).unwrap();
@@ -28,14 +28,15 @@ impl MachineClock {
 }
 
 impl Setup {
-    /// On a machine with this clock.
+    /// Runs the host on a machine with this clock.
     pub(crate) fn on_machine_of(self, clock: &MachineClock) -> Self {
         let file = clock.0.path().display().to_string();
         self.variable("LD_PRELOAD", &library().display().to_string()).variable("SETTABLE_CLOCK", &file)
     }
 }
 
-/// What is made beside the tests, because they depend on it.
+/// The library to preload. Cargo builds it into the folder of the tests, because
+/// they depend on its crate.
 fn library() -> PathBuf {
     let folder = env::current_exe().unwrap().parent().unwrap().to_owned();
     let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());

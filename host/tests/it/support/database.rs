@@ -1,4 +1,5 @@
-//! The databases of a host, read while it runs or changed while it is down.
+//! Access to the databases of a host: reading while it runs, and changes while
+//! it is down.
 
 use super::Setup;
 use sqlx::{
@@ -8,17 +9,18 @@ use sqlx::{
 use std::env;
 use tokio::sync::Mutex;
 
-/// Whether the hosts of this run keep everything in PostgreSQL.
+/// Whether hosts keep their state in PostgreSQL in this pass of the tests.
 pub(crate) fn on_postgres() -> bool {
     env::var_os("TICKETING_TESTS_ENGINE").is_some_and(|engine| engine == "postgres")
 }
 
-/// A connection that only reads.
+/// A read-only connection.
 pub(crate) struct Database(Mutex<AnyConnection>);
 
 impl Database {
-    /// A component's database, such as `components/orders.db`, or the host's
-    /// own, `host.db` and `payments.db`, whichever engine has them.
+    /// Opens a component's database, such as `components/orders.db`, or one of
+    /// the host's own, `host.db` and `payments.db`. On PostgreSQL, the name
+    /// selects the schema.
     pub(crate) async fn open(setup: &Setup, file: &str) -> Self {
         let mut connection = connect(setup, file, "ro").await;
         if setup.database_url().await.is_some() {
@@ -27,7 +29,7 @@ impl Database {
         Self(Mutex::new(connection))
     }
 
-    /// The only value of the only row.
+    /// The single value of the single row.
     pub(crate) async fn number(&self, statement: &'static str) -> i64 {
         sqlx::query_scalar(statement).fetch_one(&mut *self.0.lock().await).await.unwrap()
     }
@@ -61,8 +63,8 @@ async fn connect(setup: &Setup, file: &str, mode: &str) -> AnyConnection {
     connection
 }
 
-/// The host's tables for a component, as they are in the component's own file
-/// with SQLite.
+/// Statements for views of the host's tables for a component. The views have the
+/// names that the tables have in the component's own SQLite file.
 fn views(component: &str) -> String {
     let tables = [
         ("migrations", "name, digest, at_ms"),

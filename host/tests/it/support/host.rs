@@ -1,5 +1,5 @@
-//! A process of the host. It is killed and its directory removed when the value
-//! is dropped; a failed test prints its log.
+//! A process of the host. Dropping the value kills the process and removes its
+//! folder. A failed test prints the end of the log.
 
 use super::{ADMIN_TOKEN, Client, Database, PATIENCE, Setup, market::unique};
 use std::{
@@ -14,24 +14,24 @@ use tokio::{
     time::timeout,
 };
 
-/// Processes at the same time, in all tests together.
-pub(super) static PLACES: Semaphore = Semaphore::const_new(4);
+/// Limits the number of processes that run at the same time in all tests.
+pub(super) static PROCESS_PERMITS: Semaphore = Semaphore::const_new(4);
 impl Setup {
     pub(crate) async fn start(&self) -> Host {
-        let place = PLACES.acquire().await.unwrap();
+        let permit = PROCESS_PERMITS.acquire().await.unwrap();
         self.database_url().await;
         let process = Process::start(self).await;
-        Host { setup: self.clone(), process: Some(process), _place: place }
+        Host { setup: self.clone(), process: Some(process), _permit: permit }
     }
 
-    /// Starts several at the same time.
+    /// Starts several hosts at the same time.
     pub(crate) async fn start_all<const N: usize>(setups: [Self; N]) -> [Host; N] {
-        let mut places = PLACES.acquire_many(u32::try_from(N).unwrap()).await.unwrap();
+        let mut permits = PROCESS_PERMITS.acquire_many(u32::try_from(N).unwrap()).await.unwrap();
         let starts = setups.map(|setup| {
-            let place = places.split(1).unwrap();
+            let permit = permits.split(1).unwrap();
             async move {
                 let process = Process::start(&setup).await;
-                Host { setup, process: Some(process), _place: place }
+                Host { setup, process: Some(process), _permit: permit }
             }
         });
         let hosts = futures::future::join_all(starts).await;
@@ -43,12 +43,12 @@ impl Setup {
 pub(crate) struct Host {
     pub(crate) setup: Setup,
     process: Option<Process>,
-    _place: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
 struct Process {
     child: Child,
-    /// Kept open, so that the host can write.
+    /// Open for as long as the host runs, because the host writes to it.
     _lines: Lines<BufReader<ChildStdout>>,
     public: String,
     operators: String,
@@ -68,7 +68,7 @@ impl Process {
     }
 }
 
-/// The four lines, without their first words.
+/// The rest of each of the four lines that a host prints at its start.
 async fn announcement(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<[String; 4]> {
     let mut values = Vec::new();
     for name in ["serving", "operators", "token", "data"] {
@@ -88,12 +88,12 @@ impl Host {
         self.process.as_mut().expect("the host is down")
     }
 
-    /// Somebody who is not signed in.
+    /// A visitor who is not signed in.
     pub(crate) fn visitor(&self) -> Client {
         Client::new(&self.process().public)
     }
 
-    /// A new account, signed in.
+    /// A user with a new account, signed in.
     pub(crate) async fn user(&self, name: &str) -> Client {
         let mut visitor = self.visitor();
         visitor.sign_up(&unique(name)).await;
@@ -109,59 +109,59 @@ impl Host {
         Client::new(&self.process().operators)
     }
 
-    /// An operator.
+    /// An operator with the token of these tests.
     pub(crate) fn operator(&self) -> Client {
         self.bearer(ADMIN_TOKEN)
     }
 
-    /// Whoever has this operator token.
+    /// An operator with this token.
     pub(crate) fn bearer(&self, token: &str) -> Client {
         self.outsider().with_header("authorization", &format!("Bearer {token}"))
     }
 
-    /// Everything that it has logged so far, in all its lives.
+    /// The whole log, also of earlier processes with the same data.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.setup.log()).unwrap()
     }
 
-    /// What the host says about its token.
+    /// The line that the host prints about its operator token.
     pub(crate) fn announced_token(&self) -> &str {
         &self.process().token
     }
 
-    /// Where the public listener is, as `address:port`.
+    /// The public listener, as `address:port`.
     pub(crate) fn address(&self) -> &str {
         self.process().public.strip_prefix("http://").unwrap()
     }
 
-    /// Where the operator listener is, as `address:port`.
+    /// The operator listener, as `address:port`.
     pub(crate) fn operators_address(&self) -> &str {
         self.process().operators.strip_prefix("http://").unwrap()
     }
 
-    /// A look into one of the databases, such as `components/orders.db`.
+    /// Opens one of the databases for reading, such as `components/orders.db`.
     pub(crate) async fn database(&self, file: &str) -> Database {
         Database::open(&self.setup, file).await
     }
 
-    /// Ends the process as a loss of power would.
+    /// Kills the process, as a loss of power would.
     pub(crate) async fn kill(&mut self) {
         let mut process = self.process.take().expect("the host is down");
         process.child.kill().await.unwrap();
     }
 
-    /// Asks the process to end, and does not wait.
+    /// Asks the process to end, and does not wait for its end.
     pub(crate) async fn terminate(&self) {
         self.signal("TERM").await;
     }
 
-    /// Sends the process a signal by its short name.
+    /// Sends a signal to the process. The name is short, such as `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.id()]).status().await.unwrap();
         assert!(status.success());
     }
 
-    /// What the process does, as a letter of Linux: `T` is stopped.
+    /// The state of the process as Linux writes it: `T` means stopped.
     pub(crate) fn state(&self) -> char {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
         stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap()
@@ -171,9 +171,10 @@ impl Host {
         self.process().child.id().expect("the host has ended").to_string()
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process has ended.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let status = timeout(PATIENCE, self.process_mut().child.wait()).await.expect("it should have ended").unwrap();
+        let status =
+            timeout(PATIENCE, self.process_mut().child.wait()).await.expect("the process should have ended").unwrap();
         self.process = None;
         status
     }
@@ -182,20 +183,20 @@ impl Host {
         self.process_mut().child.try_wait().unwrap().is_some()
     }
 
-    /// Ends the process in an orderly way.
+    /// Ends the process in an orderly way, and waits for its end.
     pub(crate) async fn stop(&mut self) {
         self.terminate().await;
         let status = self.ended().await;
-        assert_eq!(status.code(), Some(0), "a host that is told to stop ends well");
+        assert_eq!(status.code(), Some(0), "a host that is asked to stop ends with code 0");
     }
 
-    /// Starts it again on the same data directory, at another address.
+    /// Starts a new process on the same data directory, at another address.
     pub(crate) async fn start_again(&mut self) {
         assert!(self.process.is_none(), "the host runs");
         self.process = Some(Process::start(&self.setup).await);
     }
 
-    /// The same person at the address where the host is now.
+    /// The same user, who sends requests to the host's present address.
     pub(crate) fn again(&self, client: &Client) -> Client {
         client.at(&self.process().public)
     }

@@ -1,4 +1,4 @@
-//! The marketplace as its users see it.
+//! The marketplace's API as its users see it.
 
 use super::{Client, Host, Reply, eventually};
 use http::Method;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A name that nobody else in this run has, as an address of an account.
+/// An email address that begins with this name and that no other account has.
 pub(crate) fn unique(name: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{name}-{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -70,7 +70,7 @@ impl Client {
         self.post("/api/tickets", json!({ "title": title, "price": price.into() })).await
     }
 
-    /// Puts a ticket up, and waits until it can be bought.
+    /// Offers a ticket, and waits until it can be bought.
     pub(crate) async fn sell(&self, title: &str, price: f64) -> Ticket {
         let reply = self.try_sell(title, price).await;
         assert_eq!(reply.status, 201, "{reply:?}");
@@ -79,9 +79,10 @@ impl Client {
         ticket
     }
 
-    /// The seller is refused for another reason once orders knows the ticket.
+    /// Waits until `orders` knows the ticket. Until then, the seller's order is
+    /// refused with 404. Afterwards it is refused with 400.
     pub(crate) async fn wait_until_known_to_orders(&self, ticket: &str) {
-        eventually("orders knows the ticket", async || self.try_order(ticket).await.status, |status| *status == 400)
+        eventually("`orders` knows the ticket", async || self.try_order(ticket).await.status, |status| *status == 400)
             .await;
     }
 
@@ -127,22 +128,22 @@ impl Client {
         self.send(Method::DELETE, &format!("/api/orders/{order}"), None).await
     }
 
-    /// Pays as soon as payments knows the order: until then it is 404, and
-    /// nothing has happened.
+    /// Pays as soon as `payments` knows the order. Until then, the answer is 404
+    /// and has no effect.
     pub(crate) async fn try_pay(&self, order: &str, token: &str) -> Reply {
         let body = json!({ "orderId": order, "token": token });
         let pay = async || self.post("/api/payments", body.clone()).await;
-        eventually("payments knows the order", pay, |reply| reply.status != 404).await
+        eventually("`payments` knows the order", pay, |reply| reply.status != 404).await
     }
 
-    /// Pays, and expects it to work.
+    /// Pays with a good card. Returns the payment's id.
     pub(crate) async fn pay(&self, order: &str) -> String {
         let reply = self.try_pay(order, "tok_visa").await;
         assert_eq!(reply.status, 201, "{reply:?}");
         reply.id()
     }
 
-    /// All items of a list, page by page.
+    /// All items of a list, collected from its pages.
     pub(crate) async fn all(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
         let mut next = Some(path.to_owned());
@@ -157,8 +158,8 @@ impl Client {
 }
 
 impl Host {
-    /// A purchase from the offer to the payment, which takes requests and
-    /// events of all components. The order's id.
+    /// Makes a purchase, from the offer to the payment. It takes requests and
+    /// events of all components. Returns the order's id.
     pub(crate) async fn makes_a_sale(&self) -> String {
         let (seller, buyer) = (self.user("seller").await, self.user("buyer").await);
         let ticket = seller.sell("x", 10.0).await;

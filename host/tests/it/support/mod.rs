@@ -27,7 +27,7 @@ pub(crate) use host_test_support::{NatsServer, PATIENCE, PostgresServer, eventua
 pub(crate) use load::Load;
 pub(crate) use market::{Order, Status, Ticket, unique};
 pub(crate) use market_state::MarketState;
-pub(crate) use plugins::{PluginFile, chameleon, component, empty, empty_host, guest};
+pub(crate) use plugins::{PluginFile, chameleon, chameleon_host, component, guest};
 pub(crate) use proxy::{LinkState, Proxy};
 pub(crate) use setup::{ADMIN_TOKEN, Setup};
 pub(crate) use slow_request::SlowRequest;

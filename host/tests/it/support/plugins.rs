@@ -1,4 +1,4 @@
-//! Plugin files, and what operators do with them.
+//! Plugin files, and the operator's requests with them.
 
 use super::{Client, Host, Reply, Setup};
 use http::Method;
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 const MANIFEST: &str = "platform:manifest";
 const MIGRATIONS: &str = "platform:migrations";
 
-/// The folder of the components that are built into the host.
+/// The folder of the components that are bundled into the host.
 fn components() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("components")
 }
 
-/// The plugin file of a guest of the tests.
+/// The plugin file of a test guest.
 pub(crate) fn guest(name: &str) -> PathBuf {
     file(components().join("test").join(format!("{name}.wasm")))
 }
 
-/// The plugin file of a component that is built in.
+/// The plugin file of a bundled component.
 pub(crate) fn component(name: &str) -> PathBuf {
     file(components().join(format!("{name}.wasm")))
 }
@@ -29,7 +29,7 @@ fn file(path: PathBuf) -> PathBuf {
     path
 }
 
-/// A plugin file taken apart.
+/// The parts of a plugin file.
 #[derive(Clone)]
 pub(crate) struct PluginFile {
     component: Vec<u8>,
@@ -38,7 +38,7 @@ pub(crate) struct PluginFile {
 }
 
 impl PluginFile {
-    /// A component that has no manifest yet.
+    /// Adds a manifest to a component that has none.
     pub(crate) fn of(component: Vec<u8>, manifest: &str) -> Self {
         Self { component, manifest: manifest.to_owned(), migrations: Vec::new() }
     }
@@ -51,7 +51,7 @@ impl PluginFile {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             list.iter().map(|one| (text(&one["name"]), text(&one["sql"]))).collect()
         });
-        // The platform's sections are the last ones.
+        // The platform's sections are at the end of the file.
         Self {
             component: bytes[..manifest.0].to_vec(),
             manifest: String::from_utf8(manifest.1.to_vec()).unwrap(),
@@ -59,7 +59,7 @@ impl PluginFile {
         }
     }
 
-    /// The same with other words in its manifest.
+    /// Replaces the first occurrence of a text in the manifest.
     pub(crate) fn with(mut self, from: &str, to: &str) -> Self {
         assert!(self.manifest.contains(from), "{from:?} is not in {}", self.manifest);
         self.manifest = self.manifest.replacen(from, to, 1);
@@ -85,14 +85,14 @@ impl PluginFile {
     }
 }
 
-/// Where a section of the outermost component begins, and its data.
+/// The start of a custom section of the outermost component, and its data.
 fn section<'a>(bytes: &'a [u8], name: &str) -> Option<(usize, &'a [u8])> {
-    // What follows the header of a custom section is its name and its data, so
-    // the last place of the name is that of the section.
+    // The name follows the header of a custom section. The platform's sections
+    // are at the end, so the last occurrence of the name is the section's.
     let at = bytes.windows(name.len()).rposition(|window| window == name.as_bytes())?;
     let end_of_name = at + name.len();
-    // One byte says how long the name is; before it are the section's length,
-    // of up to five bytes, and the id of custom sections.
+    // One byte before the name is the name's length. Before that byte are the
+    // section's length, of up to five bytes, and the id of custom sections.
     let begin = (at.saturating_sub(7)..at - 1).rev().find(|begin| {
         bytes[*begin] == 0 && length(&bytes[begin + 1..]).is_some_and(|(_, bytes)| begin + 1 + bytes == at - 1)
     })?;
@@ -101,7 +101,7 @@ fn section<'a>(bytes: &'a [u8], name: &str) -> Option<(usize, &'a [u8])> {
     Some((begin, &bytes[end_of_name..data_end]))
 }
 
-/// A number in LEB128, and how many bytes it has.
+/// Reads a number in LEB128. Returns the number and its length in bytes.
 fn length(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(5).enumerate() {
@@ -130,7 +130,8 @@ fn append(bytes: &mut Vec<u8>, name: &str, data: &[u8]) {
     bytes.extend_from_slice(&content);
 }
 
-/// The guest that is what its settings say, in a version of its own.
+/// The plugin file of the chameleon, a guest whose settings decide its answers
+/// and its faults.
 pub(crate) fn chameleon(version: &str, colour: &str, mood: &str) -> Vec<u8> {
     PluginFile::read(&guest("chameleon"))
         .version(version)
@@ -139,18 +140,12 @@ pub(crate) fn chameleon(version: &str, colour: &str, mood: &str) -> Vec<u8> {
         .bytes()
 }
 
-/// A host with nothing but what is uploaded, on which the guest may use the
-/// store.
-pub(crate) async fn empty_host(setup: Setup) -> Host {
+/// Starts a host and grants the chameleon the store.
+pub(crate) async fn chameleon_host(setup: Setup) -> Host {
     let host = setup.start().await;
     let grants = json!({ "grants": ["store"] });
     assert_eq!(host.operator().put("/plugins/chameleon/grants", grants).await.status, 200);
     host
-}
-
-/// Settings of such a host.
-pub(crate) fn empty() -> Setup {
-    Setup::new().default_expiration().flag("--bundled=false")
 }
 
 impl Client {
@@ -166,7 +161,7 @@ impl Client {
         Reply::of(self.request(Method::POST, "/plugins").multipart(form)).await.unwrap()
     }
 
-    /// Uploads a plugin file that must be accepted, and gives its revision.
+    /// Uploads a plugin file that must be accepted. Returns its revision.
     pub(crate) async fn stage(&self, bytes: Vec<u8>) -> String {
         let reply = self.upload(bytes).await;
         assert!([200, 201].contains(&reply.status), "{reply:?}");
@@ -177,7 +172,7 @@ impl Client {
         self.post(&format!("/plugins/{plugin}/activate"), json!({ "revision": revision })).await
     }
 
-    /// Uploads a plugin file and lets it serve.
+    /// Uploads a plugin file and activates its revision. Returns the report.
     pub(crate) async fn deploy(&self, plugin: &str, bytes: Vec<u8>) -> Value {
         let revision = self.stage(bytes).await;
         let reply = self.activate(plugin, &revision).await;
@@ -185,14 +180,14 @@ impl Client {
         reply.json()
     }
 
-    /// The colour of the chameleon's revision that answers.
+    /// The colour of the chameleon's answer, which tells its revisions apart.
     pub(crate) async fn colour(&self) -> String {
         let reply = self.get("/chameleon").await;
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["colour"].as_str().unwrap().to_owned()
     }
 
-    /// What an operator sees of a plugin.
+    /// A plugin as the operator API shows it.
     pub(crate) async fn plugin(&self, name: &str) -> Value {
         let reply = self.get(&format!("/plugins/{name}")).await;
         assert_eq!(reply.status, 200, "{reply:?}");

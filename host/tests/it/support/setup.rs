@@ -1,6 +1,6 @@
-//! How a host is to be started, in a data directory of its own.
+//! The settings of a host under test, in a folder of its own.
 
-use super::{Bus, PATIENCE, host::PLACES, on_postgres, postgres};
+use super::{Bus, PATIENCE, host::PROCESS_PERMITS, on_postgres, postgres};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,13 +12,13 @@ use tokio::{process::Command, sync::OnceCell, time::timeout};
 
 pub(crate) const ADMIN_TOKEN: &str = "the-token-of-these-tests";
 
-/// Hashing as cheap as the settings allow: most tests are not about it.
+/// The cheapest hashing that the settings allow. Most tests are not about it.
 const CHEAP_HASHING: &str = "argon2_memory_kib = 64\nargon2_iterations = 1\n";
 
-/// A busy machine makes requests wait, and no test is about that.
+/// On a busy machine, requests wait long. Most tests are not about that.
 const PATIENT: &str = "queue_wait_ms = 20000\n";
 
-/// How a host is to be started.
+/// The settings of a host, and its folder.
 #[derive(Clone)]
 pub(crate) struct Setup {
     folder: Arc<TempDir>,
@@ -31,13 +31,13 @@ pub(crate) struct Setup {
     toml: String,
     cache: PathBuf,
     admin_token: bool,
-    /// A PostgreSQL database, if this run is about that.
+    /// The PostgreSQL database, if the host has one.
     database_url: Arc<OnceCell<String>>,
     pub(crate) bus: Bus,
 }
 
 impl Setup {
-    /// An empty data directory; expiry far away.
+    /// An empty data directory, and an expiration that no test reaches.
     pub(crate) fn new() -> Self {
         Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
@@ -56,12 +56,17 @@ impl Setup {
         .flag("--set=orders.order-expiration-seconds=3600")
     }
 
+    /// A host without the components that are bundled into the program.
+    pub(crate) fn without_components() -> Self {
+        Self::new().default_expiration().flag("--bundled=false")
+    }
+
     pub(crate) fn expiration_seconds(mut self, seconds: u32) -> Self {
         self.flags.retain(|flag| !flag.contains("order-expiration-seconds"));
         self.flag(&format!("--set=orders.order-expiration-seconds={seconds}"))
     }
 
-    /// Sets no expiration, so that the default or the environment counts.
+    /// Sets no expiration, so that the default or the environment decides.
     pub(crate) fn default_expiration(mut self) -> Self {
         self.flags.retain(|flag| !flag.contains("order-expiration-seconds"));
         self
@@ -77,19 +82,19 @@ impl Setup {
         self
     }
 
-    /// Settings of the table `http`.
+    /// Adds settings to the table `http`.
     pub(crate) fn http(mut self, text: &str) -> Self {
         self.http.push_str(text);
         self
     }
 
-    /// Settings of the table `engine`.
+    /// Adds settings to the table `engine`.
     pub(crate) fn engine(mut self, text: &str) -> Self {
         self.engine.push_str(text);
         self
     }
 
-    /// Settings for the file, in tables other than `engine`, `http`, `identity`
+    /// Adds tables to the settings file, other than `engine`, `http`, `identity`
     /// and `store`.
     pub(crate) fn toml(mut self, text: &str) -> Self {
         self.toml.push_str(text);
@@ -97,25 +102,25 @@ impl Setup {
         self
     }
 
-    /// Nobody waits for the store longer than the default says.
+    /// Uses the default limit of the wait for the store.
     pub(crate) fn impatient(mut self) -> Self {
         self.store.clear();
         self
     }
 
-    /// Settings of the table `identity`, in place of cheap hashing.
+    /// Replaces the settings of the table `identity`, which make hashing cheap.
     pub(crate) fn identity(mut self, text: &str) -> Self {
         text.clone_into(&mut self.identity);
         self
     }
 
-    /// Settings of the table `identity`, beside cheap hashing.
+    /// Adds settings to the table `identity`, beside cheap hashing.
     pub(crate) fn more_identity(mut self, text: &str) -> Self {
         self.identity.push_str(text);
         self
     }
 
-    /// A compile cache that no other test uses.
+    /// Uses a compile cache that no other test uses.
     pub(crate) fn private_cache(mut self) -> Self {
         self.cache = self.folder.path().join("cache");
         self
@@ -125,19 +130,19 @@ impl Setup {
         &self.cache
     }
 
-    /// Leaves the operator token to the host.
+    /// Sets no operator token, so that the host generates one.
     pub(crate) fn generated_token(mut self) -> Self {
         self.admin_token = false;
         self
     }
 
-    /// The broker that carries the events, whatever this run is about.
+    /// Chooses the bus, independent of the pass of the tests.
     pub(crate) fn bus(mut self, bus: Bus) -> Self {
         self.bus = bus;
         self
     }
 
-    /// The same broker at another address.
+    /// Uses the same broker at another address.
     pub(crate) fn bus_at(mut self, address: &str) -> Self {
         self.bus = self.bus.at(address);
         self
@@ -148,7 +153,7 @@ impl Setup {
         Self { folder: Arc::new(tempfile::tempdir().unwrap()), ..self.clone() }
     }
 
-    /// Keeps its state in this PostgreSQL database, whatever the run is about.
+    /// Chooses the PostgreSQL database, independent of the pass of the tests.
     pub(crate) fn in_database(mut self, url: &str) -> Self {
         self.database_url = Arc::new(OnceCell::from(url.to_owned()));
         self
@@ -158,7 +163,7 @@ impl Setup {
         self.folder.path().join("data")
     }
 
-    /// None if the host keeps everything in files.
+    /// The URL of the PostgreSQL database. None if the host uses SQLite.
     pub(crate) async fn database_url(&self) -> Option<&str> {
         if let Some(url) = self.database_url.get() {
             return Some(url);
@@ -177,8 +182,8 @@ impl Setup {
         self.data().join(file)
     }
 
-    /// The command with these settings and an environment that holds nothing
-    /// else.
+    /// The command that runs the host with these settings. Its environment has no
+    /// other variables.
     pub(crate) fn command(&self, name: &str) -> Command {
         let config = self.folder.path().join("ticketing.toml");
         let text = format!(
@@ -202,7 +207,7 @@ impl Setup {
         if let Some(url) = self.database_url.get() {
             command.env("TICKETING_DATABASE_URL", url);
             if self.bus.variable().is_some() {
-                // Others may be on both.
+                // Several hosts may share the database and the broker.
                 command.env("JWT_KEY", "the key that signs the sessions of all hosts of a test");
             }
         }
@@ -212,10 +217,10 @@ impl Setup {
         command
     }
 
-    /// Runs a command that is expected to end by itself.
+    /// Runs a command of the host and waits for its end.
     pub(crate) async fn output(&self, name: &str) -> Output {
-        let _place = PLACES.acquire().await.unwrap();
+        let _permit = PROCESS_PERMITS.acquire().await.unwrap();
         self.database_url().await;
-        timeout(PATIENCE, self.command(name).output()).await.expect("it should have ended by itself").unwrap()
+        timeout(PATIENCE, self.command(name).output()).await.expect("the command should have ended by itself").unwrap()
     }
 }

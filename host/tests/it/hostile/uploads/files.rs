@@ -1,7 +1,7 @@
 //! Files that are no plugins, or plugins that must not be let in.
 
 use super::{super::loading::component, good};
-use crate::support::{Host, PluginFile, empty, empty_host, guest};
+use crate::support::{Host, PluginFile, Setup, chameleon_host, guest};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -190,7 +190,7 @@ fn worlds() -> Vec<Kind> {
 
 #[tokio::test]
 async fn every_hostile_file_is_refused_with_its_reason_and_leaves_nothing_behind() {
-    let host = empty_host(empty().private_cache()).await;
+    let host = chameleon_host(Setup::without_components().private_cache()).await;
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;
     let before = host.installed().await;
@@ -238,7 +238,7 @@ async fn is_never_active(host: &Host, what: &str, bytes: Vec<u8>) {
 
 #[tokio::test]
 async fn a_component_that_misbehaves_in_its_start_is_never_active() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     host.operator().deploy("chameleon", good()).await;
     for (what, code) in [
         ("a loop", "(loop br 0)"),

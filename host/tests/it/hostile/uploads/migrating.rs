@@ -1,7 +1,7 @@
 //! Swaps that meet a migration under way, and the end of the process in it.
 
 use super::good;
-use crate::support::{Client, Host, PluginFile, Reply, chameleon, empty, empty_host, eventually, guest};
+use crate::support::{Client, Host, PluginFile, Reply, Setup, chameleon, chameleon_host, eventually, guest};
 use http::Method;
 use serde_json::{Value, json};
 use std::sync::{
@@ -43,7 +43,7 @@ async fn applied(operator: &Client) -> Value {
 
 #[tokio::test]
 async fn a_swap_in_the_middle_of_a_migration_waits_for_its_turn_and_requests_for_nothing() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;
     let red = operator.stage(migrating()).await;
@@ -78,7 +78,7 @@ async fn a_swap_in_the_middle_of_a_migration_waits_for_its_turn_and_requests_for
 
 #[tokio::test]
 async fn a_host_that_is_killed_in_the_middle_of_a_migration_has_nothing_of_it() {
-    let mut host = empty_host(empty()).await;
+    let mut host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;
     let red = operator.stage(migrating()).await;

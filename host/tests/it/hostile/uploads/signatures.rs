@@ -1,7 +1,7 @@
 //! A host that takes only signed uploads.
 
 use super::good;
-use crate::support::{Client, Host, Reply, empty, empty_host};
+use crate::support::{Client, Host, Reply, Setup, chameleon_host};
 use base64::Engine;
 use http::Method;
 use minisign::KeyPair;
@@ -14,7 +14,7 @@ fn sign(pair: &KeyPair, bytes: &[u8]) -> String {
 
 async fn trusting(pair: &KeyPair) -> Host {
     let settings = format!("[uploads]\nrequire_signature = true\nkeys = ['{}']", pair.pk.to_base64());
-    empty_host(empty().private_cache().toml(&settings)).await
+    chameleon_host(Setup::without_components().private_cache().toml(&settings)).await
 }
 
 /// An upload of bytes with a signature in the header.

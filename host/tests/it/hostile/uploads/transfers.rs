@@ -2,7 +2,7 @@
 //! another form than is understood.
 
 use super::{Installed, good};
-use crate::support::{ADMIN_TOKEN, Host, PATIENCE, Reply, empty, empty_host, eventually};
+use crate::support::{ADMIN_TOKEN, Host, PATIENCE, Reply, Setup, chameleon_host, eventually};
 use futures::future::join_all;
 use http::Method;
 use tokio::{
@@ -16,7 +16,7 @@ const BOUNDARY: &str = "xxBOUNDARYxx";
 /// A host that takes little, for a short time, and two at once.
 async fn strict() -> Host {
     let settings = "[uploads]\nmax_bytes = 2000000\ntimeout_seconds = 2\nmax_pending_uploads = 2";
-    let host = empty_host(empty().private_cache().toml(settings)).await;
+    let host = chameleon_host(Setup::without_components().private_cache().toml(settings)).await;
     host.operator().deploy("chameleon", good()).await;
     host
 }

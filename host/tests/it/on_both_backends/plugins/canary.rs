@@ -1,12 +1,12 @@
 //! Revisions on trial, and revisions that do badly.
 
 use super::all_applied;
-use crate::support::{Client, Host, Setup, chameleon, empty, empty_host, eventually};
+use crate::support::{Client, Host, Setup, chameleon, chameleon_host, eventually};
 use serde_json::{Value, json};
 
 /// A host on which green serves and another revision is staged.
 async fn with_staged(setup: Setup, colour: &str, mood: &str) -> (Host, Client, String) {
-    let host = empty_host(setup).await;
+    let host = chameleon_host(setup).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let revision = operator.stage(chameleon("2.0.0", colour, mood)).await;
@@ -31,7 +31,7 @@ async fn becomes(host: &Host, what: &str, wanted: impl Fn(&Value) -> bool) -> Va
 
 #[tokio::test]
 async fn a_canary_gets_its_share_and_whoever_asks_for_it() {
-    let (host, operator, red) = with_staged(empty(), "red", "good").await;
+    let (host, operator, red) = with_staged(Setup::without_components(), "red", "good").await;
     let report = try_out(&operator, &red, 30).await;
     assert_eq!((&report["new"], &report["canary_percent"]), (&json!(red), &json!(30)));
     let plugin = operator.plugin("chameleon").await;
@@ -65,7 +65,7 @@ async fn a_canary_gets_its_share_and_whoever_asks_for_it() {
 
 #[tokio::test]
 async fn a_rollback_ends_a_trial() {
-    let (host, operator, red) = with_staged(empty(), "red", "good").await;
+    let (host, operator, red) = with_staged(Setup::without_components(), "red", "good").await;
     try_out(&operator, &red, 50).await;
     assert_eq!(operator.post("/plugins/chameleon/rollback", json!({})).await.status, 200);
     for _ in 0..30 {
@@ -87,7 +87,7 @@ async fn a_rollback_ends_a_trial() {
 
 #[tokio::test]
 async fn a_canary_that_answers_with_errors_is_rolled_back_by_itself() {
-    let (host, operator, bad) = with_staged(empty(), "red", "error").await;
+    let (host, operator, bad) = with_staged(Setup::without_components(), "red", "error").await;
     try_out(&operator, &bad, 50).await;
     let plugin = becomes(&host, "the trial ends", |plugin| plugin["status"] == "active").await;
     assert!(plugin["revision"].as_str().unwrap().starts_with("1.0.0"), "{plugin}");
@@ -114,7 +114,7 @@ fn now_ms() -> u64 {
 
 #[tokio::test]
 async fn a_canary_that_does_no_worse_for_long_enough_serves_alone_by_itself() {
-    let (host, operator, red) = with_staged(empty(), "red", "good").await;
+    let (host, operator, red) = with_staged(Setup::without_components(), "red", "good").await;
     let promote_at_ms = try_for_a_second(&operator, &red).await;
     let plugin = becomes(&host, "it is promoted", |plugin| plugin["status"] == "active").await;
     assert!(now_ms() >= promote_at_ms, "not before its time");
@@ -130,7 +130,8 @@ async fn a_canary_that_does_no_worse_for_long_enough_serves_alone_by_itself() {
 
 #[tokio::test]
 async fn a_canary_with_too_few_calls_stays_on_trial_however_long_that_takes() {
-    let (host, operator, red) = with_staged(empty().toml("[rollout]\nmin_calls = 60"), "red", "good").await;
+    let (host, operator, red) =
+        with_staged(Setup::without_components().toml("[rollout]\nmin_calls = 60"), "red", "good").await;
     let promote_at_ms = try_for_a_second(&operator, &red).await;
     let wanted = host.visitor().with_header("x-plugin-canary", "chameleon");
     for _ in 0..59 {
@@ -148,7 +149,7 @@ async fn a_canary_with_too_few_calls_stays_on_trial_however_long_that_takes() {
 
 #[tokio::test]
 async fn a_canary_that_is_worse_is_rolled_back_though_it_was_to_be_promoted() {
-    let (host, operator, bad) = with_staged(empty(), "red", "error").await;
+    let (host, operator, bad) = with_staged(Setup::without_components(), "red", "error").await;
     try_for_a_second(&operator, &bad).await;
     becomes(&host, "the trial ends", |plugin| plugin["status"] == "active").await;
     assert_eq!(host.visitor().colour().await, "green");
@@ -156,7 +157,7 @@ async fn a_canary_that_is_worse_is_rolled_back_though_it_was_to_be_promoted() {
 
 #[tokio::test]
 async fn a_trial_goes_on_after_a_restart_and_ends_by_itself() {
-    let (mut host, operator, red) = with_staged(empty(), "red", "good").await;
+    let (mut host, operator, red) = with_staged(Setup::without_components(), "red", "good").await;
     let promote_at_ms = try_for_a_second(&operator, &red).await;
     host.kill().await;
     host.start_again().await;
@@ -171,7 +172,7 @@ async fn a_trial_goes_on_after_a_restart_and_ends_by_itself() {
 
 #[tokio::test]
 async fn a_canary_that_is_slow_is_rolled_back_by_itself() {
-    let (host, operator, slow) = with_staged(empty(), "red", "slow").await;
+    let (host, operator, slow) = with_staged(Setup::without_components(), "red", "slow").await;
     try_out(&operator, &slow, 50).await;
     becomes(&host, "the trial ends", |plugin| plugin["status"] == "active").await;
     assert_eq!(host.visitor().colour().await, "green");
@@ -179,7 +180,7 @@ async fn a_canary_that_is_slow_is_rolled_back_by_itself() {
 
 #[tokio::test]
 async fn a_new_revision_that_answers_with_errors_gives_way_to_the_one_before() {
-    let (host, operator, bad) = with_staged(empty(), "red", "error").await;
+    let (host, operator, bad) = with_staged(Setup::without_components(), "red", "error").await;
     assert_eq!(operator.activate("chameleon", &bad).await.status, 200);
     becomes(&host, "the old one is back", |plugin| plugin["revision"].as_str().unwrap().starts_with("1.0.0")).await;
     assert_eq!(host.visitor().colour().await, "green");
@@ -188,14 +189,17 @@ async fn a_new_revision_that_answers_with_errors_gives_way_to_the_one_before() {
 #[tokio::test]
 async fn one_that_traps_too_often_is_quarantined_and_there_is_a_way_back() {
     // Errors alone would roll it back: a trial of traps needs calmer rules.
-    let setup = empty().toml("[rollout]\nmin_calls = 100000\nquarantine_traps = 5");
+    let setup = Setup::without_components().toml("[rollout]\nmin_calls = 100000\nquarantine_traps = 5");
     let (host, operator, bad) = with_staged(setup.clone(), "red", "trap").await;
     operator.activate("chameleon", &bad).await;
     becomes(&host, "the one before takes over", |plugin| plugin["revision"].as_str().unwrap().starts_with("1.0.0"))
         .await;
     assert_eq!(host.visitor().colour().await, "green");
 
-    let mut host = empty_host(empty().toml("[rollout]\nquarantine_traps = 5\nquarantine_fallback = false")).await;
+    let mut host = chameleon_host(
+        Setup::without_components().toml("[rollout]\nquarantine_traps = 5\nquarantine_fallback = false"),
+    )
+    .await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "red", "trap")).await;
     becomes(&host, "it is quarantined", |plugin| plugin["status"] == "quarantined").await;

@@ -1,11 +1,11 @@
 //! What the host remembers, however it ended.
 
-use crate::support::{PluginFile, Setup, chameleon, component, empty, empty_host, on_postgres};
+use crate::support::{PluginFile, Setup, chameleon, chameleon_host, component, on_postgres};
 use serde_json::json;
 
 #[tokio::test]
 async fn what_was_active_is_active_again() {
-    let mut host = empty_host(empty()).await;
+    let mut host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     operator.deploy("chameleon", chameleon("2.0.0", "red", "good")).await;
@@ -46,7 +46,7 @@ async fn an_upload_takes_the_place_of_what_is_built_in_and_can_be_taken_back() {
 
 #[tokio::test]
 async fn a_damaged_upload_gives_way_to_the_one_before() {
-    let mut host = empty_host(empty()).await;
+    let mut host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     operator.deploy("chameleon", chameleon("2.0.0", "red", "good")).await;
@@ -64,7 +64,7 @@ async fn a_damaged_upload_gives_way_to_the_one_before() {
 
 #[tokio::test]
 async fn a_host_that_is_killed_in_a_swap_has_one_of_both_afterwards() {
-    let mut host = empty_host(empty()).await;
+    let mut host = chameleon_host(Setup::without_components()).await;
     host.operator().deploy("chameleon", chameleon("1.0.0", "c0", "good")).await;
     for round in 1..=12 {
         let operator = host.operator();

@@ -1,12 +1,12 @@
 //! What operators set for a plugin while it runs.
 
 use super::all_applied;
-use crate::support::{Setup, chameleon, empty, empty_host, guest};
+use crate::support::{Setup, chameleon, chameleon_host, guest};
 use serde_json::json;
 
 #[tokio::test]
 async fn settings_change_by_a_swap_and_return_with_a_rollback() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let (operator, visitor) = (host.operator(), host.visitor());
     let first = operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let set = operator.put("/plugins/chameleon/config", json!({ "colour": "blue" })).await;
@@ -59,7 +59,7 @@ async fn each_value_is_listed_with_who_decided_it() {
 
 #[tokio::test]
 async fn what_is_granted_before_an_upload_can_be_seen_and_taken_back() {
-    let host = empty().start().await;
+    let host = Setup::without_components().start().await;
     let operator = host.operator();
     assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404);
     let wanted = json!({ "grants": ["store", "http"], "http_hosts": ["api.example.com:443"] });
@@ -79,7 +79,7 @@ async fn what_is_granted_before_an_upload_can_be_seen_and_taken_back() {
 
 #[tokio::test]
 async fn limits_hold_from_the_swap_on() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "slow")).await;
     assert_eq!(host.visitor().get("/chameleon").await.status, 200);
@@ -98,7 +98,7 @@ async fn limits_hold_from_the_swap_on() {
 
 #[tokio::test]
 async fn what_is_not_granted_is_refused_by_name() {
-    let host = empty().start().await;
+    let host = Setup::without_components().start().await;
     let operator = host.operator();
     let refused = operator.upload(chameleon("1.0.0", "green", "good")).await;
     assert_eq!(refused.status, 422, "{refused:?}");
@@ -114,7 +114,7 @@ async fn what_is_not_granted_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_paused_plugin_refuses_requests_and_keeps_events_and_timers() {
-    let mut host = empty_host(empty()).await;
+    let mut host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let hello = std::fs::read(guest("hello")).unwrap();
@@ -138,7 +138,7 @@ async fn a_paused_plugin_refuses_requests_and_keeps_events_and_timers() {
 
 #[tokio::test]
 async fn a_removed_plugin_is_gone_and_can_come_back() {
-    let mut host = empty_host(empty()).await;
+    let mut host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     let first = operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     host.visitor().cause("one").await;

@@ -1,7 +1,7 @@
 //! Swaps while requests, events and timers are under way.
 
 use super::{all_applied, audit};
-use crate::support::{Client, PluginFile, Setup, Status, chameleon, component, empty, empty_host, guest};
+use crate::support::{Client, PluginFile, Setup, Status, chameleon, chameleon_host, component, guest};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::sync::{
@@ -11,7 +11,7 @@ use std::sync::{
 
 #[tokio::test]
 async fn a_swap_reports_what_it_did_and_a_rollback_returns() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let (operator, visitor) = (host.operator(), host.visitor());
     let first = operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     assert_eq!(first["migrations"], json!(["0001_tables"]));
@@ -56,7 +56,7 @@ async fn ask_on(client: Client, colours: Arc<std::sync::RwLock<(String, String)>
 #[tokio::test]
 async fn swaps_under_load_lose_nothing_and_answer_with_the_right_revision() {
     const SWAPS: usize = 30;
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "c0", "good")).await;
     // What served before the latest change that was begun, and what after it.
@@ -99,7 +99,7 @@ async fn swaps_under_load_lose_nothing_and_answer_with_the_right_revision() {
 
 #[tokio::test]
 async fn what_is_under_way_finishes_on_the_revision_on_which_it_began() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "slow")).await;
     let red = operator.stage(chameleon("2.0.0", "red", "good")).await;
@@ -140,7 +140,7 @@ async fn swap_under_slow_requests(operator: &Client, visitors: &[Client], red: &
 
 #[tokio::test]
 async fn a_revision_that_fails_its_probe_is_never_active() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let sick = operator.stage(chameleon("2.0.0", "red", "sick")).await;
@@ -152,7 +152,7 @@ async fn a_revision_that_fails_its_probe_is_never_active() {
 
 #[tokio::test]
 async fn what_the_old_revision_or_others_cannot_live_with_needs_force() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let listener = PluginFile::read(&guest("chameleon")).with("name = \"chameleon\"", "name = \"listener\"");
@@ -191,7 +191,7 @@ async fn what_the_old_revision_or_others_cannot_live_with_needs_force() {
 
 #[tokio::test]
 async fn a_migration_that_fails_changes_nothing() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let broken = PluginFile::read(&guest("chameleon"))

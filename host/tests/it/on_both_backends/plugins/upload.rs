@@ -1,12 +1,12 @@
 //! What an upload is told.
 
 use super::audit;
-use crate::support::{PluginFile, chameleon, empty, empty_host, guest};
+use crate::support::{PluginFile, Setup, chameleon, chameleon_host, guest};
 use serde_json::json;
 
 #[tokio::test]
 async fn an_upload_is_judged_and_the_same_bytes_are_the_same_revision() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     let reply = operator.upload(chameleon("1.0.0", "green", "good")).await;
     assert_eq!(reply.status, 201, "{reply:?}");
@@ -31,7 +31,7 @@ async fn an_upload_is_judged_and_the_same_bytes_are_the_same_revision() {
 
 #[tokio::test]
 async fn a_dry_run_gives_the_verdict_and_keeps_nothing() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let reply = host.operator().request(http::Method::POST, "/plugins?dry_run=true");
     let reply = reply.header("content-type", "application/wasm").body(chameleon("1.0.0", "green", "good"));
     let reply = crate::support::Reply::of(reply).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_dry_run_gives_the_verdict_and_keeps_nothing() {
 
 #[tokio::test]
 async fn a_migration_that_has_run_is_applied_after_a_rollback_and_a_removal_too() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let second = || {
@@ -73,7 +73,7 @@ async fn a_migration_that_has_run_is_applied_after_a_rollback_and_a_removal_too(
 
 #[tokio::test]
 async fn a_migration_that_has_changed_since_it_ran_is_named_before_anybody_activates() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let mut changed = PluginFile::read(&guest("chameleon")).version("2.0.0");
@@ -99,7 +99,7 @@ async fn a_migration_that_has_changed_since_it_ran_is_named_before_anybody_activ
 
 #[tokio::test]
 async fn a_refused_upload_says_why_and_leaves_nothing_behind() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let before = operator.get("/plugins/chameleon/revisions").await.text;
@@ -138,7 +138,7 @@ async fn a_refused_upload_says_why_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_component_without_a_manifest_gets_one_with_its_upload() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     let bytes = std::fs::read(guest("hello")).unwrap();
     let manifest = "name = 'greeter'\nversion = '3.1.4'\n[[routes]]\npath = '/hello'\nmethods = ['GET']";

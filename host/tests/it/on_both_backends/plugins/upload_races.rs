@@ -1,6 +1,6 @@
 //! Uploads and swaps at the same time as others, or as the end of the process.
 
-use crate::support::{ADMIN_TOKEN, Host, PluginFile, chameleon, empty, empty_host, eventually, guest};
+use crate::support::{ADMIN_TOKEN, Host, PluginFile, Setup, chameleon, chameleon_host, eventually, guest};
 use futures::future::join_all;
 use serde_json::json;
 use std::{
@@ -20,7 +20,7 @@ fn good() -> Vec<u8> {
 
 #[tokio::test]
 async fn the_same_bytes_at_the_same_time_are_one_revision() {
-    let host = empty_host(empty().private_cache()).await;
+    let host = chameleon_host(Setup::without_components().private_cache()).await;
     let operator = host.operator();
     let replies = join_all((0..4).map(|_| operator.upload(good()))).await;
     let mut statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
@@ -48,7 +48,7 @@ fn keep_asking(host: &Host, done: &Arc<AtomicBool>, answers: &Arc<AtomicUsize>, 
 
 #[tokio::test]
 async fn swaps_and_rollbacks_of_one_plugin_at_the_same_time_lose_no_request() {
-    let host = empty_host(empty()).await;
+    let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;
     let red = operator.stage(chameleon("2.0.0", "red", "good")).await;
@@ -89,7 +89,7 @@ async fn swaps_and_rollbacks_of_one_plugin_at_the_same_time_lose_no_request() {
 
 #[tokio::test]
 async fn a_host_that_is_killed_while_it_receives_an_upload_starts_as_it_was() {
-    let mut host = empty_host(empty().private_cache()).await;
+    let mut host = chameleon_host(Setup::without_components().private_cache()).await;
     host.operator().deploy("chameleon", good()).await;
     let before = host.installed().await;
     let file = chameleon("2.0.0", "red", "good");
@@ -125,7 +125,7 @@ fn with_new_table(round: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_host_that_is_killed_at_any_step_has_the_old_revision_or_the_new_one() {
-    let mut host = empty_host(empty()).await;
+    let mut host = chameleon_host(Setup::without_components()).await;
     let first = PluginFile::read(&guest("chameleon")).with("default = \"green\"", "default = \"c0\"").bytes();
     host.operator().deploy("chameleon", first).await;
     for round in 1..=10 {

@@ -1,5 +1,5 @@
-//! What is the same on every route: the envelope, its headers, and what nobody
-//! answers.
+//! Behaviour that is the same on every route: the error envelope, the headers,
+//! and requests that no route answers.
 
 use crate::support::{Reply, Setup};
 use bytes::Bytes;
@@ -56,7 +56,7 @@ async fn an_id_that_cannot_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_is_told_so_before_anything_else() {
+async fn a_request_without_a_session_is_refused_before_anything_else() {
     let host = Setup::new().start().await;
     let visitor = host.visitor();
     for (method, path) in [
@@ -115,7 +115,11 @@ async fn a_body_over_the_limit_is_refused() {
     let reply = anna.raw(Method::POST, "/api/tickets", body.clone()).await;
     assert_eq!(reply.status, 413, "{reply:?}");
     assert_eq!(reply.errors().len(), 1);
-    assert_eq!(reply.header("connection"), Some("close"), "nothing can follow a body that was not read");
+    assert_eq!(
+        reply.header("connection"),
+        Some("close"),
+        "the host closes the connection, because it has not read the body"
+    );
 
     let frames =
         body.into_bytes().chunks(1_000).map(|chunk| Frame::data(Bytes::copy_from_slice(chunk))).collect::<Vec<_>>();
