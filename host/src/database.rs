@@ -8,13 +8,13 @@
 //! integer is an `i64`, and `RETURNING` says what was made.
 
 mod dialect;
-mod only_host;
+mod singleton_lock;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use dialect::Dialect;
 pub(crate) use dialect::lock_key;
-pub use only_host::OnlyHost;
+pub use singleton_lock::SingletonLock;
 
 use crate::{
     clock::{Reading, system_ms},

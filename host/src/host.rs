@@ -15,15 +15,15 @@ use crate::{
         self, Config, ConfigError, Secrets,
         plugins::{Bundled, Grant},
     },
-    database::{HostDatabase, OnlyHost},
+    database::{HostDatabase, SingletonLock},
     engine::{Admission, CompileCache, Engine, Services},
     operator::{self, Audit, Gauges, Operator, Tokens},
     plugin::{
         Artifact, Loader, Registry, Revision, Rollout,
         archive::{Archive, Source},
-        counts::Alarm,
+        call_stats::Alarm,
         rollout::{Activation, BuiltIn, Change, PluginsError, Upload},
-        verdict::Verdict,
+        compatibility::Verdict,
     },
     telemetry::{Exporting, Metrics},
     trigger::{Redelivery, Triggers, http::Front},
@@ -62,7 +62,7 @@ pub struct Host {
     rollout: Arc<Rollout>,
     databases: Arc<dyn Databases>,
     database: HostDatabase,
-    _only_host: Option<OnlyHost>,
+    _only_host: Option<SingletonLock>,
     exporting: Option<Exporting>,
 }
 
@@ -262,11 +262,11 @@ async fn open_databases(config: &Config, host: &HostDatabase) -> anyhow::Result<
 
 /// The event bus in the process serves one host alone, so no other may use
 /// the same database.
-async fn only_host(config: &Config) -> anyhow::Result<Option<OnlyHost>> {
+async fn only_host(config: &Config) -> anyhow::Result<Option<SingletonLock>> {
     let (Some(url), None) = (&config.store.database_url, &config.messaging.nats) else { return Ok(None) };
     let begun = Instant::now();
     loop {
-        if let Some(only_host) = OnlyHost::take(url).await.context("store.database_url")? {
+        if let Some(only_host) = SingletonLock::take(url).await.context("store.database_url")? {
             return Ok(Some(only_host));
         }
         // The one before may have ended this moment.

@@ -1,13 +1,13 @@
 //! The log, the metrics, and the trace that a request, its events and its
 //! timers share.
 
-mod follow;
+mod log_tail;
 pub mod metrics;
 pub mod otlp;
 pub mod trace;
 
 pub use self::metrics::{Metrics, RevisionSeries};
-pub use follow::{Follower, Heard};
+pub use log_tail::{Follower, Heard};
 pub use otlp::Exporting;
 pub use trace::{Step, StepKind, TraceParent};
 
@@ -71,8 +71,8 @@ pub fn start_log(settings: &Log) -> Result<LogGuard, TelemetryError> {
         .with_ansi(io::stderr().is_terminal())
         .with_writer(writer);
     match settings.format {
-        LogFormat::Text => builder.finish().with(follow::Layer).try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().with(follow::Layer).try_init()?,
+        LogFormat::Text => builder.finish().with(log_tail::Layer).try_init()?,
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(log_tail::Layer).try_init()?,
     }
     Ok(LogGuard(guard))
 }

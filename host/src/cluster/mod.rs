@@ -9,12 +9,12 @@
 
 mod agreement;
 mod members;
-mod news;
+mod notifications;
 
 pub(crate) use agreement::wanted;
 pub use agreement::{Agreement, PeerReport, Proposal};
 pub use members::{Member, Running, Serving, Status};
-pub use news::Listener;
+pub use notifications::Listener;
 
 use crate::{
     config::Secret,
@@ -22,7 +22,7 @@ use crate::{
     id,
 };
 use members::Members;
-use news::News;
+use notifications::Notifications;
 use sqlx::{Connection, PgConnection};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -63,7 +63,7 @@ pub struct Cluster {
     url: Secret,
     database: HostDatabase,
     members: Members,
-    news: News,
+    news: Notifications,
     beat_now: Notify,
     in_touch: AtomicBool,
 }
@@ -85,7 +85,7 @@ impl Cluster {
         let cluster = Self {
             me,
             url: url.clone(),
-            news: News::hear(url),
+            news: Notifications::hear(url),
             beat_now: Notify::new(),
             in_touch: AtomicBool::new(true),
             database,

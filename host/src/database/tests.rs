@@ -85,11 +85,11 @@ async fn transactions_of_a_module_take_turns_across_hosts() {
 async fn one_host_at_a_time_is_the_only_one() {
     let Some(url) = test_postgres::database().await else { return };
     let url = Secret::new(url);
-    let first = OnlyHost::take(&url).await.unwrap().expect("nobody has it");
-    assert!(OnlyHost::take(&url).await.unwrap().is_none());
+    let first = SingletonLock::take(&url).await.unwrap().expect("nobody has it");
+    assert!(SingletonLock::take(&url).await.unwrap().is_none());
     drop(first);
     let begun = std::time::Instant::now();
-    while OnlyHost::take(&url).await.unwrap().is_none() {
+    while SingletonLock::take(&url).await.unwrap().is_none() {
         assert!(begun.elapsed().as_secs() < 10, "it is not free again");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

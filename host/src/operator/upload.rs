@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::uploads::Uploads,
     envelope::{Envelope, Problem, Refusal},
-    plugin::{rollout::Upload, verdict::Verdict},
+    plugin::{rollout::Upload, compatibility::Verdict},
 };
 use axum::{
     Json,

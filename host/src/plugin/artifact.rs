@@ -1,10 +1,10 @@
 //! A plugin as a file: one component that carries its own manifest and
 //! migrations as custom sections.
 
-pub use super::census::TooMuch;
+pub use super::complexity_limits::OverLimit;
 
 use super::{
-    census::{Census, CensusError},
+    complexity_limits::{Counter, ComplexityError},
     manifest::{Manifest, ManifestError},
 };
 use crate::{
@@ -69,7 +69,7 @@ pub enum ArtifactError {
     Manifest(#[from] ManifestError),
     /// More of something than one file may hold.
     #[error(transparent)]
-    TooMuch(#[from] TooMuch),
+    OverLimit(#[from] OverLimit),
     /// A section of the platform is there more than once.
     #[error("the component has the section {section} twice")]
     Twice {
@@ -105,11 +105,11 @@ pub enum ArtifactError {
     },
 }
 
-impl From<CensusError> for ArtifactError {
-    fn from(error: CensusError) -> Self {
+impl From<ComplexityError> for ArtifactError {
+    fn from(error: ComplexityError) -> Self {
         match error {
-            CensusError::TooMuch(too_much) => Self::TooMuch(too_much),
-            CensusError::Malformed(error) => Self::Invalid(error.to_string()),
+            ComplexityError::OverLimit(too_much) => Self::OverLimit(too_much),
+            ComplexityError::Malformed(error) => Self::Invalid(error.to_string()),
         }
     }
 }
@@ -157,7 +157,7 @@ impl<'a> Sections<'a> {
     /// Everything is counted on the way.
     fn read(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         let mut sections = Self::default();
-        let mut census = Census::default();
+        let mut census = Counter::default();
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(|error| ArtifactError::Invalid(error.to_string()))?;
             census.count(&payload)?;

@@ -5,11 +5,11 @@
 use super::{
     archive::{Record, Settings},
     artifact::{Artifact, ArtifactError},
-    counts::{Alarm, Counts},
+    call_stats::{Alarm, Counts},
     manifest::{Limits, Manifest, ManifestError},
     revision::{OwnEndpoint, Revision},
-    verdict::{Interfaces, InterfacesError},
-    world::{self, Grants, WorldError},
+    compatibility::{Interfaces, InterfacesError},
+    permissions::{self, Grants, WorldError},
 };
 use crate::{
     capability::store::{Applied, Database, Databases, Error as StoreError, MigrationError},
@@ -168,7 +168,7 @@ impl Loader {
     ) -> Result<(Arc<Revision>, Vec<String>), LoadError> {
         let fitted = self.fit(&compiled, grants, &record.settings)?;
         let migrations = &compiled.artifact.migrations;
-        let (database, migrated) = match world::uses_store(&compiled.imports) || !migrations.is_empty() {
+        let (database, migrated) = match permissions::uses_store(&compiled.imports) || !migrations.is_empty() {
             true => {
                 let database = self.databases.open(&record.plugin).await.map_err(LoadError::Database)?;
                 let migrated = database.migrate(migrations).await?;
@@ -184,9 +184,9 @@ impl Loader {
 
     fn fit(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<Fitted, LoadError> {
         let manifest = &compiled.artifact.manifest;
-        world::check_imports(&compiled.imports, compiled.code.kind(), grants)?;
+        permissions::check_imports(&compiled.imports, compiled.code.kind(), grants)?;
         let program = self.engine.program(&compiled.code).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-        world::check_exports(manifest, &program)?;
+        permissions::check_exports(manifest, &program)?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
         let mut limits = manifest.limits.clone();
         limits.override_with(&self.plugins.limits(&manifest.name))?;

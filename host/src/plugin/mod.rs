@@ -8,8 +8,8 @@
 
 pub mod archive;
 pub mod artifact;
-mod census;
-pub mod counts;
+mod complexity_limits;
+pub mod call_stats;
 pub mod loader;
 pub mod manifest;
 pub mod registry;
@@ -17,8 +17,8 @@ pub mod revision;
 pub mod rollout;
 pub mod signature;
 mod stream;
-pub mod verdict;
-pub mod world;
+pub mod compatibility;
+pub mod permissions;
 
 pub use artifact::Artifact;
 pub use loader::{LoadError, Loader};

@@ -7,7 +7,7 @@ use super::{
     manifest::Manifest,
     revision::{OwnEndpoint, Revision},
 };
-use crate::trigger::{Handler, Handlers, red::RedMetrics};
+use crate::trigger::{Handler, Handlers, endpoint_metrics::RedMetrics};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName};
 use std::{

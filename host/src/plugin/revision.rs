@@ -4,7 +4,7 @@
 //! snapshot that holds it and the last call in it are gone.
 
 use super::{
-    counts::{Counts, Flight, Tally},
+    call_stats::{Counts, InFlight, CallCounts},
     manifest::{Manifest, Route},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         instance::Worked,
     },
     telemetry::RevisionSeries,
-    trigger::{Handled, Handler, red::RedMetrics},
+    trigger::{Handled, Handler, endpoint_metrics::RedMetrics},
 };
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};
@@ -124,12 +124,12 @@ impl Revision {
     }
 
     /// Begins a piece of work, which is counted until its end.
-    pub fn depart(&self) -> Flight {
+    pub fn depart(&self) -> InFlight {
         self.counts.depart()
     }
 
     /// What it has done so far.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> CallCounts {
         self.counts.tally()
     }
 

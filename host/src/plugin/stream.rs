@@ -1,6 +1,6 @@
 //! Answers that come piece by piece: a call that goes on after its head.
 
-use super::{counts::Flight, revision::Revision};
+use super::{call_stats::InFlight, revision::Revision};
 use crate::engine::{CallContext, Failure, Ongoing, Pool};
 use axum::body::Body;
 use std::sync::{
@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 /// of what the revision has under way.
 struct Streaming {
     revision: Arc<Revision>,
-    flight: Mutex<Option<Flight>>,
+    flight: Mutex<Option<InFlight>>,
     error: AtomicBool,
     abandoned: AtomicBool,
     _turns: [OwnedSemaphorePermit; 2],

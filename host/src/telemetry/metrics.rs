@@ -6,13 +6,13 @@
 //! removed: a host that is swapped for years tells no more than one that has
 //! just started. That is why the registry is the host's own.
 
-mod begin;
-mod cells;
-mod known;
+mod zero_init;
+mod storage;
+mod descriptions;
 mod prometheus;
 
-use cells::Cells;
-pub(super) use cells::Distribution;
+use storage::Cells;
+pub(super) use storage::Distribution;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_util::registry::Registry;
@@ -48,7 +48,7 @@ impl Metrics {
     pub fn start() -> Result<Self, OtherRecorder> {
         static STARTED: LazyLock<bool> = LazyLock::new(|| {
             let started = metrics::set_global_recorder(&*RECORDED).is_ok();
-            begin::process();
+            zero_init::process();
             started
         });
         if *STARTED { Ok(Self(())) } else { Err(OtherRecorder) }
@@ -109,8 +109,8 @@ impl RevisionSeries {
     pub fn of(component: &str, revision: &str) -> Self {
         let series = Self { component: component.to_owned(), revision: revision.to_owned() };
         *revisions().entry((series.component.clone(), series.revision.clone())).or_default() += 1;
-        begin::component(component);
-        begin::revision(component, revision);
+        zero_init::component(component);
+        zero_init::revision(component, revision);
         series
     }
 }
@@ -155,7 +155,7 @@ impl Recorded {
             let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned())).collect();
             let name = key.name().to_owned();
             let family = families.entry((name.clone(), kind)).or_insert_with(|| Family {
-                help: known::help(&name),
+                help: descriptions::help(&name),
                 name,
                 kind,
                 series: Vec::new(),

@@ -1,8 +1,8 @@
 //! Lets a component apply the events that it subscribes to.
 
 use super::{
-    attempt::{Next, settle},
-    background::Component,
+    delivery::{Outcome, deliver_once},
+    workers::ComponentWorkers,
 };
 use crate::{
     capability::{
@@ -28,11 +28,11 @@ const INBOX_RETENTIONS: u32 = 2;
 
 /// A component's events: a few at a time, each in a transaction of its own.
 pub(super) struct Events {
-    component: Component,
+    component: ComponentWorkers,
 }
 
 impl Events {
-    pub(super) fn new(component: Component) -> Self {
+    pub(super) fn new(component: ComponentWorkers) -> Self {
         Self { component }
     }
 
@@ -69,7 +69,7 @@ impl Events {
     }
 }
 
-impl Component {
+impl ComponentWorkers {
     async fn deliver(&self, mut delivery: Delivery) {
         let mut step = self.step(&mut delivery);
         let event = &delivery.event;
@@ -94,7 +94,7 @@ impl Component {
             metrics::histogram!("event_latency_seconds", "component" => self.name.clone()).record(age_seconds);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match &next {
-                Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "event"),
+                Outcome::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "event"),
                 _ => tracing::debug!(outcome, duration_ms, age_seconds, "event"),
             }
             self.conclude(&delivery, next).await;
@@ -121,7 +121,7 @@ impl Component {
         step
     }
 
-    async fn apply(&self, delivery: &Delivery) -> Result<Next, Error> {
+    async fn apply(&self, delivery: &Delivery) -> Result<Outcome, Error> {
         let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
@@ -130,14 +130,14 @@ impl Component {
         }
         let (transaction, hindered) = self.once(Once::Event(delivery.event.id.clone()));
         let handle = handler.handle_event(&delivery.event, delivery.attempt, transaction);
-        settle(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), hindered, handle).await
+        deliver_once(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), hindered, handle).await
     }
 
-    async fn conclude(&self, delivery: &Delivery, next: Next) {
+    async fn conclude(&self, delivery: &Delivery, next: Outcome) {
         let concluded = match next {
-            Next::Done | Next::Skip => self.consumer.acknowledge(delivery).await,
-            Next::Again(delay, _) => self.consumer.retry(delivery, delay).await,
-            Next::SetAside(reason) => match self.set_aside(self.letter(delivery, reason)).await {
+            Outcome::Done | Outcome::Skip => self.consumer.acknowledge(delivery).await,
+            Outcome::Again(delay, _) => self.consumer.retry(delivery, delay).await,
+            Outcome::SetAside(reason) => match self.set_aside(self.letter(delivery, reason)).await {
                 Ok(()) => self.consumer.acknowledge(delivery).await,
                 Err(error) => {
                     tracing::error!(%error, "a dead letter could not be kept");
@@ -175,14 +175,14 @@ fn age(event: &Event) -> f64 {
 }
 
 /// How the attempt ended.
-pub(super) fn conclude_step(step: &mut Step, next: &Next) {
+pub(super) fn conclude_step(step: &mut Step, next: &Outcome) {
     step.say(|| [("outcome", next.name().into())]);
-    if let Next::Again(_, reason) | Next::SetAside(reason) = next {
+    if let Outcome::Again(_, reason) | Outcome::SetAside(reason) = next {
         step.fail(|| reason.clone());
     }
 }
 
-async fn prune(component: Arc<Component>) {
+async fn prune(component: Arc<ComponentWorkers>) {
     let kept = component.settings.retention.saturating_mul(INBOX_RETENTIONS);
     let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
     let mut hours = tokio::time::interval(PRUNE_EVERY);

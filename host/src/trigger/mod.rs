@@ -5,19 +5,19 @@
 //! is loaded, across revisions: which code handles an event or a timer is
 //! asked anew each time.
 
-mod attempt;
-mod background;
+mod delivery;
+mod workers;
 mod backlog;
 pub mod client;
 pub mod http;
 mod listener;
 mod messaging;
-pub mod red;
+pub mod endpoint_metrics;
 mod redelivery;
 mod relay;
 mod timers;
 
-pub use background::{DRAIN, Triggers};
+pub use workers::{DRAIN, Triggers};
 pub use listener::{Bounds, serve};
 pub use redelivery::{RedeliverError, Redelivery};
 

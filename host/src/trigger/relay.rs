@@ -6,11 +6,11 @@
 //! has them; those that are carried twice because of that, the bus knows by
 //! their ids.
 
-use super::background::Component;
+use super::workers::ComponentWorkers;
 use crate::{
     capability::{
         messaging::{BusError, Event},
-        store::{Duty, Error, Lead, OutboxEvent, Published, Signals, Waiting},
+        store::{LeaderRole, Error, Leadership, OutboxEvent, Published, Signals, Waiting},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A component's way to the bus.
 pub(super) struct Relay {
-    component: Component,
+    component: ComponentWorkers,
     signals: Arc<Signals>,
     /// The last event that the bus has.
     carried: i64,
@@ -37,7 +37,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(component: Component) -> Self {
+    pub(super) fn new(component: ComponentWorkers) -> Self {
         let signals = component.database.signals().clone();
         Self { component, signals, carried: 0, forget_at: None }
     }
@@ -68,7 +68,7 @@ impl Relay {
     /// Hands what is committed here over to the host that carries, or has the
     /// database tell it.
     async fn pass_on(&self) -> Infallible {
-        let Component { name, bus, database, .. } = &self.component;
+        let ComponentWorkers { name, bus, database, .. } = &self.component;
         let outbox = &self.signals.outbox;
         loop {
             bus.reachable().await;
@@ -84,7 +84,7 @@ impl Relay {
                 };
                 if let Err(error) = passed_on {
                     tracing::debug!(component = name, %error, "the database tells of events");
-                    database.tell(Duty::Outbox);
+                    database.tell(LeaderRole::Outbox);
                 }
             }
             self.pass_nothing_on();
@@ -94,13 +94,13 @@ impl Relay {
     /// The database tells of what was not passed on, and of all that is to come.
     fn pass_nothing_on(&self) {
         self.signals.outbox.keep(false);
-        self.component.database.tell(Duty::Outbox);
+        self.component.database.tell(LeaderRole::Outbox);
     }
 
     /// None when the host stops first.
-    async fn lead(&self) -> Option<Box<dyn Lead>> {
+    async fn lead(&self) -> Option<Box<dyn Leadership>> {
         self.component.stop.run_until_cancelled(self.reaches_bus()).await?;
-        self.component.lead(Duty::Outbox).await
+        self.component.lead(LeaderRole::Outbox).await
     }
 
     async fn reaches_bus(&self) {
@@ -119,7 +119,7 @@ impl Relay {
         }
     }
 
-    async fn carry_while_leading(&mut self, mut lead: Box<dyn Lead>) {
+    async fn carry_while_leading(&mut self, mut lead: Box<dyn Leadership>) {
         let signals = self.signals.clone();
         let stop = self.component.stop.clone();
         let mut takeover = self.component.bus.takeover(&self.component.name).await;

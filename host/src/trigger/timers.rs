@@ -4,14 +4,14 @@
 //! one.
 
 use super::{
-    attempt::{Next, settle},
-    background::Component,
+    delivery::{Outcome, deliver_once},
+    workers::ComponentWorkers,
     messaging::conclude_step,
 };
 use crate::{
     capability::{
         messaging::{DeadLetter, DeadLetterKind},
-        store::{DueTimer, Duty, Error, Lead, Once},
+        store::{DueTimer, LeaderRole, Error, Leadership, Once},
     },
     clock::now_ms,
     telemetry::{Step, StepKind},
@@ -31,7 +31,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// A component's timers: a few at a time, each in a transaction of its own.
 pub(super) struct Timers {
-    component: Arc<Component>,
+    component: Arc<ComponentWorkers>,
     under_way: Arc<UnderWay>,
     tasks: TaskTracker,
 }
@@ -54,7 +54,7 @@ struct Held {
 }
 
 impl Timers {
-    pub(super) fn new(component: Component) -> Self {
+    pub(super) fn new(component: ComponentWorkers) -> Self {
         Self { component: Arc::new(component), under_way: Arc::default(), tasks: TaskTracker::new() }
     }
 
@@ -62,7 +62,7 @@ impl Timers {
     /// the hosts that share a database, one at a time looks for what is due.
     pub(super) async fn run(self) {
         while self.component.handler().await.is_some() {
-            let Some(lead) = self.component.lead(Duty::Timers).await else { break };
+            let Some(lead) = self.component.lead(LeaderRole::Timers).await else { break };
             self.fire_while_leading(lead).await;
         }
         self.tasks.close();
@@ -71,7 +71,7 @@ impl Timers {
 
     /// Fires them until this host stops, has no code for it, or another one may
     /// do it.
-    async fn fire_while_leading(&self, mut lead: Box<dyn Lead>) {
+    async fn fire_while_leading(&self, mut lead: Box<dyn Leadership>) {
         let timers = &self.component.database.signals().timers;
         timers.look();
         while self.component.handlers.current(&self.component.name).is_some() {
@@ -105,7 +105,7 @@ impl Timers {
     }
 
     async fn fire_some(&self) -> Result<Duration, Error> {
-        let busy = self.under_way.settle();
+        let busy = self.under_way.remove_ended();
         let free = self.component.settings.concurrency.saturating_sub(busy);
         if free == 0 {
             return Ok(LONGEST_SLEEP);
@@ -147,7 +147,7 @@ impl Timers {
 impl UnderWay {
     /// Lets go of those that have ended, before the timers are read, and
     /// counts the others. Until [`begun_all`](Self::begun_all) ends are told.
-    fn settle(&self) -> usize {
+    fn remove_ended(&self) -> usize {
         let Held { generations, ended, crowded } = &mut *self.held();
         for generation in ended.drain(..) {
             generations.remove(&generation);
@@ -178,7 +178,7 @@ impl UnderWay {
     }
 }
 
-impl Component {
+impl ComponentWorkers {
     async fn fire(&self, mut timer: DueTimer) {
         let mut step = self.timer_step(&mut timer);
         let span = tracing::info_span!(
@@ -199,7 +199,7 @@ impl Component {
                 .increment(1);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match &next {
-                Next::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "timer"),
+                Outcome::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "timer"),
                 _ => tracing::debug!(outcome, duration_ms, "timer"),
             }
             self.persist("a timer's outcome", || self.note(&timer, &next)).await;
@@ -224,26 +224,26 @@ impl Component {
         step
     }
 
-    async fn handle(&self, timer: &DueTimer) -> Result<Next, Error> {
+    async fn handle(&self, timer: &DueTimer) -> Result<Outcome, Error> {
         let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
         let (transaction, hindered) = self.once(Once::Timer(timer.clone()));
         let handle = handler.handle_timer(timer, transaction);
-        settle(self, &handler, timer.attempt, timer.traceparent.as_deref(), hindered, handle).await
+        deliver_once(self, &handler, timer.attempt, timer.traceparent.as_deref(), hindered, handle).await
     }
 
     /// Writes down what becomes of a timer that was not handled.
-    async fn note(&self, timer: &DueTimer, next: &Next) -> Result<(), Error> {
+    async fn note(&self, timer: &DueTimer, next: &Outcome) -> Result<(), Error> {
         match next {
-            Next::Done | Next::Skip => Ok(()),
-            Next::Again(delay, _) => {
+            Outcome::Done | Outcome::Skip => Ok(()),
+            Outcome::Again(delay, _) => {
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                 let mut transaction = self.database.begin().await?;
                 transaction.put_off_timer(timer, now_ms().saturating_add(delay_ms)).await?;
                 transaction.commit().await
             }
-            Next::SetAside(reason) => {
+            Outcome::SetAside(reason) => {
                 let letter = self.timer_letter(timer, reason.clone());
                 self.set_aside(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
                 match self.database.begin_once(&Once::Timer(timer.clone())).await? {

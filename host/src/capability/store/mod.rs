@@ -6,12 +6,12 @@
 
 #[cfg(test)]
 mod conformance;
-mod deferred;
+mod lazy_transaction;
 pub mod gate;
 pub mod host;
 mod open;
 pub mod postgres;
-mod signals;
+mod commit_notifier;
 mod spans;
 pub mod sqlite;
 
@@ -21,11 +21,11 @@ use std::sync::Arc;
 
 pub use crate::engine::bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 
-pub use deferred::{Deferred, Hindrance};
+pub use lazy_transaction::{LazyTransaction, NotStarted};
 pub use host::{HasStore, StoreView};
 pub use open::OpenTransaction;
 pub use postgres::PostgresDatabases;
-pub use signals::{OutboxSignal, Published, Signals, TimersSignal, Waiting};
+pub use commit_notifier::{OutboxSignal, Published, Signals, TimersSignal, Waiting};
 pub(crate) use spans::Operations;
 pub use sqlite::SqliteDatabases;
 
@@ -92,11 +92,11 @@ pub trait Database: Send + Sync + 'static {
 
     /// Waits until this host is the one that does this for the component. Of
     /// those that share the database one does.
-    async fn lead(&self, duty: Duty) -> Result<Box<dyn Lead>, Error>;
+    async fn lead(&self, duty: LeaderRole) -> Result<Box<dyn Leadership>, Error>;
 
     /// Tells the host that does this for the component that there is something
     /// to do. Where one host has the database for itself, it knows.
-    fn tell(&self, _duty: Duty) {}
+    fn tell(&self, _duty: LeaderRole) {}
 
     /// Finishes what is under way and lets go of the database. Every later
     /// call fails.
@@ -105,16 +105,16 @@ pub trait Database: Send + Sync + 'static {
 
 /// What one host does for all that share a component's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Duty {
+pub enum LeaderRole {
     /// To carry the events of the outbox to the bus.
     Outbox,
     /// To fire the timers that are due.
     Timers,
 }
 
-/// The right to a [`Duty`] of a component's, until it is dropped or lost.
+/// The right to a [`LeaderRole`] of a component's, until it is dropped or lost.
 #[async_trait]
-pub trait Lead: Send {
+pub trait Leadership: Send {
     /// Waits until another host may have it: then it is given up.
     async fn lost(&mut self);
 }

@@ -2,7 +2,7 @@
 //! under way in the revision that is replaced finishes where it began.
 
 use super::{Rollout, RolloutError};
-use crate::plugin::{Revision, counts::Tally, registry::Plugin};
+use crate::plugin::{Revision, call_stats::CallCounts, registry::Plugin};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ pub(super) struct Exchange {
     pub(super) outgoing: Option<Arc<Revision>>,
     /// How long it took to build and exchange the snapshot.
     pub(super) took: Duration,
-    at_swap: Tally,
+    at_swap: CallCounts,
     swapped_at: Instant,
 }
 
@@ -73,7 +73,7 @@ fn outgoing(before: &Plugin, next: &Plugin) -> Option<Arc<Revision>> {
 
 /// Waits until nothing runs in the revision any more, and counts how what ran
 /// at the swap has ended.
-pub(super) async fn drain(revision: &Revision, at_swap: Tally, limit: Duration) -> Tally {
+pub(super) async fn drain(revision: &Revision, at_swap: CallCounts, limit: Duration) -> CallCounts {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(200);
     while revision.tally().in_flight() > 0 && begun.elapsed() < limit {
@@ -82,5 +82,5 @@ pub(super) async fn drain(revision: &Revision, at_swap: Tally, limit: Duration) 
     }
     let ended = revision.tally().since(&at_swap);
     // One that had taken the old snapshot may have begun after the swap.
-    Tally { finished: ended.finished.min(at_swap.in_flight().saturating_sub(ended.abandoned)), ..ended }
+    CallCounts { finished: ended.finished.min(at_swap.in_flight().saturating_sub(ended.abandoned)), ..ended }
 }

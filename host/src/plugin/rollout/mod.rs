@@ -8,7 +8,7 @@
 
 mod activation;
 mod exchange;
-mod follow;
+mod cluster_sync;
 mod probe;
 mod settings;
 mod stage;
@@ -27,7 +27,7 @@ use super::{
     artifact::Artifact,
     loader::{LoadError, Loader},
     registry::{Plugin, Registry, SnapshotError},
-    world::Grants,
+    permissions::Grants,
 };
 use crate::{
     capability::messaging::BusError,

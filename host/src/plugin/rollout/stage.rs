@@ -9,8 +9,8 @@ use crate::{
         archive::{Record, Source, Unknown},
         loader::{Compiled, LoadError},
         manifest::Manifest,
-        verdict::{self, Interfaces, Measured, Subject, Surroundings, Verdict},
-        world::Grants,
+        compatibility::{self, Interfaces, Measured, Subject, Surroundings, Verdict},
+        permissions::Grants,
     },
 };
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl Rollout {
             from_cache: compiled.from_cache,
         };
         let new = Subject { manifest: &compiled.artifact.manifest, interfaces: &new_interfaces };
-        Ok(verdict::compare(new, &compiled.artifact.migrations, surroundings, measured))
+        Ok(compatibility::compare(new, &compiled.artifact.migrations, surroundings, measured))
     }
 
     /// Compiled code of a file that was refused is thrown away, unless the

@@ -121,7 +121,7 @@ impl Rollout {
             uploaded_by: String::new(),
             unknown: Unknown::new(),
         };
-        let grants = plugin.grants.unwrap_or_else(|| world::capabilities(&compiled.imports));
+        let grants = plugin.grants.unwrap_or_else(|| permissions::capabilities(&compiled.imports));
         Ok((Origin { label, record, bytes, grants }, compiled))
     }
 

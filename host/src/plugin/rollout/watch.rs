@@ -10,7 +10,7 @@ use crate::{
     plugin::{
         Revision,
         archive::State,
-        counts::Tally,
+        call_stats::CallCounts,
         registry::{Plugin, Standing},
     },
 };
@@ -29,7 +29,7 @@ struct Baseline {
     /// The revision on the same work now, or none if it does not run any more.
     revision: Option<Arc<Revision>>,
     /// Its counters when the comparison began, or all that it did.
-    tally: Tally,
+    tally: CallCounts,
     /// When the new one is to serve alone, in milliseconds since the Unix
     /// epoch.
     promote_at_ms: Option<u64>,
@@ -181,13 +181,13 @@ impl Rollout {
 impl Baseline {
     /// Whether the new one has been on trial for long enough, with enough to
     /// go by.
-    fn is_over(&self, new: &Tally, rules: &Rules) -> bool {
+    fn is_over(&self, new: &CallCounts, rules: &Rules) -> bool {
         self.promote_at_ms.is_some_and(|time_ms| time_ms <= now_ms()) && new.finished >= rules.min_calls
     }
 }
 
 /// Why the new one is worse; none if it is not, or too little is known.
-fn judge(new: &Tally, old: &Tally, rules: &Rules) -> Option<String> {
+fn judge(new: &CallCounts, old: &CallCounts, rules: &Rules) -> Option<String> {
     if new.finished < rules.min_calls {
         return None;
     }
@@ -207,14 +207,14 @@ fn judge(new: &Tally, old: &Tally, rules: &Rules) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn tally(finished: u64, errors: u64, mean_us: u64) -> Tally {
-        Tally { started: finished, finished, errors, busy_us: mean_us * finished, abandoned: 0 }
+    fn tally(finished: u64, errors: u64, mean_us: u64) -> CallCounts {
+        CallCounts { started: finished, finished, errors, busy_us: mean_us * finished, abandoned: 0 }
     }
 
     #[test]
     fn a_trial_is_over_when_its_time_has_passed_and_enough_was_seen() {
         let rules = crate::config::rollout::defaults();
-        let trial = |promote_at_ms| Baseline { revision: None, tally: Tally::default(), promote_at_ms };
+        let trial = |promote_at_ms| Baseline { revision: None, tally: CallCounts::default(), promote_at_ms };
         assert!(trial(Some(1)).is_over(&tally(20, 0, 10), &rules));
         assert!(!trial(Some(1)).is_over(&tally(19, 0, 10), &rules), "too few calls");
         assert!(!trial(Some(u64::MAX)).is_over(&tally(20, 0, 10), &rules), "too early");
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn only_what_is_clearly_worse_is_judged_so() {
         let rules = crate::config::rollout::defaults();
-        let bad = |new: Tally, old: Tally| judge(&new, &old, &rules).is_some();
+        let bad = |new: CallCounts, old: CallCounts| judge(&new, &old, &rules).is_some();
         let old = tally(1_000, 10, 10_000);
         assert!(!bad(tally(19, 19, 10), old), "too few calls");
         assert!(!bad(tally(100, 5, 10_000), old), "within the margin");

@@ -1,7 +1,7 @@
 //! Prometheus' text format, version 0.0.4:
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
-use super::{Family, Kind, Labels, Value, cells::Distribution};
+use super::{Family, Kind, Labels, Value, storage::Distribution};
 use std::fmt::{self, Write};
 
 /// All families, each with its lines together.

@@ -5,7 +5,7 @@ use super::{
     super::BusError,
     names::Names,
     refusal,
-    streams::{self, Hindrance},
+    streams::{self, EnsureError},
 };
 use crate::config::nats::Nats;
 use async_nats::{Client, ConnectOptions, Event, connection::State, jetstream::Context};
@@ -165,11 +165,11 @@ impl Link {
                             self.set(Status::Away("the connection broke".to_owned()));
                         }
                     }
-                    Err(Hindrance::Refused(reason)) => {
+                    Err(EnsureError::Refused(reason)) => {
                         self.set(Status::Refused(reason));
                         sleep(AFTER_A_REFUSAL).await;
                     }
-                    Err(Hindrance::Failed(reason)) => {
+                    Err(EnsureError::Failed(reason)) => {
                         self.set(Status::Away(reason));
                         sleep(LOOK_EVERY).await;
                     }

@@ -14,7 +14,7 @@ const INSTALLATION: &str = "installation";
 const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 0);
 
 /// Why the streams cannot be used.
-pub(super) enum Hindrance {
+pub(super) enum EnsureError {
     /// It may go away by itself.
     Failed(String),
     /// It will not.
@@ -22,15 +22,15 @@ pub(super) enum Hindrance {
 }
 
 /// Makes the streams, or changes what the settings want otherwise.
-pub(super) async fn ensure(link: &Link) -> Result<(), Hindrance> {
+pub(super) async fn ensure(link: &Link) -> Result<(), EnsureError> {
     let (major, minor, patch) = OLDEST_SERVER;
     let version = link.client.server_info().version;
     if version.is_empty() {
         // The connection is there a moment before the client knows to what.
-        return Err(Hindrance::Failed("the server has not said yet what it is".to_owned()));
+        return Err(EnsureError::Failed("the server has not said yet what it is".to_owned()));
     }
     if !link.client.is_server_compatible(major, minor, patch) {
-        return Err(Hindrance::Refused(format!("its version {version} is too old: {major}.{minor} is needed")));
+        return Err(EnsureError::Refused(format!("its version {version} is too old: {major}.{minor} is needed")));
     }
     for wanted in [events(link), dead_letters(link)] {
         ensure_one(link, wanted).await?;
@@ -77,9 +77,9 @@ fn common(link: &Link) -> Config {
     }
 }
 
-async fn ensure_one(link: &Link, wanted: Config) -> Result<(), Hindrance> {
+async fn ensure_one(link: &Link, wanted: Config) -> Result<(), EnsureError> {
     let name = wanted.name.clone();
-    let failed = |error: &dyn std::fmt::Display| Hindrance::Failed(format!("the stream {name}: {error}"));
+    let failed = |error: &dyn std::fmt::Display| EnsureError::Failed(format!("the stream {name}: {error}"));
     let known = match link.context.get_stream(&wanted.name).await {
         Ok(stream) => stream.cached_info().config.clone(),
         Err(error) => match error.kind() {
@@ -93,7 +93,7 @@ async fn ensure_one(link: &Link, wanted: Config) -> Result<(), Hindrance> {
     let owner = known.metadata.get(INSTALLATION);
     if owner != Some(&link.installation) {
         let prefix = &link.settings.subject_prefix;
-        return Err(Hindrance::Refused(format!(
+        return Err(EnsureError::Refused(format!(
             "the stream {name} belongs to another installation: set messaging.nats.subject_prefix to something else \
              than {prefix}"
         )));
@@ -127,11 +127,11 @@ async fn ensure_one(link: &Link, wanted: Config) -> Result<(), Hindrance> {
     Ok(())
 }
 
-fn creation(name: &str, error: &CreateStreamError) -> Hindrance {
+fn creation(name: &str, error: &CreateStreamError) -> EnsureError {
     match error.kind() {
         CreateStreamErrorKind::JetStreamUnavailable => {
-            Hindrance::Failed("JetStream is not switched on, or has no leader".to_owned())
+            EnsureError::Failed("JetStream is not switched on, or has no leader".to_owned())
         }
-        _ => Hindrance::Failed(format!("the stream {name} cannot be made: {error}")),
+        _ => EnsureError::Failed(format!("the stream {name} cannot be made: {error}")),
     }
 }

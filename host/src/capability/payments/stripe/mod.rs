@@ -26,8 +26,8 @@
 
 mod api;
 mod calls;
-mod standing;
-mod turns;
+mod intent_status;
+mod keyed_mutex;
 
 use super::{
     Decline, Error, LedgerEntry, OpenError, Settlement,
@@ -37,9 +37,9 @@ use crate::{config, database::HostDatabase};
 use api::{Api, Card, KEY, Refusal, Try, Unanswered};
 use async_trait::async_trait;
 use calls::{Begun, Calls, Open};
-use standing::{Authorized, Settled};
+use intent_status::{Authorized, Settled};
 use stripe_shared::{PaymentIntent, PaymentIntentStatus};
-use turns::Turns;
+use keyed_mutex::Turns;
 
 /// The provider. It lives as long as the host; its record outlives it.
 #[derive(Debug, Clone)]
@@ -117,15 +117,15 @@ impl Stripe {
 
     /// What an authorization has come to; none if no card was tried.
     async fn judged(&self, intent: &PaymentIntent, one: Try<'_>) -> Result<Option<Outcome>, Stop> {
-        Ok(match standing::authorized(intent) {
+        Ok(match intent_status::authorized(intent) {
             Authorized::Yes => Some(Outcome::Done { id: Some(intent.id.to_string()) }),
             Authorized::No(decline) => Some(declined(decline)),
             Authorized::Untried => None,
             Authorized::UnderWay => return Err(unknown("Stripe is at work")),
             Authorized::Asks => {
-                let cancelled = self.api.cancel(one, intent.id.as_str(), Some(standing::UNASKED));
+                let cancelled = self.api.cancel(one, intent.id.as_str(), Some(intent_status::UNASKED));
                 cancelled.await.map_err(lost)?;
-                Some(declined(standing::unasked()))
+                Some(declined(intent_status::unasked()))
             }
         })
     }
@@ -171,7 +171,7 @@ impl Stripe {
             Settlement::Refund => self.api.refunds(id).await.map_err(lost)?,
             Settlement::Capture | Settlement::Void => Vec::new(),
         };
-        Ok(standing::settled(settlement, one.key, is_repeated, &intent, &refunds))
+        Ok(intent_status::settled(settlement, one.key, is_repeated, &intent, &refunds))
     }
 
     /// Whether the payment was made by a call to a host, and not by another
@@ -189,7 +189,7 @@ impl Stripe {
         let Some(key) = intent.metadata.get(KEY) else {
             return Ok(false);
         };
-        if matches!(standing::authorized(&intent), Authorized::Yes) {
+        if matches!(intent_status::authorized(&intent), Authorized::Yes) {
             let (currency, amount) = (intent.currency.to_string(), intent.amount);
             let is_captured = intent.status == PaymentIntentStatus::Succeeded;
             self.calls.adopt(Made { id, key, currency: &currency, amount }, is_captured).await?;

@@ -8,7 +8,7 @@
 //! per text: a statement is parsed once, not on every call. One gate lives as
 //! long as its database, so components do not push out each other's verdicts.
 
-mod parts;
+mod expressions;
 mod postgres;
 mod statements;
 mod tokens;
@@ -126,7 +126,7 @@ pub fn permit_migration(dialect: Dialect, text: &str) -> Result<Vec<String>, Str
         .iter()
         .map(|statement| {
             statements::check_migration(statement)?;
-            if parts::check(statement)? > 0 {
+            if expressions::check(statement)? > 0 {
                 return Err("a migration has no parameters".to_owned());
             }
             render(dialect, statement)
@@ -140,7 +140,7 @@ fn permit(dialect: Dialect, text: &str) -> Result<Permitted, String> {
         return Err(format!("exactly one statement is allowed in a call, not {}", statements.len()));
     };
     let reads_only = statements::check_guest(statement)?;
-    let parameters = parts::check(statement)?;
+    let parameters = expressions::check(statement)?;
     if parameters > PARAMETERS {
         return Err(format!("more than {PARAMETERS} parameters"));
     }

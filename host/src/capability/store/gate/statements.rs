@@ -1,7 +1,7 @@
 //! Which statements there are: four for components, and those that change a
 //! schema for their migrations.
 
-use super::parts::{check_name, check_type};
+use super::expressions::{check_name, check_type};
 use sqlparser::ast::{
     AlterTable, AlterTableOperation, ColumnDef, ColumnOption, ConflictTarget, CreateIndex, CreateTable, Delete,
     ForeignKeyConstraint, Insert, ObjectType, OnConflictAction, OnInsert, Query, RenameTableNameKind, SetExpr,

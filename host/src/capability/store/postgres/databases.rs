@@ -4,10 +4,10 @@ use super::{
     super::{Database, Databases, Error, check_name},
     Limits, PostgresDatabase,
     errors::Failure,
-    lead::Leads,
+    leadership::Leaderships,
     pool::Pool,
     provision,
-    wakes::Wakes,
+    pg_notify::PgNotify,
 };
 use crate::{
     config::{Secret, store::Store},
@@ -31,8 +31,8 @@ pub struct PostgresDatabases {
     pub(super) url: PgConnectOptions,
     pub(super) limits: Limits,
     pub(super) host: PgPool,
-    pub(super) wakes: Arc<Wakes>,
-    pub(super) leads: Arc<Leads>,
+    pub(super) wakes: Arc<PgNotify>,
+    pub(super) leads: Arc<Leaderships>,
     /// None once closed.
     open: Mutex<Option<HashMap<String, Arc<PostgresDatabase>>>>,
     _listening: DropGuard,
@@ -67,7 +67,7 @@ impl PostgresDatabases {
             .connect_with(own)
             .await?;
         provision::prepare(host, &pool).await?;
-        let wakes = Arc::new(Wakes::new());
+        let wakes = Arc::new(PgNotify::new());
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(wakes.clone().listen(url.clone())));
         tokio::spawn(stop.clone().run_until_cancelled_owned(wakes.clone().tell(pool.clone())));
@@ -75,7 +75,7 @@ impl PostgresDatabases {
             url: options,
             limits,
             host: pool,
-            leads: Leads::new(url.clone(), wakes.clone()),
+            leads: Leaderships::new(url.clone(), wakes.clone()),
             wakes,
             open: Mutex::new(Some(HashMap::new())),
             _listening: stop.drop_guard(),

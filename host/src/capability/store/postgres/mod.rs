@@ -8,19 +8,19 @@
 
 mod databases;
 mod errors;
-mod lead;
+mod leadership;
 mod outbox;
 mod pool;
 mod provision;
 mod schema;
 mod session;
 mod transaction;
-mod turns;
+mod write_lock;
 mod values;
-mod wakes;
+mod pg_notify;
 
 use super::{
-    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
+    Applied, Database, DueTimer, LeaderRole, Error, Leadership, Migration, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
     Transaction, Value, describe, gate::Gate,
 };
 use crate::{
@@ -37,8 +37,8 @@ use sqlx::{FromRow, PgPool, postgres::PgRow};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use transaction::PostgresTransaction;
-use turns::Turns;
-use wakes::{NOW, Wakes};
+use write_lock::Turns;
+use pg_notify::{NOW, PgNotify};
 
 /// What bounds the use of one component's schema by one host.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub struct PostgresDatabase {
     readers: Pool,
     /// Of the host's role.
     host: PgPool,
-    leads: Arc<lead::Leads>,
+    leads: Arc<leadership::Leaderships>,
 }
 
 /// What the database and its open transactions use.
@@ -90,7 +90,7 @@ struct Shared {
     gate: Gate,
     limits: Limits,
     signals: Arc<Signals>,
-    wakes: Arc<Wakes>,
+    wakes: Arc<PgNotify>,
     secret: String,
 }
 
@@ -267,11 +267,11 @@ impl Database for PostgresDatabase {
         &self.shared.signals
     }
 
-    async fn lead(&self, duty: Duty) -> Result<Box<dyn Lead>, Error> {
+    async fn lead(&self, duty: LeaderRole) -> Result<Box<dyn Leadership>, Error> {
         self.leads.lead(duty, &self.shared.component).await
     }
 
-    fn tell(&self, duty: Duty) {
+    fn tell(&self, duty: LeaderRole) {
         self.shared.wakes.tell_later(duty, &self.shared.component, NOW);
     }
 

@@ -15,7 +15,7 @@ use super::{
     errors::{Failure, Remedy},
     outbox::Append,
     session::{self, Work},
-    turns::Turn,
+    write_lock::Turn,
 };
 use crate::{capability::messaging::Event, clock::now_ms};
 use async_trait::async_trait;

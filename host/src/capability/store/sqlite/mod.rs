@@ -13,7 +13,7 @@ mod transaction;
 mod writer;
 
 use super::{
-    Applied, Database, DueTimer, Duty, Error, Lead, Migration, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
+    Applied, Database, DueTimer, LeaderRole, Error, Leadership, Migration, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
     Transaction, Value, describe, gate::Gate,
 };
 use crate::{
@@ -243,7 +243,7 @@ impl Database for SqliteDatabase {
         &self.shared.signals
     }
 
-    async fn lead(&self, _: Duty) -> Result<Box<dyn Lead>, Error> {
+    async fn lead(&self, _: LeaderRole) -> Result<Box<dyn Leadership>, Error> {
         Ok(Box::new(Alone))
     }
 
@@ -270,7 +270,7 @@ impl SqliteDatabase {
 struct Alone;
 
 #[async_trait]
-impl Lead for Alone {
+impl Leadership for Alone {
     async fn lost(&mut self) {
         std::future::pending().await
     }

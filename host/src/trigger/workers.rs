@@ -4,7 +4,7 @@ use super::{Handler, Handlers, backlog, messaging::Events, relay::Relay, timers:
 use crate::{
     capability::{
         messaging::{Bus, BusError, Consumer, Subjects},
-        store::{Database, Duty, Lead},
+        store::{Database, LeaderRole, Leadership},
     },
     config::messaging::Messaging,
 };
@@ -34,12 +34,12 @@ struct Watched {
     started: bool,
     /// What stops the tasks of each.
     components: HashMap<String, CancellationToken>,
-    waiting: Vec<Component>,
+    waiting: Vec<ComponentWorkers>,
 }
 
 /// What the tasks of one component work on.
 #[derive(Clone)]
-pub(super) struct Component {
+pub(super) struct ComponentWorkers {
     pub(super) name: String,
     pub(super) database: Arc<dyn Database>,
     pub(super) consumer: Arc<dyn Consumer>,
@@ -81,7 +81,7 @@ impl Triggers {
         }
         let stop = self.stop.child_token();
         watched.components.insert(component.to_owned(), stop.clone());
-        let component = Component {
+        let component = ComponentWorkers {
             name: component.to_owned(),
             database,
             consumer,
@@ -138,14 +138,14 @@ impl Triggers {
         complete
     }
 
-    fn spawn(&self, component: &Component) {
+    fn spawn(&self, component: &ComponentWorkers) {
         self.tasks.spawn(Relay::new(component.clone()).run());
         self.tasks.spawn(Events::new(component.clone()).run());
         self.tasks.spawn(Timers::new(component.clone()).run());
     }
 }
 
-impl Component {
+impl ComponentWorkers {
     /// Waits until there is code to run, and gives it. None when the host
     /// stops, or lets go of the component, first.
     pub(super) async fn handler(&self) -> Option<Arc<dyn Handler>> {
@@ -159,7 +159,7 @@ impl Component {
     }
 
     /// Waits until this host has the duty. None when the host stops first.
-    pub(super) async fn lead(&self, duty: Duty) -> Option<Box<dyn Lead>> {
+    pub(super) async fn lead(&self, duty: LeaderRole) -> Option<Box<dyn Leadership>> {
         let mut failures = 0;
         loop {
             match self.stop.run_until_cancelled(self.database.lead(duty)).await? {

@@ -21,8 +21,8 @@
 
 use super::{
     TypeChange,
-    interfaces::{Face, interface_name},
-    words::{Member, Words, behind, describe_both, function_name, kind, members, noun, parameters},
+    interfaces::{Interface, interface_name},
+    render::{Member, Words, behind, describe_both, function_name, kind, members, noun, parameters},
 };
 use std::collections::{BTreeMap, HashMap};
 use wit_parser::{Function, Handle, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner};
@@ -72,7 +72,7 @@ impl<'a> Differ<'a> {
     }
 
     /// Compares all interfaces of one side.
-    pub(super) fn faces(&mut self, side: Side, old: &BTreeMap<String, Face<'_>>, new: &BTreeMap<String, Face<'_>>) {
+    pub(super) fn faces(&mut self, side: Side, old: &BTreeMap<String, Interface<'_>>, new: &BTreeMap<String, Interface<'_>>) {
         let way = match side {
             Side::Import => "imported",
             Side::Export => "exported",
@@ -90,7 +90,7 @@ impl<'a> Differ<'a> {
 
     /// Compares one interface: its types first, because what differs in one of
     /// them is reported under its name and not for each function that uses it.
-    pub(super) fn face(&mut self, side: Side, old: &Face<'_>, new: &Face<'_>) {
+    pub(super) fn face(&mut self, side: Side, old: &Interface<'_>, new: &Interface<'_>) {
         for (name, id) in &new.types {
             match old.types.get(name) {
                 Some(before) => self.named_type(&new.name, name, *before, *id),
@@ -118,7 +118,7 @@ impl<'a> Differ<'a> {
     }
 
     /// An interface with a name of the host's that the host does not have.
-    pub(super) fn unknown_face(&mut self, side: Side, face: &Face<'_>) {
+    pub(super) fn unknown_face(&mut self, side: Side, face: &Interface<'_>) {
         let text = match side {
             Side::Import => "it is not one that this host offers",
             Side::Export => "it is not one that this host calls",

@@ -33,7 +33,7 @@ pub struct Alarm(pub UnboundedSender<(String, String)>);
 
 /// Counters at one moment. Two of them can be subtracted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct CallCounts {
     /// Work that was begun: requests, events and timers.
     pub started: u64,
     /// Work that came to its end, well or not.
@@ -53,9 +53,9 @@ struct Window {
     traps: u64,
 }
 
-/// One piece of work under way. Dropping it without [`Flight::land`] counts it
+/// One piece of work under way. Dropping it without [`InFlight::land`] counts it
 /// as abandoned.
-pub struct Flight {
+pub struct InFlight {
     counts: Arc<Counts>,
     begun: Instant,
     answered: Option<Duration>,
@@ -81,17 +81,17 @@ impl Counts {
     }
 
     /// Begins a piece of work.
-    pub fn depart(self: &Arc<Self>) -> Flight {
+    pub fn depart(self: &Arc<Self>) -> InFlight {
         self.started.fetch_add(1, Relaxed);
-        Flight { counts: self.clone(), begun: Instant::now(), answered: None, landed: false }
+        InFlight { counts: self.clone(), begun: Instant::now(), answered: None, landed: false }
     }
 
     /// The counters of this moment.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> CallCounts {
         // The ends first, so that no more has ended than was begun.
         let (finished, abandoned) = (self.finished.load(Relaxed), self.abandoned.load(Relaxed));
         let (errors, busy_us) = (self.errors.load(Relaxed), self.busy_us.load(Relaxed));
-        Tally { started: self.started.load(Relaxed), finished, abandoned, errors, busy_us }
+        CallCounts { started: self.started.load(Relaxed), finished, abandoned, errors, busy_us }
     }
 
     /// Calls that failed, by whoever's fault.
@@ -126,7 +126,7 @@ impl Counts {
     }
 }
 
-impl Flight {
+impl InFlight {
     /// The answer begins: what it took until now is what counts, however long
     /// the answer itself goes on.
     pub fn answered(&mut self) {
@@ -144,7 +144,7 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.landed {
             self.counts.abandoned.fetch_add(1, Relaxed);
@@ -152,7 +152,7 @@ impl Drop for Flight {
     }
 }
 
-impl Tally {
+impl CallCounts {
     /// Work that was under way.
     pub fn in_flight(&self) -> u64 {
         self.started.saturating_sub(self.finished + self.abandoned)

@@ -8,7 +8,7 @@
 //! another, each with its own sync of the disk. A host that dies in between
 //! has told nobody; that is what the safety net is for.
 
-use super::super::{Duty, Published, Signals};
+use super::super::{LeaderRole, Published, Signals};
 use crate::{clock::now_ms, config::Secret};
 use sqlx::{PgPool, postgres::PgListener};
 use std::{
@@ -36,19 +36,19 @@ pub(super) const SAFETY_NET: Duration = Duration::from_secs(3);
 const SEEN_IN_TIME: Duration = SAFETY_NET.saturating_add(Duration::from_secs(1));
 
 /// Who is to be woken, here and elsewhere.
-pub(super) struct Wakes {
+pub(super) struct PgNotify {
     known: Mutex<HashMap<String, Arc<Signals>>>,
     /// What this host does for all: no other has to hear of it.
-    led: watch::Sender<BTreeSet<(Duty, String)>>,
+    led: watch::Sender<BTreeSet<(LeaderRole, String)>>,
     /// What the other hosts are to be told, and when there is something to be
     /// done.
-    untold: Mutex<BTreeMap<(Duty, String), u64>>,
+    untold: Mutex<BTreeMap<(LeaderRole, String), u64>>,
     more: Notify,
     /// Stands before what this host tells: it does not listen to itself.
     own: String,
 }
 
-impl Wakes {
+impl PgNotify {
     pub(super) fn new() -> Self {
         Self {
             known: Mutex::default(),
@@ -68,7 +68,7 @@ impl Wakes {
     /// wakes the host that carries them.
     pub(super) fn published(&self, component: &str, signals: &Signals, published: Published) {
         if !signals.outbox.hand_over(published) {
-            self.tell_later(Duty::Outbox, component, NOW);
+            self.tell_later(LeaderRole::Outbox, component, NOW);
         }
     }
 
@@ -77,13 +77,13 @@ impl Wakes {
     pub(super) fn scheduled(&self, component: &str, signals: &Signals, due_ms: u64) {
         signals.timers.look_at(due_ms);
         if u128::from(due_ms.saturating_sub(now_ms())) <= SEEN_IN_TIME.as_millis() {
-            self.tell_later(Duty::Timers, component, due_ms);
+            self.tell_later(LeaderRole::Timers, component, due_ms);
         }
     }
 
-    /// Wakes the other hosts a moment later, unless it is this host that has to
+    /// PgNotify the other hosts a moment later, unless it is this host that has to
     /// do it.
-    pub(super) fn tell_later(&self, what: Duty, component: &str, due_ms: u64) {
+    pub(super) fn tell_later(&self, what: LeaderRole, component: &str, due_ms: u64) {
         let what = (what, component.to_owned());
         if self.led.borrow().contains(&what) {
             return;
@@ -96,13 +96,13 @@ impl Wakes {
     }
 
     /// From now on, until [`leave`](Self::leave), this host does it for all.
-    pub(super) fn lead(&self, duty: Duty, component: &str) {
+    pub(super) fn lead(&self, duty: LeaderRole, component: &str) {
         self.led.send_modify(|led| {
             led.insert((duty, component.to_owned()));
         });
     }
 
-    pub(super) fn leave(&self, duty: Duty, component: &str) {
+    pub(super) fn leave(&self, duty: LeaderRole, component: &str) {
         self.led.send_modify(|led| {
             led.remove(&(duty, component.to_owned()));
         });
@@ -177,11 +177,11 @@ impl Wakes {
         }
     }
 
-    fn wake(&self, what: Duty, component: &str, due_ms: u64) {
+    fn wake(&self, what: LeaderRole, component: &str, due_ms: u64) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match (what, known.get(component)) {
-            (Duty::Outbox, Some(signals)) => signals.outbox.look(),
-            (Duty::Timers, Some(signals)) => signals.timers.look_at(due_ms),
+            (LeaderRole::Outbox, Some(signals)) => signals.outbox.look(),
+            (LeaderRole::Timers, Some(signals)) => signals.timers.look_at(due_ms),
             (_, None) => {}
         }
     }
@@ -196,7 +196,7 @@ struct Word<'a> {
     /// When there is something to be done, in milliseconds since the Unix
     /// epoch.
     due_ms: u64,
-    what: Duty,
+    what: LeaderRole,
     component: &'a str,
 }
 
@@ -216,15 +216,15 @@ impl<'a> Word<'a> {
             Some((host, due_ms)) => (host, due_ms.parse().ok()?),
             None => (who, NOW),
         };
-        let what = [Duty::Outbox, Duty::Timers].into_iter().find(|duty| name(*duty) == what)?;
+        let what = [LeaderRole::Outbox, LeaderRole::Timers].into_iter().find(|duty| name(*duty) == what)?;
         Some(Self { host, due_ms, what, component })
     }
 }
 
-fn name(duty: Duty) -> &'static str {
+fn name(duty: LeaderRole) -> &'static str {
     match duty {
-        Duty::Outbox => "outbox",
-        Duty::Timers => "timers",
+        LeaderRole::Outbox => "outbox",
+        LeaderRole::Timers => "timers",
     }
 }
 
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_word_is_read_as_it_was_written_and_by_hosts_that_know_no_times() {
         for (due_ms, text) in [(NOW, "h outbox c"), (1_700_000_000_000, "h@1700000000000 outbox c")] {
-            let word = Word { host: "h", due_ms, what: Duty::Outbox, component: "c" };
+            let word = Word { host: "h", due_ms, what: LeaderRole::Outbox, component: "c" };
             assert_eq!(word.write(), text);
             assert_eq!(Word::read(text), Some(word));
             // As such a host does.

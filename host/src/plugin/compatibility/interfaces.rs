@@ -7,7 +7,7 @@
 use super::{
     TypeChange,
     types::{Differ, Side},
-    words::Words,
+    render::Words,
 };
 use std::{collections::BTreeMap, sync::LazyLock};
 use wit_parser::{
@@ -64,7 +64,7 @@ fn list(changes: &[TypeChange]) -> String {
 }
 
 /// One interface: what has a name in it.
-pub(super) struct Face<'a> {
+pub(super) struct Interface<'a> {
     /// With its version.
     pub(super) name: String,
     pub(super) functions: BTreeMap<&'a str, &'a Function>,
@@ -162,9 +162,9 @@ impl Interfaces {
 
     /// The interfaces of one side, by name without the part of the version
     /// that does not matter. What the world has directly is one more.
-    fn faces(&self, side: Side) -> BTreeMap<String, Face<'_>> {
+    fn faces(&self, side: Side) -> BTreeMap<String, Interface<'_>> {
         let mut faces = BTreeMap::new();
-        let mut direct = Face { name: "the world".to_owned(), functions: BTreeMap::new(), types: BTreeMap::new() };
+        let mut direct = Interface { name: "the world".to_owned(), functions: BTreeMap::new(), types: BTreeMap::new() };
         for (key, item) in self.items(side) {
             match item {
                 WorldItem::Interface { id, .. } => {
@@ -184,9 +184,9 @@ impl Interfaces {
         faces
     }
 
-    fn face(&self, name: &str, id: InterfaceId) -> Option<Face<'_>> {
+    fn face(&self, name: &str, id: InterfaceId) -> Option<Interface<'_>> {
         let interface = self.resolve.interfaces.get(id)?;
-        Some(Face {
+        Some(Interface {
             name: name.to_owned(),
             functions: interface.functions.iter().map(|(name, function)| (name.as_str(), function)).collect(),
             types: interface.types.iter().map(|(name, id)| (name.as_str(), *id)).collect(),

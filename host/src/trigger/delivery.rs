@@ -1,10 +1,10 @@
 //! What becomes of one attempt to handle an event or a timer.
 
-use super::{Handled, Handler, background::Component};
+use super::{Handled, Handler, workers::ComponentWorkers};
 use crate::{
     capability::{
         messaging::{BusError, DeadLetter},
-        store::{Deferred, Error, Hindrance, Once, Operations, Transaction, describe},
+        store::{LazyTransaction, Error, NotStarted, Once, Operations, Transaction, describe},
     },
     clock::now_ms,
     text,
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
 
 /// What to do next.
-pub(super) enum Next {
+pub(super) enum Outcome {
     /// It is done and durable.
     Done,
     /// There was nothing to do: it was done before, or is no longer wanted.
@@ -29,7 +29,7 @@ pub(super) enum Next {
     SetAside(String),
 }
 
-impl Next {
+impl Outcome {
     /// For metrics and logs.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -44,57 +44,57 @@ impl Next {
 /// Makes one attempt; `handle` lets the component do its part in the
 /// transaction, until that is hindered. An error is the host's: nothing was
 /// done, and it does not count as an attempt.
-pub(super) async fn settle(
-    component: &Component,
+pub(super) async fn deliver_once(
+    component: &ComponentWorkers,
     handler: &Arc<dyn Handler>,
     attempt: u32,
     traceparent: Option<&str>,
-    mut hindered: oneshot::Receiver<Hindrance>,
+    mut hindered: oneshot::Receiver<NotStarted>,
     handle: impl Future<Output = Handled>,
-) -> Result<Next, Error> {
+) -> Result<Outcome, Error> {
     let (hindrance, next) = tokio::select! {
         biased;
-        Ok(hindrance) = &mut hindered => (Some(hindrance), Ok(Next::Skip)),
+        Ok(hindrance) = &mut hindered => (Some(hindrance), Ok(Outcome::Skip)),
         next = conclude(component, handler, attempt, traceparent, handle) => (hindered.try_recv().ok(), next),
     };
     match hindrance {
         None => next,
-        Some(Hindrance::NothingToDo) => Ok(Next::Skip),
-        Some(Hindrance::Failed(error)) => Err(error),
+        Some(NotStarted::NothingToDo) => Ok(Outcome::Skip),
+        Some(NotStarted::Failed(error)) => Err(error),
     }
 }
 
 async fn conclude(
-    component: &Component,
+    component: &ComponentWorkers,
     handler: &Arc<dyn Handler>,
     attempt: u32,
     traceparent: Option<&str>,
     handle: impl Future<Output = Handled>,
-) -> Result<Next, Error> {
+) -> Result<Outcome, Error> {
     let handled = AssertUnwindSafe(handle).catch_unwind().await;
     let (delay, reason) = match handled {
         Ok(Handled::Done(transaction)) => {
             let (database, component) = (&*component.database, component.name.as_str());
             let operation = Operations { database, component, traceparent }.begin("COMMIT");
             match operation.end(transaction.commit().await) {
-                Ok(()) => return Ok(Next::Done),
+                Ok(()) => return Ok(Outcome::Done),
                 Err(error @ (Error::Conflict | Error::Unavailable(_))) => return Err(error),
                 Err(error) => (None, format!("its transaction failed: {}", describe(&error))),
             }
         }
         Ok(Handled::Retry(delay_ms)) => (delay_ms, "it asked for another attempt".to_owned()),
-        Ok(Handled::Reject(reason)) => return Ok(Next::SetAside(text::reason(&reason))),
+        Ok(Handled::Reject(reason)) => return Ok(Outcome::SetAside(text::reason(&reason))),
         Ok(Handled::Failed(reason)) => (None, text::reason(&reason)),
         Err(_) => (None, "the host panicked".to_owned()),
     };
     if attempt >= handler.delivery_attempts() {
-        return Ok(Next::SetAside(format!("given up after {attempt} attempts: {reason}")));
+        return Ok(Outcome::SetAside(format!("given up after {attempt} attempts: {reason}")));
     }
     let delay = delay.map_or_else(|| component.backoff(attempt), |ms| Duration::from_millis(ms).min(LONGEST_RETRY));
-    Ok(Next::Again(delay, reason))
+    Ok(Outcome::Again(delay, reason))
 }
 
-impl Component {
+impl ComponentWorkers {
     /// The wait after a failed attempt: doubled each time, and spread so that
     /// what failed together does not come back together.
     pub(super) fn backoff(&self, attempt: u32) -> Duration {
@@ -141,9 +141,9 @@ impl Component {
     }
 
     /// A transaction in which this is done once.
-    pub(super) fn once(&self, what: Once) -> (Box<dyn Transaction>, oneshot::Receiver<Hindrance>) {
+    pub(super) fn once(&self, what: Once) -> (Box<dyn Transaction>, oneshot::Receiver<NotStarted>) {
         let wait = metrics::histogram!("store_wait_seconds", "component" => self.name.clone());
-        let (transaction, hindered) = Deferred::new(self.database.clone(), what, wait);
+        let (transaction, hindered) = LazyTransaction::new(self.database.clone(), what, wait);
         (Box::new(transaction), hindered)
     }
 }

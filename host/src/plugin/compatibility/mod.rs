@@ -9,7 +9,7 @@
 mod interfaces;
 mod migrations;
 mod types;
-mod words;
+mod render;
 
 pub use interfaces::{Interfaces, InterfacesError};
 
@@ -249,7 +249,7 @@ pub fn subjects_without_source<'a>(
 fn capabilities(new: &Interfaces, active: Option<&Interfaces>) -> Capabilities {
     let wanted_by = |interfaces: &Interfaces| -> BTreeSet<String> {
         let grants = interfaces.imports();
-        grants.iter().filter_map(|import| world::capability_of(import)).map(world::grant_name).collect()
+        grants.iter().filter_map(|import| permissions::capability_of(import)).map(permissions::grant_name).collect()
     };
     let wanted = wanted_by(new);
     let before = active.map(wanted_by).unwrap_or_default();

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 /// Why a transaction did not begin.
 #[derive(Debug)]
-pub enum Hindrance {
+pub enum NotStarted {
     /// It was done before, or is no longer wanted.
     NothingToDo,
     /// The database's.
@@ -22,21 +22,21 @@ pub enum Hindrance {
 }
 
 /// A transaction that may not have begun.
-pub struct Deferred {
+pub struct LazyTransaction {
     database: Arc<dyn Database>,
     once: Once,
     wait: Histogram,
     begun: Option<Box<dyn Transaction>>,
     /// It waits for its turn.
     waits: bool,
-    hindrance: Option<oneshot::Sender<Hindrance>>,
+    hindrance: Option<oneshot::Sender<NotStarted>>,
 }
 
-impl Deferred {
+impl LazyTransaction {
     /// One in which this is done once. What hinders it is told to the receiver,
     /// and the transaction waits for ever to be dropped. `wait` is told how
     /// long its turn took to come.
-    pub fn new(database: Arc<dyn Database>, once: Once, wait: Histogram) -> (Self, oneshot::Receiver<Hindrance>) {
+    pub fn new(database: Arc<dyn Database>, once: Once, wait: Histogram) -> (Self, oneshot::Receiver<NotStarted>) {
         let (hindrance, hindered) = oneshot::channel();
         (Self { database, once, wait, begun: None, waits: false, hindrance: Some(hindrance) }, hindered)
     }
@@ -50,8 +50,8 @@ impl Deferred {
             self.wait.record(asked.elapsed());
             match begun {
                 Ok(Some(transaction)) => self.begun = Some(transaction),
-                Ok(None) => self.tell(Hindrance::NothingToDo),
-                Err(error) => self.tell(Hindrance::Failed(error)),
+                Ok(None) => self.tell(NotStarted::NothingToDo),
+                Err(error) => self.tell(NotStarted::Failed(error)),
             }
         }
         match &mut self.begun {
@@ -60,7 +60,7 @@ impl Deferred {
         }
     }
 
-    fn tell(&mut self, hindrance: Hindrance) {
+    fn tell(&mut self, hindrance: NotStarted) {
         if let Some(told) = self.hindrance.take() {
             // If nobody hears it, nobody waits either.
             let _ = told.send(hindrance);
@@ -68,17 +68,17 @@ impl Deferred {
     }
 }
 
-impl Drop for Deferred {
+impl Drop for LazyTransaction {
     /// Whoever had no more time to wait for its turn has not failed.
     fn drop(&mut self) {
         if self.waits {
-            self.tell(Hindrance::Failed(Error::Timeout));
+            self.tell(NotStarted::Failed(Error::Timeout));
         }
     }
 }
 
 #[async_trait]
-impl Transaction for Deferred {
+impl Transaction for LazyTransaction {
     async fn begin(&mut self) {
         self.begun().await;
     }
@@ -136,8 +136,8 @@ mod tests {
         SqliteDatabases::new(folder.path(), &settings).unwrap().open("things").await.unwrap()
     }
 
-    fn deferred(store: &Store) -> (Box<Deferred>, oneshot::Receiver<Hindrance>) {
-        let (deferred, hindered) = Deferred::new(store.clone(), Once::Event("e".to_owned()), Histogram::noop());
+    fn deferred(store: &Store) -> (Box<LazyTransaction>, oneshot::Receiver<NotStarted>) {
+        let (deferred, hindered) = LazyTransaction::new(store.clone(), Once::Event("e".to_owned()), Histogram::noop());
         (Box::new(deferred), hindered)
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let (mut again, hindered) = deferred(&store);
         let event = event("again");
         assert!(timeout(Duration::from_millis(100), again.publish(&event)).await.is_err(), "there is no answer");
-        assert!(matches!(hindered.await, Ok(Hindrance::NothingToDo)));
+        assert!(matches!(hindered.await, Ok(NotStarted::NothingToDo)));
         assert!(store.outbox(0, 9).await.unwrap().is_empty());
     }
 
@@ -176,7 +176,7 @@ mod tests {
         let (mut late, hindered) = deferred(&store);
         assert!(timeout(Duration::from_millis(100), late.begin()).await.is_err());
         drop(late);
-        assert!(matches!(hindered.await, Ok(Hindrance::Failed(Error::Timeout))));
+        assert!(matches!(hindered.await, Ok(NotStarted::Failed(Error::Timeout))));
         other.rollback().await;
         let (unused, hindered) = deferred(&store);
         drop(unused);
@@ -190,6 +190,6 @@ mod tests {
         store.close().await;
         let (late, hindered) = deferred(&store);
         assert!(timeout(Duration::from_millis(100), late.commit()).await.is_err(), "there is no answer");
-        assert!(matches!(hindered.await, Ok(Hindrance::Failed(Error::Unavailable(_)))));
+        assert!(matches!(hindered.await, Ok(NotStarted::Failed(Error::Unavailable(_)))));
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 
 /// Listens as long as it lives.
-pub(super) struct News {
+pub(super) struct Notifications {
     heard: Arc<watch::Sender<()>>,
     listening: AbortHandle,
 }
@@ -20,7 +20,7 @@ pub(super) struct News {
 /// Hears of what is announced from now on.
 pub struct Listener(watch::Receiver<()>);
 
-impl News {
+impl Notifications {
     pub(super) fn hear(url: &Secret) -> Self {
         let heard = Arc::new(watch::Sender::new(()));
         let listening = tokio::spawn(listen(url.clone(), heard.clone())).abort_handle();
@@ -45,7 +45,7 @@ impl Listener {
     }
 }
 
-impl Drop for News {
+impl Drop for Notifications {
     fn drop(&mut self) {
         self.listening.abort();
     }

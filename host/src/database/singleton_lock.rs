@@ -13,11 +13,11 @@ const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Held as long as this value lives.
 #[derive(Debug)]
-pub struct OnlyHost {
+pub struct SingletonLock {
     _held: DropGuard,
 }
 
-impl OnlyHost {
+impl SingletonLock {
     /// Takes the right. None if another host has it.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use wasmparser::{BinaryReaderError, ElementItems, FunctionBody, Payload};
 
 /// What has been counted of a file so far.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct Counter {
     counts: BTreeMap<Kind, u64>,
     depth: u64,
 }
@@ -19,7 +19,7 @@ pub(super) struct Census {
 /// More of something than a file may hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the component has more than {most} {what}")]
-pub struct TooMuch {
+pub struct OverLimit {
     /// What there is too much of.
     pub what: &'static str,
     /// The most that is accepted.
@@ -28,9 +28,9 @@ pub struct TooMuch {
 
 /// Why counting stopped.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CensusError {
+pub(super) enum ComplexityError {
     #[error(transparent)]
-    TooMuch(#[from] TooMuch),
+    OverLimit(#[from] OverLimit),
     #[error(transparent)]
     Malformed(#[from] BinaryReaderError),
 }
@@ -58,7 +58,7 @@ enum Kind {
 
 impl Kind {
     /// What it is called in a refusal, and the most that is accepted.
-    fn limit(self) -> TooMuch {
+    fn limit(self) -> OverLimit {
         let (what, most) = match self {
             Self::Nesting => ("levels of components and modules in each other", 16),
             Self::Modules => ("components and modules in it", 500),
@@ -78,11 +78,11 @@ impl Kind {
             Self::Definitions => ("instances, aliases and canonical functions", 100_000),
             Self::CustomSections => ("custom sections", 1_000),
         };
-        TooMuch { what, most }
+        OverLimit { what, most }
     }
 }
 
-impl Census {
+impl Counter {
     /// How deep the current part of the file lies: 0 for what belongs to the
     /// outermost component itself.
     pub(super) fn depth(&self) -> u64 {
@@ -93,7 +93,7 @@ impl Census {
     ///
     /// # Errors
     /// When there is too much of it, or it cannot be read.
-    pub(super) fn count(&mut self, payload: &Payload<'_>) -> Result<(), CensusError> {
+    pub(super) fn count(&mut self, payload: &Payload<'_>) -> Result<(), ComplexityError> {
         match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 self.depth += 1;
@@ -138,7 +138,7 @@ impl Census {
         Ok(())
     }
 
-    fn count_body(&mut self, body: &FunctionBody<'_>) -> Result<(), CensusError> {
+    fn count_body(&mut self, body: &FunctionBody<'_>) -> Result<(), ComplexityError> {
         let bytes = Kind::FunctionBytes.limit();
         if span(&body.range()) > u32::try_from(bytes.most).unwrap_or(u32::MAX) {
             return Err(bytes.into());
@@ -150,7 +150,7 @@ impl Census {
         Ok(())
     }
 
-    fn add(&mut self, kind: Kind, more: u32) -> Result<(), TooMuch> {
+    fn add(&mut self, kind: Kind, more: u32) -> Result<(), OverLimit> {
         let count = self.counts.entry(kind).or_default();
         *count = count.saturating_add(more.into());
         let limit = kind.limit();
@@ -168,7 +168,7 @@ mod tests {
     use wasmparser::Parser;
 
     fn refusal(bytes: &[u8]) -> String {
-        let mut census = Census::default();
+        let mut census = Counter::default();
         Parser::new(0)
             .parse_all(bytes)
             .find_map(|payload| census.count(&payload.unwrap()).err())

@@ -4,8 +4,8 @@
 //! that: the server ends it when the host stands still, and others take over.
 
 use super::{
-    super::{Duty, Error, Lead},
-    wakes::Wakes,
+    super::{LeaderRole, Error, Leadership},
+    pg_notify::PgNotify,
 };
 use crate::{config::Secret, database::lock_key};
 use async_trait::async_trait;
@@ -33,9 +33,9 @@ const ENDED_WHEN_IDLE: &str = "SELECT set_config('idle_session_timeout', '10s', 
     WHERE current_setting('server_version_num')::integer >= 140000";
 
 /// The connection with the locks.
-pub(super) struct Leads {
+pub(super) struct Leaderships {
     url: Secret,
-    wakes: Arc<Wakes>,
+    wakes: Arc<PgNotify>,
     held: Mutex<Held>,
     /// Something was found for those who wait.
     found: Notify,
@@ -63,8 +63,8 @@ impl Held {
 
 /// The right to one duty for one component.
 struct Leading {
-    leads: Arc<Leads>,
-    duty: Duty,
+    leads: Arc<Leaderships>,
+    duty: LeaderRole,
     component: String,
     epoch: u64,
     lost: CancellationToken,
@@ -72,13 +72,13 @@ struct Leading {
     _look_out: DropGuard,
 }
 
-impl Leads {
-    pub(super) fn new(url: Secret, wakes: Arc<Wakes>) -> Arc<Self> {
+impl Leaderships {
+    pub(super) fn new(url: Secret, wakes: Arc<PgNotify>) -> Arc<Self> {
         Arc::new(Self { url, wakes, held: Mutex::default(), found: Notify::new() })
     }
 
     /// Waits until no other host leads.
-    pub(super) async fn lead(self: &Arc<Self>, duty: Duty, component: &str) -> Result<Box<dyn Lead>, Error> {
+    pub(super) async fn lead(self: &Arc<Self>, duty: LeaderRole, component: &str) -> Result<Box<dyn Leadership>, Error> {
         let key = key(duty, component);
         let mut at_once = true;
         loop {
@@ -96,7 +96,7 @@ impl Leads {
         }
     }
 
-    fn leading(self: &Arc<Self>, duty: Duty, component: &str, epoch: u64) -> Leading {
+    fn leading(self: &Arc<Self>, duty: LeaderRole, component: &str, epoch: u64) -> Leading {
         self.wakes.lead(duty, component);
         let component = component.to_owned();
         let (lost, look_out) = (CancellationToken::new(), CancellationToken::new());
@@ -190,7 +190,7 @@ impl Leads {
 }
 
 #[async_trait]
-impl Lead for Leading {
+impl Leadership for Leading {
     async fn lost(&mut self) {
         self.lost.cancelled().await;
     }
@@ -206,9 +206,9 @@ impl Drop for Leading {
     }
 }
 
-fn key(duty: Duty, component: &str) -> i64 {
+fn key(duty: LeaderRole, component: &str) -> i64 {
     match duty {
-        Duty::Outbox => lock_key(&["lead", component]),
-        Duty::Timers => lock_key(&["timers", component]),
+        LeaderRole::Outbox => lock_key(&["lead", component]),
+        LeaderRole::Timers => lock_key(&["timers", component]),
     }
 }
