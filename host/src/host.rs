@@ -2,33 +2,32 @@
 
 mod listeners;
 
-use crate::{
-    capability::{
-        identity::Identity,
-        messaging::{self, Bus, EmbeddedBus, JetStreamBus},
-        payments::Payments,
-        store::{Databases, PostgresDatabases, SqliteDatabases},
-    },
-    clock,
-    cluster::{self, Cluster},
-    config::{
-        self, Config, ConfigError, Secrets,
-        plugins::{Bundled, Grant},
-    },
-    database::{HostDatabase, SingletonLock},
-    engine::{Admission, CompileCache, Engine, Services},
-    operator::{self, Audit, Gauges, Operator, Tokens},
-    plugin::{
-        Artifact, Loader, Registry, Revision, Rollout,
-        archive::{Archive, Source},
-        call_stats::Alarm,
-        rollout::{Activation, BuiltIn, Change, PluginsError, Upload},
-        compatibility::Verdict,
-    },
-    telemetry::{Exporting, Metrics},
-    trigger::{Redelivery, Triggers, http::Front},
-};
 use anyhow::Context;
+use host_artifact::{Artifact, compatibility::Verdict};
+use host_base::clock;
+use host_bus::{Bus, EmbeddedBus, JetStreamBus};
+use host_capabilities::{identity::Identity, payments::Payments};
+use host_cli::Candidate;
+use host_config::{
+    Config, ConfigError, Secrets,
+    plugins::{Bundled, Grant},
+};
+use host_database::{
+    HostDatabase, SingletonLock,
+    audit::Audit,
+    cluster::{self, Cluster},
+};
+use host_engine::{Admission, CompileCache, Engine, Services};
+use host_operator::{Gauges, Operator, Tokens};
+use host_plugin::{
+    Loader, Registry, Revision, Rollout,
+    archive::{Archive, Source},
+    call_stats::Alarm,
+    rollout::{Activation, BuiltIn, Change, PluginsError, Upload},
+};
+use host_store::{Databases, PostgresDatabases, SqliteDatabases};
+use host_telemetry::{Exporting, Metrics};
+use host_triggers::{Redelivery, Triggers, http::Front};
 use listeners::{serve_front, serve_operator};
 use std::{
     collections::BTreeSet,
@@ -59,7 +58,7 @@ pub struct Host {
     listeners: Vec<JoinHandle<bool>>,
     drain: Duration,
     changes: TaskTracker,
-    rollout: Arc<Rollout>,
+    triggers: Arc<Triggers>,
     databases: Arc<dyn Databases>,
     database: HostDatabase,
     _only_host: Option<SingletonLock>,
@@ -84,19 +83,20 @@ impl Host {
         let identity = services.identity.clone();
         let me = cluster::Identity::new(&config.cluster.name);
         let cluster = join(config, &database, &me).await.context("the table of hosts")?;
-        let (rollout, databases) = rollout(config, services, &database, cluster.clone()).await?;
+        let Running { rollout, triggers, databases } = rollout(config, services, &database, cluster.clone()).await?;
         rollout.start(built_in(config).await?).await?;
         if let Some(cluster) = &cluster {
             // What others have decided since this host has read it.
             rollout.catch_up(cluster).await?;
         }
-        rollout.triggers.start();
+        triggers.start();
         let registry = rollout.registry.clone();
 
         let ready = Arc::new(AtomicBool::new(true));
         let changes = TaskTracker::new();
         let stop = CancellationToken::new();
-        tokio::spawn(clock::follow(database.clone(), stop.clone()));
+        let reference = database.clone();
+        tokio::spawn(clock::follow(async move || reference.time().await, stop.clone()));
         let limit = config.http.max_in_flight_requests;
         let admission = Arc::new(Admission::new("host", limit, limit, config.http.queue_wait));
         let gauges = Arc::new(Gauges {
@@ -121,7 +121,7 @@ impl Host {
             gauges,
             ready: ready.clone(),
             work: changes.clone(),
-            log_streams: Arc::new(Semaphore::new(operator::MAX_LOG_STREAMS)),
+            log_streams: Arc::new(Semaphore::new(host_operator::MAX_LOG_STREAMS)),
             stopping: stop.clone(),
         });
         if let Some(cluster) = cluster {
@@ -138,7 +138,7 @@ impl Host {
             listeners: vec![public, private],
             changes,
             drain: config.http.shutdown_drain,
-            rollout,
+            triggers,
             databases,
             database,
             _only_host: only_host,
@@ -157,7 +157,7 @@ impl Host {
         }
         self.changes.close();
         complete &= tokio::time::timeout(self.drain, self.changes.wait()).await.is_ok();
-        complete &= self.rollout.triggers.stop().await;
+        complete &= self.triggers.stop().await;
         self.databases.close().await;
         self.database.close().await;
         if let Some(exporting) = self.exporting {
@@ -177,7 +177,7 @@ fn exporting(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::
 async fn bus(config: &Config, database: &HostDatabase) -> anyhow::Result<Arc<dyn Bus>> {
     Ok(match &config.messaging.nats {
         Some(nats) => {
-            let installation = messaging::installation(database).await?;
+            let installation = host_bus::installation(database).await?;
             let bus = JetStreamBus::open(&config.messaging, nats, installation).await;
             Arc::new(bus.with_context(|| format!("NATS at {}", nats.servers_shown()))?)
         }
@@ -203,12 +203,8 @@ pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
 ///
 /// # Errors
 /// Says why it would be refused.
-pub async fn judge(
-    config: &Config,
-    bytes: Vec<u8>,
-    manifest: Option<String>,
-    active: Option<Vec<u8>>,
-) -> anyhow::Result<Verdict> {
+pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verdict> {
+    let Candidate { bytes, manifest, active } = candidate;
     let folder = tempfile::tempdir()?;
     let rollout = in_folder(config, folder.path()).await?;
     let label = "what is active".to_owned();
@@ -230,13 +226,13 @@ pub async fn judge(
 /// What decides which revisions serve, with everything that it keeps in one
 /// folder and nobody to serve.
 async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
-    let store = config::store::Store { database_url: None, ..config.store.clone() };
+    let store = host_config::store::Store { database_url: None, ..config.store.clone() };
     let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
     let secrets = config.prepare()?;
     let database = open_database(&config).await?;
     let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
     let services = services(&config, &secrets, &database, bus).await?;
-    Ok(rollout(&config, services, &database, None).await?.0)
+    Ok(rollout(&config, services, &database, None).await?.rollout)
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
@@ -296,7 +292,7 @@ async fn rollout(
     services: Services,
     database: &HostDatabase,
     cluster: Option<Arc<Cluster>>,
-) -> anyhow::Result<(Arc<Rollout>, Arc<dyn Databases>)> {
+) -> anyhow::Result<Running> {
     let databases = open_databases(config, database).await?;
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let (alarm, alarms) = unbounded_channel();
@@ -316,12 +312,20 @@ async fn rollout(
     let archive =
         Archive::open(database.clone(), &config.data_dir.join("plugins")).await.context("the plugins' folder")?;
     let audit = Audit::open(database.clone(), config.operator.audit_rows).await?;
-    let rollout = Arc::new(Rollout::new(loader, registry, triggers, archive, config.rollout.clone(), audit, cluster));
+    let rollout =
+        Arc::new(Rollout::new(loader, registry, triggers.clone(), archive, config.rollout.clone(), audit, cluster));
     tokio::spawn(rollout.clone().quarantine(alarms));
-    Ok((rollout, databases))
+    Ok(Running { rollout, triggers, databases })
 }
 
 /// A place among the hosts on the same database, if others can be there.
+/// What runs components, and what it works on.
+struct Running {
+    rollout: Arc<Rollout>,
+    triggers: Arc<Triggers>,
+    databases: Arc<dyn Databases>,
+}
+
 async fn join(config: &Config, database: &HostDatabase, me: &cluster::Identity) -> sqlx::Result<Option<Arc<Cluster>>> {
     Ok(match &config.store.database_url {
         Some(url) => Some(Arc::new(Cluster::join(database.clone(), url, me.clone()).await?)),

@@ -2,13 +2,10 @@
 
 use anyhow::Context;
 use clap::Parser;
+use host_cli::{Cli, Command, health};
+use host_config::{Config, ConfigError, EXIT_CODE, Flags};
 use std::process::ExitCode;
-use ticketing::{
-    cli::{Cli, Command, Flags, health},
-    config::{Config, ConfigError, EXIT_CODE},
-    host::{self, Host},
-    telemetry,
-};
+use ticketing::host::{self, Host};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Threads free what others allocated, and passwords are hashed in memory that
@@ -23,7 +20,7 @@ fn main() -> ExitCode {
         Command::Health(flags) => {
             Config::load(&flags, std::env::vars_os()).map_err(Into::into).and_then(|config| health::check(&config))
         }
-        Command::Plugin(plugin) => return plugin.run(),
+        Command::Plugin(plugin) => return plugin.run(host::judge),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
@@ -35,7 +32,7 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     let config = Config::load(flags, std::env::vars_os())?;
-    let _log = telemetry::start_log(&config.log)?;
+    let _log = host_telemetry::start_log(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -1,12 +1,11 @@
 //! The two listeners: one for everybody, one for operators.
 
-use crate::{
-    config::Config,
-    operator::{self, Operator},
-    trigger::{self, Bounds, http::Front},
-};
 use anyhow::Context;
 use axum::response::IntoResponse;
+use host_config::Config;
+use host_http::listener::{self, Bounds};
+use host_operator::Operator;
+use host_triggers::http::Front;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +32,7 @@ pub(super) async fn serve_operator(
     operator: Arc<Operator>,
     stop: &CancellationToken,
 ) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
-    let router = operator::router(operator);
+    let router = host_operator::router(operator);
     listen(config.operator.listen, bounds(config, OPERATOR_CONNECTIONS), stop, move |_, request| {
         let router = router.clone();
         async move { router.oneshot(request).await.into_response() }
@@ -53,7 +52,7 @@ where
 {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
-    Ok((bound, tokio::spawn(trigger::serve(listener, bounds, stop.clone(), answer))))
+    Ok((bound, tokio::spawn(listener::serve(listener, bounds, stop.clone(), answer))))
 }
 
 fn bounds(config: &Config, max_connections: usize) -> Bounds {

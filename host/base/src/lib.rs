@@ -1,0 +1,12 @@
+//! What every layer of the host stands on and what needs nothing of the host
+//! itself: the clock, identifiers, secrets, events as values, texts of a
+//! bounded length.
+
+pub mod clock;
+pub mod event;
+pub mod id;
+pub mod secret;
+pub mod text;
+
+pub use event::Event;
+pub use secret::Secret;

@@ -1,0 +1,211 @@
+//! What every bus has to do, as tests over [`Bus`]. A bus's own tests call
+//! each of these with an empty one.
+
+use super::{Bus, Consumer, DeadLetter, DeadLetterKind, Delivery, Subjects, Waiting};
+use host_base::event::Event;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+
+pub(crate) type AnyBus = Arc<dyn Bus>;
+
+pub(crate) fn event(id: &str, subject: &str) -> Event {
+    Event {
+        id: id.into(),
+        subject: subject.into(),
+        source: "things".into(),
+        time_ms: 17,
+        traceparent: Some("00-1-2-01".into()),
+        payload: vec![0, 159],
+    }
+}
+
+impl Subjects {
+    /// Those of the only host.
+    pub(crate) fn of(subjects: &[&str]) -> Self {
+        Self { own: subjects.iter().map(|subject| (*subject).to_owned()).collect(), ..Self::default() }
+    }
+}
+
+pub(crate) async fn consumer(bus: &AnyBus, component: &str, subjects: &[&str]) -> Arc<dyn Consumer> {
+    bus.consumer(component, Subjects::of(subjects)).await.unwrap()
+}
+
+pub(crate) async fn next(consumer: &Arc<dyn Consumer>) -> Delivery {
+    timeout(Duration::from_secs(5), consumer.next()).await.unwrap().unwrap()
+}
+
+pub(crate) async fn nothing_is_due(consumer: &Arc<dyn Consumer>) {
+    assert!(timeout(Duration::from_millis(150), consumer.next()).await.is_err());
+}
+
+pub(crate) async fn every_subscriber_gets_an_event_once_and_in_order(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a", "b"]).await;
+    let two = consumer(&bus, "two", &["b"]).await;
+    let events: Vec<Event> = (0..100).map(|n| event(&format!("e{n}"), if n % 2 == 0 { "a" } else { "b" })).collect();
+    bus.publish(&events[..60]).await.unwrap();
+    bus.publish(&events[50..]).await.unwrap();
+    for expected in &events {
+        let delivery = next(&one).await;
+        assert_eq!((&delivery.event, delivery.attempt), (expected, 1));
+        one.acknowledge(&delivery).await.unwrap();
+    }
+    for expected in events.iter().skip(1).step_by(2) {
+        let delivery = next(&two).await;
+        assert_eq!(&delivery.event, expected);
+        two.acknowledge(&delivery).await.unwrap();
+    }
+    nothing_is_due(&one).await;
+    nothing_is_due(&two).await;
+}
+
+pub(crate) async fn a_waiting_consumer_is_woken(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a"]).await;
+    let waiting = tokio::spawn(async move { next(&one).await });
+    tokio::task::yield_now().await;
+    let published = Instant::now();
+    bus.publish(&[event("e", "a")]).await.unwrap();
+    assert_eq!(waiting.await.unwrap().event.id, "e");
+    assert!(published.elapsed() < Duration::from_secs(2), "woken, not found by chance");
+}
+
+pub(crate) async fn a_retry_comes_later_and_holds_up_nobody(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a"]).await;
+    bus.publish(&[event("first", "a"), event("second", "a")]).await.unwrap();
+    let first = next(&one).await;
+    let put_off = Instant::now();
+    one.retry(&first, Duration::from_millis(300)).await.unwrap();
+    let second = next(&one).await;
+    assert_eq!(second.event.id, "second");
+    one.acknowledge(&second).await.unwrap();
+    let again = next(&one).await;
+    assert_eq!((again.event.id.as_str(), again.attempt), ("first", 2));
+    assert!(put_off.elapsed() >= Duration::from_millis(290));
+    one.acknowledge(&again).await.unwrap();
+    nothing_is_due(&one).await;
+}
+
+pub(crate) async fn a_new_subject_starts_with_the_oldest_event(bus: AnyBus) {
+    bus.publish(&[event("1", "a"), event("2", "b")]).await.unwrap();
+    let one = consumer(&bus, "one", &["a"]).await;
+    assert_eq!(next(&one).await.event.id, "1");
+    let one = consumer(&bus, "one", &["a", "b"]).await;
+    assert_eq!(next(&one).await.event.id, "2");
+    nothing_is_due(&one).await;
+    // What is no longer subscribed to is no longer delivered.
+    let one = consumer(&bus, "one", &["b"]).await;
+    bus.publish(&[event("3", "a"), event("4", "b")]).await.unwrap();
+    assert_eq!(next(&one).await.event.id, "4");
+}
+
+pub(crate) async fn an_older_event_comes_once_its_subject_is_subscribed_to(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a"]).await;
+    let events: Vec<Event> = (0..20).map(|n| event(&format!("e{n}"), if n % 2 == 0 { "a" } else { "b" })).collect();
+    bus.publish(&events).await.unwrap();
+    for expected in events.iter().step_by(2) {
+        let delivery = next(&one).await;
+        assert_eq!(&delivery.event, expected);
+        one.acknowledge(&delivery).await.unwrap();
+    }
+    nothing_is_due(&one).await;
+    // Again and again: each time all of them.
+    for _ in 0..2 {
+        let one = consumer(&bus, "one", &["a", "b"]).await;
+        let mut older: Vec<&str> = events.iter().skip(1).step_by(2).map(|event| event.id.as_str()).collect();
+        older.sort_unstable();
+        let mut seen = Vec::new();
+        while seen.len() < older.len() {
+            let delivery = next(&one).await;
+            assert_eq!((delivery.event.subject.as_str(), delivery.attempt), ("b", 1));
+            one.acknowledge(&delivery).await.unwrap();
+            seen.push(delivery.event.id);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, older);
+        nothing_is_due(&one).await;
+        nothing_is_due(&consumer(&bus, "one", &["a"]).await).await;
+    }
+}
+
+pub(crate) async fn what_waits_is_counted(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a"]).await;
+    consumer(&bus, "two", &[]).await;
+    bus.publish(&[event("1", "a"), event("2", "a"), event("3", "b")]).await.unwrap();
+    let first = next(&one).await;
+    one.retry(&first, Duration::from_secs(60)).await.unwrap();
+    one.acknowledge(&next(&one).await).await.unwrap();
+    bus.set_aside(letter("x", 1)).await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let backlog = bus.backlog().await.unwrap();
+        let (one, two) = (backlog.consumers["one"], backlog.consumers["two"]);
+        if (one.pending, one.unacknowledged, backlog.dead_letters, two) == (0, 1, 1, Waiting::default()) {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 10, "{backlog:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) fn letter(id: &str, set_aside_ms: u64) -> DeadLetter {
+    DeadLetter {
+        id: id.into(),
+        component: "one".into(),
+        kind: DeadLetterKind::Event,
+        subject_id: format!("event-{id}"),
+        subject: "a".into(),
+        source: "things".into(),
+        time_ms: 17,
+        attempts: 10,
+        reason: "no".into(),
+        set_aside_ms,
+        payload: vec![1, 2],
+        traceparent: None,
+    }
+}
+
+pub(crate) async fn dead_letters_are_kept_listed_and_forgotten(bus: AnyBus) {
+    for (id, at_ms) in [("x", 1), ("y", 2), ("x", 3)] {
+        bus.set_aside(letter(id, at_ms)).await.unwrap();
+    }
+    let letters = bus.dead_letters(10).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+    assert_eq!(bus.dead_letters(1).await.unwrap().len(), 1);
+    let found = bus.dead_letter("y").await.unwrap().unwrap();
+    assert_eq!((found.kind, found.attempts, found.payload), (DeadLetterKind::Event, 10, vec![1, 2]));
+    assert!(bus.forget_dead_letter("y").await.unwrap());
+    assert!(!bus.forget_dead_letter("y").await.unwrap());
+    assert!(bus.dead_letter("y").await.unwrap().is_none());
+    assert!(bus.dead_letter("no > such.*").await.unwrap().is_none());
+    // Those that are left are far apart, and the newest is still the first.
+    for number in 0..50 {
+        bus.set_aside(letter(&format!("{number}"), 10 + number)).await.unwrap();
+    }
+    for number in (1..50).filter(|number| number % 24 != 0) {
+        assert!(bus.forget_dead_letter(&format!("{number}")).await.unwrap());
+    }
+    let letters = bus.dead_letters(3).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["48", "24", "0"]);
+    assert_eq!(bus.dead_letters(1_000).await.unwrap().len(), 4);
+}
+
+pub(crate) async fn a_redelivery_reaches_one_component_as_on_its_first_attempt(bus: AnyBus) {
+    let one = consumer(&bus, "one", &["a"]).await;
+    let two = consumer(&bus, "two", &["a"]).await;
+    bus.publish(&[event("e", "a")]).await.unwrap();
+    let first = next(&one).await;
+    one.retry(&first, Duration::ZERO).await.unwrap();
+    let second = next(&one).await;
+    assert_eq!(second.attempt, 2);
+    one.acknowledge(&second).await.unwrap();
+    two.acknowledge(&next(&two).await).await.unwrap();
+    bus.redeliver("one", &event("e", "a")).await.unwrap();
+    bus.redeliver("one", &event("pruned", "a")).await.unwrap();
+    for id in ["e", "pruned"] {
+        let delivery = next(&one).await;
+        assert_eq!((delivery.event, delivery.attempt), (event(id, "a"), 1));
+    }
+    nothing_is_due(&two).await;
+}

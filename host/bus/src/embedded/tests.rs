@@ -1,0 +1,113 @@
+use super::{super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due}, *};
+use host_test_support::{TestDatabase as Place, on_both_engines};
+
+fn settings() -> Messaging {
+    let day = Duration::from_secs(86_400);
+    Messaging {
+        concurrency: 8,
+        backoff: Duration::from_millis(10),
+        max_backoff: Duration::from_secs(1),
+        retention: day,
+        nats: None,
+    }
+}
+
+async fn open(place: &Place) -> (HostDatabase, AnyBus) {
+    let database: HostDatabase = place.open().await;
+    let bus = EmbeddedBus::open(database.clone(), &settings()).await.unwrap();
+    (database, Arc::new(bus))
+}
+
+macro_rules! conforms {
+    ($($case:ident)*) => {$(
+        async fn $case(place: Place) {
+            conformance::$case(open(&place).await.1).await;
+        }
+    )*};
+}
+
+conforms! {
+    every_subscriber_gets_an_event_once_and_in_order
+    a_waiting_consumer_is_woken
+    a_retry_comes_later_and_holds_up_nobody
+    a_new_subject_starts_with_the_oldest_event
+    an_older_event_comes_once_its_subject_is_subscribed_to
+    what_waits_is_counted
+    dead_letters_are_kept_listed_and_forgotten
+    a_redelivery_reaches_one_component_as_on_its_first_attempt
+}
+
+on_both_engines! {
+    every_subscriber_gets_an_event_once_and_in_order
+    a_waiting_consumer_is_woken
+    a_retry_comes_later_and_holds_up_nobody
+    a_new_subject_starts_with_the_oldest_event
+    an_older_event_comes_once_its_subject_is_subscribed_to
+    what_waits_is_counted
+    dead_letters_are_kept_listed_and_forgotten
+    a_redelivery_reaches_one_component_as_on_its_first_attempt
+    what_was_not_acknowledged_is_due_again_after_a_restart
+    old_events_are_forgotten_unless_somebody_waits_for_them
+    what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again
+}
+
+async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: Place) {
+    let (database, bus) = open(&place).await;
+    let one = consumer(&bus, "one", &["a"]).await;
+    let events = [event("1", "a"), event("2", "a"), event("3", "a")];
+    bus.publish(&events).await.unwrap();
+    let acknowledged = next(&one).await;
+    one.acknowledge(&acknowledged).await.unwrap();
+    let put_off = next(&one).await;
+    one.retry(&put_off, Duration::ZERO).await.unwrap();
+    for _ in 0..500 {
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM bus_deliveries").fetch_one(&database.read).await.unwrap();
+        if left == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    database.close().await;
+
+    let (_, bus) = open(&place).await;
+    let one = consumer(&bus, "one", &["a"]).await;
+    let mut seen = [next(&one).await, next(&one).await].map(|delivery| (delivery.event.id, delivery.attempt));
+    seen.sort();
+    assert_eq!(seen, [("2".to_owned(), 2), ("3".to_owned(), 1)]);
+    nothing_is_due(&one).await;
+}
+
+async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: Place) {
+    let database: HostDatabase = place.open().await;
+    let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
+    let any: AnyBus = bus.clone();
+    let one = consumer(&any, "one", &["waited-for"]).await;
+    bus.publish(&[event("old", "other"), event("kept", "waited-for")]).await.unwrap();
+    assert_eq!(bus.log.prune(i64::MAX).await.unwrap(), 1);
+    let delivery = next(&one).await;
+    assert_eq!(delivery.event.id, "kept");
+    assert_eq!(bus.log.prune(i64::MAX).await.unwrap(), 0);
+    one.acknowledge(&delivery).await.unwrap();
+    for _ in 0..500 {
+        if bus.log.prune(i64::MAX).await.unwrap() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("an acknowledged event is not forgotten");
+}
+
+async fn what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again(place: Place) {
+    let database: HostDatabase = place.open().await;
+    let bus: AnyBus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
+    let one = consumer(&bus, "one", &["a"]).await;
+    nothing_is_due(&one).await;
+    // Committed by another, and handed over to nobody.
+    let other = EmbeddedBus::open(database, &settings()).await.unwrap();
+    other.publish(&[event("1", "a")]).await.unwrap();
+    nothing_is_due(&one).await;
+    bus.publish(&[event("1", "a"), event("2", "a")]).await.unwrap();
+    assert_eq!([next(&one).await.event.id, next(&one).await.event.id], ["1", "2"]);
+    nothing_is_due(&one).await;
+}

@@ -1,0 +1,244 @@
+//! How many wrong guesses an account, or a client address, is allowed.
+//!
+//! An attempt takes a slot of both before anything is compared and gives them
+//! back if it was right, so guesses at the same time cannot be more than the
+//! limit. Attempts beyond the free slots wait for those under way; once all
+//! slots are used up by failures, every attempt is refused until the window is
+//! over. A window begins with its first attempt and nothing prolongs it.
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Windows that are remembered of each kind. One that nobody has asked for
+/// lately is forgotten first.
+const MAX_WINDOWS: u64 = 100_000;
+
+/// The first 64 bits of an IPv6 address are the subscriber's; the rest is his
+/// to choose.
+const SUBSCRIBER_BITS: u32 = 64;
+
+/// Counts failures. It lives as long as the host and forgets with it.
+pub(super) struct Throttle {
+    accounts: Windows<[u8; 32]>,
+    addresses: Windows<IpAddr>,
+}
+
+impl Throttle {
+    pub(super) fn new(settings: &host_config::identity::Identity) -> Self {
+        let window = settings.failed_attempts_window;
+        Self {
+            accounts: Windows::new(settings.failed_attempts_per_account, window),
+            addresses: Windows::new(settings.failed_attempts_per_address, window),
+        }
+    }
+
+    /// Takes the slots, or says after how many seconds to try again.
+    pub(super) async fn attempt(&self, account: &str, address: Option<IpAddr>) -> Result<Attempt, u32> {
+        let account: [u8; 32] = Sha256::digest(account.to_lowercase()).into();
+        // The order is the same for all, so no two attempts wait for each other.
+        let account = self.accounts.take(account).await?;
+        let address = match address {
+            None => None,
+            Some(address) => match self.addresses.take(subscriber(address)).await {
+                Ok(slot) => Some(slot),
+                Err(seconds) => {
+                    account.give_back();
+                    return Err(seconds);
+                }
+            },
+        };
+        Ok(Attempt { account, address })
+    }
+}
+
+/// The slots of an attempt. Dropping it leaves them used: an attempt whose
+/// outcome nobody waited for counts as a failure.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    account: Slot,
+    address: Option<Slot>,
+}
+
+impl Attempt {
+    /// The attempt was right, or nothing was compared.
+    pub(super) fn not_a_failure(self) {
+        self.account.give_back();
+        if let Some(address) = self.address {
+            address.give_back();
+        }
+    }
+}
+
+struct Windows<K> {
+    limit: u32,
+    window: Duration,
+    open: Cache<K, Arc<Window>>,
+}
+
+#[derive(Debug)]
+struct Window {
+    opened: Instant,
+    failures: AtomicU32,
+    slots: Arc<Semaphore>,
+}
+
+impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
+    fn new(limit: u32, window: Duration) -> Self {
+        // The entry is never written again, so its life is that of the window.
+        let open = Cache::builder().max_capacity(MAX_WINDOWS).time_to_live(window).build();
+        Self { limit, window, open }
+    }
+
+    async fn take(&self, key: K) -> Result<Slot, u32> {
+        let window = self.open.get_with(key, || {
+            Arc::new(Window {
+                opened: Instant::now(),
+                failures: AtomicU32::new(0),
+                slots: Arc::new(Semaphore::new(self.limit as usize)),
+            })
+        });
+        match window.slots.clone().acquire_owned().await {
+            Ok(permit) => Ok(Slot { window, limit: self.limit, permit: Some(permit) }),
+            Err(_closed) => Err(self.seconds_left(&window)),
+        }
+    }
+
+    fn seconds_left(&self, window: &Window) -> u32 {
+        let left = self.window.saturating_sub(window.opened.elapsed());
+        u32::try_from(left.as_millis().div_ceil(1_000).max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    window: Arc<Window>,
+    limit: u32,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Slot {
+    fn give_back(mut self) {
+        self.permit = None;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        permit.forget();
+        let failures = self.window.failures.fetch_add(1, Ordering::AcqRel) + 1;
+        if failures >= self.limit {
+            self.window.slots.close();
+        }
+    }
+}
+
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = address.to_bits() & (u128::MAX << SUBSCRIBER_BITS);
+            Ipv6Addr::from_bits(prefix).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::settings, *};
+    use futures::future::join_all;
+
+    fn throttle(per_account: u32, per_address: u32, window: Duration) -> Throttle {
+        let mut settings = settings();
+        settings.failed_attempts_per_account = per_account;
+        settings.failed_attempts_per_address = per_address;
+        settings.failed_attempts_window = window;
+        Throttle::new(&settings)
+    }
+
+    const QUARTER: Duration = Duration::from_secs(900);
+
+    #[tokio::test]
+    async fn failures_use_an_account_up_whatever_its_case() {
+        let throttle = throttle(3, 100, QUARTER);
+        for name in ["ann@x", "ANN@x", "Ann@X"] {
+            drop(throttle.attempt(name, None).await.unwrap());
+        }
+        let seconds = throttle.attempt("ann@x", None).await.unwrap_err();
+        assert!((890..=900).contains(&seconds), "{seconds}");
+        assert!(throttle.attempt("bob@x", None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn successes_are_not_counted() {
+        let throttle = throttle(1, 1, QUARTER);
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        for _ in 0..50 {
+            throttle.attempt("ann", address).await.unwrap().not_a_failure();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_is_throttled_over_all_accounts_and_keeps_no_slot_of_theirs() {
+        let throttle = throttle(2, 3, QUARTER);
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        for name in ["a", "b", "c"] {
+            drop(throttle.attempt(name, address).await.unwrap());
+        }
+        for _ in 0..5 {
+            assert!(throttle.attempt("d", address).await.is_err());
+        }
+        drop(throttle.attempt("d", None).await.unwrap());
+        assert!(throttle.attempt("d", None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn addresses_of_one_subscriber_are_one() {
+        let throttle = throttle(100, 1, QUARTER);
+        let address = |text: &str| Some(text.parse().unwrap());
+        drop(throttle.attempt("a", address("2001:db8::1")).await.unwrap());
+        assert!(throttle.attempt("a", address("2001:db8::2")).await.is_err());
+        assert!(throttle.attempt("a", address("2001:db8:0:1::1")).await.is_ok());
+        drop(throttle.attempt("a", address("::ffff:192.0.2.1")).await.unwrap());
+        assert!(throttle.attempt("a", address("192.0.2.1")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn attempts_wait_for_those_under_way_and_never_exceed_the_limit() {
+        let throttle = throttle(2, 100, QUARTER);
+        let one = throttle.attempt("ann", None).await.unwrap();
+        let two = throttle.attempt("ann", None).await.unwrap();
+        let mut third = Box::pin(throttle.attempt("ann", None));
+        assert!(futures::poll!(&mut third).is_pending());
+        one.not_a_failure();
+        let third = third.await.unwrap();
+
+        let waiting = join_all((0..20).map(|_| throttle.attempt("ann", None)));
+        let (waiting, ()) = tokio::join!(waiting, async {
+            drop(two);
+            drop(third);
+        });
+        assert!(waiting.iter().all(Result::is_err));
+    }
+
+    #[tokio::test]
+    async fn a_window_ends_on_time_though_attempts_go_on() {
+        let throttle = throttle(1, 100, Duration::from_millis(300));
+        drop(throttle.attempt("ann", None).await.unwrap());
+        let begun = Instant::now();
+        while throttle.attempt("ann", None).await.is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+use super::{
+    super::{
+        LedgerState,
+        conformance::{self, AnyProvider, Subject, dollars, is_unknown},
+    },
+    *,
+};
+use crate::payments::Provider;
+use host_config::payments::Faults as Settings;
+use host_test_support::{TestDatabase as Place, on_both_engines};
+
+struct Simulator(Place);
+
+impl Subject for Simulator {
+    async fn new(place: Place) -> Self {
+        Self(place)
+    }
+
+    async fn open(&self) -> AnyProvider {
+        Arc::new(open(&self.0, Settings { delay_ms: 60_000, ..Settings::default() }).await)
+    }
+
+    fn card_whose_answer_is_lost(&self) -> &'static str {
+        "tok_simulate_timeout_after_charge"
+    }
+
+    fn card_whose_call_is_lost(&self) -> &'static str {
+        "tok_simulate_timeout_before_charge"
+    }
+
+    fn card_that_is_slow(&self) -> &'static str {
+        "tok_simulate_slow"
+    }
+}
+
+conformance::conforms! { Simulator }
+
+async fn open(place: &Place, faults: Settings) -> Simulated {
+    Simulated::open(place.open().await, faults).await.unwrap()
+}
+
+on_both_engines! {
+    a_charge_is_in_the_ledger_although_its_answer_was_lost
+    calls_that_arrive_twice_count_once
+    faults_of_the_settings_strike_every_nth_call
+}
+
+async fn a_charge_is_in_the_ledger_although_its_answer_was_lost(place: Place) {
+    let provider = open(&place, Settings::default()).await;
+    let lost = provider.authorize("k", &dollars(5), "tok_simulate_timeout_after_charge").await;
+    assert!(is_unknown(&lost), "{lost:?}");
+    assert_eq!(provider.ledger(10).await.unwrap().len(), 1);
+}
+
+async fn calls_that_arrive_twice_count_once(place: Place) {
+    let provider = open(&place, Settings { duplicate_every: 1, ..Settings::default() }).await;
+    let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
+    provider.capture("c", &id).await.unwrap();
+    provider.refund("r", &id).await.unwrap();
+    let ledger = provider.ledger(10).await.unwrap();
+    assert_eq!(ledger.len(), 1);
+    assert_eq!((ledger[0].captured, ledger[0].refunded), (5, 5));
+}
+
+async fn faults_of_the_settings_strike_every_nth_call(place: Place) {
+    let faults = Settings { timeout_after_every: 2, ..Settings::default() };
+    let provider = open(&place, faults).await;
+    let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
+    let lost = provider.capture("c", &id).await;
+    assert!(is_unknown(&lost), "{lost:?}");
+    assert_eq!(provider.ledger(10).await.unwrap()[0].state, LedgerState::Captured);
+    provider.capture("c", &id).await.unwrap();
+}

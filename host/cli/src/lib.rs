@@ -1,0 +1,93 @@
+//! The command line. For what serves it decides nothing: flags are handed to
+//! [`Config`](host_config::Config) as they were typed. What talks to a host
+//! that runs is in [`plugin`].
+
+pub mod health;
+pub mod plugin;
+
+use clap::{Parser, Subcommand};
+use host_config::Flags;
+
+const EXAMPLES: &str = "\
+Examples:
+  ticketing serve
+  ticketing serve --listen 0.0.0.0:8080 --data-dir /var/lib/ticketing
+  ticketing serve --plugin ./hello.wasm --set hello.greeting=Hi
+  TICKETING_LOG=debug TICKETING_LOG_FORMAT=json ticketing serve
+  ticketing check --config ticketing.toml
+  ticketing health --admin-listen 127.0.0.1:8081
+  ticketing plugin push ./hello.wasm --activate";
+
+/// A host for WebAssembly components that swaps one at a time while it serves.
+#[derive(Debug, Parser)]
+#[command(name = "ticketing", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can be told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves until it is told to stop (SIGTERM, SIGINT).
+    #[command(after_help = EXAMPLES)]
+    Serve(Flags),
+    /// Validates the settings and the plugins, and serves nothing.
+    #[command(after_help = EXAMPLES)]
+    Check(Flags),
+    /// Asks the host that runs here with these settings whether it lives; ends with 0 if it does.
+    #[command(after_help = EXAMPLES)]
+    Health(Flags),
+    /// Makes plugins, and changes those of a host that runs.
+    Plugin(Box<plugin::Plugin>),
+}
+
+/// A plugin's file that is to be judged without a host that runs.
+pub struct Candidate {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// A manifest in place of the one in the file.
+    pub manifest: Option<String>,
+    /// The file of the revision that is taken to be active.
+    pub active: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_examples() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("ticketing serve --listen"));
+    }
+
+    #[test]
+    fn every_command_of_plugins_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = format!("ticketing plugin {}", command.get_name());
+            assert!(help.contains("Example"), "{name} has no example");
+            command.get_subcommands().filter(|command| command.get_name() != "help").for_each(check);
+        }
+        let cli = Cli::command();
+        let plugin = cli.find_subcommand("plugin").unwrap();
+        assert!(plugin.get_subcommands().count() > 20);
+        check(plugin);
+    }
+
+    #[test]
+    fn flags_are_taken_as_typed() {
+        let cli = Cli::parse_from(["ticketing", "serve", "--listen", "x", "--set", "a.b=c"]);
+        let Command::Serve(flags) = cli.command else { panic!("serve expected") };
+        assert_eq!(flags.listen.as_deref(), Some("x"));
+        assert_eq!(flags.set, ["a.b=c"]);
+    }
+}

@@ -1,0 +1,141 @@
+//! `ticketing plugin`: makes plugin files, and uploads, swaps and watches those
+//! of a host that runs.
+//!
+//! Nothing here reads the settings of a host that serves: where it is and who
+//! asks comes from flags, the environment or a profile (`connection`). Every
+//! command ends with a code of `failure` and, when it failed, one line that
+//! says what to do.
+
+mod check;
+mod client;
+mod connection;
+mod failure;
+mod files;
+mod logs;
+mod new;
+mod output;
+mod pack;
+mod rollout;
+mod settings;
+mod show;
+mod token;
+mod upload;
+mod views;
+mod watch;
+
+use crate::Candidate;
+use clap::{Args, Subcommand};
+use client::Client;
+use connection::Connection;
+use failure::Failure;
+use host_artifact::compatibility::Verdict;
+use host_config::Config;
+use output::Output;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  ticketing plugin new hello
+  ticketing plugin push hello.wasm --activate
+  ticketing plugin rollback hello
+  ticketing plugin list --address https://admin.example.com --token-file ./token
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 refused by the host, 4 not authorized,
+5 the host cannot be reached, 6 `check` or `diff` found what does not fit.
+
+A profile is a table of profile.toml in `ticketing` below the user's folder of
+settings (~/.config on Linux):
+
+  default = \"local\"
+  [profiles.local]
+  address = \"http://127.0.0.1:8081\"
+  token_file = \"/var/lib/ticketing/admin-token\"";
+
+/// Makes plugins, and changes those of a host that runs.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Plugin {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print what the host answers, as JSON, a line for each answer.
+    #[arg(long, global = true, help_heading = "Output")]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    New(new::New),
+    Pack(pack::Pack),
+    Check(check::Check),
+    Push(upload::Push),
+    Diff(upload::Diff),
+    Watch(watch::Watch),
+    List(show::List),
+    Show(show::Show),
+    Revisions(show::Revisions),
+    Audit(show::Audit),
+    Logs(logs::Logs),
+    Activate(rollout::Activate),
+    Promote(rollout::Promote),
+    Rollback(rollout::Rollback),
+    Pause(rollout::Pause),
+    Resume(rollout::Resume),
+    Remove(rollout::Remove),
+    Config(settings::Config),
+    Limits(settings::Limits),
+    Grants(settings::Grants),
+    Token(token::Token),
+}
+
+impl Plugin {
+    /// Does it, and says in one line on the error stream why it could not.
+    /// `judge` is a host's own judgement of a file, for `check`.
+    pub fn run(self, judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>) -> ExitCode {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let result = match runtime {
+            Ok(runtime) => runtime.block_on(self.act(judge)),
+            Err(error) => Err(Failure::Failed(error.to_string())),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("error: {failure}");
+                ExitCode::from(failure.code())
+            }
+        }
+    }
+
+    async fn act(self, judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>) -> Result<(), Failure> {
+        let output = Output { json: self.json };
+        let action = match self.action {
+            Action::New(new) => return new.run(),
+            Action::Pack(pack) => return pack.run(),
+            Action::Check(check) => return check.run(output, judge).await,
+            action => action,
+        };
+        let client = Client::new(&self.connection.target()?)?;
+        match action {
+            Action::New(_) | Action::Pack(_) | Action::Check(_) => Ok(()),
+            Action::Push(push) => push.run(&client, output).await,
+            Action::Diff(diff) => diff.run(&client, output).await,
+            Action::Watch(watch) => watch.run(&client, output).await,
+            Action::List(list) => list.run(&client, output).await,
+            Action::Show(show) => show.run(&client, output).await,
+            Action::Revisions(revisions) => revisions.run(&client, output).await,
+            Action::Audit(audit) => audit.run(&client, output).await,
+            Action::Logs(logs) => logs.run(&client, output).await,
+            Action::Activate(activate) => activate.run(&client, output).await,
+            Action::Promote(promote) => promote.run(&client, output).await,
+            Action::Rollback(rollback) => rollback.run(&client, output).await,
+            Action::Pause(pause) => pause.run(&client, output).await,
+            Action::Resume(resume) => resume.run(&client, output).await,
+            Action::Remove(remove) => remove.run(&client, output).await,
+            Action::Config(config) => config.run(&client, output).await,
+            Action::Limits(limits) => limits.run(&client, output).await,
+            Action::Grants(grants) => grants.run(&client, output).await,
+            Action::Token(token) => token.run(&client, output).await,
+        }
+    }
+}

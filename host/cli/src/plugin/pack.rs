@@ -1,0 +1,62 @@
+//! `pack`: a module or component, a manifest and migrations become one file.
+
+use super::{
+    failure::Failure,
+    files,
+    output::{line, size},
+};
+use anyhow::Context;
+use clap::Args;
+use host_artifact::{Artifact, Manifest};
+use std::path::{Path, PathBuf};
+
+/// Makes a plugin file of what a compiler left.
+///
+/// A core module that was built with bindings of `wit/` becomes a component; a
+/// component is left as it is. The manifest and the migrations are put inside.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ticketing plugin pack target/wasm32-unknown-unknown/release/hello.wasm
+  ticketing plugin pack hello.component.wasm --manifest hello/plugin.toml -o hello.wasm")]
+pub(super) struct Pack {
+    /// A core module or a component.
+    module: PathBuf,
+    /// What the plugin says of itself.
+    #[arg(long, value_name = "FILE", default_value = "plugin.toml")]
+    manifest: PathBuf,
+    /// A folder of .sql files [default: `migrations` beside the manifest]
+    #[arg(long, value_name = "FOLDER")]
+    migrations: Option<PathBuf>,
+    /// The plugin file [default: NAME.wasm]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Pack {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let code = files::plugin(&self.module)?;
+        let text = files::text(&self.manifest)?;
+        let manifest =
+            Manifest::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", self.manifest.display())))?;
+        let migrations = plugin_pack::migrations(&self.migrations_folder()?)?;
+        let plugin = plugin_pack::pack(&code, text.as_bytes(), &migrations)
+            .with_context(|| format!("{} cannot be packed", self.module.display()))?;
+        let artifact = Artifact::parse(plugin, None).map_err(|error| Failure::Failed(error.to_string()))?;
+        let output = self.output.unwrap_or_else(|| format!("{}.wasm", manifest.name).into());
+        plugin_pack::write_if_changed(&output, &artifact.bytes)
+            .with_context(|| format!("{} cannot be written", output.display()))?;
+        let bytes = size(artifact.bytes.len() as u64);
+        line(&format!("{} {} is in {} ({bytes})", manifest.name, manifest.version, output.display()));
+        Ok(())
+    }
+
+    /// A folder that was named must be there.
+    fn migrations_folder(&self) -> Result<PathBuf, Failure> {
+        match &self.migrations {
+            Some(folder) if !folder.is_dir() => Err(Failure::Usage(format!("{} is not a folder", folder.display()))),
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(self.manifest.parent().unwrap_or(Path::new("")).join("migrations")),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Settings: raw flags, environment and TOML become valid values, once, at the
+//! start. Nothing else in the host reads the environment.
+//!
+//! A flag beats the environment, which beats the file, which beats the
+//! default. A setting that is unknown or malformed stops the start with a
+//! message that names it and its source, and with [`EXIT_CODE`].
+
+pub mod cluster;
+mod config_key;
+pub mod engine;
+mod environment;
+pub mod flags;
+pub mod http;
+pub mod identity;
+pub mod limits;
+pub mod log;
+pub mod messaging;
+pub mod nats;
+pub mod operator;
+pub mod payments;
+pub mod plugins;
+mod problem;
+pub mod rollout;
+pub mod signature;
+pub mod store;
+pub mod telemetry;
+pub mod uploads;
+
+pub use problem::{ConfigError, EXIT_CODE, Invalid};
+
+pub use flags::Flags;
+
+use environment::Environment;
+use host_base::{Secret, secret};
+use problem::Sources;
+use serde::Deserialize;
+use std::{
+    ffi::OsString,
+    fs::{self, Permissions},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+const DEFAULT_DATA_DIR: &str = "./data";
+
+/// Every setting, valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything durable lies.
+    pub data_dir: PathBuf,
+    /// The public listener.
+    pub http: http::Http,
+    /// The operator listener.
+    pub operator: operator::Operator,
+    /// The WebAssembly engine.
+    pub engine: engine::Engine,
+    /// The components' databases.
+    pub store: store::Store,
+    /// Events and timers.
+    pub messaging: messaging::Messaging,
+    /// Passwords and sessions.
+    pub identity: identity::Identity,
+    /// The payment provider.
+    pub payments: payments::Payments,
+    /// Which plugins, and their settings.
+    pub plugins: plugins::Plugins,
+    /// How new revisions are watched.
+    pub rollout: rollout::Rollout,
+    /// Plugins that operators send.
+    pub uploads: uploads::Uploads,
+    /// This host among others.
+    pub cluster: cluster::Cluster,
+    /// The log.
+    pub log: log::Log,
+    /// What is sent to a collector.
+    pub telemetry: telemetry::Telemetry,
+    /// What is allowed but unwise, to be logged.
+    pub warnings: Vec<String>,
+}
+
+/// The secrets that the host runs with, set or generated.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// The operator listener's bearer token.
+    pub admin_token: Secret,
+    /// What signs sessions.
+    pub jwt_key: Secret,
+}
+
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    data_dir: Option<PathBuf>,
+    bundled: Option<plugins::Bundled>,
+    plugin: Vec<plugins::ExtraPlugin>,
+    plugins: plugins::RawOverrides,
+    http: http::Raw,
+    operator: operator::Raw,
+    engine: engine::Raw,
+    store: store::Raw,
+    messaging: messaging::Raw,
+    identity: identity::Raw,
+    payments: payments::Raw,
+    rollout: rollout::Raw,
+    uploads: uploads::Raw,
+    cluster: cluster::Raw,
+    log: log::Raw,
+    telemetry: telemetry::Raw,
+}
+
+impl Config {
+    /// Puts the settings together and validates them. Touches no file but the
+    /// one with the settings.
+    ///
+    /// # Errors
+    /// Names every setting that is wrong, and its source.
+    pub fn load(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut environment = Environment::read(environment);
+        let path = match environment.take("TICKETING_CONFIG").map(PathBuf::from) {
+            path if flags.config.is_none() => path,
+            _ => flags.config.clone(),
+        };
+        let raw = path.as_deref().map_or(Ok(Raw::default()), read)?;
+        let file = path.map(|path| path.display().to_string());
+        let mut sources = Sources::new(file.clone());
+        for name in &environment.not_text {
+            sources.problem(format!("{name}: its value is not UTF-8"));
+        }
+        let mut raw = lay_over(raw, &mut environment, flags, &mut sources);
+        telemetry::lay_over(&mut raw.telemetry, &mut environment, &mut sources);
+
+        let mut extra = raw.plugin;
+        extra.extend(flags.plugins.iter().map(|path| plugins::ExtraPlugin { path: path.clone(), grants: None }));
+        let plugins = sources.section(plugins::Raw {
+            file: file.unwrap_or_default(),
+            bundled: raw.bundled,
+            extra,
+            overrides: raw.plugins,
+            set: flags.set.clone(),
+            environment: environment.into_rest(),
+        });
+        let http = sources.section(raw.http);
+        let operator = sources.section(raw.operator);
+        let engine = sources.section(raw.engine);
+        let store: Option<store::Store> = sources.section(raw.store);
+        let messaging: Option<messaging::Messaging> = sources.section(raw.messaging);
+        let identity: Option<identity::Identity> = sources.section(raw.identity);
+        let payments = sources.section(raw.payments);
+        let rollout = sources.section(raw.rollout);
+        let uploads = sources.section(raw.uploads);
+        let cluster = sources.section(raw.cluster);
+        let log = sources.section(raw.log);
+        let telemetry = sources.section(raw.telemetry);
+        if let (Some(store), Some(messaging), Some(identity)) = (&store, &messaging, &identity)
+            && store.database_url.is_some()
+            && messaging.nats.is_some()
+            && identity.jwt_key.is_none()
+        {
+            let problem = "JWT_KEY (identity.jwt_key): hosts that share PostgreSQL and NATS sign sessions with the same key; set it for each";
+            sources.problem(problem.to_owned());
+        }
+        sources.finish()?;
+
+        let whole = move || {
+            let mut config = Self {
+                data_dir: raw.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+                http: http?,
+                operator: operator?,
+                engine: engine?,
+                store: store?,
+                messaging: messaging?,
+                identity: identity?,
+                payments: payments?,
+                plugins: plugins?,
+                rollout: rollout?,
+                uploads: uploads?,
+                cluster: cluster?,
+                log: log?,
+                telemetry: telemetry?,
+                warnings: Vec::new(),
+            };
+            config.warnings = config.weaknesses();
+            Some(config)
+        };
+        whole().ok_or_else(|| ConfigError::new("a section is missing"))
+    }
+
+    /// Makes the data directory and the secrets that nobody has set, and reads
+    /// those that an earlier start has made.
+    ///
+    /// # Errors
+    /// Names the file that cannot be made, read or trusted.
+    pub fn prepare(&self) -> Result<Secrets, ConfigError> {
+        let problem = |path: &Path| {
+            let path = path.display().to_string();
+            move |error| ConfigError::new(format!("{path}: {error}"))
+        };
+        if !self.data_dir.exists() {
+            fs::create_dir_all(&self.data_dir).map_err(problem(&self.data_dir))?;
+            fs::set_permissions(&self.data_dir, Permissions::from_mode(0o700)).map_err(problem(&self.data_dir))?;
+        }
+        let secret = |set: &Option<Secret>, path: PathBuf| match set {
+            Some(secret) => Ok(secret.clone()),
+            None => secret::load_or_generate(&path).map_err(problem(&path)),
+        };
+        Ok(Secrets {
+            admin_token: secret(&self.operator.token, self.admin_token_path())?,
+            jwt_key: secret(&self.identity.jwt_key, self.data_dir.join("jwt-key"))?,
+        })
+    }
+
+    /// Where a generated operator token lies.
+    pub fn admin_token_path(&self) -> PathBuf {
+        self.data_dir.join("admin-token")
+    }
+
+    /// Where compiled plugins lie.
+    pub fn cache_dir(&self) -> PathBuf {
+        match &self.engine.cache_dir {
+            Some(folder) => folder.clone(),
+            None => self.data_dir.join("cache"),
+        }
+    }
+
+    fn weaknesses(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(key) = &self.identity.jwt_key
+            && key.expose().len() < identity::RECOMMENDED_KEY_BYTES
+        {
+            warnings.push(format!(
+                "the session key (identity.jwt_key) has {} bytes; HS256 wants {}",
+                key.expose().len(),
+                identity::RECOMMENDED_KEY_BYTES
+            ));
+        }
+        if let Some(token) = &self.operator.token
+            && token.expose().len() < operator::RECOMMENDED_TOKEN_BYTES
+        {
+            warnings.push(format!(
+                "the operator token (operator.token) has fewer than {} bytes and can be guessed",
+                operator::RECOMMENDED_TOKEN_BYTES
+            ));
+        }
+        if let payments::Provider::Stripe(stripe) = &self.payments.provider
+            && stripe.is_test()
+        {
+            warnings.push("the key of Stripe (payments.stripe.key) is of its test mode: no money moves".to_owned());
+        }
+        warnings
+    }
+}
+
+/// Lays the environment over the file, and the flags over both.
+fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources: &mut Sources) -> Raw {
+    let mut variable = |name: &'static str| (name, environment.take(name));
+    let flag = |name: &'static str, value: &Option<String>| (name, value.clone());
+    sources.lay_over(
+        &mut raw.http.listen,
+        "http.listen",
+        [variable("TICKETING_LISTEN"), flag("--listen", &flags.listen)],
+        address,
+    );
+    sources.lay_over(
+        &mut raw.operator.listen,
+        "operator.listen",
+        [variable("TICKETING_ADMIN_LISTEN"), flag("--admin-listen", &flags.admin_listen)],
+        address,
+    );
+    sources.lay_over(&mut raw.operator.token, "operator.token", [variable("TICKETING_ADMIN_TOKEN")], |text| {
+        Ok(Secret::new(text))
+    });
+    sources.lay_over(&mut raw.store.database_url, "store.database_url", [variable("TICKETING_DATABASE_URL")], |text| {
+        Ok(Secret::new(text))
+    });
+    sources
+        .lay_over(&mut raw.identity.jwt_key, "identity.jwt_key", [variable("JWT_KEY")], |text| Ok(Secret::new(text)));
+    sources.lay_over(&mut raw.payments.stripe.key, payments::STRIPE_KEY, [variable("STRIPE_KEY")], |text| {
+        Ok(Secret::new(text))
+    });
+    sources.lay_over(&mut raw.messaging.nats_url, "messaging.nats_url", [variable("TICKETING_NATS_URL")], |text| {
+        Ok(Secret::new(text))
+    });
+    sources.lay_over(
+        &mut raw.log.filter,
+        "log.filter",
+        [variable("TICKETING_LOG"), flag("--log", &flags.log)],
+        |text| Ok(text.to_owned()),
+    );
+    sources.lay_over(
+        &mut raw.log.format,
+        "log.format",
+        [variable("TICKETING_LOG_FORMAT"), flag("--log-format", &flags.log_format)],
+        |text| log::LogFormat::from_str(text).map_err(|reason| format!("`{text}`: {reason}")),
+    );
+    sources
+        .lay_over(&mut raw.cluster.name, "cluster.name", [variable("TICKETING_HOST_NAME")], |text| Ok(text.to_owned()));
+    sources.lay_over(&mut raw.bundled, "bundled", [flag("--bundled", &flags.bundled)], |text| {
+        Ok(plugins::Bundled::from_text(text))
+    });
+    sources.lay_over(&mut raw.data_dir, "data_dir", [variable("TICKETING_DATA_DIR")], |text| match text {
+        "" => Err("it is empty".to_owned()),
+        path => Ok(PathBuf::from(path)),
+    });
+    raw.data_dir = flags.data_dir.clone().or(raw.data_dir);
+    raw
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an address with a port, such as 127.0.0.1:8080"))
+}
+
+fn read(path: &Path) -> Result<Raw, ConfigError> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| ConfigError::new(format!("{shown}: {error}")))?;
+    let wrong = |setting: String, error: &toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        ConfigError::new(format!("{shown} line {line}{setting}: {}", error.message()))
+    };
+    let document = toml::Deserializer::parse(&text).map_err(|error| wrong(String::new(), &error))?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let setting = match error.path().to_string().as_str() {
+            "." => String::new(),
+            path => format!(" ({path})"),
+        };
+        wrong(setting, error.inner())
+    })
+}
+
+#[cfg(test)]
+mod tests;

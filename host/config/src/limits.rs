@@ -1,0 +1,105 @@
+//! What one plugin may use: by its manifest, or as an operator sets it.
+
+use crate::plugins::LimitOverrides;
+use serde::{Deserialize, Serialize};
+
+/// What one plugin may use. The unit is in the name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Linear memory of one instance.
+    pub memory_mib: usize,
+    /// One call, from its start to its answer.
+    pub wall_time_ms: u64,
+    /// One transaction, from `begin` to `commit`.
+    pub transaction_ms: u64,
+    /// Calls at the same time.
+    pub concurrency: usize,
+    /// Calls that wait for their turn; one more is refused.
+    pub queue: usize,
+    /// A request's body.
+    pub body_bytes: usize,
+    /// A response's body.
+    pub response_bytes: usize,
+    /// An event's payload.
+    pub event_bytes: usize,
+    /// Calls from the component into the host in one invocation.
+    pub host_calls: u32,
+    /// Deliveries of one event or timer before it is a dead letter.
+    pub delivery_attempts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_mib: 64,
+            wall_time_ms: 10_000,
+            transaction_ms: 5_000,
+            concurrency: 64,
+            queue: 512,
+            body_bytes: 1 << 20,
+            response_bytes: 8 << 20,
+            event_bytes: 256 << 10,
+            host_calls: 10_000,
+            delivery_attempts: 10,
+        }
+    }
+}
+
+/// A limit that no plugin may have.
+#[derive(Debug, thiserror::Error)]
+#[error("the limit {limit} {problem}")]
+pub struct LimitError {
+    /// Its name, such as `memory_mib`.
+    pub limit: &'static str,
+    /// Such as `must be 1 to 512`.
+    pub problem: String,
+}
+
+impl Limits {
+    /// Puts an operator's limits in the place of the author's.
+    ///
+    /// # Errors
+    /// Names a limit that is out of its bounds.
+    pub fn override_with(&mut self, overrides: &LimitOverrides) -> Result<(), LimitError> {
+        fn set<T: Copy>(limit: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *limit = value;
+            }
+        }
+        set(&mut self.memory_mib, overrides.memory_mib);
+        set(&mut self.wall_time_ms, overrides.wall_time_ms);
+        set(&mut self.transaction_ms, overrides.transaction_ms);
+        set(&mut self.concurrency, overrides.concurrency);
+        set(&mut self.queue, overrides.queue);
+        set(&mut self.body_bytes, overrides.body_bytes);
+        set(&mut self.response_bytes, overrides.response_bytes);
+        set(&mut self.event_bytes, overrides.event_bytes);
+        set(&mut self.host_calls, overrides.host_calls);
+        set(&mut self.delivery_attempts, overrides.delivery_attempts);
+        self.check()
+    }
+
+    /// Checks that each limit is one that a plugin may have.
+    ///
+    /// # Errors
+    /// The first one that is not.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let bounds: [(&'static str, u64, u64, u64); 10] = [
+            ("memory_mib", self.memory_mib as u64, 1, 512),
+            ("wall_time_ms", self.wall_time_ms, 1, 300_000),
+            ("transaction_ms", self.transaction_ms, 1, 60_000),
+            ("concurrency", self.concurrency as u64, 1, 1_000),
+            ("queue", self.queue as u64, 0, 100_000),
+            ("body_bytes", self.body_bytes as u64, 0, 64 << 20),
+            ("response_bytes", self.response_bytes as u64, 1, 64 << 20),
+            ("event_bytes", self.event_bytes as u64, 1, 1 << 20),
+            ("host_calls", u64::from(self.host_calls), 1, 10_000_000),
+            ("delivery_attempts", u64::from(self.delivery_attempts), 1, 1_000),
+        ];
+        match bounds.into_iter().find(|(_, value, low, high)| value < low || value > high) {
+            Some((limit, _, low, high)) => Err(LimitError { limit, problem: format!("must be {low} to {high}") }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `[store]`: the databases of the host and of its components.
+
+use super::problem::{Invalid, within};
+use host_base::secret::Secret;
+use serde::Deserialize;
+use sqlx::postgres::PgConnectOptions;
+use std::{str::FromStr, time::Duration};
+
+/// Settings of the host's database and of every component's.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// A PostgreSQL database for everything durable, which several hosts may
+    /// share; none for SQLite files in the data directory. It has a password
+    /// in it.
+    pub database_url: Option<Secret>,
+    /// Connections of one component that read, beside the one that writes.
+    pub readers: u32,
+    /// How long a transaction waits for its turn.
+    pub queue_wait: Duration,
+}
+
+/// As in the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) database_url: Option<Secret>,
+    readers: Option<u32>,
+    queue_wait_ms: Option<u64>,
+}
+
+impl TryFrom<Raw> for Store {
+    type Error = Invalid;
+
+    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+        if let Some(url) = &raw.database_url
+            && !is_postgres(url.expose())
+        {
+            return Err(Invalid::new(
+                "store.database_url",
+                "it is not a URL such as postgres://user:password@host/database",
+            ));
+        }
+        Ok(Self {
+            database_url: raw.database_url,
+            readers: within("store.readers", raw.readers, 4, 1..=64)?,
+            queue_wait: Duration::from_millis(within("store.queue_wait_ms", raw.queue_wait_ms, 5_000, 1..=60_000)?),
+        })
+    }
+}
+
+fn is_postgres(url: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+        && PgConnectOptions::from_str(url).is_ok()
+}

@@ -1,0 +1,30 @@
+//! Rust types and traits of what components export, and of the world that they
+//! are instantiated in.
+//!
+//! Each capability has the bindings of its own interface, in its own crate;
+//! those here refer to them. The generated types are used throughout the host
+//! as they are, so nothing is converted on the way to a guest. The standard
+//! interfaces (`wasi:clocks`, `wasi:random`, `wasi:config`) come from
+//! wasmtime's own crates.
+
+#![expect(missing_docs, reason = "the documentation is the prose in wit/")]
+
+wasmtime::component::bindgen!({
+    inline: "
+        package platform:host;
+        world host {
+            import platform:store/sql@1.0.0;
+            export platform:http/handler@1.0.0;
+            export platform:messaging/handler@1.0.0;
+            export platform:timers/handler@1.0.0;
+        }
+    ",
+    path: "../../wit",
+    world: "platform:host/host",
+    imports: { default: async | trappable },
+    exports: { default: async },
+    with: {
+        "platform:store/sql@1.0.0": host_store::bindings::platform::store::sql,
+        "platform:http/types@1.0.0": host_capabilities::bindings::platform::http::types,
+    },
+});

@@ -1,0 +1,128 @@
+//! Why an invocation gave no answer, and whom that is to be blamed on.
+
+use host_base::text::cut;
+
+/// The most of a trap's words that is kept.
+const TRAP_BYTES: usize = 8 << 10;
+
+/// What went wrong with one invocation. Nothing else is affected by it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Too many calls at once, and the wait for a turn was too long.
+    #[error("{component} is at its limit of {limit} calls at a time")]
+    Busy {
+        /// The plugin, or `host` for the limit of all together.
+        component: String,
+        /// How many calls run at once.
+        limit: usize,
+    },
+    /// The call took longer than `limits.wall_time_ms`.
+    #[error("{component} did not answer within {milliseconds} ms")]
+    Deadline {
+        /// The plugin.
+        component: String,
+        /// Its limit.
+        milliseconds: u64,
+    },
+    /// The component trapped; the text is for logs.
+    #[error("{component} trapped: {message}")]
+    Trap {
+        /// The plugin.
+        component: String,
+        /// Wasmtime's message with the guest's backtrace, in one line.
+        message: String,
+    },
+    /// The answer breaks the contract.
+    #[error("{component} gave an answer that is not valid: {problem}")]
+    Answer {
+        /// The plugin.
+        component: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The request's body is over `limits.body_bytes`, which became clear while
+    /// it was read.
+    #[error("{component} was sent a body over the limit of {limit_bytes} bytes")]
+    TooLarge {
+        /// The plugin.
+        component: String,
+        /// Its limit.
+        limit_bytes: usize,
+    },
+    /// The call cannot be made at all.
+    #[error("{component} cannot be called: {problem}")]
+    Host {
+        /// The plugin.
+        component: String,
+        /// What the host could not do.
+        problem: String,
+    },
+}
+
+/// Who has to mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The component's author.
+    Guest,
+    /// The host or the machine under it.
+    Host,
+    /// Whoever sends more than is allowed.
+    Caller,
+}
+
+impl Failure {
+    /// A trap in wasmtime's words. They have many lines; a log and a command
+    /// line have one for each thing that happened. The names in them are the
+    /// component's, and as long as it likes.
+    pub fn trap(component: &str, words: &str) -> Self {
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::Trap { component: component.to_owned(), message: cut(&words, TRAP_BYTES).to_owned() }
+    }
+
+    /// Whom the failure is to be blamed on.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Busy { .. } | Self::TooLarge { .. } => Blame::Caller,
+            Self::Deadline { .. } | Self::Trap { .. } | Self::Answer { .. } => Blame::Guest,
+            Self::Host { .. } => Blame::Host,
+        }
+    }
+
+    /// A word for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::Deadline { .. } => "deadline",
+            Self::Trap { .. } => "trap",
+            Self::Answer { .. } => "answer",
+            Self::TooLarge { .. } => "too-large",
+            Self::Host { .. } => "host",
+        }
+    }
+}
+
+impl Blame {
+    /// A word for metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Host => "host",
+            Self::Caller => "caller",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trap_is_told_in_one_line() {
+        let words =
+            "error while executing at wasm backtrace:\n    0: 0x1f - m!f\n\nCaused by:\n    wasm trap: unreachable\n";
+        let told = Failure::trap("shop", words).to_string();
+        let expected =
+            "shop trapped: error while executing at wasm backtrace: 0: 0x1f - m!f Caused by: wasm trap: unreachable";
+        assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,346 @@
+//! Instances of one foreign revision: one call at a time in each, used again
+//! while nothing about them is doubtful.
+//!
+//! A call is a task of its own, because the guest goes on after the head of
+//! its answer: it makes the body. The task ends when the guest is done, when
+//! nothing has come of it for `limits.wall_time_ms`, or when the caller is
+//! gone; that is decided outside of the guest, and whatever it is doing then
+//! is dropped where it stands.
+
+use super::{
+    ForeignEngine, Ongoing,
+    answer::{AnswerBody, request_body},
+    progress::{Overdue, Progress},
+    state::{State, on_tick},
+};
+use crate::{CallContext, ComponentContext, Failure};
+use axum::body::Body;
+use futures::channel::oneshot;
+use host_capabilities::outbound::{Caller, Outbound};
+use std::{
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use wasmtime::{AsContextMut, Store, component::Component};
+use wasmtime_wasi_http::{
+    WasiBody, WasiHttpView,
+    handler::{Prepared, Proxy, ProxyPre},
+    p2, p3,
+};
+
+/// Instances that are kept for the next call.
+pub(crate) const MAX_WARM: usize = 8;
+/// Calls of an instance of 0.2 unless its manifest says otherwise: much of what
+/// is made for it, JavaScript above all, has one request in mind.
+const DEFAULT_MAX_REQUESTS_P2: u32 = 1;
+/// Calls of an instance of 0.3 unless its manifest says otherwise.
+const DEFAULT_MAX_REQUESTS_P3: u32 = 1_000;
+/// Memory that an instance may have gained and still be used again.
+const REUSE_GROWTH_BYTES: usize = 32 << 20;
+
+/// A foreign component that is linked and ready to be instantiated.
+pub struct ForeignProgram {
+    pre: ProxyPre<State>,
+    engine: wasmtime::Engine,
+    turns: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    outbound: Arc<Outbound>,
+}
+
+impl ForeignProgram {
+    pub(super) fn new(engine: &ForeignEngine, component: &Component) -> wasmtime::Result<Self> {
+        let pre = engine.linker.instantiate_pre(component)?;
+        let pre = match p3::bindings::ServicePre::new(pre.clone()) {
+            Ok(pre) => ProxyPre::P3(pre),
+            Err(_) => ProxyPre::P2(p2::bindings::ProxyPre::new(pre)?),
+        };
+        Ok(Self {
+            pre,
+            engine: engine.wasmtime.clone(),
+            turns: engine.turns.clone(),
+            calls: engine.calls.clone(),
+            outbound: engine.outbound.clone(),
+        })
+    }
+
+    async fn instantiate(&self, component: Arc<ComponentContext>, caller: Caller) -> wasmtime::Result<Instance> {
+        let mut store = Store::new(&self.engine, State::new(component, self.turns.clone(), caller));
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(on_tick);
+        store.set_epoch_deadline(1);
+        let proxy = self.pre.instantiate_async(&mut store).await?;
+        store.data().turn().give_back();
+        let fresh_bytes = store.data().memory.bytes;
+        Ok(Instance { store, proxy, calls: 0, fresh_bytes })
+    }
+}
+
+struct Instance {
+    store: Store<State>,
+    proxy: Proxy,
+    calls: u32,
+    fresh_bytes: usize,
+}
+
+/// Where the head of an answer, or what the guest gave in its place, goes.
+type Head = oneshot::Sender<wasmtime::Result<http::Response<WasiBody>>>;
+
+impl Instance {
+    /// Runs the guest until it is done with a request, which may be long after
+    /// it has given the head of its answer.
+    async fn serve(&mut self, request: http::Request<WasiBody>, head: Head) -> wasmtime::Result<()> {
+        let turn = self.store.data().turn();
+        let proxy = &self.proxy;
+        let mut running = pin!(self.store.run_concurrent(async |accessor| {
+            let prepared = accessor
+                .with(|mut access| Prepared::new(access.as_context_mut(), proxy, request, State::http, head))?;
+            prepared.run(accessor, pending()).await?;
+            poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+            wasmtime::error::Ok(())
+        }));
+        poll_fn(|context| {
+            let polled = running.as_mut().poll(context);
+            if polled.is_pending() {
+                // It waits, or has its next turn still to come.
+                turn.give_back();
+            }
+            polled
+        })
+        .await?
+    }
+}
+
+/// The instances of one foreign revision.
+pub struct ForeignInstances(Arc<Shared>);
+
+struct Shared {
+    program: ForeignProgram,
+    component: Arc<ComponentContext>,
+    caller: Caller,
+    max_requests: u32,
+    warm: Mutex<Vec<Instance>>,
+    retired: CancellationToken,
+}
+
+impl ForeignInstances {
+    /// None are made yet, see [`Self::warm_up`].
+    pub fn new(program: ForeignProgram, component: Arc<ComponentContext>, max_requests: Option<u32>) -> Self {
+        let max_requests = max_requests.unwrap_or(match program.pre {
+            ProxyPre::P2(_) => DEFAULT_MAX_REQUESTS_P2,
+            ProxyPre::P3(_) => DEFAULT_MAX_REQUESTS_P3,
+        });
+        let caller = program.outbound.caller(&component.name, &component.http_hosts, component.limits.wall_time_ms);
+        Self(Arc::new(Shared {
+            program,
+            component,
+            caller,
+            max_requests,
+            warm: Mutex::default(),
+            retired: CancellationToken::new(),
+        }))
+    }
+
+    /// Makes an instance ahead of its first call, and so finds out whether the
+    /// component can be instantiated at all.
+    ///
+    /// # Errors
+    /// What its start did wrong.
+    pub async fn warm_up(&self) -> Result<(), Failure> {
+        let shared = &self.0;
+        let making = shared.program.instantiate(shared.component.clone(), shared.caller.clone());
+        match tokio::time::timeout(shared.patience(), making).await {
+            Ok(Ok(instance)) => {
+                shared.keep(instance);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(shared.trap(&error)),
+            Err(_) => Err(shared.deadline()),
+        }
+    }
+
+    /// Instances that wait for a call.
+    pub fn warm_count(&self) -> usize {
+        self.0.warm.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Breaks off what still runs.
+    pub fn retire(&self) {
+        self.0.retired.cancel();
+    }
+
+    /// Lets the component answer a request. The answer's body comes as the
+    /// component makes it.
+    ///
+    /// # Errors
+    /// See [`Failure`]. What happens after the head of the answer goes to
+    /// `ongoing`.
+    pub async fn answer(
+        &self,
+        call: CallContext,
+        request: http::Request<Body>,
+        ongoing: Arc<dyn Ongoing>,
+    ) -> Result<http::Response<Body>, Failure> {
+        let shared = &self.0;
+        let permit = shared.program.calls.clone().try_acquire_owned().map_err(|_| shared.busy())?;
+        let progress = Arc::new(Progress::new(shared.patience(), shared.retired.clone(), ongoing));
+        let waiting = Waiting(Some(progress.clone()));
+        let limits = &shared.component.limits;
+        let request = request.map(|body| request_body(body, limits.body_bytes, progress.request_too_large()));
+        let (sender, receiver) = oneshot::channel();
+        let task = tokio::spawn(shared.clone().run(call, request, sender, progress.clone(), permit));
+        let failure = match receiver.await {
+            Ok(Ok(answer)) if !progress.request_refused() => {
+                progress.step();
+                waiting.over();
+                let answer = AnswerBody::of(answer, &shared.component.name, limits.response_bytes, &progress);
+                return Ok(answer.map(Body::new));
+            }
+            Ok(Ok(_)) => shared.too_large(),
+            Ok(Err(error)) => shared.failure(&error),
+            Err(oneshot::Canceled) => {
+                let panicked = task.await.is_err();
+                let problem = if panicked { "its task panicked" } else { "its task ended" };
+                Failure::Host { component: shared.component.name.clone(), problem: problem.to_owned() }
+            }
+        };
+        waiting.over();
+        progress.abandon();
+        // What the task says is nearer to the cause than what came of it.
+        let cause = progress.tell();
+        if progress.request_refused() {
+            return Err(shared.too_large());
+        }
+        Err(cause.unwrap_or(failure))
+    }
+}
+
+/// A caller that waits for the head. Dropped, it has gone.
+struct Waiting(Option<Arc<Progress>>);
+
+impl Waiting {
+    /// From now on the body says whether somebody waits.
+    fn over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(progress) = &self.0 {
+            progress.leave();
+        }
+    }
+}
+
+impl Shared {
+    async fn run(
+        self: Arc<Self>,
+        call: CallContext,
+        request: http::Request<WasiBody>,
+        head: Head,
+        progress: Arc<Progress>,
+        _permit: OwnedSemaphorePermit,
+    ) {
+        // Outlives the choice below, so that the failure is known before what
+        // the guest holds, the body's other end among it, is dropped.
+        let mut work = pin!(self.work(call, request, head, &progress));
+        tokio::select! {
+            overdue = progress.overdue() => match overdue {
+                Overdue::Silent => progress.fail(self.deadline()),
+                Overdue::Unwanted | Overdue::Retired => progress.cut_off(),
+            },
+            instance = &mut work => if let Some(instance) = instance {
+                self.keep(instance);
+            },
+        }
+    }
+
+    /// Gives the instance back if it ended well.
+    async fn work(
+        &self,
+        call: CallContext,
+        request: http::Request<WasiBody>,
+        head: Head,
+        progress: &Progress,
+    ) -> Option<Instance> {
+        let mut instance = match self.take(call).await {
+            Ok(instance) => instance,
+            Err(error) => {
+                progress.fail(self.trap(&error));
+                return None;
+            }
+        };
+        match instance.serve(request, head).await {
+            Ok(()) => Some(instance),
+            Err(error) => {
+                progress.fail(self.failure(&error));
+                None
+            }
+        }
+    }
+
+    async fn take(&self, call: CallContext) -> wasmtime::Result<Instance> {
+        let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut instance = match warm {
+            Some(instance) => instance,
+            None => self.program.instantiate(self.component.clone(), self.caller.clone()).await?,
+        };
+        instance.calls += 1;
+        instance.store.data_mut().begin_call(call);
+        instance.store.set_epoch_deadline(1);
+        Ok(instance)
+    }
+
+    fn keep(&self, mut instance: Instance) {
+        let state = instance.store.data_mut();
+        state.turn().give_back();
+        state.begin_call(CallContext::default());
+        let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
+        if instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES {
+            return;
+        }
+        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        if warm.len() < MAX_WARM.min(self.component.limits.concurrency) {
+            warm.push(instance);
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.component.limits.wall_time_ms)
+    }
+
+    /// What the guest gave in place of an answer.
+    fn failure(&self, error: &wasmtime::Error) -> Failure {
+        let code = error.downcast_ref::<p3::bindings::http::types::ErrorCode>().map(|code| format!("{code:?}"));
+        let code = code
+            .or_else(|| error.downcast_ref::<p2::bindings::http::types::ErrorCode>().map(|code| format!("{code:?}")));
+        match code {
+            Some(code) => Failure::Answer {
+                component: self.component.name.clone(),
+                problem: format!("the error {code} in place of a response"),
+            },
+            None => self.trap(error),
+        }
+    }
+
+    fn trap(&self, error: &wasmtime::Error) -> Failure {
+        Failure::trap(&self.component.name, &format!("{error:?}"))
+    }
+
+    fn deadline(&self) -> Failure {
+        let milliseconds = self.component.limits.wall_time_ms;
+        Failure::Deadline { component: self.component.name.clone(), milliseconds }
+    }
+
+    fn busy(&self) -> Failure {
+        Failure::Busy { component: "host".to_owned(), limit: super::MAX_CALLS }
+    }
+
+    fn too_large(&self) -> Failure {
+        Failure::TooLarge { component: self.component.name.clone(), limit_bytes: self.component.limits.body_bytes }
+    }
+}

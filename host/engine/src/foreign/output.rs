@@ -1,0 +1,108 @@
+//! What a foreign component prints: lines in the host's log, bounded in length
+//! and number.
+
+use host_capabilities::logging::{Level, LoggingView};
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+
+/// The longest line; what follows begins another.
+const MAX_LINE_BYTES: usize = 4 << 10;
+
+/// Lines of one instance, to both of its outputs.
+#[derive(Clone)]
+pub(super) struct Output(Arc<Mutex<Lines>>);
+
+struct Lines {
+    component: String,
+    call: String,
+    written: u32,
+}
+
+impl Output {
+    pub(super) fn new(component: &str) -> Self {
+        Self(Arc::new(Mutex::new(Lines { component: component.to_owned(), call: String::new(), written: 0 })))
+    }
+
+    /// The lines from now on are about this call.
+    pub(super) fn begin_call(&self, call: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        call.clone_into(&mut lines.call);
+        lines.written = 0;
+    }
+
+    /// One of the two outputs.
+    pub(super) fn stream(&self, name: &'static str) -> LineStream {
+        LineStream { output: self.clone(), name, line: Arc::default() }
+    }
+
+    /// A line in the log, as `wasi:logging` writes them.
+    pub(super) fn log(&self, level: Level, context: &str, message: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Lines { component, call, written } = &mut *lines;
+        LoggingView { component, call_id: call, lines: written }.write(level, context, message);
+    }
+}
+
+/// An output that is cut into lines. All handles of the guest to it share the
+/// line that is not yet complete.
+#[derive(Clone)]
+pub(super) struct LineStream {
+    output: Output,
+    name: &'static str,
+    line: Arc<Mutex<Vec<u8>>>,
+}
+
+impl LineStream {
+    fn take(&self, bytes: &[u8]) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = MAX_LINE_BYTES.saturating_sub(line.len());
+            line.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            if piece.ends_with(b"\n") || line.len() >= MAX_LINE_BYTES {
+                self.flush(&mut line);
+            }
+        }
+    }
+
+    fn flush(&self, line: &mut Vec<u8>) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            self.output.log(Level::Info, self.name, text);
+        }
+        line.clear();
+    }
+}
+
+impl IsTerminal for LineStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LineStream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for LineStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.take(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,209 @@
+//! How far one call has come. The call's task reads here how long it may go on
+//! for, the body of its answer writes here that somebody still reads it, and
+//! what went wrong is left here for whoever reports it.
+
+use super::Ongoing;
+use crate::Failure;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// Shared by the task that runs the guest, the caller and the body; it lives
+/// until the last of them has ended.
+pub(super) struct Progress {
+    patience: Duration,
+    last: Mutex<Instant>,
+    unwanted: CancellationToken,
+    retired: CancellationToken,
+    cut_off: AtomicBool,
+    request_too_large: Arc<AtomicBool>,
+    end: Mutex<End>,
+    ongoing: Arc<dyn Ongoing>,
+}
+
+/// How the call ends.
+enum End {
+    /// Well, as far as is known.
+    Open,
+    /// Badly, and nobody has been told.
+    Failed(Failure),
+    /// Badly, and the caller knows.
+    Told,
+}
+
+/// Why a call has to end before the guest is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Nothing came of it for too long.
+    Silent,
+    /// The caller is gone.
+    Unwanted,
+    /// The revision is no longer wanted, and has had its time to finish.
+    Retired,
+}
+
+impl Progress {
+    /// A call that begins now and may stand still for so long: until its
+    /// answer begins, and then between two pieces of the body.
+    pub(super) fn new(patience: Duration, retired: CancellationToken, ongoing: Arc<dyn Ongoing>) -> Self {
+        Self {
+            patience,
+            last: Mutex::new(Instant::now()),
+            unwanted: CancellationToken::new(),
+            retired,
+            cut_off: AtomicBool::new(false),
+            request_too_large: Arc::default(),
+            end: Mutex::new(End::Open),
+            ongoing,
+        }
+    }
+
+    /// The answer has come a step further.
+    pub(super) fn step(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Nobody wants the rest of the answer.
+    pub(super) fn abandon(&self) {
+        self.unwanted.cancel();
+    }
+
+    /// The caller has gone before the end of the answer.
+    pub(super) fn leave(&self) {
+        self.ongoing.abandoned();
+        self.abandon();
+    }
+
+    /// The guest ends before its answer: a body that ends from now on is not
+    /// complete. The first failure counts.
+    pub(super) fn fail(&self, failure: Failure) {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*end, End::Open) {
+            *end = End::Failed(failure);
+        }
+        self.cut_off();
+    }
+
+    /// The guest ends before its answer, and not by its own fault.
+    pub(super) fn cut_off(&self) {
+        self.cut_off.store(true, Ordering::Release);
+    }
+
+    /// The failure, which the caller gets and nobody else.
+    pub(super) fn tell(&self) -> Option<Failure> {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *end, End::Told) {
+            End::Failed(failure) => Some(failure),
+            End::Open | End::Told => None,
+        }
+    }
+
+    /// Whether the guest has ended before its answer.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Acquire)
+    }
+
+    /// To be set when the request's body is over its limit. A guest may keep
+    /// that body for longer than the call, so it does not keep all of this.
+    pub(super) fn request_too_large(&self) -> Arc<AtomicBool> {
+        self.request_too_large.clone()
+    }
+
+    /// Whether the request's body was over its limit.
+    pub(super) fn request_refused(&self) -> bool {
+        self.request_too_large.load(Ordering::Acquire)
+    }
+
+    /// Returns when the call has to end.
+    pub(super) async fn overdue(&self) -> Overdue {
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                () = self.unwanted.cancelled() => return Overdue::Unwanted,
+                () = self.retired.cancelled() => return Overdue::Retired,
+                () = sleep_until(deadline) => {}
+            }
+            if self.deadline() <= Instant::now() {
+                return Overdue::Silent;
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) + self.patience
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(failure) = self.tell() {
+            self.ongoing.broke_off(&failure);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<String>>);
+
+    impl Ongoing for Told {
+        fn broke_off(&self, failure: &Failure) {
+            self.0.lock().unwrap().push(failure.to_string());
+        }
+
+        fn abandoned(&self) {}
+    }
+
+    fn progress(patience: Duration, told: &Arc<Told>) -> Progress {
+        Progress::new(patience, CancellationToken::new(), told.clone())
+    }
+
+    fn failure() -> Failure {
+        Failure::Deadline { component: "x".to_owned(), milliseconds: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_overdue_when_it_stands_still_and_not_before() {
+        // Long enough for a machine on which much else is going on.
+        let patience = Duration::from_millis(500);
+        let progress = progress(patience, &Arc::default());
+        let begun = Instant::now();
+        let stepping = async {
+            while begun.elapsed() < 2 * patience {
+                tokio::time::sleep(patience / 20).await;
+                progress.step();
+            }
+        };
+        let (overdue, ()) = tokio::join!(progress.overdue(), stepping);
+        assert!(overdue == Overdue::Silent && begun.elapsed() >= 3 * patience);
+        progress.step();
+        progress.abandon();
+        assert_eq!(progress.overdue().await, Overdue::Unwanted);
+    }
+
+    #[test]
+    fn a_failure_is_reported_once() {
+        let told = Arc::new(Told::default());
+        drop(progress(Duration::ZERO, &told));
+        let failing = progress(Duration::ZERO, &told);
+        failing.fail(failure());
+        assert!(failing.is_cut_off() && failing.tell().is_some() && failing.tell().is_none());
+        drop(failing);
+        assert!(told.0.lock().unwrap().is_empty(), "the caller was told");
+
+        let failing = progress(Duration::ZERO, &told);
+        failing.fail(failure());
+        failing.fail(failure());
+        drop(failing);
+        assert_eq!(told.0.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,161 @@
+//! What a foreign guest's store holds, and what it is linked with.
+
+use super::output::Output;
+use crate::{
+    CallContext, ComponentContext,
+    state::{FREE_TICKS, MemoryLimit, Turn},
+    time::HostTime,
+};
+use host_capabilities::{
+    logging::{self, LoggingView},
+    outbound::Caller,
+};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use wasmtime::{
+    StoreContextMut, UpdateDeadline,
+    component::{Linker, ResourceTable},
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfig;
+use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+/// Handles of one instance to things of the host.
+const MAX_HANDLES: usize = 10_000;
+/// The most random bytes of one call.
+const MAX_RANDOM_BYTES: u64 = 1 << 20;
+
+/// The data of a foreign guest's store.
+pub(super) struct State {
+    pub(super) memory: MemoryLimit,
+    turn: Turn,
+    ticks: u32,
+    component: Arc<ComponentContext>,
+    output: Output,
+    call: CallContext,
+    log_lines: u32,
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+}
+
+impl State {
+    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>, caller: Caller) -> Self {
+        let output = Output::new(&component.name);
+        // No files, no environment and no arguments unless they are given; and
+        // then no network either.
+        let wasi = WasiCtx::builder()
+            .wall_clock(HostTime)
+            .stdout(output.stream("stdout"))
+            .stderr(output.stream("stderr"))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .max_random_size(MAX_RANDOM_BYTES)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        Self {
+            memory: MemoryLimit::new(component.limits.memory_mib),
+            turn: Turn::new(turns),
+            ticks: 0,
+            component,
+            output,
+            call: CallContext::default(),
+            log_lines: 0,
+            table,
+            wasi,
+            http: WasiHttpCtx::new(),
+            hooks: Hooks { caller, traceparent: None },
+        }
+    }
+
+    /// Begins another call.
+    pub(super) fn begin_call(&mut self, call: CallContext) {
+        self.output.begin_call(&call.id);
+        self.hooks.traceparent.clone_from(&call.traceparent);
+        self.call = call;
+        self.log_lines = 0;
+        self.ticks = 0;
+    }
+
+    /// What has to be given back whenever the guest does not compute.
+    pub(super) fn turn(&self) -> Turn {
+        self.turn.clone()
+    }
+
+    fn logging(&mut self) -> LoggingView<'_> {
+        LoggingView { component: &self.component.name, call_id: &self.call.id, lines: &mut self.log_lines }
+    }
+
+    fn config(&mut self) -> WasiConfig<'_> {
+        WasiConfig::new(&self.component.config)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
+/// Requests to others go through the host's own rules.
+struct Hooks {
+    caller: Caller,
+    /// The trace that the call belongs to.
+    traceparent: Option<String>,
+}
+
+/// What comes of a request to another host, and what goes on beside it.
+type Sending = Box<
+    dyn Future<
+            Output = wasmtime_wasi_http::Result<(
+                http::Response<WasiBody>,
+                Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
+            )>,
+        > + Send,
+>;
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
+    ) -> Sending {
+        let (caller, traceparent) = (self.caller.clone(), self.traceparent.clone());
+        Box::new(async move {
+            let response = caller.send(request, options.unwrap_or_default(), traceparent.as_deref()).await?;
+            let beside: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
+            Ok((response, beside))
+        })
+    }
+}
+
+/// Links both versions of WASI and of its HTTP.
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    wasmtime_wasi_config::add_to_linker(linker, State::config)?;
+    logging::add_to_linker(linker, State::logging)
+}
+
+/// Runs at every tick while a guest computes: lets others run, and makes one
+/// that computes for long queue for its turns.
+pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    let state = store.data_mut();
+    state.ticks = state.ticks.saturating_add(1);
+    if state.ticks <= FREE_TICKS {
+        return Ok(UpdateDeadline::Yield(1));
+    }
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.next())))
+}

@@ -1,0 +1,42 @@
+//! What runs the code that handles events and timers, as those see it that
+//! deliver them.
+
+use async_trait::async_trait;
+use host_base::Event;
+use host_store::{DueTimer, Transaction};
+use std::sync::Arc;
+
+/// The code of one revision that handles events and timers.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// After so many attempts an event or timer becomes a dead letter.
+    fn delivery_attempts(&self) -> u32;
+
+    /// Lets the component apply an event. The transaction begins with the mark
+    /// that it was applied.
+    async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled;
+
+    /// Lets the component handle a timer. The transaction begins with its
+    /// removal.
+    async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled;
+}
+
+/// How a component took an event or timer. Whatever is not done is rolled
+/// back.
+pub enum Handled {
+    /// It was handled: commit this.
+    Done(Box<dyn Transaction>),
+    /// Again, after this many milliseconds or after the host's backoff.
+    Retry(Option<u64>),
+    /// It can never be handled, for this reason.
+    Reject(String),
+    /// The component trapped or was cut off, or the host could not call it.
+    Failed(String),
+}
+
+/// Knows which code is active.
+pub trait Handlers: Send + Sync + 'static {
+    /// The handler of a component's active revision. None while there is none
+    /// that may run; what was due then waits.
+    fn current(&self, component: &str) -> Option<Arc<dyn Handler>>;
+}

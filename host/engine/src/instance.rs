@@ -1,0 +1,263 @@
+//! Instances of one revision: made when they are needed, used again for one
+//! call at a time, thrown away when anything about them is doubtful.
+
+use super::{
+    CallContext, ComponentContext, Failure, State,
+    bindings::{
+        exports::platform::{http::handler as http, messaging::handler as messaging, timers::handler as timers},
+        platform::messaging::types::{Disposition, Event},
+    },
+    state::on_tick,
+    warm::{Shelf, Warm},
+};
+use host_store::{OpenTransaction, Timer, Transaction};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Store,
+    component::{Component, InstancePre, Linker, Resource},
+};
+
+/// A component that is linked and ready to be instantiated.
+pub struct Program {
+    pre: InstancePre<State>,
+    http: Option<http::GuestIndices>,
+    messaging: Option<messaging::GuestIndices>,
+    timers: Option<timers::GuestIndices>,
+    turns: Arc<Semaphore>,
+    warm: Arc<Warm>,
+}
+
+impl Program {
+    pub(super) fn new(
+        linker: &Linker<State>,
+        component: &Component,
+        turns: Arc<Semaphore>,
+        warm: Arc<Warm>,
+    ) -> wasmtime::Result<Self> {
+        let pre = linker.instantiate_pre(component)?;
+        Ok(Self {
+            http: http::GuestIndices::new(&pre).ok(),
+            messaging: messaging::GuestIndices::new(&pre).ok(),
+            timers: timers::GuestIndices::new(&pre).ok(),
+            pre,
+            turns,
+            warm,
+        })
+    }
+
+    /// Whether it answers requests.
+    pub fn handles_http(&self) -> bool {
+        self.http.is_some()
+    }
+
+    /// Whether it applies events.
+    pub fn handles_events(&self) -> bool {
+        self.messaging.is_some()
+    }
+
+    /// Whether it handles timers.
+    pub fn handles_timers(&self) -> bool {
+        self.timers.is_some()
+    }
+
+    /// Makes an instance. In a full pool, those that wait for calls give way.
+    async fn instantiate(&self, component: &Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+        loop {
+            match self.try_instantiate(component.clone()).await {
+                Err(error) if is_full(&error) && self.warm.give_way() => {}
+                made => return made,
+            }
+        }
+    }
+
+    async fn try_instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+        let mut store = Store::new(self.pre.engine(), State::new(component, self.turns.clone()));
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(on_tick);
+        store.set_epoch_deadline(1);
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let http = self.http.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
+        let messaging = self.messaging.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
+        let timers = self.timers.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
+        let fresh_bytes = store.data().memory.bytes;
+        Ok(Instance { store, http, messaging, timers, calls: 0, fresh_bytes })
+    }
+}
+
+/// One that is linked with the host, between calls or in one.
+pub(super) struct Instance {
+    store: Store<State>,
+    http: Option<http::Guest>,
+    messaging: Option<messaging::Guest>,
+    timers: Option<timers::Guest>,
+    calls: u32,
+    fresh_bytes: usize,
+}
+
+/// Memory that an instance may have gained and still be used again.
+const REUSE_GROWTH_BYTES: usize = 16 << 20;
+
+/// The instances of one revision.
+pub struct Instances {
+    program: Program,
+    component: Arc<ComponentContext>,
+    max_requests: u32,
+    warm: Arc<Shelf>,
+}
+
+/// What a handler made of an event or timer, and the transaction that it
+/// worked in; none if that was ended by its time limit.
+pub type Worked = (Result<(), Disposition>, Option<Box<dyn Transaction>>);
+
+impl Instances {
+    /// None are made yet, see [`Self::warm_up`].
+    pub fn new(program: Program, component: Arc<ComponentContext>, max_requests: u32) -> Self {
+        let warm = program.warm.shelf();
+        Self { program, component, max_requests, warm }
+    }
+
+    /// Makes an instance ahead of its first call, and so finds out whether the
+    /// component can be instantiated at all.
+    ///
+    /// # Errors
+    /// What its start did wrong.
+    pub async fn warm_up(&self) -> Result<(), Failure> {
+        let instance = self.bounded(self.program.instantiate(&self.component)).await?;
+        self.keep(instance);
+        Ok(())
+    }
+
+    /// Instances that wait for a call.
+    pub fn warm_count(&self) -> usize {
+        self.warm.count()
+    }
+
+    /// Lets the component answer a request.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn answer(&self, call: CallContext, request: &http::Request) -> Result<http::Response, Failure> {
+        let (instance, response) = self
+            .bounded(async {
+                let mut instance = self.take(call).await?;
+                let guest = instance.http.as_ref().ok_or_else(|| missing("platform:http/handler"))?;
+                let response = guest.call_handle(&mut instance.store, request).await?;
+                Ok((instance, response))
+            })
+            .await?;
+        self.keep(instance);
+        Ok(response)
+    }
+
+    /// Lets the component apply an event within a transaction.
+    ///
+    /// # Errors
+    /// See [`Failure`]; the transaction is rolled back.
+    pub async fn apply(
+        &self,
+        call: CallContext,
+        event: &Event,
+        transaction: Box<dyn Transaction>,
+    ) -> Result<Worked, Failure> {
+        let (instance, worked) = self
+            .bounded(async {
+                let mut instance = self.take(call).await?;
+                let own = self.lend(&mut instance, transaction)?;
+                let guest = instance.messaging.as_ref().ok_or_else(|| missing("platform:messaging/handler"))?;
+                let borrow = Resource::new_borrow(own.rep());
+                let result = guest.call_handle(&mut instance.store, event, borrow).await?;
+                let transaction = instance.store.data_mut().table.delete(own)?.into_inner();
+                Ok((instance, (result, transaction)))
+            })
+            .await?;
+        self.keep(instance);
+        Ok(worked)
+    }
+
+    /// Lets the component handle a timer within a transaction.
+    ///
+    /// # Errors
+    /// See [`Failure`]; the transaction is rolled back.
+    pub async fn fire(
+        &self,
+        call: CallContext,
+        timer: &Timer,
+        attempt: u32,
+        transaction: Box<dyn Transaction>,
+    ) -> Result<Worked, Failure> {
+        let (instance, worked) = self
+            .bounded(async {
+                let mut instance = self.take(call).await?;
+                let own = self.lend(&mut instance, transaction)?;
+                let guest = instance.timers.as_ref().ok_or_else(|| missing("platform:timers/handler"))?;
+                let borrow = Resource::new_borrow(own.rep());
+                let result = guest.call_handle(&mut instance.store, timer, attempt, borrow).await?;
+                let transaction = instance.store.data_mut().table.delete(own)?.into_inner();
+                Ok((instance, (result, transaction)))
+            })
+            .await?;
+        self.keep(instance);
+        Ok(worked)
+    }
+
+    /// What the instances are made of.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn lend(
+        &self,
+        instance: &mut Instance,
+        transaction: Box<dyn Transaction>,
+    ) -> wasmtime::Result<Resource<OpenTransaction>> {
+        let open = OpenTransaction::deferred(transaction, self.component.limits.transaction_ms);
+        Ok(instance.store.data_mut().table.push(open)?)
+    }
+
+    async fn take(&self, call: CallContext) -> wasmtime::Result<Instance> {
+        let mut instance = match self.warm.take() {
+            Some(instance) => instance,
+            None => self.program.instantiate(&self.component).await?,
+        };
+        instance.calls += 1;
+        instance.store.data_mut().begin_call(call);
+        instance.store.set_epoch_deadline(1);
+        Ok(instance)
+    }
+
+    /// Keeps an instance that ended its call well for the next one. One that
+    /// left a transaction open is dropped, which rolls that back.
+    fn keep(&self, mut instance: Instance) {
+        instance.store.data_mut().end_call();
+        let state = instance.store.data();
+        let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
+        if instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES || !state.table.is_empty() {
+            return;
+        }
+        self.warm.put(instance, self.component.limits.concurrency);
+    }
+
+    /// Enforces the deadline from outside of the guest: when it passes, the
+    /// work is dropped wherever it stands, and the instance with it.
+    async fn bounded<R>(&self, work: impl Future<Output = wasmtime::Result<R>>) -> Result<R, Failure> {
+        let milliseconds = self.component.limits.wall_time_ms;
+        let component = || self.component.name.clone();
+        match tokio::time::timeout(Duration::from_millis(milliseconds), work).await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(error)) if is_full(&error) => {
+                Err(Failure::Busy { component: "host".to_owned(), limit: self.program.warm.places() })
+            }
+            Ok(Err(error)) => Err(Failure::trap(&component(), &format!("{error:?}"))),
+            Err(_) => Err(Failure::Deadline { component: component(), milliseconds }),
+        }
+    }
+}
+
+fn is_full(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
+}
+
+fn missing(interface: &str) -> wasmtime::Error {
+    wasmtime::format_err!("the component does not export {interface}")
+}

@@ -1,0 +1,258 @@
+//! What a guest's store holds: who is calling, for whom, and what is left of
+//! its limits. One [`State`] lives as long as its instance; its
+//! [`CallContext`] is replaced for every call.
+
+use super::time::{HasHostTime, HostTime};
+use host_bus::Bus;
+use host_capabilities::{
+    identity::{self, Identity, IdentityView, Session},
+    logging::{self, LoggingView},
+    payments::{self, Payments, PaymentsView},
+};
+use host_config::limits::Limits;
+use host_store::{Database, StoreView};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::{
+    ResourceLimiter, StoreContextMut, UpdateDeadline,
+    component::{Linker, ResourceTable},
+};
+use wasmtime_wasi::{
+    p2::bindings::{self as wasi_p2, clocks::wall_clock},
+    random::{WasiRandom, WasiRandomCtx},
+};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+
+/// What the host offers to every component.
+#[derive(Clone)]
+pub struct Services {
+    /// Passwords and sessions.
+    pub identity: Arc<Identity>,
+    /// Charging cards.
+    pub payments: Arc<Payments>,
+    /// Where events go.
+    pub bus: Arc<dyn Bus>,
+}
+
+/// What the host knows of one revision of a component.
+pub struct ComponentContext {
+    /// The plugin's name.
+    pub name: String,
+    /// Its own database; none if it does not use one.
+    pub database: Option<Arc<dyn Database>>,
+    /// The subjects that it may publish.
+    pub publishes: Vec<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Its settings.
+    pub config: WasiConfigVariables,
+    /// Where it may send requests to, as `host:port`.
+    pub http_hosts: Vec<String>,
+    /// How long its transactions waited until they began.
+    pub store_wait: metrics::Histogram,
+    /// What is not its own.
+    pub services: Services,
+}
+
+/// What one invocation is about.
+#[derive(Clone, Default)]
+pub struct CallContext {
+    /// The request's id, or the event's.
+    pub id: String,
+    /// The W3C trace context that outgoing events and timers carry on.
+    pub traceparent: Option<String>,
+    /// Where the request comes from.
+    pub client_address: Option<IpAddr>,
+    /// Whose request it is.
+    pub session: Option<Arc<Session>>,
+    /// Whether the caller used TLS.
+    pub secure: bool,
+}
+
+/// The data of a guest's store.
+pub struct State {
+    pub(super) table: ResourceTable,
+    pub(super) memory: MemoryLimit,
+    component: Arc<ComponentContext>,
+    call: CallContext,
+    spent: Spent,
+    turn: Turn,
+    random: WasiRandomCtx,
+}
+
+/// What an invocation has used.
+#[derive(Default)]
+struct Spent {
+    host_calls: u32,
+    log_lines: u32,
+    ticks: u32,
+}
+
+/// Ticks after which a guest that computes has to queue for its next one.
+pub(super) const FREE_TICKS: u32 = 4;
+
+impl State {
+    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>) -> Self {
+        Self {
+            table: ResourceTable::new(),
+            memory: MemoryLimit::new(component.limits.memory_mib),
+            component,
+            call: CallContext::default(),
+            spent: Spent::default(),
+            turn: Turn::new(turns),
+            random: WasiRandomCtx::default(),
+        }
+    }
+
+    /// Begins another invocation.
+    pub(super) fn begin_call(&mut self, call: CallContext) {
+        self.call = call;
+        self.spent = Spent::default();
+    }
+
+    pub(super) fn end_call(&mut self) {
+        self.turn.give_back();
+        self.call = CallContext::default();
+    }
+
+    /// Every call from the guest into the host passes here. One over the limit
+    /// ends the guest at its next tick, see [`on_tick`].
+    fn enter(&mut self) -> &mut Self {
+        self.spent.host_calls = self.spent.host_calls.saturating_add(1);
+        self.turn.give_back();
+        self
+    }
+
+    fn store(&mut self) -> StoreView<'_> {
+        let state = self.enter();
+        StoreView {
+            table: &mut state.table,
+            database: state.component.database.as_ref(),
+            publishes: &state.component.publishes,
+            component: &state.component.name,
+            traceparent: state.call.traceparent.as_deref(),
+            transaction_ms: state.component.limits.transaction_ms,
+            event_bytes: state.component.limits.event_bytes.min(state.component.services.bus.largest_event()),
+            wait: &state.component.store_wait,
+        }
+    }
+
+    fn identity(&mut self) -> IdentityView<'_> {
+        let state = self.enter();
+        IdentityView {
+            identity: &state.component.services.identity,
+            client_address: state.call.client_address,
+            session: state.call.session.as_deref(),
+            secure: state.call.secure,
+        }
+    }
+
+    fn payments(&mut self) -> PaymentsView<'_> {
+        let state = self.enter();
+        PaymentsView {
+            payments: &state.component.services.payments,
+            component: &state.component.name,
+            traceparent: state.call.traceparent.as_deref(),
+        }
+    }
+
+    fn logging(&mut self) -> LoggingView<'_> {
+        let state = self.enter();
+        LoggingView { component: &state.component.name, call_id: &state.call.id, lines: &mut state.spent.log_lines }
+    }
+
+    fn config(&mut self) -> WasiConfig<'_> {
+        WasiConfig::new(&self.enter().component.config)
+    }
+}
+
+/// Links every interface that the host offers.
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    host_store::add_to_linker(linker, State::store)?;
+    identity::add_to_linker(linker, State::identity)?;
+    payments::add_to_linker(linker, State::payments)?;
+    logging::add_to_linker(linker, State::logging)?;
+    wasmtime_wasi_config::add_to_linker(linker, State::config)?;
+    wall_clock::add_to_linker::<State, HasHostTime>(linker, |state| {
+        state.enter();
+        HostTime
+    })?;
+    wasi_p2::random::random::add_to_linker::<State, WasiRandom>(linker, |state| &mut state.enter().random)
+}
+
+/// Runs at every tick while a guest computes: lets others run, makes one that
+/// computes for long queue for its turns, and ends one that floods the host
+/// with calls.
+pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    let state = store.data_mut();
+    let limit = state.component.limits.host_calls;
+    if state.spent.host_calls > limit {
+        wasmtime::bail!("more than {limit} calls into the host in one invocation");
+    }
+    state.spent.ticks += 1;
+    if state.spent.ticks <= FREE_TICKS {
+        return Ok(UpdateDeadline::Yield(1));
+    }
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.next())))
+}
+
+/// A guest's turn among those that compute for long. It is held from one tick
+/// to the next, and given back when the guest waits for the host.
+#[derive(Clone)]
+pub(super) struct Turn {
+    turns: Arc<Semaphore>,
+    held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl Turn {
+    pub(super) fn new(turns: Arc<Semaphore>) -> Self {
+        Self { turns, held: Arc::default() }
+    }
+
+    pub(super) fn give_back(&self) {
+        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    pub(super) fn next(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.give_back();
+        let (turns, held) = (self.turns.clone(), self.held.clone());
+        async move {
+            tokio::task::yield_now().await;
+            let permit = turns.acquire_owned().await.ok();
+            *held.lock().unwrap_or_else(PoisonError::into_inner) = permit;
+        }
+    }
+}
+
+/// Bounds an instance's linear memory and remembers how much it has.
+pub(super) struct MemoryLimit {
+    /// All memories of the instance together.
+    pub(super) bytes: usize,
+    limit_bytes: usize,
+}
+
+const TABLE_ELEMENTS: usize = 20_000;
+
+impl MemoryLimit {
+    pub(super) fn new(limit_mib: usize) -> Self {
+        Self { bytes: 0, limit_bytes: limit_mib << 20 }
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let after = self.bytes.saturating_add(desired.saturating_sub(current));
+        let allowed = after <= self.limit_bytes;
+        if allowed {
+            self.bytes = after;
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}

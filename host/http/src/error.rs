@@ -1,0 +1,164 @@
+//! Every error that the host answers with, and the one place where its HTTP
+//! status is decided: `{"errors":[{"message": "...", "field": "..."}]}`.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use host_engine::Failure;
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde::Serialize;
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+/// An answer that the host gives in place of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No plugin answers this method on this path.
+    NotFound,
+    /// The request's head or body cannot be read.
+    Malformed(&'static str),
+    /// The body is over the component's limit.
+    TooLarge,
+    /// The body did not arrive in time.
+    TooSlow,
+    /// Another site tried to use the visitor's session.
+    CrossSite,
+    /// A bearer token is missing or wrong.
+    Unauthorized,
+    /// Too much at once; worth another try.
+    Busy,
+    /// Something that the host needs is not there at the moment.
+    Unavailable,
+    /// The component took too long.
+    Deadline,
+    /// The component or the host failed.
+    Failed,
+}
+
+impl Refusal {
+    fn parts(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "Not Found"),
+            Self::Malformed(message) => (StatusCode::BAD_REQUEST, message),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "Requests from another site are not accepted"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Not authorized"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too busy, try again"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available, try again"),
+            Self::Deadline => (StatusCode::GATEWAY_TIMEOUT, "This took too long"),
+            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong"),
+        }
+    }
+}
+
+impl From<&Failure> for Refusal {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Busy { .. } => Self::Busy,
+            Failure::Deadline { .. } => Self::Deadline,
+            Failure::TooLarge { .. } => Self::TooLarge,
+            Failure::Trap { .. } | Failure::Answer { .. } | Failure::Host { .. } => Self::Failed,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+/// A refusal in words of its own: what operators are told. Handlers return it
+/// as their error, and `?` makes one of a [`Refusal`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    errors: Vec<Fault>,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Envelope {
+    /// What is wrong, at least one thing.
+    errors: Vec<Fault>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+struct Fault {
+    /// For a person.
+    #[schema(value_type = String, example = "limit must be 1 to 1000")]
+    message: Cow<'static, str>,
+    /// The input that is to blame, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "limit")]
+    field: Option<String>,
+}
+
+impl Problem {
+    /// One thing that is wrong.
+    pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, errors: vec![Fault { message: message.into(), field: None }] }
+    }
+
+    /// Blames an input for what was named last.
+    #[must_use]
+    pub fn on(mut self, field: impl Into<String>) -> Self {
+        if let Some(fault) = self.errors.last_mut() {
+            fault.field = Some(field.into());
+        }
+        self
+    }
+
+    /// One thing more that is wrong.
+    #[must_use]
+    pub fn and(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.errors.push(Fault { message: message.into(), field: None });
+        self
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// All that is wrong, in one line.
+    pub fn message(&self) -> String {
+        self.errors.iter().map(|fault| fault.message.as_ref()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The input that each thing is blamed on.
+    pub fn fields(&self) -> Vec<Option<&str>> {
+        self.errors.iter().map(|fault| fault.field.as_deref()).collect()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, message) = refusal.parts();
+        Self::new(status, message)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let header = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            // What is left of the body may not have been read, so nothing can
+            // follow it on this connection.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                Some((CONNECTION, HeaderValue::from_static("close")))
+            }
+            _ => None,
+        };
+        let mut response = (self.status, Json(Envelope { errors: self.errors })).into_response();
+        response.headers_mut().extend(header);
+        response
+    }
+}

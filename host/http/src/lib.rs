@@ -1,0 +1,5 @@
+//! What the two HTTP listeners share: connections with limits, and every
+//! refusal of the host with its status.
+
+pub mod error;
+pub mod listener;

@@ -1,0 +1,90 @@
+//! `/dead-letters`: events and timers that no attempt could handle.
+
+use super::{
+    Operator,
+    caller::{Caller, Role},
+    input::{Query, limit_rows},
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use host_bus::{BusError, DeadLetter};
+use host_database::audit::{Entry, Outcome};
+use host_http::error::{Envelope, Problem, Refusal};
+use host_triggers::RedeliverError;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+const REDELIVER: &str = "redeliver";
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    /// Rows, 1 to 1000; 100 if it is left out.
+    limit: Option<u32>,
+}
+
+/// What was set aside, newest first.
+#[utoipa::path(get, path = "/dead-letters", operation_id = "list_dead_letters", tag = "dead letters", params(Listing), responses(
+    (status = 200, body = [DeadLetter]),
+    (status = 400, body = Envelope),
+))]
+pub(super) async fn list(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Vec<DeadLetter>>, Problem> {
+    let mut letters = operator.bus.dead_letters(limit_rows(listing.limit)?).await.map_err(unreadable)?;
+    letters.retain(|letter| caller.covers(&letter.component));
+    Ok(Json(letters))
+}
+
+/// A dead letter that is on its way again.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Redelivered {
+    id: String,
+}
+
+/// Sends a dead letter to its component again, as on its first attempt.
+#[utoipa::path(post, path = "/dead-letters/{id}/redeliver", tag = "dead letters", params(("id" = String, Path)),
+    responses(
+        (status = 202, body = Redelivered),
+        (status = 403, body = Envelope),
+        (status = 404, body = Envelope),
+))]
+pub(super) async fn redeliver(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Redelivered>), Problem> {
+    let component = operator.bus.dead_letter(&id).await.map_err(unreadable)?.map(|letter| letter.component);
+    let Some(component) = component else {
+        operator.allow(&caller, Role::Deploy, REDELIVER, None).await?;
+        return Err(unknown(&id));
+    };
+    operator.allow(&caller, Role::Deploy, REDELIVER, Some(&component)).await?;
+    let (outcome, problem) = match operator.redelivery.redeliver(&id).await {
+        Ok(()) => (Outcome::Done, None),
+        Err(RedeliverError::Unknown) => (Outcome::Refused, Some(unknown(&id))),
+        Err(error) => {
+            tracing::error!(%error, id, "a dead letter could not be sent again");
+            (Outcome::Failed, Some(Refusal::Unavailable.into()))
+        }
+    };
+    let entry = Entry { plugin: Some(&component), detail: Some(&id), ..Entry::new(REDELIVER, outcome) };
+    operator.record(&caller, &entry).await?;
+    problem.map_or(Ok((StatusCode::ACCEPTED, Json(Redelivered { id }))), Err)
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no dead letter {id}"))
+}
+
+fn unreadable(error: BusError) -> Problem {
+    tracing::error!(%error, "dead letters could not be read");
+    Refusal::Unavailable.into()
+}

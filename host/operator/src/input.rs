@@ -1,0 +1,100 @@
+//! What callers send, read into values; what cannot be read is refused in the
+//! error envelope.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use host_http::error::{Problem, Refusal};
+use http::{StatusCode, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+const MAX_BODY_BYTES: usize = 256 << 10;
+const BODY_READ_SECONDS: u64 = 10;
+const MAX_ROWS: u32 = 1_000;
+const DEFAULT_ROWS: u32 = 100;
+
+/// A body of JSON, bounded in size and time.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// The query of the address.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+        match tokio::time::timeout(Duration::from_secs(BODY_READ_SECONDS), body).await {
+            Ok(Ok(collected)) => parse(&collected.to_bytes()).map(Self),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge.into()),
+            Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read").into()),
+            Err(_) => Err(Refusal::TooSlow.into()),
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
+    let refused = |message: String| Problem::new(StatusCode::BAD_REQUEST, message);
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let problem = refused(error.inner().to_string());
+        match error.path().to_string().as_str() {
+            "." => problem,
+            path => problem.on(path),
+        }
+    })?;
+    json.end().map_err(|error| refused(error.to_string()))?;
+    Ok(value)
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        query.map(|query| Self(query.0)).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))
+    }
+}
+
+/// How many rows a list may have.
+pub(super) fn limit_rows(asked: Option<u32>) -> Result<u32, Problem> {
+    let limit = asked.unwrap_or(DEFAULT_ROWS);
+    if (1..=MAX_ROWS).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::new(StatusCode::BAD_REQUEST, format!("limit must be 1 to {MAX_ROWS}")).on("limit"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[expect(dead_code, reason = "read by the test alone")]
+        rows: u32,
+    }
+
+    #[test]
+    fn a_body_that_is_not_as_wanted_is_refused_with_the_field_that_is_wrong() {
+        assert!(parse::<Sample>(&Bytes::from(r#"{"rows": 1}"#)).is_ok());
+        let problem = parse::<Sample>(&Bytes::from(r#"{"rows": "x"}"#)).unwrap_err();
+        assert_eq!(problem.fields(), [Some("rows")]);
+        for wrong in ["", "{", "{}", r#"{"rows": 1} x"#, r#"{"rows": 1, "more": 2}"#] {
+            let problem = parse::<Sample>(&Bytes::from(wrong)).unwrap_err();
+            assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        assert_eq!(limit_rows(None), Ok(100));
+        assert_eq!(limit_rows(Some(1_000)), Ok(1_000));
+        assert_eq!(limit_rows(Some(0)).unwrap_err().fields(), [Some("limit")]);
+        assert!(limit_rows(Some(1_001)).is_err());
+    }
+}

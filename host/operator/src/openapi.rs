@@ -1,0 +1,80 @@
+//! `/openapi.json`: this API, described for programs. The routes that the
+//! listener serves and those in the document come from the same list.
+
+use super::Operator;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use host_http::error::Envelope;
+use http::header::CONTENT_TYPE;
+use std::sync::{Arc, LazyLock};
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Ref, ResponseBuilder, SecurityRequirement,
+        content::ContentBuilder,
+        path::{Operation, PathItem},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::router::OpenApiRouter;
+
+/// The name of the scheme in the document.
+const TOKEN: &str = "token";
+
+/// What does not come from the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Operator API",
+        description = "What runs on this host, and how it is changed. \
+            Roles: `view` sees, `deploy` changes plugins, `admin` changes who may do what; \
+            a token that is bound to plugins sees and changes these alone. \
+            Every error has the same envelope, and an unknown, wrong or revoked token the same answer, 401.",
+    ),
+    tags(
+        (name = "plugins", description = "What runs"),
+        (name = "dead letters", description = "What could not be handled"),
+        (name = "operators", description = "Who may do what, and who did"),
+        (name = "health", description = "For programs that watch; no token is asked for"),
+    ),
+    components(schemas(Envelope)),
+)]
+struct Base;
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let document = document(super::open_routes(), super::guarded_routes());
+    serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default()
+});
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "health", responses((status = 200, body = Object)))]
+pub(super) async fn serve() -> Response {
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+}
+
+type Routes = OpenApiRouter<Arc<Operator>>;
+
+fn document(open: Routes, guarded: Routes) -> utoipa::openapi::OpenApi {
+    let mut base = Base::openapi();
+    let mut guarded = guarded.into_openapi();
+    for item in guarded.paths.paths.values_mut() {
+        operations(item).for_each(guard);
+    }
+    base.merge(open.into_openapi());
+    base.merge(guarded);
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of this host"));
+    base.components.get_or_insert_default().add_security_scheme(TOKEN, SecurityScheme::Http(scheme.build()));
+    base
+}
+
+/// What every operation behind a token has in common.
+fn guard(operation: &mut Operation) {
+    operation.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
+    let envelope = ContentBuilder::new().schema(Some(Ref::from_schema_name("Envelope"))).build();
+    let refusal = ResponseBuilder::new().description("Not authorized").content("application/json", envelope);
+    operation.responses.responses.insert("401".to_owned(), refusal.build().into());
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+}

@@ -1,0 +1,307 @@
+//! The tokens that callers have: digests in the host's database, and in memory
+//! for the look-up of each request. A token lives until it is revoked.
+
+use super::super::{
+    caller::{Caller, Role},
+    credential::TokenDigest,
+};
+use host_base::{clock::now_ms, secret::Secret};
+use host_database::HostDatabase;
+use host_database::audit::{Audit, Entry, Outcome, actor};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+const SCHEMA: &[&str] = &["CREATE TABLE operator_tokens (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        plugins TEXT,
+        digest BLOB NOT NULL,
+        created_ms INTEGER NOT NULL,
+        created_by TEXT NOT NULL) STRICT"];
+
+/// Tokens at the same time.
+pub(super) const MAX_TOKENS: usize = 1_000;
+const ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 32;
+const PREFIX: &str = "tk_";
+
+/// Every token that is valid. It lives as long as the host.
+#[derive(Debug)]
+pub struct Tokens {
+    database: HostDatabase,
+    built_in: TokenDigest,
+    issued: RwLock<BTreeMap<String, Arc<Issued>>>,
+    /// One change at a time, so that the limit and the names hold.
+    turn: Mutex<()>,
+}
+
+/// A token that was created and not revoked.
+#[derive(Debug)]
+pub(super) struct Issued {
+    pub(super) id: String,
+    digest: TokenDigest,
+    pub(super) caller: Caller,
+    pub(super) created_ms: u64,
+    pub(super) created_by: String,
+    /// 0: not since the host was started.
+    pub(super) last_used_ms: AtomicU64,
+}
+
+/// Why a token was not created or revoked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TokenError {
+    #[error("there is a token named {0} already")]
+    Taken(String),
+    #[error("there are {MAX_TOKENS} tokens; revoke one first")]
+    Full,
+    #[error("there is no token {0}")]
+    Unknown(String),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+type Row = (String, String, String, Option<String>, Vec<u8>, i64, String);
+
+impl Tokens {
+    /// Reads the tokens that were created. The one that the host is started
+    /// with is beside them: an admin named `operator` that cannot be revoked.
+    pub async fn open(database: HostDatabase, built_in: &Secret) -> sqlx::Result<Self> {
+        database.ensure("operator_tokens", SCHEMA).await?;
+        Ok(Self {
+            issued: RwLock::new(read(&database).await?),
+            built_in: TokenDigest::of(built_in.expose()),
+            turn: Mutex::default(),
+            database,
+        })
+    }
+
+    /// Learns which tokens other hosts on the same database have created and
+    /// revoked.
+    pub async fn refresh(&self) -> sqlx::Result<()> {
+        let _turn = self.turn.lock().await;
+        let now = read(&self.database).await?;
+        let mut issued = self.issued.write().unwrap_or_else(PoisonError::into_inner);
+        issued.retain(|id, token| {
+            let stays = now.contains_key(id);
+            if !stays {
+                token.caller.revoked.cancel();
+            }
+            stays
+        });
+        for (id, token) in now {
+            issued.entry(id).or_insert(token);
+        }
+        Ok(())
+    }
+
+    /// Whose token it is; none if it is nobody's, for whatever reason.
+    pub(in super::super) fn caller(&self, token: &str) -> Option<Caller> {
+        let offered = TokenDigest::of(token);
+        if self.built_in.matches(&offered) {
+            return Some(Caller::whole(actor::OPERATOR, Role::Admin));
+        }
+        let (id, _secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
+        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner).get(id)?.clone();
+        if !issued.digest.matches(&offered) {
+            return None;
+        }
+        issued.last_used_ms.store(now_ms(), Ordering::Relaxed);
+        Some(issued.caller.clone())
+    }
+
+    /// All tokens, the oldest first.
+    pub(super) fn list(&self) -> Vec<Arc<Issued>> {
+        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner);
+        let mut issued: Vec<_> = issued.values().cloned().collect();
+        issued.sort_by(|one, other| one.created_ms.cmp(&other.created_ms).then_with(|| one.id.cmp(&other.id)));
+        issued
+    }
+
+    /// Makes a token, which is durable and valid when this returns. Its text
+    /// is in no other place than the answer.
+    pub(super) async fn create(
+        &self,
+        by: &Caller,
+        new: Caller,
+        audit: &Audit,
+    ) -> Result<(Arc<Issued>, String), TokenError> {
+        let _turn = self.turn.lock().await;
+        let tokens = self.list();
+        if tokens.iter().any(|issued| issued.caller.name == new.name) {
+            return Err(TokenError::Taken(new.name));
+        }
+        if tokens.len() >= MAX_TOKENS {
+            return Err(TokenError::Full);
+        }
+        let id = hex::encode(rand::random::<[u8; ID_BYTES]>());
+        let token = format!("{PREFIX}{id}_{}", hex::encode(rand::random::<[u8; SECRET_BYTES]>()));
+        let issued = Arc::new(Issued {
+            id: id.clone(),
+            digest: TokenDigest::of(&token),
+            caller: new,
+            created_ms: now_ms(),
+            created_by: by.name.clone(),
+            last_used_ms: AtomicU64::new(0),
+        });
+        let detail = issued.describe();
+        let mut transaction = self.database.begin("operator_tokens").await?;
+        issued.insert(&mut transaction).await?;
+        let entry = Entry { detail: Some(&detail), ..Entry::new("create token", Outcome::Done) };
+        audit.record_in(&mut transaction, &by.name, &entry).await?;
+        transaction.commit().await?;
+        self.database.announce().await;
+        self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(id, issued.clone());
+        Ok((issued, token))
+    }
+
+    /// Makes a token worthless, at once and for good.
+    pub(super) async fn revoke(&self, by: &Caller, id: &str, audit: &Audit) -> Result<(), TokenError> {
+        let _turn = self.turn.lock().await;
+        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let issued = issued.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
+        let detail = issued.describe();
+        let mut transaction = self.database.begin("operator_tokens").await?;
+        sqlx::query("DELETE FROM operator_tokens WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+        let entry = Entry { detail: Some(&detail), ..Entry::new("revoke token", Outcome::Done) };
+        audit.record_in(&mut transaction, &by.name, &entry).await?;
+        transaction.commit().await?;
+        self.database.announce().await;
+        self.issued.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        issued.caller.revoked.cancel();
+        Ok(())
+    }
+}
+
+async fn read(database: &HostDatabase) -> sqlx::Result<BTreeMap<String, Arc<Issued>>> {
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT id, name, role, plugins, digest, created_ms, created_by FROM operator_tokens")
+            .fetch_all(&database.write)
+            .await?;
+    let damaged = || sqlx::Error::Decode("a row of operator_tokens is damaged".into());
+    let issued = rows.into_iter().map(|row| {
+        let issued = Issued::from_row(row).ok_or_else(damaged)?;
+        Ok((issued.id.clone(), Arc::new(issued)))
+    });
+    issued.collect()
+}
+
+impl Issued {
+    fn from_row((id, name, role, plugins, digest, created_ms, created_by): Row) -> Option<Self> {
+        let plugins: Option<BTreeSet<String>> = match plugins {
+            Some(json) => Some(serde_json::from_str(&json).ok()?),
+            None => None,
+        };
+        let role = Role::from_text(&role)?;
+        Some(Self {
+            id,
+            digest: TokenDigest::from_stored(&digest)?,
+            caller: Caller { name, role, plugins, revoked: CancellationToken::new() },
+            created_ms: u64::try_from(created_ms).ok()?,
+            created_by,
+            last_used_ms: AtomicU64::new(0),
+        })
+    }
+
+    async fn insert(&self, connection: &mut sqlx::AnyConnection) -> sqlx::Result<()> {
+        let plugins = self.caller.plugins.as_ref().map(|plugins| serde_json::json!(plugins).to_string());
+        sqlx::query(
+            "INSERT INTO operator_tokens (id, name, role, plugins, digest, created_ms, created_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(&self.id)
+        .bind(&self.caller.name)
+        .bind(self.caller.role.as_str())
+        .bind(plugins)
+        .bind(self.digest.as_bytes())
+        .bind(self.created_ms.cast_signed())
+        .bind(&self.created_by)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// For the audit.
+    fn describe(&self) -> String {
+        let Caller { name, role, plugins, .. } = &self.caller;
+        let plugins = match plugins {
+            Some(plugins) => plugins.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            None => "all plugins".to_owned(),
+        };
+        format!("{name} ({}), {role} of {plugins}", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host_test_support::{TestDatabase as Place, on_both_engines};
+
+    on_both_engines! {
+        a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing
+        of_many_at_once_with_one_name_one_is_created
+    }
+
+    async fn open(place: &Place) -> (Tokens, Audit) {
+        let database: HostDatabase = place.open().await;
+        let audit = Audit::open(database.clone(), 1_000).await.unwrap();
+        (Tokens::open(database, &Secret::new("built-in")).await.unwrap(), audit)
+    }
+
+    async fn a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing(place: Place) {
+        let (tokens, audit) = open(&place).await;
+        let by = Caller::whole(actor::HOST, Role::Admin);
+        let (kept, kept_text) = tokens.create(&by, Caller::whole("kept", Role::View), &audit).await.unwrap();
+        let (gone, gone_text) = tokens.create(&by, Caller::whole("gone", Role::Admin), &audit).await.unwrap();
+        assert!(kept_text.starts_with(&format!("tk_{}_", kept.id)));
+        assert_eq!(kept_text.len(), 3 + 16 + 1 + 64);
+        let during = tokens.caller(&gone_text).unwrap();
+        tokens.revoke(&by, &gone.id, &audit).await.unwrap();
+        assert!(during.revoked.is_cancelled(), "who uses it at the moment is told");
+
+        for tokens in [tokens, open(&place).await.0] {
+            assert_eq!(tokens.caller(&kept_text).unwrap().name, "kept");
+            assert_eq!(tokens.caller("built-in").unwrap().name, "operator");
+            let (_, secret) = gone_text.rsplit_once('_').unwrap();
+            let swapped = format!("tk_{}_{secret}", kept.id);
+            let longer = format!("{kept_text}0");
+            for wrong in ["", "tk_", "tk__", &gone_text, &swapped, &longer, &kept_text[..83], &kept_text[3..]] {
+                assert!(tokens.caller(wrong).is_none(), "{wrong}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_is_not_the_token() {
+        let place = Place::sqlite();
+        let (tokens, audit) = open(&place).await;
+        let (_, text) = tokens
+            .create(&Caller::whole(actor::HOST, Role::Admin), Caller::whole("ci", Role::View), &audit)
+            .await
+            .unwrap();
+        let (_, secret) = text.rsplit_once('_').unwrap();
+        tokens.database.close().await;
+        let Place::Sqlite(folder) = place else { unreachable!() };
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            for hidden in [secret.as_bytes(), &hex::decode(secret).unwrap(), b"built-in"] {
+                assert!(!bytes.windows(hidden.len()).any(|window| window == hidden));
+            }
+        }
+    }
+
+    async fn of_many_at_once_with_one_name_one_is_created(place: Place) {
+        let (tokens, audit) = open(&place).await;
+        let by = Caller::whole(actor::HOST, Role::Admin);
+        let attempts = (0..20).map(|_| tokens.create(&by, Caller::whole("ci", Role::View), &audit));
+        let created = futures::future::join_all(attempts).await.into_iter().filter(Result::is_ok).count();
+        assert_eq!((created, tokens.list().len()), (1, 1));
+    }
+}

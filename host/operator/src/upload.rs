@@ -1,0 +1,193 @@
+//! `POST /plugins`: an upload, written to disk as it arrives, bounded in size
+//! and time, and then judged.
+
+mod form;
+
+use super::{
+    Operator,
+    caller::{Caller, Role},
+    input::Query,
+    plugins::problem,
+};
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+};
+use base64::Engine;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use host_artifact::compatibility::Verdict;
+use host_config::uploads::Uploads;
+use host_database::audit::{Entry, Outcome};
+use host_http::error::{Envelope, Problem, Refusal};
+use host_plugin::rollout::Upload;
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use serde::Deserialize;
+use std::{io::SeekFrom, path::Path, sync::Arc};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use utoipa::IntoParams;
+
+/// Base64 of the text of a `.minisig` file, beside a plain body.
+const SIGNATURE: &str = "x-plugin-signature";
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// The name that the plugin must have.
+    name: Option<String>,
+    /// Gives the verdict and keeps nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What arrived.
+#[derive(Default)]
+struct Parts {
+    component: Option<Vec<u8>>,
+    manifest: Option<String>,
+    signature: Option<String>,
+}
+
+/// Takes a plugin's file, judges it, and keeps it as a revision that can be
+/// activated. A plain body is the component; a form has the parts `component`,
+/// `manifest` (in place of the one inside) and `signature`.
+#[utoipa::path(post, path = "/plugins", tag = "plugins", params(Wanted),
+    request_body(content(("application/wasm"), ("multipart/form-data"))), responses(
+        (status = 201, body = Verdict, description = "A revision that can be activated"),
+        (status = 200, body = Verdict, description = "The same revision was there, or only the verdict was wanted"),
+        (status = 403, body = Envelope, description = "A role or a signature is missing"),
+        (status = 408, body = Envelope),
+        (status = 413, body = Envelope),
+        (status = 415, body = Envelope),
+        (status = 422, body = Envelope, description = "Why it is refused"),
+        (status = 503, body = Envelope, description = "Too many uploads at once"),
+    ))]
+pub(super) async fn upload(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Query(wanted): Query<Wanted>,
+    request: Request,
+) -> Result<(StatusCode, Json<Verdict>), Problem> {
+    operator.allow_some(&caller, Role::Deploy, "upload").await?;
+    let received = receive(&operator, request).await;
+    let staged = match received {
+        Ok(parts) => stage(&operator, &caller, wanted, parts).await,
+        Err(problem) => Err(problem),
+    };
+    let entry = |outcome| Entry::new("upload", outcome);
+    match staged {
+        Ok((verdict, new)) => {
+            let (plugin, revision, digest) = (&verdict.plugin, &verdict.revision, &verdict.digest);
+            let entry =
+                Entry { plugin: Some(plugin), revision: Some(revision), digest: Some(digest), ..entry(Outcome::Done) };
+            operator.record(&caller, &entry).await?;
+            Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(verdict)))
+        }
+        Err(problem) => {
+            let detail = problem.message();
+            operator.record(&caller, &Entry { detail: Some(&detail), ..entry(Outcome::Refused) }).await?;
+            Err(problem)
+        }
+    }
+}
+
+async fn stage(operator: &Operator, caller: &Caller, wanted: Wanted, parts: Parts) -> Result<(Verdict, bool), Problem> {
+    let bytes = parts.component.ok_or_else(|| unreadable("The form has no part named component"))?;
+    let limits = &operator.upload_limits;
+    if limits.require_signature || parts.signature.is_some() {
+        let signature = parts.signature.as_deref();
+        let key = limits.keys.verify(&bytes, signature);
+        let key = key.map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?;
+        tracing::info!(%key, "an upload is signed");
+    }
+    if limits.require_signature && parts.manifest.is_some() {
+        let message = "The manifest beside the component is not signed: put it into the component and sign that";
+        return Err(Problem::new(StatusCode::FORBIDDEN, message.to_owned()));
+    }
+    let Wanted { name, dry_run } = wanted;
+    let upload = Upload { bytes, manifest: parts.manifest, name, by: caller.name.clone(), dry_run };
+    let may = |plugin: &str| caller.require(Role::Deploy, Some(plugin)).is_ok();
+    operator.rollout.stage(upload, may).await.map_err(problem)
+}
+
+async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem> {
+    let limits = &operator.upload_limits;
+    let Ok(_place) = operator.uploads.try_acquire() else { return Err(Refusal::Busy.into()) };
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return Err(unsupported("A compressed upload is not taken; send the component as it is"));
+    }
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let receiving = async {
+        match kind.as_str() {
+            "application/wasm" => plain(operator, request).await,
+            "multipart/form-data" => form::receive(operator, request).await,
+            _ => Err(unsupported("The body must be application/wasm or multipart/form-data")),
+        }
+    };
+    tokio::time::timeout(limits.timeout, receiving).await.unwrap_or_else(|_| Err(Refusal::TooSlow.into()))
+}
+
+async fn plain(operator: &Operator, request: Request) -> Result<Parts, Problem> {
+    let (parts, body) = request.into_parts();
+    let limits = &operator.upload_limits;
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limits.max_bytes as u64) {
+        return Err(too_large(limits));
+    }
+    let signature = signature_header(&parts.headers)?;
+    let stream = Body::into_data_stream(body).map(|chunk| chunk.map_err(|_| unreadable("The body cannot be read")));
+    let component = on_disk(operator.rollout.archive.folder(), limits, stream).await?;
+    Ok(Parts { component: Some(component), manifest: None, signature })
+}
+
+fn signature_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(SIGNATURE) else { return Ok(None) };
+    let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_bytes()).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.map(Some).ok_or_else(|| unreadable("The header x-plugin-signature is not base64 of a signature's text"))
+}
+
+/// Writes what arrives to a file without a name, so that a slow or large
+/// upload does not lie in memory, and reads it when it is complete.
+async fn on_disk(
+    folder: &Path,
+    limits: &Uploads,
+    mut stream: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
+) -> Result<Vec<u8>, Problem> {
+    let failed = |error: std::io::Error| {
+        tracing::error!(%error, "an upload could not be written");
+        Problem::from(Refusal::Unavailable)
+    };
+    let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(folder).map_err(failed)?);
+    let mut size_bytes = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        size_bytes += chunk.len();
+        if size_bytes > limits.max_bytes {
+            return Err(too_large(limits));
+        }
+        file.write_all(&chunk).await.map_err(failed)?;
+    }
+    file.seek(SeekFrom::Start(0)).await.map_err(failed)?;
+    let mut bytes = Vec::with_capacity(size_bytes);
+    file.read_to_end(&mut bytes).await.map_err(failed)?;
+    Ok(bytes)
+}
+
+fn too_large(limits: &Uploads) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The file is over the limit of {} bytes", limits.max_bytes))
+}
+
+fn unreadable(message: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, message.into())
+}
+
+fn unsupported(message: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+}

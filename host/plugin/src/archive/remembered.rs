@@ -1,0 +1,124 @@
+//! What is remembered of a plugin, as JSON in the host's database.
+//!
+//! Hosts of two versions read and write the same rows while one replaces the
+//! other. So a new field is one that older hosts can do without: they keep it
+//! as they found it. A new value of a known field is written only by a version
+//! before which one has been released that reads it.
+
+use host_config::plugins::{Grant, LimitOverrides};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Fields that this version of the host does not know, as they were found.
+pub type Unknown = BTreeMap<String, serde_json::Value>;
+
+/// One revision: a file with what the operator has set for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The plugin's name.
+    pub plugin: String,
+    /// What identifies it within the plugin.
+    pub id: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub digest: String,
+    /// The file's size.
+    pub size_bytes: usize,
+    /// The version that its manifest says.
+    pub version: String,
+    /// Where it came from.
+    pub source: Source,
+    /// A manifest in place of the one inside the file.
+    pub manifest: Option<String>,
+    /// What the operator has set.
+    pub settings: Settings,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub uploaded_ms: u64,
+    /// Who made it.
+    pub uploaded_by: String,
+    /// What a newer version of the host has written beside.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// Where a revision came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// It is in the host's binary.
+    Bundled,
+    /// A file that the settings name.
+    File,
+    /// An operator uploaded it.
+    Upload,
+}
+
+/// What an operator has set for a plugin while the host runs. It beats flags,
+/// environment and file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Values of declared settings.
+    pub config: BTreeMap<String, String>,
+    /// Limits in place of the manifest's.
+    pub limits: LimitOverrides,
+    /// What it may import; none to leave that to the host's own settings.
+    pub grants: Option<BTreeSet<Grant>>,
+    /// Hosts with ports to which it may make requests.
+    pub http_hosts: BTreeSet<String>,
+    /// What a newer version of the host has set beside.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// A revision that is tried beside the one that serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its id.
+    pub revision: String,
+    /// Its share of the work.
+    pub percent: u8,
+    /// When it is to serve alone by itself if it has done no worse, in
+    /// milliseconds since the Unix epoch; none: when an operator says so.
+    pub promote_at_ms: Option<u64>,
+    /// What a newer version of the host has written beside.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// Which revisions of a plugin are to be active.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// The one that serves; none if it was removed, or never activated.
+    pub active: Option<String>,
+    /// The one that served before.
+    pub previous: Option<String>,
+    /// The one on trial.
+    pub canary: Option<Trial>,
+    /// Whether an operator has paused it.
+    pub paused: bool,
+    /// Why it was quarantined.
+    pub quarantined: Option<String>,
+    /// Whether an operator has removed it, though the binary brings it.
+    pub removed: bool,
+    /// For revisions to come.
+    pub settings: Settings,
+    /// What a newer version of the host has written beside.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Record {
+    /// The id of a file with these settings: the version, the start of the
+    /// digest, and where something is set, the start of the settings' digest.
+    pub fn id(version: &str, digest: &str, manifest: Option<&str>, settings: &Settings) -> String {
+        let mut id = format!("{version}+{}", digest.get(..8).unwrap_or(digest));
+        if manifest.is_some() || *settings != Settings::default() {
+            let text = serde_json::to_vec(&(manifest, settings)).unwrap_or_default();
+            id.push('.');
+            id.push_str(hex::encode(Sha256::digest(text)).get(..8).unwrap_or_default());
+        }
+        id
+    }
+}

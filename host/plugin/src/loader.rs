@@ -1,0 +1,267 @@
+//! From a file's bytes to a revision that can serve: parse, check, compile,
+//! then migrate and instantiate. Nothing of it happens on the path of a
+//! request.
+
+use super::{
+    archive::{Record, Settings},
+    call_stats::{Alarm, Counts},
+    revision::{OwnEndpoint, Revision},
+};
+use host_artifact::{
+    Kind,
+    artifact::{Artifact, ArtifactError},
+    compatibility::{Interfaces, InterfacesError},
+    manifest::{Manifest, ManifestError},
+    permissions::{self, Grants, WorldError},
+};
+use host_config::limits::Limits;
+use host_config::{
+    ConfigError,
+    plugins::{Plugins, Setting},
+    rollout::Rollout,
+};
+use host_engine::{
+    Admission, Code, CompileCache, ComponentContext, Engine, Failure, ForeignInstances, Instances, Linked, Pool,
+    Services,
+};
+use host_store::{Applied, Database, Databases, Error as StoreError, MigrationError};
+use host_telemetry::RevisionSeries;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+
+/// Calls of an instance unless its manifest says otherwise.
+const DEFAULT_MAX_REQUESTS: u32 = 10_000;
+
+/// Compilations at the same time; each uses every processor by itself.
+static COMPILATIONS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
+
+/// What it takes to load a plugin.
+pub struct Loader {
+    /// Compiles and links.
+    pub engine: Arc<Engine>,
+    /// Keeps what was compiled.
+    pub cache: Arc<CompileCache>,
+    /// Opens a plugin's database, once.
+    pub databases: Arc<dyn Databases>,
+    /// What components may import.
+    pub services: Services,
+    /// How long a call may wait for its turn.
+    pub queue_wait: Duration,
+    /// What the host's own settings say of plugins.
+    pub plugins: Plugins,
+    /// When a revision raises the alarm.
+    pub rollout: Rollout,
+    /// Hears it.
+    pub alarm: Alarm,
+}
+
+/// A file that was compiled, and has had no effect yet.
+pub struct Compiled {
+    /// The file.
+    pub artifact: Artifact,
+    /// What it imports, as it names it.
+    pub imports: Vec<String>,
+    /// What it exports, as it names it.
+    pub exports: Vec<String>,
+    /// How long the compiler took, or reading what it made before.
+    pub took: Duration,
+    /// Whether the compiled code was there already.
+    pub from_cache: bool,
+    code: Code,
+}
+
+/// What of a compiled file depends on the operator.
+struct Fitted {
+    program: Linked,
+    config: BTreeMap<String, Setting>,
+    limits: Limits,
+}
+
+/// Why a plugin was not loaded. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is not a plugin.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// It wants or lacks something.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// It was built against other interfaces.
+    #[error(transparent)]
+    Interfaces(#[from] InterfacesError),
+    /// The compiler or the linker refused it.
+    #[error("the component cannot be compiled: {0}")]
+    Compile(String),
+    /// A setting of it is wrong.
+    #[error("a setting is wrong: {0}")]
+    Config(#[from] ConfigError),
+    /// A limit that the operator set is out of its bounds.
+    #[error(transparent)]
+    Limits(#[from] ManifestError),
+    /// Its database cannot be opened.
+    #[error("its database cannot be opened: {0:?}")]
+    Database(StoreError),
+    /// Its tables cannot be brought up to date.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// It does not start.
+    #[error(transparent)]
+    Start(#[from] Failure),
+}
+
+impl Loader {
+    /// Reads and compiles a file. `manifest` stands in place of the one inside.
+    ///
+    /// # Errors
+    /// Why it is not a plugin.
+    pub async fn compile(&self, bytes: Vec<u8>, manifest: Option<&str>) -> Result<Compiled, LoadError> {
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let manifest = manifest.map(str::to_owned);
+        let _turn = COMPILATIONS.acquire().await;
+        tokio::task::spawn_blocking(move || {
+            let artifact = Artifact::parse(bytes, manifest.as_deref())?;
+            let begun = Instant::now();
+            let kind = Kind::of(&artifact.bytes);
+            let from_cache = engine.is_compiled(&cache, &artifact.digest, kind);
+            if !from_cache {
+                // The linker would refuse other interfaces than the host's,
+                // but not say what differs.
+                Interfaces::read_and_check(&artifact.bytes)?;
+            }
+            let code = engine
+                .compile(&cache, &artifact.digest, &artifact.bytes, kind)
+                .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+            Ok(Compiled {
+                imports: code.imports(),
+                exports: code.exports(),
+                took: begun.elapsed(),
+                artifact,
+                from_cache,
+                code,
+            })
+        })
+        .await
+        .map_err(|error| LoadError::Compile(error.to_string()))?
+    }
+
+    /// Checks a compiled file against what it is granted and set to.
+    ///
+    /// # Errors
+    /// The first thing that does not fit.
+    pub fn check(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<(), LoadError> {
+        self.fit(compiled, grants, settings).map(drop)
+    }
+
+    /// Brings the plugin's tables up to date and makes a revision of it that
+    /// can serve. Gives the names of the migrations that ran.
+    ///
+    /// # Errors
+    /// What does not fit, the migration that failed, or what the component
+    /// did wrong at its start.
+    pub async fn prepare(
+        &self,
+        compiled: Compiled,
+        record: &Record,
+        grants: &Grants,
+    ) -> Result<(Arc<Revision>, Vec<String>), LoadError> {
+        let fitted = self.fit(&compiled, grants, &record.settings)?;
+        let migrations = &compiled.artifact.migrations;
+        let (database, migrated) = match permissions::uses_store(&compiled.imports) || !migrations.is_empty() {
+            true => {
+                let database = self.databases.open(&record.plugin).await.map_err(LoadError::Database)?;
+                let migrated = database.migrate(migrations).await?;
+                (Some(database), migrated)
+            }
+            false => (None, Vec::new()),
+        };
+        for name in &migrated {
+            tracing::info!(component = record.plugin, revision = record.id, migration = name, "migrated");
+        }
+        Ok((self.revision(compiled, fitted, record, database).await?, migrated))
+    }
+
+    fn fit(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<Fitted, LoadError> {
+        let manifest = &compiled.artifact.manifest;
+        permissions::check_imports(&compiled.imports, compiled.code.kind(), grants)?;
+        let program = self.engine.program(&compiled.code).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        permissions::check_exports(manifest, program.handles_http(), program.handles_events())?;
+        let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
+        let mut limits = manifest.limits.clone();
+        limits.override_with(&self.plugins.limits(&manifest.name)).map_err(ManifestError::from)?;
+        limits.override_with(&settings.limits).map_err(ManifestError::from)?;
+        Ok(Fitted { program, config, limits })
+    }
+
+    /// The migrations that a plugin's database has had, whichever revision
+    /// brought them: a rollback undoes none. Makes no database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn applied_migrations(&self, plugin: &str) -> Result<Vec<Applied>, LoadError> {
+        let applied = async {
+            match self.databases.exists(plugin).await? {
+                true => self.databases.open(plugin).await?.applied().await,
+                false => Ok(Vec::new()),
+            }
+        };
+        applied.await.map_err(LoadError::Database)
+    }
+
+    /// Throws away what was compiled of a file.
+    pub fn forget(&self, digest: &str) {
+        self.engine.forget(&self.cache, digest);
+    }
+
+    async fn revision(
+        &self,
+        compiled: Compiled,
+        fitted: Fitted,
+        record: &Record,
+        database: Option<Arc<dyn Database>>,
+    ) -> Result<Arc<Revision>, LoadError> {
+        // Before the first of its series.
+        let series = RevisionSeries::of(&record.plugin, &record.id);
+        let Fitted { program, config, limits } = fitted;
+        let Artifact { digest, bytes, manifest, .. } = compiled.artifact;
+        let manifest = Manifest { limits, ..manifest };
+        let context = Arc::new(ComponentContext {
+            name: manifest.name.clone(),
+            database: database.clone(),
+            publishes: manifest.messaging.publishes.iter().cloned().collect(),
+            limits: manifest.limits.clone(),
+            config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
+            http_hosts: record.settings.http_hosts.iter().cloned().collect(),
+            store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
+            services: self.services.clone(),
+        });
+        let max_requests = manifest.instance.max_requests;
+        let instances = match program {
+            Linked::Platform(program) => {
+                Pool::Platform(Instances::new(program, context, max_requests.unwrap_or(DEFAULT_MAX_REQUESTS)))
+            }
+            Linked::Foreign(program) => Pool::Foreign(ForeignInstances::new(program, context, max_requests)),
+        };
+        instances.warm_up().await?;
+        let limits = &manifest.limits;
+        let admission = Admission::new(&manifest.name, limits.concurrency, limits.queue, self.queue_wait);
+        Ok(Arc::new(Revision {
+            id: record.id.clone(),
+            endpoints: OwnEndpoint::of(&manifest, &record.id),
+            digest,
+            size_bytes: bytes.len(),
+            imports: compiled.imports,
+            exports: compiled.exports,
+            config,
+            database,
+            instances,
+            admission,
+            counts: Arc::new(Counts::new(&self.rollout, self.alarm.clone())),
+            _series: series,
+            manifest,
+        }))
+    }
+}

@@ -1,0 +1,220 @@
+//! One loaded version of a plugin: its code, its instances, its limits.
+//!
+//! A revision is immutable. It lives from when it was loaded until the last
+//! snapshot that holds it and the last call in it are gone.
+
+use super::call_stats::{CallCounts, Counts, InFlight};
+use async_trait::async_trait;
+use host_artifact::manifest::{Manifest, Route};
+use host_base::event::Event;
+use host_config::plugins::Setting;
+use host_engine::{
+    Admission, CallContext, Failure, Instances, Pool,
+    bindings::{
+        exports::platform::http::handler::{Request, Response},
+        platform::messaging::types::{self, Disposition},
+    },
+    handler::{Handled, Handler},
+    instance::Worked,
+};
+use host_store::{Database, DueTimer, Transaction};
+use host_telemetry::{RevisionSeries, endpoint_metrics::RedMetrics};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A plugin's code in a state in which it can serve.
+pub struct Revision {
+    /// What identifies it: the plugin's version and the start of the digest.
+    pub id: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub digest: String,
+    /// The file's size.
+    pub size_bytes: usize,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// The values of its declared settings.
+    pub config: BTreeMap<String, Setting>,
+    /// What it says of itself, with the operator's limits.
+    pub manifest: Manifest,
+    /// The plugin's database, shared by its revisions.
+    pub database: Option<Arc<dyn Database>>,
+    /// What it answers.
+    pub(super) endpoints: Vec<OwnEndpoint>,
+    pub(super) instances: Pool,
+    pub(super) admission: Admission,
+    pub(super) counts: Arc<Counts>,
+    /// The last of them: nothing is recorded any more when it goes.
+    pub(super) _series: RevisionSeries,
+}
+
+/// A method on a path, as the manifest has it, and what is counted there.
+pub(super) struct OwnEndpoint {
+    pub(super) path: String,
+    pub(super) method: String,
+    pub(super) metrics: RedMetrics,
+}
+
+impl OwnEndpoint {
+    /// All that a revision answers.
+    pub(super) fn of(manifest: &Manifest, revision: &str) -> Vec<Self> {
+        let of_one = |route: &Route| {
+            let path = route.path.clone();
+            route.methods.clone().into_iter().map(move |method| Self {
+                metrics: RedMetrics::new(&manifest.name, revision, &path, &method),
+                path: path.clone(),
+                method,
+            })
+        };
+        manifest.routes.iter().flat_map(of_one).collect()
+    }
+
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.path == other.path && self.method == other.method
+    }
+}
+
+impl Revision {
+    /// Answers a request, in its turn.
+    ///
+    /// # Errors
+    /// See [`Failure`]. It has been counted and logged.
+    pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
+        let _turn = self.admission.enter().await.inspect_err(|failure| self.note(failure))?;
+        let answer = async { self.platform()?.answer(call, request).await };
+        answer.await.inspect_err(|failure| self.note(failure))
+    }
+
+    /// Whether it answers by the standard's interface, see [`Self::stream`].
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.instances, Pool::Foreign(_))
+    }
+
+    /// Makes instances ahead of the first calls.
+    ///
+    /// # Errors
+    /// What the component's start did wrong.
+    pub async fn warm_up(&self, count: usize) -> Result<usize, Failure> {
+        let count = count.min(self.manifest.limits.concurrency).min(self.instances.warm_limit());
+        for _ in self.instances.warm_count()..count {
+            self.instances.warm_up().await?;
+        }
+        Ok(self.instances.warm_count())
+    }
+
+    /// Instances that wait for a call.
+    pub fn warm(&self) -> usize {
+        self.instances.warm_count()
+    }
+
+    /// Calls that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.admission.waiting()
+    }
+
+    /// The plugin's name.
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// Begins a piece of work, which is counted until its end.
+    pub fn depart(&self) -> InFlight {
+        self.counts.depart()
+    }
+
+    /// What it has done so far.
+    pub fn tally(&self) -> CallCounts {
+        self.counts.tally()
+    }
+
+    /// How many calls failed.
+    pub fn failures(&self) -> u64 {
+        self.counts.failures()
+    }
+
+    /// Whether it handles events of this subject.
+    pub fn subscribes(&self, subject: &str) -> bool {
+        self.manifest.messaging.subscribes.contains(subject)
+    }
+
+    /// Counts and logs a failure, once.
+    pub fn note(&self, failure: &Failure) {
+        self.counts.failed();
+        if matches!(failure, Failure::Trap { .. }) {
+            self.counts.trapped(&self.manifest.name, &self.id);
+        }
+        let (kind, blame) = (failure.kind(), failure.blame().as_str());
+        metrics::counter!("plugin_failures_total",
+            "component" => self.manifest.name.clone(), "revision" => self.id.clone(), "kind" => kind, "blame" => blame)
+        .increment(1);
+        tracing::warn!(component = %self.manifest.name, revision = %self.id, kind, blame, "{failure}");
+    }
+
+    /// Breaks off what still runs after its time to finish.
+    pub fn retire(&self) {
+        self.instances.retire();
+    }
+
+    fn platform(&self) -> Result<&Instances, Failure> {
+        match &self.instances {
+            Pool::Platform(instances) => Ok(instances),
+            Pool::Foreign(_) => Err(Failure::Host {
+                component: self.manifest.name.clone(),
+                problem: "it does not have the platform's interfaces".to_owned(),
+            }),
+        }
+    }
+
+    fn handled(&self, worked: Result<Worked, Failure>) -> Handled {
+        match worked {
+            Ok((Ok(()), Some(transaction))) => Handled::Done(transaction),
+            Ok((Ok(()), None)) => Handled::Failed("the transaction was over its time limit".to_owned()),
+            Ok((Err(Disposition::Retry(delay_ms)), _)) => Handled::Retry(delay_ms),
+            Ok((Err(Disposition::Reject(reason)), _)) => Handled::Reject(reason),
+            Err(failure) => {
+                self.note(&failure);
+                Handled::Failed(failure.to_string())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for Revision {
+    fn delivery_attempts(&self) -> u32 {
+        self.manifest.limits.delivery_attempts
+    }
+
+    async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
+        if !self.subscribes(&event.subject) {
+            // The subscriptions have just changed, or an operator has taken
+            // this one away while events were on their way.
+            return Handled::Failed(format!("revision {} does not subscribe to {}", self.id, event.subject));
+        }
+        let call = CallContext { id: event.id.clone(), traceparent: event.traceparent.clone(), ..Default::default() };
+        let event = types::Event {
+            id: event.id.clone(),
+            subject: event.subject.clone(),
+            source: event.source.clone(),
+            time_ms: event.time_ms,
+            attempt,
+            payload: event.payload.clone(),
+        };
+        let flight = self.depart();
+        let worked = async { self.platform()?.apply(call, &event, transaction).await }.await;
+        flight.land(worked.is_err());
+        self.handled(worked)
+    }
+
+    async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled {
+        let call = CallContext {
+            id: format!("timer {}", timer.timer.key),
+            traceparent: timer.traceparent.clone(),
+            ..Default::default()
+        };
+        let flight = self.depart();
+        let worked = async { self.platform()?.fire(call, &timer.timer, timer.attempt, transaction).await }.await;
+        flight.land(worked.is_err());
+        self.handled(worked)
+    }
+}

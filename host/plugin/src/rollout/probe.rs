@@ -1,0 +1,56 @@
+//! A request to a revision that does not serve yet: one that traps here is
+//! never activated.
+
+use super::{RolloutError, activation::ProbeView};
+use crate::Revision;
+use axum::body::Body;
+use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler::Request};
+use http_body_util::BodyExt;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// Asks the health path of the manifest; without one there is nothing to ask.
+pub(super) async fn probe(revision: &Arc<Revision>) -> Result<Option<ProbeView>, RolloutError> {
+    let Some(path) = &revision.manifest.health else { return Ok(None) };
+    let call = CallContext { id: format!("probe of {}", revision.id), ..CallContext::default() };
+    let status = match revision.is_foreign() {
+        true => ask_foreign(revision, path, call).await,
+        false => ask(revision, path, call).await,
+    };
+    match status {
+        Ok(status) if status < 500 => Ok(Some(ProbeView { path: path.clone(), status })),
+        Ok(status) => Err(RolloutError::Probe(format!("GET {path} answered {status}"))),
+        Err(failure) => Err(RolloutError::Probe(format!("GET {path}: {failure}"))),
+    }
+}
+
+async fn ask(revision: &Revision, path: &str, call: CallContext) -> Result<u16, Failure> {
+    let request = Request {
+        id: call.id.clone(),
+        method: "GET".to_owned(),
+        route: path.to_owned(),
+        params: Vec::new(),
+        path: path.to_owned(),
+        query: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+        principal: None,
+    };
+    Ok(revision.answer(call, &request).await?.status)
+}
+
+/// The body is part of it: an answer that breaks off is none.
+async fn ask_foreign(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<u16, Failure> {
+    let host = |problem: String| Failure::Host { component: revision.name().to_owned(), problem };
+    let request = http::Request::get(format!("http://localhost{path}"));
+    let request = request.body(Body::empty()).map_err(|error| host(error.to_string()))?;
+    // A probe waits for nobody, so its turn is one of its own.
+    let turn = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|error| host(error.to_string()))?;
+    let (head, body) = revision.stream(call, request, turn).await?.into_parts();
+    let milliseconds = revision.manifest.limits.wall_time_ms;
+    match tokio::time::timeout(Duration::from_millis(milliseconds), body.collect()).await {
+        Ok(Ok(_)) => Ok(head.status.as_u16()),
+        Ok(Err(error)) => Err(Failure::Answer { component: revision.name().to_owned(), problem: error.to_string() }),
+        Err(_) => Err(Failure::Deadline { component: revision.name().to_owned(), milliseconds }),
+    }
+}

@@ -1,0 +1,81 @@
+//! What operators set for a plugin while it runs. Settings are part of a
+//! revision's identity, so a change is another revision and a swap.
+
+use super::{Rollout, RolloutError, activation::SwapReport};
+use crate::archive::{Record, Settings, State};
+use host_base::clock::now_ms;
+use host_capabilities::outbound::Destination;
+use host_config::plugins::{Grant, LimitOverrides};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// One change of a plugin's settings. What it names is replaced as a whole.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Values of declared settings.
+    Config(BTreeMap<String, String>),
+    /// Limits in place of the manifest's.
+    Limits(LimitOverrides),
+    /// What it may import, and where it may make requests.
+    Grants(BTreeSet<Grant>, BTreeSet<String>),
+}
+
+impl Rollout {
+    /// Changes settings and swaps to a revision that has them. For a plugin
+    /// that is not active they are stored; then there is no report.
+    ///
+    /// # Errors
+    /// See [`RolloutError`]; nothing has changed then.
+    pub async fn set(self: &Arc<Self>, plugin: &str, change: Change) -> Result<Option<SwapReport>, RolloutError> {
+        let _turn = self.turn(plugin).await?;
+        let state = match self.state(plugin).await {
+            Err(RolloutError::Unknown(_)) if matches!(change, Change::Grants(..)) => State::default(),
+            state => state?,
+        };
+        let settings = match change {
+            Change::Config(config) => {
+                self.check_keys(plugin, &config)?;
+                Settings { config, ..state.settings.clone() }
+            }
+            Change::Limits(limits) => Settings { limits, ..state.settings.clone() },
+            Change::Grants(grants, http_hosts) => {
+                check_hosts(&http_hosts)?;
+                Settings { grants: Some(grants), http_hosts, ..state.settings.clone() }
+            }
+        };
+        let Some(active) = &state.active else {
+            self.archive.set_state(plugin, &State { settings, ..state }).await?;
+            return Ok(None);
+        };
+        let record = self.record(plugin, active).await?;
+        let id = Record::id(&record.version, &record.digest, record.manifest.as_deref(), &settings);
+        let record = Record { id, settings, uploaded_ms: now_ms(), ..record };
+        if record.id == *active {
+            return Err(RolloutError::State("these settings are in force already".to_owned()));
+        }
+        self.archive.add(&record).await?;
+        self.swap(&record, state, None, true).await.map(Some)
+    }
+
+    fn check_keys(&self, plugin: &str, config: &BTreeMap<String, String>) -> Result<(), RolloutError> {
+        let Some(active) = self.active(plugin) else { return Ok(()) };
+        let declared = &active.revision.manifest.config;
+        match config.keys().find(|key| !declared.contains_key(*key)) {
+            Some(key) => {
+                let known: Vec<&str> = declared.keys().map(String::as_str).collect();
+                let problem = format!("{plugin} declares no setting {key}; it knows {}", known.join(", "));
+                Err(RolloutError::Value { field: "config", problem })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_hosts(hosts: &BTreeSet<String>) -> Result<(), RolloutError> {
+    hosts.iter().try_for_each(|host| match host.parse::<Destination>() {
+        Ok(_) => Ok(()),
+        Err(problem) => Err(RolloutError::Value { field: "http_hosts", problem: format!("{host:?}: {problem}") }),
+    })
+}

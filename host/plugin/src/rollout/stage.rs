@@ -1,0 +1,136 @@
+//! An upload: checked from its first byte to its compiled code, compared with
+//! what is active, and kept. A refused one leaves nothing behind.
+
+use super::{Rollout, RolloutError};
+use crate::{
+    archive::{Record, Source, Unknown},
+    loader::{Compiled, LoadError},
+};
+use host_artifact::{
+    Artifact,
+    compatibility::{self, Interfaces, Measured, Subject, Surroundings, Verdict},
+    manifest::Manifest,
+    permissions::Grants,
+};
+use host_base::clock::now_ms;
+use std::sync::Arc;
+
+/// What was uploaded.
+pub struct Upload {
+    /// The component.
+    pub bytes: Vec<u8>,
+    /// A manifest in place of the one inside.
+    pub manifest: Option<String>,
+    /// The name that it must have, if the operator said one.
+    pub name: Option<String>,
+    /// Who uploads.
+    pub by: String,
+    /// Whether only the verdict is wanted.
+    pub dry_run: bool,
+}
+
+impl Rollout {
+    /// Checks an upload and keeps it. Says whether it is new, too: the same
+    /// bytes with the same settings are the same revision.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it; nothing was kept then.
+    pub async fn stage(&self, upload: Upload, may: impl FnOnce(&str) -> bool) -> Result<(Verdict, bool), RolloutError> {
+        let Upload { bytes, manifest, name, by, dry_run } = upload;
+        let size_bytes = bytes.len();
+        let kept: Arc<[u8]> = Arc::from(bytes.as_slice());
+        let compiled = self.loader.compile(bytes, manifest.as_deref()).await?;
+        let staged = self.examine(&compiled, manifest, name, by, may).await;
+        let (record, verdict) = match staged {
+            Ok((record, verdict)) => (Record { size_bytes, ..record }, verdict),
+            Err(error) => {
+                self.forget_unless_kept(&compiled);
+                return Err(error);
+            }
+        };
+        if dry_run {
+            self.forget_unless_kept(&compiled);
+            return Ok((verdict, false));
+        }
+        self.archive.keep_file(&record.digest, kept).await?;
+        let new = self.archive.add(&record).await?;
+        tracing::info!(component = record.plugin, revision = record.id, new, compatible = verdict.compatible, "staged");
+        Ok((verdict, new))
+    }
+
+    async fn examine(
+        &self,
+        compiled: &Compiled,
+        manifest: Option<String>,
+        name: Option<String>,
+        by: String,
+        may: impl FnOnce(&str) -> bool,
+    ) -> Result<(Record, Verdict), RolloutError> {
+        let declared = &compiled.artifact.manifest;
+        if let Some(name) = name.filter(|name| *name != declared.name) {
+            let problem = format!("is {name}, but the manifest says {}", declared.name);
+            return Err(RolloutError::Value { field: "name", problem });
+        }
+        if !may(&declared.name) {
+            return Err(RolloutError::Forbidden(declared.name.clone()));
+        }
+        let settings = self.archive.state(&declared.name).await?.unwrap_or_default().settings;
+        let version = declared.version.to_string();
+        let record = Record {
+            id: Record::id(&version, &compiled.artifact.digest, manifest.as_deref(), &settings),
+            plugin: declared.name.clone(),
+            digest: compiled.artifact.digest.clone(),
+            size_bytes: 0,
+            version,
+            source: Source::Upload,
+            manifest,
+            settings,
+            uploaded_ms: now_ms(),
+            uploaded_by: by,
+            unknown: Unknown::new(),
+        };
+        let grants = Grants::Named(self.grants(&record.plugin, &record.settings));
+        self.loader.check(compiled, &grants, &record.settings)?;
+        self.registry.snapshot().has_room_for(declared)?;
+        let verdict = self.verdict(compiled, &record).await?;
+        Ok((record, verdict))
+    }
+
+    /// Compares a file with what is active.
+    pub(super) async fn verdict(&self, compiled: &Compiled, record: &Record) -> Result<Verdict, RolloutError> {
+        let snapshot = self.registry.snapshot();
+        let interfaces = |artifact: &Artifact| Interfaces::read(&artifact.bytes).map_err(LoadError::from);
+        let active_revision = self.active(&record.plugin).map(|active| active.revision.id.clone());
+        let active = self.active_artifact(&record.plugin).await?;
+        let active_interfaces = active.as_ref().map(interfaces).transpose()?;
+        let new_interfaces = interfaces(&compiled.artifact)?;
+        let others: Vec<&Manifest> = snapshot.plugins().map(|plugin| &plugin.revision.manifest).collect();
+        let applied = self.loader.applied_migrations(&record.plugin).await?;
+        let surroundings = Surroundings {
+            active: active
+                .as_ref()
+                .zip(active_interfaces.as_ref())
+                .map(|(active, interfaces)| Subject { manifest: &active.manifest, interfaces }),
+            others: &others,
+            applied: &applied,
+            active_revision: active_revision.as_deref(),
+        };
+        let measured = Measured {
+            revision: record.id.clone(),
+            digest: record.digest.clone(),
+            size_bytes: compiled.artifact.bytes.len(),
+            compile_ms: u64::try_from(compiled.took.as_millis()).unwrap_or(u64::MAX),
+            from_cache: compiled.from_cache,
+        };
+        let new = Subject { manifest: &compiled.artifact.manifest, interfaces: &new_interfaces };
+        Ok(compatibility::compare(new, &compiled.artifact.migrations, surroundings, measured))
+    }
+
+    /// Compiled code of a file that was refused is thrown away, unless the
+    /// same file is in use.
+    fn forget_unless_kept(&self, compiled: &Compiled) {
+        if !compiled.from_cache {
+            self.loader.forget(&compiled.artifact.digest);
+        }
+    }
+}

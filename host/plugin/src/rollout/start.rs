@@ -1,0 +1,184 @@
+//! What is active when the host starts: what was active when it ended, and
+//! what the binary and the settings bring.
+
+use super::{Origin, Rollout, RolloutError};
+use crate::{
+    archive::{ArchiveError, Record, Settings, Source, State, Unknown},
+    loader::{Compiled, LoadError},
+    registry::{Plugin, SnapshotError, Standing},
+};
+use futures::future::try_join_all;
+use host_artifact::permissions;
+use host_base::clock::now_ms;
+use host_config::ConfigError;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+/// A plugin that is there without an upload.
+pub struct BuiltIn {
+    /// What to call it when it is wrong: its name, or its file.
+    pub label: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Where it comes from.
+    pub source: Source,
+    /// What it may import; none for whatever it does.
+    pub grants: Option<BTreeSet<host_config::plugins::Grant>>,
+}
+
+/// Why the plugins cannot run together.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginsError {
+    /// One of them cannot be loaded.
+    #[error("{0}")]
+    Load(String, #[source] LoadError),
+    /// A file cannot be read.
+    #[error("{0}")]
+    Read(String, #[source] std::io::Error),
+    /// Two have the same name.
+    #[error("two plugins are named {0}")]
+    Twice(String),
+    /// A setting of one is wrong, or nobody's.
+    #[error("the settings of the plugins are wrong")]
+    Config(#[from] ConfigError),
+    /// Two want the same route.
+    #[error(transparent)]
+    Routes(#[from] SnapshotError),
+    /// What is kept of earlier starts.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The subscriptions, or a revision that was active.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+}
+
+impl Rollout {
+    /// Makes active what was active before, and what is built in.
+    ///
+    /// # Errors
+    /// When a built-in plugin cannot be loaded, or they cannot run together.
+    /// An uploaded revision that cannot be loaded gives way to the one before
+    /// it.
+    pub async fn start(self: &Arc<Self>, built_in: Vec<BuiltIn>) -> Result<(), PluginsError> {
+        let states = self.archive.states().await?;
+        let compiled = try_join_all(built_in.into_iter().map(|plugin| self.read(plugin))).await?;
+        let mut fresh: BTreeMap<String, Compiled> = BTreeMap::new();
+        for (origin, compiled) in compiled {
+            let name = origin.record.plugin.clone();
+            self.built_in.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), origin);
+            if fresh.insert(name.clone(), compiled).is_some() {
+                return Err(PluginsError::Twice(name));
+            }
+        }
+        let declared = fresh.iter().map(|(name, compiled)| (name.as_str(), &compiled.artifact.manifest.config));
+        self.loader.plugins.check_all_used(declared)?;
+
+        let names: BTreeSet<String> = fresh.keys().chain(states.keys()).cloned().collect();
+        let loading = names.into_iter().filter_map(|name| {
+            let state = states.get(&name).cloned().unwrap_or_default();
+            let fresh = fresh.remove(&name);
+            let wanted = !state.removed && (fresh.is_some() || state.active.is_some());
+            wanted.then(|| self.load(name, state, fresh))
+        });
+        let loaded = try_join_all(loading.collect::<Vec<_>>()).await?;
+        let plugins: BTreeMap<String, Plugin> =
+            loaded.into_iter().flatten().map(|plugin| (plugin.revision.name().to_owned(), plugin)).collect();
+        for (name, plugin) in &plugins {
+            self.subscribe(name, [plugin]).await?;
+        }
+        self.registry.update(|current| *current = plugins.clone())?;
+        for (name, plugin) in plugins.iter().filter(|(_, plugin)| plugin.canary.is_some()) {
+            self.begin_watch(name, None, plugin);
+        }
+        Ok(())
+    }
+
+    async fn read(&self, plugin: BuiltIn) -> Result<(Origin, Compiled), PluginsError> {
+        let begun = Instant::now();
+        let bytes: Arc<[u8]> = Arc::from(plugin.bytes.as_slice());
+        let label = plugin.label;
+        let refused = |error| PluginsError::Load(label.clone(), error);
+        let compiled = self.loader.compile(plugin.bytes, None).await.map_err(refused)?;
+        let (artifact, milliseconds) = (&compiled.artifact, begun.elapsed().as_millis() as u64);
+        tracing::debug!(component = artifact.manifest.name, milliseconds, cached = compiled.from_cache, "compiled");
+        let version = artifact.manifest.version.to_string();
+        let settings = Settings::default();
+        let record = Record {
+            plugin: artifact.manifest.name.clone(),
+            id: Record::id(&version, &artifact.digest, None, &settings),
+            digest: artifact.digest.clone(),
+            size_bytes: bytes.len(),
+            version,
+            source: plugin.source,
+            manifest: None,
+            settings,
+            uploaded_ms: now_ms(),
+            uploaded_by: String::new(),
+            unknown: Unknown::new(),
+        };
+        let grants = plugin.grants.unwrap_or_else(|| permissions::capabilities(&compiled.imports));
+        Ok((Origin { label, record, bytes, grants }, compiled))
+    }
+
+    /// The plugin as it is to be active, or nothing if its uploads cannot be
+    /// loaded and nothing is built in.
+    async fn load(
+        self: &Arc<Self>,
+        name: String,
+        state: State,
+        fresh: Option<Compiled>,
+    ) -> Result<Option<Plugin>, PluginsError> {
+        let standing = Standing::of(&state);
+        let candidates = [state.active.as_ref(), state.previous.as_ref()];
+        for id in candidates.into_iter().flatten() {
+            match self.load_kept(&name, id).await {
+                Ok(Some(revision)) => {
+                    let canary = match &state.canary {
+                        Some(trial) => {
+                            let revision = self.load_kept(&name, &trial.revision).await.ok().flatten();
+                            revision.map(|revision| trial.of(revision))
+                        }
+                        None => None,
+                    };
+                    return Ok(Some(Plugin { revision, canary, standing }));
+                }
+                // It is what the binary brings, perhaps in another version.
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(component = name, revision = id, %error, "an uploaded revision cannot be loaded; the one before it takes over")
+                }
+            }
+        }
+        let (Some(compiled), Some(origin)) = (fresh, self.origin(&name)) else {
+            tracing::error!(component = name, "no revision of it can be loaded");
+            return Ok(None);
+        };
+        let id = Record::id(&origin.record.version, &origin.record.digest, None, &state.settings);
+        let record = Record { id, settings: state.settings.clone(), ..origin.record };
+        let granted = self.granted(&record);
+        let prepared = self.loader.prepare(compiled, &record, &granted).await;
+        let (revision, _) = prepared.map_err(|error| PluginsError::Load(origin.label, error))?;
+        self.archive.add(&record).await?;
+        if state.active.is_some() && state.active.as_ref() != Some(&record.id) {
+            let state = State { active: Some(record.id), previous: None, canary: None, ..state };
+            self.archive.set_state(&name, &state).await?;
+        }
+        tracing::info!(component = name, revision = revision.id, "loaded");
+        Ok(Some(Plugin { revision, canary: None, standing }))
+    }
+
+    /// A revision that was uploaded; none if the id is of one that was not.
+    async fn load_kept(&self, name: &str, id: &str) -> Result<Option<Arc<crate::Revision>>, RolloutError> {
+        let record = self.record(name, id).await?;
+        if record.source != Source::Upload && self.origin(name).is_some() {
+            return Ok(None);
+        }
+        let compiled = self.loader.compile(self.bytes(&record).await?, record.manifest.as_deref()).await?;
+        let (revision, _) = self.loader.prepare(compiled, &record, &self.granted(&record)).await?;
+        tracing::info!(component = name, revision = id, "loaded");
+        Ok(Some(revision))
+    }
+}

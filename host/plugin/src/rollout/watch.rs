@@ -1,0 +1,236 @@
+//! Watches new revisions: one that does worse than the one before it is rolled
+//! back, one on trial that has done no worse for long enough serves alone if
+//! that was wanted, and one that traps too often is taken out of service.
+
+use super::{Rollout, RolloutError};
+use crate::{
+    Revision,
+    archive::State,
+    call_stats::CallCounts,
+    registry::{Plugin, Standing},
+};
+use host_base::clock::now_ms;
+use host_config::rollout::Rollout as Rules;
+use host_database::audit::{Entry, Outcome, actor};
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What is faster than this on average is never called slow.
+const FAST_US: u64 = 20_000;
+
+/// What a new revision is compared with.
+struct Baseline {
+    /// The revision on the same work now, or none if it does not run any more.
+    revision: Option<Arc<Revision>>,
+    /// Its counters when the comparison began, or all that it did.
+    tally: CallCounts,
+    /// When the new one is to serve alone, in milliseconds since the Unix
+    /// epoch.
+    promote_at_ms: Option<u64>,
+}
+
+/// What the host does unasked.
+#[derive(Clone, Copy)]
+enum Step {
+    RollBack,
+    Promote,
+}
+
+impl Rollout {
+    /// Takes revisions that raise the alarm out of service, until the host
+    /// ends.
+    pub async fn quarantine(self: Arc<Self>, mut alarms: UnboundedReceiver<(String, String)>) {
+        while let Some((plugin, revision)) = alarms.recv().await {
+            match self.isolate(&plugin, &revision).await {
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(component = plugin, revision, %error, "it traps too often and could not be quarantined")
+                }
+            }
+        }
+    }
+
+    async fn isolate(self: &Arc<Self>, plugin: &str, revision: &str) -> Result<(), RolloutError> {
+        let _turn = self.turn(plugin).await?;
+        let Some(active) = self.active(plugin) else { return Ok(()) };
+        let on_trial = active.canary.as_ref().is_some_and(|canary| canary.revision.id == revision);
+        if !on_trial && active.revision.id != revision {
+            return Ok(());
+        }
+        let state = self.state(plugin).await?;
+        tracing::error!(component = plugin, revision, "it traps too often");
+        self.note("quarantine", plugin, revision, "it traps too often").await;
+        metrics::counter!("plugin_quarantines_total", "component" => plugin.to_owned()).increment(1);
+        let fallback = self.rules.quarantine_fallback && state.previous.as_deref().is_some_and(|id| id != revision);
+        if on_trial || fallback {
+            match self.roll_back(plugin).await {
+                Ok(_) => return Ok(()),
+                Err(error) => tracing::error!(component = plugin, %error, "the revision before it cannot take over"),
+            }
+        }
+        let reason = format!("revision {revision} trapped too often");
+        self.set_standing(plugin, Standing::Quarantined, &State { quarantined: Some(reason), ..state }).await
+    }
+
+    /// Puts on record what the host does unasked.
+    async fn note(&self, action: &str, plugin: &str, revision: &str, reason: &str) {
+        let entry = Entry {
+            plugin: Some(plugin),
+            revision: Some(revision),
+            detail: Some(reason),
+            ..Entry::new(action, Outcome::Done)
+        };
+        // What the audit cannot take is in the log.
+        let _ = self.audit.record(actor::HOST, &entry).await;
+    }
+
+    /// Compares what is new with what was before, for as long as the settings
+    /// say; one on trial for as long as it is.
+    pub(super) fn begin_watch(self: &Arc<Self>, name: &str, before: Option<&Plugin>, next: &Plugin) {
+        self.end_watch(name);
+        let (new, baseline) = match (&next.canary, before) {
+            (Some(canary), _) => {
+                let tally = next.revision.tally();
+                let promote_at_ms = canary.promote_at_ms;
+                (canary.revision.clone(), Baseline { revision: Some(next.revision.clone()), tally, promote_at_ms })
+            }
+            // A return to what served before is not judged by what is worse.
+            (None, Some(before)) if !Arc::ptr_eq(&before.revision, &next.revision) => {
+                let tally = before.revision.tally();
+                (next.revision.clone(), Baseline { revision: None, tally, promote_at_ms: None })
+            }
+            _ => return,
+        };
+        let rollout = self.clone();
+        let plugin = name.to_owned();
+        let task = tokio::spawn(async move { rollout.watch(&plugin, &new, &baseline).await });
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.insert(name.to_owned(), task.abort_handle());
+    }
+
+    pub(super) fn end_watch(&self, plugin: &str) {
+        if let Some(watch) = self.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(plugin) {
+            watch.abort();
+        }
+    }
+
+    async fn watch(self: &Arc<Self>, plugin: &str, new: &Arc<Revision>, baseline: &Baseline) {
+        let (begun, first) = (Instant::now(), new.tally());
+        let on_trial = baseline.revision.is_some();
+        while on_trial || begun.elapsed() < self.rules.watch {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let old = match &baseline.revision {
+                Some(revision) => revision.tally().since(&baseline.tally),
+                None => baseline.tally,
+            };
+            let tally = new.tally().since(&first);
+            let (step, reason) = match judge(&tally, &old, &self.rules) {
+                Some(reason) => (Step::RollBack, reason),
+                None if baseline.is_over(&tally, &self.rules) => {
+                    let errors = tally.error_percent();
+                    (Step::Promote, format!("{errors} % of {} answers were errors", tally.finished))
+                }
+                None => continue,
+            };
+            // In a task of its own: a change ends this watch.
+            let (rollout, plugin, new) = (self.clone(), plugin.to_owned(), new.id.clone());
+            tokio::spawn(async move { rollout.take(step, &plugin, &new, &reason).await });
+            return;
+        }
+    }
+
+    /// Does what nobody asked for, unless an operator has changed things
+    /// meanwhile, and puts it on record.
+    async fn take(self: &Arc<Self>, step: Step, plugin: &str, revision: &str, reason: &str) {
+        let _turn = match self.turn(plugin).await {
+            Ok(turn) => turn,
+            Err(error) => return tracing::error!(component = plugin, revision, %error, "that could not be done"),
+        };
+        let Some(active) = self.active(plugin) else { return };
+        let newest = active.canary.as_ref().map_or(&active.revision, |canary| &canary.revision);
+        if newest.id != revision {
+            return;
+        }
+        let component = plugin.to_owned();
+        let done = match step {
+            Step::RollBack => {
+                tracing::error!(component, revision, reason, "it does worse and is rolled back");
+                metrics::counter!("plugin_rollbacks_total", "component" => component).increment(1);
+                self.note("roll back", plugin, revision, reason).await;
+                self.roll_back(plugin).await
+            }
+            Step::Promote => {
+                tracing::info!(component, revision, reason, "its trial is over and it serves alone");
+                metrics::counter!("plugin_promotions_total", "component" => component).increment(1);
+                self.note("promote", plugin, revision, reason).await;
+                self.promote_now(plugin).await
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(component = plugin, revision, %error, "that could not be done");
+        }
+    }
+}
+
+impl Baseline {
+    /// Whether the new one has been on trial for long enough, with enough to
+    /// go by.
+    fn is_over(&self, new: &CallCounts, rules: &Rules) -> bool {
+        self.promote_at_ms.is_some_and(|time_ms| time_ms <= now_ms()) && new.finished >= rules.min_calls
+    }
+}
+
+/// Why the new one is worse; none if it is not, or too little is known.
+fn judge(new: &CallCounts, old: &CallCounts, rules: &Rules) -> Option<String> {
+    if new.finished < rules.min_calls {
+        return None;
+    }
+    let (errors, allowed) = (new.error_percent(), old.error_percent() + rules.error_margin_percent);
+    if errors > allowed {
+        return Some(format!("{errors} % of its answers are errors, {} % of the old one's", old.error_percent()));
+    }
+    if old.finished < rules.min_calls {
+        return None;
+    }
+    let slow_us = (old.mean_us() * (100 + rules.latency_margin_percent) / 100).max(FAST_US);
+    (new.mean_us() > slow_us)
+        .then(|| format!("its calls take {} us on average, the old one's {} us", new.mean_us(), old.mean_us()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(finished: u64, errors: u64, mean_us: u64) -> CallCounts {
+        CallCounts { started: finished, finished, errors, busy_us: mean_us * finished, abandoned: 0 }
+    }
+
+    #[test]
+    fn a_trial_is_over_when_its_time_has_passed_and_enough_was_seen() {
+        let rules = host_config::rollout::defaults();
+        let trial = |promote_at_ms| Baseline { revision: None, tally: CallCounts::default(), promote_at_ms };
+        assert!(trial(Some(1)).is_over(&tally(20, 0, 10), &rules));
+        assert!(!trial(Some(1)).is_over(&tally(19, 0, 10), &rules), "too few calls");
+        assert!(!trial(Some(u64::MAX)).is_over(&tally(20, 0, 10), &rules), "too early");
+        assert!(!trial(None).is_over(&tally(20, 0, 10), &rules), "nobody wants it");
+    }
+
+    #[test]
+    fn only_what_is_clearly_worse_is_judged_so() {
+        let rules = host_config::rollout::defaults();
+        let bad = |new: CallCounts, old: CallCounts| judge(&new, &old, &rules).is_some();
+        let old = tally(1_000, 10, 10_000);
+        assert!(!bad(tally(19, 19, 10), old), "too few calls");
+        assert!(!bad(tally(100, 5, 10_000), old), "within the margin");
+        assert!(bad(tally(100, 7, 10_000), old));
+        assert!(!bad(tally(100, 0, 29_000), old), "within the margin");
+        assert!(bad(tally(100, 0, 31_000), old));
+        assert!(!bad(tally(100, 0, 19_000), tally(1_000, 0, 100)), "fast enough for anybody");
+        assert!(!bad(tally(100, 0, 90_000), tally(3, 0, 100)), "nothing to compare with");
+        assert!(bad(tally(100, 50, 100), tally(0, 0, 0)), "errors need no comparison");
+    }
+}

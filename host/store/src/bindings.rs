@@ -1,0 +1,21 @@
+//! Rust types and traits of `platform:store/sql`, made of its WIT.
+//!
+//! The engine's own bindings refer to these, so nothing is converted between
+//! the layers.
+
+#![expect(missing_docs, reason = "the documentation is the prose in wit/")]
+
+wasmtime::component::bindgen!({
+    inline: "
+        package platform:host-store;
+        world host {
+            import platform:store/sql@1.0.0;
+        }
+    ",
+    path: "../../wit",
+    world: "platform:host-store/host",
+    imports: { default: async | trappable },
+    with: {
+        "platform:store/sql.transaction": crate::OpenTransaction,
+    },
+});

@@ -1,0 +1,140 @@
+//! What statements and migrations mean.
+
+use super::{Store, count, insert, migration, tables, text};
+use crate::{
+    Applied, Error, MigrationError, Value,
+    gate::tests::{ACCEPTED, REFUSED},
+};
+
+pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
+    assert!(store.applied().await.unwrap().is_empty());
+    let first = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY)");
+    let second = migration("0002.sql", "ALTER TABLE things ADD COLUMN n BIGINT NOT NULL DEFAULT 4");
+    assert_eq!(store.migrate(std::slice::from_ref(&first)).await.unwrap(), ["0001.sql"]);
+    insert_id(&store, "a").await;
+    assert_eq!(store.query("SELECT * FROM things", vec![]).await.unwrap().columns, ["id"]);
+    assert_eq!(store.migrate(&[first.clone(), second.clone()]).await.unwrap(), ["0002.sql"]);
+    let rows = store.query("SELECT * FROM things", vec![]).await.unwrap();
+    assert_eq!(format!("{:?}", rows.rows), format!("{:?}", [[text("a"), Value::Integer(4)]]));
+    assert!(store.migrate(&[first.clone(), second.clone()]).await.unwrap().is_empty());
+    // An older revision knows fewer.
+    assert!(store.migrate(std::slice::from_ref(&first)).await.unwrap().is_empty());
+    let applied = store.applied().await.unwrap();
+    assert_eq!(applied, [&first, &second].map(Applied::of));
+
+    let changed = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY, x TEXT)");
+    assert!(applied[0].is(&first) && !applied[0].is(&changed));
+    assert!(
+        matches!(store.migrate(&[changed, second]).await, Err(MigrationError::Changed(name)) if name == "0001.sql")
+    );
+    let broken = migration("0003.sql", "CREATE TABLE more (id TEXT); CREATE TABLE things (id TEXT)");
+    assert!(matches!(store.migrate(&[broken]).await, Err(MigrationError::Failed { name, .. }) if name == "0003.sql"));
+    assert!(store.query("SELECT id FROM more", vec![]).await.is_err(), "a failed migration leaves nothing");
+    let hostile = migration("0004.sql", "CREATE TABLE fine (id TEXT); DROP TABLE host_migrations");
+    assert!(matches!(store.migrate(&[hostile]).await, Err(MigrationError::Failed { .. })));
+    assert_eq!(store.applied().await.unwrap(), applied, "what failed was not applied");
+}
+
+async fn insert_id(store: &Store, id: &str) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.execute("INSERT INTO things (id) VALUES ($1)", vec![text(id)]).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+pub(crate) async fn a_query_outside_a_transaction_only_reads(store: Store) {
+    tables(&store).await;
+    for sql in ["DELETE FROM things", "INSERT INTO things (id, n) VALUES ('a', 1) RETURNING id"] {
+        assert!(matches!(store.query(sql, vec![]).await, Err(Error::Invalid(_))), "{sql}");
+    }
+    let mut transaction = store.begin().await.unwrap();
+    assert!(matches!(transaction.execute("SELECT 1", vec![]).await, Err(Error::Invalid(_))));
+    assert!(matches!(transaction.query("SELECT * FROM host_outbox", vec![]).await, Err(Error::Invalid(_))));
+    assert!(matches!(transaction.execute("COMMIT", vec![]).await, Err(Error::Invalid(_))));
+    assert!(matches!(transaction.query("SELECT nothing FROM things", vec![]).await, Err(Error::Invalid(_))));
+    transaction.execute("INSERT INTO things (id, n) VALUES ('a', 1)", vec![]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}
+
+pub(crate) async fn what_the_gate_lets_through_is_understood(store: Store) {
+    let sql = "CREATE TABLE things (id TEXT PRIMARY KEY, title TEXT, state TEXT, version BIGINT, amount BIGINT, at_ms BIGINT, \"order\" TEXT);
+        CREATE TABLE others (id TEXT PRIMARY KEY, title TEXT, thing_id TEXT);";
+    store.migrate(&[migration("0001.sql", sql)]).await.unwrap();
+    for statement in ACCEPTED {
+        let mut transaction = store.begin().await.unwrap();
+        let count = (1..=9).rev().find(|n| statement.contains(&format!("${n}"))).unwrap_or(0);
+        let values: Vec<Value> = (0..count).map(Value::Integer).collect();
+        let result = transaction.query(statement, values).await;
+        assert!(result.is_ok(), "{statement}: {result:?}");
+        transaction.rollback().await;
+    }
+}
+
+pub(crate) async fn nothing_gets_out_and_nothing_is_harmed(store: Store) {
+    tables(&store).await;
+    insert(&store, "a", 1).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    for (statement, _) in REFUSED {
+        let outside = store.query(statement, vec![]).await;
+        assert!(matches!(outside, Err(Error::Invalid(_))), "{statement}: {outside:?}");
+        let query = transaction.query(statement, vec![]).await;
+        assert!(matches!(query, Err(Error::Invalid(_))), "{statement}: {query:?}");
+        let execute = transaction.execute(statement, vec![]).await;
+        assert!(matches!(execute, Err(Error::Invalid(_))), "{statement}: {execute:?}");
+    }
+    transaction.execute("INSERT INTO things (id, n) VALUES ('b', 2)", vec![]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 2);
+}
+
+/// What authors can see of an engine: how it compares, sorts and converts.
+pub(crate) async fn statements_mean_the_same_on_every_engine(store: Store) {
+    let sql = "CREATE TABLE Things (id TEXT PRIMARY KEY, n BIGINT, d DOUBLE PRECISION, b BLOB);
+        INSERT INTO things (id, n, d) VALUES ('b', 1, 1.5), ('A', NULL, 2.5), ('a', 3, -0.25), ('Z', 4, NULL);";
+    store.migrate(&[migration("0001.sql", sql)]).await.unwrap();
+    let mut wrong = Vec::new();
+    for (statement, parameters, expected) in [
+        ("SELECT id FROM things ORDER BY id", vec![], "A Z a b"),
+        ("SELECT id FROM things ORDER BY n", vec![], "A b a Z"),
+        ("SELECT id FROM things ORDER BY n DESC, id", vec![], "Z a b A"),
+        ("SELECT ID FROM THINGS WHERE id LIKE 'A' ORDER BY id", vec![], "A a"),
+        ("SELECT id FROM things WHERE id LIKE $1 ORDER BY id", vec![text("%\\_")], ""),
+        ("SELECT count(*) FROM things WHERE id NOT LIKE $1", vec![text("a%")], "2"),
+        ("SELECT min(id), max(id) FROM things", vec![], "A b"),
+        ("SELECT sum(n), count(n) FROM things", vec![], "8 3"),
+        ("SELECT avg(n) FROM things WHERE n IN (1, 3)", vec![], "2.0"),
+        ("SELECT id FROM things GROUP BY id HAVING sum(n) > $1 ORDER BY id", vec![Value::Integer(2)], "Z a"),
+        ("SELECT 7 / 2, 7 % 4, 1.5 * 2", vec![], "3 3 3.0"),
+        ("SELECT round(d) FROM things WHERE id = 'A'", vec![], "3.0"),
+        ("SELECT round(d, 1) FROM things WHERE id = 'a'", vec![], "-0.3"),
+        ("SELECT lower($1), upper('straße')", vec![text("ÄB")], "Äb STRAßE"),
+        ("SELECT length($1)", vec![text("äöü")], "3"),
+        ("SELECT n = 1, n IS NULL FROM things WHERE id = 'b'", vec![], "1 0"),
+        ("SELECT cast(n AS TEXT) || '!' FROM things WHERE id = $1", vec![text("b")], "1!"),
+        ("SELECT coalesce($1, $2)", vec![Value::Null, text("x")], "x"),
+        ("SELECT $1", vec![Value::Integer(5)], "5"),
+        ("SELECT id FROM things WHERE $1 IS NULL ORDER BY id LIMIT 1", vec![Value::Null], "A"),
+        ("SELECT d FROM things WHERE d > $1 ORDER BY d", vec![Value::Integer(2)], "2.5"),
+        ("SELECT id FROM things WHERE id = $1", vec![Value::Integer(5)], ""),
+        ("SELECT things.id AS \"order\" FROM things WHERE n = $1", vec![text("4")], "Z"),
+    ] {
+        let got = match store.query(statement, parameters).await {
+            Ok(rows) => rows.rows.into_iter().flatten().map(|value| shown(&value)).collect::<Vec<_>>().join(" "),
+            Err(error) => format!("{error:?}"),
+        };
+        if got != expected {
+            wrong.push(format!("{statement}: {got} is not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Integer(integer) => integer.to_string(),
+        Value::Real(real) => format!("{real:?}"),
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => format!("{bytes:?}"),
+    }
+}

@@ -1,0 +1,73 @@
+//! The folder with the components' files.
+
+use super::{
+    super::{Database, Databases, Error, check_name},
+    Limits, SqliteDatabase,
+};
+use async_trait::async_trait;
+use host_config::store::Store;
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::sync::Mutex;
+
+/// Opens each component's file once, and keeps it open until the host ends.
+pub struct SqliteDatabases {
+    folder: PathBuf,
+    limits: Limits,
+    /// None once closed.
+    open: Mutex<Option<HashMap<String, Arc<SqliteDatabase>>>>,
+}
+
+impl SqliteDatabases {
+    /// Keeps the files in this folder, and makes it if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn new(folder: &Path, settings: &Store) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let limits = Limits {
+            readers: settings.readers as usize,
+            wait_ms: u64::try_from(settings.queue_wait.as_millis()).unwrap_or(u64::MAX),
+            ..Limits::default()
+        };
+        Ok(Self { folder: folder.to_owned(), limits, open: Mutex::new(Some(HashMap::new())) })
+    }
+
+    fn path(&self, component: &str) -> Result<PathBuf, Error> {
+        check_name(component)?;
+        Ok(self.folder.join(format!("{component}.db")))
+    }
+}
+
+#[async_trait]
+impl Databases for SqliteDatabases {
+    async fn open(&self, component: &str) -> Result<Arc<dyn Database>, Error> {
+        let path = self.path(component)?;
+        let mut open = self.open.lock().await;
+        let Some(open) = open.as_mut() else {
+            return Err(Error::Unavailable("the host is shutting down".into()));
+        };
+        if let Some(database) = open.get(component) {
+            return Ok(database.clone());
+        }
+        let database = SqliteDatabase::open(&path, self.limits.clone()).await?;
+        open.insert(component.to_owned(), database.clone());
+        Ok(database)
+    }
+
+    async fn exists(&self, component: &str) -> Result<bool, Error> {
+        let path = self.path(component)?;
+        let found = tokio::fs::try_exists(&path).await;
+        found.map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))
+    }
+
+    async fn close(&self) {
+        for database in self.open.lock().await.take().unwrap_or_default().into_values() {
+            database.close().await;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Who is at the other end of a request, as far as that can be known.
+
+use host_config::http::{Http, SecureCookies};
+use http::{HeaderMap, header};
+use std::net::{IpAddr, SocketAddr};
+
+/// The visitor behind a request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Where the request comes from.
+    pub address: IpAddr,
+    /// Whether cookies are for TLS only.
+    pub secure: bool,
+    /// The host, with a port if there is one, that the visitor addressed.
+    pub host: Option<String>,
+}
+
+impl Client {
+    /// Reads what the connection says and, behind a trusted proxy only, what
+    /// the proxy says.
+    pub fn of(peer: SocketAddr, headers: &HeaderMap, config: &Http) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let proxies = &config.trusted_proxies;
+        let tls = proxies.is_tls(peer.ip(), text("x-forwarded-proto"));
+        let forwarded_host = proxies.trusts(peer.ip()).then(|| text("x-forwarded-host")).flatten();
+        Self {
+            address: proxies.client_address(peer.ip(), text("x-forwarded-for")),
+            secure: match config.secure_cookies {
+                SecureCookies::Auto => tls,
+                SecureCookies::Always => true,
+                SecureCookies::Never => false,
+            },
+            host: forwarded_host.or_else(|| text(header::HOST.as_str())).map(str::to_owned),
+        }
+    }
+}

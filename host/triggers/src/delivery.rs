@@ -1,0 +1,161 @@
+//! What becomes of one attempt to handle an event or a timer.
+
+use super::workers::ComponentWorkers;
+use futures::FutureExt;
+use host_base::{clock::now_ms, text};
+use host_bus::{BusError, DeadLetter};
+use host_engine::handler::{Handled, Handler};
+use host_store::{Error, LazyTransaction, NotStarted, Once, Operations, Transaction, describe};
+use sha2::{Digest, Sha256};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// The longest that a component may put something off.
+const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
+
+/// What to do next.
+pub(super) enum Outcome {
+    /// It is done and durable.
+    Done,
+    /// There was nothing to do: it was done before, or is no longer wanted.
+    Skip,
+    /// Again after this delay.
+    Again(Duration, String),
+    /// Set it aside, for this reason.
+    SetAside(String),
+}
+
+impl Outcome {
+    /// For metrics and logs.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Skip => "skipped",
+            Self::Again(..) => "retried",
+            Self::SetAside(_) => "dead",
+        }
+    }
+}
+
+/// Makes one attempt; `handle` lets the component do its part in the
+/// transaction, until that is hindered. An error is the host's: nothing was
+/// done, and it does not count as an attempt.
+pub(super) async fn deliver_once(
+    component: &ComponentWorkers,
+    handler: &Arc<dyn Handler>,
+    attempt: u32,
+    traceparent: Option<&str>,
+    mut hindered: oneshot::Receiver<NotStarted>,
+    handle: impl Future<Output = Handled>,
+) -> Result<Outcome, Error> {
+    let (hindrance, next) = tokio::select! {
+        biased;
+        Ok(hindrance) = &mut hindered => (Some(hindrance), Ok(Outcome::Skip)),
+        next = conclude(component, handler, attempt, traceparent, handle) => (hindered.try_recv().ok(), next),
+    };
+    match hindrance {
+        None => next,
+        Some(NotStarted::NothingToDo) => Ok(Outcome::Skip),
+        Some(NotStarted::Failed(error)) => Err(error),
+    }
+}
+
+async fn conclude(
+    component: &ComponentWorkers,
+    handler: &Arc<dyn Handler>,
+    attempt: u32,
+    traceparent: Option<&str>,
+    handle: impl Future<Output = Handled>,
+) -> Result<Outcome, Error> {
+    let handled = AssertUnwindSafe(handle).catch_unwind().await;
+    let (delay, reason) = match handled {
+        Ok(Handled::Done(transaction)) => {
+            let (database, component) = (&*component.database, component.name.as_str());
+            let operation = Operations { database, component, traceparent }.begin("COMMIT");
+            match operation.end(transaction.commit().await) {
+                Ok(()) => return Ok(Outcome::Done),
+                Err(error @ (Error::Conflict | Error::Unavailable(_))) => return Err(error),
+                Err(error) => (None, format!("its transaction failed: {}", describe(&error))),
+            }
+        }
+        Ok(Handled::Retry(delay_ms)) => (delay_ms, "it asked for another attempt".to_owned()),
+        Ok(Handled::Reject(reason)) => return Ok(Outcome::SetAside(text::reason(&reason))),
+        Ok(Handled::Failed(reason)) => (None, text::reason(&reason)),
+        Err(_) => (None, "the host panicked".to_owned()),
+    };
+    if attempt >= handler.delivery_attempts() {
+        return Ok(Outcome::SetAside(format!("given up after {attempt} attempts: {reason}")));
+    }
+    let delay = delay.map_or_else(|| component.backoff(attempt), |ms| Duration::from_millis(ms).min(LONGEST_RETRY));
+    Ok(Outcome::Again(delay, reason))
+}
+
+impl ComponentWorkers {
+    /// The wait after a failed attempt: doubled each time, and spread so that
+    /// what failed together does not come back together.
+    pub(super) fn backoff(&self, attempt: u32) -> Duration {
+        let doubled =
+            self.settings.backoff.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
+        doubled.min(self.settings.max_backoff).mul_f64(rand::random_range(0.5..=1.0))
+    }
+
+    /// Repeats what the host failed to do, after a backoff each time. None
+    /// when the host stops first.
+    pub(super) async fn persist<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        what: &str,
+        mut work: impl FnMut() -> F,
+    ) -> Option<T> {
+        let mut failures = 0;
+        loop {
+            match work().await {
+                Ok(done) => return Some(done),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(component = self.name, failures, error = describe(&error), "{what}: trying again");
+                    if !self.pause(self.backoff(failures)).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets something aside and raises the alarm.
+    pub(super) async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
+        tracing::error!(
+            component = letter.component,
+            id = letter.id,
+            subject_id = letter.subject_id,
+            subject = letter.subject,
+            attempts = letter.attempts,
+            reason = letter.reason,
+            "dead letter"
+        );
+        metrics::counter!("dead_letters_total", "component" => self.name.clone()).increment(1);
+        self.bus.set_aside(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
+    }
+
+    /// A transaction in which this is done once.
+    pub(super) fn once(&self, what: Once) -> (Box<dyn Transaction>, oneshot::Receiver<NotStarted>) {
+        let wait = metrics::histogram!("store_wait_seconds", "component" => self.name.clone());
+        let (transaction, hindered) = LazyTransaction::new(self.database.clone(), what, wait);
+        (Box::new(transaction), hindered)
+    }
+}
+
+/// The same for the same event or timer, so that one which is set aside twice
+/// is there once.
+fn letter_id(letter: &DeadLetter) -> String {
+    let mut hash = Sha256::new();
+    for part in [
+        letter.component.as_bytes(),
+        letter.subject_id.as_bytes(),
+        letter.subject.as_bytes(),
+        &letter.time_ms.to_be_bytes(),
+    ] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hex::encode(hash.finalize().get(..16).unwrap_or_default())
+}

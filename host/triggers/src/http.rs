@@ -1,0 +1,389 @@
+//! Requests: from the wire to the component that answers them, and back.
+//!
+//! Everything that the contract leaves to the host happens here, once: the
+//! route, the session, the size and time of the body, the other site's
+//! request, the request's id, its line in the log, its metrics.
+
+mod foreign;
+
+use crate::client::Client;
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use host_base::{
+    id,
+    text::{REASON_BYTES, cut},
+};
+use host_capabilities::identity::{Identity, Session};
+use host_config::http::Http;
+use host_engine::{
+    CallContext, Failure,
+    bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
+};
+use host_http::error::Refusal;
+use host_plugin::{
+    Registry, Revision,
+    registry::{Served, Target},
+};
+use host_telemetry::{Step, StepKind, TraceParent};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    header::{self, CONTENT_TYPE},
+    request::Parts,
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The public listener's side of the host.
+pub struct Front {
+    /// Where requests go.
+    pub registry: Arc<Registry>,
+    /// Who is signed in.
+    pub identity: Arc<Identity>,
+    /// What bounds a request.
+    pub config: Http,
+    /// Turns of all components together.
+    pub admission: Arc<host_engine::Admission>,
+}
+
+/// A request, but for its body.
+struct Arrival<'a> {
+    peer: SocketAddr,
+    parts: &'a Parts,
+    id: &'a str,
+    trace: &'a TraceParent,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ASK_AGAIN: HeaderName = HeaderName::from_static("x-ask-again-ms");
+const REVISION: HeaderName = HeaderName::from_static("x-plugin-revision");
+
+impl Front {
+    /// Answers a request: with the component's answer, or with a refusal in
+    /// the error envelope.
+    pub async fn serve(&self, peer: SocketAddr, request: Request) -> Response {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let id = request_id(&parts.headers);
+        let snapshot = self.registry.snapshot();
+        let target = snapshot.route(parts.method.as_str(), parts.uri.path());
+        let served = target.as_ref().and_then(|target| target.endpoint.choose(&parts.headers));
+        let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let mut step = Step::begin(StepKind::Serve, traceparent, || span_name(&parts.method, target.as_ref()));
+        let trace = *step.place();
+        let mut response = match (&target, served) {
+            (Some(target), Some(served)) => {
+                let arrival = Arrival { peer, parts: &parts, id: &id, trace: &trace };
+                self.answer(target, &served.revision, arrival, body).await
+            }
+            (Some(_), None) => Refusal::Unavailable.into_response(),
+            (None, _) => Refusal::NotFound.into_response(),
+        };
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if let (true, Some(served)) = (self.config.revision_header, served)
+            && let Ok(value) = HeaderValue::from_str(&format!("{} {}", served.revision.name(), served.revision.id))
+        {
+            response.headers_mut().insert(REVISION, value);
+        }
+        let status = response.status();
+        let answered = Answered { parts: &parts, target: target.as_ref(), served, status, id: &id };
+        answered.note(started.elapsed(), &trace);
+        answered.describe(&mut step);
+        response
+    }
+
+    async fn answer(
+        &self,
+        target: &Target<'_>,
+        revision: &Arc<Revision>,
+        arrival: Arrival<'_>,
+        body: Body,
+    ) -> Response {
+        if revision.is_foreign() {
+            return self.stream(revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
+        }
+        let flight = revision.depart();
+        let response = self.call(target, revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
+        flight.land(response.status().is_server_error());
+        response
+    }
+
+    async fn call(
+        &self,
+        target: &Target<'_>,
+        revision: &Revision,
+        arrival: Arrival<'_>,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let (_, call) = self.visitor(&arrival)?;
+        let Arrival { parts, id, .. } = arrival;
+        let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
+        let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
+        let answer = self.ask(revision, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
+        wire_response(revision, answer)
+    }
+
+    /// Who asks, and the call on their behalf.
+    fn visitor(&self, arrival: &Arrival<'_>) -> Result<(Client, CallContext), Refusal> {
+        let Arrival { peer, parts, id, trace } = *arrival;
+        let client = Client::of(peer, &parts.headers, &self.config);
+        let session = self.identity.session(&parts.headers);
+        if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
+            return Err(Refusal::CrossSite);
+        }
+        let call = CallContext {
+            id: id.to_owned(),
+            traceparent: Some(trace.to_string()),
+            client_address: Some(client.address),
+            session,
+            secure: client.secure,
+        };
+        Ok((client, call))
+    }
+
+    /// Asks the component, and again for as long as it says that an event
+    /// which it needs may still be on its way.
+    async fn ask(
+        &self,
+        revision: &Revision,
+        call: CallContext,
+        request: &wit::Request,
+    ) -> Result<wit::Response, Failure> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let turn = self.admission.enter().await?;
+            let answer = revision.answer(call.clone(), request).await?;
+            drop(turn);
+            if begun.elapsed() + pause > ask_again(&answer).min(LONGEST_ASKING) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
+        let announced = announced(headers);
+        if announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
+            return Ok(Vec::new());
+        }
+        let limit = self.config.body_read_timeout;
+        let read = match announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
+            true => Err(Refusal::TooLarge),
+            false => match tokio::time::timeout(limit, Limited::new(&mut body, limit_bytes).collect()).await {
+                Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+                Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read")),
+                Err(_) => Err(Refusal::TooSlow),
+            },
+        };
+        if read == Err(Refusal::TooLarge) {
+            discard(body).await;
+        }
+        read
+    }
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+/// The most of a refused body that is read and forgotten.
+const DISCARDED_BYTES: usize = 16 << 20;
+/// The longest that this may take.
+const DISCARDING: Duration = Duration::from_secs(2);
+
+/// Lets a client finish sending what is refused: one that still sends when the
+/// connection is closed never reads the answer.
+async fn discard(mut body: Body) {
+    let reading = async {
+        let mut left = DISCARDED_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len());
+            let Some(rest) = left.checked_sub(bytes) else { return };
+            left = rest;
+        }
+    };
+    if tokio::time::timeout(DISCARDING, reading).await.is_err() {
+        tracing::debug!("a refused body was not sent in time");
+    }
+}
+
+/// None when the path cannot be decoded, so that it names nothing.
+fn wit_request(
+    target: &Target<'_>,
+    parts: &Parts,
+    body: Vec<u8>,
+    session: Option<&Session>,
+    id: &str,
+) -> Option<wit::Request> {
+    let params = target
+        .params
+        .iter()
+        .map(|(name, value)| {
+            let decoded = percent_encoding::percent_decode_str(value).decode_utf8().ok()?;
+            Some((name.to_owned(), decoded.into_owned()))
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let headers = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| **name != header::COOKIE && **name != header::AUTHORIZATION)
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    Some(wit::Request {
+        id: id.to_owned(),
+        method: parts.method.as_str().to_owned(),
+        route: target.pattern.to_owned(),
+        params,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers,
+        body,
+        principal: session
+            .map(|session| Principal { id: session.principal.id.clone(), email: session.principal.email.clone() }),
+    })
+}
+
+/// The longest that a component may have itself asked again.
+const LONGEST_ASKING: Duration = Duration::from_secs(2);
+
+fn ask_again(answer: &wit::Response) -> Duration {
+    let header = answer.headers.iter().find(|(name, _)| name == ASK_AGAIN.as_str());
+    Duration::from_millis(header.and_then(|(_, value)| value.parse().ok()).unwrap_or(0))
+}
+
+/// Headers that belong to the connection, which is the host's, or to the host.
+const NOT_PASSED_ON: [HeaderName; 8] = [
+    ASK_AGAIN,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+fn wire_response(revision: &Revision, answer: wit::Response) -> Result<Response, Refusal> {
+    let broken = |problem: String| {
+        let failure = Failure::Answer { component: revision.name().to_owned(), problem };
+        revision.note(&failure);
+        Refusal::from(&failure)
+    };
+    let status = StatusCode::from_u16(answer.status)
+        .ok()
+        .filter(|status| (200..600).contains(&status.as_u16()))
+        .ok_or_else(|| broken(format!("the status {}", answer.status)))?;
+    let limit = revision.manifest.limits.response_bytes;
+    if answer.body.len() > limit {
+        return Err(broken(format!("a body of {} bytes, over the limit of {limit}", answer.body.len())));
+    }
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in answer.headers {
+        let name = HeaderName::try_from(&name)
+            .map_err(|_| broken(format!("the header name {:?}", cut(&name, REASON_BYTES))))?;
+        let value = HeaderValue::try_from(value).map_err(|_| broken(format!("the value of the header {name}")))?;
+        if !NOT_PASSED_ON.contains(&name) {
+            headers.append(name, value);
+        }
+    }
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    if !status.is_success() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(response)
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether the browser says that another site made this request. `Origin` is
+/// compared with the host that the visitor sees.
+fn is_cross_site(headers: &HeaderMap, client: &Client) -> bool {
+    if headers.get("sec-fetch-site").is_some_and(|value| value == "cross-site") {
+        return true;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let authority = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok()?.authority().cloned());
+    authority.is_none_or(|authority| client.host.as_deref() != Some(authority.as_str()))
+}
+
+/// The caller's own id where it is harmless, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (8..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+        .map_or_else(|| id::new().to_string(), str::to_owned)
+}
+
+/// From the manifest, never from what was sent.
+fn span_name(method: &Method, target: Option<&Target<'_>>) -> String {
+    target.map_or_else(|| "no route".to_owned(), |target| format!("{method} {}", target.pattern))
+}
+
+/// A request, and what became of it.
+struct Answered<'a> {
+    parts: &'a Parts,
+    /// None if it goes to no component.
+    target: Option<&'a Target<'a>>,
+    /// None if that component does not serve.
+    served: Option<&'a Served>,
+    status: StatusCode,
+    id: &'a str,
+}
+
+impl Answered<'_> {
+    fn component(&self) -> &str {
+        self.target.map_or("", |target| target.endpoint.plugin())
+    }
+
+    fn revision(&self) -> &str {
+        self.served.map_or("", |served| served.revision.id.as_str())
+    }
+
+    /// The request's one line in the log, and its metrics.
+    fn note(&self, took: Duration, trace: &TraceParent) {
+        let Self { parts, status, id, .. } = self;
+        tracing::info!(
+            target: "request",
+            id, method = %parts.method, path = parts.uri.path(), status = status.as_u16(),
+            duration_us = took.as_micros() as u64, component = self.component(), revision = self.revision(),
+            trace = %trace.trace_id(),
+        );
+        match self.served {
+            Some(served) => served.metrics.record(*status, took),
+            None => metrics::counter!("http_requests_unrouted_total").increment(1),
+        }
+    }
+
+    /// What the request's span says, in OpenTelemetry's words for HTTP.
+    fn describe(&self, step: &mut Step) {
+        step.say(|| {
+            [
+                ("http.request.method", self.parts.method.to_string().into()),
+                ("http.route", self.target.map_or("", |target| target.pattern).to_owned().into()),
+                ("http.response.status_code", i64::from(self.status.as_u16()).into()),
+                ("component", self.component().to_owned().into()),
+                ("revision", self.revision().to_owned().into()),
+                ("request.id", self.id.to_owned().into()),
+            ]
+        });
+        if self.status.is_server_error() {
+            step.fail(|| self.status.to_string());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Requests to foreign components: both bodies go through piece by piece, and
+//! what the platform's interface says in fields of its own is said in headers.
+
+use super::{Arrival, Front, NOT_PASSED_ON, REQUEST_ID, announced, discard};
+use crate::client::Client;
+use axum::{body::Body, response::Response};
+use host_capabilities::identity::Session;
+use host_engine::Failure;
+use host_http::error::Refusal;
+use host_plugin::Revision;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Uri, header,
+    uri::{Authority, Scheme},
+};
+use std::sync::Arc;
+
+/// Who is signed in, as the host has verified.
+const PRINCIPAL_ID: HeaderName = HeaderName::from_static("x-principal-id");
+const PRINCIPAL_EMAIL: HeaderName = HeaderName::from_static("x-principal-email");
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
+
+/// What a component gets from the host alone, or not at all.
+const NOT_BELIEVED: [HeaderName; 5] =
+    [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
+
+impl Front {
+    /// Lets a foreign component answer.
+    pub(super) async fn stream(
+        &self,
+        revision: &Arc<Revision>,
+        arrival: Arrival<'_>,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let (client, call) = self.visitor(&arrival)?;
+        let limit = revision.manifest.limits.body_bytes as u64;
+        if announced(&arrival.parts.headers).is_some_and(|bytes| bytes > limit) {
+            discard(body).await;
+            return Err(Refusal::TooLarge);
+        }
+        let request = request(&arrival, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let turn = self.admission.enter().await.map_err(|failure| Refusal::from(&failure))?;
+        let answer = revision.stream(call, request, turn).await.map_err(|failure| Refusal::from(&failure))?;
+        response(revision, answer)
+    }
+}
+
+/// None when it cannot be said in a URL.
+fn request(arrival: &Arrival<'_>, client: &Client, session: Option<&Session>, body: Body) -> Option<Request<Body>> {
+    let parts = arrival.parts;
+    let authority = client.host.as_deref().and_then(|host| host.parse::<Authority>().ok());
+    let uri = Uri::builder()
+        .scheme(if client.secure { Scheme::HTTPS } else { Scheme::HTTP })
+        .authority(authority.unwrap_or(Authority::from_static("localhost")))
+        .path_and_query(parts.uri.path_and_query()?.clone())
+        .build()
+        .ok()?;
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers(&parts.headers);
+    let own = [
+        (REQUEST_ID, Some(arrival.id.to_owned())),
+        (TRACE, Some(arrival.trace.to_string())),
+        (PRINCIPAL_ID, session.map(|session| session.principal.id.clone())),
+        (PRINCIPAL_EMAIL, session.map(|session| session.principal.email.clone())),
+    ];
+    for (name, text) in own {
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    Some(request)
+}
+
+fn headers(sent: &HeaderMap) -> HeaderMap {
+    let of_the_connection = |name: &HeaderName| NOT_PASSED_ON.contains(name) && *name != header::CONTENT_LENGTH;
+    let kept = sent.iter().filter(|(name, _)| !NOT_BELIEVED.contains(name) && !of_the_connection(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn response(revision: &Revision, mut answer: Response) -> Result<Response, Refusal> {
+    let status = answer.status();
+    if !(200..600).contains(&status.as_u16()) {
+        let failure =
+            Failure::Answer { component: revision.name().to_owned(), problem: format!("the status {status}") };
+        revision.note(&failure);
+        return Err(Refusal::from(&failure));
+    }
+    let headers = answer.headers_mut();
+    for name in &NOT_PASSED_ON {
+        headers.remove(name);
+    }
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    Ok(answer)
+}

@@ -1,0 +1,75 @@
+//! Sends dead letters again, when an operator asks for it.
+
+use host_base::{clock::now_ms, event::Event};
+use host_bus::{Bus, BusError, DeadLetter, DeadLetterKind};
+use host_store::{Databases, Error, Timer, describe};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Takes dead letters back to where they came from.
+pub struct Redelivery {
+    bus: Arc<dyn Bus>,
+    databases: Arc<dyn Databases>,
+    /// One at a time: a letter that two operators send is sent once.
+    turn: Mutex<()>,
+}
+
+/// Why a dead letter was not sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeliverError {
+    /// There is none with this id.
+    #[error("there is no dead letter with this id")]
+    Unknown,
+    /// The bus cannot be reached.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The component's database cannot be reached.
+    #[error("the component's database: {0}")]
+    Database(String),
+}
+
+impl Redelivery {
+    /// Finds dead letters on the bus, and sets timers in these databases.
+    pub fn new(bus: Arc<dyn Bus>, databases: Arc<dyn Databases>) -> Self {
+        Self { bus, databases, turn: Mutex::default() }
+    }
+
+    /// Sends a dead letter to its component again, as on its first attempt,
+    /// and forgets it. A timer is due at once, and replaces one that was set
+    /// with its key meanwhile.
+    ///
+    /// # Errors
+    /// See [`RedeliverError`]. The dead letter is kept then.
+    pub async fn redeliver(&self, id: &str) -> Result<(), RedeliverError> {
+        let _turn = self.turn.lock().await;
+        let letter = self.bus.dead_letter(id).await?.ok_or(RedeliverError::Unknown)?;
+        let component = letter.component.clone();
+        match letter.kind {
+            DeadLetterKind::Event => self.bus.redeliver(&component, &event(letter)).await?,
+            DeadLetterKind::Timer => {
+                self.set_timer(&letter).await.map_err(|error| RedeliverError::Database(describe(&error)))?;
+            }
+        }
+        self.bus.forget_dead_letter(id).await?;
+        tracing::info!(component, id, "dead letter sent again");
+        Ok(())
+    }
+
+    async fn set_timer(&self, letter: &DeadLetter) -> Result<(), Error> {
+        let timer = Timer { key: letter.subject_id.clone(), due_ms: now_ms(), payload: letter.payload.clone() };
+        let mut transaction = self.databases.open(&letter.component).await?.begin().await?;
+        transaction.schedule(&timer, letter.traceparent.as_deref()).await?;
+        transaction.commit().await
+    }
+}
+
+fn event(letter: DeadLetter) -> Event {
+    Event {
+        id: letter.subject_id,
+        subject: letter.subject,
+        source: letter.source,
+        time_ms: letter.time_ms,
+        traceparent: letter.traceparent,
+        payload: letter.payload,
+    }
+}

@@ -1,0 +1,248 @@
+//! Carries a component's committed events to the bus, in their order.
+//!
+//! A commit hands its events over to the relay of its host. If it is that of
+//! another host that carries, it passes them on. What is missed on this way is
+//! seen to be missing, and read. Events are forgotten some time after the bus
+//! has them; those that are carried twice because of that, the bus knows by
+//! their ids.
+
+use super::workers::ComponentWorkers;
+use host_base::{clock::now_ms, event::Event};
+use host_bus::BusError;
+use host_store::{Error, LeaderRole, Leadership, OutboxEvent, Published, Signals, Waiting};
+use host_telemetry::{Step, StepKind};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+const BATCH_EVENTS: u32 = 256;
+/// Forgetting waits this long, so that several batches share a commit and the
+/// component's own transactions go first.
+const FORGET_AFTER: Duration = Duration::from_millis(250);
+/// While the bus is out of reach, this often somebody learns how long events
+/// have waited for it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A component's way to the bus.
+pub(super) struct Relay {
+    component: ComponentWorkers,
+    signals: Arc<Signals>,
+    /// The last event that the bus has.
+    carried: i64,
+    /// When what was carried is to be forgotten.
+    forget_at: Option<Instant>,
+}
+
+impl Relay {
+    pub(super) fn new(component: ComponentWorkers) -> Self {
+        let signals = component.database.signals().clone();
+        Self { component, signals, carried: 0, forget_at: None }
+    }
+
+    /// Runs until the host stops. Of the hosts that share a database, one at a
+    /// time carries, and one that does not reach the bus leaves it to the
+    /// others.
+    pub(super) async fn run(mut self) {
+        let stop = self.component.stop.clone();
+        loop {
+            let lead = tokio::select! {
+                biased;
+                lead = self.lead() => lead,
+                never = self.pass_on() => match never {},
+            };
+            let Some(lead) = lead else { return self.pass_nothing_on() };
+            self.signals.outbox.keep(true);
+            self.component.consumer.prefer(true);
+            self.carry_while_leading(lead).await;
+            self.component.consumer.prefer(false);
+            self.pass_nothing_on();
+            if stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    /// Hands what is committed here over to the host that carries, or has the
+    /// database tell it.
+    async fn pass_on(&self) -> Infallible {
+        let ComponentWorkers { name, bus, database, .. } = &self.component;
+        let outbox = &self.signals.outbox;
+        loop {
+            bus.reachable().await;
+            // What was handed over before this is not known: the first time,
+            // the database tells.
+            outbox.keep(true);
+            while bus.trouble().is_none() {
+                outbox.grown().await;
+                let passed_on = match outbox.take_all() {
+                    Some(commits) if commits.is_empty() => Ok(()),
+                    Some(commits) => bus.hand_over(name, encode(&commits)).await,
+                    None => Err(BusError("there was too much".to_owned())),
+                };
+                if let Err(error) = passed_on {
+                    tracing::debug!(component = name, %error, "the database tells of events");
+                    database.tell(LeaderRole::Outbox);
+                }
+            }
+            self.pass_nothing_on();
+        }
+    }
+
+    /// The database tells of what was not passed on, and of all that is to come.
+    fn pass_nothing_on(&self) {
+        self.signals.outbox.keep(false);
+        self.component.database.tell(LeaderRole::Outbox);
+    }
+
+    /// None when the host stops first.
+    async fn lead(&self) -> Option<Box<dyn Leadership>> {
+        self.component.stop.run_until_cancelled(self.reaches_bus()).await?;
+        self.component.lead(LeaderRole::Outbox).await
+    }
+
+    async fn reaches_bus(&self) {
+        let look = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                match self.component.database.outbox(self.carried, 1).await {
+                    Ok(waiting) => self.note_age(waiting.first()),
+                    Err(error) => tracing::debug!(component = self.component.name, ?error, "the outbox is not seen"),
+                }
+            }
+        };
+        tokio::select! {
+            () = self.component.bus.reachable() => {}
+            () = look => {}
+        }
+    }
+
+    async fn carry_while_leading(&mut self, mut lead: Box<dyn Leadership>) {
+        let signals = self.signals.clone();
+        let stop = self.component.stop.clone();
+        let mut takeover = self.component.bus.takeover(&self.component.name).await;
+        let mut reaches_bus = self.carry_all().await;
+        loop {
+            if !reaches_bus {
+                return self.forget().await;
+            }
+            let forget_at = self.forget_at;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = lead.lost() => {
+                    tracing::info!(component = self.component.name, "another host may carry the events");
+                    return;
+                }
+                commits = takeover.next() => take_over(&signals, &commits),
+                () = signals.outbox.grown() => reaches_bus = self.carry_all().await,
+                () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
+            }
+        }
+        // What was committed until now goes on its way before the next start.
+        if let Err(error) = self.carry_batch().await {
+            tracing::debug!(error, "the rest is carried after the next start");
+        }
+        self.forget().await;
+    }
+
+    /// False if the bus is out of this host's reach: another one may reach it.
+    async fn carry_all(&mut self) -> bool {
+        let mut failures = 0;
+        loop {
+            match self.carry_batch().await {
+                // Whoever commits now wakes it again.
+                Ok(0) => return true,
+                Ok(_) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    self.signals.outbox.look();
+                    metrics::counter!("bus_publish_failures_total", "component" => self.component.name.clone())
+                        .increment(1);
+                    tracing::warn!(component = self.component.name, failures, error, "events wait for the bus");
+                    if self.component.bus.trouble().is_some() {
+                        return false;
+                    }
+                    if !self.component.pause(self.component.backoff(failures)).await {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries some events, and says how many.
+    async fn carry_batch(&mut self) -> Result<usize, String> {
+        let batch = self.next_batch().await.map_err(|error| format!("{error:?}"))?;
+        self.note_age(batch.first());
+        let Some(last) = batch.last().map(|last| last.sequence) else { return Ok(0) };
+        let mut events: Vec<Event> = batch.into_iter().map(|OutboxEvent { event, .. }| event).collect();
+        let mut steps: Vec<Step> = events.iter_mut().filter_map(step).collect();
+        if let Err(error) = self.component.bus.publish(&events).await {
+            let reason = error.to_string();
+            steps.iter_mut().for_each(|step| step.fail(|| reason.clone()));
+            return Err(reason);
+        }
+        self.carried = last;
+        self.note_age(None);
+        self.forget_at.get_or_insert_with(|| Instant::now() + FORGET_AFTER);
+        Ok(events.len())
+    }
+
+    async fn next_batch(&self) -> Result<Vec<OutboxEvent>, Error> {
+        match self.signals.outbox.take(self.carried, BATCH_EVENTS as usize) {
+            Waiting::Events(events) => Ok(events),
+            Waiting::Look => {
+                let batch = self.component.database.outbox(self.carried, BATCH_EVENTS).await?;
+                if batch.len() == BATCH_EVENTS as usize {
+                    self.signals.outbox.look();
+                }
+                Ok(batch)
+            }
+        }
+    }
+
+    fn note_age(&self, oldest: Option<&OutboxEvent>) {
+        let age_ms = oldest.map_or(0, |oldest| now_ms().saturating_sub(oldest.event.time_ms));
+        metrics::gauge!("outbox_age_seconds", "component" => self.component.name.clone()).set(age_ms as f64 / 1_000.0);
+    }
+
+    async fn forget(&mut self) {
+        if self.forget_at.take().is_none() {
+            return;
+        }
+        if let Err(error) = self.component.database.clear_outbox(self.carried).await {
+            tracing::warn!(component = self.component.name, ?error, "carried events are forgotten later");
+            self.forget_at = Some(Instant::now() + self.component.settings.max_backoff);
+        }
+    }
+}
+
+/// What commits have handed over, for another host.
+fn encode(commits: &[Published]) -> Vec<u8> {
+    serde_json::to_vec(commits).unwrap_or_default()
+}
+
+/// As if they were commits of this host.
+fn take_over(signals: &Signals, commits: &[u8]) {
+    match serde_json::from_slice::<Vec<Published>>(commits) {
+        Ok(commits) => {
+            for published in commits {
+                signals.outbox.hand_over(published);
+            }
+        }
+        // A host of another version may say it in other words.
+        Err(error) => {
+            tracing::debug!(%error, "events are read");
+            signals.outbox.look();
+        }
+    }
+}
+
+/// An event's way to the bus, from when it happened; whoever handles it
+/// continues from there.
+fn step(event: &mut Event) -> Option<Step> {
+    let name = || format!("publish {}", event.subject);
+    let mut step = Step::begun(StepKind::Publish, event.traceparent.as_deref(), event.time_ms, name)?;
+    step.say(|| [("component", event.source.clone().into()), ("messaging.message.id", event.id.clone().into())]);
+    event.traceparent = step.recorded();
+    Some(step)
+}

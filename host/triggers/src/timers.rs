@@ -1,0 +1,269 @@
+//! Fires a component's timers when they are due.
+//!
+//! It sleeps until the next one, and is woken by a commit that sets an earlier
+//! one.
+
+use super::{
+    delivery::{Outcome, deliver_once},
+    messaging::conclude_step,
+    workers::ComponentWorkers,
+};
+use host_base::clock::now_ms;
+use host_bus::{DeadLetter, DeadLetterKind};
+use host_store::{DueTimer, Error, LeaderRole, Leadership, Once};
+use host_telemetry::{Step, StepKind};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
+/// However far off the next timer is: the clock may be set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// A component's timers: a few at a time, each in a transaction of its own.
+pub(super) struct Timers {
+    component: Arc<ComponentWorkers>,
+    under_way: Arc<UnderWay>,
+    tasks: TaskTracker,
+}
+
+/// Timers that are being handled, by their generation.
+#[derive(Default)]
+struct UnderWay {
+    held: Mutex<Held>,
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct Held {
+    generations: HashSet<i64>,
+    /// Held until the timers are read again: what is being read just now may
+    /// be from before their end.
+    ended: Vec<i64>,
+    /// An end may make it possible to begin with another one that is due.
+    crowded: bool,
+}
+
+impl Timers {
+    pub(super) fn new(component: ComponentWorkers) -> Self {
+        Self { component: Arc::new(component), under_way: Arc::default(), tasks: TaskTracker::new() }
+    }
+
+    /// Runs until the host stops, and ends when all that is under way has. Of
+    /// the hosts that share a database, one at a time looks for what is due.
+    pub(super) async fn run(self) {
+        while self.component.handler().await.is_some() {
+            let Some(lead) = self.component.lead(LeaderRole::Timers).await else { break };
+            self.fire_while_leading(lead).await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Fires them until this host stops, has no code for it, or another one may
+    /// do it.
+    async fn fire_while_leading(&self, mut lead: Box<dyn Leadership>) {
+        let timers = &self.component.database.signals().timers;
+        timers.look();
+        while self.component.handlers.current(&self.component.name).is_some() {
+            if timers.look_ms() <= now_ms() {
+                timers.reading();
+                let next = self.fire_due().await;
+                timers.read_until(next);
+            }
+            let wait_ms = timers.look_ms().saturating_sub(now_ms());
+            tokio::select! {
+                biased;
+                () = self.component.stop.cancelled() => return,
+                () = lead.lost() => {
+                    tracing::info!(component = self.component.name, "another host may fire the timers");
+                    return;
+                }
+                () = timers.earlier() => {}
+                () = self.under_way.ended.notified() => timers.look(),
+                () = tokio::time::sleep(Duration::from_millis(wait_ms).min(LONGEST_SLEEP)) => {}
+            }
+        }
+    }
+
+    /// Begins to handle what is due, and says when to look again.
+    async fn fire_due(&self) -> u64 {
+        let sleep = self.fire_some().await.unwrap_or_else(|error| {
+            tracing::warn!(component = self.component.name, ?error, "no timers");
+            AFTER_AN_ERROR
+        });
+        now_ms().saturating_add(u64::try_from(sleep.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn fire_some(&self) -> Result<Duration, Error> {
+        let busy = self.under_way.remove_ended();
+        let free = self.component.settings.concurrency.saturating_sub(busy);
+        if free == 0 {
+            return Ok(LONGEST_SLEEP);
+        }
+        // Those under way are still there until they commit.
+        let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
+        let now_ms = now_ms();
+        let upcoming = self.component.database.upcoming_timers(now_ms, limit).await?;
+        let (mut sleep, mut begun_all) = (LONGEST_SLEEP, upcoming.len() < limit as usize);
+        for timer in upcoming {
+            if timer.timer.due_ms > now_ms {
+                sleep = Duration::from_millis(timer.timer.due_ms - now_ms).min(LONGEST_SLEEP);
+            } else if self.under_way.add(timer.generation) {
+                self.spawn(timer, now_ms);
+            } else {
+                // It may be about to end, and have been put off until now.
+                begun_all = false;
+            }
+        }
+        if begun_all {
+            self.under_way.begun_all();
+        }
+        Ok(sleep)
+    }
+
+    fn spawn(&self, timer: DueTimer, now_ms: u64) {
+        let lag_ms = now_ms.saturating_sub(timer.timer.due_ms);
+        metrics::histogram!("timer_lag_seconds", "component" => self.component.name.clone())
+            .record(lag_ms as f64 / 1_000.0);
+        let (component, under_way) = (self.component.clone(), self.under_way.clone());
+        self.tasks.spawn(async move {
+            let generation = timer.generation;
+            component.fire(timer).await;
+            under_way.end(generation);
+        });
+    }
+}
+
+impl UnderWay {
+    /// Lets go of those that have ended, before the timers are read, and
+    /// counts the others. Until [`begun_all`](Self::begun_all) ends are told.
+    fn remove_ended(&self) -> usize {
+        let Held { generations, ended, crowded } = &mut *self.held();
+        for generation in ended.drain(..) {
+            generations.remove(&generation);
+        }
+        *crowded = true;
+        generations.len()
+    }
+
+    /// Nothing that is due waits for the end of another.
+    fn begun_all(&self) {
+        self.held().crowded = false;
+    }
+
+    fn add(&self, generation: i64) -> bool {
+        self.held().generations.insert(generation)
+    }
+
+    fn end(&self, generation: i64) {
+        let mut held = self.held();
+        held.ended.push(generation);
+        if held.crowded {
+            self.ended.notify_one();
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ComponentWorkers {
+    async fn fire(&self, mut timer: DueTimer) {
+        let mut step = self.timer_step(&mut timer);
+        let span = tracing::info_span!(
+            "timer",
+            component = self.name,
+            key = timer.timer.key,
+            attempt = timer.attempt,
+            traceparent = timer.traceparent,
+        );
+        async {
+            let begun = Instant::now();
+            // Without an answer the host is stopping, and the timer is still
+            // there when it starts.
+            let Some(next) = self.persist("a timer", || self.handle(&timer)).await else { return };
+            let outcome = next.name();
+            conclude_step(&mut step, &next);
+            metrics::counter!("timer_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
+                .increment(1);
+            let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match &next {
+                Outcome::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "timer"),
+                _ => tracing::debug!(outcome, duration_ms, "timer"),
+            }
+            self.persist("a timer's outcome", || self.note(&timer, &next)).await;
+        }
+        .instrument(span)
+        .await;
+    }
+
+    /// One attempt; what the component causes in it continues from there.
+    fn timer_step(&self, timer: &mut DueTimer) -> Step {
+        let mut step = Step::begin(StepKind::Internal, timer.traceparent.as_deref(), || "timer".to_owned());
+        step.say(|| {
+            [
+                ("component", self.name.clone().into()),
+                ("timer.key", timer.timer.key.clone().into()),
+                ("attempt", i64::from(timer.attempt).into()),
+            ]
+        });
+        if let Some(traceparent) = step.recorded() {
+            timer.traceparent = Some(traceparent);
+        }
+        step
+    }
+
+    async fn handle(&self, timer: &DueTimer) -> Result<Outcome, Error> {
+        let Some(handler) = self.handler().await else {
+            return Err(Error::Unavailable("the component has no active revision".into()));
+        };
+        let (transaction, hindered) = self.once(Once::Timer(timer.clone()));
+        let handle = handler.handle_timer(timer, transaction);
+        deliver_once(self, &handler, timer.attempt, timer.traceparent.as_deref(), hindered, handle).await
+    }
+
+    /// Writes down what becomes of a timer that was not handled.
+    async fn note(&self, timer: &DueTimer, next: &Outcome) -> Result<(), Error> {
+        match next {
+            Outcome::Done | Outcome::Skip => Ok(()),
+            Outcome::Again(delay, _) => {
+                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                let mut transaction = self.database.begin().await?;
+                transaction.put_off_timer(timer, now_ms().saturating_add(delay_ms)).await?;
+                transaction.commit().await
+            }
+            Outcome::SetAside(reason) => {
+                let letter = self.timer_letter(timer, reason.clone());
+                self.set_aside(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
+                match self.database.begin_once(&Once::Timer(timer.clone())).await? {
+                    Some(transaction) => transaction.commit().await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn timer_letter(&self, timer: &DueTimer, reason: String) -> DeadLetter {
+        DeadLetter {
+            id: String::new(),
+            component: self.name.clone(),
+            kind: DeadLetterKind::Timer,
+            subject_id: timer.timer.key.clone(),
+            subject: String::new(),
+            source: self.name.clone(),
+            time_ms: timer.timer.due_ms,
+            attempts: timer.attempt,
+            reason,
+            set_aside_ms: 0,
+            payload: timer.timer.payload.clone(),
+            traceparent: timer.traceparent.clone(),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The tasks of every component, from their start to their end.
+
+use super::{backlog, messaging::Events, relay::Relay, timers::Timers};
+use async_trait::async_trait;
+use host_bus::{Bus, BusError, Consumer, Subjects};
+use host_config::messaging::Messaging;
+use host_engine::handler::{Handler, Handlers};
+use host_plugin::rollout::Subscriptions;
+use host_store::{Database, LeaderRole, Leadership};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long events and timers under way may take when the host stops.
+pub const DRAIN: Duration = Duration::from_secs(15);
+
+/// Runs the tasks of all components that were announced to it.
+pub struct Triggers {
+    handlers: Arc<dyn Handlers>,
+    bus: Arc<dyn Bus>,
+    settings: Messaging,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    watched: Mutex<Watched>,
+}
+
+#[derive(Default)]
+struct Watched {
+    started: bool,
+    /// What stops the tasks of each.
+    components: HashMap<String, CancellationToken>,
+    waiting: Vec<ComponentWorkers>,
+}
+
+/// What the tasks of one component work on.
+#[derive(Clone)]
+pub(super) struct ComponentWorkers {
+    pub(super) name: String,
+    pub(super) database: Arc<dyn Database>,
+    pub(super) consumer: Arc<dyn Consumer>,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) handlers: Arc<dyn Handlers>,
+    pub(super) settings: Messaging,
+    pub(super) stop: CancellationToken,
+}
+
+impl Triggers {
+    /// Nothing runs yet.
+    pub fn new(handlers: Arc<dyn Handlers>, bus: Arc<dyn Bus>, settings: Messaging) -> Self {
+        Self {
+            handlers,
+            bus,
+            settings,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            watched: Mutex::default(),
+        }
+    }
+
+    /// Begins to deliver to the components that are being watched.
+    pub fn start(&self) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut watched.started, true) {
+            self.tasks.spawn(backlog::watch(self.bus.clone(), self.stop.clone()));
+        }
+        for component in watched.waiting.drain(..) {
+            self.spawn(&component);
+        }
+    }
+
+    /// Begins nothing more, waits for what is under way, and lets go of the
+    /// bus. False if something took too long; it is delivered again after the
+    /// next start.
+    pub async fn stop(&self) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        let complete = timeout(DRAIN, self.tasks.wait()).await.is_ok();
+        self.bus.close().await;
+        complete
+    }
+
+    fn spawn(&self, component: &ComponentWorkers) {
+        self.tasks.spawn(Relay::new(component.clone()).run());
+        self.tasks.spawn(Events::new(component.clone()).run());
+        self.tasks.spawn(Timers::new(component.clone()).run());
+    }
+}
+
+#[async_trait]
+impl Subscriptions for Triggers {
+    async fn watch(&self, component: &str, database: Arc<dyn Database>, subjects: Subjects) -> Result<(), BusError> {
+        let consumer = self.bus.consumer(component, subjects).await?;
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.components.contains_key(component) {
+            return Ok(());
+        }
+        let stop = self.stop.child_token();
+        watched.components.insert(component.to_owned(), stop.clone());
+        let component = ComponentWorkers {
+            name: component.to_owned(),
+            database,
+            consumer,
+            bus: self.bus.clone(),
+            handlers: self.handlers.clone(),
+            settings: self.settings.clone(),
+            stop,
+        };
+        if watched.started {
+            self.spawn(&component);
+        } else {
+            watched.waiting.push(component);
+        }
+        Ok(())
+    }
+
+    async fn unwatch(&self, component: &str) -> Result<(), BusError> {
+        let stop = self.watched.lock().unwrap_or_else(PoisonError::into_inner).components.remove(component);
+        if let Some(stop) = stop {
+            stop.cancel();
+            self.bus.consumer(component, Subjects::default()).await?;
+        }
+        Ok(())
+    }
+
+    async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>) {
+        self.bus.leave_to_others(component, subjects).await;
+    }
+}
+
+impl ComponentWorkers {
+    /// Waits until there is code to run, and gives it. None when the host
+    /// stops, or lets go of the component, first.
+    pub(super) async fn handler(&self) -> Option<Arc<dyn Handler>> {
+        loop {
+            let handler = self.handlers.current(&self.name);
+            if self.stop.is_cancelled() || handler.is_some() {
+                return handler.filter(|_| !self.stop.is_cancelled());
+            }
+            self.pause(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until this host has the duty. None when the host stops first.
+    pub(super) async fn lead(&self, duty: LeaderRole) -> Option<Box<dyn Leadership>> {
+        let mut failures = 0;
+        loop {
+            match self.stop.run_until_cancelled(self.database.lead(duty)).await? {
+                Ok(lead) => return Some(lead),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(component = self.name, ?duty, failures, ?error, "nobody may do it yet");
+                    if !self.pause(self.backoff(failures)).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sleeps. False when the host stops first.
+    pub(super) async fn pause(&self, duration: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(duration) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

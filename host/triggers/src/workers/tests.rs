@@ -1,0 +1,305 @@
+use super::*;
+use crate::Redelivery;
+use async_trait::async_trait;
+use host_base::{Event, Secret, clock::now_ms};
+use host_bus::{EmbeddedBus, Subjects};
+use host_config::store::Store;
+use host_database::HostDatabase;
+use host_engine::handler::{Handled, Handler};
+use host_store::{Databases, DueTimer, Migration, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value};
+use host_test_support::{TestDatabase as Place, on_both_engines};
+use std::time::Instant;
+
+/// What the component under test does with the event or timer of this name,
+/// on this attempt.
+type Behaviour = fn(&str, u32) -> Act;
+
+enum Act {
+    Done,
+    Retry(Option<u64>),
+    Reject,
+    Trap,
+    Panic,
+    Slow(Duration),
+}
+
+struct Script(Behaviour);
+
+impl Script {
+    /// Notes the name in the component's own table, announces it, and acts.
+    async fn run(&self, name: &str, attempt: u32, mut transaction: Box<dyn Transaction>) -> Handled {
+        let sql = "INSERT INTO seen (name, attempt) VALUES ($1, $2)";
+        let values = vec![Value::Text(name.into()), Value::Integer(i64::from(attempt))];
+        transaction.execute(sql, values).await.unwrap();
+        let done = event(&format!("done-{name}-{attempt}"), "done");
+        transaction.publish(&done).await.unwrap();
+        match (self.0)(name, attempt) {
+            Act::Done => Handled::Done(transaction),
+            Act::Retry(delay_ms) => Handled::Retry(delay_ms),
+            Act::Reject => Handled::Reject("never".into()),
+            Act::Trap => Handled::Failed("trap".into()),
+            Act::Panic => panic!("as the test wants it"),
+            Act::Slow(duration) => {
+                tokio::time::sleep(duration).await;
+                Handled::Done(transaction)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for Script {
+    fn delivery_attempts(&self) -> u32 {
+        3
+    }
+
+    async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
+        self.run(&event.id, attempt, transaction).await
+    }
+
+    async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled {
+        self.run(&timer.timer.key, timer.attempt, transaction).await
+    }
+}
+
+/// The active revision of the one component; none at first.
+#[derive(Default)]
+struct Active(Mutex<Option<Behaviour>>);
+
+impl Handlers for Active {
+    fn current(&self, component: &str) -> Option<Arc<dyn Handler>> {
+        assert_eq!(component, "things");
+        self.0.lock().unwrap().map(|behaviour| Arc::new(Script(behaviour)) as Arc<dyn Handler>)
+    }
+}
+
+struct Fixture {
+    triggers: Triggers,
+    active: Arc<Active>,
+    bus: Arc<dyn Bus>,
+    databases: Arc<dyn Databases>,
+    database: Arc<dyn Database>,
+    host: HostDatabase,
+}
+
+impl Fixture {
+    async fn open(place: &Place, behaviour: Option<Behaviour>) -> Self {
+        let settings = Messaging {
+            concurrency: 4,
+            backoff: Duration::from_millis(20),
+            max_backoff: Duration::from_millis(200),
+            retention: Duration::from_secs(3_600),
+            nats: None,
+        };
+        let host: HostDatabase = place.open().await;
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());
+        let store = Store { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
+        let databases: Arc<dyn Databases> = match place {
+            Place::Sqlite(folder) => Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap()),
+            Place::Postgres(url) => Arc::new(PostgresDatabases::connect(&Secret::new(url), &host, &store).await.unwrap()),
+        };
+        let database = databases.open("things").await.unwrap();
+        let sql = "CREATE TABLE seen (name TEXT NOT NULL, attempt BIGINT NOT NULL)".to_owned();
+        database.migrate(&[Migration { name: "0001.sql".into(), sql }]).await.unwrap();
+        let active = Arc::new(Active(Mutex::new(behaviour)));
+        let triggers = Triggers::new(active.clone(), bus.clone(), settings);
+        triggers.watch("things", database.clone(), Subjects::of(&["thing"])).await.unwrap();
+        triggers.start();
+        Self { triggers, active, bus, databases, database, host }
+    }
+
+    async fn seen(&self) -> Vec<(String, i64)> {
+        let rows = self.database.query("SELECT name, attempt FROM seen ORDER BY name", vec![]).await.unwrap();
+        let row = |row: Vec<Value>| match row.as_slice() {
+            [Value::Text(name), Value::Integer(attempt)] => (name.clone(), *attempt),
+            other => panic!("{other:?}"),
+        };
+        rows.rows.into_iter().map(row).collect()
+    }
+
+    async fn wait_for(&self, expected: &[(&str, i64)]) {
+        let expected: Vec<(String, i64)> = expected.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+        let begun = Instant::now();
+        while self.seen().await != expected {
+            assert!(begun.elapsed().as_secs() < 10, "{:?} is not {expected:?}", self.seen().await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn wait_for_dead_letters(&self, count: usize) -> Vec<host_bus::DeadLetter> {
+        let begun = Instant::now();
+        loop {
+            let letters = self.bus.dead_letters(10).await.unwrap();
+            if letters.len() == count {
+                return letters;
+            }
+            assert!(begun.elapsed().as_secs() < 10, "{letters:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn schedule(&self, key: &str, in_ms: u64) {
+        let mut transaction = self.database.begin().await.unwrap();
+        let timer = Timer { key: key.into(), due_ms: now_ms() + in_ms, payload: vec![7] };
+        transaction.schedule(&timer, None).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn close(self) {
+        assert!(self.triggers.stop().await);
+        self.databases.close().await;
+        self.host.close().await;
+    }
+}
+
+fn event(id: &str, subject: &str) -> Event {
+    Event {
+        id: id.into(),
+        subject: subject.into(),
+        source: "things".into(),
+        time_ms: now_ms(),
+        traceparent: None,
+        payload: vec![1],
+    }
+}
+
+on_both_engines! {
+    a_committed_event_travels_and_is_applied_once
+    a_poisonous_event_is_set_aside_and_holds_up_nobody
+    timers_fire_in_time_and_fail_like_events
+    what_is_due_waits_for_code_and_survives_a_restart
+}
+
+async fn a_committed_event_travels_and_is_applied_once(place: Place) {
+    let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;
+    let others = fixture.bus.consumer("others", Subjects::of(&["done"])).await.unwrap();
+    let mut transaction = fixture.database.begin().await.unwrap();
+    for id in ["a", "b", "c"] {
+        transaction.publish(&event(id, "thing")).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    fixture.wait_for(&[("a", 1), ("b", 1), ("c", 1)]).await;
+    // Delivered a second time, it changes nothing.
+    fixture.bus.redeliver("things", &event("a", "thing")).await.unwrap();
+    fixture.bus.publish(&[event("d", "thing")]).await.unwrap();
+    fixture.wait_for(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]).await;
+    let mut announced = Vec::new();
+    for _ in 0..4 {
+        announced.push(others.next().await.unwrap().event.id);
+    }
+    announced.sort();
+    assert_eq!(announced, ["done-a-1", "done-b-1", "done-c-1", "done-d-1"]);
+    fixture.close().await;
+}
+
+async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: Place) {
+    let behaviour: Behaviour = |name, attempt| match (name, attempt) {
+        ("trap", _) => Act::Trap,
+        ("panic", _) => Act::Panic,
+        ("reject", _) => Act::Reject,
+        ("later", 1) => Act::Retry(Some(30)),
+        ("later", 2) => Act::Retry(None),
+        _ => Act::Done,
+    };
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
+    let others = fixture.bus.consumer("others", Subjects::of(&["done"])).await.unwrap();
+    let events = ["trap", "panic", "reject", "later", "fine"].map(|id| event(id, "thing"));
+    fixture.bus.publish(&events).await.unwrap();
+    fixture.wait_for(&[("fine", 1), ("later", 3)]).await;
+    let letters = fixture.wait_for_dead_letters(3).await;
+    let mut why: Vec<_> = letters.iter().map(|l| (l.subject_id.as_str(), l.attempts, l.reason.as_str())).collect();
+    why.sort_unstable();
+    assert_eq!(
+        why,
+        [
+            ("panic", 3, "given up after 3 attempts: the host panicked"),
+            ("reject", 1, "never"),
+            ("trap", 3, "given up after 3 attempts: trap"),
+        ]
+    );
+    // Nothing that was rolled back was announced.
+    let announced = [others.next().await.unwrap().event.id, others.next().await.unwrap().event.id];
+    assert_eq!(announced, ["done-fine-1", "done-later-3"]);
+
+    // The next revision can handle it.
+    *fixture.active.0.lock().unwrap() = Some(|_, _| Act::Done);
+    let redelivery = Redelivery::new(fixture.bus.clone(), fixture.databases.clone());
+    let trap = letters.iter().find(|letter| letter.subject_id == "trap").unwrap();
+    redelivery.redeliver(&trap.id).await.unwrap();
+    assert!(redelivery.redeliver(&trap.id).await.is_err());
+    fixture.wait_for(&[("fine", 1), ("later", 3), ("trap", 1)]).await;
+    assert_eq!(fixture.bus.dead_letters(10).await.unwrap().len(), 2);
+    fixture.close().await;
+}
+
+async fn timers_fire_in_time_and_fail_like_events(place: Place) {
+    let behaviour: Behaviour = |name, attempt| match (name, attempt) {
+        ("trap", _) => Act::Trap,
+        ("later", 1) => Act::Retry(Some(50)),
+        _ => Act::Done,
+    };
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
+    fixture.schedule("replaced", 400).await;
+    fixture.schedule("replaced", 60_000).await;
+    fixture.schedule("far", 60_000).await;
+    fixture.schedule("trap", 0).await;
+    fixture.schedule("later", 0).await;
+    fixture.schedule("soon", 600).await;
+    let set = Instant::now();
+    fixture.wait_for(&[("later", 2), ("soon", 1)]).await;
+    let took = set.elapsed().as_millis();
+    assert!((550..1_600).contains(&took), "{took} ms");
+    let letters = fixture.wait_for_dead_letters(1).await;
+    assert_eq!((letters[0].subject_id.as_str(), letters[0].payload.as_slice()), ("trap", [7].as_slice()));
+
+    *fixture.active.0.lock().unwrap() = Some(|_, _| Act::Done);
+    let redelivery = Redelivery::new(fixture.bus.clone(), fixture.databases.clone());
+    redelivery.redeliver(&letters[0].id).await.unwrap();
+    fixture.wait_for(&[("later", 2), ("soon", 1), ("trap", 1)]).await;
+    let left = fixture.database.upcoming_timers(u64::MAX, 10).await.unwrap();
+    assert_eq!(left.iter().map(|due| due.timer.key.as_str()).collect::<Vec<_>>(), ["replaced", "far"]);
+    fixture.close().await;
+}
+
+async fn what_is_due_waits_for_code_and_survives_a_restart(place: Place) {
+    let fixture = Fixture::open(&place, None).await;
+    let mut transaction = fixture.database.begin().await.unwrap();
+    transaction.publish(&event("a", "thing")).await.unwrap();
+    transaction.commit().await.unwrap();
+    fixture.schedule("timer", 0).await;
+    fixture.bus.publish(&[event("b", "thing")]).await.unwrap();
+    fixture.close().await;
+
+    let fixture = Fixture::open(&place, None).await;
+    assert!(fixture.seen().await.is_empty());
+    *fixture.active.0.lock().unwrap() = Some(|_, _| Act::Done);
+    fixture.wait_for(&[("a", 1), ("b", 1), ("timer", 1)]).await;
+    fixture.close().await;
+    let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;
+    fixture.bus.publish(&[event("c", "thing")]).await.unwrap();
+    fixture.wait_for(&[("a", 1), ("b", 1), ("c", 1), ("timer", 1)]).await;
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_lets_what_runs_finish_and_begins_nothing_more() {
+    let place = Place::sqlite();
+    let behaviour: Behaviour = |name, _| {
+        if name == "slow" { Act::Slow(Duration::from_millis(300)) } else { Act::Done }
+    };
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
+    fixture.bus.publish(&[event("slow", "thing")]).await.unwrap();
+    // It is under way once the writer is taken.
+    let begun = Instant::now();
+    while tokio::time::timeout(Duration::from_millis(50), fixture.database.begin()).await.is_ok() {
+        assert!(begun.elapsed().as_secs() < 10);
+    }
+    assert!(fixture.triggers.stop().await);
+    fixture.bus.publish(&[event("late", "thing")]).await.unwrap();
+    fixture.wait_for(&[("slow", 1)]).await;
+    fixture.databases.close().await;
+    fixture.host.close().await;
+    let fixture = Fixture::open(&place, Some(behaviour)).await;
+    fixture.wait_for(&[("late", 1), ("slow", 1)]).await;
+    fixture.close().await;
+}
