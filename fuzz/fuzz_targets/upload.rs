@@ -8,14 +8,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ticketing::{
-    capability::store::Applied,
-    plugin::{
-        Artifact,
-        verdict::{self, Interfaces, Measured, Subject, Surroundings},
-        world,
-    },
+use host_artifact::{
+    Artifact,
+    compatibility::{self, Interfaces, Measured, Subject, Surroundings},
+    permissions,
 };
+use host_sql::Applied;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&length, rest)) = input.split_first() else { return };
@@ -31,15 +29,15 @@ fuzz_target!(|input: &[u8]| {
 fn judge(component: &[u8], manifest: Option<&str>) {
     let Ok(artifact) = Artifact::parse(component.to_vec(), manifest) else { return };
     let Ok(interfaces) = Interfaces::read_and_check(&artifact.bytes) else { return };
-    world::capabilities(&interfaces.imports());
+    permissions::capabilities(&interfaces.imports());
     let subject = Subject { manifest: &artifact.manifest, interfaces: &interfaces };
-    verdict::compare(subject, &artifact.migrations, Surroundings::default(), Measured::default());
+    compatibility::compare(subject, &artifact.migrations, Surroundings::default(), Measured::default());
     let applied: Vec<Applied> = artifact.migrations.iter().map(Applied::of).collect();
     let surroundings = Surroundings { active: Some(subject), applied: &applied, ..Surroundings::default() };
-    let verdict = verdict::compare(subject, &artifact.migrations, surroundings, Measured::default());
+    let verdict = compatibility::compare(subject, &artifact.migrations, surroundings, Measured::default());
     assert!(verdict.compatible, "a file does not fit itself: {:?}", verdict.problems);
     // As if none of its migrations had run: what is wrong with one is told.
     let unseen = Surroundings { applied: &[], ..surroundings };
-    let verdict = verdict::compare(subject, &artifact.migrations, unseen, Measured::default());
+    let verdict = compatibility::compare(subject, &artifact.migrations, unseen, Measured::default());
     assert_eq!(verdict.compatible, verdict.problems.is_empty());
 }

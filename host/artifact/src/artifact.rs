@@ -7,9 +7,9 @@ use crate::{
     complexity_limits::{ComplexityError, Counter},
     manifest::{Manifest, ManifestError},
 };
+use host_base::Dialect;
 use host_config::uploads::MAX_ARTIFACT_BYTES;
-use host_database::Dialect;
-use host_store::{Migration, gate};
+use host_sql::{Migration, permit_migration};
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
@@ -201,7 +201,7 @@ fn migrations(json: &[u8]) -> Result<Vec<Migration>, ArtifactError> {
         return Err(ArtifactError::MigrationNames(format!("has the migration {} twice", twice.name)));
     }
     for migration in &migrations {
-        gate::permit_migration(Dialect::Sqlite, &migration.sql)
+        permit_migration(Dialect::Sqlite, &migration.sql)
             .map_err(|reason| ArtifactError::Migration { name: migration.name.clone(), reason })?;
     }
     Ok(migrations)

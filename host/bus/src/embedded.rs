@@ -11,12 +11,12 @@ mod inbox;
 mod letters;
 
 use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Subjects, Waiting};
-use host_base::event::Event;
-use host_base::clock::now_ms;
-use host_config::messaging::Messaging;
-use host_database::HostDatabase;
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
+use host_base::clock::now_ms;
+use host_base::event::Event;
+use host_config::messaging::Messaging;
+use host_database::HostDatabase;
 use sqlx::{Any, Transaction};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -66,10 +66,3 @@ impl TryFrom<Raw> for Rollout {
         })
     }
 }
-
-/// The settings of an empty file.
-#[cfg(test)]
-#[must_use]
-pub(crate) fn defaults() -> Rollout {
-    Rollout::try_from(Raw::default()).expect("the defaults are valid")
-}

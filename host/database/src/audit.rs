@@ -1,7 +1,8 @@
 //! Who did what, when, to which digest. Rows are only ever added, are durable
 //! before the caller has the answer, and the oldest go when there are too many.
 
-use crate::{Dialect, HostDatabase};
+use crate::HostDatabase;
+use host_base::Dialect;
 use host_base::clock::now_ms;
 use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe};

@@ -9,22 +9,21 @@
 
 pub mod audit;
 pub mod cluster;
-mod dialect;
 mod singleton_lock;
 #[cfg(feature = "testing")]
 mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use dialect::Dialect;
-pub use dialect::lock_key;
 pub use singleton_lock::SingletonLock;
 
+use host_base::Dialect;
 use host_base::{
     clock::{Reading, system_ms},
     secret::Secret,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use sha2::{Digest, Sha256};
 use sqlx::{
     Any, AnyPool, AssertSqlSafe, ConnectOptions, Executor, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
@@ -232,4 +231,10 @@ pub fn durable_options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS))
         .disable_statement_logging()
+}
+
+/// The number under which PostgreSQL knows a lock of the host's.
+pub fn lock_key(name: &[&str]) -> i64 {
+    let digest = Sha256::digest(format!("ticketing {}", name.join(" ")).as_bytes());
+    digest.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte))
 }

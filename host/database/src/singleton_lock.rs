@@ -1,7 +1,7 @@
 //! The right to be the only host of a database. Whoever keeps the event bus
 //! inside the process needs it: another host would not hear of its events.
 
-use super::dialect::lock_key;
+use crate::lock_key;
 use host_base::secret::Secret;
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;

@@ -1,6 +1,5 @@
 use super::*;
 use host_test_support::postgres as test_postgres;
-use host_test_support::{TestDatabase as Place, on_both_engines};
 
 #[tokio::test]
 async fn each_step_is_taken_once_and_survives_reopening() {

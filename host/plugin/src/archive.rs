@@ -9,7 +9,8 @@ mod remembered;
 
 pub use remembered::{Record, Settings, Source, State, Trial, Unknown};
 
-use host_database::{Dialect, HostDatabase};
+use host_base::Dialect;
+use host_database::HostDatabase;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::{

@@ -183,11 +183,17 @@ impl CallCounts {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use host_config::{Config, Flags};
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    /// The settings of an empty file.
+    pub(in super::super) fn defaults() -> Rollout {
+        Config::load(&Flags::default(), []).unwrap().rollout
+    }
 
     fn counts(traps: u64) -> (Arc<Counts>, UnboundedReceiver<(String, String)>) {
         let (sender, receiver) = unbounded_channel();
-        let settings = Rollout { quarantine_traps: traps, ..host_config::rollout::defaults() };
+        let settings = Rollout { quarantine_traps: traps, ..defaults() };
         (Arc::new(Counts::new(&settings, Alarm(sender))), receiver)
     }
 

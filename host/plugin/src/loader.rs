@@ -24,7 +24,8 @@ use host_engine::{
     Admission, Code, CompileCache, ComponentContext, Engine, Failure, ForeignInstances, Instances, Linked, Pool,
     Services,
 };
-use host_store::{Applied, Database, Databases, Error as StoreError, MigrationError};
+use host_sql::Applied;
+use host_store::{Database, Databases, Error as StoreError, MigrationError};
 use host_telemetry::RevisionSeries;
 use std::{
     collections::BTreeMap,

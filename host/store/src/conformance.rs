@@ -6,8 +6,8 @@ mod statements;
 pub(crate) use statements::*;
 
 use super::{ConstraintKind, Database, DueTimer, Error, Once, Timer, Value};
-use crate::Migration;
 use host_base::event::Event;
+use host_sql::Migration;
 use std::{sync::Arc, time::Duration};
 
 pub(crate) type Store = Arc<dyn Database>;

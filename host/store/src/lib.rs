@@ -8,7 +8,7 @@ pub mod bindings;
 mod commit_notifier;
 #[cfg(test)]
 mod conformance;
-pub mod gate;
+mod gate;
 pub mod host;
 mod lazy_transaction;
 mod open;
@@ -17,7 +17,6 @@ mod spans;
 pub mod sqlite;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 pub use bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
@@ -30,8 +29,9 @@ pub use postgres::PostgresDatabases;
 pub use spans::{Operation, Operations};
 pub use sqlite::SqliteDatabases;
 
+use host_base::Dialect;
 use host_base::event::Event;
-use host_database::Dialect;
+use host_sql::{Applied, Migration};
 
 /// The databases of all components.
 #[async_trait]
@@ -164,52 +164,14 @@ pub trait Transaction: Send + 'static {
     async fn rollback(self: Box<Self>);
 }
 
-/// One SQL file of a component's `migrations/`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Migration {
-    /// The file's name, such as `0001_tables.sql`; migrations run in its order.
-    pub name: String,
-    /// Statements separated by `;`.
-    pub sql: String,
-}
-
-/// A migration that a database has had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// The file's name.
-    pub name: String,
-    /// What its text was.
-    pub digest: String,
-}
-
-impl Applied {
-    /// What is known of this one afterwards.
-    pub fn of(migration: &Migration) -> Self {
-        Self { name: migration.name.clone(), digest: migration.digest() }
-    }
-
-    /// Whether this migration was the one, of those with its name.
-    pub fn is(&self, migration: &Migration) -> bool {
-        self.digest == migration.digest()
-    }
-}
-
-impl Migration {
-    /// Its statements for this engine, if the gate lets all of them through.
-    async fn permitted(&self, dialect: Dialect) -> Result<Vec<String>, MigrationError> {
-        let failed = |reason| MigrationError::Failed { name: self.name.clone(), reason };
-        let sql = self.sql.clone();
-        tokio::task::spawn_blocking(move || gate::permit_migration(dialect, &sql))
-            .await
-            .map_err(|_| failed("it cannot be parsed".to_owned()))?
-            .map_err(failed)
-    }
-
-    /// Tells whether an applied one was this one.
-    fn digest(&self) -> String {
-        hex::encode(Sha256::digest(self.sql.as_bytes()))
-    }
+/// A migration's statements for this engine, if the gate lets all of them through.
+async fn permitted(migration: &Migration, dialect: Dialect) -> Result<Vec<String>, MigrationError> {
+    let failed = |reason| MigrationError::Failed { name: migration.name.clone(), reason };
+    let sql = migration.sql.clone();
+    tokio::task::spawn_blocking(move || host_sql::permit_migration(dialect, &sql))
+        .await
+        .map_err(|_| failed("it cannot be parsed".to_owned()))?
+        .map_err(failed)
 }
 
 /// Why a component's database could not be brought up to date.

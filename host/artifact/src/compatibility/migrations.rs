@@ -9,7 +9,7 @@
 //! without naming columns notices a new column.
 
 use super::MigrationView;
-use host_store::{Applied, Migration, gate};
+use host_sql::{Applied, Migration, parse_migration};
 use sqlparser::ast::{
     AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateTable, Expr, ForeignKeyConstraint, ObjectName,
     ObjectNamePart, ReferentialAction, Statement, TableConstraint, TableObject, Value,
@@ -39,7 +39,7 @@ pub(super) fn judge(migrations: &[Migration], applied: &[Applied], has_active: b
 }
 
 fn judge_text(sql: &str, new_tables: &mut BTreeSet<String>) -> Result<(), String> {
-    gate::parse_migration(sql)?.iter().try_for_each(|statement| judge_statement(statement, new_tables))
+    parse_migration(sql)?.iter().try_for_each(|statement| judge_statement(statement, new_tables))
 }
 
 fn judge_statement(statement: &Statement, new_tables: &mut BTreeSet<String>) -> Result<(), String> {

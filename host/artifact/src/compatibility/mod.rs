@@ -15,7 +15,7 @@ pub use interfaces::{Interfaces, InterfacesError};
 
 use crate::manifest::Manifest;
 use crate::permissions;
-use host_store::{Applied, Migration};
+use host_sql::{Applied, Migration};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 use utoipa::ToSchema;

@@ -5,9 +5,13 @@
 //! before the start or the subscription, what was put off, and what had no
 //! room.
 
-use super::{super::{BusError, Consumer, Delivery}, Log, inbox::{Inbox, Step}};
-use host_base::event::Event;
+use super::{
+    super::{BusError, Consumer, Delivery},
+    Log,
+    inbox::{Inbox, Step},
+};
 use async_trait::async_trait;
+use host_base::event::Event;
 use sqlx::AssertSqlSafe;
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,7 @@
-use super::{super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due}, *};
+use super::{
+    super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due},
+    *,
+};
 use host_test_support::{TestDatabase as Place, on_both_engines};
 
 fn settings() -> Messaging {

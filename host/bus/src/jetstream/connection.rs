@@ -1,9 +1,14 @@
 //! The connection to the broker: made again whenever it breaks, and usable
 //! only while the streams are there and are this installation's.
 
-use super::{super::BusError, names::Names, refusal, streams::{self, EnsureError}};
-use host_config::nats::Nats;
+use super::{
+    super::BusError,
+    names::Names,
+    refusal,
+    streams::{self, EnsureError},
+};
 use async_nats::{Client, ConnectOptions, Event, connection::State, jetstream::Context};
+use host_config::nats::Nats;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,

@@ -3,7 +3,14 @@
 //! A task asks the broker for a few at a time (`pull`), and another tells it
 //! of all that are held here, before the broker takes them for lost.
 
-use super::{super::{BusError, Consumer, Delivery, Subjects}, connection::{CALL_TIMEOUT, Link}, message, names::Way, pull::pull, subscription};
+use super::{
+    super::{BusError, Consumer, Delivery, Subjects},
+    connection::{CALL_TIMEOUT, Link},
+    message,
+    names::Way,
+    pull::pull,
+    subscription,
+};
 use async_nats::{
     Subject,
     jetstream::{AckKind, Message},

@@ -2,7 +2,10 @@
 //! that its id makes, so that another one with the same id replaces it. The
 //! body is the payload as it was, a header has the rest.
 
-use super::{super::{BusError, DeadLetter}, connection::{CALL_TIMEOUT, Link}};
+use super::{
+    super::{BusError, DeadLetter},
+    connection::{CALL_TIMEOUT, Link},
+};
 use async_nats::{
     HeaderMap, HeaderValue,
     jetstream::{

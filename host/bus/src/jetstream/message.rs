@@ -3,8 +3,8 @@
 //! so that other programs can read and publish them.
 
 use super::super::BusError;
-use host_base::event::Event;
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID, jetstream};
+use host_base::event::Event;
 use serde::de::IgnoredAny;
 use std::{
     fmt::Write,

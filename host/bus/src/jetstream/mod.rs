@@ -17,14 +17,14 @@ mod subscription;
 mod takeover;
 
 use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Subjects, Takeover, Waiting};
-use host_base::event::Event;
-use host_config::{messaging::Messaging, nats::Nats};
-use host_database::HostDatabase;
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use async_trait::async_trait;
 use connection::{CALL_TIMEOUT, Link, Status};
 use consumer::JetStreamConsumer;
 use futures::future::join_all;
+use host_base::event::Event;
+use host_config::{messaging::Messaging, nats::Nats};
+use host_database::HostDatabase;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},

@@ -1,7 +1,11 @@
 //! Asks the broker for a component's deliveries, as many as there is room for,
 //! and begins anew after whatever happens to the connection.
 
-use super::{super::{BusError, Subjects}, consumer::{JetStreamConsumer, Priority, READ_AHEAD}, subscription};
+use super::{
+    super::{BusError, Subjects},
+    consumer::{JetStreamConsumer, Priority, READ_AHEAD},
+    subscription,
+};
 use async_nats::{
     Message, StatusCode, Subscriber,
     jetstream::{self, consumer::PullConsumer, consumer::pull::BatchConfig},

@@ -1,8 +1,8 @@
 //! Why there is no connection, where the client says little of it: a server
 //! that does not let the host in, or that it does not trust.
 
-use host_config::nats::Nats;
 use async_nats::{ConnectErrorKind, ServerAddr};
+use host_config::nats::Nats;
 use std::{io, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},

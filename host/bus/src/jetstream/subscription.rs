@@ -6,7 +6,11 @@
 //! stream, and the copies count. That it has to be is noted in the consumer
 //! with the same change, so that it is done whatever dies.
 
-use super::{super::BusError, connection::{CALL_TIMEOUT, Link}, message};
+use super::{
+    super::BusError,
+    connection::{CALL_TIMEOUT, Link},
+    message,
+};
 use async_nats::jetstream::{
     ErrorCode, Message,
     consumer::{

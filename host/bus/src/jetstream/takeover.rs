@@ -2,7 +2,10 @@
 //! of NATS itself, answered by whoever has taken it over. The broker says at
 //! once if that is nobody.
 
-use super::{super::{BusError, Nothing, Takeover}, connection::Link};
+use super::{
+    super::{BusError, Nothing, Takeover},
+    connection::Link,
+};
 use async_nats::Subscriber;
 use async_trait::async_trait;
 use futures::StreamExt;

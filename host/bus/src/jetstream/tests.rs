@@ -1,7 +1,10 @@
-use super::{super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due}, *};
-use host_config::{flags::Flags, Config};
+use super::{
+    super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due},
+    *,
+};
 use async_nats::HeaderMap;
 use futures::StreamExt;
+use host_config::{Config, flags::Flags};
 use host_test_support::NatsServer;
 use std::{
     ffi::OsString,

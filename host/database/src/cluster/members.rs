@@ -2,7 +2,8 @@
 //! database's clock decides, since those of the hosts may differ.
 
 use super::{Identity, LOST_AFTER_MS, Runs};
-use crate::{Dialect, HostDatabase};
+use crate::HostDatabase;
+use host_base::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;

@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_trial_is_over_when_its_time_has_passed_and_enough_was_seen() {
-        let rules = host_config::rollout::defaults();
+        let rules = crate::call_stats::tests::defaults();
         let trial = |promote_at_ms| Baseline { revision: None, tally: CallCounts::default(), promote_at_ms };
         assert!(trial(Some(1)).is_over(&tally(20, 0, 10), &rules));
         assert!(!trial(Some(1)).is_over(&tally(19, 0, 10), &rules), "too few calls");
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn only_what_is_clearly_worse_is_judged_so() {
-        let rules = host_config::rollout::defaults();
+        let rules = crate::call_stats::tests::defaults();
         let bad = |new: CallCounts, old: CallCounts| judge(&new, &old, &rules).is_some();
         let old = tally(1_000, 10, 10_000);
         assert!(!bad(tally(19, 19, 10), old), "too few calls");

@@ -1,9 +1,10 @@
 //! What statements and migrations mean.
 
 use super::{Store, count, insert, migration, tables, text};
-use crate::{
-    Applied, Error, MigrationError, Value,
-    gate::tests::{ACCEPTED, REFUSED},
+use crate::{Error, MigrationError, Value};
+use host_sql::{
+    Applied,
+    samples::{ACCEPTED, REFUSED},
 };
 
 pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {

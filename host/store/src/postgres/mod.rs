@@ -20,15 +20,16 @@ mod values;
 mod write_lock;
 
 use super::{
-    Applied, Database, DueTimer, Error, LeaderRole, Leadership, MigrationError, Once, OutboxEvent, Rows, Signals,
-    Timer, Transaction, Value, describe, gate::Gate,
+    Database, DueTimer, Error, LeaderRole, Leadership, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
+    Transaction, Value, describe, gate::Gate, permitted,
 };
-use crate::Migration;
 use async_trait::async_trait;
 pub use databases::PostgresDatabases;
 use errors::{Failure, Remedy};
+use host_base::Dialect;
 use host_base::event::Event;
-use host_database::{Dialect, lock_key};
+use host_database::lock_key;
+use host_sql::{Applied, Migration};
 use pg_notify::{NOW, PgNotify};
 use pool::Pool;
 use provision::Place;
@@ -150,7 +151,7 @@ impl Database for PostgresDatabase {
         for migration in migrations {
             let failed =
                 |error: Error| MigrationError::Failed { name: migration.name.clone(), reason: describe(&error) };
-            let statements = migration.permitted(Dialect::Postgres).await?;
+            let statements = permitted(migration, Dialect::Postgres).await?;
             let mut transaction = self.begin_write().await.map_err(failed)?;
             if transaction.migrate(migration, statements).await? {
                 Box::new(transaction).commit().await.map_err(failed)?;

@@ -17,9 +17,9 @@ use super::{
     session::{self, Work},
     write_lock::Turn,
 };
-use crate::Migration;
 use async_trait::async_trait;
 use host_base::{clock::now_ms, event::Event};
+use host_sql::Migration;
 use sqlx::{AssertSqlSafe, Executor, FromRow, postgres::PgRow};
 use std::sync::Arc;
 

@@ -13,16 +13,17 @@ mod transaction;
 mod writer;
 
 use super::{
-    Applied, Database, DueTimer, Error, LeaderRole, Leadership, MigrationError, Once, OutboxEvent, Rows, Signals,
-    Timer, Transaction, Value, describe, gate::Gate,
+    Database, DueTimer, Error, LeaderRole, Leadership, MigrationError, Once, OutboxEvent, Rows, Signals, Timer,
+    Transaction, Value, describe, gate::Gate, permitted,
 };
-use crate::Migration;
 use async_trait::async_trait;
 use connection::Connection;
 pub use databases::SqliteDatabases;
 use errors::Failure;
+use host_base::Dialect;
 use host_base::event::Event;
-use host_database::{Dialect, durable_options};
+use host_database::durable_options;
+use host_sql::{Applied, Migration};
 use readers::Readers;
 use std::{path::Path, sync::Arc, time::Duration};
 use transaction::SqliteTransaction;
@@ -119,7 +120,7 @@ impl Database for SqliteDatabase {
         for migration in migrations {
             let failed =
                 |error: Error| MigrationError::Failed { name: migration.name.clone(), reason: describe(&error) };
-            let statements = migration.permitted(Dialect::Sqlite).await?;
+            let statements = permitted(migration, Dialect::Sqlite).await?;
             let mut transaction = self.begin_write().await.map_err(failed)?;
             if transaction.migrate(migration, &statements).await? {
                 Box::new(transaction).commit().await.map_err(failed)?;

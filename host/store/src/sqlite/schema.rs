@@ -7,8 +7,8 @@ use super::{
     errors::Failure,
     transaction::SqliteTransaction,
 };
-use crate::Migration;
 use host_base::clock::now_ms;
+use host_sql::Migration;
 use std::sync::Arc;
 
 const HOST_TABLES: &str = "

@@ -3,16 +3,14 @@
 use super::files::{path, read, yaml};
 use crate::support::{PATIENCE, PluginFile, Setup, component};
 use clap::Parser;
+use host_cli::Cli;
+use host_config::{Config, Flags, telemetry};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     process::Output,
     time::Duration,
-};
-use ticketing::{
-    cli::{Cli, Flags},
-    config::{Config, telemetry},
 };
 use tokio::{process::Command, time::timeout};
 
@@ -165,7 +163,7 @@ fn ports_and_paths_are_those_that_the_image_listens_on() {
 #[test]
 fn hosts_have_as_long_to_end_as_they_may_take() {
     let drain = Config::load(&Flags::default(), []).unwrap().http.shutdown_drain;
-    let needed = drain * 2 + ticketing::trigger::DRAIN;
+    let needed = drain * 2 + host_triggers::DRAIN;
     let pod = deployment();
     let pause = Duration::from_secs(host_container()["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap());
     let grace = Duration::from_secs(pod["terminationGracePeriodSeconds"].as_u64().unwrap());

@@ -6,7 +6,8 @@ use host_bus::{EmbeddedBus, Subjects};
 use host_config::store::Store;
 use host_database::HostDatabase;
 use host_engine::handler::{Handled, Handler};
-use host_store::{Databases, DueTimer, Migration, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value};
+use host_sql::Migration;
+use host_store::{Databases, DueTimer, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value};
 use host_test_support::{TestDatabase as Place, on_both_engines};
 use std::time::Instant;
 
@@ -82,6 +83,11 @@ struct Fixture {
     host: HostDatabase,
 }
 
+/// Those of the only host.
+fn subjects(own: &[&str]) -> Subjects {
+    Subjects { own: own.iter().map(|subject| (*subject).to_owned()).collect(), ..Subjects::default() }
+}
+
 impl Fixture {
     async fn open(place: &Place, behaviour: Option<Behaviour>) -> Self {
         let settings = Messaging {
@@ -96,14 +102,16 @@ impl Fixture {
         let store = Store { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
         let databases: Arc<dyn Databases> = match place {
             Place::Sqlite(folder) => Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap()),
-            Place::Postgres(url) => Arc::new(PostgresDatabases::connect(&Secret::new(url), &host, &store).await.unwrap()),
+            Place::Postgres(url) => {
+                Arc::new(PostgresDatabases::connect(&Secret::new(url), &host, &store).await.unwrap())
+            }
         };
         let database = databases.open("things").await.unwrap();
         let sql = "CREATE TABLE seen (name TEXT NOT NULL, attempt BIGINT NOT NULL)".to_owned();
         database.migrate(&[Migration { name: "0001.sql".into(), sql }]).await.unwrap();
         let active = Arc::new(Active(Mutex::new(behaviour)));
         let triggers = Triggers::new(active.clone(), bus.clone(), settings);
-        triggers.watch("things", database.clone(), Subjects::of(&["thing"])).await.unwrap();
+        triggers.watch("things", database.clone(), subjects(&["thing"])).await.unwrap();
         triggers.start();
         Self { triggers, active, bus, databases, database, host }
     }
@@ -172,7 +180,7 @@ on_both_engines! {
 
 async fn a_committed_event_travels_and_is_applied_once(place: Place) {
     let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;
-    let others = fixture.bus.consumer("others", Subjects::of(&["done"])).await.unwrap();
+    let others = fixture.bus.consumer("others", subjects(&["done"])).await.unwrap();
     let mut transaction = fixture.database.begin().await.unwrap();
     for id in ["a", "b", "c"] {
         transaction.publish(&event(id, "thing")).await.unwrap();
@@ -202,7 +210,7 @@ async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: Place) {
         _ => Act::Done,
     };
     let fixture = Fixture::open(&place, Some(behaviour)).await;
-    let others = fixture.bus.consumer("others", Subjects::of(&["done"])).await.unwrap();
+    let others = fixture.bus.consumer("others", subjects(&["done"])).await.unwrap();
     let events = ["trap", "panic", "reject", "later", "fine"].map(|id| event(id, "thing"));
     fixture.bus.publish(&events).await.unwrap();
     fixture.wait_for(&[("fine", 1), ("later", 3)]).await;

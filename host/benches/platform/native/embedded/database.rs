@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use host_database::durable_options;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use ticketing::database::durable_options;
 
 pub(super) use sqlx::SqliteConnection as Connection;
 pub(super) use sqlx::sqlite::SqliteRow as Row;

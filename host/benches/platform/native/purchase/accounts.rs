@@ -10,9 +10,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
+use host_config::identity::Argon2 as Cost;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, encode, get_current_timestamp};
 use serde::{Deserialize, Serialize};
-use ticketing::config::identity::Argon2 as Cost;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 

@@ -102,7 +102,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 }
 
 fn now_ms() -> i64 {
-    ticketing::clock::now_ms().cast_signed()
+    host_base::clock::now_ms().cast_signed()
 }
 
 impl Failure {

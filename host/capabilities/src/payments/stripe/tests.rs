@@ -47,7 +47,7 @@ conformance::conforms! { Hosts }
 
 async fn open(database: HostDatabase, stripe: &StandIn) -> Stripe {
     let settings =
-        config::payments::Stripe { api_url: stripe.url().parse().unwrap(), key: Secret::new(KEY_OF_THE_ACCOUNT) };
+        host_config::payments::Stripe { api_url: stripe.url().parse().unwrap(), key: Secret::new(KEY_OF_THE_ACCOUNT) };
     Stripe::open(database, &settings).await.unwrap()
 }
 

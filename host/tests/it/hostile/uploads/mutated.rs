@@ -2,6 +2,10 @@
 //! becomes of one, it is judged in good time and without a panic.
 
 use super::good;
+use host_artifact::{
+    Artifact,
+    compatibility::{self, Interfaces, Measured, Subject, Surroundings},
+};
 use proptest::{
     prelude::{ProptestConfig, Strategy, any, prop, prop_oneof, proptest},
     sample::Index,
@@ -9,10 +13,6 @@ use proptest::{
 use std::{
     sync::LazyLock,
     time::{Duration, Instant},
-};
-use ticketing::plugin::{
-    Artifact,
-    verdict::{self, Interfaces, Measured, Subject, Surroundings},
 };
 
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(good);
@@ -109,7 +109,7 @@ fn judge(bytes: Vec<u8>) -> bool {
         applied: &[],
     };
     let new = Subject { manifest: &artifact.manifest, interfaces: &interfaces };
-    let verdict = verdict::compare(new, &artifact.migrations, surroundings, Measured::default());
+    let verdict = compatibility::compare(new, &artifact.migrations, surroundings, Measured::default());
     verdict.compatible == verdict.problems.is_empty()
 }
 

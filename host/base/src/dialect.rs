@@ -1,8 +1,6 @@
-//! What differs between the two engines.
+//! What differs between the two engines of databases.
 
-use sha2::{Digest, Sha256};
-
-/// The engine behind a [`HostDatabase`](super::HostDatabase).
+/// The engine behind a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// A file of this host alone.
@@ -41,10 +39,4 @@ impl Dialect {
                 .fold(step.replace(", WITHOUT ROWID", ""), |step, (theirs, ours)| step.replace(theirs, ours)),
         }
     }
-}
-
-/// The number under which PostgreSQL knows a lock of the host's.
-pub fn lock_key(name: &[&str]) -> i64 {
-    let digest = Sha256::digest(format!("ticketing {}", name.join(" ")).as_bytes());
-    digest.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte))
 }

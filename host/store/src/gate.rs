@@ -1,0 +1,111 @@
+//! The gate that every statement of a component passes on its way to a
+//! database.
+//!
+//! Which SQL is allowed, `host-sql` decides. A verdict is kept per text: a
+//! statement is parsed once, not on every call. One gate lives as long as its
+//! database, so components do not push out each other's verdicts.
+
+use super::{Error, Value};
+use host_base::Dialect;
+use host_sql::{PARAMETERS, Permitted, STATEMENT_BYTES, permit};
+use moka::sync::Cache;
+use std::sync::Arc;
+
+/// All parameters of one call together.
+pub(crate) const PARAMETER_BYTES: usize = 8 * 1024 * 1024;
+
+const VERDICT_CACHE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Judges statements and remembers its verdicts.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    dialect: Dialect,
+    verdicts: Cache<Arc<str>, Result<Arc<Permitted>, Error>>,
+}
+
+impl Gate {
+    /// A gate before a database of this engine.
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        let weigh = |text: &Arc<str>, _: &Result<Arc<Permitted>, Error>| {
+            u32::try_from(text.len().saturating_mul(2).saturating_add(200)).unwrap_or(u32::MAX)
+        };
+        Self { dialect, verdicts: Cache::builder().weigher(weigh).max_capacity(VERDICT_CACHE_BYTES).build() }
+    }
+
+    /// Judges a statement and the parameters that go with it.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for what is too large, [`Error::Invalid`] for what is
+    /// not allowed.
+    pub(crate) async fn check(&self, statement: &str, parameters: &[Value]) -> Result<Arc<Permitted>, Error> {
+        if parameters.len() > PARAMETERS {
+            return Err(Error::Limit(format!("more than {PARAMETERS} parameters")));
+        }
+        let permitted = self.judge(statement).await?;
+        if permitted.parameters != parameters.len() {
+            return Err(Error::Invalid(format!(
+                "the statement takes {} parameters, but {} were given",
+                permitted.parameters,
+                parameters.len()
+            )));
+        }
+        if parameters.iter().map(value_bytes).sum::<usize>() > PARAMETER_BYTES {
+            return Err(Error::Limit(format!("parameters of more than {PARAMETER_BYTES} bytes")));
+        }
+        Ok(permitted)
+    }
+
+    async fn judge(&self, statement: &str) -> Result<Arc<Permitted>, Error> {
+        if statement.len() > STATEMENT_BYTES {
+            return Err(Error::Limit(format!("a statement of more than {STATEMENT_BYTES} bytes")));
+        }
+        if let Some(verdict) = self.verdicts.get(statement) {
+            return verdict;
+        }
+        let text: Arc<str> = statement.into();
+        let (judged, dialect) = (text.clone(), self.dialect);
+        // A thread of its own: a parser wants more stack than a guest's fiber
+        // may have left, and more time than an async thread should give.
+        let verdict = tokio::task::spawn_blocking(move || permit(dialect, &judged))
+            .await
+            .map_err(|_| Error::Invalid("the statement cannot be parsed".into()))?
+            .map(Arc::new)
+            .map_err(Error::Invalid);
+        self.verdicts.insert(text, verdict.clone());
+        verdict
+    }
+}
+
+/// The bytes that a value takes on its way to or from the database.
+pub(crate) fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null => 1,
+        Value::Integer(_) | Value::Real(_) => 8,
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn parameters_have_to_match_and_fit() {
+        let gate = Gate::new(Dialect::Sqlite);
+        assert!(gate.check("SELECT $1", &[Value::Integer(1)]).await.is_ok());
+        assert!(matches!(gate.check("SELECT $1", &[]).await, Err(Error::Invalid(_))));
+        assert!(matches!(gate.check("SELECT 1", &[Value::Null]).await, Err(Error::Invalid(_))));
+        let big = Value::Blob(vec![0; PARAMETER_BYTES + 1]);
+        assert!(matches!(gate.check("SELECT $1", &[big]).await, Err(Error::Limit(_))));
+        assert!(gate.judge(&format!("SELECT ${}", PARAMETERS + 1)).await.is_err());
+        let many = vec![Value::Null; PARAMETERS + 1];
+        assert!(matches!(gate.check("SELECT 1", &many).await, Err(Error::Limit(_))));
+    }
+
+    #[tokio::test]
+    async fn a_long_statement_is_over_the_limit() {
+        let long = format!("SELECT {}1", " ".repeat(STATEMENT_BYTES));
+        assert!(matches!(Gate::new(Dialect::Sqlite).judge(&long).await, Err(Error::Limit(_))));
+    }
+}
