@@ -1,18 +1,18 @@
-//! The browser that the tests of the pages drive.
+//! The browser for the tests of the pages.
 
 use std::env;
 
 use anyhow::{Result, bail};
 
 use crate::debian;
-use crate::process::on_path;
+use crate::process::find_program;
 use crate::steps::Outcome;
 
 const PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
-/// What the tests look for: any of these and its driver.
+/// The tests use the first of these that is installed, with its driver.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const DRIVER: &str = "chromedriver";
-/// Set to 1, the tests that need a browser say `ignored`.
+/// Set to 1, the tests that need a browser print_status `ignored`.
 const WITHOUT: &str = "TICKETING_TESTS_WITHOUT_BROWSER";
 
 /// Whether the tests that need a browser are to run.
@@ -25,18 +25,18 @@ pub(crate) fn provide() -> Result<Outcome> {
     if !is_wanted() {
         return Ok(Outcome::Skipped(format!("{WITHOUT} is set")));
     }
-    if !is_there() && debian::may_install() {
+    if !is_installed() && debian::may_install() {
         debian::install(&PACKAGES);
     }
-    if !is_there() {
+    if !is_installed() {
         bail!(
-            "no browser for the tests: on Debian, as root, `apt-get install {}`; or set {WITHOUT}=1 to do without",
+            "the tests need a browser: run `apt-get install {}` on Debian as root, or set {WITHOUT}=1 to skip these tests",
             PACKAGES.join(" ")
         );
     }
     Ok(Outcome::Passed)
 }
 
-fn is_there() -> bool {
-    on_path(DRIVER).is_some() && BROWSERS.iter().any(|browser| on_path(browser).is_some())
+fn is_installed() -> bool {
+    find_program(DRIVER).is_some() && BROWSERS.iter().any(|browser| find_program(browser).is_some())
 }

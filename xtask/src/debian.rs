@@ -1,26 +1,27 @@
-//! Debian's packages, where this process may install them.
+//! The installation of Debian packages.
 
 use std::fs;
 use std::process::Command;
 
-use crate::process::{on_path, run, say};
+use crate::process::{find_program, print_status, run};
 
-/// Whether there is an `apt-get` that this process may use.
+/// Whether this process can install packages with `apt-get`.
 pub(crate) fn may_install() -> bool {
-    on_path("apt-get").is_some() && is_root()
+    find_program("apt-get").is_some() && is_root()
 }
 
-/// Installs packages. What is missing afterwards decides, not how apt-get ended.
+/// Installs packages. It ignores errors, because the caller checks for the
+/// programs afterwards.
 pub(crate) fn install(packages: &[&str]) {
-    say(&format!("Installing Debian's {} with apt-get", packages.join(" and ")));
+    print_status(&format!("Installing the Debian packages {} with apt-get", packages.join(" and ")));
     for mut command in commands(packages) {
         if let Err(error) = run(&mut command) {
-            say(&error.to_string());
+            print_status(&error.to_string());
         }
     }
 }
 
-/// Linux says so without a system call of one's own.
+/// The owner of `/proc/self` is the user of this process.
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn apt_is_told_to_install_without_asking() {
+    fn apt_installs_without_questions() {
         let commands = commands(&["one", "other"]).map(|command| format!("{command:?}"));
         assert_eq!(
             commands,

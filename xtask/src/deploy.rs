@@ -1,12 +1,12 @@
-//! The files of `deploy/`: written where they follow from others, and checked
-//! by the tools that their users have.
+//! Writes and checks the files of `deploy/`.
 //!
-//! The plain manifests are the chart, rendered with its own values by Helm's
-//! code. Everything that comes out of the chart is compared with Kubernetes'
-//! schemas, of the oldest version that it is for and of the newest. The tools
-//! come from PyPI, in pinned versions, and lie in `target/tools`. That the
-//! files name what the host knows is for the host's own tests. The workflows and
-//! forms in `.github/` have schemas too, and are checked by the same tool.
+//! Helm's code renders the chart with its default values, and the result is the
+//! plain manifests. All rendered files are checked against the schemas of
+//! Kubernetes, of the oldest version that the chart supports and of the newest.
+//! The tools come from PyPI in pinned versions and are in `target/tools`. The
+//! host's own tests check that the files use settings and names that the host
+//! knows. The same tool checks the workflows and the forms in `.github/` against
+//! their schemas.
 
 mod tools;
 
@@ -17,22 +17,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use plugin_pack::write_if_changed;
 
-use crate::process::{run, say};
+use crate::process::{print_status, run};
 use crate::steps::Outcome;
 use crate::workspace::Workspace;
 use tools::Tools;
 
-/// The oldest that the chart installs on, and the newest whose schemas there are.
-const KUBERNETES: [&str; 2] = ["1.30.0", "1.37.0"];
-/// The files of the forge, and the schema of each.
-const FORGE: [(&str, &[&str]); 3] = [
-    ("vendor.github-workflows", &["workflows/ci.yml", "workflows/release.yml"]),
-    ("vendor.github-issue-forms", &["ISSUE_TEMPLATE/bug.yml", "ISSUE_TEMPLATE/feature.yml"]),
-    ("vendor.github-issue-config", &["ISSUE_TEMPLATE/config.yml"]),
+/// The oldest Kubernetes version that the chart supports, and the newest one with
+/// published schemas.
+const KUBERNETES_VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
+/// The files in `.github/`, and the schema of each.
+const GITHUB_FILES: [(&str, &[&str]); 3] = [
 ];
-/// The values as they are in the chart, which is what the plain manifests have.
+/// The name of the chart's default values. The plain manifests use them.
 const PLAIN: &str = "plain";
-/// What else the chart can be told. A name that begins with `wrong` must be refused.
+/// Sets of values for the chart. The chart must refuse a set whose name begins
+/// with `wrong`.
 const VALUES: [(&str, &str); 10] = [
     (PLAIN, "{}"),
     ("managed", r#"{"postgres": {"enabled": false}, "nats": {"enabled": false}}"#),
@@ -55,13 +54,14 @@ const VALUES: [(&str, &str); 10] = [
     ("wrong-provider", r#"{"payments": {"provider": "another"}}"#),
 ];
 
-/// Checks everything in `deploy/` that can be checked without a cluster, and the files of the forge.
+/// Makes all checks of `deploy/` that need no cluster, and checks the files in
+/// `.github/`.
 pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     let tools = Tools::provide(workspace)?;
     let folder = workspace.root.join("deploy");
     run(tools.command("hadolint").arg(folder.join("Dockerfile")))?;
     run(tools.command("shellcheck").arg(folder.join("skaffold/swap.sh")).arg(workspace.root.join(".ci/run")))?;
-    for (schema, files) in FORGE {
+    for (schema, files) in GITHUB_FILES {
         let files = files.iter().map(|file| workspace.root.join(".github").join(file));
         run(tools.command("check-jsonschema").args(["--builtin-schema", schema]).args(files))?;
     }
@@ -71,7 +71,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
         .arg(folder.join("compose.yaml")))?;
     let rendered = render(workspace, &tools)?;
     compare(&manifests(&rendered.join(PLAIN))?, &folder.join("kubernetes"))?;
-    for version in KUBERNETES {
+    for version in KUBERNETES_VERSIONS {
         for (name, _) in VALUES.iter().filter(|(name, _)| !name.starts_with("wrong")) {
             let files = files_in(&rendered.join(name))?;
             run(tools
@@ -81,13 +81,13 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
             .with_context(|| format!("the chart with the values `{name}`, on Kubernetes {version}"))?;
         }
     }
-    for config in bus_configs(&rendered, &folder)? {
+    for config in nats_configs(&rendered, &folder)? {
         run(tools.command("nats-server").env("POD_NAME", "nats-0").arg("-t").arg("--config").arg(config))?;
     }
     Ok(Outcome::Passed)
 }
 
-/// Writes the plain manifests anew.
+/// Writes the plain manifests.
 pub(crate) fn write_manifests(workspace: &Workspace) -> Result<()> {
     let tools = Tools::provide(workspace)?;
     let rendered = render(workspace, &tools)?;
@@ -101,13 +101,14 @@ pub(crate) fn write_manifests(workspace: &Workspace) -> Result<()> {
             fs::remove_file(&file)?;
         }
     }
-    say(&format!("Wrote {}", workspace.shown(&folder)));
+    print_status(&format!("Wrote {}", workspace.display(&folder)));
     Ok(())
 }
 
-/// The folder with what the chart makes of each set of values.
+/// Renders the chart with each set of values, and returns the folder of the
+/// results.
 fn render(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
-    let folder = workspace.scratch("deploy");
+    let folder = workspace.temporary_folder("deploy");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
@@ -120,7 +121,7 @@ fn render(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The plain manifests by file name, as they are to be.
+/// The texts of the plain manifests by file name.
 fn manifests(rendered: &Path) -> Result<BTreeMap<String, String>> {
     files_in(rendered)?
         .into_iter()
@@ -135,17 +136,17 @@ fn manifests(rendered: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 fn compare(wanted: &BTreeMap<String, String>, folder: &Path) -> Result<()> {
-    let there: Vec<String> = files_in(folder)?.iter().map(|file| name_of(file)).collect();
+    let present: Vec<String> = files_in(folder)?.iter().map(|file| name_of(file)).collect();
     let same =
-        |(name, text): (&String, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|there| there == *text);
-    if !wanted.keys().eq(&there) || !wanted.iter().all(same) {
-        bail!("deploy/kubernetes is not what the chart renders: run `cargo xtask manifests`");
+        |(name, text): (&String, &String)| fs::read_to_string(folder.join(name)).is_ok_and(|present| present == *text);
+    if !wanted.keys().eq(&present) || !wanted.iter().all(same) {
+        bail!("deploy/kubernetes differs from the rendered chart: run `cargo xtask manifests`");
     }
     Ok(())
 }
 
-/// The bus' configuration files: Compose's, and those that the chart writes.
-fn bus_configs(rendered: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+/// The configuration files of NATS: the one for Compose, and those of the chart.
+fn nats_configs(rendered: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut configs = vec![folder.join("compose/nats.conf")];
     for name in [PLAIN, "small"] {
         let text = fs::read_to_string(rendered.join(name).join("nats.yaml"))?;
@@ -156,7 +157,7 @@ fn bus_configs(rendered: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(configs)
 }
 
-/// The text under `KEY: |` in a YAML file.
+/// The text of the block scalar `KEY: |` in a YAML file.
 fn block(yaml: &str, key: &str) -> Option<String> {
     let mut lines = yaml.lines().skip_while(|line| line.trim() != format!("{key}: |"));
     let indent = lines.next()?.len() - key.len() - 3;
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_that_differ_or_are_missing_are_found() {
+    fn a_missing_or_different_manifest_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let wanted = BTreeMap::from([("a.yaml".to_owned(), "a: 1\n".to_owned())]);
         assert!(compare(&wanted, folder.path()).is_err());

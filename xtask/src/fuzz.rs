@@ -1,8 +1,7 @@
-//! The fuzzer of uploads (`fuzz/`), with the stable compiler.
+//! Builds and runs the fuzzer of uploads (`fuzz/`) with the stable compiler.
 //!
-//! What cargo-fuzz does with a nightly one: everything is compiled so that the
-//! fuzzer sees which branches are taken. The plugin files of the tests are what
-//! it begins with.
+//! It compiles all code with counters at the branches, as cargo-fuzz does with a
+//! nightly compiler. The plugin files of the tests are the first inputs.
 
 use std::fs;
 use std::process::Command;
@@ -10,11 +9,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::guests::{self, Kind};
-use crate::process::{run, say};
+use crate::process::{print_status, run};
 use crate::toolchain;
 use crate::workspace::Workspace;
 
-/// Counters at every branch, and what comparisons compare.
+/// They add a counter to each branch and record the operands of comparisons.
 const FLAGS: [&str; 7] = [
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -24,35 +23,36 @@ const FLAGS: [&str; 7] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
 ];
-/// Larger files are not tried.
+/// The largest input.
 const MAX_INPUT_BYTES: u32 = 1 << 20;
 const INPUT_LIMIT_SECONDS: u32 = 20;
 const MEMORY_LIMIT_MIB: u32 = 2_048;
 
-/// Fuzzes for so long. What breaks it is kept in `target/fuzz/`, and is an error.
+/// Fuzzes for this number of seconds. An input that makes the code fail is an
+/// error, and is saved in `target/fuzz/`.
 pub(crate) fn fuzz(workspace: &Workspace, seconds: u32) -> Result<()> {
-    let folder = workspace.fuzz();
+    let folder = workspace.fuzz_folder();
     let (corpus, seeds, built) = (folder.join("corpus"), folder.join("seeds"), folder.join("build"));
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&seeds)?;
     guests::build(workspace, &[Kind::Test])?;
     for guest in guests::find(workspace, Kind::Test)? {
-        let file = Kind::Test.output(workspace).join(format!("{}.wasm", guest.name));
+        let file = Kind::Test.output_folder(workspace).join(format!("{}.wasm", guest.name));
         let plugin = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        // No manifest beside it.
+        // The byte 0 says that the input has no separate manifest.
         fs::write(seeds.join(&guest.name), [&[0], plugin.as_slice()].concat())?;
     }
-    say("Building the fuzzer");
-    let own = workspace.root.join("fuzz");
-    // The versions that the host has.
-    fs::copy(workspace.root.join("Cargo.lock"), own.join("Cargo.lock"))?;
-    let target = toolchain::host()?;
+    print_status("Building the fuzzer");
+    let crate_folder = workspace.root.join("fuzz");
+    // The fuzzer uses the same versions of the dependencies as the host.
+    fs::copy(workspace.root.join("Cargo.lock"), crate_folder.join("Cargo.lock"))?;
+    let target = toolchain::host_target()?;
     let mut cargo = workspace.cargo();
-    // With a target, build scripts and macros are compiled as ever.
-    cargo.args(["build", "--release", "--target", &target, "--manifest-path"]).arg(own.join("Cargo.toml"));
+    // With an explicit target, cargo does not apply the flags to build scripts and macros.
+    cargo.args(["build", "--release", "--target", &target, "--manifest-path"]).arg(crate_folder.join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&built).env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
     run(cargo.env("TICKETING_NO_BUNDLE", "1"))?;
-    say(&format!("Fuzzing for {seconds} s"));
+    print_status(&format!("Fuzzing for {seconds} s"));
     let mut fuzzer = Command::new(built.join(target).join("release/upload"));
     fuzzer.current_dir(&folder).arg(&corpus).arg(&seeds).args([
         format!("-max_total_time={seconds}"),

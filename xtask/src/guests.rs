@@ -1,30 +1,33 @@
-//! Guests: the components of the marketplace and the fixtures of the host's tests.
+//! Guests: the components of the marketplace, and the fixtures of the host's
+//! tests.
 //!
-//! A guest is a member of the workspace whose folder has a `plugin.toml` and
-//! is called by the plugin's name. It becomes `target/components/NAME.wasm`,
-//! a fixture `target/components/test/NAME.wasm`.
+//! A guest is a member of the workspace whose folder has a `plugin.toml` and the
+//! name of the plugin. The plugin file of a component is
+//! `target/components/NAME.wasm`. The plugin file of a fixture is
+//! `target/components/test/NAME.wasm`.
 
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use plugin_pack::{pack_folder, write_if_changed};
 use serde::Deserialize;
 
-use crate::process::{run, say};
-use crate::scripts;
+use crate::process::{print_status, run};
+use crate::script_guests;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::Workspace;
 
-/// What guests are compiled for, by a profile of the workspace's manifest.
+/// The profile of cargo that compiles guests.
 #[derive(Clone, Copy)]
 pub(crate) enum Profile {
-    /// To be small and fast.
+    /// For small and fast code.
     Release,
-    /// To be there soon after a save.
+    /// For fast compilation.
     Dev,
 }
 
@@ -37,16 +40,16 @@ impl Profile {
     }
 }
 
-/// What a guest is for.
+/// The two kinds of guests.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
-    /// Part of the marketplace, and of the host's binary.
+    /// A component of the marketplace. The host's binary contains it.
     Component,
     /// A fixture of the host's tests and benchmarks.
     Test,
 }
 
-/// A guest as it is found.
+/// A guest and its source.
 pub(crate) struct Guest {
     /// The plugin's name.
     pub(crate) name: String,
@@ -56,47 +59,56 @@ pub(crate) struct Guest {
     module: String,
 }
 
+/// A plugin file that was made from a compiled guest.
+pub(crate) struct PluginFile {
+    pub(crate) path: PathBuf,
+    size_bytes: usize,
+    /// Whether the content differs from the previous file.
+    pub(crate) is_changed: bool,
+}
+
 /// Builds all guests of these kinds.
 pub(crate) fn build(workspace: &Workspace, kinds: &[Kind]) -> Result<()> {
-    // Apart from each other, so that what a component is compiled with does not depend on the fixtures beside it.
+    // One cargo command for each kind, so that the fixtures do not change the features of the components.
     for &kind in kinds {
         build_kind(workspace, kind)?;
     }
     if kinds.iter().any(|kind| matches!(kind, Kind::Test)) {
-        scripts::build(workspace)?;
+        script_guests::build(workspace)?;
     }
     Ok(())
 }
 
-/// Compiles a plugin that is not a member of the workspace, with what compiles the components.
+/// Compiles a plugin that is not a member of the workspace, with the toolchain of
+/// the components.
 pub(crate) fn compile_outside(workspace: &Workspace, folder: &Path) -> Result<()> {
     let mut cargo = workspace.cargo();
     cargo.current_dir(folder).args(["build", "--lib", "--release"]);
-    let target = workspace.guests_target();
+    let target = workspace.guests_target_folder();
     Toolchain::find(&target)?.apply(&mut cargo);
     run(cargo.arg("--target-dir").arg(target.join("outside")))
 }
 
-/// Whether there is a file for each component, be it an old one.
+/// Whether each component has a plugin file. The file may be old.
 pub(crate) fn are_built(workspace: &Workspace) -> bool {
-    let output = Kind::Component.output(workspace);
+    let output = Kind::Component.output_folder(workspace);
     find(workspace, Kind::Component)
         .is_ok_and(|guests| guests.iter().all(|guest| output.join(format!("{}.wasm", guest.name)).is_file()))
 }
 
 impl Kind {
-    fn sources(self) -> &'static str {
+    fn source_folder(self) -> &'static str {
         match self {
             Kind::Component => "components",
             Kind::Test => "host/tests/guests",
         }
     }
 
-    /// Where the plugin files go.
-    pub(crate) fn output(self, workspace: &Workspace) -> PathBuf {
+    /// The folder of the plugin files.
+    pub(crate) fn output_folder(self, workspace: &Workspace) -> PathBuf {
         match self {
-            Kind::Component => workspace.components(),
-            Kind::Test => workspace.components().join("test"),
+            Kind::Component => workspace.components_folder(),
+            Kind::Test => workspace.components_folder().join("test"),
         }
     }
 }
@@ -107,34 +119,35 @@ fn build_kind(workspace: &Workspace, kind: Kind) -> Result<()> {
         return Ok(());
     }
     let start = Instant::now();
-    let target = workspace.guests_target();
+    let target = workspace.guests_target_folder();
     let toolchain = Toolchain::find(&target)?;
     let names = guests.iter().map(|guest| guest.name.as_str()).collect::<Vec<_>>().join(", ");
-    say(&format!("Building {names} with {}", toolchain.description()));
-    run(&mut compiling(workspace, toolchain, Profile::Release, &guests.iter().collect::<Vec<_>>()))?;
-    let output = kind.output(workspace);
+    print_status(&format!("Building {names} with {}", toolchain.description()));
+    run(&mut compile_command(workspace, toolchain, Profile::Release, &guests.iter().collect::<Vec<_>>()))?;
+    let output = kind.output_folder(workspace);
     for guest in &guests {
-        let (file, size, changed) = wrap(workspace, guest, Profile::Release, &output)?;
-        let note = if changed { "" } else { ", unchanged" };
-        say(&format!("{} ({} KiB{note})", workspace.shown(&file), size.div_ceil(1024)));
+        let PluginFile { path, size_bytes, is_changed } =
+            write_plugin_file(workspace, guest, Profile::Release, &output)?;
+        let note = if is_changed { "" } else { ", unchanged" };
+        print_status(&format!("Wrote {} ({} KiB{note})", workspace.display(&path), size_bytes.div_ceil(1024)));
     }
-    say(&format!("Built {} in {:.1} s", kind.sources(), start.elapsed().as_secs_f64()));
+    print_status(&format!("Built {} in {:.1} s", kind.source_folder(), start.elapsed().as_secs_f64()));
     Ok(())
 }
 
-/// What compiles core modules, all in one run of cargo.
-pub(crate) fn compiling(
+/// The cargo command that compiles the core modules of these guests.
+pub(crate) fn compile_command(
     workspace: &Workspace,
     toolchain: Toolchain,
     profile: Profile,
     guests: &[&Guest],
-) -> std::process::Command {
+) -> Command {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--lib", "--profile", profile.name()]);
     toolchain.apply(&mut cargo);
-    cargo.arg("--target-dir").arg(workspace.guests_target());
+    cargo.arg("--target-dir").arg(workspace.guests_target_folder());
     if let Some(flag) = remap_cargo_home() {
-        // The panic messages in a guest do not tell where cargo keeps its sources.
+        // Without this flag, the panic messages of a guest would contain the paths of this machine.
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flag);
     }
     for guest in guests {
@@ -151,24 +164,24 @@ fn remap_cargo_home() -> Option<OsString> {
     Some(flag)
 }
 
-/// Makes the plugin file of a compiled guest: where it is, its size in bytes, and whether it is another than before.
-pub(crate) fn wrap(
+/// Writes the plugin file of a compiled guest into a folder.
+pub(crate) fn write_plugin_file(
     workspace: &Workspace,
     guest: &Guest,
     profile: Profile,
-    output: &Path,
-) -> Result<(PathBuf, usize, bool)> {
-    let module = workspace.guests_target().join(TARGET).join(profile.name()).join(&guest.module);
+    folder: &Path,
+) -> Result<PluginFile> {
+    let module = workspace.guests_target_folder().join(TARGET).join(profile.name()).join(&guest.module);
     let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let plugin = pack_folder(&module, &guest.folder).with_context(|| format!("guest {}", guest.name))?;
-    let file = output.join(format!("{}.wasm", guest.name));
-    let changed = write_if_changed(&file, &plugin).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok((file, plugin.len(), changed))
+    let path = folder.join(format!("{}.wasm", guest.name));
+    let is_changed = write_if_changed(&path, &plugin).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(PluginFile { path, size_bytes: plugin.len(), is_changed })
 }
 
-/// The guests of a kind, by name.
+/// Finds the guests of a kind. They are sorted by name.
 pub(crate) fn find(workspace: &Workspace, kind: Kind) -> Result<Vec<Guest>> {
-    let sources = workspace.root.join(kind.sources());
+    let sources = workspace.root.join(kind.source_folder());
     if !sources.is_dir() {
         return Ok(Vec::new());
     }
@@ -176,7 +189,7 @@ pub(crate) fn find(workspace: &Workspace, kind: Kind) -> Result<Vec<Guest>> {
     for entry in fs::read_dir(&sources)? {
         let folder = entry?.path();
         if folder.join("plugin.toml").is_file() {
-            guests.push(guest(workspace, &folder).with_context(|| workspace.shown(&folder))?);
+            guests.push(guest(workspace, &folder).with_context(|| workspace.display(&folder))?);
         }
     }
     guests.sort_by(|one, other| one.name.cmp(&other.name));
@@ -185,12 +198,13 @@ pub(crate) fn find(workspace: &Workspace, kind: Kind) -> Result<Vec<Guest>> {
 
 fn guest(workspace: &Workspace, folder: &Path) -> Result<Guest> {
     let name = plugin_name(folder)?;
-    let package = workspace.package_in(folder).context("has a plugin.toml but is not a member of the workspace")?;
-    let module = package.module_file().context("has no library of the crate type cdylib")?;
+    let package =
+        workspace.package_in(folder).context("the folder has a plugin.toml, but is not a member of the workspace")?;
+    let module = package.module_file().context("the package has no library of the crate type cdylib")?;
     Ok(Guest { name, folder: folder.to_owned(), package: package.name.clone(), module })
 }
 
-/// The name in `plugin.toml`, which is also the folder's.
+/// The name in `plugin.toml`. The folder must have the same name.
 fn plugin_name(folder: &Path) -> Result<String> {
     #[derive(Deserialize)]
     struct Manifest {
@@ -199,7 +213,7 @@ fn plugin_name(folder: &Path) -> Result<String> {
 
     let manifest: Manifest = toml::from_str(&fs::read_to_string(folder.join("plugin.toml"))?)?;
     if folder.file_name().is_none_or(|folder| folder != manifest.name.as_str()) {
-        bail!("its plugin.toml is called {:?}; the folder and the plugin have one name", manifest.name);
+        bail!("the name in its plugin.toml is {:?}, but the folder must have the same name", manifest.name);
     }
     Ok(manifest.name)
 }
@@ -209,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_has_the_name_of_its_folder() {
+    fn a_plugin_and_its_folder_have_the_same_name() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("sample");
         fs::create_dir(&folder).unwrap();

@@ -1,9 +1,8 @@
 //! `cargo xtask`: builds, runs, checks and measures the workspace.
 //!
-//! Every subcommand is a sequence of child processes, most of them cargo's,
-//! started at the root of the workspace with their output left as it is. The
-//! one thing done here itself is to turn a guest's core module into a plugin
-//! file ([`plugin_pack`]).
+//! Each subcommand runs child processes at the root of the workspace, most of
+//! them cargo, and shows their output. Only the packing of a core module into a
+//! plugin file ([`plugin_pack`]) happens in this process.
 
 mod browser;
 mod debian;
@@ -14,7 +13,8 @@ mod guests;
 mod nats;
 mod postgres;
 mod process;
-mod scripts;
+mod script_guests;
+mod stages;
 mod steps;
 mod test;
 mod toolchain;
@@ -27,19 +27,25 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::guests::Kind;
-use crate::process::{run, say};
+use crate::process::{print_status, run};
+use crate::stages::Stages;
 use crate::workspace::Workspace;
+
+/// The usual duration of the first build of the components, on two cores.
+const COMPONENTS_MINUTES: u32 = 2;
+/// The usual duration of the first build of the host, on two cores.
+const HOST_MINUTES: u32 = 8;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, runs, checks and measures the workspace", version)]
 #[command(after_help = "Examples:
   cargo xtask run                         build everything and serve it
   cargo xtask run -- --listen 0.0.0.0:80  the same, with flags for `ticketing serve`
-  cargo xtask dev                         serve, and swap in what is saved in components/
-  cargo xtask test                        every check and every test
-  cargo xtask test expir                  the tests whose names contain `expir`
-  cargo xtask build --components          the plugin files alone
-  cargo xtask bench -- ticket             the benchmarks whose names contain `ticket`")]
+  cargo xtask dev                         serve, and swap in each saved change of components/
+  cargo xtask test                        run all checks and all tests
+  cargo xtask test expir                  run the tests whose names contain `expir`
+  cargo xtask build --components          build only the plugin files
+  cargo xtask bench -- ticket             run the benchmarks whose names contain `ticket`")]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -47,83 +53,83 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the components and the host, for release
+    /// Build the components and the host in the release profile
     #[command(after_help = "Examples:
-  cargo xtask build               target/release/ticketing, with the components inside and beside it
-  cargo xtask build --components  target/components/*.wasm and target/components/test/*.wasm alone")]
+  cargo xtask build               target/release/ticketing with the components in it, and target/components/*.wasm
+  cargo xtask build --components  only target/components/*.wasm and target/components/test/*.wasm")]
     Build {
-        /// Build the components and the guests of the tests, but not the host
+        /// Build the components and the guests of the tests, and not the host
         #[arg(long)]
         components: bool,
     },
-    /// Compile a plugin outside the workspace with what compiles the components
+    /// Compile a plugin outside the workspace with the toolchain of the components
     #[command(after_help = "Example:
   cargo xtask compile ../hello    target/guests/outside/wasm32-unknown-unknown/release/hello.wasm")]
     Compile {
-        /// The folder of its Cargo.toml
+        /// The folder with the Cargo.toml of the plugin
         folder: PathBuf,
     },
     /// Build everything, then serve
     #[command(after_help = "Examples:
   cargo xtask run
   cargo xtask run -- --listen 127.0.0.1:9000 --data-dir /tmp/ticketing")]
-    Run(Rest),
-    /// Build for development and serve; what is saved in components/ or wit/ is swapped in
+    Run(PassedArguments),
+    /// Build in the dev profile and serve; a saved change in components/ or wit/ is swapped in
     #[command(after_help = "Examples:
   cargo xtask dev
   cargo xtask dev -- --listen 127.0.0.1:9000
-  cargo xtask dev --host target/release/ticketing   a host that is built already")]
+  cargo xtask dev --host target/release/ticketing   use this host")]
     Dev {
-        /// The host's program, instead of building one
+        /// Use this binary of the host, and do not build one
         #[arg(long, value_name = "FILE")]
         host: Option<PathBuf>,
         #[command(flatten)]
-        rest: Rest,
+        rest: PassedArguments,
     },
-    /// Run every check: format, deploy/, guests, clippy, doc links, cargo deny, tests
+    /// Run all checks: format, deploy/, guests, clippy, doc links, cargo deny, tests
     #[command(after_help = "Examples:
-  cargo xtask test                      everything
-  cargo xtask test a_second_buyer       only the tests whose names contain it, without the other checks
-  CI=true cargo xtask test --embedded   what needs no service beside it
-  TICKETING_TESTS_WITHOUT_BROWSER=1 cargo xtask test   all but what drives a browser")]
+  cargo xtask test                      all checks and all tests
+  cargo xtask test a_second_buyer       only the tests whose names contain `a_second_buyer`
+  CI=true cargo xtask test --embedded   only the tests that need no other server
+  TICKETING_TESTS_WITHOUT_BROWSER=1 cargo xtask test   all but the tests in a browser")]
     Test {
-        /// Only what needs no database server and no broker beside it
+        /// Run only the tests that need no PostgreSQL and no NATS server
         #[arg(long)]
         embedded: bool,
-        /// Only tests whose names contain this, and none of the other checks
+        /// Run only the tests whose names contain this text, and no other checks
         filter: Option<String>,
     },
-    /// Render the chart of deploy/helm into the plain manifests of deploy/kubernetes
+    /// Write the manifests of deploy/kubernetes from the chart in deploy/helm
     #[command(after_help = "Examples:
-  cargo xtask manifests          write them, after a change to the chart
-  cargo xtask manifests --check  check everything in deploy/, as `cargo xtask test` does")]
+  cargo xtask manifests          write the manifests after a change of the chart
+  cargo xtask manifests --check  check the files of deploy/, as `cargo xtask test` does")]
     Manifests {
-        /// Write nothing
+        /// Write nothing, and check the files of deploy/
         #[arg(long)]
         check: bool,
     },
-    /// Fuzz what an upload goes through before it is compiled
+    /// Fuzz the code that reads an upload before it is compiled
     #[command(after_help = "Example:
   cargo xtask fuzz --seconds 600")]
     Fuzz {
-        /// For how long
+        /// The duration
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Run the checks that need no tests: format, clippy, doc links
+    /// Run the checks without the tests: format, clippy, doc links
     #[command(after_help = "Example:
   cargo xtask check")]
     Check,
-    /// Build the guests, then run the benchmarks
+    /// Build the guests and run the benchmarks
     #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench -- --quick hello fresh")]
-    Bench(Rest),
+    Bench(PassedArguments),
 }
 
 #[derive(Args)]
-struct Rest {
-    /// Passed on as they are
+struct PassedArguments {
+    /// Arguments for the program that the command starts
     #[arg(last = true)]
     arguments: Vec<String>,
 }
@@ -132,7 +138,7 @@ fn main() -> ExitCode {
     match run_task(Cli::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, whatever `RUST_BACKTRACE` says.
+            // With `RUST_BACKTRACE`, the `Debug` output would have many lines.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
@@ -143,7 +149,7 @@ fn run_task(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
         Task::Build { components: true } => guests::build(&workspace, &[Kind::Component, Kind::Test]),
-        Task::Build { components: false } => build(&workspace),
+        Task::Build { components: false } => build(&workspace, &mut Stages::new(2)),
         Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
         Task::Dev { host, rest } => dev::dev(&workspace, host.as_deref(), &rest.arguments),
@@ -157,23 +163,31 @@ fn run_task(task: Task) -> Result<()> {
 }
 
 /// Builds `target/release/ticketing` with the components in it.
-fn build(workspace: &Workspace) -> Result<()> {
-    guests::build(workspace, &[Kind::Component])?;
-    say("Building the host");
-    run(workspace.cargo().args(["build", "--package", "ticketing", "--release"]))?;
-    say(&format!("Built {}", workspace.shown(&workspace.host_binary())));
+fn build(workspace: &Workspace, stages: &mut Stages) -> Result<()> {
+    let components_minutes = (!guests::are_built(workspace)).then_some(COMPONENTS_MINUTES);
+    stages.run("Building the components", components_minutes, || guests::build(workspace, &[Kind::Component]))?;
+    let binary = workspace.host_binary();
+    let host_minutes = (!binary.is_file()).then_some(HOST_MINUTES);
+    stages.run("Building the host", host_minutes, || {
+        run(workspace.cargo().args(["build", "--package", "ticketing", "--release"]))
+    })?;
+    print_status(&format!("Built {}", workspace.display(&binary)));
     Ok(())
 }
 
-/// Builds, then becomes the host, so that signals reach it and nothing stands between.
+/// Builds the host and replaces this process by it, so that the host gets all
+/// signals.
 fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    build(workspace)?;
-    process::become_command(Command::new(workspace.host_binary()).arg("serve").args(arguments))
+    let mut stages = Stages::new(3);
+    build(workspace, &mut stages)?;
+    stages.announce("Starting the host");
+    process::replace_process(Command::new(workspace.host_binary()).arg("serve").args(arguments))
 }
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    guests::build(workspace, &[Kind::Component, Kind::Test])?;
-    nats::provide(workspace)?;
-    say("Running the benchmarks");
+    let mut stages = Stages::new(3);
+    stages.run("Building the guests", None, || guests::build(workspace, &[Kind::Component, Kind::Test]))?;
+    stages.run("Installing the NATS server", None, || nats::provide(workspace).map(drop))?;
+    stages.announce("Running the benchmarks");
     run(workspace.cargo().args(["bench", "--package", "ticketing", "--bench", "platform", "--"]).args(arguments))
 }

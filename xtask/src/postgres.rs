@@ -1,31 +1,31 @@
-//! The PostgreSQL that the tests start for themselves.
+//! The PostgreSQL server that the tests start.
 
 use std::fs;
 
 use anyhow::{Result, bail};
 
 use crate::debian;
-use crate::process::on_path;
+use crate::process::find_program;
 use crate::steps::Outcome;
 
 const PACKAGE: &str = "postgresql";
-/// Where Debian keeps what makes and runs a server, off the path.
+/// The folder of Debian's PostgreSQL programs. It is not in `PATH`.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// Sees to it that there is one.
+/// Installs PostgreSQL if it is missing.
 pub(crate) fn provide() -> Result<Outcome> {
-    if !is_there() && debian::may_install() {
+    if !is_installed() && debian::may_install() {
         debian::install(&[PACKAGE]);
     }
-    if !is_there() {
+    if !is_installed() {
         bail!(
-            "no PostgreSQL for the tests: on Debian, as root, `apt-get install {PACKAGE}`; or do without with `cargo xtask test --embedded`"
+            "the tests need PostgreSQL: run `apt-get install {PACKAGE}` on Debian as root, or run `cargo xtask test --embedded`, which does not need it"
         );
     }
     Ok(Outcome::Passed)
 }
 
-fn is_there() -> bool {
+fn is_installed() -> bool {
     let mut versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();
-    versions.any(|version| version.path().join("bin/initdb").is_file()) || on_path("initdb").is_some()
+    versions.any(|version| version.path().join("bin/initdb").is_file()) || find_program("initdb").is_some()
 }

@@ -1,20 +1,20 @@
-//! A sequence of named checks that ends at the first failure and sums up.
+//! A sequence of named steps. It ends at the first failure and prints a summary.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
-use crate::process::say;
+use crate::process::print_status;
 
-/// How a check ended.
+/// The outcome of a step.
 pub(crate) enum Outcome {
     Passed,
-    /// Not done, and why.
+    /// The step was skipped, for this reason.
     Skipped(String),
 }
 
-/// What has been done so far.
+/// The steps so far, and their outcomes.
 #[derive(Default)]
 pub(crate) struct Steps {
     done: Vec<Done>,
@@ -28,17 +28,17 @@ struct Done {
 }
 
 impl Steps {
-    /// Does one check, unless an earlier one failed.
-    pub(crate) fn step(&mut self, name: &'static str, check: impl FnOnce() -> Result<Outcome>) {
+    /// Runs a step, unless an earlier step has failed.
+    pub(crate) fn step(&mut self, name: &'static str, work: impl FnOnce() -> Result<Outcome>) {
         if self.failure.is_some() {
             return;
         }
-        say(name);
+        print_status(name);
         let start = Instant::now();
-        let result = match check() {
+        let result = match work() {
             Ok(Outcome::Passed) => "passed".to_owned(),
             Ok(Outcome::Skipped(reason)) => {
-                say(&format!("{name}: {reason}"));
+                print_status(&format!("{name}: {reason}"));
                 format!("skipped: {reason}")
             }
             Err(error) => {
@@ -49,9 +49,9 @@ impl Steps {
         self.done.push(Done { name, took: start.elapsed(), result });
     }
 
-    /// Prints the summary; the failure, if there was one, is the result.
+    /// Prints the summary. Returns the failure, if there is one.
     pub(crate) fn finish(self) -> Result<()> {
-        say("Summary");
+        print_status("Summary");
         eprint!("{}", summary(&self.done));
         self.failure.map_or(Ok(()), Err)
     }
@@ -61,10 +61,10 @@ fn summary(done: &[Done]) -> String {
     let mut text = String::new();
     for Done { name, took, result } in done {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "    {name:<12} {:>8.1} s  {result}", took.as_secs_f64());
+        let _ = writeln!(text, "    {name:<34} {:>8.1} s  {result}", took.as_secs_f64());
     }
     let total: Duration = done.iter().map(|done| done.took).sum();
-    let _ = writeln!(text, "    {:<12} {:>8.1} s", "total", total.as_secs_f64());
+    let _ = writeln!(text, "    {:<34} {:>8.1} s", "total", total.as_secs_f64());
     text
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_done_after_a_failure() {
+    fn no_step_runs_after_a_failure() {
         let mut steps = Steps::default();
         let mut reached = false;
         steps.step("first", || Ok(Outcome::Passed));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_has_a_line_for_each_check_and_the_total() {
+    fn the_summary_has_a_line_for_each_step_and_the_total() {
         let done = [
             Done { name: "format", took: Duration::from_millis(1_240), result: "passed".to_owned() },
             Done { name: "cargo deny", took: Duration::ZERO, result: "skipped: not installed".to_owned() },
@@ -96,9 +96,9 @@ mod tests {
         assert_eq!(
             text.lines().collect::<Vec<_>>(),
             [
-                "    format            1.2 s  passed",
-                "    cargo deny        0.0 s  skipped: not installed",
-                "    total             1.2 s",
+                "    format                                  1.2 s  passed",
+                "    cargo deny                              0.0 s  skipped: not installed",
+                "    total                                   1.2 s",
             ]
         );
     }

@@ -1,9 +1,9 @@
-//! What compiles the guests.
+//! The toolchain that compiles the guests.
 //!
-//! The compiler of the workspace does, where it has a standard library for
-//! [`TARGET`] or rustup can fetch one. Where only Debian's packages and
-//! crates.io can be reached, Debian's newer compiler builds that library from
-//! its own sources; it is put on the machine if that is allowed.
+//! The compiler of the workspace compiles them if it has a standard library for
+//! [`TARGET`], or if rustup can download one. Some machines reach only Debian's
+//! packages and crates.io. There Debian's compiler builds the standard library
+//! from its sources. This program installs Debian's compiler if it may.
 
 use std::env;
 use std::fs;
@@ -14,27 +14,27 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::debian;
-use crate::process::{on_path, output_of, say, succeeds_within};
+use crate::process::{find_program, output_of, print_status, succeeds_within};
 
-/// What guests are compiled for.
+/// The compilation target of guests.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Debian's compiler, whichever one comes first in `PATH`.
+/// Debian's compiler. Another compiler may come first in `PATH`.
 const DEBIAN_COMPILER: &str = "/usr/bin/rustc";
 const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
-/// A download of about 20 MB.
+/// The time limit of rustup. It downloads about 20 MB.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
 /// A way to compile guests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Toolchain {
-    /// The workspace's own compiler has the target.
+    /// The workspace's compiler has the target's standard library.
     Installed,
-    /// Debian's compiler makes the target's standard library of its sources.
+    /// Debian's compiler builds the target's standard library from its sources.
     DebianSources,
 }
 
-/// What there is on this machine.
+/// The compilers and installers on this machine.
 #[derive(Clone, Copy, Default)]
 struct Machine {
     target_installed: bool,
@@ -43,17 +43,17 @@ struct Machine {
     apt_as_root: bool,
 }
 
-/// What was tried already and did not help.
+/// The attempts that have not made a toolchain available.
 #[derive(Clone, Copy, Default)]
-struct Tried {
+struct FailedAttempts {
     rustup: bool,
-    /// In an earlier run.
+    /// An attempt in an earlier run.
     rustup_before: bool,
     apt: bool,
 }
 
 #[derive(Debug, PartialEq)]
-enum Next {
+enum Action {
     Use(Toolchain),
     AddTarget,
     InstallPackages,
@@ -61,28 +61,29 @@ enum Next {
 }
 
 impl Toolchain {
-    /// Finds a way, and makes one where there is none yet. `notes` is a folder to remember in what did not work.
-    pub(crate) fn find(notes: &Path) -> Result<Self> {
-        let refusal = notes.join("rustup-cannot-add-the-target");
-        let mut tried = Tried { rustup_before: refusal.exists(), ..Tried::default() };
+    /// Finds a toolchain, or installs one. A file in `folder` records that rustup
+    /// failed, for later runs.
+    pub(crate) fn find(folder: &Path) -> Result<Self> {
+        let marker = folder.join("rustup-cannot-add-the-target");
+        let mut failed = FailedAttempts { rustup_before: marker.exists(), ..FailedAttempts::default() };
         loop {
-            match next(Machine::look(), tried) {
-                Next::Use(toolchain) => return Ok(toolchain),
-                Next::AddTarget => {
-                    say(&format!("Adding the target {TARGET} with rustup"));
-                    tried.rustup = true;
+            match next_action(Machine::detect(), failed) {
+                Action::Use(toolchain) => return Ok(toolchain),
+                Action::AddTarget => {
+                    print_status(&format!("Adding the target {TARGET} with rustup"));
+                    failed.rustup = true;
                     if !succeeds_within(Command::new("rustup").args(["target", "add", TARGET]), RUSTUP_LIMIT) {
-                        say("rustup cannot add it here");
-                        fs::create_dir_all(notes)?;
-                        fs::write(&refusal, "")?;
+                        print_status(&format!("rustup cannot add the target {TARGET} here"));
+                        fs::create_dir_all(folder)?;
+                        fs::write(&marker, "")?;
                     }
                 }
-                Next::InstallPackages => {
-                    tried.apt = true;
+                Action::InstallPackages => {
+                    failed.apt = true;
                     debian::install(&DEBIAN_PACKAGES);
                 }
-                Next::GiveUp => bail!(
-                    "nothing here can compile guests: run `rustup target add {TARGET}`, or on Debian, as root, `apt-get install {}`",
+                Action::GiveUp => bail!(
+                    "no compiler here can compile guests: run `rustup target add {TARGET}`, or `apt-get install {}` on Debian as root",
                     DEBIAN_PACKAGES.join(" ")
                 ),
             }
@@ -96,7 +97,7 @@ impl Toolchain {
             Toolchain::Installed => {}
             Toolchain::DebianSources => {
                 cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC", DEBIAN_COMPILER).env("RUSTC_BOOTSTRAP", "1");
-                if on_path("rust-lld").is_none()
+                if find_program("rust-lld").is_none()
                     && let Some(path) = path_with_linker()
                 {
                     cargo.env("PATH", path);
@@ -105,7 +106,7 @@ impl Toolchain {
         }
     }
 
-    /// In words, for the line that says what is going on.
+    /// The description for status lines.
     pub(crate) fn description(self) -> &'static str {
         match self {
             Toolchain::Installed => "the workspace's compiler",
@@ -114,27 +115,28 @@ impl Toolchain {
     }
 }
 
-/// The next step towards a toolchain: the workspace's own compiler first, changes to the machine last.
-fn next(machine: Machine, tried: Tried) -> Next {
-    let rustup_is_hopeless = tried.rustup || (tried.rustup_before && machine.debian_sources);
+/// The next action towards a toolchain. It prefers the workspace's compiler, and
+/// changes the machine last.
+fn next_action(machine: Machine, failed: FailedAttempts) -> Action {
+    let skip_rustup = failed.rustup || (failed.rustup_before && machine.debian_sources);
     if machine.target_installed {
-        Next::Use(Toolchain::Installed)
-    } else if machine.rustup && !rustup_is_hopeless {
-        Next::AddTarget
+        Action::Use(Toolchain::Installed)
+    } else if machine.rustup && !skip_rustup {
+        Action::AddTarget
     } else if machine.debian_sources {
-        Next::Use(Toolchain::DebianSources)
-    } else if machine.apt_as_root && !tried.apt {
-        Next::InstallPackages
+        Action::Use(Toolchain::DebianSources)
+    } else if machine.apt_as_root && !failed.apt {
+        Action::InstallPackages
     } else {
-        Next::GiveUp
+        Action::GiveUp
     }
 }
 
 impl Machine {
-    fn look() -> Self {
+    fn detect() -> Self {
         Self {
             target_installed: target_installed(),
-            rustup: on_path("rustup").is_some(),
+            rustup: find_program("rustup").is_some(),
             debian_sources: debian_sources(),
             apt_as_root: debian::may_install(),
         }
@@ -146,7 +148,7 @@ fn target_installed() -> bool {
         .is_some_and(|folder| Path::new(&folder).is_dir())
 }
 
-/// Whether Debian's compiler is there, new enough, and has its sources.
+/// Whether Debian's compiler and its sources are installed, and are new enough.
 fn debian_sources() -> bool {
     let Some(version) = output_of(Command::new(DEBIAN_COMPILER).arg("--version")) else {
         return false;
@@ -158,7 +160,8 @@ fn debian_sources() -> bool {
         && sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
 }
 
-/// Whether a line such as `rustc 1.96.0 (ac68faa20 2026-05-25)` names that version or a later one.
+/// Whether a line such as `rustc 1.96.0 (ac68faa20 2026-05-25)` has the wanted
+/// version or a later one.
 fn is_at_least(line: &str, wanted: &str) -> bool {
     let numbers = |version: &str| -> Option<(u32, u32)> {
         let mut parts = version.split('.').map(str::parse);
@@ -168,17 +171,18 @@ fn is_at_least(line: &str, wanted: &str) -> bool {
     found.is_some() && found >= numbers(wanted)
 }
 
-/// `PATH` and the folder in which rustup's compiler keeps its `rust-lld`, which Debian's may lack.
+/// `PATH`, and the folder with the `rust-lld` of rustup's compiler. Debian's
+/// compiler may have none.
 fn path_with_linker() -> Option<std::ffi::OsString> {
-    let host = host().ok()?;
+    let host = host_target().ok()?;
     let tools = sysroot(&compiler())?.join("lib/rustlib").join(host).join("bin");
     let folders = env::var_os("PATH").unwrap_or_default();
     env::join_paths(env::split_paths(&folders).chain([tools])).ok()
 }
 
-/// What the workspace's compiler compiles for by itself.
-pub(crate) fn host() -> Result<String> {
-    output_of(Command::new(compiler()).args(["--print", "host-tuple"])).context("rustc cannot be asked for its host")
+/// The default target of the workspace's compiler.
+pub(crate) fn host_target() -> Result<String> {
+    output_of(Command::new(compiler()).args(["--print", "host-tuple"])).context("rustc does not print its host target")
 }
 
 fn sysroot(compiler: &Path) -> Option<PathBuf> {
@@ -194,45 +198,50 @@ fn compiler() -> PathBuf {
 mod tests {
     use super::*;
 
-    /// A machine on which everything could be had, but nothing is there yet.
-    const WILLING: Machine =
-        Machine { target_installed: false, rustup: true, debian_sources: false, apt_as_root: true };
+    /// A machine that has no toolchain, but can install one in every way.
+    const EMPTY: Machine = Machine { target_installed: false, rustup: true, debian_sources: false, apt_as_root: true };
 
     #[test]
     fn an_installed_target_is_used_as_it_is() {
-        let machine = Machine { target_installed: true, debian_sources: true, ..WILLING };
-        assert_eq!(next(machine, Tried::default()), Next::Use(Toolchain::Installed));
+        let machine = Machine { target_installed: true, debian_sources: true, ..EMPTY };
+        assert_eq!(next_action(machine, FailedAttempts::default()), Action::Use(Toolchain::Installed));
     }
 
     #[test]
-    fn rustup_is_asked_before_debian() {
-        let machine = Machine { debian_sources: true, ..WILLING };
-        assert_eq!(next(machine, Tried::default()), Next::AddTarget);
-        assert_eq!(next(machine, Tried { rustup: true, ..Tried::default() }), Next::Use(Toolchain::DebianSources));
+    fn rustup_comes_before_debian() {
+        let machine = Machine { debian_sources: true, ..EMPTY };
+        assert_eq!(next_action(machine, FailedAttempts::default()), Action::AddTarget);
+        assert_eq!(
+            next_action(machine, FailedAttempts { rustup: true, ..FailedAttempts::default() }),
+            Action::Use(Toolchain::DebianSources)
+        );
     }
 
     #[test]
-    fn rustup_is_not_asked_again_where_it_failed_before_and_debian_can_do_it() {
-        let before = Tried { rustup_before: true, ..Tried::default() };
-        let machine = Machine { debian_sources: true, ..WILLING };
-        assert_eq!(next(machine, before), Next::Use(Toolchain::DebianSources));
-        assert_eq!(next(WILLING, before), Next::AddTarget);
+    fn rustup_is_skipped_if_it_failed_before_and_debian_has_the_sources() {
+        let before = FailedAttempts { rustup_before: true, ..FailedAttempts::default() };
+        let machine = Machine { debian_sources: true, ..EMPTY };
+        assert_eq!(next_action(machine, before), Action::Use(Toolchain::DebianSources));
+        assert_eq!(next_action(EMPTY, before), Action::AddTarget);
     }
 
     #[test]
-    fn packages_are_installed_where_rustup_cannot_help() {
-        let refused = Tried { rustup: true, ..Tried::default() };
-        assert_eq!(next(WILLING, refused), Next::InstallPackages);
-        let without_rustup = Machine { rustup: false, ..WILLING };
-        assert_eq!(next(without_rustup, Tried::default()), Next::InstallPackages);
-        let installed = Machine { debian_sources: true, ..WILLING };
-        assert_eq!(next(installed, Tried { apt: true, ..refused }), Next::Use(Toolchain::DebianSources));
+    fn packages_are_installed_if_rustup_cannot_help() {
+        let refused = FailedAttempts { rustup: true, ..FailedAttempts::default() };
+        assert_eq!(next_action(EMPTY, refused), Action::InstallPackages);
+        let without_rustup = Machine { rustup: false, ..EMPTY };
+        assert_eq!(next_action(without_rustup, FailedAttempts::default()), Action::InstallPackages);
+        let installed = Machine { debian_sources: true, ..EMPTY };
+        assert_eq!(
+            next_action(installed, FailedAttempts { apt: true, ..refused }),
+            Action::Use(Toolchain::DebianSources)
+        );
     }
 
     #[test]
-    fn it_gives_up_when_everything_was_tried_or_nothing_is_allowed() {
-        assert_eq!(next(WILLING, Tried { rustup: true, rustup_before: true, apt: true }), Next::GiveUp);
-        assert_eq!(next(Machine::default(), Tried::default()), Next::GiveUp);
+    fn it_gives_up_after_all_attempts_or_if_it_may_do_nothing() {
+        assert_eq!(next_action(EMPTY, FailedAttempts { rustup: true, rustup_before: true, apt: true }), Action::GiveUp);
+        assert_eq!(next_action(Machine::default(), FailedAttempts::default()), Action::GiveUp);
     }
 
     #[test]
@@ -244,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn debian_sources_ask_for_a_library_of_their_own() {
+    fn debian_sources_build_the_standard_library() {
         let mut cargo = Command::new("cargo");
         Toolchain::DebianSources.apply(&mut cargo);
         let arguments: Vec<_> = cargo.get_args().collect();

@@ -1,4 +1,4 @@
-//! Where things are, as cargo tells it.
+//! The folders and the packages of the workspace, from `cargo metadata`.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::process::output_of;
 
-/// The part of `cargo metadata` that is used here.
+/// The used part of the output of `cargo metadata`.
 #[derive(Deserialize)]
 pub(crate) struct Workspace {
     #[serde(rename = "workspace_root")]
@@ -31,9 +31,9 @@ pub(crate) struct Package {
 
 #[derive(Deserialize)]
 struct Dependency {
-    /// The folder of a package that is not from a registry.
+    /// The folder of the package, if it does not come from a registry.
     path: Option<PathBuf>,
-    /// None for what it is made of; else `dev` or `build`.
+    /// `dev` or `build`, or `None` for a normal dependency.
     kind: Option<String>,
 }
 
@@ -44,54 +44,56 @@ struct Target {
 }
 
 impl Workspace {
-    /// The workspace of the current folder.
+    /// Finds the workspace of the current folder.
     pub(crate) fn find() -> Result<Self> {
         let metadata = output_of(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))
             .context("`cargo metadata` failed: run this as `cargo xtask`, inside the workspace")?;
-        serde_json::from_str(&metadata).context("`cargo metadata` is not understood")
+        serde_json::from_str(&metadata).context("cannot parse the output of `cargo metadata`")
     }
 
-    /// Cargo, to be run at the root.
+    /// A cargo command that runs at the root of the workspace.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = cargo();
         command.current_dir(&self.root);
         command
     }
 
-    /// The member in a folder.
+    /// Finds the member in a folder.
     pub(crate) fn package_in(&self, folder: &Path) -> Option<&Package> {
         self.packages.iter().find(|package| package.manifest_path.parent() == Some(folder))
     }
 
-    /// Where plugin files go.
-    pub(crate) fn components(&self) -> PathBuf {
+    /// The folder of the plugin files.
+    pub(crate) fn components_folder(&self) -> PathBuf {
         self.target.join("components")
     }
 
-    /// What guests are compiled in: apart from the host, whose compiler may be another one.
-    pub(crate) fn guests_target(&self) -> PathBuf {
+    /// The target folder of the guests. The host has another one, because another
+    /// compiler may compile it.
+    pub(crate) fn guests_target_folder(&self) -> PathBuf {
         self.target.join("guests")
     }
 
-    /// What is installed for the build and for nothing else.
-    pub(crate) fn tools(&self) -> PathBuf {
+    /// The folder of the tools that this program installs.
+    pub(crate) fn tools_folder(&self) -> PathBuf {
         self.target.join("tools")
     }
 
-    /// A folder for what is made, looked at and made again.
-    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+    /// A folder for temporary files.
+    pub(crate) fn temporary_folder(&self, name: &str) -> PathBuf {
         self.target.join("tmp").join(name)
     }
 
-    /// The folders that a member is made of: its own, and those of the members on which it depends.
-    pub(crate) fn folders_of(&self, member: &Path) -> BTreeSet<PathBuf> {
+    /// The folders with the source of a member: its own folder, and the folders of
+    /// the members that it depends on.
+    pub(crate) fn source_folders_of(&self, member: &Path) -> BTreeSet<PathBuf> {
         let mut folders = BTreeSet::new();
-        let mut open = vec![member.to_owned()];
-        while let Some(folder) = open.pop() {
+        let mut pending = vec![member.to_owned()];
+        while let Some(folder) = pending.pop() {
             let dependencies = self.package_in(&folder).into_iter().flat_map(|package| &package.dependencies);
-            // What its tests alone need is no part of it.
+            // The dependencies of its tests are not part of it.
             let dependencies = dependencies.filter(|dependency| dependency.kind.as_deref() != Some("dev"));
-            open.extend(
+            pending.extend(
                 dependencies.filter_map(|dependency| dependency.path.clone()).filter(|path| !folders.contains(path)),
             );
             folders.insert(folder);
@@ -99,34 +101,34 @@ impl Workspace {
         folders
     }
 
-    /// The host as `cargo build` leaves it.
+    /// The binary of the host in the dev profile.
     pub(crate) fn dev_host_binary(&self) -> PathBuf {
         self.target.join("debug").join("ticketing")
     }
 
-    /// What the fuzzer is built in, begins with and finds.
-    pub(crate) fn fuzz(&self) -> PathBuf {
+    /// The folder of the fuzzer: its build, its corpus and its findings.
+    pub(crate) fn fuzz_folder(&self) -> PathBuf {
         self.target.join("fuzz")
     }
 
-    /// What the host of `cargo xtask dev` keeps.
-    pub(crate) fn dev_data(&self) -> PathBuf {
+    /// The data directory of the host of `cargo xtask dev`.
+    pub(crate) fn dev_data_folder(&self) -> PathBuf {
         self.target.join("dev-data")
     }
 
-    /// The host as `cargo build --release` leaves it.
+    /// The binary of the host in the release profile.
     pub(crate) fn host_binary(&self) -> PathBuf {
         self.target.join("release").join("ticketing")
     }
 
-    /// A path for people: from the root where it is below it.
-    pub(crate) fn shown(&self, path: &Path) -> String {
+    /// A path for messages. It is relative if the file is in the workspace.
+    pub(crate) fn display(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 }
 
 impl Package {
-    /// The file name of the core module that this package is compiled to.
+    /// The file name of the package's core module.
     pub(crate) fn module_file(&self) -> Option<String> {
         let library = self.targets.iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
         Some(format!("{}.wasm", library.name.replace('-', "_")))

@@ -144,7 +144,7 @@ async fn a_saved_change_is_served_and_one_that_does_not_compile_changes_nothing(
     assert!(line.starts_with("==> auth 1.0.0+"), "{line}");
 
     session.save("Wrong credentials", "Wrong credentials\" nonsense \"");
-    session.says("auth could not be built; what served before goes on", 1).await;
+    session.says("auth could not be built; the previous revision still serves", 1).await;
     assert!(session.output().contains("error: "), "the output has the compiler's message: {}", session.output());
     assert_eq!(refusal(&visitor).await, "Wrong credentials");
 

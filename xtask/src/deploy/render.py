@@ -1,7 +1,7 @@
-"""Renders the chart with Helm's own code, and says what Helm finds wrong with it.
+"""Renders the chart with Helm's own code, and reports the problems that Helm finds.
 
-render.py CHART FOLDER [NAME=VALUES.json ...]: writes FOLDER/NAME/TEMPLATE.yaml for each set of values. A set whose name
-begins with `wrong` has to be refused by the chart's schema.
+render.py CHART FOLDER [NAME=VALUES.json ...]: writes FOLDER/NAME/TEMPLATE.yaml for each set of values. The schema of the
+chart must refuse a set whose name begins with `wrong`.
 """
 
 import json
@@ -13,23 +13,23 @@ import helm_python as helm
 
 def main(chart_path, folder, *sets):
     report = helm.lint(chart_path, strict=True)
-    # Severity 1 is advice, such as an icon.
+    # Severity 1 is advice, such as a missing icon.
     problems = [message for message in report["messages"] if message["severity"] > 1]
     if problems:
         sys.exit("\n".join(f"{problem['path']}: {problem['error']}" for problem in problems))
     with helm.Chart.load(chart_path) as chart:
-        for each in sets:
-            name, values = each.split("=", 1)
+        for argument in sets:
+            name, values = argument.split("=", 1)
             values = json.loads(values)
             try:
-                # Helm merges the chart's own values when it installs; the schema is for the whole.
+                # The schema describes all values, so merge the chart's default values as `helm install` does.
                 chart.validate_schema(chart.merge_values(values))
             except helm.HelmError as error:
                 if name.startswith("wrong"):
                     continue
                 sys.exit(f"{name}: {error}")
             if name.startswith("wrong"):
-                sys.exit(f"{name}: values.schema.json lets {json.dumps(values)} pass")
+                sys.exit(f"{name}: values.schema.json accepts {json.dumps(values)}")
             rendered = chart.render(values, name="ticketing", namespace="default")
             for template, text in rendered.items():
                 if template.endswith(".yaml") and text.strip():

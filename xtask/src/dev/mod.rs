@@ -1,16 +1,18 @@
-//! `cargo xtask dev`: a host that runs what is being written.
+//! `cargo xtask dev`: a host that serves the components that a developer edits.
 //!
-//! It serves while the folders of the components are watched. What a save
-//! concerns is compiled, and what has become another file is swapped into the
-//! running host, as an operator would do it. What does not compile or does not
-//! fit is shown, and what served before goes on. It has a profile, plugin files
-//! and a data directory of its own: nothing of it is in what is released.
+//! The command watches the source folders of the components. It compiles the
+//! components that a change affects, and swaps each changed plugin file into the
+//! running host, as an operator does. If a component does not compile or cannot be
+//! activated, the command shows the errors, and the previous revision still
+//! serves. The command uses its own profile, plugin files and data directory, so
+//! it does not affect a release build.
 
-mod affected;
+mod affected_components;
 mod host;
-mod saves;
+mod watcher;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -18,57 +20,65 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::guests::{self, Guest, Kind, Profile};
-use crate::process::{run, say};
+use crate::process::{print_status, run};
+use crate::stages::Stages;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use host::{Host, Operator};
-use saves::Saves;
+use affected_components::affected_components;
+use host::{Client, Host};
+use watcher::SourceWatcher;
 
-/// Builds, serves, and swaps in what is saved, until it is told to stop.
+/// Builds the host and the components, serves, and swaps in changed components
+/// until a signal ends it.
 pub(crate) fn dev(workspace: &Workspace, host: Option<&Path>, arguments: &[String]) -> Result<()> {
+    let mut stages = Stages::new(if host.is_some() { 2 } else { 3 });
     let binary = match host {
         Some(binary) => binary.to_owned(),
-        None => build_host(workspace)?,
+        None => {
+            stages.run("Building the host", None, || build_host(workspace))?;
+            workspace.dev_host_binary()
+        }
     };
-    let shop = Shop {
+    let session = Session {
         workspace,
-        toolchain: Toolchain::find(&workspace.guests_target())?,
+        toolchain: Toolchain::find(&workspace.guests_target_folder())?,
         components: guests::find(workspace, Kind::Component)?,
     };
-    say("Building the components");
-    run(&mut shop.cargo(&shop.components.iter().collect::<Vec<_>>()))?;
+    stages.run("Building the components", None, || {
+        run(&mut session.compile_command(&session.components.iter().collect::<Vec<_>>()))
+    })?;
+    stages.announce("Starting the host");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(shop.serve(&binary, arguments))
+    runtime.block_on(session.serve(&binary, arguments))
 }
 
-/// The host for development. Which components are in it does not matter: those
-/// of now are swapped in when it has started.
-fn build_host(workspace: &Workspace) -> Result<PathBuf> {
+/// Builds the host in the dev profile. The bundled components may be old, because
+/// the current ones are swapped in after the start.
+fn build_host(workspace: &Workspace) -> Result<()> {
     if !guests::are_built(workspace) {
         guests::build(workspace, &[Kind::Component])?;
     }
-    say("Building the host");
-    run(workspace.cargo().args(["build", "--package", "ticketing"]))?;
-    Ok(workspace.dev_host_binary())
+    run(workspace.cargo().args(["build", "--package", "ticketing"]))
 }
 
-/// Where components are made and handed to the host.
-struct Shop<'a> {
+/// A run of `cargo xtask dev`.
+struct Session<'a> {
     workspace: &'a Workspace,
     toolchain: Toolchain,
     components: Vec<Guest>,
 }
 
-impl Shop<'_> {
+impl Session<'_> {
     async fn serve(&self, binary: &Path, arguments: &[String]) -> Result<()> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        // First, so that what is saved while the host starts is seen.
-        let mut saves = Saves::below(&[self.workspace.root.join("components"), self.workspace.root.join("wit")])?;
+        // The watcher starts before the host, so that it sees changes during the start.
+        let folders = ["components", "wit"].map(|folder| self.workspace.root.join(folder));
+        let mut watcher = SourceWatcher::new(&folders)?;
         let mut host = Host::start(self.workspace, binary, arguments)?;
-        let operator = host.operator.clone();
+        let client = host.client.clone();
         let result = tokio::select! {
-            result = self.work(&operator, &mut saves) => result,
-            ended = host.ended() => Err(ended),
+            result = self.watch(&client, &mut watcher) => result,
+            error = host.wait_for_end() => Err(error),
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
         };
@@ -76,43 +86,47 @@ impl Shop<'_> {
         result
     }
 
-    async fn work(&self, operator: &Operator, saves: &mut Saves) -> Result<()> {
-        operator.ready().await?;
+    async fn watch(&self, client: &Client, watcher: &mut SourceWatcher) -> Result<()> {
+        client.wait_until_ready().await?;
         for component in &self.components {
-            if let Err(error) = self.swap_in(operator, component, None).await {
-                say(&format!("{}: {error:#}", component.name));
+            if let Err(error) = self.swap_in(client, component, None).await {
+                print_status(&format!("{}: {error:#}", component.name));
             }
         }
-        say("Watching components/ and wit/; Ctrl-C ends it");
+        print_status("Watching components/ and wit/; Ctrl-C ends it");
         loop {
-            let (paths, saved) = saves.next().await.context("the folders are no longer watched")?;
-            let concerned = affected::by(self.workspace, &self.components, &paths);
-            if concerned.is_empty() {
-                continue;
-            }
-            match self.compile(&concerned).await {
-                Ok(()) => {}
-                Err(error) => {
-                    say(&format!("{error:#}; what served before goes on"));
-                    continue;
-                }
-            }
-            for component in concerned {
-                if let Err(error) = self.swap_in(operator, component, Some(saved)).await {
-                    say(&format!("{}: {error:#}; what served before goes on", component.name));
-                }
+            let (paths, saved) = watcher.next().await.context("the watcher of the source files has stopped")?;
+            self.handle_change(client, &paths, saved).await;
+        }
+    }
+
+    /// Compiles the affected components and swaps them in. A failure is shown.
+    async fn handle_change(&self, client: &Client, paths: &[PathBuf], saved: SystemTime) {
+        const STILL_SERVES: &str = "the previous revision still serves";
+
+        let affected = affected_components(self.workspace, &self.components, paths);
+        if affected.is_empty() {
+            return;
+        }
+        if let Err(error) = self.compile(&affected).await {
+            print_status(&format!("{error:#}; {STILL_SERVES}"));
+            return;
+        }
+        for component in affected {
+            if let Err(error) = self.swap_in(client, component, Some(saved)).await {
+                print_status(&format!("{}: {error:#}; {STILL_SERVES}", component.name));
             }
         }
     }
 
-    fn cargo(&self, guests: &[&Guest]) -> std::process::Command {
-        guests::compiling(self.workspace, self.toolchain, Profile::Dev, guests)
+    fn compile_command(&self, guests: &[&Guest]) -> std::process::Command {
+        guests::compile_command(self.workspace, self.toolchain, Profile::Dev, guests)
     }
 
-    /// With what the compiler says shown.
+    /// Compiles guests and shows the output of the compiler.
     async fn compile(&self, guests: &[&Guest]) -> Result<()> {
-        let mut cargo = Command::from(self.cargo(guests));
-        let status = cargo.arg("--quiet").stdin(std::process::Stdio::null()).kill_on_drop(true).status().await?;
+        let mut cargo = Command::from(self.compile_command(guests));
+        let status = cargo.arg("--quiet").stdin(Stdio::null()).kill_on_drop(true).status().await?;
         let names: Vec<_> = guests.iter().map(|guest| guest.name.as_str()).collect();
         if !status.success() {
             bail!("{} could not be built", names.join(", "));
@@ -120,29 +134,28 @@ impl Shop<'_> {
         Ok(())
     }
 
-    /// Hands a component that was compiled to the host, unless it is what
-    /// serves there.
-    async fn swap_in(&self, operator: &Operator, component: &Guest, saved: Option<SystemTime>) -> Result<()> {
-        let begun = Instant::now();
-        let output = self.workspace.components().join("dev");
-        let (file, _, is_another) = guests::wrap(self.workspace, component, Profile::Dev, &output)?;
-        if saved.is_some() && !is_another {
-            say(&format!("{} compiles to what is served already", component.name));
+    /// Swaps a compiled component into the host, unless the host already serves it.
+    async fn swap_in(&self, client: &Client, component: &Guest, saved: Option<SystemTime>) -> Result<()> {
+        let start = Instant::now();
+        let folder = self.workspace.components_folder().join("dev");
+        let file = guests::write_plugin_file(self.workspace, component, Profile::Dev, &folder)?;
+        let name = &component.name;
+        if saved.is_some() && !file.is_changed {
+            print_status(&format!("{name} is unchanged after the compilation"));
             return Ok(());
         }
-        let Some(revision) = operator.swap_in(&component.name, &file).await? else { return Ok(()) };
-        let name = &component.name;
+        let Some(revision) = client.swap_in(name, &file.path).await? else { return Ok(()) };
         match saved.and_then(|saved| saved.elapsed().ok()) {
-            Some(took) => {
-                let (took, swap) = (seconds(took), seconds(begun.elapsed()));
-                say(&format!("{name} {revision} is served, {took} after it was saved; {swap} of it for the swap"));
+            Some(total) => {
+                let (total, swap) = (in_seconds(total), in_seconds(start.elapsed()));
+                print_status(&format!("{name} {revision} is served, {total} after it was saved; the swap took {swap}"));
             }
-            None => say(&format!("{name} {revision} is served")),
+            None => print_status(&format!("{name} {revision} is served")),
         }
         Ok(())
     }
 }
 
-fn seconds(duration: Duration) -> String {
+fn in_seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
 }

@@ -1,10 +1,9 @@
-//! Fixtures in languages that are not compiled to WebAssembly: an interpreter
-//! and a script become one component.
+//! Fixtures in scripting languages. A tool makes one component of an interpreter
+//! and a script.
 //!
-//! The tools that do it are of a pinned version and lie in `target/tools`; a
-//! component is made again only when its script, the interfaces or the tool
-//! have changed. It carries no manifest: `plugin.toml` lies beside the script
-//! and is sent along when the component is uploaded.
+//! The tools have pinned versions and are in `target/tools`. A component is built
+//! again only if its script, its interfaces or its tool has changed. It contains
+//! no manifest. The tests upload it with the `plugin.toml` beside the script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,26 +12,26 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{on_path, run, say};
+use crate::process::{find_program, print_status, run};
 use crate::workspace::Workspace;
 use plugin_pack::write_if_changed;
 
-/// A language, and how a component is made of it.
+/// A scripting language, and its tool.
 struct Language {
-    /// The folder of the script, and the component's name.
+    /// The name of the component, and of the folder of the script.
     name: &'static str,
     script: &'static str,
     world: &'static str,
-    /// The tool with its version, which is also the name of its folder.
+    /// The name and the version of the tool. They are also the name of its folder.
     tool: &'static str,
-    /// What has to be installed.
+    /// The programs that the tool needs.
     needs: &'static [&'static str],
     install: fn(&Path) -> Result<()>,
-    make: fn(&Job) -> Command,
+    command: fn(&Inputs) -> Command,
 }
 
-/// One component to be made.
-struct Job {
+/// The inputs of a tool.
+struct Inputs {
     tool: PathBuf,
     wit: PathBuf,
     world: &'static str,
@@ -49,7 +48,7 @@ const LANGUAGES: [Language; 2] = [
         tool: "componentize-js-0.23.0",
         needs: &["node", "npm"],
         install: install_componentize_js,
-        make: componentize_js,
+        command: componentize_js,
     },
     Language {
         name: "python",
@@ -58,14 +57,14 @@ const LANGUAGES: [Language; 2] = [
         tool: "componentize-py-0.25.0",
         needs: &["python3"],
         install: install_componentize_py,
-        make: componentize_py,
+        command: componentize_py,
     },
 ];
 
-/// Makes `target/components/test/NAME.wasm` of each script.
+/// Builds `target/components/test/NAME.wasm` from each script.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for language in &LANGUAGES {
-        language.build(workspace).with_context(|| format!("the fixture in {}", language.name))?;
+        language.build(workspace).with_context(|| format!("cannot build the fixture in {}", language.name))?;
     }
     Ok(())
 }
@@ -74,7 +73,7 @@ impl Language {
     fn build(&self, workspace: &Workspace) -> Result<()> {
         let folder = workspace.root.join("host/tests/scripts").join(self.name);
         let wit = workspace.root.join("host/tests/wit/p2");
-        let output = workspace.components().join("test").join(format!("{}.wasm", self.name));
+        let output = workspace.components_folder().join("test").join(format!("{}.wasm", self.name));
         let stamp = output.with_extension("made-of");
         let sources = self.sources(&folder, &wit)?;
         if output.is_file() && fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == sources) {
@@ -82,18 +81,18 @@ impl Language {
         }
         let tool = self.provide(workspace)?;
         let start = Instant::now();
-        fs::create_dir_all(workspace.components().join("test"))?;
+        fs::create_dir_all(workspace.components_folder().join("test"))?;
         let unfinished = output.with_extension("unfinished");
-        let job = Job { tool, wit, world: self.world, folder, script: self.script, output: unfinished.clone() };
-        run(&mut (self.make)(&job))?;
+        let inputs = Inputs { tool, wit, world: self.world, folder, script: self.script, output: unfinished.clone() };
+        run(&mut (self.command)(&inputs))?;
         fs::rename(&unfinished, &output)?;
         write_if_changed(&stamp, sources.as_bytes())?;
         let seconds = start.elapsed().as_secs_f64();
-        say(&format!("{} made with {} in {seconds:.1} s", workspace.shown(&output), self.tool));
+        print_status(&format!("Built {} with {} in {seconds:.1} s", workspace.display(&output), self.tool));
         Ok(())
     }
 
-    /// All that a component depends on, as one text.
+    /// The texts of all files that the component depends on, and the tool.
     fn sources(&self, folder: &Path, wit: &Path) -> Result<String> {
         let mut sources = format!("{} {}\n", self.tool, self.world);
         let mut files = vec![folder.join(self.script)];
@@ -109,37 +108,37 @@ impl Language {
         Ok(sources)
     }
 
-    /// The folder of the tool, which is installed when it is missing.
+    /// Returns the folder of the tool. Installs the tool if it is missing.
     fn provide(&self, workspace: &Workspace) -> Result<PathBuf> {
-        let folder = workspace.tools().join(self.tool);
+        let folder = workspace.tools_folder().join(self.tool);
         let complete = folder.join("complete");
         if complete.is_file() {
             return Ok(folder);
         }
-        if let Some(missing) = self.needs.iter().find(|program| on_path(program).is_none()) {
-            bail!("{missing} is not installed; {} are needed for {}", self.needs.join(" and "), self.tool);
+        if let Some(missing) = self.needs.iter().find(|program| find_program(program).is_none()) {
+            bail!("{missing} is not installed; {} needs {}", self.tool, self.needs.join(" and "));
         }
-        say(&format!("Installing {} into {}", self.tool, workspace.shown(&folder)));
+        print_status(&format!("Installing {} into {}", self.tool, workspace.display(&folder)));
         fs::create_dir_all(&folder)?;
-        (self.install)(&folder).with_context(|| format!("{} cannot be installed", self.tool))?;
+        (self.install)(&folder).with_context(|| format!("cannot install {}", self.tool))?;
         fs::write(complete, "")?;
         Ok(folder)
     }
 }
 
 fn install_componentize_js(folder: &Path) -> Result<()> {
-    // What it depends on most is pinned as well.
+    // The version of its main dependency is pinned too.
     run(Command::new("npm")
         .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
         .arg(folder)
         .args(["@bytecodealliance/componentize-js@0.23.0", "@bytecodealliance/jco@1.35.0"]))
 }
 
-fn componentize_js(job: &Job) -> Command {
+fn componentize_js(inputs: &Inputs) -> Command {
     let mut command = Command::new("node");
-    command.current_dir(&job.folder);
-    command.arg(job.tool.join("node_modules/@bytecodealliance/componentize-js/src/cli.js")).arg(job.script);
-    command.arg("--wit").arg(&job.wit).args(["--world-name", job.world]).arg("-o").arg(&job.output);
+    command.current_dir(&inputs.folder);
+    command.arg(inputs.tool.join("node_modules/@bytecodealliance/componentize-js/src/cli.js")).arg(inputs.script);
+    command.arg("--wit").arg(&inputs.wit).args(["--world-name", inputs.world]).arg("-o").arg(&inputs.output);
     command
 }
 
@@ -148,11 +147,11 @@ fn install_componentize_py(folder: &Path) -> Result<()> {
     run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "componentize-py==0.25.0"]))
 }
 
-fn componentize_py(job: &Job) -> Command {
-    let mut command = Command::new(job.tool.join("bin/componentize-py"));
-    let module = job.script.strip_suffix(".py").unwrap_or(job.script);
-    command.arg("--wit-path").arg(&job.wit).args(["--world", job.world, "--quiet", "componentize"]);
-    command.arg("--python-path").arg(&job.folder).arg(module).arg("--output").arg(&job.output);
+fn componentize_py(inputs: &Inputs) -> Command {
+    let mut command = Command::new(inputs.tool.join("bin/componentize-py"));
+    let module = inputs.script.strip_suffix(".py").unwrap_or(inputs.script);
+    command.arg("--wit-path").arg(&inputs.wit).args(["--world", inputs.world, "--quiet", "componentize"]);
+    command.arg("--python-path").arg(&inputs.folder).arg(module).arg("--output").arg(&inputs.output);
     command
 }
 
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_script_has_its_manifest() {
+    fn every_script_has_a_manifest() {
         let workspace = Workspace::find().unwrap();
         for language in &LANGUAGES {
             let folder = workspace.root.join("host/tests/scripts").join(language.name);
