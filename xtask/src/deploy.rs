@@ -27,6 +27,9 @@ use tools::Tools;
 const KUBERNETES_VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
 /// The files in `.github/`, and the schema of each.
 const GITHUB_FILES: [(&str, &[&str]); 3] = [
+    ("vendor.github-workflows", &["workflows/ci.yml", "workflows/release.yml"]),
+    ("vendor.github-issue-forms", &["ISSUE_TEMPLATE/bug.yml", "ISSUE_TEMPLATE/feature.yml"]),
+    ("vendor.github-issue-config", &["ISSUE_TEMPLATE/config.yml"]),
 ];
 /// The name of the chart's default values. The plain manifests use them.
 const PLAIN: &str = "plain";
