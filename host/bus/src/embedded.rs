@@ -17,10 +17,11 @@ use host_base::clock::now_ms;
 use host_base::event::Event;
 use host_config::messaging::Messaging;
 use host_database::HostDatabase;
+use parking_lot::Mutex;
 use sqlx::{Any, Transaction};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -77,7 +78,7 @@ impl EmbeddedBus {
     }
 
     fn known(&self, component: &str) -> Option<Arc<EmbeddedConsumer>> {
-        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).get(component).cloned()
+        self.consumers.lock().get(component).cloned()
     }
 }
 
@@ -108,7 +109,7 @@ impl Bus for EmbeddedBus {
         if repeated {
             // Whoever published it before may have gone before it was handed
             // over.
-            let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+            let consumers = self.consumers.lock();
             consumers.values().for_each(|consumer| consumer.look());
         }
         for (component, event, token) in deliveries {
@@ -123,7 +124,7 @@ impl Bus for EmbeddedBus {
         let subjects = subjects.own;
         self.log.subscribe(component, &subjects).await?;
         let consumer = {
-            let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut consumers = self.consumers.lock();
             let new = || Arc::new(EmbeddedConsumer::new(component, self.log.clone()));
             consumers.entry(component.to_owned()).or_insert_with(new).clone()
         };
@@ -178,7 +179,7 @@ impl Bus for EmbeddedBus {
         let letters: i64 =
             sqlx::query_scalar("SELECT count(*) FROM bus_dead_letters").fetch_one(&self.log.database.read).await?;
         let mut consumers: BTreeMap<String, Waiting> = {
-            let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+            let consumers = self.consumers.lock();
             consumers.keys().map(|component| (component.clone(), Waiting::default())).collect()
         };
         for (component, all, tried) in rows {

@@ -22,15 +22,13 @@ pub use failure::{Blame, Failure};
 use foreign::ForeignEngine;
 pub use foreign::{ForeignInstances, ForeignProgram, Ongoing};
 pub use instance::{Instances, Program};
+use parking_lot::Mutex;
 pub use state::{CallContext, ComponentContext, Services, State};
 use warm::Warm;
 
 use host_artifact::Kind;
 use host_config::engine::Engine as Settings;
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
@@ -120,7 +118,7 @@ impl Engine {
     /// Removes what was compiled of a file from the cache.
     pub fn forget(&self, cache: &CompileCache, digest: &str) {
         cache.forget(&self.wasmtime, digest);
-        let foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let foreign = self.foreign.lock().clone();
         if let Some(foreign) = foreign {
             cache.forget(foreign.wasmtime(), digest);
         }
@@ -147,7 +145,7 @@ impl Engine {
     /// # Errors
     /// When it cannot be made.
     fn foreign(&self) -> wasmtime::Result<Arc<ForeignEngine>> {
-        let mut made = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.foreign.lock();
         if let Some(engine) = &*made {
             return Ok(engine.clone());
         }

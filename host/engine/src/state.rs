@@ -11,10 +11,8 @@ use host_capabilities::{
 };
 use host_config::limits::Limits;
 use host_store::{Database, StoreView};
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{net::IpAddr, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
@@ -213,7 +211,7 @@ impl Turn {
     }
 
     pub(super) fn give_back(&self) {
-        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.held.lock().take());
     }
 
     pub(super) fn next(&self) -> impl Future<Output = ()> + Send + 'static {
@@ -222,7 +220,7 @@ impl Turn {
         async move {
             tokio::task::yield_now().await;
             let permit = turns.acquire_owned().await.ok();
-            *held.lock().unwrap_or_else(PoisonError::into_inner) = permit;
+            *held.lock() = permit;
         }
     }
 }

@@ -2,7 +2,8 @@
 //! pool in quiet times, so they give way to whoever needs a place in it.
 
 use super::instance::Instance;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
 
 /// What waits, revision by revision.
 pub(super) struct Warm {
@@ -28,7 +29,7 @@ impl Warm {
     /// Room for the instances of another revision.
     pub(super) fn shelf(&self) -> Arc<Shelf> {
         let shelf = Arc::default();
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelves = self.shelves.lock();
         shelves.retain(|other| other.strong_count() > 0);
         shelves.push(Arc::downgrade(&shelf));
         shelf
@@ -54,7 +55,7 @@ impl Warm {
     }
 
     fn of_all(&self) -> Vec<Arc<Shelf>> {
-        let shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelves = self.shelves.lock();
         shelves.iter().filter_map(Weak::upgrade).collect()
     }
 }
@@ -62,18 +63,18 @@ impl Warm {
 impl Shelf {
     /// The one that waits for the shortest time, whose memory is the warmest.
     pub(super) fn take(&self) -> Option<Instance> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.0.lock().pop()
     }
 
     /// Keeps an instance, unless so many wait already.
     pub(super) fn put(&self, instance: Instance, most: usize) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.lock();
         if waiting.len() < most {
             waiting.push(instance);
         }
     }
 
     pub(super) fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.lock().len()
     }
 }

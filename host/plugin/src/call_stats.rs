@@ -2,9 +2,10 @@
 //! of.
 
 use host_config::rollout::Rollout;
+use parking_lot::Mutex;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -111,7 +112,7 @@ impl Counts {
         }
         let too_many = {
             let started = self.started.load(Relaxed);
-            let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut window = self.window.lock();
             if window.since.elapsed() > self.quarantine_window {
                 *window = Window { since: Instant::now(), started_before: started.saturating_sub(1), traps: 0 };
             }

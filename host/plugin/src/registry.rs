@@ -11,9 +11,10 @@ use host_artifact::manifest::Manifest;
 use host_engine::handler::{Handler, Handlers};
 use host_telemetry::endpoint_metrics::RedMetrics;
 use http::{HeaderMap, HeaderName};
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -153,7 +154,7 @@ impl Registry {
     /// # Errors
     /// When the changed set cannot be active together; then nothing changes.
     pub fn update(&self, change: impl FnOnce(&mut BTreeMap<String, Plugin>)) -> Result<Duration, SnapshotError> {
-        let _turn = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.changes.lock();
         let begun = Instant::now();
         let mut plugins = self.current.load().plugins.clone();
         change(&mut plugins);

@@ -3,8 +3,9 @@
 use super::{call_stats::InFlight, revision::Revision};
 use axum::body::Body;
 use host_engine::{CallContext, Failure, Ongoing, Pool};
+use parking_lot::Mutex;
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -67,7 +68,7 @@ impl Streaming {
         if error {
             self.error.store(true, Ordering::Release);
         }
-        if let Some(flight) = &mut *self.flight.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(flight) = &mut *self.flight.lock() {
             flight.answered();
         }
     }
@@ -86,7 +87,7 @@ impl Ongoing for Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
-        let flight = self.flight.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let flight = self.flight.get_mut().take();
         if let Some(flight) = flight.filter(|_| !self.abandoned.load(Ordering::Acquire)) {
             flight.land(self.error.load(Ordering::Acquire));
         }

@@ -1,12 +1,10 @@
 //! What commits announce, so that nobody polls.
 
 use super::OutboxEvent;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 use tokio::sync::Notify;
 
@@ -132,7 +130,7 @@ impl OutboxSignal {
     }
 
     fn handed(&self) -> MutexGuard<'_, Handed> {
-        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.handed.lock()
     }
 }
 

@@ -5,7 +5,8 @@
 //! others wait for their turn to write. Its time runs from its beginning.
 
 use super::{Error, Transaction};
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tokio::{
     task::AbortHandle,
     time::{Duration, Instant, error::Elapsed, sleep_until},
@@ -106,7 +107,7 @@ impl Lent {
     /// Gives it back after the call, unless the call took too long.
     pub(super) fn give_back<T>(self, result: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let Ok(result) = result else { return Err(Error::Timeout) };
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.inner);
+        *self.slot.lock() = Some(self.inner);
         result
     }
 }
@@ -116,5 +117,5 @@ fn over() -> Error {
 }
 
 fn take(slot: &Slot) -> Option<Box<dyn Transaction>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    slot.lock().take()
 }

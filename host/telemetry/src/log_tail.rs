@@ -5,12 +5,13 @@
 //! bounded length; one that is too slow skips what was overwritten, and is told
 //! how much that was.
 
+use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, LazyLock, PoisonError, RwLock,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -53,7 +54,7 @@ pub enum Heard {
 impl Follower {
     /// Hears what the component logs from now on, and its requests.
     pub fn of(component: &str) -> Self {
-        let mut channels = CHANNELS.write().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = CHANNELS.write();
         let sender = channels.entry(component.to_owned()).or_insert_with(|| broadcast::Sender::new(WAITING_LINES));
         LISTENERS.fetch_add(1, Ordering::Relaxed);
         Self { component: component.to_owned(), lines: sender.subscribe() }
@@ -71,7 +72,7 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        let mut channels = CHANNELS.write().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = CHANNELS.write();
         LISTENERS.fetch_sub(1, Ordering::Relaxed);
         // This one is still counted.
         if channels.get(&self.component).is_some_and(|sender| sender.receiver_count() <= 1) {
@@ -127,7 +128,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
 }
 
 fn channel(component: &str) -> Option<broadcast::Sender<Arc<str>>> {
-    CHANNELS.read().unwrap_or_else(PoisonError::into_inner).get(component).cloned()
+    CHANNELS.read().get(component).cloned()
 }
 
 /// The innermost span that is a component's.

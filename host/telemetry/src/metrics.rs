@@ -11,6 +11,7 @@ mod prometheus;
 mod storage;
 mod zero_init;
 
+use parking_lot::{Mutex, MutexGuard};
 use storage::Cells;
 pub(super) use storage::Distribution;
 
@@ -18,7 +19,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 use metrics_util::registry::Registry;
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, LazyLock, atomic::Ordering},
 };
 
 /// The labels that say whose series it is.
@@ -139,7 +140,7 @@ pub fn forget_component(component: &str) {
 }
 
 fn revisions() -> MutexGuard<'static, HashMap<(String, String), usize>> {
-    REVISIONS.lock().unwrap_or_else(PoisonError::into_inner)
+    REVISIONS.lock()
 }
 
 fn has(series: &Key, label: &str, value: &str) -> bool {

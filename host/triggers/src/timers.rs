@@ -12,9 +12,10 @@ use host_base::clock::now_ms;
 use host_bus::{DeadLetter, DeadLetterKind};
 use host_store::{DueTimer, Error, LeaderRole, Leadership, Once};
 use host_telemetry::{Step, StepKind};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -170,7 +171,7 @@ impl UnderWay {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

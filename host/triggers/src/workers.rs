@@ -7,9 +7,10 @@ use host_config::messaging::Messaging;
 use host_engine::handler::{Handler, Handlers};
 use host_plugin::rollout::Subscriptions;
 use host_store::{Database, LeaderRole, Leadership};
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::timeout;
@@ -63,7 +64,7 @@ impl Triggers {
 
     /// Begins to deliver to the components that are being watched.
     pub fn start(&self) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.watched.lock();
         if !std::mem::replace(&mut watched.started, true) {
             self.tasks.spawn(backlog::watch(self.bus.clone(), self.stop.clone()));
         }
@@ -94,7 +95,7 @@ impl Triggers {
 impl Subscriptions for Triggers {
     async fn watch(&self, component: &str, database: Arc<dyn Database>, subjects: Subjects) -> Result<(), BusError> {
         let consumer = self.bus.consumer(component, subjects).await?;
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.watched.lock();
         if watched.components.contains_key(component) {
             return Ok(());
         }
@@ -118,7 +119,7 @@ impl Subscriptions for Triggers {
     }
 
     async fn unwatch(&self, component: &str) -> Result<(), BusError> {
-        let stop = self.watched.lock().unwrap_or_else(PoisonError::into_inner).components.remove(component);
+        let stop = self.watched.lock().components.remove(component);
         if let Some(stop) = stop {
             stop.cancel();
             self.bus.consumer(component, Subjects::default()).await?;

@@ -12,12 +12,9 @@ use super::{
 };
 use async_trait::async_trait;
 use host_base::event::Event;
+use parking_lot::Mutex;
 use sqlx::AssertSqlSafe;
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
 /// Deliveries read from the log at once.
@@ -48,13 +45,13 @@ impl EmbeddedConsumer {
     /// are in the log.
     pub(super) fn set_subjects(&self, subjects: BTreeSet<String>) {
         self.inbox.keep(&subjects);
-        *self.subjects.lock().unwrap_or_else(PoisonError::into_inner) = subjects;
+        *self.subjects.lock() = subjects;
         self.look();
     }
 
     /// Takes over what was published just now.
     pub(super) fn hand_over(&self, event: &Event, token: i64) {
-        if self.subjects.lock().unwrap_or_else(PoisonError::into_inner).contains(&event.subject) {
+        if self.subjects.lock().contains(&event.subject) {
             self.inbox.hand_over(event, token, self.log.now_ms());
         }
     }

@@ -3,10 +3,8 @@
 
 use super::super::Delivery;
 use host_base::event::Event;
-use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use tokio::sync::Notify;
 
 /// Deliveries that are handed over without a look at the log; when so many
@@ -121,7 +119,7 @@ impl Inbox {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

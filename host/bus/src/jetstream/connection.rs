@@ -9,9 +9,10 @@ use super::{
 };
 use async_nats::{Client, ConnectOptions, Event, connection::State, jetstream::Context};
 use host_config::nats::Nats;
+use parking_lot::Mutex;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -181,7 +182,7 @@ impl Link {
 
     async fn connected(&self) {
         while self.client.connection_state() != State::Connected {
-            let trouble = self.seen.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let trouble = self.seen.trouble.lock().take();
             let servers = self.settings.servers_shown();
             if let Some(trouble) = trouble {
                 let reason = refusal::explained(&trouble, &self.settings).await;
@@ -225,7 +226,7 @@ impl Seen {
                 None
             }
         };
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.trouble.lock() = trouble;
         self.changed.notify_one();
     }
 }

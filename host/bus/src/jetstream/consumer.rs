@@ -17,10 +17,11 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use futures::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -142,12 +143,12 @@ impl JetStreamConsumer {
     }
 
     pub(super) fn set_applied(&self, change: u64, copied: BTreeMap<String, u64>) {
-        self.copied.lock().unwrap_or_else(PoisonError::into_inner).extend(copied);
+        self.copied.lock().extend(copied);
         self.applied.send_replace(change);
     }
 
     fn comes_as_copy(&self, subject: &str, message: &Message) -> bool {
-        let copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
+        let copied = self.copied.lock();
         let last = copied.get(subject).copied();
         last.is_some_and(|last| message.info().is_ok_and(|info| info.stream_sequence <= last))
     }
@@ -264,7 +265,7 @@ impl JetStreamConsumer {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

@@ -25,9 +25,10 @@ use futures::future::join_all;
 use host_base::event::Event;
 use host_config::{messaging::Messaging, nats::Nats};
 use host_database::HostDatabase;
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio_util::sync::DropGuard;
@@ -79,7 +80,7 @@ impl JetStreamBus {
     }
 
     fn known(&self) -> Vec<Arc<JetStreamConsumer>> {
-        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.consumers.lock().values().cloned().collect()
     }
 }
 
@@ -110,7 +111,7 @@ impl Bus for JetStreamBus {
 
     async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError> {
         let consumer = {
-            let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut consumers = self.consumers.lock();
             let new = || JetStreamConsumer::start(component, self.link.clone(), subjects.clone());
             consumers.entry(component.to_owned()).or_insert_with(new).clone()
         };
@@ -124,7 +125,7 @@ impl Bus for JetStreamBus {
     }
 
     async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>) {
-        let known = self.consumers.lock().unwrap_or_else(PoisonError::into_inner).get(component).cloned();
+        let known = self.consumers.lock().get(component).cloned();
         if let Some(consumer) = known {
             consumer.leave_to_others(subjects);
         }

@@ -6,12 +6,13 @@ use host_base::{clock, secret::Secret};
 use host_database::HostDatabase;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use moka::sync::Cache;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -190,7 +191,7 @@ impl Revoked {
                 .bind(since_ms)
                 .fetch_all(&self.database.write)
                 .await?;
-        let mut expiries = self.expiries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut expiries = self.expiries.write();
         for (jti, expires_at, at_ms) in rows {
             self.read_until_ms.fetch_max(at_ms, Ordering::Relaxed);
             if let (Ok(jti), Ok(expires_at)) = (Uuid::from_slice(&jti), u64::try_from(expires_at)) {
@@ -201,7 +202,7 @@ impl Revoked {
     }
 
     fn contains(&self, jti: Uuid) -> bool {
-        self.expiries.read().unwrap_or_else(PoisonError::into_inner).contains_key(&jti)
+        self.expiries.read().contains_key(&jti)
     }
 
     async fn add(&self, jti: Uuid, expires_at: u64) -> sqlx::Result<()> {
@@ -218,7 +219,7 @@ impl Revoked {
             .bind(signed(expires_at))
             .execute(&self.database.write)
             .await?;
-        self.expiries.write().unwrap_or_else(PoisonError::into_inner).insert(jti, expires_at);
+        self.expiries.write().insert(jti, expires_at);
         self.database.announce().await;
         if let Err(error) = self.prune(now_seconds()).await {
             tracing::warn!(%error, "expired revocations are still kept");
@@ -235,7 +236,7 @@ impl Revoked {
             return Ok(());
         }
         let before = now.saturating_sub(KEPT_SECONDS);
-        self.expiries.write().unwrap_or_else(PoisonError::into_inner).retain(|_, expires_at| *expires_at > before);
+        self.expiries.write().retain(|_, expires_at| *expires_at > before);
         forget(&self.database, now).await
     }
 }

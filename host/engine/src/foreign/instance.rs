@@ -17,10 +17,11 @@ use crate::{CallContext, ComponentContext, Failure};
 use axum::body::Body;
 use futures::channel::oneshot;
 use host_capabilities::outbound::{Caller, Outbound};
+use parking_lot::Mutex;
 use std::{
     future::{pending, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -164,7 +165,7 @@ impl ForeignInstances {
 
     /// Instances that wait for a call.
     pub fn warm_count(&self) -> usize {
-        self.0.warm.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.warm.lock().len()
     }
 
     /// Breaks off what still runs.
@@ -284,7 +285,7 @@ impl Shared {
     }
 
     async fn take(&self, call: CallContext) -> wasmtime::Result<Instance> {
-        let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let warm = self.warm.lock().pop();
         let mut instance = match warm {
             Some(instance) => instance,
             None => self.program.instantiate(self.component.clone(), self.caller.clone()).await?,
@@ -303,7 +304,7 @@ impl Shared {
         if instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES {
             return;
         }
-        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warm = self.warm.lock();
         if warm.len() < MAX_WARM.min(self.component.limits.concurrency) {
             warm.push(instance);
         }

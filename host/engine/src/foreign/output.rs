@@ -2,10 +2,11 @@
 //! and number.
 
 use host_capabilities::logging::{Level, LoggingView};
+use parking_lot::Mutex;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 use tokio::io::AsyncWrite;
@@ -31,7 +32,7 @@ impl Output {
 
     /// The lines from now on are about this call.
     pub(super) fn begin_call(&self, call: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.0.lock();
         call.clone_into(&mut lines.call);
         lines.written = 0;
     }
@@ -43,7 +44,7 @@ impl Output {
 
     /// A line in the log, as `wasi:logging` writes them.
     pub(super) fn log(&self, level: Level, context: &str, message: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.0.lock();
         let Lines { component, call, written } = &mut *lines;
         LoggingView { component, call_id: call, lines: written }.write(level, context, message);
     }
@@ -60,7 +61,7 @@ pub(super) struct LineStream {
 
 impl LineStream {
     fn take(&self, bytes: &[u8]) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.line.lock();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = MAX_LINE_BYTES.saturating_sub(line.len());
             line.extend_from_slice(piece.get(..room).unwrap_or(piece));

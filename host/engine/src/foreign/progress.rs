@@ -4,9 +4,10 @@
 
 use super::Ongoing;
 use crate::Failure;
+use parking_lot::Mutex;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -66,7 +67,7 @@ impl Progress {
 
     /// The answer has come a step further.
     pub(super) fn step(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.last.lock() = Instant::now();
     }
 
     /// Nobody wants the rest of the answer.
@@ -83,7 +84,7 @@ impl Progress {
     /// The guest ends before its answer: a body that ends from now on is not
     /// complete. The first failure counts.
     pub(super) fn fail(&self, failure: Failure) {
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = self.end.lock();
         if matches!(*end, End::Open) {
             *end = End::Failed(failure);
         }
@@ -97,7 +98,7 @@ impl Progress {
 
     /// The failure, which the caller gets and nobody else.
     pub(super) fn tell(&self) -> Option<Failure> {
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = self.end.lock();
         match std::mem::replace(&mut *end, End::Told) {
             End::Failed(failure) => Some(failure),
             End::Open | End::Told => None,
@@ -136,7 +137,7 @@ impl Progress {
     }
 
     fn deadline(&self) -> Instant {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) + self.patience
+        *self.last.lock() + self.patience
     }
 }
 
@@ -157,7 +158,7 @@ mod tests {
 
     impl Ongoing for Told {
         fn broke_off(&self, failure: &Failure) {
-            self.0.lock().unwrap().push(failure.to_string());
+            self.0.lock().push(failure.to_string());
         }
 
         fn abandoned(&self) {}
@@ -198,12 +199,12 @@ mod tests {
         failing.fail(failure());
         assert!(failing.is_cut_off() && failing.tell().is_some() && failing.tell().is_none());
         drop(failing);
-        assert!(told.0.lock().unwrap().is_empty(), "the caller was told");
+        assert!(told.0.lock().is_empty(), "the caller was told");
 
         let failing = progress(Duration::ZERO, &told);
         failing.fail(failure());
         failing.fail(failure());
         drop(failing);
-        assert_eq!(told.0.lock().unwrap().len(), 1);
+        assert_eq!(told.0.lock().len(), 1);
     }
 }

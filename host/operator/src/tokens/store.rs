@@ -8,10 +8,11 @@ use super::super::{
 use host_base::{clock::now_ms, secret::Secret};
 use host_database::HostDatabase;
 use host_database::audit::{Audit, Entry, Outcome, actor};
+use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -88,7 +89,7 @@ impl Tokens {
     pub async fn refresh(&self) -> sqlx::Result<()> {
         let _turn = self.turn.lock().await;
         let now = read(&self.database).await?;
-        let mut issued = self.issued.write().unwrap_or_else(PoisonError::into_inner);
+        let mut issued = self.issued.write();
         issued.retain(|id, token| {
             let stays = now.contains_key(id);
             if !stays {
@@ -109,7 +110,7 @@ impl Tokens {
             return Some(Caller::whole(actor::OPERATOR, Role::Admin));
         }
         let (id, _secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
-        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner).get(id)?.clone();
+        let issued = self.issued.read().get(id)?.clone();
         if !issued.digest.matches(&offered) {
             return None;
         }
@@ -119,7 +120,7 @@ impl Tokens {
 
     /// All tokens, the oldest first.
     pub(super) fn list(&self) -> Vec<Arc<Issued>> {
-        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner);
+        let issued = self.issued.read();
         let mut issued: Vec<_> = issued.values().cloned().collect();
         issued.sort_by(|one, other| one.created_ms.cmp(&other.created_ms).then_with(|| one.id.cmp(&other.id)));
         issued
@@ -158,14 +159,14 @@ impl Tokens {
         audit.record_in(&mut transaction, &by.name, &entry).await?;
         transaction.commit().await?;
         self.database.announce().await;
-        self.issued.write().unwrap_or_else(PoisonError::into_inner).insert(id, issued.clone());
+        self.issued.write().insert(id, issued.clone());
         Ok((issued, token))
     }
 
     /// Makes a token worthless, at once and for good.
     pub(super) async fn revoke(&self, by: &Caller, id: &str, audit: &Audit) -> Result<(), TokenError> {
         let _turn = self.turn.lock().await;
-        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let issued = self.issued.read().get(id).cloned();
         let issued = issued.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
         let detail = issued.describe();
         let mut transaction = self.database.begin("operator_tokens").await?;
@@ -174,7 +175,7 @@ impl Tokens {
         audit.record_in(&mut transaction, &by.name, &entry).await?;
         transaction.commit().await?;
         self.database.announce().await;
-        self.issued.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.issued.write().remove(id);
         issued.caller.revoked.cancel();
         Ok(())
     }

@@ -13,9 +13,10 @@ use host_artifact::artifact::MAX_MANIFEST_BYTES;
 use host_config::signature::MAX_SIGNATURE_BYTES;
 use host_http::error::Problem;
 use http::StatusCode;
+use parking_lot::Mutex;
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -142,7 +143,7 @@ impl Meter {
     }
 
     fn counts<T>(&self, with: impl FnOnce(&mut Counts) -> T) -> T {
-        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.0.lock())
     }
 }
 

@@ -8,11 +8,8 @@ use crate::{
     registry::{Plugin, Standing},
 };
 use host_database::cluster::{Agreement, Cluster, PeerReport, Proposal, Running, Runs, Serving};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::MutexGuard;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -73,8 +70,8 @@ impl Rollout {
 
     /// What this host runs, for the others.
     pub fn runs(&self) -> Runs {
-        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let instead_of = self.instead_of.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let behind = self.behind.lock().clone();
+        let instead_of = self.instead_of.lock().clone();
         let snapshot = self.registry.snapshot();
         let one = |plugin: &Plugin| {
             let name = plugin.revision.name().to_owned();
@@ -207,7 +204,7 @@ impl Rollout {
     }
 
     fn note_behind(&self, plugin: &str, error: Option<&RolloutError>) {
-        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut behind = self.behind.lock();
         match error {
             Some(error) => drop(behind.insert(plugin.to_owned(), error.to_string())),
             None => drop(behind.remove(plugin)),
@@ -215,7 +212,7 @@ impl Rollout {
     }
 
     fn note_own(&self, plugin: &str, decided: Option<Serving>) {
-        let mut instead_of = self.instead_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut instead_of = self.instead_of.lock();
         match decided {
             Some(decided) => drop(instead_of.insert(plugin.to_owned(), decided.revision)),
             None => drop(instead_of.remove(plugin)),
@@ -223,7 +220,7 @@ impl Rollout {
     }
 
     fn prepared(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Arc<Revision>>>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.prepared.lock()
     }
 }
 

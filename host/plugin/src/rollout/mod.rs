@@ -36,9 +36,10 @@ use host_database::{
     audit::Audit,
     cluster::{self, Cluster},
 };
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{sync::OwnedMutexGuard, task::AbortHandle};
@@ -194,8 +195,7 @@ impl Rollout {
 
     /// On this host, whoever decides.
     async fn own_turn(&self, plugin: &str) -> OwnedMutexGuard<()> {
-        let turn =
-            self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(plugin.to_owned()).or_default().clone();
+        let turn = self.turns.lock().entry(plugin.to_owned()).or_default().clone();
         turn.lock_owned().await
     }
 
@@ -204,7 +204,7 @@ impl Rollout {
     }
 
     fn origin(&self, plugin: &str) -> Option<Origin> {
-        self.built_in.lock().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
+        self.built_in.lock().get(plugin).cloned()
     }
 
     fn granted(&self, record: &Record) -> Grants {

@@ -13,7 +13,7 @@ use host_base::clock::now_ms;
 use host_config::ConfigError;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::Instant,
 };
 
@@ -68,7 +68,7 @@ impl Rollout {
         let mut fresh: BTreeMap<String, Compiled> = BTreeMap::new();
         for (origin, compiled) in compiled {
             let name = origin.record.plugin.clone();
-            self.built_in.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), origin);
+            self.built_in.lock().insert(name.clone(), origin);
             if fresh.insert(name.clone(), compiled).is_some() {
                 return Err(PluginsError::Twice(name));
             }

@@ -13,7 +13,7 @@ use host_base::clock::now_ms;
 use host_config::rollout::Rollout as Rules;
 use host_database::audit::{Entry, Outcome, actor};
 use std::{
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -108,12 +108,12 @@ impl Rollout {
         let rollout = self.clone();
         let plugin = name.to_owned();
         let task = tokio::spawn(async move { rollout.watch(&plugin, &new, &baseline).await });
-        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watches = self.watches.lock();
         watches.insert(name.to_owned(), task.abort_handle());
     }
 
     pub(super) fn end_watch(&self, plugin: &str) {
-        if let Some(watch) = self.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(plugin) {
+        if let Some(watch) = self.watches.lock().remove(plugin) {
             watch.abort();
         }
     }

@@ -10,10 +10,11 @@
 
 use super::super::{LeaderRole, Published, Signals};
 use host_base::{clock::now_ms, secret::Secret};
+use parking_lot::Mutex;
 use sqlx::{PgPool, postgres::PgListener};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -60,7 +61,7 @@ impl PgNotify {
     }
 
     pub(super) fn signals(&self, component: &str) -> Arc<Signals> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.entry(component.to_owned()).or_default().clone()
     }
 
@@ -88,7 +89,7 @@ impl PgNotify {
         if self.led.borrow().contains(&what) {
             return;
         }
-        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut untold = self.untold.lock();
         let earliest = untold.entry(what).or_insert(due_ms);
         *earliest = due_ms.min(*earliest);
         drop(untold);
@@ -112,7 +113,7 @@ impl PgNotify {
     pub(super) async fn tell(self: Arc<Self>, host: PgPool) {
         loop {
             self.more.notified().await;
-            let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+            let untold = std::mem::take(&mut *self.untold.lock());
             let words: Vec<String> = untold
                 .into_iter()
                 .map(|((what, component), due_ms)| {
@@ -178,7 +179,7 @@ impl PgNotify {
     }
 
     fn wake(&self, what: LeaderRole, component: &str, due_ms: u64) {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         match (what, known.get(component)) {
             (LeaderRole::Outbox, Some(signals)) => signals.outbox.look(),
             (LeaderRole::Timers, Some(signals)) => signals.timers.look_at(due_ms),

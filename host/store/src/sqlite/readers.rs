@@ -2,13 +2,11 @@
 //! kept; a change of the schema replaces them.
 
 use super::{super::Error, connection::Connection};
+use parking_lot::Mutex;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::{
     mem,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use tokio::{
@@ -62,24 +60,24 @@ impl Readers {
     /// Lets go of all connections, so that the next ones see a new schema.
     pub(super) fn renew(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.idle.lock().clear();
     }
 
     pub(super) async fn close(&self) {
         self.permits.close();
-        let idle = mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let idle = mem::take(&mut *self.idle.lock());
         for found in idle {
             found.connection.close().await;
         }
     }
 
     fn take_idle(&self) -> Option<Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle.lock().pop()
     }
 
     fn give_back(&self, idle: Idle) {
         if !self.permits.is_closed() && idle.epoch == self.epoch.load(Ordering::Acquire) {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
+            self.idle.lock().push(idle);
         }
     }
 }

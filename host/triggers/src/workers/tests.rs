@@ -70,7 +70,7 @@ struct Active(Mutex<Option<Behaviour>>);
 impl Handlers for Active {
     fn current(&self, component: &str) -> Option<Arc<dyn Handler>> {
         assert_eq!(component, "things");
-        self.0.lock().unwrap().map(|behaviour| Arc::new(Script(behaviour)) as Arc<dyn Handler>)
+        self.0.lock().map(|behaviour| Arc::new(Script(behaviour)) as Arc<dyn Handler>)
     }
 }
 
@@ -230,7 +230,7 @@ async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: Place) {
     assert_eq!(announced, ["done-fine-1", "done-later-3"]);
 
     // The next revision can handle it.
-    *fixture.active.0.lock().unwrap() = Some(|_, _| Act::Done);
+    *fixture.active.0.lock() = Some(|_, _| Act::Done);
     let redelivery = Redelivery::new(fixture.bus.clone(), fixture.databases.clone());
     let trap = letters.iter().find(|letter| letter.subject_id == "trap").unwrap();
     redelivery.redeliver(&trap.id).await.unwrap();
@@ -260,7 +260,7 @@ async fn timers_fire_in_time_and_fail_like_events(place: Place) {
     let letters = fixture.wait_for_dead_letters(1).await;
     assert_eq!((letters[0].subject_id.as_str(), letters[0].payload.as_slice()), ("trap", [7].as_slice()));
 
-    *fixture.active.0.lock().unwrap() = Some(|_, _| Act::Done);
+    *fixture.active.0.lock() = Some(|_, _| Act::Done);
     let redelivery = Redelivery::new(fixture.bus.clone(), fixture.databases.clone());
     redelivery.redeliver(&letters[0].id).await.unwrap();
     fixture.wait_for(&[("later", 2), ("soon", 1), ("trap", 1)]).await;
@@ -280,7 +280,7 @@ async fn what_is_due_waits_for_code_and_survives_a_restart(place: Place) {
 
     let fixture = Fixture::open(&place, None).await;
     assert!(fixture.seen().await.is_empty());
-    *fixture.active.0.lock().unwrap() = Some(|_, _| Act::Done);
+    *fixture.active.0.lock() = Some(|_, _| Act::Done);
     fixture.wait_for(&[("a", 1), ("b", 1), ("timer", 1)]).await;
     fixture.close().await;
     let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;

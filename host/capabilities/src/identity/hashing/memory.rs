@@ -3,7 +3,7 @@
 //! page.
 
 use argon2::Block;
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// What is kept when nobody hashes, all together.
 const KEPT_BYTES: usize = 64 << 20;
@@ -26,10 +26,10 @@ impl Memory {
         if blocks != self.blocks {
             return hash(&mut vec![Block::new(); blocks]);
         }
-        let used = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let used = self.free.lock().pop();
         let mut memory = used.unwrap_or_else(|| vec![Block::new(); blocks]);
         let result = hash(&mut memory);
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.free.lock();
         if (free.len() + 1) * blocks * Block::SIZE <= KEPT_BYTES {
             free.push(memory);
         }
@@ -48,8 +48,8 @@ mod tests {
         let place = |memory: &Memory| memory.lend(blocks, |blocks| blocks.as_ptr());
         assert_eq!(place(&memory), place(&memory));
         memory.lend(blocks, |_| memory.lend(blocks, |_| place(&memory)));
-        assert_eq!(memory.free.lock().unwrap().len(), 2);
+        assert_eq!(memory.free.lock().len(), 2);
         assert_eq!(memory.lend(8, |blocks| blocks.len()), 8);
-        assert_eq!(memory.free.lock().unwrap().len(), 2, "other sizes are not kept");
+        assert_eq!(memory.free.lock().len(), 2, "other sizes are not kept");
     }
 }

@@ -4,9 +4,10 @@
 //! are short, as on a machine that several hosts share, those that take turns
 //! find theirs gone each time and take longer, and so does everything else.
 
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -68,7 +69,7 @@ impl Pace {
     /// this long.
     fn after(&self, took: Duration, computed: Duration) -> Option<Change> {
         let waited = took.saturating_sub(computed).as_secs_f64() / computed.as_secs_f64().max(1e-6);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.waiting += (waited - state.waiting) * LAST;
         let (at_once, change) = match state.waiting {
             crowded if crowded > CROWDED && state.at_once > self.fewest => (state.at_once - 1, Change::Fewer),
@@ -118,7 +119,7 @@ mod tests {
     const COMPUTED: Duration = Duration::from_millis(10);
 
     fn at_once(pace: &Pace) -> usize {
-        pace.state.lock().unwrap().at_once
+        pace.state.lock().at_once
     }
 
     /// So many hashes, each of which waits so many times as long as it

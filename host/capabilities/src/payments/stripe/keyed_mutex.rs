@@ -2,10 +2,8 @@
 //! what the first has recorded. Hosts beside it are kept apart by Stripe's
 //! idempotency keys, with an answer that has to be asked for again.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
 
 type Waiting = HashMap<String, Arc<tokio::sync::Mutex<()>>>;
@@ -33,7 +31,7 @@ impl Turns {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
