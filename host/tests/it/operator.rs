@@ -1,10 +1,10 @@
-//! The operator listener.
+//! The operator listener: its token, and the routes without one.
 
 use crate::support::{Setup, SlowRequest, eventually};
 use std::os::unix::fs::PermissionsExt;
 
 #[tokio::test]
-async fn what_is_not_for_everybody_needs_the_token() {
+async fn every_protected_route_needs_the_token() {
     let host = Setup::new().start().await;
     let wrong = ["Bearer wrong", "Bearer", "Bearer ", "Basic YWRtaW46", crate::support::ADMIN_TOKEN];
     let outsider = host.outsider();
@@ -51,11 +51,11 @@ async fn health_readiness_and_metrics_are_open() {
     };
     assert!(counted(&["component=\"tickets\"", "route=\"/api/tickets\"", "status=\"2xx\""]), "{}", metrics.text);
     assert!(counted(&["component=\"tickets\"", "route=\"/api/tickets/{id}\"", "status=\"4xx\""]), "{}", metrics.text);
-    assert!(!metrics.text.contains("path-that-nobody-knows"), "no label comes from what was sent");
+    assert!(!metrics.text.contains("path-that-nobody-knows"), "no label is made of a request");
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_set_is_generated_once_and_for_its_owner_alone() {
+async fn a_missing_token_is_generated_once_in_a_private_file() {
     let mut host = Setup::new().generated_token().start().await;
     let path = host.announced_token().to_owned();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
@@ -77,7 +77,7 @@ async fn a_host_that_drains_is_not_ready() {
     let slow = SlowRequest::begin(&host).await;
     host.terminate().await;
     let gone = async || outsider.attempt(http::Method::GET, "/readyz", None).await.map(|reply| reply.status);
-    eventually("it is not ready", gone, |status| *status != Some(200)).await;
+    eventually("the host is not ready", gone, |status| *status != Some(200)).await;
     assert!(!host.has_ended());
     slow.finish().await;
     assert_eq!(host.ended().await.code(), Some(0));

@@ -1,11 +1,11 @@
-//! The log of one plugin, while it is read.
+//! The log of one plugin, as a stream.
 
 use crate::support::{Client, PASSWORD, Setup};
 use http::Method;
 use reqwest::Response;
 use serde_json::{Value, json};
 
-/// A reader of the events of a log.
+/// A client that reads the stream of a log.
 struct Reader {
     response: Response,
     text: String,
@@ -19,7 +19,7 @@ impl Reader {
         Self { response, text: String::new() }
     }
 
-    /// The next line, or none when the stream has come to its end in order.
+    /// The next line. None at the orderly end of the stream.
     async fn line(&mut self) -> Option<Value> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -63,7 +63,7 @@ async fn a_reader_gets_the_lines_of_one_plugin_and_no_secrets() {
 }
 
 #[tokio::test]
-async fn a_log_is_for_those_who_may_see_the_plugin_and_ends_with_their_token() {
+async fn a_log_needs_a_token_for_its_plugin_and_ends_with_the_token() {
     let host = Setup::new().start().await;
     let admin = host.operator();
     let token = admin.make_token(json!({ "name": "viewer", "role": "view", "plugins": ["orders"] })).await;
@@ -81,7 +81,7 @@ async fn a_log_is_for_those_who_may_see_the_plugin_and_ends_with_their_token() {
 }
 
 #[tokio::test]
-async fn readers_are_bounded_and_hold_no_host_up() {
+async fn readers_are_limited_and_do_not_delay_the_end_of_a_host() {
     let mut host = Setup::new().start().await;
     let operator = host.operator();
     let mut readers = Vec::new();
@@ -91,7 +91,8 @@ async fn readers_are_bounded_and_hold_no_host_up() {
     operator.get("/plugins/tickets/logs").await.refuses(503, "Too busy, try again");
     readers.pop();
     let free = async || operator.request(Method::GET, "/plugins/tickets/logs").send().await.unwrap();
-    let again = crate::support::eventually("a place is free", free, |response| response.status() == 200).await;
+    let again =
+        crate::support::eventually("another reader may connect", free, |response| response.status() == 200).await;
     drop(again);
 
     host.terminate().await;
@@ -99,5 +100,5 @@ async fn readers_are_bounded_and_hold_no_host_up() {
         while reader.line().await.is_some() {}
     }
     assert_eq!(host.ended().await.code(), Some(0));
-    assert!(!host.log().contains("the drain deadline passed"), "{}", host.log());
+    assert!(!host.log().contains("the readers delay the end of the host"), "{}", host.log());
 }

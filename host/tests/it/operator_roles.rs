@@ -1,11 +1,11 @@
-//! What each role may do with plugins, and that a plugin is changed by nobody
-//! who may not.
+//! The permissions of each role for plugins. A role without a permission changes
+//! nothing.
 
 use crate::support::{Client, Host, Setup, chameleon, chameleon_host};
 use http::Method;
 use serde_json::{Value, json};
 
-/// Every change of a plugin that asks for no more than the role deploy.
+/// Every change of a plugin for which the role deploy is enough.
 const CHANGES: [(Method, &str, &str); 8] = [
     (Method::POST, "/activate", "activate"),
     (Method::POST, "/promote", "promote"),
@@ -28,7 +28,7 @@ async fn recorded(host: &Host, actor: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn who_may_only_see_or_is_bound_to_another_plugin_changes_nothing_and_is_on_record() {
+async fn a_token_without_the_right_to_change_a_plugin_changes_nothing_and_is_recorded() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
@@ -66,7 +66,7 @@ async fn who_may_only_see_or_is_bound_to_another_plugin_changes_nothing_and_is_o
 }
 
 #[tokio::test]
-async fn who_is_bound_to_a_plugin_may_do_all_with_it_and_every_change_names_the_digest() {
+async fn a_token_for_a_plugin_may_change_it_and_each_change_is_recorded_with_its_digest() {
     let host = chameleon_host(Setup::without_components()).await;
     let ci = with_token(&host, json!({ "name": "ci", "role": "deploy", "plugins": ["chameleon"] })).await;
     let first = ci.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;

@@ -1,4 +1,4 @@
-//! Tokens of operators: who may do what, and what is on record of it.
+//! Operator tokens: their roles, and the audit log of their use.
 
 use crate::support::{Reply, Setup};
 use http::Method;
@@ -92,8 +92,8 @@ async fn a_token_that_is_bound_to_plugins_sees_and_changes_these_alone() {
     forbids(&bound.get("/tokens").await, needs);
     forbids(&bound.post("/tokens", json!({ "name": "more", "role": "admin" })).await, needs);
     forbids(&bound.delete(&format!("/tokens/{}", made.id)).await, needs);
-    assert!(audit(&bound).await.is_empty(), "who may do what is not its business");
-    assert_eq!(audit(&host.operator()).await.len(), 3, "one row of the token, two of what was refused");
+    assert!(audit(&bound).await.is_empty(), "a token for plugins does not see other tokens");
+    assert_eq!(audit(&host.operator()).await.len(), 3, "one row for the token, two for refusals");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn tokens_and_revocations_outlive_the_process_however_it_ends() {
 }
 
 #[tokio::test]
-async fn every_change_and_every_refusal_is_on_record_without_secrets() {
+async fn every_change_and_every_refusal_is_recorded_without_secrets() {
     let host = Setup::new().flag("--log=trace").start().await;
     let admin = host.operator();
     let made = admin.make_token(json!({ "name": "viewer", "role": "view", "plugins": ["orders"] })).await;
@@ -150,7 +150,7 @@ async fn every_change_and_every_refusal_is_on_record_without_secrets() {
 }
 
 #[tokio::test]
-async fn what_is_asked_wrongly_is_refused_and_blamed() {
+async fn a_malformed_request_is_refused_with_its_bad_field() {
     let host = Setup::new().start().await;
     let admin = host.operator();
     let wrong = [

@@ -1,4 +1,4 @@
-//! Traces and metrics as a collector receives them.
+//! Traces and metrics that an OTLP collector receives.
 
 use crate::{
     foreign::{Foreign, grant, with_query},
@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-/// A collector that keeps what it is sent.
+/// A collector that stores the requests to it.
 #[derive(Clone, Default)]
 struct Collector {
     traces: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
@@ -33,7 +33,7 @@ struct Collector {
 }
 
 impl Collector {
-    /// It and its address.
+    /// Starts a collector. Returns it and its address.
     async fn start() -> (Self, String) {
         let collector = Self::default();
         let traces = |State(collector): State<Self>, headers: HeaderMap, body: Bytes| async move {
@@ -52,7 +52,7 @@ impl Collector {
         (collector, address)
     }
 
-    /// Of the trace of this test, so far.
+    /// The spans of this test's trace, so far.
     fn spans(&self) -> Vec<Span> {
         let traces = self.traces.lock().unwrap();
         let resources = traces.iter().flat_map(|request| &request.resource_spans);
@@ -60,7 +60,7 @@ impl Collector {
         spans.filter(|span| hex::encode(&span.trace_id) == TRACE).cloned().collect()
     }
 
-    /// The numbers of a counter under these labels, so far.
+    /// The values of a counter with these labels, so far.
     fn counted(&self, name: &str, wanted: &[(&str, &str)]) -> Vec<i64> {
         use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value::AsInt;
         let requests = self.metrics.lock().unwrap();
@@ -86,7 +86,7 @@ fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     }
 }
 
-/// The one span with this name and component that a span has caused.
+/// The single child of a span that has this name and component.
 fn child<'a>(spans: &'a [Span], parent: &[u8], name: &str, component: &str) -> &'a Span {
     let is_it = |span: &&Span| {
         span.name == name
@@ -98,14 +98,13 @@ fn child<'a>(spans: &'a [Span], parent: &[u8], name: &str, component: &str) -> &
     found[0]
 }
 
-/// Tells a collector of what was begun elsewhere and is recorded there, and of
-/// nothing else.
-fn telling(setup: Setup, address: &str) -> Setup {
+/// Sends spans to a collector, but only those of traces that the caller records.
+fn with_collector(setup: Setup, address: &str) -> Setup {
     setup.variable("OTEL_EXPORTER_OTLP_ENDPOINT", address).variable("OTEL_TRACES_SAMPLER", "parentbased_always_off")
 }
 
-/// No span says any of these.
-fn none_tells(spans: &[Span], secrets: &[&str]) {
+/// Asserts that no span contains any of these texts.
+fn no_span_contains(spans: &[Span], secrets: &[&str]) {
     let said = format!("{spans:?}");
     for secret in secrets {
         assert!(!said.contains(secret), "{secret} is in {said}");
@@ -119,7 +118,7 @@ async fn one_trace_runs_from_the_request_through_outbox_bus_handler_and_timer() 
         .expiration_seconds(1)
         .variable("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=tests")
         .variable("OTEL_SERVICE_NAME", "the-host-of-this-test");
-    let mut host = telling(setup, &address).start().await;
+    let mut host = with_collector(setup, &address).start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     let ticket = seller.sell("x", 10.0).await;
     let traced = buyer.with_header("traceparent", &format!("00-{TRACE}-{PARENT}-01"));
@@ -127,7 +126,7 @@ async fn one_trace_runs_from_the_request_through_outbox_bus_handler_and_timer() 
     buyer.order_becomes(&order.id, Status::Cancelled).await;
     seller.ticket_when("the ticket is free", &ticket.id, |ticket| ticket.order_id.is_none()).await;
     host.settles().await;
-    // What is left is sent at the end.
+    // A host sends the remaining spans at its end.
     host.stop().await;
 
     let spans = collector.spans();
@@ -154,14 +153,14 @@ async fn one_trace_runs_from_the_request_through_outbox_bus_handler_and_timer() 
         assert_eq!(name.as_deref(), Some("the-host-of-this-test"));
         resource.scope_spans.iter().flat_map(|scope| &scope.spans)
     });
-    assert_eq!(recorded.count(), spans.len(), "nothing else was recorded");
+    assert_eq!(recorded.count(), spans.len(), "only this trace is recorded");
     assert!(collector.headers.lock().unwrap().iter().all(|headers| headers["x-tenant"] == "tests"));
 }
 
 #[tokio::test]
-async fn statements_and_payments_are_steps_of_their_trace_and_tell_no_secret() {
+async fn statements_and_payments_are_spans_without_secrets() {
     let (collector, address) = Collector::start().await;
-    let mut host = telling(Setup::new(), &address).start().await;
+    let mut host = with_collector(Setup::new(), &address).start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     let ticket = seller.sell("a title of this test", 10.0).await;
     let header = format!("00-{TRACE}-{PARENT}-01");
@@ -200,11 +199,11 @@ async fn statements_and_payments_are_steps_of_their_trace_and_tell_no_secret() {
     assert_eq!(authorized.kind(), SpanKind::Client);
     assert_eq!(text(&authorized.attributes, "outcome").as_deref(), Some("ok"));
     assert!(spans.iter().any(|span| span.name == "payments capture"), "{spans:#?}");
-    none_tells(&spans, &["tok_visa", "a title of this test", PASSWORD, &email]);
+    no_span_contains(&spans, &["tok_visa", "a title of this test", PASSWORD, &email]);
 }
 
 #[tokio::test]
-async fn a_request_to_another_host_is_a_step_of_its_trace_and_hands_it_on() {
+async fn a_request_to_another_host_is_a_span_and_carries_the_trace_on() {
     let (collector, address) = Collector::start().await;
     let asked: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -215,7 +214,7 @@ async fn a_request_to_another_host_is_a_step_of_its_trace_and_hands_it_on() {
         StatusCode::IM_A_TEAPOT
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    let mut host = telling(Setup::without_components(), &address).start().await;
+    let mut host = with_collector(Setup::without_components(), &address).start().await;
     grant(&host.operator(), "asking", &[other.to_string()]).await;
     Foreign::rust("asking").deploy(&host.operator()).await;
     let authority = other.to_string();
@@ -233,17 +232,17 @@ async fn a_request_to_another_host_is_a_step_of_its_trace_and_hands_it_on() {
     let said = ["http.request.method", "server.address", "server.port", "http.response.status_code", "error.type"]
         .map(|key| text(&asking.attributes, key).unwrap_or_default());
     assert_eq!(said, ["GET", "127.0.0.1", &other.port().to_string(), "418", "418"]);
-    none_tells(&spans, &["of-a-secret", "hidden"]);
+    no_span_contains(&spans, &["of-a-secret", "hidden"]);
     let place = format!("00-{TRACE}-{}-01", hex::encode(&asking.span_id));
     let asked = asked.lock().unwrap();
     let handed_on: Vec<_> = asked.iter().map(|headers| headers.get("traceparent")).collect();
     assert_eq!(handed_on.len(), 2);
     assert_eq!(handed_on[0].unwrap(), place.as_str());
-    assert_eq!(handed_on[1], None, "nobody records the other one");
+    assert_eq!(handed_on[1], None, "the other request's trace is not recorded");
 }
 
 #[tokio::test]
-async fn a_trace_that_its_beginner_does_not_record_is_not_recorded_here() {
+async fn a_trace_that_its_caller_does_not_record_is_not_recorded_here() {
     let (collector, address) = Collector::start().await;
     let mut host = Setup::new().variable("OTEL_EXPORTER_OTLP_ENDPOINT", &address).start().await;
     let visitor = host.visitor();
@@ -251,7 +250,7 @@ async fn a_trace_that_its_beginner_does_not_record_is_not_recorded_here() {
     visitor.get("/api/tickets").await;
     host.stop().await;
     assert!(collector.spans().is_empty());
-    assert!(!collector.traces.lock().unwrap().is_empty(), "the other one was");
+    assert!(!collector.traces.lock().unwrap().is_empty(), "the other trace is recorded");
 }
 
 #[tokio::test]
@@ -265,7 +264,7 @@ async fn metrics_are_sent_with_the_labels_that_they_have() {
     }
     let labels = [("component", "tickets"), ("route", "/api/tickets"), ("method", "GET"), ("status", "2xx")];
     let counted = async || collector.counted("http_requests_total", &labels).into_iter().max();
-    eventually("three are counted", counted, |most| *most == Some(3)).await;
+    eventually("three requests are counted", counted, |most| *most == Some(3)).await;
 }
 
 #[tokio::test]
@@ -280,7 +279,7 @@ async fn a_collector_that_is_away_holds_nobody_up() {
         assert_eq!(host.visitor().get("/api/tickets").await.status, 200);
     }
     let said = async || host.log().matches("the collector does not take metrics").count();
-    eventually("it is said", &said, |times| *times > 0).await;
+    eventually("the log says it", &said, |times| *times > 0).await;
     assert_eq!(said().await, 1, "once");
     host.stop().await;
 }

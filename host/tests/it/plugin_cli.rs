@@ -1,10 +1,10 @@
-//! `ticketing plugin`, as a script meets it: what it prints and how it ends.
+//! The output and the exit codes of `ticketing plugin`.
 
 mod connections;
 mod guide;
-mod hosted;
-mod offline;
-mod watching;
+mod watch;
+mod with_host;
+mod without_host;
 
 use crate::support::{ADMIN_TOKEN, Host, PATIENCE};
 use serde_json::Value;
@@ -15,13 +15,13 @@ use std::{
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
-/// Somebody at a shell, in a folder of their own and with nothing set.
+/// A shell in a new folder, with an empty environment.
 struct Shell {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
-/// How a command ended.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 struct Ended {
     code: i32,
@@ -39,12 +39,12 @@ impl Shell {
         self
     }
 
-    /// An operator of this host.
+    /// The shell of an operator: it knows the host's address and token.
     fn of(host: &Host) -> Self {
         Self::at(host).with("TICKETING_ADMIN_TOKEN", ADMIN_TOKEN)
     }
 
-    /// Somebody who knows where the host is.
+    /// A shell that knows the host's address alone.
     fn at(host: &Host) -> Self {
         Self::new().with("TICKETING_ADMIN_URL", &address(host))
     }
@@ -60,7 +60,7 @@ impl Shell {
         path
     }
 
-    /// `ticketing plugin` with these words.
+    /// `ticketing plugin` with these arguments.
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ticketing"));
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null()).kill_on_drop(true);
@@ -71,11 +71,11 @@ impl Shell {
 
     async fn plugin(&self, arguments: &str) -> Ended {
         let output = timeout(PATIENCE, self.command(arguments).output());
-        Ended::of(&output.await.unwrap_or_else(|_| panic!("{arguments}: it should have ended")).unwrap())
+        Ended::of(&output.await.unwrap_or_else(|_| panic!("{arguments}: the command should have ended")).unwrap())
     }
 }
 
-/// Where the operators of a host are served.
+/// The URL of a host's operator listener.
 fn address(host: &Host) -> String {
     format!("http://{}", host.operators_address())
 }
@@ -86,33 +86,34 @@ impl Ended {
         Self { code: output.status.code().unwrap(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
-    /// It did what it was told; what it printed.
+    /// Asserts that the command succeeded. Returns its output.
     #[track_caller]
     fn done(&self) -> &str {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
         &self.stdout
     }
 
-    /// It did what it was told, and printed JSON.
+    /// Asserts that the command succeeded. Returns its output as JSON.
     #[track_caller]
     fn json(&self) -> Value {
         serde_json::from_str(self.done()).unwrap_or_else(|_| panic!("not JSON: {}", self.stdout))
     }
 
-    /// It ended with this code and one line that has this text.
+    /// Asserts that the command ended with this code and with one line that
+    /// contains this text.
     #[track_caller]
     fn fails(&self, code: i32, reason: &str) {
         assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
-        assert_eq!(self.stderr.trim_end().lines().count(), 1, "one line: {}", self.stderr);
+        assert_eq!(self.stderr.trim_end().lines().count(), 1, "the error has one line: {}", self.stderr);
         assert!(self.stderr.contains(reason), "{reason}: {}", self.stderr);
     }
 }
 
-/// Compiles a new plugin's folder as the guide says, with what the workspace's
-/// own components are compiled with, and returns the module.
+/// Compiles a new plugin's folder as the guide says, with the workspace's own
+/// toolchain for components. Returns the module.
 async fn compile(folder: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    // The versions that the workspace has, so that nothing is downloaded for it.
+    // The lock file of the workspace names versions that are already downloaded.
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root).args(["run", "--quiet", "--package", "xtask", "--", "compile"]).arg(folder);

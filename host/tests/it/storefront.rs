@@ -1,4 +1,4 @@
-//! The pages, as they come over the wire.
+//! The pages of the storefront as HTTP answers.
 
 use crate::support::{Client, Reply, Setup};
 use http::Method;
@@ -33,7 +33,7 @@ async fn pages_are_the_same_for_everybody_and_take_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_the_browser_has_is_not_sent_again() {
+async fn a_page_in_the_browser_cache_is_not_sent_again() {
     let host = Setup::new().start().await;
     let visitor = host.visitor();
     let page = visitor.get("/").await;
@@ -55,7 +55,7 @@ async fn what_the_browser_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn pages_are_only_read_and_leave_the_api_alone() {
+async fn pages_answer_reads_alone_and_leave_the_api_alone() {
     let host = Setup::new().start().await;
     let visitor = host.visitor();
     for path in pages() {

@@ -1,4 +1,4 @@
-//! The pages in a real browser: Chromium, through its WebDriver.
+//! The pages of the storefront in a real browser, Chromium with its WebDriver.
 
 use crate::support::{Host, PASSWORD, PATIENCE, Setup, unique};
 use std::{
@@ -21,8 +21,8 @@ use tokio::{
 };
 
 const POLL: Duration = Duration::from_millis(50);
-/// By then a page has loaded what it shows, more often than not.
-const SETTLED: Duration = Duration::from_secs(1);
+/// The time in which a page usually loads its content.
+const LOADED: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 #[ignore = "needs a browser"]
@@ -61,7 +61,7 @@ async fn a_visitor_sells_a_ticket_and_another_one_buys_it() {
 
 #[tokio::test]
 #[ignore = "needs a browser"]
-async fn a_reservation_that_runs_out_says_so_and_the_ticket_is_for_sale_again() {
+async fn an_expired_reservation_says_so_and_the_ticket_is_for_sale_again() {
     in_browser(Setup::new().expiration_seconds(2), async |page| {
         page.sign_up("seller").await?;
         page.open("/sell").await?;
@@ -81,7 +81,8 @@ async fn a_reservation_that_runs_out_says_so_and_the_ticket_is_for_sale_again() 
     .await;
 }
 
-/// Runs a host and a browser for the steps, and ends both whatever becomes of them.
+/// Runs the steps with a host and a browser. Both end after the steps, also when
+/// these fail.
 async fn in_browser(setup: Setup, steps: impl AsyncFnOnce(&Page) -> WebDriverResult<()>) {
     let host = setup.start().await;
     let browser = Browser::start().await;
@@ -90,10 +91,10 @@ async fn in_browser(setup: Setup, steps: impl AsyncFnOnce(&Page) -> WebDriverRes
     outcome.unwrap();
 }
 
-/// What drives browsers, with the profile of the one that it is to start.
+/// A WebDriver, with the profile of the browser that it starts.
 struct Browser {
     _driver: Child,
-    /// Kept open, so that the driver can write.
+    /// Open for as long as the driver runs, because the driver writes to it.
     _lines: Lines<BufReader<ChildStdout>>,
     address: String,
     binary: PathBuf,
@@ -112,13 +113,13 @@ impl Browser {
         Self { _driver: driver, _lines: lines, address: format!("http://127.0.0.1:{address}"), binary, profile }
     }
 
-    /// A window, with nothing that the browser does of its own accord.
+    /// Opens a window of a browser that does nothing by itself.
     async fn open(&self) -> WebDriverResult<WebDriver> {
         let mut wanted = DesiredCapabilities::chrome();
         wanted.set_binary(self.binary.to_str().unwrap())?;
         for flag in [
             "--headless",
-            // The only pages are these, and its own sandbox does not start in most containers.
+            // The browser opens only these pages, and its sandbox does not start in most containers.
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
@@ -144,10 +145,10 @@ async fn port(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
             return port.trim_end_matches('.').to_owned();
         }
     }
-    panic!("chromedriver ended at once");
+    panic!("chromedriver ended before it said its port");
 }
 
-/// The first of the programs that is there.
+/// The path of the first of these programs that is installed.
 fn program(names: &[&str]) -> PathBuf {
     let folders = env::var_os("PATH").unwrap_or_default();
     let mut files = names.iter().flat_map(|name| env::split_paths(&folders).map(move |folder| folder.join(name)));
@@ -155,8 +156,8 @@ fn program(names: &[&str]) -> PathBuf {
     file.unwrap_or_else(|| panic!("{} is not installed: apt-get install chromium chromium-driver", names[0]))
 }
 
-/// Does it again until it works: what a page has just put in the place of
-/// something else has to be looked for again.
+/// Repeats a step until it succeeds. A page may replace an element between two
+/// parts of a step.
 async fn patiently<T>(step: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverResult<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -168,7 +169,7 @@ async fn patiently<T>(step: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverRe
     }
 }
 
-/// A visitor's window.
+/// The window of a visitor.
 struct Page {
     driver: WebDriver,
     base: String,
@@ -183,17 +184,17 @@ impl Page {
         self.driver.goto(format!("{}{path}", self.base)).await
     }
 
-    /// Waits until something of that text is to be seen.
+    /// Waits until a visible element has this text.
     async fn shows(&self, selector: &str, text: impl Needle + Clone + Send + Sync + 'static) -> WebDriverResult<()> {
         patiently(async || self.query(selector).with_text(text.clone()).and_displayed().first().await).await?;
         Ok(())
     }
 
-    /// Loads a page again and again until it shows that.
+    /// Loads a page again and again until it shows this text.
     async fn comes_to_show(&self, path: &str, selector: &str, text: &'static str) -> WebDriverResult<()> {
         patiently(async || {
             self.open(path).await?;
-            self.query(selector).with_text(text).wait(SETTLED, POLL).first().await
+            self.query(selector).with_text(text).wait(LOADED, POLL).first().await
         })
         .await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Reads what is in `deploy/`.
+//! Access to the files of `deploy/`.
 
 use serde_json::Value;
 use std::{

@@ -1,4 +1,4 @@
-//! `ticketing health`, which the image's health check is.
+//! `ticketing health`, the health check of the image.
 
 use crate::support::{PATIENCE, Setup};
 use std::process::Output;

@@ -1,8 +1,8 @@
-//! The files of `deploy/`, and what operators do with them.
+//! The files of `deploy/`, compared with the program.
 
-mod exposed;
 mod files;
 mod health;
+mod metrics;
+mod monitoring;
 mod settings;
 mod skaffold;
-mod watching;

@@ -1,4 +1,5 @@
-//! The files name settings, ports, paths and commands that the program knows.
+//! The settings, ports, paths and commands in the files of `deploy/` exist in the
+//! program.
 
 use super::files::{path, read, yaml};
 use crate::support::{PATIENCE, PluginFile, Setup, component};
@@ -18,7 +19,7 @@ type Variables = BTreeMap<String, String>;
 
 const COMPONENTS: [&str; 6] = ["auth", "expiration", "orders", "payments", "storefront", "tickets"];
 
-/// What the variables of a container are, with stand-ins for secrets.
+/// The variables of the container in Kubernetes, with stand-ins for secrets.
 fn of_kubernetes() -> Variables {
     let env = host_container()["env"].as_array().unwrap().clone();
     let value = |one: &Value| match one["value"].as_str() {
@@ -37,15 +38,18 @@ fn of_compose() -> Variables {
     environment.iter().map(|(name, value)| (name.clone(), without_variables(&text(value)))).collect()
 }
 
-/// `${NAME:-default}` becomes the default.
+/// Replaces `${NAME:-default}` by the default.
 fn without_variables(text: &str) -> String {
     let Some((before, rest)) = text.split_once("${") else { return text.to_owned() };
     let (inside, after) = rest.split_once('}').unwrap();
-    let default = inside.split_once(":-").unwrap_or_else(|| panic!("{inside} has no default: one command has to do")).1;
+    let default = inside
+        .split_once(":-")
+        .unwrap_or_else(|| panic!("{inside} has no default, and `docker compose up` must work without settings"))
+        .1;
     format!("{before}{default}{}", without_variables(after))
 }
 
-/// Of the last stage, which is the image.
+/// The variables of the last stage of the Dockerfile, which becomes the image.
 fn of_the_image() -> Variables {
     let dockerfile = read("Dockerfile");
     let stage = dockerfile.rsplit_once("\nFROM ").unwrap().1.replace("\\\n", " ");
@@ -83,7 +87,7 @@ async fn check(variables: Variables, settings: &str) -> Output {
 }
 
 #[tokio::test]
-async fn the_program_takes_the_variables_and_settings_that_the_files_give_it() {
+async fn the_program_accepts_the_variables_and_settings_of_the_files() {
     let mut image = of_the_image();
     assert!(image.len() >= 3, "{image:?}");
     let chart = documents("kubernetes/config.yaml").remove(0)["data"]["ticketing.toml"].as_str().unwrap().to_owned();
@@ -95,11 +99,11 @@ async fn the_program_takes_the_variables_and_settings_that_the_files_give_it() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     image.insert("TICKETING_MISSPELT".to_owned(), "1".to_owned());
-    assert_eq!(check(image, "").await.status.code(), Some(78), "and it would say if it did not");
+    assert_eq!(check(image, "").await.status.code(), Some(78), "the check finds a bad value");
 }
 
 #[test]
-fn every_variable_without_the_prefix_is_one_that_is_read_or_a_part_of_another() {
+fn every_variable_without_the_prefix_is_read_or_part_of_another() {
     let template = read("helm/ticketing/templates/_env.tpl");
     let named = template.lines().filter_map(|line| line.trim().strip_prefix("- name: ")).map(str::to_owned);
     let (kubernetes, compose) = (of_kubernetes(), of_compose());
@@ -114,7 +118,7 @@ fn every_variable_without_the_prefix_is_one_that_is_read_or_a_part_of_another() 
 }
 
 #[test]
-fn the_secrets_are_those_that_the_instructions_make() {
+fn the_instructions_make_every_secret() {
     let readme = read("README.md");
     let made: BTreeSet<(String, String)> = readme
         .lines()
@@ -138,7 +142,7 @@ fn ports_and_paths_are_those_that_the_image_listens_on() {
     let ports = [("http", port("TICKETING_LISTEN")), ("operator", port("TICKETING_ADMIN_LISTEN"))];
     let dockerfile = read("Dockerfile");
     let exposed = format!("EXPOSE {} {}", ports[0].1, ports[1].1);
-    assert_eq!(dockerfile.matches(&exposed).count(), 2, "{exposed}, in both stages");
+    assert_eq!(dockerfile.matches(&exposed).count(), 2, "both stages of the Dockerfile have {exposed}");
     let container = host_container();
     for (name, number) in ports {
         let declared = container["ports"].as_array().unwrap().iter().find(|port| port["name"] == name).unwrap();
@@ -161,7 +165,7 @@ fn ports_and_paths_are_those_that_the_image_listens_on() {
 }
 
 #[test]
-fn hosts_have_as_long_to_end_as_they_may_take() {
+fn a_deployment_gives_hosts_enough_time_to_shut_down() {
     let drain = Config::load(&Flags::default(), []).unwrap().http.shutdown_drain;
     let needed = drain * 2 + host_triggers::DRAIN;
     let pod = deployment();
@@ -190,7 +194,7 @@ fn every_route_of_the_marketplace_is_reached_through_the_ingress() {
 }
 
 #[test]
-fn the_commands_that_operators_are_told_exist() {
+fn the_commands_in_the_instructions_exist() {
     let mut commands = 0;
     for file in ["README.md", "runbook.md", "helm/ticketing/templates/NOTES.txt"] {
         let text = read(file);
@@ -206,7 +210,7 @@ fn the_commands_that_operators_are_told_exist() {
 }
 
 #[test]
-fn what_skaffold_names_is_there() {
+fn every_path_in_the_skaffold_files_exists() {
     let skaffold = yaml("skaffold.yaml");
     let artifact = &skaffold["build"]["artifacts"][0];
     let root = path(artifact["context"].as_str().unwrap());

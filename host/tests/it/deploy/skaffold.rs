@@ -1,4 +1,4 @@
-//! What `skaffold dev` does when a component changes.
+//! The hook that `skaffold dev` runs when a component changes.
 
 use super::files::path;
 use crate::support::{ADMIN_TOKEN, Host, PATIENCE, PluginFile, Setup, component};
@@ -10,9 +10,9 @@ use std::{
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
-/// Programs that stand in for those of a developer's machine: `cargo` puts the
-/// files that it is given in place, and `kubectl` runs the program here that
-/// it would run in the container.
+/// A developer's machine with stand-ins for two programs. `cargo` copies prepared
+/// files instead of building them. `kubectl` runs a program on this machine
+/// instead of in the container.
 struct Machine {
     folder: TempDir,
     operators: String,
@@ -41,12 +41,13 @@ impl Machine {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What the next build makes of a component.
+    /// Prepares the result of the next build of a component.
     fn next(&self, name: &str, bytes: &[u8]) {
         fs::write(self.at("next").join(format!("{name}.wasm")), bytes).unwrap();
     }
 
-    /// Runs the hook; the files are of the workspace. True if it ends well.
+    /// Runs the hook for these changed files of the workspace. Returns whether it
+    /// succeeds.
     async fn changed(&self, files: &[&str]) -> bool {
         let root = path("..");
         let files: Vec<String> = files.iter().map(|file| root.join(file).display().to_string()).collect();
@@ -78,14 +79,14 @@ async fn a_changed_component_is_swapped_and_no_other_one_is() {
     let machine = Machine::new(&host);
     let of = |name: &str| PluginFile::read(&component(name));
     assert!(machine.changed(&["README.md", "host/src/main.rs", "components/README.md"]).await);
-    assert_eq!(machine.builds(), 0, "nothing of a component was changed");
+    assert_eq!(machine.builds(), 0, "no file of a component has changed");
 
     machine.next("tickets", &of("tickets").bytes());
     machine.next("orders", &of("orders").version("1.0.1").bytes());
     assert!(machine.changed(&["README.md", "components/orders/src/domain.rs"]).await);
     assert_eq!((version(&host, "orders").await.as_str(), version(&host, "tickets").await.as_str()), ("1.0.1", "1.0.0"));
 
-    // All are concerned by their kit; one comes out of the build as another.
+    // A change of the SDK concerns all components. The build changes one of them.
     for name in ["auth", "expiration", "payments", "storefront"] {
         let file = fs::read(component(name)).unwrap();
         machine.next(name, &file);
@@ -98,13 +99,13 @@ async fn a_changed_component_is_swapped_and_no_other_one_is() {
 }
 
 #[tokio::test]
-async fn one_that_is_refused_does_not_hold_up_the_others() {
+async fn a_refused_component_does_not_hold_up_the_others() {
     let host = Setup::new().start().await;
     let machine = Machine::new(&host);
     machine.next("auth", b"not a component");
     machine.next("tickets", &PluginFile::read(&component("tickets")).version("1.0.1").bytes());
     let both = ["components/auth/src/lib.rs", "components/tickets/src/lib.rs"];
-    assert!(!machine.changed(&both).await, "the developer is told");
+    assert!(!machine.changed(&both).await, "the hook fails visibly");
     assert_eq!((version(&host, "auth").await.as_str(), version(&host, "tickets").await.as_str()), ("1.0.0", "1.0.1"));
     assert!(Path::new(&machine.at("built")).is_file());
 }

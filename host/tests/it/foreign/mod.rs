@@ -1,7 +1,7 @@
-//! Components that know nothing of the platform: they answer by `wasi:http`,
-//! made in Rust, JavaScript and Python.
+//! Foreign components: they export `wasi:http` instead of the platform's
+//! interfaces. They are written in Rust, JavaScript and Python.
 
-mod asking;
+mod outgoing_requests;
 mod scripts;
 mod streaming;
 
@@ -17,10 +17,11 @@ use std::{
     time::Duration,
 };
 
-/// The compiler needs long for an interpreter, on a busy machine above all.
+/// The longest that the compilation of a script's interpreter may take on a busy
+/// machine.
 const COMPILING: Duration = Duration::from_secs(300);
 
-/// A component and the manifest beside it.
+/// A foreign component, with its manifest in a file of its own.
 #[derive(Clone)]
 pub(crate) struct Foreign {
     name: &'static str,
@@ -29,19 +30,20 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// One that is made of a script.
+    /// A component made from a script.
     fn script(name: &'static str, manifest: &str) -> Self {
         Self { name, component: std::fs::read(guest(name)).unwrap(), manifest: manifest.to_owned() }
     }
 
-    /// One in Rust, which carries its manifest.
+    /// A component in Rust, whose plugin file contains the manifest.
     pub(crate) fn rust(name: &'static str) -> Self {
         let path = guest(name);
         let manifest = PluginFile::read(&path).manifest;
         Self { name, component: std::fs::read(path).unwrap(), manifest }
     }
 
-    /// The same from another source: the letters `one` in its text are others.
+    /// A second version, as if from another source: its answers contain `two`
+    /// instead of `one`.
     fn second(mut self) -> Self {
         let (from, to) = (format!("{}-one", self.name), format!("{}-two", self.name));
         let mut found = 0;
@@ -51,18 +53,18 @@ impl Foreign {
                 found += 1;
             }
         }
-        assert!(found > 0, "the version's letters are not in the component");
+        assert!(found > 0, "the component does not contain its version's text");
         self.manifest = self.manifest.replacen("version = \"1.0.0\"", "version = \"2.0.0\"", 1);
         self
     }
 
-    /// Uploads it with its manifest.
+    /// Uploads the component with its manifest.
     async fn upload(self, operator: &Client) -> Reply {
         let form = Form::new().part("component", Part::bytes(self.component)).text("manifest", self.manifest);
         Reply::of(operator.request(Method::POST, "/plugins").multipart(form).timeout(COMPILING)).await.unwrap()
     }
 
-    /// Uploads it and lets it serve.
+    /// Uploads the component and activates its revision.
     pub(crate) async fn deploy(self, operator: &Client) -> Value {
         let name = self.name;
         let reply = self.upload(operator).await;
@@ -76,15 +78,15 @@ impl Foreign {
     }
 }
 
-/// Lets a component that is not there yet ask these hosts.
+/// Grants a component that is not uploaded yet requests to these hosts.
 pub(crate) async fn grant(operator: &Client, plugin: &str, hosts: &[String]) {
     let grants = json!({ "grants": ["http"], "http_hosts": hosts });
     let reply = operator.put(&format!("/plugins/{plugin}/grants"), grants).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-/// Swaps to the second version while many ask, each on a connection of its
-/// own, and sees that all of them are answered by one of the two.
+/// Swaps to the second version while several clients send requests. Asserts that
+/// one of the two versions answers each request.
 async fn swaps_under_requests(host: &Host, first: Foreign, path: &'static str) {
     let name = first.name;
     let second = first.clone().second();
@@ -92,7 +94,7 @@ async fn swaps_under_requests(host: &Host, first: Foreign, path: &'static str) {
     let (old, new) = (format!("{name}-one"), format!("{name}-two"));
     assert!(host.visitor().get(path).await.text.contains(&old));
     let stop = Arc::new(AtomicBool::new(false));
-    let askers: Vec<_> = (0..4)
+    let clients: Vec<_> = (0..4)
         .map(|_| {
             let (visitor, stop, old, new) = (host.visitor(), stop.clone(), old.clone(), new.clone());
             tokio::spawn(async move {
@@ -112,18 +114,18 @@ async fn swaps_under_requests(host: &Host, first: Foreign, path: &'static str) {
     assert!(report["old"].as_str().unwrap().starts_with("1.0.0+"), "{report}");
     assert!(host.visitor().get(path).await.text.contains(&new));
     stop.store(true, Ordering::Relaxed);
-    for asker in askers {
-        assert!(asker.await.unwrap() > 0);
+    for client in clients {
+        assert!(client.await.unwrap() > 0);
     }
     let plugin = host.operator().plugin(name).await;
     assert_eq!((&plugin["failures"], &plugin["in_flight"]), (&json!(0), &json!(0)), "{plugin}");
 }
 
-/// Waits until nothing is under way in a plugin.
+/// Waits until a plugin has no request in flight.
 async fn idle(host: &Host, plugin: &str) {
     let operator = host.operator();
     let in_flight = async || operator.plugin(plugin).await["in_flight"].as_u64();
-    eventually("nothing is under way", in_flight, |count| *count == Some(0)).await;
+    eventually("no request is in flight", in_flight, |count| *count == Some(0)).await;
 }
 
 pub(crate) fn with_query(path: &str, query: &[(&str, &str)]) -> String {

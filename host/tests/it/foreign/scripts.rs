@@ -1,4 +1,4 @@
-//! Components made of scripts: JavaScript and Python.
+//! Components made from scripts in JavaScript and Python.
 
 use super::{Foreign, grant, swaps_under_requests, with_query};
 use crate::support::{Host, Setup};
@@ -21,7 +21,7 @@ async fn a_component_in_python_is_mounted_and_swapped_under_requests() {
     assert_eq!(reply.status, 201, "{reply:?}");
     let verdict = reply.json();
     let wanted = &verdict["capabilities"]["wanted"];
-    assert_eq!(wanted, &json!(["clocks", "random"]), "the rest of WASI gives nothing: {verdict}");
+    assert_eq!(wanted, &json!(["clocks", "random"]), "the component needs no other grants: {verdict}");
     swaps_under_requests(&host, python(), "/python/version").await;
 }
 

@@ -1,4 +1,4 @@
-//! A component of 0.3 whose answers come piece by piece.
+//! A component of WASI 0.3 that streams its responses.
 
 use super::{Foreign, idle, swaps_under_requests};
 use crate::support::{Host, Reply, Setup, eventually};
@@ -24,7 +24,7 @@ async fn open(host: &Host, path: &str) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn a_component_of_0_3_is_probed_mounted_and_swapped_under_requests() {
+async fn a_component_of_wasi_0_3_is_probed_mounted_and_swapped_under_requests() {
     let host = Setup::without_components().start().await;
     swaps_under_requests(&host, Foreign::rust("streaming"), "/streaming/version").await;
     let back = host.operator().post("/plugins/streaming/rollback", json!({})).await.json();
@@ -42,7 +42,7 @@ async fn a_large_answer_arrives_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_arrives_while_it_is_made_and_ends_with_its_reader() {
+async fn an_endless_answer_arrives_piece_by_piece_and_ends_with_its_reader() {
     let host = streaming_host().await;
     let mut events = open(&host, "/streaming/events").await.bytes_stream();
     let mut seen = String::new();
@@ -56,7 +56,7 @@ async fn an_answer_without_an_end_arrives_while_it_is_made_and_ends_with_its_rea
 }
 
 #[tokio::test]
-async fn both_bodies_go_through_at_the_same_time() {
+async fn both_bodies_stream_at_the_same_time() {
     let host = streaming_host().await;
     let (sender, mut receiver) = mpsc::unbounded_channel::<Bytes>();
     let pieces = stream::poll_fn(move |context| receiver.poll_recv(context)).map(Ok::<_, std::io::Error>);
@@ -65,7 +65,7 @@ async fn both_bodies_go_through_at_the_same_time() {
     let mut echo = echo.send().await.unwrap().bytes_stream();
     for next in ["second", "third"] {
         let back = echo.next().await.unwrap().unwrap();
-        assert!(!back.is_empty(), "what was sent is back before {next} is");
+        assert!(!back.is_empty(), "the component answers a piece before it gets piece {next}");
         sender.send(next.into()).unwrap();
     }
     drop(sender);
@@ -78,7 +78,7 @@ async fn an_answer_that_traps_in_the_middle_breaks_off() {
     let host = streaming_host().await;
     let answer = open(&host, "/streaming/trap").await;
     assert_eq!(answer.status(), 200);
-    assert!(answer.bytes().await.is_err(), "half an answer must not look like a whole one");
+    assert!(answer.bytes().await.is_err(), "half a response must not look complete");
     idle(&host, "streaming").await;
     let operator = host.operator();
     let failures = async || operator.plugin("streaming").await["failures"].as_u64();
@@ -95,31 +95,32 @@ async fn guests_that_spin_are_cut_off_and_others_answer_meanwhile() {
             tokio::spawn(async move { visitor.get("/streaming/spin").await })
         })
         .collect();
-    idle_but(&host, 6).await;
+    in_flight(&host, 6).await;
     let begun = Instant::now();
     assert_eq!(host.visitor().get("/streaming/version").await.text, "streaming-one");
-    assert!(begun.elapsed() < Duration::from_secs(2), "a neighbour waited for {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(2), "another request waited for {:?}", begun.elapsed());
     for reply in join_all(spinning).await {
         assert_eq!(reply.unwrap().status, 504);
     }
     idle(&host, "streaming").await;
 }
 
-async fn idle_but(host: &Host, count: u64) {
+/// Waits until this many requests are in flight.
+async fn in_flight(host: &Host, count: u64) {
     let operator = host.operator();
-    let in_flight = async || operator.plugin("streaming").await["in_flight"].as_u64();
-    eventually("all are under way", in_flight, |now| *now == Some(count)).await;
+    let count_now = async || operator.plugin("streaming").await["in_flight"].as_u64();
+    eventually("all requests are in flight", count_now, |now| *now == Some(count)).await;
 }
 
 #[tokio::test]
-async fn an_error_in_place_of_an_answer_is_one() {
+async fn an_error_in_place_of_an_answer_is_answered_with_500() {
     let host = streaming_host().await;
     assert_eq!(host.visitor().get("/streaming/refuse").await.status, 500);
-    eventually("the log names it", async || host.log(), |log| log.contains("InternalError")).await;
+    eventually("the log has the error", async || host.log(), |log| log.contains("InternalError")).await;
 }
 
 #[tokio::test]
-async fn what_still_streams_after_its_time_is_broken_off_by_a_swap() {
+async fn a_swap_cuts_off_a_stream_that_exceeds_its_time() {
     let host = host_of(Setup::without_components().toml("[rollout]\ndrain_seconds = 1")).await;
     let mut events = open(&host, "/streaming/events").await.bytes_stream();
     events.next().await.unwrap().unwrap();
@@ -130,7 +131,7 @@ async fn what_still_streams_after_its_time_is_broken_off_by_a_swap() {
 }
 
 #[tokio::test]
-async fn a_component_learns_who_is_signed_in_and_cannot_be_told_otherwise() {
+async fn a_component_knows_the_signed_in_user_and_a_request_cannot_forge_one() {
     let setup = Setup::new();
     let host = host_of(setup).await;
     let user = host.user("reader").await;

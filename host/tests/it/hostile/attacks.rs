@@ -1,5 +1,5 @@
-//! One invocation goes wrong: it ends with the right status, is counted, and
-//! the component answers the next one.
+//! Attacks within one invocation. The invocation ends with the right status and
+//! is counted, and the component answers the next request.
 
 use super::hostile;
 use crate::support::eventually;
@@ -28,7 +28,7 @@ async fn an_attack_ends_its_own_invocation_and_is_counted() {
         assert_eq!(reply.header("content-type"), Some("application/json"), "{attack}");
         assert_eq!(reply.header("set-cookie"), None, "{attack}");
         assert_eq!(reply.errors().len(), 1, "{attack}");
-        assert!(!reply.text.contains("wasm"), "{attack}: what went wrong is for the log");
+        assert!(!reply.text.contains("wasm"), "{attack}: the answer has no details, which are in the log");
         assert_eq!(host.failures("hostile", kind).await, before + 1, "{attack}");
         assert_eq!(attacker.attack("slow?ms=1").await.status, 204, "the next call after {attack}");
         attacker.says_hello().await;
@@ -37,13 +37,13 @@ async fn an_attack_ends_its_own_invocation_and_is_counted() {
 }
 
 #[tokio::test]
-async fn what_is_slow_but_within_its_limits_is_answered() {
+async fn a_slow_call_within_its_limits_is_answered() {
     let host = hostile().start().await;
     assert_eq!(host.visitor().attack("slow?ms=300").await.status, 204);
 }
 
 #[tokio::test]
-async fn calls_over_the_limit_are_shed_and_told_when_to_come_back() {
+async fn calls_over_the_limit_are_refused_with_a_time_to_retry() {
     let host = hostile().start().await;
     let attacker = host.visitor();
     let calls = (0..24).map(|_| attacker.attack("slow?ms=600"));
@@ -55,10 +55,15 @@ async fn calls_over_the_limit_are_shed_and_told_when_to_come_back() {
         assert_eq!(reply.header("retry-after"), Some("1"), "{reply:?}");
         assert_eq!(reply.errors().len(), 1);
     }
-    // Four at a time on a busy machine: some take longer than they may.
+    // Four calls at a time on a busy machine: some exceed their deadline.
     assert!(served.iter().all(|reply| reply.status == 204 || reply.status == 504), "{served:?}");
     assert!(host.failures("hostile", "busy").await > 0);
-    eventually("it answers again", async || attacker.attack("slow?ms=1").await.status, |status| *status == 204).await;
+    eventually(
+        "the component answers again",
+        async || attacker.attack("slow?ms=1").await.status,
+        |status| *status == 204,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
-//! Plugins that the host must not run: the start stops and says why.
+//! Plugins that the host must not run. They stop the start, with the reason.
 
 use super::with_plugin;
 use crate::support::{Setup, guest};
 use std::path::PathBuf;
 
-/// What the host says when it refuses to start with these plugins.
+/// Asserts that the host refuses to start with these plugins. Returns its message.
 async fn refusal(setup: &Setup) -> String {
     let mut said = String::new();
     for command in ["check", "serve"] {
@@ -22,7 +22,7 @@ fn file(setup: &Setup, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// A component with a manifest and whatever else.
+/// A component with a manifest and these other fields, as text.
 pub(super) fn component(manifest: &str, fields: &str) -> Vec<u8> {
     let manifest = format!("name = 'odd'\nversion = '1.0.0'\n{manifest}").replace('\n', "\\n").replace('"', "\\\"");
     wat::parse_str(format!("(component {fields} (@custom \"platform:manifest\" \"{manifest}\"))")).unwrap()
@@ -32,7 +32,7 @@ async fn refusal_of(bytes: &[u8]) -> String {
     let setup = Setup::without_components();
     let path = file(&setup, "odd.wasm", bytes);
     let said = refusal(&with_plugin(setup, &path, &["store"])).await;
-    assert!(said.contains("odd.wasm"), "the file is named: {said}");
+    assert!(said.contains("odd.wasm"), "the message names the file: {said}");
     said
 }
 
@@ -61,7 +61,7 @@ async fn a_plugin_whose_manifest_promises_too_much_stops_the_start() {
 }
 
 #[tokio::test]
-async fn what_is_no_plugin_stops_the_start() {
+async fn a_file_that_is_no_plugin_stops_the_start() {
     for (bytes, reason) in [
         (b"#!/bin/sh".to_vec(), "not WebAssembly"),
         (wat::parse_str("(module)").unwrap(), "core module"),
@@ -77,20 +77,20 @@ async fn what_is_no_plugin_stops_the_start() {
 }
 
 #[tokio::test]
-async fn two_plugins_that_want_the_same_stop_the_start() {
+async fn two_plugins_with_one_name_or_one_route_stop_the_start() {
     let setup = with_plugin(with_plugin(Setup::without_components(), &guest("hello"), &[]), &guest("hello"), &[]);
     let said = refusal(&setup).await;
     assert!(said.contains("two plugins are named hello"), "{said}");
 
     let setup = Setup::without_components();
-    let thief = std::fs::read(guest("hello")).unwrap();
-    let renamed = rename(&thief, "name = \"hello\"", "name = \"thief\"");
-    let path = file(&setup, "thief.wasm", &renamed);
+    let rival = std::fs::read(guest("hello")).unwrap();
+    let renamed = rename(&rival, "name = \"hello\"", "name = \"rival\"");
+    let path = file(&setup, "rival.wasm", &renamed);
     let said = refusal(&with_plugin(with_plugin(setup, &guest("hello"), &[]), &path, &[])).await;
-    assert!(said.contains("/hello") && said.contains("thief"), "{said}");
+    assert!(said.contains("/hello") && said.contains("rival"), "{said}");
 }
 
-/// The file with one text for another of the same length.
+/// Replaces a text in a file by another text of the same length.
 fn rename(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();

@@ -1,8 +1,7 @@
-//! Components that do what they must not. They are guests of these tests,
-//! beside a well-behaved one that must not notice.
+//! Components that attack the host, beside a good component that must not notice.
 
 mod attacks;
-mod crowd;
+mod instance_pool;
 mod loading;
 mod neighbour;
 mod statements;
@@ -16,13 +15,13 @@ fn with_plugin(setup: Setup, path: &Path, grants: &[&str]) -> Setup {
     setup.toml(&format!("[[plugin]]\npath = {path:?}\ngrants = {grants:?}"))
 }
 
-/// The hostile guest and the well-behaved one.
+/// A host with the hostile guest and the good one.
 pub(crate) fn hostile() -> Setup {
     with_plugin(with_plugin(Setup::without_components(), &guest("hello"), &[]), &guest("hostile"), &["store"])
 }
 
 impl Host {
-    /// How many failures of this kind the host has counted for a component.
+    /// The number of failures of this kind that the host has counted for a component.
     pub(crate) async fn failures(&self, component: &str, kind: &str) -> u64 {
         let reply = self.outsider().get("/metrics").await;
         let wanted = [format!("component=\"{component}\""), format!("kind=\"{kind}\"")];
@@ -41,7 +40,7 @@ impl Client {
         self.get(&format!("/hostile/{attack}")).await
     }
 
-    /// What the store made of a statement that is the attacker's own.
+    /// Lets the attacker execute a statement. Returns the store's answer.
     async fn statement(&self, call: &str, statement: &str) -> Value {
         let body = serde_json::json!({ "call": call, "statement": statement });
         let reply = self.post("/hostile/sql", body).await;
@@ -49,7 +48,7 @@ impl Client {
         reply.json()
     }
 
-    /// The row that attacks must leave as it is.
+    /// The row that attacks must not change.
     async fn treasure(&self) -> Value {
         self.statement("query", "SELECT id, note FROM treasure").await["result"].clone()
     }

@@ -1,4 +1,4 @@
-//! A component under attack does not slow down the one beside it.
+//! An attack on one component does not slow down another one.
 
 use super::hostile;
 use crate::support::{Client, eventually};
@@ -13,11 +13,11 @@ use std::{
 const ATTACKERS: usize = 6;
 const ATTACKS: [&str; 6] = ["loop", "memory", "calls", "slow?ms=900", "recursion", "log"];
 const SAMPLES: usize = 40;
-/// What a request takes on a machine that does a lot else, at the most.
+/// The longest that a request may take on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_neighbour_under_attack_is_not_felt() {
+async fn an_attack_on_a_component_does_not_slow_down_another_one() {
     let host = hostile().start().await;
     let visitor = host.visitor();
     let mut before = latencies(&visitor).await;
@@ -54,7 +54,7 @@ async fn a_neighbour_under_attack_is_not_felt() {
     );
 }
 
-/// How long requests take, each below the bound.
+/// The times of some requests. Asserts that each is below the bound.
 async fn latencies(visitor: &Client) -> Vec<Duration> {
     let mut latencies = Vec::new();
     for _ in 0..SAMPLES {

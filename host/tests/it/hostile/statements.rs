@@ -1,5 +1,4 @@
-//! SQL that is meant to get out of the component's database, or to make it
-//! useless.
+//! SQL that tries to leave the component's database, or to make it unusable.
 
 use super::hostile;
 use crate::support::{Client, eventually, on_postgres};
@@ -48,14 +47,14 @@ fn error(answer: &Value) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_statement_that_wants_out_is_refused_and_harms_nothing() {
+async fn a_statement_that_leaves_its_database_is_refused_and_harms_nothing() {
     let host = hostile().start().await;
     let attacker = host.visitor();
     for escape in ESCAPES {
         for call in ["query", "execute", "transaction"] {
             let (kind, text) = error(&attacker.statement(call, escape).await);
             assert_eq!(kind, "invalid", "{call} {escape}: {text}");
-            assert!(text.len() > 10 && !text.contains('/'), "{call} {escape}: {text:?} is not clear");
+            assert!(text.len() > 10 && !text.contains('/'), "{call} {escape}: {text:?} does not name the reason");
         }
     }
     let (kind, _) = error(&attacker.statement("query", "DELETE FROM treasure").await);
@@ -87,16 +86,16 @@ async fn a_statement_that_never_ends_is_ended() {
     let rows = attacker.statement("query", "SELECT a.id FROM applied a, applied b, applied c").await;
     assert_eq!(error(&rows).0, "limit", "{rows}");
 
-    eventually("it is of use again", async || attacker.treasure().await, |row| *row == json!([["crown", "gold"]]))
+    eventually("the store answers again", async || attacker.treasure().await, |row| *row == json!([["crown", "gold"]]))
         .await;
-    // The one that writes is held until the store's own limit ends the statement.
+    // The writer is busy until the store's own limit ends the statement.
     let change = json!({ "call": "execute", "statement": "UPDATE applied SET times = 2 WHERE id = '7'" });
     let change = async || attacker.post("/hostile/sql", change.clone()).await;
-    let changed = eventually("it can be written to again", change, |reply| reply.status == 200).await;
+    let changed = eventually("the store accepts writes again", change, |reply| reply.status == 200).await;
     assert_eq!(changed.json(), json!({ "result": 1 }));
 }
 
-/// By the component's deadline or by the store's.
+/// Asserts that the component's deadline or the store's limit ends a statement.
 async fn ends(attacker: &Client, call: &str, statement: &str) {
     let reply = attacker.post("/hostile/sql", json!({ "call": call, "statement": statement })).await;
     if reply.status != 504 {

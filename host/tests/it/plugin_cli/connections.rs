@@ -1,5 +1,5 @@
-//! Which host is asked, and with which token: flags, the environment, a
-//! profile; and what each way of being wrong ends with.
+//! The choice of the host and the token by flags, the environment or a profile,
+//! and the exit code of each failure.
 
 use super::{Ended, Shell, address};
 use crate::support::{ADMIN_TOKEN, Setup, chameleon};
@@ -38,7 +38,7 @@ async fn the_host_and_the_token_come_from_flags_the_environment_or_a_profile() {
     let in_folder = Shell::at(&host);
     in_folder.plugin("list").await.fails(4, "the token is missing or wrong");
     in_folder.write("data/admin-token", ADMIN_TOKEN);
-    assert_eq!(in_folder.plugin("list --json").await.json(), json!([]), "a host of this folder");
+    assert_eq!(in_folder.plugin("list --json").await.json(), json!([]), "the profile of this folder");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_wrong_token_and_a_host_that_is_down_have_codes_of_their_own() {
     }
 }
 
-/// The id that the table of tokens has for a name.
+/// The id of a token, read from the printed table.
 fn id_of(list: &Ended, name: &str) -> String {
     let line =
         list.done().lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {}", list.stdout));
@@ -90,8 +90,8 @@ async fn tokens_are_made_listed_and_revoked() {
     let admin = Shell::of(&host);
     let made = admin.plugin("token create ci --role deploy --plugin chameleon").await;
     let token = made.done().trim().to_owned();
-    assert_eq!(made.stdout.lines().count(), 1, "the token alone, so that it can go into a file");
-    assert!(made.stderr.contains("it is not shown again"), "{}", made.stderr);
+    assert_eq!(made.stdout.lines().count(), 1, "the output is the token alone, so that a script can save it");
+    assert!(made.stderr.contains("the list does not show the token"), "{}", made.stderr);
     let viewer = admin.plugin("token create looker --role view --json").await.json();
     let list = admin.plugin("token list").await;
     assert!(list.done().starts_with("ID "), "{}", list.stdout);

@@ -1,6 +1,6 @@
-//! `wit/README.md`, followed to the letter: its commands are run, its files are
-//! written, and what it says that they answer is what they answer. A plugin is
-//! compiled with nothing but the folder that `ticketing plugin new` makes.
+//! The guide in `wit/README.md`, followed to the letter. The test runs its
+//! commands, writes its files and compares the answers. It compiles the plugin
+//! with nothing but the folder that `ticketing plugin new` makes.
 
 use super::{Shell, compile};
 use crate::support::{Host, Setup, eventually};
@@ -14,7 +14,7 @@ const GUIDE: &str = include_str!("../../../../wit/README.md");
 /// A fenced block of the guide.
 struct Block<'a> {
     language: &'a str,
-    /// The file that the line before it names.
+    /// The file that the line before the block names.
     file: Option<&'a str>,
     text: String,
 }
@@ -37,7 +37,7 @@ fn blocks(until: &str) -> Vec<Block<'static>> {
     blocks
 }
 
-/// Whoever follows the guide.
+/// An author who follows the guide.
 struct Author {
     host: Host,
     shell: Shell,
@@ -65,8 +65,8 @@ impl Author {
         }
     }
 
-    /// Asks until the answer is the one that the guide promises: events and
-    /// timers take their time.
+    /// Sends a request until the answer is the one that the guide promises,
+    /// because events and timers take some time.
     async fn ask(&self, request: &[&str], promised: &str) {
         let (method, url) = match request {
             ["-X", method, url] => (method.parse().unwrap(), url),
@@ -99,12 +99,12 @@ fn write(folder: &Path, file: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn whoever_follows_the_guide_has_a_plugin_that_serves_is_swapped_and_keeps_state() {
+async fn the_guide_leads_to_a_plugin_that_serves_is_swapped_and_keeps_its_state() {
     let host = Setup::without_components().start().await;
     let shell = Shell::of(&host);
     let folder = shell.folder.path().to_owned();
     let mut author = Author { host, shell, folder };
-    // "Now change ... in ...": the one step that is not in a block.
+    // "Now change ... in ..." is the only step that is not in a block.
     let change = GUIDE.lines().find(|line| line.starts_with("Now change ")).unwrap();
     let words: Vec<&str> = change.split('`').skip(1).step_by(2).collect();
     let &[from, file, to, ..] = words.as_slice() else { panic!("{change}") };

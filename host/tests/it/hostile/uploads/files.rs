@@ -1,4 +1,4 @@
-//! Files that are no plugins, or plugins that must not be let in.
+//! Files that are no plugins, and plugins that the host must not accept.
 
 use super::{super::loading::component, good};
 use crate::support::{Host, PluginFile, Setup, chameleon_host, guest};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 const MANIFEST: &str = "name = 'odd'\nversion = '1.0.0'";
 
-/// What is refused, and a part of the reason that is given.
-type Kind = (&'static str, Vec<u8>, &'static str);
+/// A name, a file, and a part of the reason for its refusal.
+type Case = (&'static str, Vec<u8>, &'static str);
 
 fn number(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -24,8 +24,9 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [&[id][..], &number(content.len()), content].concat()
 }
 
-/// A plugin with a core module that has so many items in each of these
-/// sections, as bytes: a text of that size takes long to parse.
+/// A plugin with a core module that has this many items in each of these
+/// sections. It is made of bytes, because a text of that size takes long to
+/// parse.
 fn bomb(sections: &[(u8, usize, &[u8])]) -> Vec<u8> {
     let mut module = b"\0asm\x01\0\0\0".to_vec();
     for (id, count, item) in sections {
@@ -52,7 +53,7 @@ fn migration(sql: &str) -> Vec<u8> {
     PluginFile::of(wat::parse_str("(component)").unwrap(), MANIFEST).migration("0001.sql", sql).bytes()
 }
 
-fn no_webassembly() -> Vec<Kind> {
+fn no_webassembly() -> Vec<Case> {
     let whole = good();
     let noise: Vec<u8> = (0..100_000).map(|_| rand::random()).collect();
     let mut version = whole.clone();
@@ -75,7 +76,7 @@ fn no_webassembly() -> Vec<Kind> {
     ]
 }
 
-fn manifests() -> Vec<Kind> {
+fn manifests() -> Vec<Case> {
     let twice = format!("(@custom \"platform:manifest\" {MANIFEST:?})");
     vec![
         ("no manifest", wat::parse_str("(component)").unwrap(), "carries no manifest"),
@@ -118,7 +119,7 @@ fn manifests() -> Vec<Kind> {
     ]
 }
 
-fn bombs() -> Vec<Kind> {
+fn bombs() -> Vec<Case> {
     let elements = [&[1, 0][..], &number(2_000_001), &[0; 2_000_001]].concat();
     let locals = body(&[&[1][..], &number(50_000), &[0x7f, 0x0b]].concat());
     let long = body(&[&[0][..], &vec![1; 3 << 20], &[0x0b]].concat());
@@ -146,14 +147,14 @@ fn bombs() -> Vec<Kind> {
             "memory",
         ),
         (
-            "a table of millions",
+            "a table with millions of entries",
             component("", "(core module $m (table 9000000 funcref)) (core instance (instantiate $m))"),
             "table",
         ),
     ]
 }
 
-fn worlds() -> Vec<Kind> {
+fn worlds() -> Vec<Case> {
     let import = |name: &str, inside: &str| component("", &format!("(import {name:?} (instance {inside}))"));
     let handler = "(core module $m (func (export \"handle\") (result i32) i32.const 1))
         (core instance $i (instantiate $m))
@@ -166,7 +167,7 @@ fn worlds() -> Vec<Kind> {
     let rival = rival.with("path = \"/hello\"", "path = \"/chameleon\"").with("health = \"/hello\"\n", "");
     vec![
         (
-            "an import of nobody's",
+            "an import that no host has",
             import("acme:rocket/launch@1.0.0", ""),
             "acme:rocket/launch@1.0.0, which this host does not offer; it offers",
         ),
@@ -174,12 +175,12 @@ fn worlds() -> Vec<Kind> {
         ("an import of sockets", import("wasi:sockets/network@0.2.0", ""), "wasi:sockets/network@0.2.0"),
         ("an import without a grant", std::fs::read(guest("hostile")).unwrap(), "grant store is missing"),
         (
-            "another record of a name",
+            "a record with a changed field",
             import("platform:http/types@1.0.0", principal),
             "record principal: field email is u32, and in the host string",
         ),
         (
-            "a function that the host has not",
+            "a function that the host does not have",
             import("platform:identity/identity@1.0.0", "(export \"invent\" (func))"),
             "func invent: it is not the host's",
         ),
@@ -194,7 +195,7 @@ async fn every_hostile_file_is_refused_with_its_reason_and_leaves_nothing_behind
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;
     let before = host.installed().await;
-    let kinds: Vec<Kind> = [no_webassembly(), manifests(), bombs(), worlds()].concat();
+    let kinds: Vec<Case> = [no_webassembly(), manifests(), bombs(), worlds()].concat();
     assert!(kinds.len() >= 50, "{} kinds", kinds.len());
     for (what, bytes, reason) in &kinds {
         let begun = Instant::now();
@@ -208,10 +209,10 @@ async fn every_hostile_file_is_refused_with_its_reason_and_leaves_nothing_behind
     let audit = operator.get("/audit?limit=1000").await.json();
     let refused =
         audit.as_array().unwrap().iter().filter(|row| row["action"] == "upload" && row["outcome"] == "refused");
-    assert_eq!(refused.count(), kinds.len(), "each is on record");
+    assert_eq!(refused.count(), kinds.len(), "each refusal is in the audit log");
 }
 
-/// A component whose core module does this when it starts.
+/// A component whose core module runs this code at its start.
 fn starting(with: &str) -> Vec<u8> {
     let module = format!("(core module $m (memory 1) (func $f {with}) (start $f)) (core instance (instantiate $m))");
     component("[limits]\nwall_time_ms = 300\nmemory_mib = 4", &module)

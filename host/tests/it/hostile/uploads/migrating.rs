@@ -1,4 +1,4 @@
-//! Swaps that meet a migration under way, and the end of the process in it.
+//! Swaps during a migration, and the end of the process during a migration.
 
 use super::good;
 use crate::support::{Client, Host, PluginFile, Reply, Setup, chameleon, chameleon_host, eventually, guest};
@@ -10,8 +10,8 @@ use std::sync::{
 };
 use tokio::task::JoinHandle;
 
-/// A revision whose migration writes a million rows and more, which takes
-/// seconds.
+/// A revision whose migration takes seconds, because it writes more than a
+/// million rows.
 fn migrating() -> Vec<u8> {
     let numbers: Vec<String> = (0..35).map(|number| format!("({number})")).collect();
     let sql = format!(
@@ -24,15 +24,15 @@ fn migrating() -> Vec<u8> {
     file.with("default = \"green\"", "default = \"red\"").migration("0002_many", &sql).bytes()
 }
 
-/// Begins to activate it, and returns in the middle of its migration.
+/// Starts to activate a revision, and returns during its migration.
 async fn in_the_middle(host: &Host, operator: &Client, revision: &str) -> JoinHandle<Option<Reply>> {
     let (operator, body) = (operator.clone(), json!({ "revision": revision, "force": true }));
     let activating =
         tokio::spawn(async move { operator.attempt(Method::POST, "/plugins/chameleon/activate", Some(body)).await });
     let log = host.setup.database("components/chameleon.db-wal");
     let written = async || std::fs::metadata(&log).map_or(0, |file| file.len());
-    eventually("the migration writes", written, |bytes| *bytes > 4 << 20).await;
-    assert!(!activating.is_finished(), "it is not done yet");
+    eventually("the migration runs", written, |bytes| *bytes > 4 << 20).await;
+    assert!(!activating.is_finished(), "the migration has not ended yet");
     activating
 }
 
@@ -42,7 +42,7 @@ async fn applied(operator: &Client) -> Value {
 }
 
 #[tokio::test]
-async fn a_swap_in_the_middle_of_a_migration_waits_for_its_turn_and_requests_for_nothing() {
+async fn a_swap_during_a_migration_waits_for_its_turn_and_requests_do_not_wait() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;
@@ -60,16 +60,16 @@ async fn a_swap_in_the_middle_of_a_migration_waits_for_its_turn_and_requests_for
         }
     });
     let activating = in_the_middle(&host, &operator, &red).await;
-    assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "green", "the old one goes on");
+    assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "green", "the old revision goes on");
     let again = operator.upload(good()).await;
-    assert_eq!(again.status, 200, "an upload is taken meanwhile: {again:?}");
+    assert_eq!(again.status, 200, "the host accepts an upload meanwhile: {again:?}");
     let before = answers.load(Ordering::Relaxed);
     let second = operator.activate("chameleon", &blue).await;
     let first = activating.await.unwrap().unwrap();
     assert_eq!((first.status, second.status), (200, 200), "{first:?} {second:?}");
     assert_eq!(first.json()["migrations"], json!(["0002_many"]));
-    assert_eq!(second.json()["old"], first.json()["new"], "one after the other");
-    assert!(answers.load(Ordering::Relaxed) > before, "requests are answered meanwhile");
+    assert_eq!(second.json()["old"], first.json()["new"], "the second swap follows the first");
+    assert!(answers.load(Ordering::Relaxed) > before, "the host answers requests meanwhile");
     done.store(true, Ordering::Relaxed);
     asking.await.unwrap();
     assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "blue");
@@ -77,7 +77,7 @@ async fn a_swap_in_the_middle_of_a_migration_waits_for_its_turn_and_requests_for
 }
 
 #[tokio::test]
-async fn a_host_that_is_killed_in_the_middle_of_a_migration_has_nothing_of_it() {
+async fn a_host_that_is_killed_during_a_migration_has_no_part_of_it() {
     let mut host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", good()).await;

@@ -1,5 +1,5 @@
-//! Uploads that must be refused, each with its reason, and that must leave
-//! nothing behind while everything else goes on.
+//! Hostile uploads. The host refuses each with its reason, keeps nothing of it,
+//! and goes on with everything else.
 
 mod files;
 mod migrating;

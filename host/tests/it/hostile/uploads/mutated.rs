@@ -1,5 +1,5 @@
-//! Files that were good once: bytes changed, cut out, repeated. Whatever
-//! becomes of one, it is judged in good time and without a panic.
+//! Good files after mutations: bytes are changed, removed and repeated. The host
+//! judges each file in a short time and without a panic.
 
 use super::good;
 use host_artifact::{
@@ -22,26 +22,27 @@ static ACTIVE: LazyLock<(Artifact, Interfaces)> = LazyLock::new(|| {
     (artifact, interfaces)
 });
 
-/// What happens to a file.
+/// A change of a file.
 #[derive(Debug, Clone)]
 enum Mutation {
-    Flip(Place, u8),
-    Set(Place, u8),
-    Truncate(Place),
-    Remove(Place, usize),
-    Repeat(Place, Place, usize),
-    Insert(Place, Vec<u8>),
+    Flip(Position, u8),
+    Set(Position, u8),
+    Truncate(Position),
+    Remove(Position, usize),
+    Repeat(Position, Position, usize),
+    Insert(Position, Vec<u8>),
 }
 
-/// Most of a file is code; what describes the component lies at both ends.
+/// A position in a file. Most of a file is code, and the description of the
+/// component is at both ends.
 #[derive(Debug, Clone)]
-enum Place {
+enum Position {
     Anywhere(Index),
     Begin(usize),
     End(usize),
 }
 
-impl Place {
+impl Position {
     fn of(&self, length: usize) -> usize {
         match self {
             Self::Anywhere(index) => index.index(length + 1),
@@ -55,13 +56,15 @@ impl Mutation {
     fn apply(&self, bytes: &mut Vec<u8>) {
         let length = bytes.len();
         match self {
-            Self::Flip(place, bit) => {
-                bytes.iter_mut().skip(place.of(length)).take(1).for_each(|byte| *byte ^= 1 << bit)
+            Self::Flip(position, bit) => {
+                bytes.iter_mut().skip(position.of(length)).take(1).for_each(|byte| *byte ^= 1 << bit)
             }
-            Self::Set(place, value) => bytes.iter_mut().skip(place.of(length)).take(1).for_each(|byte| *byte = *value),
-            Self::Truncate(place) => bytes.truncate(place.of(length)),
-            Self::Remove(place, count) => {
-                let begin = place.of(length);
+            Self::Set(position, value) => {
+                bytes.iter_mut().skip(position.of(length)).take(1).for_each(|byte| *byte = *value)
+            }
+            Self::Truncate(position) => bytes.truncate(position.of(length)),
+            Self::Remove(position, count) => {
+                let begin = position.of(length);
                 bytes.drain(begin..(begin + count).min(length));
             }
             Self::Repeat(from, to, count) => {
@@ -70,34 +73,34 @@ impl Mutation {
                 let to = to.of(length);
                 bytes.splice(to..to, part);
             }
-            Self::Insert(place, part) => {
-                let place = place.of(length);
-                bytes.splice(place..place, part.iter().copied());
+            Self::Insert(position, part) => {
+                let position = position.of(length);
+                bytes.splice(position..position, part.iter().copied());
             }
         }
     }
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn position() -> impl Strategy<Value = Position> {
     prop_oneof![
-        1 => any::<Index>().prop_map(Place::Anywhere),
-        2 => (0..6_000_usize).prop_map(Place::Begin),
-        2 => (0..9_000_usize).prop_map(Place::End),
+        1 => any::<Index>().prop_map(Position::Anywhere),
+        2 => (0..6_000_usize).prop_map(Position::Begin),
+        2 => (0..9_000_usize).prop_map(Position::End),
     ]
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
-        6 => (place(), 0..8_u8).prop_map(|(place, bit)| Mutation::Flip(place, bit)),
-        3 => (place(), any::<u8>()).prop_map(|(place, value)| Mutation::Set(place, value)),
-        1 => place().prop_map(Mutation::Truncate),
-        2 => (place(), 1..200_usize).prop_map(|(place, count)| Mutation::Remove(place, count)),
-        2 => (place(), place(), 1..2_000_usize).prop_map(|(from, to, count)| Mutation::Repeat(from, to, count)),
-        1 => (place(), prop::collection::vec(any::<u8>(), 1..50)).prop_map(|(place, part)| Mutation::Insert(place, part)),
+        6 => (position(), 0..8_u8).prop_map(|(position, bit)| Mutation::Flip(position, bit)),
+        3 => (position(), any::<u8>()).prop_map(|(position, value)| Mutation::Set(position, value)),
+        1 => position().prop_map(Mutation::Truncate),
+        2 => (position(), 1..200_usize).prop_map(|(position, count)| Mutation::Remove(position, count)),
+        2 => (position(), position(), 1..2_000_usize).prop_map(|(from, to, count)| Mutation::Repeat(from, to, count)),
+        1 => (position(), prop::collection::vec(any::<u8>(), 1..50)).prop_map(|(position, part)| Mutation::Insert(position, part)),
     ]
 }
 
-/// As far as an upload is judged before it is compiled.
+/// Judges a file as an upload before it is compiled. Returns whether it passes.
 fn judge(bytes: Vec<u8>) -> bool {
     let Ok(artifact) = Artifact::parse(bytes, None) else { return false };
     let Ok(interfaces) = Interfaces::read_and_check(&artifact.bytes) else { return false };
@@ -114,7 +117,7 @@ fn judge(bytes: Vec<u8>) -> bool {
 }
 
 #[test]
-fn the_file_itself_is_judged_well() {
+fn the_unchanged_file_passes() {
     assert!(judge(FILE.clone()));
 }
 

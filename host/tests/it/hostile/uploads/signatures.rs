@@ -1,4 +1,4 @@
-//! A host that takes only signed uploads.
+//! A host that accepts only signed uploads.
 
 use super::good;
 use crate::support::{Client, Host, Reply, Setup, chameleon_host};
@@ -17,7 +17,7 @@ async fn trusting(pair: &KeyPair) -> Host {
     chameleon_host(Setup::without_components().private_cache().toml(&settings)).await
 }
 
-/// An upload of bytes with a signature in the header.
+/// Uploads a file with a signature in the header.
 async fn signed(operator: &Client, bytes: Vec<u8>, signature: &str) -> Reply {
     let header = base64::engine::general_purpose::STANDARD.encode(signature);
     let operator = operator.with_header("x-plugin-signature", &header);
@@ -29,7 +29,7 @@ async fn form(operator: &Client, form: Form) -> Reply {
 }
 
 #[tokio::test]
-async fn only_what_a_trusted_key_has_signed_is_taken() {
+async fn only_files_with_a_signature_of_a_trusted_key_are_accepted() {
     let (pair, stranger) =
         (KeyPair::generate_unencrypted_keypair().unwrap(), KeyPair::generate_unencrypted_keypair().unwrap());
     let host = trusting(&pair).await;

@@ -1,5 +1,4 @@
-//! Uploads that are wrong in how they arrive: slow, endless, cut off, in
-//! another form than is understood.
+//! Uploads with a bad transfer: slow, endless, cut off, or of an unknown type.
 
 use super::{Installed, good};
 use crate::support::{ADMIN_TOKEN, Host, PATIENCE, Reply, Setup, chameleon_host, eventually};
@@ -13,7 +12,7 @@ use tokio::{
 
 const BOUNDARY: &str = "xxBOUNDARYxx";
 
-/// A host that takes little, for a short time, and two at once.
+/// A host with a small limit of size and of time, and two uploads at once.
 async fn strict() -> Host {
     let settings = "[uploads]\nmax_bytes = 2000000\ntimeout_seconds = 2\nmax_pending_uploads = 2";
     let host = chameleon_host(Setup::without_components().private_cache().toml(settings)).await;
@@ -21,7 +20,7 @@ async fn strict() -> Host {
     host
 }
 
-/// Everything is as before, and an upload still finds its place.
+/// Asserts that everything is as before, and that the host accepts an upload.
 async fn unharmed(host: &Host, before: &Installed, what: &str) {
     let same = async || host.operator().upload(good()).await.status;
     eventually(what, same, |status| *status == 200).await;
@@ -29,10 +28,10 @@ async fn unharmed(host: &Host, before: &Installed, what: &str) {
     assert_eq!(host.visitor().get("/chameleon").await.json()["colour"], "green", "{what}");
 }
 
-/// An upload as its bytes on the wire.
-struct Wire(TcpStream);
+/// An upload whose bytes a test writes one by one.
+struct RawUpload(TcpStream);
 
-impl Wire {
+impl RawUpload {
     async fn open(host: &Host, headers: &str) -> Self {
         let mut stream = TcpStream::connect(host.operators_address()).await.unwrap();
         let head = format!(
@@ -42,8 +41,8 @@ impl Wire {
         Self(stream)
     }
 
-    /// The status line and whatever follows, until the host has nothing more
-    /// to say. A host that does not read on may reset the connection.
+    /// The whole answer, from the status line to the end of the connection. A host
+    /// that stops reading may reset the connection.
     async fn answer(&mut self) -> String {
         let mut text = Vec::new();
         let mut part = [0; 4_096];
@@ -90,20 +89,20 @@ async fn a_body_of_another_kind_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_file_over_the_limit_is_refused_as_soon_as_that_is_known() {
+async fn a_file_over_the_limit_is_refused_before_it_has_arrived() {
     let host = strict().await;
     let before = host.installed().await;
-    let mut announced = Wire::open(&host, "content-type: application/wasm\r\ncontent-length: 99999999999").await;
+    let mut announced = RawUpload::open(&host, "content-type: application/wasm\r\ncontent-length: 99999999999").await;
     let answer = announced.answer().await;
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("2000000 bytes"), "{answer}");
 
-    let mut endless = Wire::open(&host, "content-type: application/wasm\r\ntransfer-encoding: chunked").await;
+    let mut endless = RawUpload::open(&host, "content-type: application/wasm\r\ntransfer-encoding: chunked").await;
     let chunk = [b"10000\r\n".as_slice(), &vec![7; 0x10000], b"\r\n"].concat();
     let mut sent = 0;
     while sent < 100 << 20 && endless.0.write_all(&chunk).await.is_ok() {
         sent += chunk.len();
     }
-    assert!(sent < 100 << 20, "the host goes on reading");
+    assert!(sent < 100 << 20, "the host reads more than the limit");
 
     let reply = host.operator().upload(vec![0; 2_000_001]).await;
     assert_eq!(reply.status, 413, "{reply:?}");
@@ -111,7 +110,7 @@ async fn a_file_over_the_limit_is_refused_as_soon_as_that_is_known() {
 }
 
 #[tokio::test]
-async fn a_form_that_never_comes_to_the_point_is_refused_while_it_goes_on() {
+async fn an_endless_form_is_refused_while_it_arrives() {
     let host = strict().await;
     let before = host.installed().await;
     let form = format!("content-type: multipart/form-data; boundary={BOUNDARY}\r\ntransfer-encoding: chunked");
@@ -123,12 +122,12 @@ async fn a_form_that_never_comes_to_the_point_is_refused_while_it_goes_on() {
         ("in a header", header.as_bytes()),
         ("in the second part's header", &[&manifest[..], header.as_bytes()].concat()),
     ] {
-        let mut wire = Wire::open(&host, &form).await;
+        let mut wire = RawUpload::open(&host, &form).await;
         let (more, mut sent) = (chunk(&[b'x'; 1_000]), 0);
         if !begin.is_empty() {
             wire.0.write_all(&chunk(begin)).await.unwrap();
         }
-        // As much as may be there, and a little more: the answer does not wait for the rest.
+        // A little more than the limit. The answer does not wait for the rest.
         while sent < 24_000 && wire.0.write_all(&more).await.is_ok() {
             sent += more.len();
         }
@@ -140,12 +139,12 @@ async fn a_form_that_never_comes_to_the_point_is_refused_while_it_goes_on() {
 }
 
 #[tokio::test]
-async fn a_slow_upload_is_given_up_and_others_pass_it() {
+async fn a_slow_upload_is_given_up_and_does_not_block_others() {
     let host = strict().await;
     let before = host.installed().await;
-    let mut slow = Wire::open(&host, "content-type: application/wasm\r\ncontent-length: 1000").await;
+    let mut slow = RawUpload::open(&host, "content-type: application/wasm\r\ncontent-length: 1000").await;
     slow.0.write_all(b"\0asm").await.unwrap();
-    assert_eq!(host.operator().upload(good()).await.status, 200, "there is a place beside it");
+    assert_eq!(host.operator().upload(good()).await.status, 200, "another upload is possible meanwhile");
     let answer = slow.answer().await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     unharmed(&host, &before, "a slow upload").await;
@@ -163,7 +162,7 @@ async fn an_upload_that_is_cut_off_leaves_nothing() {
         ("content-type: application/wasm\r\ntransfer-encoding: chunked", b"no number\r\n"),
         (&form, begin.as_bytes()),
     ] {
-        let mut wire = Wire::open(&host, headers).await;
+        let mut wire = RawUpload::open(&host, headers).await;
         wire.0.write_all(bytes).await.unwrap();
         drop(wire);
         unharmed(&host, &before, headers).await;
@@ -175,9 +174,10 @@ async fn more_uploads_than_places_are_refused_until_one_is_free() {
     let host = strict().await;
     let before = host.installed().await;
     let stalled =
-        join_all((0..2).map(|_| Wire::open(&host, "content-type: application/wasm\r\ncontent-length: 1000"))).await;
+        join_all((0..2).map(|_| RawUpload::open(&host, "content-type: application/wasm\r\ncontent-length: 1000")))
+            .await;
     let third = async || host.operator().upload(good()).await.status;
-    eventually("all places are taken", third, |status| *status == 503).await;
+    eventually("as many uploads as allowed are pending", third, |status| *status == 503).await;
     drop(stalled);
     unharmed(&host, &before, "places").await;
 }
@@ -191,7 +191,7 @@ fn named(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_form_that_is_not_as_it_should_be_is_refused() {
+async fn a_malformed_form_is_refused() {
     let host = strict().await;
     let before = host.installed().await;
     let end = format!("--{BOUNDARY}--\r\n").into_bytes();
@@ -238,6 +238,6 @@ async fn a_form_that_is_not_as_it_should_be_is_refused() {
     let body = [&part(escape, &good())[..], &end].concat();
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
     let request = host.operator().request(Method::POST, "/plugins").header("content-type", kind).body(body);
-    assert_eq!(Reply::of(request).await.unwrap().status, 200, "a file's name means nothing");
+    assert_eq!(Reply::of(request).await.unwrap().status, 200, "the file's name has no meaning");
     unharmed(&host, &before, "forms").await;
 }

@@ -1,10 +1,10 @@
-//! Revisions on trial, and revisions that do badly.
+//! Canary trials, automatic rollbacks and quarantine.
 
 use super::all_applied;
 use crate::support::{Client, Host, Setup, chameleon, chameleon_host, eventually};
 use serde_json::{Value, json};
 
-/// A host on which green serves and another revision is staged.
+/// A host on which the green revision serves and another revision is staged.
 async fn with_staged(setup: Setup, colour: &str, mood: &str) -> (Host, Client, String) {
     let host = chameleon_host(setup).await;
     let operator = host.operator();
@@ -20,7 +20,7 @@ async fn try_out(operator: &Client, revision: &str, percent: u8) -> Value {
     reply.json()
 }
 
-/// Asks until the plugin is as wanted; bad answers are the point.
+/// Sends requests until the plugin is as wanted. Error answers are expected.
 async fn becomes(host: &Host, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let look = async || {
         host.visitor().attempt(http::Method::GET, "/chameleon", None).await;
@@ -30,7 +30,7 @@ async fn becomes(host: &Host, what: &str, wanted: impl Fn(&Value) -> bool) -> Va
 }
 
 #[tokio::test]
-async fn a_canary_gets_its_share_and_whoever_asks_for_it() {
+async fn a_canary_gets_its_share_and_the_requests_that_name_it() {
     let (host, operator, red) = with_staged(Setup::without_components(), "red", "good").await;
     let report = try_out(&operator, &red, 30).await;
     assert_eq!((&report["new"], &report["canary_percent"]), (&json!(red), &json!(30)));
@@ -53,7 +53,7 @@ async fn a_canary_gets_its_share_and_whoever_asks_for_it() {
     }
     let applied = all_applied(&visitor, &ids).await;
     for colour in ["red", "green"] {
-        assert!(applied.iter().any(|one| one["colour"] == colour), "events and timers are shared too");
+        assert!(applied.iter().any(|one| one["colour"] == colour), "the canary gets events and timers, too");
     }
 
     let promoted = operator.post("/plugins/chameleon/promote", json!({})).await;
@@ -98,7 +98,7 @@ async fn a_canary_that_answers_with_errors_is_rolled_back_by_itself() {
     );
 }
 
-/// Tries a revision until it has done well for a second.
+/// Starts a trial that promotes the revision after a good second.
 async fn try_for_a_second(operator: &Client, revision: &str) -> u64 {
     let body = json!({ "revision": revision, "canary_percent": 50, "promote_after_seconds": 1 });
     let reply = operator.post("/plugins/chameleon/activate", body).await;
@@ -113,18 +113,18 @@ fn now_ms() -> u64 {
 }
 
 #[tokio::test]
-async fn a_canary_that_does_no_worse_for_long_enough_serves_alone_by_itself() {
+async fn a_good_canary_is_promoted_by_itself_after_its_time() {
     let (host, operator, red) = with_staged(Setup::without_components(), "red", "good").await;
     let promote_at_ms = try_for_a_second(&operator, &red).await;
-    let plugin = becomes(&host, "it is promoted", |plugin| plugin["status"] == "active").await;
-    assert!(now_ms() >= promote_at_ms, "not before its time");
+    let plugin = becomes(&host, "the revision is promoted", |plugin| plugin["status"] == "active").await;
+    assert!(now_ms() >= promote_at_ms, "the promotion is too early");
     assert_eq!((plugin["revision"].as_str(), &plugin["canary"]), (Some(red.as_str()), &json!(null)));
     assert_eq!(host.visitor().colour().await, "red");
     let audit = operator.get("/audit").await.json();
     let promoted = audit.as_array().unwrap().iter().find(|row| row["action"] == "promote").unwrap();
     assert_eq!((&promoted["actor"], &promoted["revision"]), (&json!("host"), &json!(red)), "{audit}");
     let rolled_back = operator.post("/plugins/chameleon/rollback", json!({})).await;
-    assert_eq!(rolled_back.status, 200, "there is a way back: {rolled_back:?}");
+    assert_eq!(rolled_back.status, 200, "a rollback is possible: {rolled_back:?}");
     assert_eq!(host.visitor().colour().await, "green");
 }
 
@@ -137,18 +137,18 @@ async fn a_canary_with_too_few_calls_stays_on_trial_however_long_that_takes() {
     for _ in 0..59 {
         assert_eq!(wanted.colour().await, "red");
     }
-    // Several looks of the host later.
-    eventually("its time has passed", async || now_ms(), |now| *now > promote_at_ms + 1_000).await;
+    // The host has checked the trial several times by then.
+    eventually("the time of the trial has passed", async || now_ms(), |now| *now > promote_at_ms + 1_000).await;
     let plugin = operator.plugin("chameleon").await;
     assert_eq!((&plugin["status"], &plugin["canary"]["calls"]), (&json!("canary"), &json!(59)), "{plugin}");
     assert_eq!(wanted.colour().await, "red");
     let status = async || operator.plugin("chameleon").await["status"].clone();
-    eventually("one call more is enough", status, |status| *status == "active").await;
+    eventually("one more call is enough", status, |status| *status == "active").await;
     assert_eq!(host.visitor().colour().await, "red");
 }
 
 #[tokio::test]
-async fn a_canary_that_is_worse_is_rolled_back_though_it_was_to_be_promoted() {
+async fn a_worse_canary_is_rolled_back_instead_of_promoted() {
     let (host, operator, bad) = with_staged(Setup::without_components(), "red", "error").await;
     try_for_a_second(&operator, &bad).await;
     becomes(&host, "the trial ends", |plugin| plugin["status"] == "active").await;
@@ -163,11 +163,11 @@ async fn a_trial_goes_on_after_a_restart_and_ends_by_itself() {
     host.start_again().await;
     let plugin = host.operator().plugin("chameleon").await;
     assert_eq!(plugin["canary"]["promote_at_ms"], promote_at_ms, "{plugin}");
-    becomes(&host, "it is promoted", |plugin| plugin["status"] == "active").await;
+    becomes(&host, "the revision is promoted", |plugin| plugin["status"] == "active").await;
     assert_eq!(host.visitor().colour().await, "red");
     host.kill().await;
     host.start_again().await;
-    assert_eq!(host.visitor().colour().await, "red", "that is remembered");
+    assert_eq!(host.visitor().colour().await, "red", "the decision survives a restart");
 }
 
 #[tokio::test]
@@ -187,8 +187,8 @@ async fn a_new_revision_that_answers_with_errors_gives_way_to_the_one_before() {
 }
 
 #[tokio::test]
-async fn one_that_traps_too_often_is_quarantined_and_there_is_a_way_back() {
-    // Errors alone would roll it back: a trial of traps needs calmer rules.
+async fn a_component_that_traps_too_often_is_quarantined_and_can_be_restored() {
+    // With the default rules, the errors would roll the revision back before it is quarantined.
     let setup = Setup::without_components().toml("[rollout]\nmin_calls = 100000\nquarantine_traps = 5");
     let (host, operator, bad) = with_staged(setup.clone(), "red", "trap").await;
     operator.activate("chameleon", &bad).await;
@@ -210,7 +210,7 @@ async fn one_that_traps_too_often_is_quarantined_and_there_is_a_way_back() {
     host.stop().await;
     host.start_again().await;
     let operator = host.operator();
-    assert_eq!(operator.plugin("chameleon").await["status"], "quarantined", "it is remembered");
+    assert_eq!(operator.plugin("chameleon").await["status"], "quarantined", "the quarantine survives a restart");
     assert_eq!(host.visitor().get("/chameleon/applied").await.status, 503);
     let resumed = operator.post("/plugins/chameleon/resume", json!({})).await;
     assert_eq!(resumed.json()["status"], "active");

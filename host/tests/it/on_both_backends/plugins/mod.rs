@@ -1,5 +1,5 @@
-//! A plugin's life on a running host: uploaded, judged, swapped, put on trial,
-//! rolled back, paused, removed, and all of that remembered.
+//! The life of a plugin on a running host: upload, verdict, swap, trial,
+//! rollback, pause, removal, and the memory of all of them after a restart.
 
 mod canary;
 mod restart;
@@ -23,11 +23,12 @@ impl Client {
     }
 }
 
-/// Waits until the event and the timer of each id have been applied, and sees
-/// that each was applied once.
+/// Waits until the event and the timer of each id have been applied. Asserts that
+/// each was applied once.
 async fn all_applied(client: &Client, ids: &[String]) -> Vec<Value> {
     let applied = async || client.applied().await;
-    let applied = eventually("all is applied", applied, |applied| applied.len() >= 2 * ids.len()).await;
+    let applied =
+        eventually("all events and timers are applied", applied, |applied| applied.len() >= 2 * ids.len()).await;
     for id in ids {
         for kind in ["event", "timer"] {
             let of_id: Vec<_> = applied.iter().filter(|one| one["id"] == format!("{kind} {id}")).collect();
@@ -38,7 +39,7 @@ async fn all_applied(client: &Client, ids: &[String]) -> Vec<Value> {
     applied
 }
 
-/// What the host has on record, the oldest first.
+/// The entries of the audit log, the oldest first.
 async fn audit(host: &Host) -> Vec<(String, String)> {
     let rows = host.operator().get("/audit?limit=1000").await.json();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();

@@ -1,10 +1,10 @@
-//! What the host remembers, however it ended.
+//! The host's memory of its plugins after a restart.
 
 use crate::support::{PluginFile, Setup, chameleon, chameleon_host, component, on_postgres};
 use serde_json::json;
 
 #[tokio::test]
-async fn what_was_active_is_active_again() {
+async fn an_active_revision_is_active_again_after_a_restart() {
     let mut host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
@@ -28,7 +28,7 @@ async fn what_was_active_is_active_again() {
 }
 
 #[tokio::test]
-async fn an_upload_takes_the_place_of_what_is_built_in_and_can_be_taken_back() {
+async fn an_upload_replaces_a_bundled_component_and_can_be_removed() {
     let mut host = Setup::new().start().await;
     let operator = host.operator();
     let built_in = operator.plugin("tickets").await["revision"].clone();
@@ -55,7 +55,7 @@ async fn a_damaged_upload_gives_way_to_the_one_before() {
     std::fs::write(host.setup.data().join("plugins").join(format!("{digest}.wasm")), b"\0asm").unwrap();
     host.start_again().await;
     if on_postgres() {
-        assert_eq!(host.visitor().colour().await, "red", "the database has it as it was");
+        assert_eq!(host.visitor().colour().await, "red", "the database has the undamaged file");
         return;
     }
     assert_eq!(host.visitor().colour().await, "green");
@@ -63,7 +63,7 @@ async fn a_damaged_upload_gives_way_to_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_killed_in_a_swap_has_one_of_both_afterwards() {
+async fn a_host_that_is_killed_in_a_swap_has_one_of_both_revisions_afterwards() {
     let mut host = chameleon_host(Setup::without_components()).await;
     host.operator().deploy("chameleon", chameleon("1.0.0", "c0", "good")).await;
     for round in 1..=12 {

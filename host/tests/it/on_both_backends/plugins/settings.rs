@@ -1,4 +1,4 @@
-//! What operators set for a plugin while it runs.
+//! An operator's settings, limits, grants and pauses for a running plugin.
 
 use super::all_applied;
 use crate::support::{Setup, chameleon, chameleon_host, guest};
@@ -32,7 +32,7 @@ async fn settings_change_by_a_swap_and_return_with_a_rollback() {
 }
 
 #[tokio::test]
-async fn each_value_is_listed_with_who_decided_it() {
+async fn each_value_is_listed_with_its_source() {
     let file =
         "[plugins.tickets.limits]\nqueue = 7\nconcurrency = 9\n[plugins.orders.config]\norder-expiration-seconds = 77";
     let host = Setup::new().default_expiration().toml(file).flag("--bundled=tickets,orders").start().await;
@@ -58,7 +58,7 @@ async fn each_value_is_listed_with_who_decided_it() {
 }
 
 #[tokio::test]
-async fn what_is_granted_before_an_upload_can_be_seen_and_taken_back() {
+async fn grants_before_an_upload_are_listed_and_can_be_taken_back() {
     let host = Setup::without_components().start().await;
     let operator = host.operator();
     assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404);
@@ -66,7 +66,7 @@ async fn what_is_granted_before_an_upload_can_be_seen_and_taken_back() {
     assert_eq!(operator.put("/plugins/chameleon/grants", wanted.clone()).await.status, 200);
     assert_eq!(operator.get("/plugins/chameleon/grants").await.json(), wanted);
     assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
-    assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404, "nothing is left of it");
+    assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404, "the grants are gone");
     let refused = operator.upload(chameleon("1.0.0", "green", "good")).await;
     assert_eq!(refused.status, 422, "{refused:?}");
 
@@ -74,7 +74,7 @@ async fn what_is_granted_before_an_upload_can_be_seen_and_taken_back() {
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
     let kept = operator.get("/plugins/chameleon/grants").await.json();
-    assert_eq!(kept["grants"], json!(["store"]), "its revisions are kept, and can be activated again");
+    assert_eq!(kept["grants"], json!(["store"]), "its revisions stay and can be activated again");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn limits_hold_from_the_swap_on() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_refused_by_name() {
+async fn a_missing_grant_is_refused_by_name() {
     let host = Setup::without_components().start().await;
     let operator = host.operator();
     let refused = operator.upload(chameleon("1.0.0", "green", "good")).await;
@@ -124,13 +124,13 @@ async fn a_paused_plugin_refuses_requests_and_keeps_events_and_timers() {
     all_applied(&visitor, &["one".to_owned()]).await;
     assert_eq!(operator.post("/plugins/chameleon/pause", json!({})).await.json()["status"], "paused");
     visitor.get("/chameleon").await.refuses(503, "Not available, try again");
-    assert_eq!(visitor.get("/hello").await.status, 200, "others go on");
+    assert_eq!(visitor.get("/hello").await.status, 200, "other plugins go on");
     host.stop().await;
     let told = |line: &str| line.contains("status=503") && line.contains("component=\"chameleon\"");
     assert!(host.log().lines().any(told), "the log says whose request was refused: {}", host.log());
     host.start_again().await;
     let (operator, visitor) = (host.operator(), host.visitor());
-    assert_eq!(visitor.get("/chameleon").await.status, 503, "it is remembered");
+    assert_eq!(visitor.get("/chameleon").await.status, 503, "the pause survives a restart");
     assert_eq!(operator.post("/plugins/chameleon/resume", json!({})).await.json()["status"], "active");
     visitor.cause("two").await;
     all_applied(&visitor, &["one".to_owned(), "two".to_owned()]).await;

@@ -1,4 +1,4 @@
-//! Swaps while requests, events and timers are under way.
+//! Swaps during requests, events and timers.
 
 use super::{all_applied, audit};
 use crate::support::{Client, PluginFile, Setup, Status, chameleon, chameleon_host, component, guest};
@@ -38,8 +38,8 @@ async fn a_swap_reports_what_it_did_and_a_rollback_returns() {
     assert_eq!(actions[6..], ["activate refused", "activate refused"]);
 }
 
-/// Asks without a pause on a connection of its own, and sees that each answer
-/// is of a revision that served in the meantime.
+/// Sends requests without a pause. Asserts that each answer comes from a revision
+/// that served during the request.
 async fn ask_on(client: Client, colours: Arc<std::sync::RwLock<(String, String)>>, stop: Arc<AtomicBool>) -> usize {
     let mut asked = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -59,7 +59,7 @@ async fn swaps_under_load_lose_nothing_and_answer_with_the_right_revision() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "c0", "good")).await;
-    // What served before the latest change that was begun, and what after it.
+    // The colours before and after the latest swap that has begun.
     let colours = Arc::new(std::sync::RwLock::new(("c0".to_owned(), "c0".to_owned())));
     let stop = Arc::new(AtomicBool::new(false));
     let askers: Vec<_> = (0..6).map(|_| tokio::spawn(ask_on(host.visitor(), colours.clone(), stop.clone()))).collect();
@@ -86,7 +86,11 @@ async fn swaps_under_load_lose_nothing_and_answer_with_the_right_revision() {
         assert_eq!((&report["dropped"], &report["cut_off"]), (&json!(0), &json!(0)), "{report}");
         assert_eq!(report["drained"], report["in_flight"], "{report}");
         colours.write().unwrap().0.clone_from(&colour);
-        assert_eq!(host.visitor().colour().await, colour, "what begins after the swap is answered by the new one");
+        assert_eq!(
+            host.visitor().colour().await,
+            colour,
+            "the new revision answers requests that begin after the swap"
+        );
     }
     stop.store(true, Ordering::Relaxed);
     let asked: usize = join_all(askers).await.into_iter().map(Result::unwrap).sum();
@@ -98,14 +102,14 @@ async fn swaps_under_load_lose_nothing_and_answer_with_the_right_revision() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_finishes_on_the_revision_on_which_it_began() {
+async fn work_in_flight_finishes_on_the_revision_on_which_it_began() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "slow")).await;
     let red = operator.stage(chameleon("2.0.0", "red", "good")).await;
     let visitors: Vec<_> = (0..4).map(|_| host.visitor()).collect();
-    // On a busy machine every visitor can be between two requests as the swap
-    // comes, so it is made until it comes upon one.
+    // On a busy machine, every visitor may be between two requests during the
+    // swap. The test therefore repeats the swap until a request is in flight.
     for _ in 0..20 {
         let report = swap_under_slow_requests(&operator, &visitors, &red).await;
         assert_eq!(report["drained"], report["in_flight"], "{report}");
@@ -114,11 +118,11 @@ async fn what_is_under_way_finishes_on_the_revision_on_which_it_began() {
         }
         assert_eq!(operator.post("/plugins/chameleon/rollback", json!({})).await.status, 200);
     }
-    panic!("no swap came upon a request under way");
+    panic!("no request was in flight during any swap");
 }
 
-/// Swaps green, which is slow, for red while each visitor asks until the answer
-/// is red. Returns the swap's report.
+/// Swaps the slow green revision for the red one, while each visitor sends
+/// requests until the answer is red. Returns the report of the swap.
 async fn swap_under_slow_requests(operator: &Client, visitors: &[Client], red: &str) -> Value {
     let slow = join_all(visitors.iter().map(async |visitor| {
         let mut colours = Vec::new();
@@ -129,7 +133,7 @@ async fn swap_under_slow_requests(operator: &Client, visitors: &[Client], red: &
     }));
     let swap = async {
         let in_flight = async || operator.plugin("chameleon").await["in_flight"].as_u64().unwrap();
-        crate::support::eventually("they are under way", in_flight, |count| *count >= 1).await;
+        crate::support::eventually("the requests are in flight", in_flight, |count| *count >= 1).await;
         operator.activate("chameleon", red).await.json()
     };
     let (colours, report) = tokio::join!(slow, swap);
@@ -151,7 +155,7 @@ async fn a_revision_that_fails_its_probe_is_never_active() {
 }
 
 #[tokio::test]
-async fn what_the_old_revision_or_others_cannot_live_with_needs_force() {
+async fn a_change_that_breaks_the_old_revision_or_other_plugins_needs_force() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
@@ -210,7 +214,7 @@ async fn a_migration_that_fails_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_marketplace_is_bought_from_while_its_components_are_swapped() {
+async fn purchases_succeed_while_the_components_are_swapped() {
     let host = Setup::new().start().await;
     let (operator, seller) = (host.operator(), host.user("seller").await);
     let stop = AtomicBool::new(false);

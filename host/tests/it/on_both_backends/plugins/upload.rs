@@ -1,4 +1,4 @@
-//! What an upload is told.
+//! The verdict on an upload.
 
 use super::audit;
 use crate::support::{PluginFile, Setup, chameleon, chameleon_host, guest};
@@ -21,7 +21,7 @@ async fn an_upload_is_judged_and_the_same_bytes_are_the_same_revision() {
 
     let again = operator.upload(chameleon("1.0.0", "green", "good")).await;
     assert_eq!((again.status, &again.json()["revision"]), (200, &verdict["revision"]));
-    assert_eq!(operator.get("/plugins").await.json(), json!([]), "nothing serves yet");
+    assert_eq!(operator.get("/plugins").await.json(), json!([]), "no revision serves yet");
     assert_eq!(host.visitor().get("/chameleon").await.status, 404);
     let revisions = operator.get("/plugins/chameleon/revisions").await.json();
     assert_eq!(revisions.as_array().unwrap().len(), 1);
@@ -40,7 +40,7 @@ async fn a_dry_run_gives_the_verdict_and_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn a_migration_that_has_run_is_applied_after_a_rollback_and_a_removal_too() {
+async fn an_applied_migration_stays_applied_after_a_rollback_and_a_removal() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
@@ -60,7 +60,11 @@ async fn a_migration_that_has_run_is_applied_after_a_rollback_and_a_removal_too(
     };
     let verdict = operator.upload(third()).await.json();
     assert_eq!(applied(verdict.clone()), [true, true, false], "{verdict}");
-    assert_eq!(verdict["problems"].as_array().unwrap().len(), 1, "only what is yet to run is judged: {verdict}");
+    assert_eq!(
+        verdict["problems"].as_array().unwrap().len(),
+        1,
+        "the verdict is about migrations that have not run yet: {verdict}"
+    );
 
     assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
     let verdict = operator.upload(third()).await.json();
@@ -72,7 +76,7 @@ async fn a_migration_that_has_run_is_applied_after_a_rollback_and_a_removal_too(
 }
 
 #[tokio::test]
-async fn a_migration_that_has_changed_since_it_ran_is_named_before_anybody_activates() {
+async fn a_migration_that_changed_after_it_ran_is_named_before_the_activation() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
@@ -80,7 +84,7 @@ async fn a_migration_that_has_changed_since_it_ran_is_named_before_anybody_activ
     let (name, sql) = &mut changed.migrations[0];
     let problem = format!("migration {name}: it has changed since it was applied");
     sql.push_str("-- Told apart by this.\n");
-    // Whoever serves, and when nobody does.
+    // The same with another revision that serves, and with none.
     for serves in [true, false] {
         if !serves {
             assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
@@ -94,7 +98,7 @@ async fn a_migration_that_has_changed_since_it_ran_is_named_before_anybody_activ
         assert!(refused.text.contains(&problem), "{refused:?}");
     }
     let verdict = operator.upload(chameleon("3.0.0", "red", "good")).await.json();
-    assert_eq!(verdict["compatible"], true, "the one that ran is no problem: {verdict}");
+    assert_eq!(verdict["compatible"], true, "the migration that ran is no problem: {verdict}");
 }
 
 #[tokio::test]

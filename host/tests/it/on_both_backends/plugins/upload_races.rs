@@ -137,7 +137,7 @@ async fn a_host_that_is_killed_at_any_step_has_the_old_revision_or_the_new_one()
             let body = json!({ "revision": reply.json()["revision"] });
             operator.attempt(http::Method::POST, "/plugins/chameleon/activate", Some(body)).await
         });
-        // Receiving, compiling, keeping, migrating, warming and swapping take a few hundred milliseconds.
+        // Upload, compilation, migration, warm-up and swap together take a few hundred milliseconds.
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..1_500))).await;
         host.kill().await;
         let answered = deploying.await.unwrap().is_some_and(|reply| reply.status == 200);

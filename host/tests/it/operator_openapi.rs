@@ -1,4 +1,4 @@
-//! `/openapi.json` and what the listener answers say the same.
+//! `/openapi.json` describes the routes and answers that the operator API has.
 
 use crate::support::Setup;
 use http::Method;
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// Every `$ref` below a value.
+/// Collects every `$ref` in a value.
 fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
@@ -41,7 +41,7 @@ async fn every_route_is_documented_and_every_documented_route_exists() {
             assert_eq!(stranger.status == 401, operation.get("security").is_some(), "{method} {pattern}");
             let reply = operator.send(method.clone(), &path, body).await;
             let is_there = reply.status != 404 || reply.errors()[0].0 != "Not Found";
-            assert!(is_there, "{method} {pattern} is documented and not there: {reply:?}");
+            assert!(is_there, "{method} {pattern} is documented and does not exist: {reply:?}");
             let told = operation["responses"].as_object().unwrap();
             assert!(
                 told.contains_key(&reply.status.to_string()) || reply.status == 400,
@@ -56,7 +56,7 @@ async fn every_route_is_documented_and_every_documented_route_exists() {
 }
 
 #[tokio::test]
-async fn the_document_is_whole() {
+async fn the_document_is_complete() {
     let host = Setup::new().default_expiration().flag("--bundled=false").start().await;
     let reply = host.outsider().get("/openapi.json").await;
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -68,14 +68,14 @@ async fn the_document_is_whole() {
     assert!(found.contains("#/components/schemas/Envelope"));
     for target in found {
         let there = document.pointer(target.strip_prefix('#').unwrap());
-        assert!(there.is_some(), "{target} leads nowhere");
+        assert!(there.is_some(), "{target} does not exist");
     }
     let mut ids = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let text = |field: &str| operation[field].as_str().unwrap_or_default();
-            assert!(!text("summary").is_empty(), "{method} {path} says nothing");
-            assert!(ids.insert(text("operationId").to_owned()), "{method} {path}: its id is another's");
+            assert!(!text("summary").is_empty(), "{method} {path} has no description");
+            assert!(ids.insert(text("operationId").to_owned()), "{method} {path}: another route has its id");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A plugin's life on a host that runs, from the shell.
+//! Commands that need a host: a plugin's life on a running host.
 
 use super::Shell;
 use crate::support::{Host, PATIENCE, PluginFile, Setup, chameleon, eventually, guest};
@@ -9,8 +9,8 @@ use tokio::{
     time::timeout,
 };
 
-/// A host without plugins, somebody at a shell, and the files `green.wasm` and
-/// `red.wasm` of one plugin.
+/// A host without plugins, and a shell with the files `green.wasm` and
+/// `red.wasm`, two versions of one plugin.
 async fn with_files() -> (Host, Shell) {
     let host = Setup::without_components().start().await;
     let shell = Shell::of(&host);
@@ -21,7 +21,7 @@ async fn with_files() -> (Host, Shell) {
 }
 
 impl Shell {
-    /// Uploads a file, and gives its revision.
+    /// Uploads a file. Returns its revision.
     async fn push(&self, file: &str) -> String {
         let verdict = self.plugin(&format!("push {file} --json")).await.json();
         verdict["revision"].as_str().unwrap().to_owned()
@@ -46,8 +46,8 @@ async fn a_plugin_is_pushed_activated_listed_and_rolled_back() {
     {
         assert!(pushed.stdout.contains(part), "{part}: {}", pushed.stdout);
     }
-    assert_eq!(pushed.stderr, "", "no progress where nobody looks");
-    assert_eq!(host.visitor().get("/chameleon").await.status, 404, "nothing serves yet");
+    assert_eq!(pushed.stderr, "", "a script sees no progress bar");
+    assert_eq!(host.visitor().get("/chameleon").await.status, 404, "no revision serves yet");
     let green = shell.push("green.wasm").await;
 
     let report = shell.plugin(&format!("activate chameleon {green}")).await;
@@ -96,7 +96,7 @@ async fn a_revision_is_tried_promoted_paused_and_resumed() {
     assert_eq!(wanted.get("/chameleon").await.json()["colour"], "red");
 
     shell.plugin("rollback chameleon").await.done();
-    assert_eq!(wanted.get("/chameleon").await.json()["colour"], "green", "the trial is over");
+    assert_eq!(wanted.get("/chameleon").await.json()["colour"], "green", "the trial has ended");
     shell.plugin("promote chameleon").await.fails(3, "no revision on trial");
     let red = shell.push("red.wasm").await;
     shell.plugin(&format!("activate chameleon {red} --canary 1")).await.done();
@@ -116,7 +116,7 @@ async fn a_revision_is_tried_promoted_paused_and_resumed() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_told_before_and_refused_unless_forced() {
+async fn an_incompatible_plugin_is_reported_and_needs_force() {
     let (host, shell) = with_files().await;
     shell.plugin("push green.wasm --activate").await.done();
     shell.plugin("diff green.wasm").await.done();
@@ -127,7 +127,11 @@ async fn what_does_not_fit_is_told_before_and_refused_unless_forced() {
     let differs = shell.plugin("diff drops.wasm").await;
     differs.fails(6, "it renames applied");
     assert!(differs.stdout.contains("! migration   0002_more: "), "{}", differs.stdout);
-    assert_eq!(shell.plugin("revisions chameleon --json").await.json().as_array().unwrap().len(), 1, "nothing is kept");
+    assert_eq!(
+        shell.plugin("revisions chameleon --json").await.json().as_array().unwrap().len(),
+        1,
+        "the host keeps nothing of it"
+    );
     shell.plugin("push drops.wasm --activate").await.fails(3, "it renames applied");
     assert_eq!(colour(&host).await, "green");
 
@@ -143,7 +147,7 @@ async fn what_does_not_fit_is_told_before_and_refused_unless_forced() {
 }
 
 #[tokio::test]
-async fn settings_are_shown_with_who_decided_them_and_changed_one_by_one() {
+async fn settings_are_shown_with_their_source_and_changed_one_by_one() {
     let (host, shell) = with_files().await;
     shell.plugin("push green.wasm --activate").await.done();
     let shown = shell.plugin("config chameleon").await;
@@ -154,7 +158,7 @@ async fn settings_are_shown_with_who_decided_them_and_changed_one_by_one() {
     assert_eq!(config["colour"], json!({ "value": "red", "source": "operator" }));
     assert_eq!(config["mood"], json!({ "value": "good", "source": "manifest" }));
     shell.plugin("config chameleon mood=good").await.done();
-    assert_eq!(colour(&host).await, "red", "what is not mentioned stays");
+    assert_eq!(colour(&host).await, "red", "other values stay");
     shell.plugin("config chameleon --unset colour").await.done();
     assert_eq!(colour(&host).await, "green");
     shell.plugin("config chameleon size=1").await.fails(3, "declares no setting size");
@@ -173,7 +177,7 @@ async fn settings_are_shown_with_who_decided_them_and_changed_one_by_one() {
     assert_eq!(grants, json!({ "grants": ["http"], "http_hosts": ["api.example.com:443"] }));
     shell.plugin("grants later --grant store").await.done();
     let grants = shell.plugin("grants later").await;
-    assert_eq!(grants.done(), "grants      store\nhttp hosts  api.example.com:443\n", "what is not mentioned stays");
+    assert_eq!(grants.done(), "grants      store\nhttp hosts  api.example.com:443\n", "other values stay");
     shell.plugin("remove later").await.done();
     shell.plugin("grants later").await.fails(1, "there is no plugin later");
     shell.plugin("grants chameleon --no-grants").await.fails(3, "the grant store is missing");
@@ -202,7 +206,7 @@ async fn the_log_of_a_plugin_is_followed() {
     let line = eventually("a line", asking, Option::is_some).await.unwrap();
     assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["component"], "chameleon");
     host.terminate().await;
-    let ended = timeout(PATIENCE, following.wait()).await.expect("it ends with the host").unwrap();
+    let ended = timeout(PATIENCE, following.wait()).await.expect("the command ends with the host").unwrap();
     assert_eq!(ended.code(), Some(1));
     shell.plugin("logs nothing").await.fails(5, "cannot be reached");
 }

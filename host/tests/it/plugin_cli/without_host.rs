@@ -1,10 +1,10 @@
-//! What needs no host.
+//! Commands that need no host.
 
 use super::{Shell, compile};
 use crate::support::{PluginFile, guest};
 
 #[tokio::test]
-async fn a_new_plugin_is_compiled_packed_and_found_fit() {
+async fn a_new_plugin_is_compiled_packed_and_passes_the_check() {
     let shell = Shell::new();
     let next = shell.plugin("new off-line").await;
     assert!(next.done().contains("ticketing plugin push off-line.wasm --activate"), "{}", next.stdout);
@@ -16,11 +16,15 @@ async fn a_new_plugin_is_compiled_packed_and_found_fit() {
     assert!(checked.stdout.ends_with("\na host can run it\n"), "{}", checked.stdout);
     let checked = shell.plugin("check off-line.wasm --json").await.json();
     assert_eq!(checked["plugin"], "off-line");
-    assert_eq!(checked["imports"].as_array().unwrap().len(), 3, "what it does not use is left out: {checked}");
+    assert_eq!(
+        checked["imports"].as_array().unwrap().len(),
+        3,
+        "the component has no import that it does not use: {checked}"
+    );
 }
 
 #[tokio::test]
-async fn the_settings_of_a_host_are_no_concern_of_these_commands() {
+async fn commands_without_a_host_ignore_its_settings() {
     let shell = Shell::new().with("TICKETING_NONSENSE", "1").with("TICKETING_LISTEN", "nowhere");
     shell.plugin("new fine").await.done();
     shell.plugin(&format!("check {}", guest("hello").display())).await.done();
@@ -37,7 +41,7 @@ async fn a_file_that_no_host_would_run_does_not_pass_the_check() {
 }
 
 #[tokio::test]
-async fn a_file_that_asks_other_hosts_is_judged_as_if_it_may() {
+async fn a_file_is_checked_as_if_every_grant_were_given() {
     let shell = Shell::new();
     let checked = shell.plugin(&format!("check {} --json", guest("asking").display())).await.json();
     assert!(checked["capabilities"]["wanted"].as_array().unwrap().contains(&"http".into()), "{checked}");
@@ -47,7 +51,7 @@ async fn a_file_that_asks_other_hosts_is_judged_as_if_it_may() {
 }
 
 #[tokio::test]
-async fn a_file_fits_itself_and_not_what_it_would_break() {
+async fn a_file_is_compatible_with_itself_and_not_with_what_it_breaks() {
     let shell = Shell::new();
     for name in ["hello", "chameleon", "asking", "hostile"] {
         let file = guest(name);
@@ -69,7 +73,7 @@ async fn a_file_fits_itself_and_not_what_it_would_break() {
         .plugin("check changed.wasm --against old.wasm")
         .await
         .fails(6, "migration 0002_more has changed since it was applied");
-    // Who asks for a route only its author can know.
+    // Only the author of a route can know who still uses it.
     shell.write("fewer.wasm", new().with("methods = [\"GET\", \"POST\"]", "methods = [\"GET\"]").bytes());
     let checked = shell.plugin("check fewer.wasm --against old.wasm").await;
     assert!(checked.done().contains("- route       POST /chameleon"), "{}", checked.stdout);
@@ -77,7 +81,7 @@ async fn a_file_fits_itself_and_not_what_it_would_break() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_packed_is_named_and_leaves_no_file() {
+async fn a_failed_pack_names_its_reason_and_leaves_no_file() {
     let shell = Shell::new();
     shell.write("module.wasm", b"\0asm\x01\0\0\0");
     shell.plugin("pack module.wasm").await.fails(1, "plugin.toml");
@@ -95,7 +99,7 @@ async fn what_cannot_be_packed_is_named_and_leaves_no_file() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_command_tells_a_script_what_happened() {
+async fn the_exit_code_of_a_command_tells_a_script_what_happened() {
     let shell = Shell::new();
     shell.plugin("list --address http://127.0.0.1:1").await.fails(5, "http://127.0.0.1:1 cannot be reached");
     shell.plugin("list --address nowhere").await.fails(2, "is not the address of a host");
@@ -104,5 +108,5 @@ async fn the_end_of_a_command_tells_a_script_what_happened() {
     assert_eq!(shell.plugin("limits hello memory_mib=much").await.code, 2);
     assert_eq!(shell.plugin("push hello.wasm --canary 100").await.code, 2);
     assert_eq!(shell.plugin("token create me --role king").await.code, 2);
-    assert_eq!(shell.plugin("list --token secret").await.code, 2, "a token is no argument");
+    assert_eq!(shell.plugin("list --token secret").await.code, 2, "a token must not be an argument");
 }

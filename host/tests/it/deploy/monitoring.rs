@@ -1,8 +1,8 @@
 //! The alerts and the dashboard look at metrics that exist.
 
 use super::{
-    exposed::Exposed,
     files::{json, read, yaml},
+    metrics::Exposed,
 };
 use crate::support::{Setup, Status, eventually};
 use promql_parser::{
@@ -13,10 +13,10 @@ use promql_parser::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Labels that Prometheus adds to everything that it reads from a host.
+/// Labels that Prometheus adds to every metric of a host.
 const OF_THE_TARGET: [&str; 2] = ["instance", "job"];
 
-/// Everything wrong with an expression.
+/// A check of a PromQL expression, with the problems that it has found.
 struct Check<'a> {
     exposed: &'a Exposed,
     selected: BTreeSet<String>,
@@ -76,7 +76,7 @@ impl ExprVisitor for Check<'_> {
     }
 }
 
-/// The problems of an expression, and the metrics that it looks at.
+/// Returns the problems of an expression, and the metrics that it uses.
 fn check(expression: &str, exposed: &Exposed) -> (Vec<String>, BTreeSet<String>) {
     let parsed = match parser::parse(expression) {
         Ok(parsed) => parsed,
@@ -87,16 +87,18 @@ fn check(expression: &str, exposed: &Exposed) -> (Vec<String>, BTreeSet<String>)
     (check.problems.into_iter().map(|problem| format!("{problem}, in {expression}")).collect(), check.selected)
 }
 
-/// What a host that has had some visitors tells.
+/// The metrics of a host that has served some requests.
 async fn exposed() -> Exposed {
     let host = Setup::new().expiration_seconds(1).start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     let ticket = seller.sell("Concert", 10.0).await;
     let order = buyer.reserve(&ticket.id).await;
     buyer.order_becomes(&order.id, Status::Cancelled).await;
-    // How much waits on the bus is looked at now and then.
+    // The host reads the state of the bus at intervals.
     let metrics = async || host.outsider().get("/metrics").await.text;
-    Exposed::read(&eventually("the bus is looked at", metrics, |text| text.contains("bus_pending_events{")).await)
+    Exposed::read(
+        &eventually("the metrics of the bus are there", metrics, |text| text.contains("bus_pending_events{")).await,
+    )
 }
 
 fn rules() -> Vec<Value> {
@@ -128,7 +130,7 @@ async fn alerts_and_dashboard_look_at_metrics_and_labels_that_exist() {
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    // And nothing that is counted goes unwatched.
+    // Every metric is in an alert or on the dashboard.
     let family = |name: &str| {
         let ends = ["_bucket", "_sum", "_count"];
         ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
@@ -139,7 +141,7 @@ async fn alerts_and_dashboard_look_at_metrics_and_labels_that_exist() {
 }
 
 #[test]
-fn an_expression_that_looks_at_nothing_is_found() {
+fn an_expression_without_a_metric_is_found() {
     let exposed = Exposed::read("# HELP a b\na{x=\"1\",y=\"2\"} 3\nb 1\n");
     let problems = |expression| check(expression, &exposed).0.len();
     assert_eq!(problems("sum by (x) (rate(a{y=\"2\"}[5m])) / sum(b)"), 0);
@@ -149,7 +151,7 @@ fn an_expression_that_looks_at_nothing_is_found() {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_and_has_its_place_in_the_runbook() {
+fn every_alert_has_a_severity_and_a_chapter_of_the_runbook() {
     let runbook = read("runbook.md");
     let chapters: BTreeSet<&str> = runbook.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     let mut alerts = BTreeSet::new();
@@ -162,7 +164,7 @@ fn every_alert_says_how_bad_it_is_and_has_its_place_in_the_runbook() {
         assert!(chapter.is_some(), "{name} has no chapter {place} in the runbook");
         alerts.insert((*chapter.unwrap()).to_owned());
     }
-    assert_eq!(alerts, chapters.into_iter().map(str::to_owned).collect(), "every chapter is an alert's");
+    assert_eq!(alerts, chapters.into_iter().map(str::to_owned).collect(), "every chapter belongs to an alert");
 }
 
 #[test]

@@ -1,19 +1,20 @@
-//! More plugins than there are places for their instances.
+//! More plugins than the pool has room for their instances.
 
 use super::hostile;
 use crate::support::{PluginFile, Setup, eventually, guest};
 
 const PLUGINS: usize = 12;
 
-fn places(setup: Setup, count: usize) -> Setup {
+/// Limits the number of instances.
+fn with_instances(setup: Setup, count: usize) -> Setup {
     setup.engine(&format!("max_instances = {count}"))
 }
 
-/// Each has instances that wait for calls, and together they would need more
-/// than four times the places.
+/// Each plugin has warm instances. Together they would need more than four times
+/// the size of the pool.
 #[tokio::test]
-async fn instances_that_wait_give_way_to_those_that_are_needed() {
-    let host = places(Setup::without_components(), PLUGINS).start().await;
+async fn warm_instances_give_way_to_those_that_are_needed() {
+    let host = with_instances(Setup::without_components(), PLUGINS).start().await;
     let (operator, visitor) = (host.operator(), host.visitor());
     let hello = PluginFile::read(&guest("hello"));
     for number in 0..PLUGINS {
@@ -25,7 +26,7 @@ async fn instances_that_wait_give_way_to_those_that_are_needed() {
     for round in 0..3 {
         for number in 0..PLUGINS {
             let reply = visitor.get(&format!("/{number}/hello")).await;
-            // The guest's own answer: it knows its path by another name.
+            // The guest itself answers 404, because it knows its path by another name.
             assert_eq!(reply.status, 404, "round {round}, plugin {number}: {reply:?}");
         }
     }
@@ -35,12 +36,12 @@ async fn instances_that_wait_give_way_to_those_that_are_needed() {
         let answered = value(&metrics, "http_requests_total", &[&label, "status=\"4xx\""]);
         assert_eq!(answered, Some(3), "{label}: {metrics}");
     }
-    assert_eq!(value(&metrics, "engine_instances", &[]), Some(PLUGINS), "all places are taken");
+    assert_eq!(value(&metrics, "engine_instances", &[]), Some(PLUGINS), "the pool is full");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_for_which_no_place_is_left_is_refused_with_the_limit_of_the_host() {
-    let host = places(hostile(), 2).start().await;
+async fn a_call_without_a_free_instance_is_refused_with_the_limit_of_the_host() {
+    let host = with_instances(hostile(), 2).start().await;
     let visitor = host.visitor();
     let slow = || {
         let visitor = host.visitor();
@@ -48,13 +49,13 @@ async fn a_call_for_which_no_place_is_left_is_refused_with_the_limit_of_the_host
     };
     let slow = [slow(), slow()];
     let hello = async || visitor.get("/hello").await;
-    let refused = eventually("both places are taken", hello, |reply| reply.status != 200).await;
+    let refused = eventually("both instances are in use", hello, |reply| reply.status != 200).await;
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
     for slow in slow {
         assert_eq!(slow.await.unwrap(), 204);
     }
-    assert_eq!(hello().await.status, 200, "there is room again");
+    assert_eq!(hello().await.status, 200, "an instance is free again");
     assert!(host.log().contains("host is at its limit of 2 calls at a time"), "{}", host.log());
 }
 

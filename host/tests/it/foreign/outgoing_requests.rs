@@ -1,4 +1,5 @@
-//! A component of 0.2 that asks other hosts, and the limits of such ones.
+//! A component of WASI 0.2 that sends requests to other hosts, with the limits of
+//! such requests.
 
 use super::{Foreign, grant, idle, swaps_under_requests, with_query};
 use crate::support::{Client, Host, Reply, Setup};
@@ -13,25 +14,25 @@ use tokio::{
     net::TcpListener,
 };
 
-/// A server inside, and the heads of what it was asked.
-struct Inside {
+/// A server on the loopback interface, with the heads of the requests to it.
+struct LocalServer {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Inside {
-    /// It sends everybody elsewhere, and has a text.
+impl LocalServer {
+    /// Starts a server that redirects every request, with a body.
     async fn start(elsewhere: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
         let text = "inside";
         let answer = format!(
             "HTTP/1.1 302 Found\r\nlocation: {elsewhere}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
             text.len()
         );
         tokio::spawn({
-            let asked = asked.clone();
+            let requests = requests.clone();
             async move {
                 while let Ok((mut stream, _)) = listener.accept().await {
                     let mut head = Vec::new();
@@ -40,16 +41,16 @@ impl Inside {
                             break;
                         }
                     }
-                    asked.lock().unwrap().push(String::from_utf8_lossy(&head).to_lowercase());
+                    requests.lock().unwrap().push(String::from_utf8_lossy(&head).to_lowercase());
                     let _ = stream.write_all(answer.as_bytes()).await;
                 }
             }
         });
-        Self { address, asked }
+        Self { address, requests }
     }
 
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+    fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().unwrap())
     }
 }
 
@@ -60,7 +61,7 @@ async fn asking_host(hosts: &[String]) -> Host {
     host
 }
 
-/// Has the component ask `scheme`, `authority` and `path`.
+/// Lets the component send a request to this URL, and returns its answer.
 async fn ask(visitor: &Client, scheme: &str, authority: &str, path: &str, header: Option<(&str, &str)>) -> Reply {
     let mut query = vec![("scheme", scheme), ("authority", authority), ("path", path)];
     if let Some((name, value)) = header {
@@ -70,14 +71,14 @@ async fn ask(visitor: &Client, scheme: &str, authority: &str, path: &str, header
 }
 
 #[tokio::test]
-async fn a_component_of_0_2_is_mounted_and_swapped_under_requests() {
+async fn a_component_of_wasi_0_2_is_mounted_and_swapped_under_requests() {
     let host = Setup::without_components().start().await;
     grant(&host.operator(), "asking", &[]).await;
     swaps_under_requests(&host, Foreign::rust("asking"), "/asking/version").await;
 }
 
 #[tokio::test]
-async fn requests_to_others_take_a_grant() {
+async fn requests_to_other_hosts_need_a_grant() {
     let host = Setup::without_components().start().await;
     let operator = host.operator();
     let refused = Foreign::rust("asking").upload(&operator).await;
@@ -92,15 +93,15 @@ async fn requests_to_others_take_a_grant() {
 
 #[tokio::test]
 async fn only_the_granted_host_is_reached_and_no_redirect_leads_further() {
-    let forbidden = Inside::start("/").await;
-    let granted = Inside::start(&format!("http://{}/", forbidden.address)).await;
+    let forbidden = LocalServer::start("/").await;
+    let granted = LocalServer::start(&format!("http://{}/", forbidden.address)).await;
     let host = asking_host(&[granted.address.to_string()]).await;
     let visitor = host.visitor();
 
     let authority = granted.address.to_string();
     let reply = ask(&visitor, "http", &authority, "/a?b=c", Some(("x-own", "1"))).await;
-    assert_eq!((reply.status, reply.text.as_str()), (302, "inside"), "the component sees the redirect itself");
-    let head = granted.asked().remove(0);
+    assert_eq!((reply.status, reply.text.as_str()), (302, "inside"), "the host does not follow the redirect");
+    let head = granted.take_requests().remove(0);
     assert!(head.starts_with("get /a?b=c http/1.1") && head.contains("x-own: 1"), "{head}");
     assert!(head.contains(&format!("host: {authority}")), "{head}");
 
@@ -128,29 +129,29 @@ async fn only_the_granted_host_is_reached_and_no_redirect_leads_further() {
         let reply = ask(&visitor, "http", &authority, &path, None).await;
         assert_eq!(reply.status, 502, "{path}: {reply:?}");
     }
-    // Another Host is either not taken at all or not sent.
+    // A component cannot send another `Host` header.
     ask(&visitor, "http", &authority, "/", Some(("host", "127.0.0.1"))).await;
     ask(&visitor, "http", &authority, "//127.0.0.1:1/", None).await;
-    for head in granted.asked() {
+    for head in granted.take_requests() {
         assert!(head.contains(&format!("host: {authority}\r\n")) && head.matches("host:").count() == 1, "{head}");
     }
-    assert!(forbidden.asked().is_empty(), "nothing came there");
+    assert!(forbidden.take_requests().is_empty(), "no request reached the other host");
 }
 
 #[tokio::test]
-async fn a_granted_name_that_leads_inside_is_refused() {
-    let inside = Inside::start("/").await;
+async fn a_granted_name_with_a_private_address_is_refused() {
+    let inside = LocalServer::start("/").await;
     let authority = format!("localhost:{}", inside.address.port());
     let host = asking_host(std::slice::from_ref(&authority)).await;
     let reply = ask(&host.visitor(), "http", &authority, "/", None).await;
     assert_eq!(reply.status, 502);
     assert!(reply.text.contains("DestinationIpProhibited"), "{reply:?}");
-    assert!(inside.asked().is_empty());
+    assert!(inside.take_requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_grant_can_be_taken_back_by_a_swap() {
-    let inside = Inside::start("/").await;
+    let inside = LocalServer::start("/").await;
     let authority = inside.address.to_string();
     let host = asking_host(std::slice::from_ref(&authority)).await;
     assert_eq!(ask(&host.visitor(), "http", &authority, "/", None).await.status, 302);
@@ -172,21 +173,21 @@ async fn bodies_have_their_limits_in_both_directions() {
     assert_eq!(unannounced.status, 413, "{unannounced:?}");
 
     let endless = visitor.request(Method::GET, "/asking/endless").send().await.unwrap();
-    assert!(endless.bytes().await.is_err(), "an answer over its limit breaks off");
+    assert!(endless.bytes().await.is_err(), "a response over the limit breaks off");
     idle(&host, "asking").await;
     assert_eq!(visitor.get("/asking/version").await.text, "asking-one");
 }
 
 #[tokio::test]
-async fn what_goes_wrong_in_a_guest_ends_one_call() {
+async fn a_failure_in_a_guest_ends_one_call() {
     let host = asking_host(&[]).await;
     let visitor = host.visitor();
     for path in ["/asking/silent", "/asking/refuse", "/asking/grow"] {
         assert_eq!(visitor.get(path).await.status, 500, "{path}");
         assert_eq!(visitor.get("/asking/version").await.text, "asking-one", "after {path}");
     }
-    // Where it traps is so early that not even the head need have gone out.
+    // The trap may come before the head of the response.
     let half = async { visitor.request(Method::GET, "/asking/trap").send().await?.bytes().await };
-    assert!(half.await.is_err(), "half an answer must not look like a whole one");
+    assert!(half.await.is_err(), "half a response must not look complete");
     assert_eq!(visitor.get("/asking/version").await.text, "asking-one");
 }

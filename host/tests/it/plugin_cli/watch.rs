@@ -1,4 +1,4 @@
-//! `watch`: what is built is swapped in as it is saved.
+//! `watch`: each build is swapped in when its file is saved.
 
 use super::Shell;
 use crate::support::{Host, Setup, chameleon, eventually};
@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// What a command has printed so far.
+/// Collects the output of a command.
 fn printed(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let so_far = text.clone();
@@ -24,7 +24,7 @@ fn printed(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>
     text
 }
 
-/// As a compiler writes: into another file that then takes the place.
+/// Saves a file as a compiler does: writes another file and renames it.
 fn save(shell: &Shell, content: &[u8]) {
     let unfinished = shell.write("unfinished", content);
     fs::rename(unfinished, shell.path("chameleon.wasm")).unwrap();
@@ -61,11 +61,11 @@ async fn each_build_is_swapped_in_and_a_broken_one_changes_nothing() {
     save(&shell, &chameleon("1.0.0", "blue", "good"));
     becomes(&host, "blue").await;
     let lines = async || said.lock().unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
-    let lines = eventually("a line for each", lines, |lines| lines.len() == 3).await;
+    let lines = eventually("one line for each build", lines, |lines| lines.len() == 3).await;
     assert!(
         lines.iter().all(|line| line.contains("is served, ") && line.ends_with("ms after it was saved")),
         "{lines:?}"
     );
-    assert!(watching.try_wait().unwrap().is_none(), "it goes on");
+    assert!(watching.try_wait().unwrap().is_none(), "the command goes on");
     watching.kill().await.unwrap();
 }

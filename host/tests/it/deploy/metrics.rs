@@ -1,4 +1,4 @@
-//! What a host tells on `/metrics`, as Prometheus would read it.
+//! A host's answer to `/metrics`, read as Prometheus does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +25,8 @@ impl Exposed {
         self.0.keys().map(String::as_str)
     }
 
-    /// The labels of a metric and the values that each has; none if there is no
-    /// such metric.
+    /// The labels of a metric, each with its values. None if there is no such
+    /// metric.
     pub(super) fn labels(&self, metric: &str) -> Option<&BTreeMap<String, BTreeSet<String>>> {
         self.0.get(metric)
     }
