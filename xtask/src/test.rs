@@ -16,8 +16,6 @@ use crate::process::{output_of, run};
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
 
-/// Tells the unit tests that there is no server for them.
-const EMBEDDED: &str = "TICKETING_TESTS_EMBEDDED";
 /// Tell the tests of whole hosts where these keep their state, and which bus
 /// they use.
 const DISTRIBUTED: [(&str, &str); 2] = [("TICKETING_TESTS_ENGINE", "postgres"), ("TICKETING_TESTS_BUS", "jetstream")];
@@ -63,9 +61,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         // One run shows all failures, and not those of the first binary alone.
         cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter);
         cargo.arg("--");
-        if embedded {
-            cargo.env(EMBEDDED, "1").args(["--skip", "jetstream::tests"]);
-        } else {
+        if !embedded {
             cargo.arg(INCLUDE_IGNORED);
         }
         if filter.is_none() || !browser::is_wanted() {

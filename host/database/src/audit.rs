@@ -253,7 +253,7 @@ impl From<Row> for AuditRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host_test_support::{TestDatabase as Place, on_both_engines};
+    use host_test_support::{TestDatabase, on_both_engines};
 
     on_both_engines! {
         refusals_are_bounded_and_do_not_push_out_what_was_done
@@ -261,7 +261,7 @@ mod tests {
         rows_cannot_be_changed_and_long_texts_are_cut
     }
 
-    async fn open(place: &Place, max_rows: u32) -> Audit {
+    async fn open(place: &TestDatabase, max_rows: u32) -> Audit {
         Audit::open(place.open().await, max_rows).await.unwrap()
     }
 
@@ -270,7 +270,7 @@ mod tests {
         rows.iter().filter(|row| row.outcome == outcome).count()
     }
 
-    async fn refusals_are_bounded_and_do_not_push_out_what_was_done(place: Place) {
+    async fn refusals_are_bounded_and_do_not_push_out_what_was_done(place: TestDatabase) {
         let audit = open(&place, 20).await;
         let ci = "ci";
         for _ in 0..5 {
@@ -287,7 +287,7 @@ mod tests {
         assert!((20..20 + 32).contains(&count(&audit, "done").await));
     }
 
-    async fn rows_are_seen_by_those_whose_plugins_they_concern(place: Place) {
+    async fn rows_are_seen_by_those_whose_plugins_they_concern(place: TestDatabase) {
         let audit = open(&place, 100).await;
         for plugin in [Some("a"), Some("b"), None] {
             let entry = Entry { plugin, ..Entry::new("x", Outcome::Done) };
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(listed(Seen::Bound(BTreeSet::from(["a".to_owned()]))).await, ["a"]);
     }
 
-    async fn rows_cannot_be_changed_and_long_texts_are_cut(place: Place) {
+    async fn rows_cannot_be_changed_and_long_texts_are_cut(place: TestDatabase) {
         let audit = open(&place, 100).await;
         let long = "ä".repeat(2_000);
         let entry = Entry { plugin: Some(&long), ..Entry::new("x", Outcome::Failed) };

@@ -1,5 +1,5 @@
 use super::*;
-use host_test_support::postgres as test_postgres;
+use host_test_support::postgres;
 
 #[tokio::test]
 async fn each_step_is_taken_once_and_survives_reopening() {
@@ -34,8 +34,9 @@ async fn a_reader_cannot_write_and_commits_are_synced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn hosts_that_start_at_once_share_a_postgres_database() {
-    let Some(url) = test_postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let url = Secret::new(url);
     let start = async || {
         let database = HostDatabase::connect(&url).await.unwrap();
@@ -49,8 +50,9 @@ async fn hosts_that_start_at_once_share_a_postgres_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn transactions_of_a_module_take_turns_across_hosts() {
-    let Some(url) = test_postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let url = Secret::new(url);
     let one = HostDatabase::connect(&url).await.unwrap();
     let other = HostDatabase::connect(&url).await.unwrap();
@@ -70,8 +72,9 @@ async fn transactions_of_a_module_take_turns_across_hosts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn one_host_at_a_time_is_the_only_one() {
-    let Some(url) = test_postgres::database().await else { return };
+    let url = postgres::new_database().await;
     let url = Secret::new(url);
     let first = SingletonLock::take(&url).await.unwrap().expect("nobody has it");
     assert!(SingletonLock::take(&url).await.unwrap().is_none());

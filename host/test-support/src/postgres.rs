@@ -16,8 +16,6 @@ use std::{
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-/// Set to 1 by `cargo xtask test --embedded`, and by nothing else.
-const EMBEDDED: &str = "TICKETING_TESTS_EMBEDDED";
 const USER: &str = "tests";
 const PASSWORD: &str = "of-the-tests";
 /// The account that Debian's package creates. PostgreSQL refuses to run as root.
@@ -31,11 +29,6 @@ static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
 /// share, and returns its URL.
 pub async fn new_database() -> String {
     SHARED.get_or_init(Server::start).await.create_database().await
-}
-
-/// [`new_database`], or None if only tests that need no server are wanted.
-pub async fn database() -> Option<String> {
-    if env::var_os(EMBEDDED).is_some_and(|value| value == "1") { None } else { Some(new_database().await) }
 }
 
 /// Opens a connection as the owner of the server.

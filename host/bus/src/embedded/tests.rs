@@ -2,7 +2,7 @@ use super::{
     super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due},
     *,
 };
-use host_test_support::{TestDatabase as Place, on_both_engines};
+use host_test_support::{TestDatabase, on_both_engines};
 
 fn settings() -> Messaging {
     let day = Duration::from_secs(86_400);
@@ -15,7 +15,7 @@ fn settings() -> Messaging {
     }
 }
 
-async fn open(place: &Place) -> (HostDatabase, AnyBus) {
+async fn open(place: &TestDatabase) -> (HostDatabase, AnyBus) {
     let database: HostDatabase = place.open().await;
     let bus = EmbeddedBus::open(database.clone(), &settings()).await.unwrap();
     (database, Arc::new(bus))
@@ -23,7 +23,7 @@ async fn open(place: &Place) -> (HostDatabase, AnyBus) {
 
 macro_rules! conforms {
     ($($case:ident)*) => {$(
-        async fn $case(place: Place) {
+        async fn $case(place: TestDatabase) {
             conformance::$case(open(&place).await.1).await;
         }
     )*};
@@ -54,7 +54,7 @@ on_both_engines! {
     what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again
 }
 
-async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: Place) {
+async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: TestDatabase) {
     let (database, bus) = open(&place).await;
     let one = consumer(&bus, "one", &["a"]).await;
     let events = [event("1", "a"), event("2", "a"), event("3", "a")];
@@ -81,7 +81,7 @@ async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: Place) {
     nothing_is_due(&one).await;
 }
 
-async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: Place) {
+async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: TestDatabase) {
     let database: HostDatabase = place.open().await;
     let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
     let any: AnyBus = bus.clone();
@@ -101,7 +101,7 @@ async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: Place) {
     panic!("an acknowledged event is not forgotten");
 }
 
-async fn what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again(place: Place) {
+async fn what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again(place: TestDatabase) {
     let database: HostDatabase = place.open().await;
     let bus: AnyBus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
     let one = consumer(&bus, "one", &["a"]).await;

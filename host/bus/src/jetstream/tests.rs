@@ -57,6 +57,7 @@ async fn eventually<T: std::fmt::Debug>(mut ask: impl AsyncFnMut() -> T, holds: 
 macro_rules! conforms {
     ($($case:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "needs NATS"]
         async fn $case() {
             conformance::$case(open(&shared()).await).await;
         }
@@ -75,6 +76,7 @@ conforms! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn what_was_not_concluded_is_delivered_again_whether_the_host_ends_well_or_not() {
     let mut settings = shared();
     let bus = open(&settings).await;
@@ -113,6 +115,7 @@ async fn what_was_not_concluded_is_delivered_again_whether_the_host_ends_well_or
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn what_is_on_its_way_to_a_host_that_ends_is_given_back() {
     let mut settings = shared();
     // Far longer than a test: what is lost on its way does not come again.
@@ -139,6 +142,7 @@ async fn what_is_on_its_way_to_a_host_that_ends_is_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn a_delivery_that_takes_long_is_not_made_twice() {
     let bus = open(&shared()).await;
     let any: AnyBus = bus.clone();
@@ -156,6 +160,7 @@ async fn a_delivery_that_takes_long_is_not_made_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn deliveries_that_nobody_concludes_are_bounded() {
     let mut settings = shared();
     settings.nats.as_mut().unwrap().max_ack_pending = 3;
@@ -173,6 +178,7 @@ async fn deliveries_that_nobody_concludes_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn other_programs_read_and_publish_events() {
     let settings = shared();
     let bus = open(&settings).await;
@@ -221,6 +227,7 @@ async fn other_programs_read_and_publish_events() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn the_streams_of_another_installation_are_left_alone() {
     let settings = shared();
     let bus = open(&settings).await;
@@ -232,6 +239,7 @@ async fn the_streams_of_another_installation_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn the_streams_follow_the_settings() {
     let mut settings = shared();
     open(&settings).await;
@@ -259,6 +267,7 @@ async fn the_streams_follow_the_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn everything_goes_on_when_the_broker_is_back() {
     let mut server = NatsServer::start();
     let bus = open(&settings(&server.url())).await;
@@ -291,6 +300,7 @@ async fn everything_goes_on_when_the_broker_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn streams_that_the_broker_has_lost_are_made_again() {
     let mut server = NatsServer::start();
     let bus = open(&settings(&server.url())).await;
@@ -312,6 +322,7 @@ async fn streams_that_the_broker_has_lost_are_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn a_broker_that_is_away_at_the_start_is_waited_for() {
     let mut server = NatsServer::start();
     let settings = settings(&server.url());
@@ -329,6 +340,7 @@ async fn a_broker_that_is_away_at_the_start_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn a_wrong_password_is_said_and_never_shown() {
     let server = NatsServer::with(&["--user", "host", "--pass", "right"]);
     let with = |password: &str| settings(&format!("nats://host:{password}@127.0.0.1:{}", server.port()));
@@ -341,6 +353,7 @@ async fn a_wrong_password_is_said_and_never_shown() {
 
 /// Whatever is said of it, and however that is escaped.
 #[tokio::test]
+#[ignore = "needs NATS"]
 async fn the_largest_event_can_be_published_and_set_aside() {
     let server = NatsServer::with_file("max_payload: 65536");
     let bus = open(&settings(&server.url())).await;
@@ -361,6 +374,7 @@ async fn the_largest_event_can_be_published_and_set_aside() {
 }
 
 #[tokio::test]
+#[ignore = "needs NATS"]
 async fn a_file_that_is_missing_is_named_at_the_start() {
     let mut settings = shared();
     settings.nats.as_mut().unwrap().credentials_file = Some("no-such.creds".into());
@@ -369,6 +383,7 @@ async fn a_file_that_is_missing_is_named_at_the_start() {
 }
 
 #[tokio::test]
+#[ignore = "needs NATS"]
 async fn an_installation_keeps_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let id = async |name: &str| {

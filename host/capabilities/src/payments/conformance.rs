@@ -3,7 +3,7 @@
 
 use super::{Error, LedgerState, Money, Provider};
 use futures::future::join_all;
-use host_test_support::TestDatabase as Place;
+use host_test_support::TestDatabase;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ pub(super) type AnyProvider = Arc<dyn Provider>;
 /// A provider that can be opened more than once on the same record, and loses
 /// calls when it is told to.
 pub(super) trait Subject: Sized {
-    async fn new(place: Place) -> Self;
+    async fn new(place: TestDatabase) -> Self;
 
     /// A provider on the record as it is.
     async fn open(&self) -> AnyProvider;

@@ -1,14 +1,13 @@
 use super::*;
-use host_test_support::postgres as test_postgres;
+use host_test_support::postgres;
 use std::sync::Arc;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Hosts on a database of their own. None if only tests that need no server
-/// are wanted.
-async fn hosts<const N: usize>(names: [&str; N]) -> Option<[Arc<Cluster>; N]> {
-    let url = Secret::new(test_postgres::database().await?);
+/// Starts hosts with these names on a new database.
+async fn hosts<const N: usize>(names: [&str; N]) -> [Arc<Cluster>; N] {
+    let url = Secret::new(postgres::new_database().await);
     let mut hosts = Vec::new();
     for name in names {
         let database = HostDatabase::connect(&url).await.unwrap();
@@ -16,7 +15,7 @@ async fn hosts<const N: usize>(names: [&str; N]) -> Option<[Arc<Cluster>; N]> {
         host.beat(true, &Runs::new()).await.unwrap();
         hosts.push(Arc::new(host));
     }
-    hosts.try_into().ok()
+    hosts.try_into().unwrap_or_else(|_| unreachable!("as many hosts as names"))
 }
 
 /// What a change brings about: the cluster does not interpret it.
@@ -39,8 +38,9 @@ async fn proposal(host: &Cluster) -> Proposal {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_change_is_agreed_on_when_every_other_host_is_prepared() {
-    let Some([one, two, three]) = hosts(["one", "two", "three"]).await else { return };
+    let [one, two, three] = hosts(["one", "two", "three"]).await;
     let proposing = tokio::spawn({
         let one = one.clone();
         async move { one.propose("p", &state("r2")).await }
@@ -58,8 +58,9 @@ async fn a_change_is_agreed_on_when_every_other_host_is_prepared() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_host_that_cannot_stops_the_change_and_is_named() {
-    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    let [one, two] = hosts(["one", "two"]).await;
     let proposing = tokio::spawn({
         let one = one.clone();
         async move { one.propose("p", &state("r2")).await }
@@ -71,8 +72,9 @@ async fn a_host_that_cannot_stops_the_change_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_proposal_that_is_not_understood_is_there_to_be_refused() {
-    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    let [one, two] = hosts(["one", "two"]).await;
     sqlx::query(
         "INSERT INTO cluster_proposals (id, plugin, state, host, at_ms)
          SELECT 'new', 'p', '{\"settings\": {\"grants\": [\"telepathy\"]}}', id, seen_ms FROM cluster_hosts WHERE name = 'one'",
@@ -87,8 +89,9 @@ async fn a_proposal_that_is_not_understood_is_there_to_be_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn what_the_others_subscribe_to_is_known_while_they_live() {
-    let Some([one, two, three]) = hosts(["one", "two", "three"]).await else { return };
+    let [one, two, three] = hosts(["one", "two", "three"]).await;
     let takes = |subject: &str| {
         let running = Running { subscribes: [subject.to_owned()].into(), ..Running::default() };
         Runs::from([("p".to_owned(), running)])
@@ -110,8 +113,9 @@ async fn what_the_others_subscribe_to_is_known_while_they_live() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_host_that_died_or_has_not_started_is_not_waited_for() {
-    let Some([one, two, three]) = hosts(["one", "two", "three"]).await else { return };
+    let [one, two, three] = hosts(["one", "two", "three"]).await;
     three.beat(false, &Runs::new()).await.unwrap();
     // Nobody beats for the second any more, and it is lost after a while.
     let agreed = timeout(SOON, one.propose("p", &state("r2"))).await.unwrap().unwrap();
@@ -123,8 +127,9 @@ async fn a_host_that_died_or_has_not_started_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn changes_of_one_plugin_take_turns_and_a_turn_ends_with_its_host() {
-    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    let [one, two] = hosts(["one", "two"]).await;
     let turn = one.turn("p").await.unwrap();
     timeout(SOON, two.turn("another")).await.unwrap().unwrap();
     let waiting = tokio::spawn({
@@ -138,8 +143,9 @@ async fn changes_of_one_plugin_take_turns_and_a_turn_ends_with_its_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn what_one_host_announces_wakes_the_others_before_they_would_look() {
-    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    let [one, two] = hosts(["one", "two"]).await;
     let stop = CancellationToken::new();
     let mut news = two.listener();
     let woken = async {
@@ -164,8 +170,9 @@ async fn begun(news: &mut Listener, stop: &CancellationToken) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn the_others_are_asked_until_they_run_what_was_decided() {
-    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    let [one, two] = hosts(["one", "two"]).await;
     let serving = |revision: &str| Serving { revision: revision.to_owned(), ..Serving::default() };
     let running = |revision: &str| Running { serving: serving(revision), ..Running::default() };
     two.beat(true, &Runs::from([("p".to_owned(), running("r1"))])).await.unwrap();
@@ -181,8 +188,9 @@ async fn the_others_are_asked_until_they_run_what_was_decided() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn who_runs_its_own_version_in_place_of_what_was_decided_follows() {
-    let Some([one, two]) = hosts(["one", "two"]).await else { return };
+    let [one, two] = hosts(["one", "two"]).await;
     let serving = |revision: &str| Serving { revision: revision.to_owned(), ..Serving::default() };
     let own = Running { serving: serving("own"), instead_of: Some("r2".to_owned()), ..Running::default() };
     two.beat(true, &Runs::from([("p".to_owned(), own)])).await.unwrap();

@@ -243,20 +243,22 @@ impl Issued {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host_test_support::{TestDatabase as Place, on_both_engines};
+    use host_test_support::{TestDatabase, on_both_engines};
 
     on_both_engines! {
         a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing
         of_many_at_once_with_one_name_one_is_created
     }
 
-    async fn open(place: &Place) -> (Tokens, Audit) {
+    async fn open(place: &TestDatabase) -> (Tokens, Audit) {
         let database: HostDatabase = place.open().await;
         let audit = Audit::open(database.clone(), 1_000).await.unwrap();
         (Tokens::open(database, &Secret::new("built-in")).await.unwrap(), audit)
     }
 
-    async fn a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing(place: Place) {
+    async fn a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing(
+        place: TestDatabase,
+    ) {
         let (tokens, audit) = open(&place).await;
         let by = Caller::whole(actor::HOST, Role::Admin);
         let (kept, kept_text) = tokens.create(&by, Caller::whole("kept", Role::View), &audit).await.unwrap();
@@ -281,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_stored_is_not_the_token() {
-        let place = Place::sqlite();
+        let place = TestDatabase::sqlite();
         let (tokens, audit) = open(&place).await;
         let (_, text) = tokens
             .create(&Caller::whole(actor::HOST, Role::Admin), Caller::whole("ci", Role::View), &audit)
@@ -289,7 +291,7 @@ mod tests {
             .unwrap();
         let (_, secret) = text.rsplit_once('_').unwrap();
         tokens.database.close().await;
-        let Place::Sqlite(folder) = place else { unreachable!() };
+        let TestDatabase::Sqlite(folder) = place else { unreachable!() };
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             for hidden in [secret.as_bytes(), &hex::decode(secret).unwrap(), b"built-in"] {
@@ -298,7 +300,7 @@ mod tests {
         }
     }
 
-    async fn of_many_at_once_with_one_name_one_is_created(place: Place) {
+    async fn of_many_at_once_with_one_name_one_is_created(place: TestDatabase) {
         let (tokens, audit) = open(&place).await;
         let by = Caller::whole(actor::HOST, Role::Admin);
         let attempts = (0..20).map(|_| tokens.create(&by, Caller::whole("ci", Role::View), &audit));

@@ -1,5 +1,5 @@
 use super::*;
-use host_test_support::{TestDatabase as Place, on_both_engines};
+use host_test_support::{TestDatabase, on_both_engines};
 
 fn record(id: &str, digest: &str) -> Record {
     Record {
@@ -22,7 +22,7 @@ on_both_engines! {
     what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revision
 }
 
-async fn what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revision(place: Place) {
+async fn what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revision(place: TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
     let archive = Archive::open(place.open().await, &folder.path().join("plugins")).await.unwrap();
     let digests: Vec<String> = (0..4_u8).map(|i| hex::encode(Sha256::digest([i]))).collect();
@@ -59,7 +59,7 @@ async fn what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revisi
     }
 }
 
-async fn what_a_newer_host_has_written_is_kept_or_named(place: Place) {
+async fn what_a_newer_host_has_written_is_kept_or_named(place: TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
     let archive = Archive::open(place.open().await, &folder.path().join("plugins")).await.unwrap();
     let write = async |plugin: &str, state: &str| {

@@ -7,16 +7,15 @@ use super::{
 };
 use host_base::secret::Secret;
 use host_database::HostDatabase;
-use host_test_support::postgres as test_postgres;
+use host_test_support::postgres;
 
 mod duties;
 mod pool;
 
-/// The databases of one host in a new PostgreSQL database. None if only tests
-/// that need no server are wanted.
-async fn databases(limits: Limits) -> Option<(PostgresDatabases, String)> {
-    let url = test_postgres::database().await?;
-    Some((host(&url, limits).await, url))
+/// The databases of one host in a new PostgreSQL database, and its URL.
+async fn databases(limits: Limits) -> (PostgresDatabases, String) {
+    let url = postgres::new_database().await;
+    (host(&url, limits).await, url)
 }
 
 async fn host(url: &str, limits: Limits) -> PostgresDatabases {
@@ -32,8 +31,9 @@ fn patient() -> Limits {
 macro_rules! conforms {
     ($($case:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "needs PostgreSQL"]
         async fn $case() {
-            let Some((databases, _url)) = databases(patient()).await else { return };
+            let (databases, _url) = databases(patient()).await;
             let store: Store = databases.open("things").await.unwrap();
             conformance::$case(store).await;
         }
@@ -103,8 +103,9 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_role_reaches_its_own_schema_and_nothing_else() {
-    let Some((databases, url)) = databases(patient()).await else { return };
+    let (databases, url) = databases(patient()).await;
     let (store, others) = (databases.open("things").await.unwrap(), databases.open("others").await.unwrap());
     conformance::tables(&store).await;
     let treasure =
@@ -129,7 +130,7 @@ async fn a_role_reaches_its_own_schema_and_nothing_else() {
     sqlx::raw_sql("INSERT INTO things (id, n) VALUES ('a', 1)").execute(role).await.unwrap();
     let rows = others.query("SELECT id FROM treasure", vec![]).await.unwrap();
     assert_eq!(format!("{:?}", rows.rows), r#"[[Value::Text("gold")]]"#);
-    let mut owner = test_postgres::connect(&url).await.unwrap();
+    let mut owner = postgres::connect(&url).await.unwrap();
     let left: i64 =
         sqlx::query_scalar("SELECT count(*) FROM ticketing_host.store_outbox").fetch_one(&mut owner).await.unwrap();
     assert_eq!(left, 0);
@@ -138,8 +139,9 @@ async fn a_role_reaches_its_own_schema_and_nothing_else() {
 /// The host's functions run with its rights, and a component that got past the
 /// gate could say what words mean in its own schema.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn words_of_a_component_mean_nothing_to_the_functions_of_the_host() {
-    let Some((databases, _url)) = databases(patient()).await else { return };
+    let (databases, _url) = databases(patient()).await;
     databases.open("things").await.unwrap();
     let place = provision::place(&databases.host, "things").await.unwrap();
     let pool = databases.pool(&place, 1, true).unwrap();
@@ -180,8 +182,9 @@ async fn add(store: &Store, id: &str) -> Result<(), Error> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn hosts_take_turns_and_no_event_is_passed_over() {
-    let Some((one, url)) = databases(patient()).await else { return };
+    let (one, url) = databases(patient()).await;
     let other = host(&url, patient()).await;
     let (here, there) = (one.open("things").await.unwrap(), other.open("things").await.unwrap());
     conformance::tables(&here).await;
@@ -223,15 +226,16 @@ async fn hosts_take_turns_and_no_event_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn connections_that_were_cut_are_made_again() {
-    let Some((databases, url)) = databases(patient()).await else { return };
+    let (databases, url) = databases(patient()).await;
     let store: Store = databases.open("things").await.unwrap();
     conformance::tables(&store).await;
     add(&store, "before").await.unwrap();
     store.query("SELECT 1", vec![]).await.unwrap();
     let mut open = store.begin().await.unwrap();
     open.execute("INSERT INTO things (id, n) VALUES ('lost', 1)", vec![]).await.unwrap();
-    let mut owner = test_postgres::connect(&url).await.unwrap();
+    let mut owner = postgres::connect(&url).await.unwrap();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'ticketing_%' AND datname = current_database()";
     sqlx::raw_sql(cut).execute(&mut owner).await.unwrap();
     let after = open.execute("INSERT INTO things (id, n) VALUES ('more', 1)", vec![]).await;
@@ -243,9 +247,10 @@ async fn connections_that_were_cut_are_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn what_takes_too_long_or_is_too_much_is_ended_and_the_database_goes_on() {
     let limits = Limits { statement_ms: 1_000, readers: 1, result_rows: 10, result_bytes: 900, ..patient() };
-    let Some((databases, _url)) = databases(limits).await else { return };
+    let (databases, _url) = databases(limits).await;
     let store: Store = databases.open("things").await.unwrap();
     conformance::tables(&store).await;
     let mut transaction = store.begin().await.unwrap();
@@ -283,8 +288,9 @@ async fn what_takes_too_long_or_is_too_much_is_ended_and_the_database_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn whoever_waits_too_long_for_a_turn_is_told() {
-    let Some((databases, url)) = databases(Limits { wait_ms: 1_000, ..Limits::default() }).await else { return };
+    let (databases, url) = databases(Limits { wait_ms: 1_000, ..Limits::default() }).await;
     let patient = host(&url, patient()).await.open("things").await.unwrap();
     conformance::tables(&patient).await;
     let store: Store = databases.open("things").await.unwrap();
@@ -295,8 +301,9 @@ async fn whoever_waits_too_long_for_a_turn_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn what_was_committed_is_there_for_the_next_host() {
-    let Some((databases, url)) = databases(patient()).await else { return };
+    let (databases, url) = databases(patient()).await;
     let store: Store = databases.open("things").await.unwrap();
     conformance::tables(&store).await;
     add(&store, "a").await.unwrap();
@@ -310,8 +317,9 @@ async fn what_was_committed_is_there_for_the_next_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_schema_that_another_host_has_changed_is_seen() {
-    let Some((one, url)) = databases(patient()).await else { return };
+    let (one, url) = databases(patient()).await;
     let other = host(&url, patient()).await;
     let (here, there) = (one.open("things").await.unwrap(), other.open("things").await.unwrap());
     conformance::tables(&here).await;

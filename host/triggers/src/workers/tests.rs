@@ -8,7 +8,7 @@ use host_database::HostDatabase;
 use host_engine::handler::{Handled, Handler};
 use host_sql::Migration;
 use host_store::{Databases, DueTimer, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value};
-use host_test_support::{TestDatabase as Place, on_both_engines};
+use host_test_support::{TestDatabase, on_both_engines};
 use std::time::Instant;
 
 /// What the component under test does with the event or timer of this name,
@@ -89,7 +89,7 @@ fn subjects(own: &[&str]) -> Subjects {
 }
 
 impl Fixture {
-    async fn open(place: &Place, behaviour: Option<Behaviour>) -> Self {
+    async fn open(place: &TestDatabase, behaviour: Option<Behaviour>) -> Self {
         let settings = Messaging {
             concurrency: 4,
             backoff: Duration::from_millis(20),
@@ -101,8 +101,10 @@ impl Fixture {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());
         let store = Store { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
         let databases: Arc<dyn Databases> = match place {
-            Place::Sqlite(folder) => Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap()),
-            Place::Postgres(url) => {
+            TestDatabase::Sqlite(folder) => {
+                Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap())
+            }
+            TestDatabase::Postgres(url) => {
                 Arc::new(PostgresDatabases::connect(&Secret::new(url), &host, &store).await.unwrap())
             }
         };
@@ -178,7 +180,7 @@ on_both_engines! {
     what_is_due_waits_for_code_and_survives_a_restart
 }
 
-async fn a_committed_event_travels_and_is_applied_once(place: Place) {
+async fn a_committed_event_travels_and_is_applied_once(place: TestDatabase) {
     let fixture = Fixture::open(&place, Some(|_, _| Act::Done)).await;
     let others = fixture.bus.consumer("others", subjects(&["done"])).await.unwrap();
     let mut transaction = fixture.database.begin().await.unwrap();
@@ -200,7 +202,7 @@ async fn a_committed_event_travels_and_is_applied_once(place: Place) {
     fixture.close().await;
 }
 
-async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: Place) {
+async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: TestDatabase) {
     let behaviour: Behaviour = |name, attempt| match (name, attempt) {
         ("trap", _) => Act::Trap,
         ("panic", _) => Act::Panic,
@@ -240,7 +242,7 @@ async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: Place) {
     fixture.close().await;
 }
 
-async fn timers_fire_in_time_and_fail_like_events(place: Place) {
+async fn timers_fire_in_time_and_fail_like_events(place: TestDatabase) {
     let behaviour: Behaviour = |name, attempt| match (name, attempt) {
         ("trap", _) => Act::Trap,
         ("later", 1) => Act::Retry(Some(50)),
@@ -269,7 +271,7 @@ async fn timers_fire_in_time_and_fail_like_events(place: Place) {
     fixture.close().await;
 }
 
-async fn what_is_due_waits_for_code_and_survives_a_restart(place: Place) {
+async fn what_is_due_waits_for_code_and_survives_a_restart(place: TestDatabase) {
     let fixture = Fixture::open(&place, None).await;
     let mut transaction = fixture.database.begin().await.unwrap();
     transaction.publish(&event("a", "thing")).await.unwrap();
@@ -291,7 +293,7 @@ async fn what_is_due_waits_for_code_and_survives_a_restart(place: Place) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_lets_what_runs_finish_and_begins_nothing_more() {
-    let place = Place::sqlite();
+    let place = TestDatabase::sqlite();
     let behaviour: Behaviour = |name, _| {
         if name == "slow" { Act::Slow(Duration::from_millis(300)) } else { Act::Done }
     };

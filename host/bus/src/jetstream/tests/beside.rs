@@ -35,12 +35,14 @@ async fn beside_a_host_that_takes_less(told: bool) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn what_one_host_does_not_take_is_left_to_another_that_does() {
     assert_eq!(beside_a_host_that_takes_less(true).await.len(), 21);
 }
 
 /// The control: who has not heard of the other host takes its subjects away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn a_host_that_knows_of_no_other_takes_subjects_away() {
     assert_eq!(beside_a_host_that_takes_less(false).await, ["a"]);
 }

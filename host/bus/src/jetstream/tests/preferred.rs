@@ -23,6 +23,7 @@ async fn taken_by_the_first(bus: &JetStreamBus, first: &Arc<dyn Consumer>, secon
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn the_host_that_is_preferred_comes_first_and_the_others_get_what_it_has_no_room_for() {
     let settings = shared();
     let (here, there) = (open(&settings).await, open(&settings).await);
@@ -64,6 +65,7 @@ async fn the_host_that_is_preferred_comes_first_and_the_others_get_what_it_has_n
 
 /// It would be sent again and again what it leaves to others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn what_the_host_that_is_preferred_does_not_take_goes_to_another() {
     let settings = shared();
     let older = open(&settings).await;

@@ -3,6 +3,7 @@
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
 async fn what_is_handed_over_is_with_the_host_that_takes_over_or_fails() {
     let settings = shared();
     let (here, there) = (open(&settings).await, open(&settings).await);

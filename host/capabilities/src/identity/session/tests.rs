@@ -1,9 +1,9 @@
 use super::*;
-use host_test_support::{TestDatabase as Place, on_both_engines};
+use host_test_support::{TestDatabase, on_both_engines};
 
 const KEY: &str = "a key of a test, 32 bytes or more";
 
-async fn sessions(place: &Place, key: &str, ttl: Duration) -> Sessions {
+async fn sessions(place: &TestDatabase, key: &str, ttl: Duration) -> Sessions {
     Sessions::open(&Secret::new(key), ttl, place.open().await).await.unwrap()
 }
 
@@ -21,7 +21,7 @@ on_both_engines! {
 
 #[tokio::test]
 async fn a_token_names_its_principal_and_session() {
-    let sessions = sessions(&Place::sqlite(), KEY, HOUR).await;
+    let sessions = sessions(&TestDatabase::sqlite(), KEY, HOUR).await;
     let (one, two) = (sessions.issue(&ann()).unwrap(), sessions.issue(&ann()).unwrap());
     let session = sessions.verify(&one).unwrap();
     assert_eq!(session.principal.id, "1");
@@ -30,7 +30,7 @@ async fn a_token_names_its_principal_and_session() {
     assert_ne!(session.jti, sessions.verify(&two).unwrap().jti);
 }
 
-async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on(place: Place) {
+async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on(place: TestDatabase) {
     let first = sessions(&place, KEY, HOUR).await;
     let (out, stays) = (first.issue(&ann()).unwrap(), first.issue(&ann()).unwrap());
     let session = first.verify(&out).unwrap();
@@ -45,7 +45,7 @@ async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on(place:
     assert!(second.verify(&stays).is_some());
 }
 
-async fn a_caller_that_gives_up_leaves_no_half_revoked_session(place: Place) {
+async fn a_caller_that_gives_up_leaves_no_half_revoked_session(place: TestDatabase) {
     let sessions = sessions(&place, KEY, HOUR).await;
     let token = sessions.issue(&ann()).unwrap();
     let session = sessions.verify(&token).unwrap();
@@ -61,7 +61,7 @@ async fn a_caller_that_gives_up_leaves_no_half_revoked_session(place: Place) {
 
 #[tokio::test]
 async fn a_token_of_another_key_or_algorithm_is_refused() {
-    let sessions = sessions(&Place::sqlite(), KEY, HOUR).await;
+    let sessions = sessions(&TestDatabase::sqlite(), KEY, HOUR).await;
     let now = now_seconds();
     let claims =
         Claims { sub: "1".to_owned(), email: "x".to_owned(), iat: now, exp: now + 60, jti: Uuid::new_v4().to_string() };
@@ -87,7 +87,7 @@ async fn a_token_of_another_key_or_algorithm_is_refused() {
 
 #[tokio::test]
 async fn an_expired_token_is_refused_even_if_it_was_seen_before() {
-    let sessions = sessions(&Place::sqlite(), KEY, Duration::from_secs(1)).await;
+    let sessions = sessions(&TestDatabase::sqlite(), KEY, Duration::from_secs(1)).await;
     let token = sessions.issue(&ann()).unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while sessions.verify(&token).is_some() {
@@ -100,7 +100,7 @@ async fn an_expired_token_is_refused_even_if_it_was_seen_before() {
 
 #[tokio::test]
 async fn a_token_without_expiry_or_identifier_is_refused() {
-    let sessions = sessions(&Place::sqlite(), KEY, HOUR).await;
+    let sessions = sessions(&TestDatabase::sqlite(), KEY, HOUR).await;
     let key = EncodingKey::from_secret(KEY.as_bytes());
     let token = |claims: serde_json::Value| encode(&Header::default(), &claims, &key).unwrap();
     let exp = now_seconds() + 60;
@@ -114,7 +114,7 @@ async fn a_token_without_expiry_or_identifier_is_refused() {
     }
 }
 
-async fn expired_revocations_are_pruned(place: Place) {
+async fn expired_revocations_are_pruned(place: TestDatabase) {
     let sessions = sessions(&place, KEY, HOUR).await;
     let revoked = &sessions.revoked;
     let now = now_seconds();
@@ -131,7 +131,7 @@ async fn expired_revocations_are_pruned(place: Place) {
 
 #[tokio::test]
 async fn an_endless_claim_is_refused() {
-    let sessions = sessions(&Place::sqlite(), KEY, HOUR).await;
+    let sessions = sessions(&TestDatabase::sqlite(), KEY, HOUR).await;
     let principal = Principal { email: "x".repeat(2_000), ..ann() };
     assert!(matches!(sessions.issue(&principal), Err(Error::Limit(_))));
 }

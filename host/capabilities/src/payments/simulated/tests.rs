@@ -7,12 +7,12 @@ use super::{
 };
 use crate::payments::Provider;
 use host_config::payments::Faults as Settings;
-use host_test_support::{TestDatabase as Place, on_both_engines};
+use host_test_support::{TestDatabase, on_both_engines};
 
-struct Simulator(Place);
+struct Simulator(TestDatabase);
 
 impl Subject for Simulator {
-    async fn new(place: Place) -> Self {
+    async fn new(place: TestDatabase) -> Self {
         Self(place)
     }
 
@@ -35,7 +35,7 @@ impl Subject for Simulator {
 
 conformance::conforms! { Simulator }
 
-async fn open(place: &Place, faults: Settings) -> Simulated {
+async fn open(place: &TestDatabase, faults: Settings) -> Simulated {
     Simulated::open(place.open().await, faults).await.unwrap()
 }
 
@@ -45,14 +45,14 @@ on_both_engines! {
     faults_of_the_settings_strike_every_nth_call
 }
 
-async fn a_charge_is_in_the_ledger_although_its_answer_was_lost(place: Place) {
+async fn a_charge_is_in_the_ledger_although_its_answer_was_lost(place: TestDatabase) {
     let provider = open(&place, Settings::default()).await;
     let lost = provider.authorize("k", &dollars(5), "tok_simulate_timeout_after_charge").await;
     assert!(is_unknown(&lost), "{lost:?}");
     assert_eq!(provider.ledger(10).await.unwrap().len(), 1);
 }
 
-async fn calls_that_arrive_twice_count_once(place: Place) {
+async fn calls_that_arrive_twice_count_once(place: TestDatabase) {
     let provider = open(&place, Settings { duplicate_every: 1, ..Settings::default() }).await;
     let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
     provider.capture("c", &id).await.unwrap();
@@ -62,7 +62,7 @@ async fn calls_that_arrive_twice_count_once(place: Place) {
     assert_eq!((ledger[0].captured, ledger[0].refunded), (5, 5));
 }
 
-async fn faults_of_the_settings_strike_every_nth_call(place: Place) {
+async fn faults_of_the_settings_strike_every_nth_call(place: TestDatabase) {
     let faults = Settings { timeout_after_every: 2, ..Settings::default() };
     let provider = open(&place, faults).await;
     let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();

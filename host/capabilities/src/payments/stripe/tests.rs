@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use host_base::secret::Secret;
-use host_test_support::{TestDatabase as Place, on_both_engines};
+use host_test_support::{TestDatabase, on_both_engines};
 use std::{sync::Arc, time::Duration};
 use stripe_stand_in::{Endpoint, Fault, Payment, StandIn};
 
@@ -14,12 +14,12 @@ const KEY_OF_THE_ACCOUNT: &str = "sk_test_ofNobodyAtAll0123";
 
 /// Hosts with one record, and the account that they have.
 struct Hosts {
-    place: Place,
+    place: TestDatabase,
     stripe: StandIn,
 }
 
 impl Subject for Hosts {
-    async fn new(place: Place) -> Self {
+    async fn new(place: TestDatabase) -> Self {
         Self { place, stripe: StandIn::start(KEY_OF_THE_ACCOUNT).await.unwrap() }
     }
 
@@ -79,7 +79,7 @@ on_both_engines! {
     two_hosts_with_one_key_charge_once
 }
 
-async fn what_is_asked_for_is_what_the_documentation_wants(place: Place) {
+async fn what_is_asked_for_is_what_the_documentation_wants(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     let id = provider.authorize("cards/a:1", &dollars(1999), "tok_visa").await.unwrap();
@@ -143,7 +143,7 @@ async fn what_is_asked_for_is_what_the_documentation_wants(place: Place) {
     assert_eq!(said.len(), expected.len());
 }
 
-async fn whatever_goes_wrong_with_a_request_money_moves_once(place: Place) {
+async fn whatever_goes_wrong_with_a_request_money_moves_once(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let steps = [Endpoint::Create, Endpoint::Confirm, Endpoint::Capture, Endpoint::Refund, Endpoint::Cancel];
     let faults =
@@ -180,7 +180,7 @@ async fn whatever_goes_wrong_with_a_request_money_moves_once(place: Place) {
     }
 }
 
-async fn keys_that_are_forgotten_make_no_difference(place: Place) {
+async fn keys_that_are_forgotten_make_no_difference(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     for step in [Endpoint::Confirm, Endpoint::Capture, Endpoint::Refund] {
@@ -207,7 +207,7 @@ async fn keys_that_are_forgotten_make_no_difference(place: Place) {
     assert_eq!(hosts.only_payment(), payment);
 }
 
-async fn what_stripe_has_failed_at_is_tried_again_with_another_key(place: Place) {
+async fn what_stripe_has_failed_at_is_tried_again_with_another_key(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     hosts.stripe.next(Endpoint::Confirm, Fault::ErrorBefore);
@@ -218,7 +218,7 @@ async fn what_stripe_has_failed_at_is_tried_again_with_another_key(place: Place)
     assert_eq!(keys, ["confirm:0:a", "confirm:1:a"]);
 }
 
-async fn a_card_is_declined_with_what_the_payer_can_read(place: Place) {
+async fn a_card_is_declined_with_what_the_payer_can_read(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     for (number, (token, code, message)) in [
@@ -245,7 +245,7 @@ async fn a_card_is_declined_with_what_the_payer_can_read(place: Place) {
     assert!(provider.ledger(10).await.unwrap().is_empty());
 }
 
-async fn a_bank_that_wants_to_ask_the_payer_declines(place: Place) {
+async fn a_bank_that_wants_to_ask_the_payer_declines(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     let outcome = provider.authorize("a", &dollars(5), "tok_threeDSecure2Required").await;
@@ -256,7 +256,7 @@ async fn a_bank_that_wants_to_ask_the_payer_declines(place: Place) {
     assert_eq!(hosts.charges(), 0);
 }
 
-async fn a_key_that_is_not_accepted_loses_nothing(place: Place) {
+async fn a_key_that_is_not_accepted_loses_nothing(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     let id = provider.authorize("a", &dollars(5), "tok_visa").await.unwrap();
@@ -273,7 +273,7 @@ async fn a_key_that_is_not_accepted_loses_nothing(place: Place) {
     assert!(!format!("{:?}", open(hosts.place.open().await, &hosts.stripe).await).contains("sk_test"));
 }
 
-async fn payments_of_other_programs_are_let_alone(place: Place) {
+async fn payments_of_other_programs_are_let_alone(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     let form = "amount=5&currency=usd&capture_method=manual&payment_method_types[0]=card&confirm=true&payment_method=pm_card_visa";
@@ -292,7 +292,7 @@ async fn payments_of_other_programs_are_let_alone(place: Place) {
     assert_eq!(hosts.only_payment().status, "requires_capture");
 }
 
-async fn a_record_that_was_lost_is_made_good_from_stripe(place: Place) {
+async fn a_record_that_was_lost_is_made_good_from_stripe(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     let id = provider.authorize("a", &dollars(5), "tok_visa").await.unwrap();
@@ -313,7 +313,7 @@ async fn a_record_that_was_lost_is_made_good_from_stripe(place: Place) {
     assert_eq!((ledger[0].key.as_str(), ledger[0].state, ledger[0].refunded), ("a", LedgerState::Refunded, 5));
 }
 
-async fn what_people_and_time_do_to_a_payment_is_understood(place: Place) {
+async fn what_people_and_time_do_to_a_payment_is_understood(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let provider = hosts.open().await;
     // Nobody has captured it for a week: it is let go already.
@@ -333,7 +333,7 @@ async fn what_people_and_time_do_to_a_payment_is_understood(place: Place) {
     assert!(is_invalid(&provider.void("taken:void", &taken).await));
 }
 
-async fn two_hosts_with_one_key_charge_once(place: Place) {
+async fn two_hosts_with_one_key_charge_once(place: TestDatabase) {
     let hosts = Hosts::new(place).await;
     let (one, other) = (hosts.open().await, hosts.open().await);
     for round in 0..20 {

@@ -34,17 +34,17 @@ async fn set_timer(store: &Store, due_ms: u64) {
     transaction.commit().await.unwrap();
 }
 
-/// None if only tests that need no server are wanted.
-async fn two() -> Option<Two> {
-    let (one, url) = databases(patient()).await?;
+async fn two() -> Two {
+    let (one, url) = databases(patient()).await;
     let others = host(&url, patient()).await;
     let (here, there) = (one.open("things").await.unwrap(), others.open("things").await.unwrap());
-    Some(Two { url, here, there, others, _one: one })
+    Two { url, here, there, others, _one: one }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_commit_wakes_the_host_that_leads() {
-    let Some(two) = two().await else { return };
+    let two = two().await;
     let Two { here, there, .. } = &two;
     conformance::tables(here).await;
     let leads = [LeaderRole::Outbox, LeaderRole::Timers].map(|duty| there.lead(duty));
@@ -66,8 +66,9 @@ async fn a_commit_wakes_the_host_that_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_timer_that_is_due_after_the_next_look_needs_no_word() {
-    let Some(two) = two().await else { return };
+    let two = two().await;
     let Two { url, here, there, .. } = &two;
     let leads = [LeaderRole::Outbox, LeaderRole::Timers].map(|duty| there.lead(duty));
     let _leads = futures::future::try_join_all(leads).await.unwrap();
@@ -88,8 +89,9 @@ async fn a_timer_that_is_due_after_the_next_look_needs_no_word() {
 /// Otherwise two hosts that each do something for all, and not this, would tell
 /// each other of it without end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_commit_wakes_no_host_that_leads_something_else() {
-    let Some(two) = two().await else { return };
+    let two = two().await;
     let Two { url, here, there, others, .. } = &two;
     conformance::tables(here).await;
     let elsewhere = others.open("others").await.unwrap();
@@ -108,8 +110,9 @@ async fn a_commit_wakes_no_host_that_leads_something_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn what_a_relay_passes_on_is_not_told_as_well() {
-    let Some(two) = two().await else { return };
+    let two = two().await;
     let Two { url, here, there, .. } = &two;
     conformance::tables(here).await;
     let _lead = there.lead(LeaderRole::Outbox).await.unwrap();
@@ -132,8 +135,9 @@ async fn what_a_relay_passes_on_is_not_told_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn one_host_leads_until_it_is_gone() {
-    let Some(two) = two().await else { return };
+    let two = two().await;
     let Two { url, here, there, others, .. } = &two;
     let mut first = here.lead(LeaderRole::Outbox).await.unwrap();
     let _another_duty = there.lead(LeaderRole::Timers).await.unwrap();
@@ -142,7 +146,7 @@ async fn one_host_leads_until_it_is_gone() {
     drop(first);
     first = timeout(Duration::from_secs(20), there.lead(LeaderRole::Outbox)).await.expect("nobody leads").unwrap();
     // The server cuts all connections of that host's: it has lost the lead.
-    let mut owner = test_postgres::connect(url).await.unwrap();
+    let mut owner = postgres::connect(url).await.unwrap();
     sqlx::raw_sql(
         "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
          WHERE locktype = 'advisory' AND datname = current_database()",
@@ -155,8 +159,9 @@ async fn one_host_leads_until_it_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
 async fn a_wait_that_was_given_up_keeps_nobody_from_leading() {
-    let Some(two) = two().await else { return };
+    let two = two().await;
     let Two { here, there, .. } = &two;
     let first = here.lead(LeaderRole::Outbox).await.unwrap();
     // It goes on looking for what it waits for, because of this one.
