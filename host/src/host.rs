@@ -97,11 +97,9 @@ impl Host {
         let stop = CancellationToken::new();
         let reference = database.clone();
         tokio::spawn(clock::follow(async move || reference.time().await, stop.clone()));
-        let limit = config.http.max_in_flight_requests;
-        let admission = Arc::new(Admission::new("host", limit, limit, config.http.queue_wait));
         let gauges = Arc::new(Gauges {
             registry: registry.clone(),
-            admission: admission.clone(),
+            admission: rollout.loader.admission.clone(),
             bus: bus.clone(),
             engine: rollout.loader.engine.clone(),
             ready: ready.clone(),
@@ -127,7 +125,7 @@ impl Host {
         if let Some(cluster) = cluster {
             take_part(&cluster, &operator, &identity, &stop);
         }
-        let front = Arc::new(Front { registry, identity, config: config.http.clone(), admission });
+        let front = Arc::new(Front { registry, identity, config: config.http.clone() });
         let (address, public) = serve_front(config, front, &stop).await?;
         let (operator_address, private) = serve_operator(config, operator, &stop).await?;
         Ok(Self {
@@ -297,7 +295,9 @@ async fn rollout(
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let (alarm, alarms) = unbounded_channel();
     let bus = services.bus.clone();
+    let limit = config.http.max_in_flight_requests;
     let loader = Loader {
+        admission: Arc::new(Admission::new("host", limit, limit, config.http.queue_wait)),
         engine: Arc::new(engine),
         cache: Arc::new(CompileCache::open(&config.cache_dir()).context("the compile cache")?),
         databases: databases.clone(),

@@ -23,6 +23,17 @@ pub struct Admission {
     wait: Duration,
 }
 
+/// Who waits for a turn, and so for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// A caller that wants an answer: it takes a place in the bounded queue,
+    /// and waits for a bounded time.
+    Caller,
+    /// A worker that delivers an event or a timer: nobody waits for it, and
+    /// each component has few of them, so it waits for as long as it takes.
+    Worker,
+}
+
 impl Admission {
     /// `limit` calls at once, `queue` more waiting for at most `wait`.
     pub fn new(whose: &str, limit: usize, queue: usize, wait: Duration) -> Self {
@@ -36,22 +47,30 @@ impl Admission {
         }
     }
 
-    /// Waits for a turn, which ends when the permit is dropped.
+    /// Waits for a turn, which ends when the permit is dropped. Turns are given
+    /// in the order in which they were asked for, whoever asks.
     ///
     /// # Errors
-    /// [`Failure::Busy`] when the queue is full or the wait too long.
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// [`Failure::Busy`] when a caller finds the queue full or waits too long.
+    pub async fn enter(&self, patience: Patience) -> Result<OwnedSemaphorePermit, Failure> {
         if let Ok(permit) = self.turns.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = Place::take(&self.waiting, self.queue).ok_or_else(|| self.busy())?;
         let begun = Instant::now();
-        let turn = match tokio::time::timeout(self.wait, self.turns.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(self.busy()),
+        let turn = match patience {
+            Patience::Caller => self.enter_queue().await,
+            Patience::Worker => self.turns.clone().acquire_owned().await.map_err(|_| self.busy()),
         };
         metrics::histogram!("admission_wait_seconds", "component" => self.whose.clone()).record(begun.elapsed());
         turn
+    }
+
+    async fn enter_queue(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let _place = Place::take(&self.waiting, self.queue).ok_or_else(|| self.busy())?;
+        match tokio::time::timeout(self.wait, self.turns.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(self.busy()),
+        }
     }
 
     /// Calls that run now.
@@ -99,19 +118,33 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_a_long_wait_ends() {
         let admission = Arc::new(Admission::new("x", 1, 1, Duration::from_millis(50)));
-        let running = admission.enter().await.unwrap();
+        let running = admission.enter(Patience::Caller).await.unwrap();
         assert_eq!(admission.in_flight(), 1);
         let waiting = tokio::spawn({
             let admission = admission.clone();
-            async move { admission.enter().await.map(drop) }
+            async move { admission.enter(Patience::Caller).await.map(drop) }
         });
         while admission.waiting.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(admission.enter().await, Err(Failure::Busy { limit: 1, .. })));
+        assert!(matches!(admission.enter(Patience::Caller).await, Err(Failure::Busy { limit: 1, .. })));
         assert!(waiting.await.unwrap().is_err(), "the wait is bounded");
         drop(running);
-        assert!(admission.enter().await.is_ok());
+        assert!(admission.enter(Patience::Caller).await.is_ok());
         assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_takes_no_place_in_the_queue_and_waits_for_its_turn() {
+        let admission = Arc::new(Admission::new("x", 1, 0, Duration::from_millis(1)));
+        let running = admission.enter(Patience::Caller).await.unwrap();
+        let worker = tokio::spawn({
+            let admission = admission.clone();
+            async move { admission.enter(Patience::Worker).await.map(drop) }
+        });
+        assert!(admission.enter(Patience::Caller).await.is_err(), "there is no queue");
+        assert!(!worker.is_finished());
+        drop(running);
+        assert!(worker.await.unwrap().is_ok());
     }
 }

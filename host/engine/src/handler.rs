@@ -1,6 +1,7 @@
 //! What runs the code that handles events and timers, as those see it that
 //! deliver them.
 
+use crate::outcome::Handled;
 use async_trait::async_trait;
 use host_base::Event;
 use host_store::{DueTimer, Transaction};
@@ -19,19 +20,6 @@ pub trait Handler: Send + Sync {
     /// Lets the component handle a timer. The transaction begins with its
     /// removal.
     async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled;
-}
-
-/// How a component took an event or timer. Whatever is not done is rolled
-/// back.
-pub enum Handled {
-    /// It was handled: commit this.
-    Done(Box<dyn Transaction>),
-    /// Again, after this many milliseconds or after the host's backoff.
-    Retry(Option<u64>),
-    /// It can never be handled, for this reason.
-    Reject(String),
-    /// The component trapped or was cut off, or the host could not call it.
-    Failed(String),
 }
 
 /// Knows which code is active.

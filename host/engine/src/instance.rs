@@ -2,7 +2,7 @@
 //! call at a time, thrown away when anything about them is doubtful.
 
 use super::{
-    CallContext, ComponentContext, Failure, State,
+    CallContext, ComponentContext, Failure, Handled, Outcome, State,
     bindings::{
         exports::platform::{http::handler as http, messaging::handler as messaging, timers::handler as timers},
         platform::messaging::types::{Disposition, Event},
@@ -10,6 +10,7 @@ use super::{
     state::on_tick,
     warm::{Shelf, Warm},
 };
+use host_base::text;
 use host_store::{OpenTransaction, Timer, Transaction};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -106,10 +107,6 @@ pub struct Instances {
     warm: Arc<Shelf>,
 }
 
-/// What a handler made of an event or timer, and the transaction that it
-/// worked in; none if that was ended by its time limit.
-pub type Worked = (Result<(), Disposition>, Option<Box<dyn Transaction>>);
-
 impl Instances {
     /// None are made yet, see [`Self::warm_up`].
     pub fn new(program: Program, component: Arc<ComponentContext>, max_requests: u32) -> Self {
@@ -159,20 +156,12 @@ impl Instances {
         call: CallContext,
         event: &Event,
         transaction: Box<dyn Transaction>,
-    ) -> Result<Worked, Failure> {
-        let (instance, worked) = self
-            .bounded(async {
-                let mut instance = self.take(call).await?;
-                let own = self.lend(&mut instance, transaction)?;
-                let guest = instance.messaging.as_ref().ok_or_else(|| missing("platform:messaging/handler"))?;
-                let borrow = Resource::new_borrow(own.rep());
-                let result = guest.call_handle(&mut instance.store, event, borrow).await?;
-                let transaction = instance.store.data_mut().table.delete(own)?.into_inner();
-                Ok((instance, (result, transaction)))
-            })
-            .await?;
-        self.keep(instance);
-        Ok(worked)
+    ) -> Result<Handled, Failure> {
+        self.deliver(call, transaction, async |instance, borrow| {
+            let guest = instance.messaging.as_ref().ok_or_else(|| missing("platform:messaging/handler"))?;
+            guest.call_handle(&mut instance.store, event, borrow).await
+        })
+        .await
     }
 
     /// Lets the component handle a timer within a transaction.
@@ -185,20 +174,33 @@ impl Instances {
         timer: &Timer,
         attempt: u32,
         transaction: Box<dyn Transaction>,
-    ) -> Result<Worked, Failure> {
-        let (instance, worked) = self
+    ) -> Result<Handled, Failure> {
+        self.deliver(call, transaction, async |instance, borrow| {
+            let guest = instance.timers.as_ref().ok_or_else(|| missing("platform:timers/handler"))?;
+            guest.call_handle(&mut instance.store, timer, attempt, borrow).await
+        })
+        .await
+    }
+
+    /// Lends the transaction to the guest for one call of a handler, and takes
+    /// it back.
+    async fn deliver(
+        &self,
+        call: CallContext,
+        transaction: Box<dyn Transaction>,
+        handle: impl AsyncFnOnce(&mut Instance, Resource<OpenTransaction>) -> wasmtime::Result<Result<(), Disposition>>,
+    ) -> Result<Handled, Failure> {
+        let (instance, handled) = self
             .bounded(async {
                 let mut instance = self.take(call).await?;
                 let own = self.lend(&mut instance, transaction)?;
-                let guest = instance.timers.as_ref().ok_or_else(|| missing("platform:timers/handler"))?;
-                let borrow = Resource::new_borrow(own.rep());
-                let result = guest.call_handle(&mut instance.store, timer, attempt, borrow).await?;
+                let disposition = handle(&mut instance, Resource::new_borrow(own.rep())).await?;
                 let transaction = instance.store.data_mut().table.delete(own)?.into_inner();
-                Ok((instance, (result, transaction)))
+                Ok((instance, handled(disposition, transaction)))
             })
             .await?;
         self.keep(instance);
-        Ok(worked)
+        Ok(handled)
     }
 
     /// What the instances are made of.
@@ -256,6 +258,20 @@ impl Instances {
 
 fn is_full(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
+}
+
+/// What a handler's answer means. The transaction is none if its time limit
+/// ended it.
+fn handled(disposition: Result<(), Disposition>, transaction: Option<Box<dyn Transaction>>) -> Handled {
+    match (disposition, transaction) {
+        (Ok(()), Some(transaction)) => Ok(transaction),
+        (Ok(()), None) => Err(Outcome::retry("the transaction was over its time limit")),
+        (Err(Disposition::Retry(delay_ms)), _) => {
+            let after = delay_ms.map(Duration::from_millis);
+            Err(Outcome::Retry { after, reason: "it asked for another attempt".to_owned() })
+        }
+        (Err(Disposition::Reject(reason)), _) => Err(Outcome::SetAside(text::reason(&reason))),
+    }
 }
 
 fn missing(interface: &str) -> wasmtime::Error {

@@ -54,13 +54,13 @@ struct Window {
     traps: u64,
 }
 
-/// One piece of work under way. Dropping it without [`InFlight::land`] counts it
+/// One piece of work under way. Dropping it without [`InFlight::end`] counts it
 /// as abandoned.
 pub struct InFlight {
     counts: Arc<Counts>,
     begun: Instant,
     answered: Option<Duration>,
-    landed: bool,
+    ended: bool,
 }
 
 impl Counts {
@@ -82,9 +82,9 @@ impl Counts {
     }
 
     /// Begins a piece of work.
-    pub fn depart(self: &Arc<Self>) -> InFlight {
+    pub fn begin(self: &Arc<Self>) -> InFlight {
         self.started.fetch_add(1, Relaxed);
-        InFlight { counts: self.clone(), begun: Instant::now(), answered: None, landed: false }
+        InFlight { counts: self.clone(), begun: Instant::now(), answered: None, ended: false }
     }
 
     /// The counters of this moment.
@@ -135,8 +135,8 @@ impl InFlight {
     }
 
     /// The work came to its end.
-    pub fn land(mut self, error: bool) {
-        self.landed = true;
+    pub fn end(mut self, error: bool) {
+        self.ended = true;
         let took_us =
             u64::try_from(self.answered.unwrap_or_else(|| self.begun.elapsed()).as_micros()).unwrap_or(u64::MAX);
         self.counts.busy_us.fetch_add(took_us, Relaxed);
@@ -147,7 +147,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.ended {
             self.counts.abandoned.fetch_add(1, Relaxed);
         }
     }
@@ -201,10 +201,10 @@ pub(super) mod tests {
     #[test]
     fn what_begins_ends_or_is_abandoned() {
         let (counts, _) = counts(0);
-        let (one, two, three) = (counts.depart(), counts.depart(), counts.depart());
+        let (one, two, three) = (counts.begin(), counts.begin(), counts.begin());
         assert_eq!(counts.tally().in_flight(), 3);
-        one.land(false);
-        two.land(true);
+        one.end(false);
+        two.end(true);
         drop(three);
         let tally = counts.tally();
         assert_eq!((tally.in_flight(), tally.finished, tally.abandoned, tally.errors), (0, 2, 1, 1));
@@ -215,15 +215,15 @@ pub(super) mod tests {
     fn the_alarm_is_raised_once_and_not_by_a_few_bad_requests_among_many() {
         let (counts, mut alarm) = counts(3);
         for _ in 0..100 {
-            counts.depart().land(false);
+            counts.begin().end(false);
         }
         for _ in 0..50 {
-            counts.depart().land(true);
+            counts.begin().end(true);
             counts.trapped("p", "r");
         }
         assert!(alarm.try_recv().is_err(), "less than half of the calls trapped");
         for _ in 0..60 {
-            counts.depart().land(true);
+            counts.begin().end(true);
             counts.trapped("p", "r");
         }
         assert_eq!(alarm.try_recv().unwrap(), ("p".to_owned(), "r".to_owned()));

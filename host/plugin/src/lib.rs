@@ -6,12 +6,15 @@
 
 pub mod archive;
 pub mod call_stats;
+mod handler;
+pub mod invocation;
 pub mod loader;
 pub mod registry;
 pub mod revision;
 pub mod rollout;
 mod stream;
 
+pub use invocation::Invocation;
 pub use loader::{LoadError, Loader};
 pub use registry::{Registry, Snapshot};
 pub use revision::Revision;

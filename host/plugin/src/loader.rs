@@ -50,6 +50,8 @@ pub struct Loader {
     pub databases: Arc<dyn Databases>,
     /// What components may import.
     pub services: Services,
+    /// Turns of all components together.
+    pub admission: Arc<Admission>,
     /// How long a call may wait for its turn.
     pub queue_wait: Duration,
     /// What the host's own settings say of plugins.
@@ -260,6 +262,7 @@ impl Loader {
             database,
             instances,
             admission,
+            host_admission: self.admission.clone(),
             counts: Arc::new(Counts::new(&self.rollout, self.alarm.clone())),
             _series: series,
             manifest,

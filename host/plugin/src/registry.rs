@@ -4,6 +4,7 @@
 
 use super::{
     archive::{State, Trial},
+    handler::Active,
     revision::{OwnEndpoint, Revision},
 };
 use arc_swap::ArcSwap;
@@ -171,7 +172,7 @@ impl Handlers for Registry {
             Some(canary) if falls_within(canary.percent) => &canary.revision,
             _ => &plugin.revision,
         };
-        Some(revision.clone())
+        Some(Arc::new(Active(revision.clone())))
     }
 }
 

@@ -3,21 +3,11 @@
 //! A revision is immutable. It lives from when it was loaded until the last
 //! snapshot that holds it and the last call in it are gone.
 
-use super::call_stats::{CallCounts, Counts, InFlight};
-use async_trait::async_trait;
+use super::call_stats::{CallCounts, Counts};
 use host_artifact::manifest::{Manifest, Route};
-use host_base::event::Event;
 use host_config::plugins::Setting;
-use host_engine::{
-    Admission, CallContext, Failure, Instances, Pool,
-    bindings::{
-        exports::platform::http::handler::{Request, Response},
-        platform::messaging::types::{self, Disposition},
-    },
-    handler::{Handled, Handler},
-    instance::Worked,
-};
-use host_store::{Database, DueTimer, Transaction};
+use host_engine::{Admission, Failure, Pool};
+use host_store::Database;
 use host_telemetry::{RevisionSeries, endpoint_metrics::RedMetrics};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -43,6 +33,8 @@ pub struct Revision {
     pub(super) endpoints: Vec<OwnEndpoint>,
     pub(super) instances: Pool,
     pub(super) admission: Admission,
+    /// Turns of all components together.
+    pub(super) host_admission: Arc<Admission>,
     pub(super) counts: Arc<Counts>,
     /// The last of them: nothing is recorded any more when it goes.
     pub(super) _series: RevisionSeries,
@@ -75,17 +67,8 @@ impl OwnEndpoint {
 }
 
 impl Revision {
-    /// Answers a request, in its turn.
-    ///
-    /// # Errors
-    /// See [`Failure`]. It has been counted and logged.
-    pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
-        let _turn = self.admission.enter().await.inspect_err(|failure| self.note(failure))?;
-        let answer = async { self.platform()?.answer(call, request).await };
-        answer.await.inspect_err(|failure| self.note(failure))
-    }
-
-    /// Whether it answers by the standard's interface, see [`Self::stream`].
+    /// Whether it answers by the standard's interface, see
+    /// [`Invocation::stream`](crate::Invocation::stream).
     pub fn is_foreign(&self) -> bool {
         matches!(self.instances, Pool::Foreign(_))
     }
@@ -115,11 +98,6 @@ impl Revision {
     /// The plugin's name.
     pub fn name(&self) -> &str {
         &self.manifest.name
-    }
-
-    /// Begins a piece of work, which is counted until its end.
-    pub fn depart(&self) -> InFlight {
-        self.counts.depart()
     }
 
     /// What it has done so far.
@@ -153,68 +131,5 @@ impl Revision {
     /// Breaks off what still runs after its time to finish.
     pub fn retire(&self) {
         self.instances.retire();
-    }
-
-    fn platform(&self) -> Result<&Instances, Failure> {
-        match &self.instances {
-            Pool::Platform(instances) => Ok(instances),
-            Pool::Foreign(_) => Err(Failure::Host {
-                component: self.manifest.name.clone(),
-                problem: "it does not have the platform's interfaces".to_owned(),
-            }),
-        }
-    }
-
-    fn handled(&self, worked: Result<Worked, Failure>) -> Handled {
-        match worked {
-            Ok((Ok(()), Some(transaction))) => Handled::Done(transaction),
-            Ok((Ok(()), None)) => Handled::Failed("the transaction was over its time limit".to_owned()),
-            Ok((Err(Disposition::Retry(delay_ms)), _)) => Handled::Retry(delay_ms),
-            Ok((Err(Disposition::Reject(reason)), _)) => Handled::Reject(reason),
-            Err(failure) => {
-                self.note(&failure);
-                Handled::Failed(failure.to_string())
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl Handler for Revision {
-    fn delivery_attempts(&self) -> u32 {
-        self.manifest.limits.delivery_attempts
-    }
-
-    async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
-        if !self.subscribes(&event.subject) {
-            // The subscriptions have just changed, or an operator has taken
-            // this one away while events were on their way.
-            return Handled::Failed(format!("revision {} does not subscribe to {}", self.id, event.subject));
-        }
-        let call = CallContext { id: event.id.clone(), traceparent: event.traceparent.clone(), ..Default::default() };
-        let event = types::Event {
-            id: event.id.clone(),
-            subject: event.subject.clone(),
-            source: event.source.clone(),
-            time_ms: event.time_ms,
-            attempt,
-            payload: event.payload.clone(),
-        };
-        let flight = self.depart();
-        let worked = async { self.platform()?.apply(call, &event, transaction).await }.await;
-        flight.land(worked.is_err());
-        self.handled(worked)
-    }
-
-    async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled {
-        let call = CallContext {
-            id: format!("timer {}", timer.timer.key),
-            traceparent: timer.traceparent.clone(),
-            ..Default::default()
-        };
-        let flight = self.depart();
-        let worked = async { self.platform()?.fire(call, &timer.timer, timer.attempt, transaction).await }.await;
-        flight.land(worked.is_err());
-        self.handled(worked)
     }
 }

@@ -1,6 +1,10 @@
 //! Answers that come piece by piece: a call that goes on after its head.
 
-use super::{call_stats::InFlight, revision::Revision};
+use super::{
+    call_stats::InFlight,
+    invocation::{Invocation, Turns},
+    revision::Revision,
+};
 use axum::body::Body;
 use host_engine::{CallContext, Failure, Ongoing, Pool};
 use parking_lot::Mutex;
@@ -8,52 +12,46 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 /// What such a call holds until its answer has ended: its turns, and its part
 /// of what the revision has under way.
 struct Streaming {
     revision: Arc<Revision>,
-    flight: Mutex<Option<InFlight>>,
+    in_flight: Mutex<Option<InFlight>>,
     error: AtomicBool,
     abandoned: AtomicBool,
-    _turns: [OwnedSemaphorePermit; 2],
+    _turns: Turns,
 }
 
-impl Revision {
-    /// Lets a foreign component answer a request, in its turn. `turn` is the
-    /// request's among those of all components.
+impl Invocation {
+    /// Lets a foreign component answer a request, in its turn. The work ends
+    /// when the answer's body has.
     ///
     /// # Errors
-    /// See [`Failure`]. It has been counted and logged.
+    /// See [`Failure`]. The component's have been counted and logged.
     pub async fn stream(
-        self: &Arc<Self>,
+        self,
         call: CallContext,
         request: http::Request<Body>,
-        turn: OwnedSemaphorePermit,
     ) -> Result<http::Response<Body>, Failure> {
-        let flight = self.depart();
-        let own = match self.admission.enter().await {
-            Ok(own) => own,
+        let turns = match self.enter().await {
+            Ok(turns) => turns,
             Err(failure) => {
-                self.note(&failure);
-                flight.land(true);
+                self.end(true);
                 return Err(failure);
             }
         };
+        let Self { revision, in_flight, .. } = self;
         let streaming = Arc::new(Streaming {
-            revision: self.clone(),
-            flight: Mutex::new(Some(flight)),
+            revision: revision.clone(),
+            in_flight: Mutex::new(Some(in_flight)),
             error: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            _turns: [turn, own],
+            _turns: turns,
         });
-        let answer = match &self.instances {
+        let answer = match &revision.instances {
             Pool::Foreign(instances) => instances.answer(call, request, streaming.clone()).await,
-            Pool::Platform(_) => Err(Failure::Host {
-                component: self.name().to_owned(),
-                problem: "it does not answer by the standard's interface".to_owned(),
-            }),
+            Pool::Platform(_) => Err(revision.lacks("the standard's interface")),
         };
         match &answer {
             Ok(response) => streaming.answered(response.status().is_server_error()),
@@ -68,8 +66,8 @@ impl Streaming {
         if error {
             self.error.store(true, Ordering::Release);
         }
-        if let Some(flight) = &mut *self.flight.lock() {
-            flight.answered();
+        if let Some(in_flight) = &mut *self.in_flight.lock() {
+            in_flight.answered();
         }
     }
 }
@@ -87,9 +85,9 @@ impl Ongoing for Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
-        let flight = self.flight.get_mut().take();
-        if let Some(flight) = flight.filter(|_| !self.abandoned.load(Ordering::Acquire)) {
-            flight.land(self.error.load(Ordering::Acquire));
+        let in_flight = self.in_flight.get_mut().take();
+        if let Some(in_flight) = in_flight.filter(|_| !self.abandoned.load(Ordering::Acquire)) {
+            in_flight.end(self.error.load(Ordering::Acquire));
         }
     }
 }

@@ -4,7 +4,7 @@ use super::workers::ComponentWorkers;
 use futures::FutureExt;
 use host_base::{clock::now_ms, text};
 use host_bus::{BusError, DeadLetter};
-use host_engine::handler::{Handled, Handler};
+use host_engine::{Handled, Outcome, handler::Handler};
 use host_store::{Error, LazyTransaction, NotStarted, Once, Operations, Transaction, describe};
 use sha2::{Digest, Sha256};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -13,84 +13,68 @@ use tokio::sync::oneshot;
 /// The longest that a component may put something off.
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
 
-/// What to do next.
-pub(super) enum Outcome {
-    /// It is done and durable.
-    Done,
-    /// There was nothing to do: it was done before, or is no longer wanted.
-    Skip,
-    /// Again after this delay.
-    Again(Duration, String),
-    /// Set it aside, for this reason.
-    SetAside(String),
-}
-
-impl Outcome {
-    /// For metrics and logs.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Skip => "skipped",
-            Self::Again(..) => "retried",
-            Self::SetAside(_) => "dead",
-        }
-    }
-}
-
-/// Makes one attempt; `handle` lets the component do its part in the
-/// transaction, until that is hindered. An error is the host's: nothing was
-/// done, and it does not count as an attempt.
+/// Delivers once; `handle` lets the component do its part in the transaction,
+/// until that cannot begin. An error is the host's: nothing was done, and it
+/// does not count as an attempt.
 pub(super) async fn deliver_once(
     component: &ComponentWorkers,
     handler: &Arc<dyn Handler>,
     attempt: u32,
     traceparent: Option<&str>,
-    mut hindered: oneshot::Receiver<NotStarted>,
+    mut not_started: oneshot::Receiver<NotStarted>,
     handle: impl Future<Output = Handled>,
 ) -> Result<Outcome, Error> {
-    let (hindrance, next) = tokio::select! {
+    let (not_started, outcome) = tokio::select! {
         biased;
-        Ok(hindrance) = &mut hindered => (Some(hindrance), Ok(Outcome::Skip)),
-        next = conclude(component, handler, attempt, traceparent, handle) => (hindered.try_recv().ok(), next),
+        Ok(not_started) = &mut not_started => (Some(not_started), Ok(Outcome::Skipped)),
+        outcome = conclude(component, traceparent, handle) => (not_started.try_recv().ok(), outcome),
     };
-    match hindrance {
-        None => next,
-        Some(NotStarted::NothingToDo) => Ok(Outcome::Skip),
+    match not_started {
+        None => Ok(within_attempts(outcome?, attempt, handler.delivery_attempts())),
+        Some(NotStarted::NothingToDo) => Ok(Outcome::Skipped),
         Some(NotStarted::Failed(error)) => Err(error),
     }
 }
 
+/// Commits what the component has done, if it has handled the delivery.
 async fn conclude(
     component: &ComponentWorkers,
-    handler: &Arc<dyn Handler>,
-    attempt: u32,
     traceparent: Option<&str>,
     handle: impl Future<Output = Handled>,
 ) -> Result<Outcome, Error> {
-    let handled = AssertUnwindSafe(handle).catch_unwind().await;
-    let (delay, reason) = match handled {
-        Ok(Handled::Done(transaction)) => {
-            let (database, component) = (&*component.database, component.name.as_str());
-            let operation = Operations { database, component, traceparent }.begin("COMMIT");
-            match operation.end(transaction.commit().await) {
-                Ok(()) => return Ok(Outcome::Done),
-                Err(error @ (Error::Conflict | Error::Unavailable(_))) => return Err(error),
-                Err(error) => (None, format!("its transaction failed: {}", describe(&error))),
-            }
-        }
-        Ok(Handled::Retry(delay_ms)) => (delay_ms, "it asked for another attempt".to_owned()),
-        Ok(Handled::Reject(reason)) => return Ok(Outcome::SetAside(text::reason(&reason))),
-        Ok(Handled::Failed(reason)) => (None, text::reason(&reason)),
-        Err(_) => (None, "the host panicked".to_owned()),
+    let transaction = match AssertUnwindSafe(handle).catch_unwind().await {
+        Ok(Ok(transaction)) => transaction,
+        Ok(Err(outcome)) => return Ok(outcome),
+        Err(_) => return Ok(Outcome::retry("the host panicked")),
     };
-    if attempt >= handler.delivery_attempts() {
-        return Ok(Outcome::SetAside(format!("given up after {attempt} attempts: {reason}")));
+    let (database, component) = (&*component.database, component.name.as_str());
+    let operation = Operations { database, component, traceparent }.begin("COMMIT");
+    match operation.end(transaction.commit().await) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error @ (Error::Conflict | Error::Unavailable(_))) => Err(error),
+        Err(error) => Ok(Outcome::retry(format!("its transaction failed: {}", describe(&error)))),
     }
-    let delay = delay.map_or_else(|| component.backoff(attempt), |ms| Duration::from_millis(ms).min(LONGEST_RETRY));
-    Ok(Outcome::Again(delay, reason))
+}
+
+/// The outcome of an attempt; the last one that fails is not followed by
+/// another.
+fn within_attempts(outcome: Outcome, attempt: u32, most: u32) -> Outcome {
+    match outcome {
+        Outcome::Retry { reason, .. } if attempt >= most => {
+            Outcome::SetAside(format!("given up after {attempt} attempts: {}", text::reason(&reason)))
+        }
+        Outcome::Retry { after, reason } => Outcome::Retry { after, reason: text::reason(&reason) },
+        outcome => outcome,
+    }
 }
 
 impl ComponentWorkers {
+    /// The wait before the next attempt: as the component wishes, or the
+    /// host's backoff.
+    pub(super) fn retry_delay(&self, after: Option<Duration>, attempt: u32) -> Duration {
+        after.map_or_else(|| self.backoff(attempt), |after| after.min(LONGEST_RETRY))
+    }
+
     /// The wait after a failed attempt: doubled each time, and spread so that
     /// what failed together does not come back together.
     pub(super) fn backoff(&self, attempt: u32) -> Duration {

@@ -19,12 +19,12 @@ use host_base::{
 use host_capabilities::identity::{Identity, Session};
 use host_config::http::Http;
 use host_engine::{
-    CallContext, Failure,
+    CallContext, Failure, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
 };
 use host_http::error::Refusal;
 use host_plugin::{
-    Registry, Revision,
+    Invocation, Registry, Revision,
     registry::{Served, Target},
 };
 use host_telemetry::{Step, StepKind, TraceParent};
@@ -48,8 +48,6 @@ pub struct Front {
     pub identity: Arc<Identity>,
     /// What bounds a request.
     pub config: Http,
-    /// Turns of all components together.
-    pub admission: Arc<host_engine::Admission>,
 }
 
 /// A request, but for its body.
@@ -110,24 +108,25 @@ impl Front {
         if revision.is_foreign() {
             return self.stream(revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
         }
-        let flight = revision.depart();
-        let response = self.call(target, revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
-        flight.land(response.status().is_server_error());
+        let invocation = revision.begin(Patience::Caller);
+        let response = self.call(target, &invocation, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
+        invocation.end(response.status().is_server_error());
         response
     }
 
     async fn call(
         &self,
         target: &Target<'_>,
-        revision: &Revision,
+        invocation: &Invocation,
         arrival: Arrival<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
+        let revision = invocation.revision();
         let (_, call) = self.visitor(&arrival)?;
         let Arrival { parts, id, .. } = arrival;
         let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
         let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
-        let answer = self.ask(revision, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
+        let answer = ask(invocation, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
         wire_response(revision, answer)
     }
 
@@ -149,28 +148,6 @@ impl Front {
         Ok((client, call))
     }
 
-    /// Asks the component, and again for as long as it says that an event
-    /// which it needs may still be on its way.
-    async fn ask(
-        &self,
-        revision: &Revision,
-        call: CallContext,
-        request: &wit::Request,
-    ) -> Result<wit::Response, Failure> {
-        let begun = Instant::now();
-        let mut pause = Duration::from_millis(2);
-        loop {
-            let turn = self.admission.enter().await?;
-            let answer = revision.answer(call.clone(), request).await?;
-            drop(turn);
-            if begun.elapsed() + pause > ask_again(&answer).min(LONGEST_ASKING) {
-                return Ok(answer);
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-    }
-
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
         let announced = announced(headers);
         if announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
@@ -190,6 +167,21 @@ impl Front {
             discard(body).await;
         }
         read
+    }
+}
+
+/// Asks the component, and again for as long as it says that an event which it
+/// needs may still be on its way. In between it holds no turn.
+async fn ask(invocation: &Invocation, call: CallContext, request: &wit::Request) -> Result<wit::Response, Failure> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        let answer = invocation.answer(call.clone(), request).await?;
+        if begun.elapsed() + pause > ask_again(&answer).min(LONGEST_ASKING) {
+            return Ok(answer);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 

@@ -1,11 +1,9 @@
 //! Lets a component apply the events that it subscribes to.
 
-use super::{
-    delivery::{Outcome, deliver_once},
-    workers::ComponentWorkers,
-};
+use super::{delivery::deliver_once, workers::ComponentWorkers};
 use host_base::{clock::now_ms, event::Event};
 use host_bus::{DeadLetter, DeadLetterKind, Delivery};
+use host_engine::Outcome;
 use host_store::{Error, Once};
 use host_telemetry::{Step, StepKind};
 use std::{
@@ -90,7 +88,7 @@ impl ComponentWorkers {
             metrics::histogram!("event_latency_seconds", "component" => self.name.clone()).record(age_seconds);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match &next {
-                Outcome::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "event"),
+                Outcome::Retry { reason, .. } => tracing::warn!(outcome, duration_ms, reason, "event"),
                 _ => tracing::debug!(outcome, duration_ms, age_seconds, "event"),
             }
             self.conclude(&delivery, next).await;
@@ -131,8 +129,10 @@ impl ComponentWorkers {
 
     async fn conclude(&self, delivery: &Delivery, next: Outcome) {
         let concluded = match next {
-            Outcome::Done | Outcome::Skip => self.consumer.acknowledge(delivery).await,
-            Outcome::Again(delay, _) => self.consumer.retry(delivery, delay).await,
+            Outcome::Done | Outcome::Skipped => self.consumer.acknowledge(delivery).await,
+            Outcome::Retry { after, .. } => {
+                self.consumer.retry(delivery, self.retry_delay(after, delivery.attempt)).await
+            }
             Outcome::SetAside(reason) => match self.set_aside(self.letter(delivery, reason)).await {
                 Ok(()) => self.consumer.acknowledge(delivery).await,
                 Err(error) => {
@@ -173,8 +173,8 @@ fn age(event: &Event) -> f64 {
 /// How the attempt ended.
 pub(super) fn conclude_step(step: &mut Step, next: &Outcome) {
     step.say(|| [("outcome", next.name().into())]);
-    if let Outcome::Again(_, reason) | Outcome::SetAside(reason) = next {
-        step.fail(|| reason.clone());
+    if let Some(reason) = next.reason() {
+        step.fail(|| reason.to_owned());
     }
 }
 

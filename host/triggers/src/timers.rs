@@ -3,13 +3,10 @@
 //! It sleeps until the next one, and is woken by a commit that sets an earlier
 //! one.
 
-use super::{
-    delivery::{Outcome, deliver_once},
-    messaging::conclude_step,
-    workers::ComponentWorkers,
-};
+use super::{delivery::deliver_once, messaging::conclude_step, workers::ComponentWorkers};
 use host_base::clock::now_ms;
 use host_bus::{DeadLetter, DeadLetterKind};
+use host_engine::Outcome;
 use host_store::{DueTimer, Error, LeaderRole, Leadership, Once};
 use host_telemetry::{Step, StepKind};
 use parking_lot::{Mutex, MutexGuard};
@@ -196,7 +193,7 @@ impl ComponentWorkers {
                 .increment(1);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match &next {
-                Outcome::Again(delay, reason) => tracing::warn!(outcome, duration_ms, ?delay, reason, "timer"),
+                Outcome::Retry { reason, .. } => tracing::warn!(outcome, duration_ms, reason, "timer"),
                 _ => tracing::debug!(outcome, duration_ms, "timer"),
             }
             self.persist("a timer's outcome", || self.note(&timer, &next)).await;
@@ -233,8 +230,9 @@ impl ComponentWorkers {
     /// Writes down what becomes of a timer that was not handled.
     async fn note(&self, timer: &DueTimer, next: &Outcome) -> Result<(), Error> {
         match next {
-            Outcome::Done | Outcome::Skip => Ok(()),
-            Outcome::Again(delay, _) => {
+            Outcome::Done | Outcome::Skipped => Ok(()),
+            Outcome::Retry { after, .. } => {
+                let delay = self.retry_delay(*after, timer.attempt);
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                 let mut transaction = self.database.begin().await?;
                 transaction.put_off_timer(timer, now_ms().saturating_add(delay_ms)).await?;

@@ -4,10 +4,9 @@
 use super::{RolloutError, activation::ProbeView};
 use crate::Revision;
 use axum::body::Body;
-use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler::Request};
+use host_engine::{CallContext, Failure, Patience, bindings::exports::platform::http::handler::Request};
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
 
 /// Asks the health path of the manifest; without one there is nothing to ask.
 pub(super) async fn probe(revision: &Arc<Revision>) -> Result<Option<ProbeView>, RolloutError> {
@@ -24,7 +23,7 @@ pub(super) async fn probe(revision: &Arc<Revision>) -> Result<Option<ProbeView>,
     }
 }
 
-async fn ask(revision: &Revision, path: &str, call: CallContext) -> Result<u16, Failure> {
+async fn ask(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<u16, Failure> {
     let request = Request {
         id: call.id.clone(),
         method: "GET".to_owned(),
@@ -36,7 +35,10 @@ async fn ask(revision: &Revision, path: &str, call: CallContext) -> Result<u16, 
         body: Vec::new(),
         principal: None,
     };
-    Ok(revision.answer(call, &request).await?.status)
+    let invocation = revision.begin(Patience::Worker);
+    let answer = invocation.answer(call, &request).await;
+    invocation.end(answer.as_ref().map_or(true, |answer| answer.status >= 500));
+    Ok(answer?.status)
 }
 
 /// The body is part of it: an answer that breaks off is none.
@@ -44,9 +46,7 @@ async fn ask_foreign(revision: &Arc<Revision>, path: &str, call: CallContext) ->
     let host = |problem: String| Failure::Host { component: revision.name().to_owned(), problem };
     let request = http::Request::get(format!("http://localhost{path}"));
     let request = request.body(Body::empty()).map_err(|error| host(error.to_string()))?;
-    // A probe waits for nobody, so its turn is one of its own.
-    let turn = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|error| host(error.to_string()))?;
-    let (head, body) = revision.stream(call, request, turn).await?.into_parts();
+    let (head, body) = revision.begin(Patience::Worker).stream(call, request).await?.into_parts();
     let milliseconds = revision.manifest.limits.wall_time_ms;
     match tokio::time::timeout(Duration::from_millis(milliseconds), body.collect()).await {
         Ok(Ok(_)) => Ok(head.status.as_u16()),

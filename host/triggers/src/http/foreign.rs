@@ -5,7 +5,7 @@ use super::{Arrival, Front, NOT_PASSED_ON, REQUEST_ID, announced, discard};
 use crate::client::Client;
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
-use host_engine::Failure;
+use host_engine::{Failure, Patience};
 use host_http::error::Refusal;
 use host_plugin::Revision;
 use http::{
@@ -38,8 +38,8 @@ impl Front {
             return Err(Refusal::TooLarge);
         }
         let request = request(&arrival, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
-        let turn = self.admission.enter().await.map_err(|failure| Refusal::from(&failure))?;
-        let answer = revision.stream(call, request, turn).await.map_err(|failure| Refusal::from(&failure))?;
+        let answer =
+            revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
         response(revision, answer)
     }
 }

@@ -5,7 +5,7 @@ use host_base::{Event, Secret, clock::now_ms};
 use host_bus::{EmbeddedBus, Subjects};
 use host_config::store::Store;
 use host_database::HostDatabase;
-use host_engine::handler::{Handled, Handler};
+use host_engine::{Handled, Outcome, handler::Handler};
 use host_sql::Migration;
 use host_store::{Databases, DueTimer, PostgresDatabases, SqliteDatabases, Timer, Transaction, Value};
 use host_test_support::{TestDatabase, on_both_engines};
@@ -35,14 +35,17 @@ impl Script {
         let done = event(&format!("done-{name}-{attempt}"), "done");
         transaction.publish(&done).await.unwrap();
         match (self.0)(name, attempt) {
-            Act::Done => Handled::Done(transaction),
-            Act::Retry(delay_ms) => Handled::Retry(delay_ms),
-            Act::Reject => Handled::Reject("never".into()),
-            Act::Trap => Handled::Failed("trap".into()),
+            Act::Done => Ok(transaction),
+            Act::Retry(delay_ms) => Err(Outcome::Retry {
+                after: delay_ms.map(Duration::from_millis),
+                reason: "it asked for another attempt".into(),
+            }),
+            Act::Reject => Err(Outcome::SetAside("never".into())),
+            Act::Trap => Err(Outcome::retry("trap")),
             Act::Panic => panic!("as the test wants it"),
             Act::Slow(duration) => {
                 tokio::time::sleep(duration).await;
-                Handled::Done(transaction)
+                Ok(transaction)
             }
         }
     }

@@ -1,0 +1,120 @@
+//! The one way to run a component.
+//!
+//! A request, an event, a timer and a probe are each one [`Invocation`] of a
+//! revision. It waits for its turns, runs the guest within its deadline, counts
+//! how that ended, and names whom to blame for a failure. Turns are taken in
+//! one order, the component's before the host's: a component with a full queue
+//! holds no turn of the host. Neither is held while an event that the call
+//! causes is on its way, so a chain of events goes on at any concurrency.
+
+use super::{call_stats::InFlight, revision::Revision};
+use host_base::Event;
+use host_engine::{
+    CallContext, Failure, Handled, Instances, Outcome, Patience, Pool,
+    bindings::{
+        exports::platform::http::handler::{Request, Response},
+        platform::messaging::types,
+    },
+};
+use host_store::{DueTimer, Transaction};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// One piece of work of a revision, from its beginning to its end. Dropping it
+/// without [`Invocation::end`] counts it as abandoned.
+pub struct Invocation {
+    pub(super) revision: Arc<Revision>,
+    pub(super) in_flight: InFlight,
+    patience: Patience,
+}
+
+/// What a call holds while it runs: a turn of the component and one of the host.
+pub(super) struct Turns {
+    _component: OwnedSemaphorePermit,
+    _host: OwnedSemaphorePermit,
+}
+
+impl Revision {
+    /// Begins a piece of work, which is counted until its end.
+    pub fn begin(self: &Arc<Self>, patience: Patience) -> Invocation {
+        Invocation { in_flight: self.counts.begin(), revision: self.clone(), patience }
+    }
+}
+
+impl Invocation {
+    /// The revision that works.
+    pub fn revision(&self) -> &Arc<Revision> {
+        &self.revision
+    }
+
+    /// Lets the component answer a request, in its turn.
+    ///
+    /// # Errors
+    /// See [`Failure`]. The component's have been counted and logged.
+    pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
+        self.run(async |instances| instances.answer(call, request).await).await
+    }
+
+    /// Lets the component apply an event, in its turn.
+    pub async fn apply(self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
+        let call = CallContext { id: event.id.clone(), traceparent: event.traceparent.clone(), ..Default::default() };
+        let event = types::Event {
+            id: event.id.clone(),
+            subject: event.subject.clone(),
+            source: event.source.clone(),
+            time_ms: event.time_ms,
+            attempt,
+            payload: event.payload.clone(),
+        };
+        self.deliver(async |instances| instances.apply(call, &event, transaction).await).await
+    }
+
+    /// Lets the component handle a timer, in its turn.
+    pub async fn fire(self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled {
+        let call = CallContext {
+            id: format!("timer {}", timer.timer.key),
+            traceparent: timer.traceparent.clone(),
+            ..Default::default()
+        };
+        self.deliver(async |instances| instances.fire(call, &timer.timer, timer.attempt, transaction).await).await
+    }
+
+    /// Ends the work, well or with an error.
+    pub fn end(self, error: bool) {
+        self.in_flight.end(error);
+    }
+
+    async fn deliver(self, call: impl AsyncFnOnce(&Instances) -> Result<Handled, Failure>) -> Handled {
+        let called = self.run(call).await;
+        self.end(called.is_err());
+        called.unwrap_or_else(|failure| Err(Outcome::retry(failure.to_string())))
+    }
+
+    /// Every call of a component of the platform passes here.
+    async fn run<T>(&self, call: impl AsyncFnOnce(&Instances) -> Result<T, Failure>) -> Result<T, Failure> {
+        let _turns = self.enter().await?;
+        let called = async {
+            match &self.revision.instances {
+                Pool::Platform(instances) => call(instances).await,
+                Pool::Foreign(_) => Err(self.revision.lacks("the platform's interfaces")),
+            }
+        };
+        called.await.inspect_err(|failure| self.revision.note(failure))
+    }
+
+    /// Waits for the turns of a call. A host that is full is no failure of the
+    /// component.
+    pub(super) async fn enter(&self) -> Result<Turns, Failure> {
+        let revision = &self.revision;
+        let component = revision.admission.enter(self.patience).await.inspect_err(|failure| revision.note(failure))?;
+        let host = revision.host_admission.enter(self.patience).await?;
+        Ok(Turns { _component: component, _host: host })
+    }
+}
+
+impl Revision {
+    /// The failure of a call that its component cannot take.
+    pub(super) fn lacks(&self, interface: &str) -> Failure {
+        Failure::Host { component: self.name().to_owned(), problem: format!("it does not have {interface}") }
+    }
+}
