@@ -32,8 +32,8 @@ const BROWSER: &str = "storefront_browser::";
 /// It says `ignored` where the need is not met, and this runs it where it is.
 const INCLUDE_IGNORED: &str = "--include-ignored";
 
-/// All checks; or, with a filter, only the tests that it names. With
-/// `embedded`, none that needs a server beside it.
+/// Runs all checks. With a filter, runs only the tests whose names contain it.
+/// With `embedded`, runs no test that needs a server.
 pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) -> Result<()> {
     let mut steps = Steps::default();
     if filter.is_none() {
@@ -58,7 +58,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
     }
     steps.step("tests", || {
         let mut cargo = workspace.cargo();
-        // One run shows all failures, and not those of the first binary alone.
+        // One run shows the failures of all test binaries.
         cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter);
         cargo.arg("--");
         if !embedded {
@@ -88,7 +88,8 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
 /// Cargo for a part of the tests of whole hosts.
 fn whole_hosts(workspace: &Workspace) -> Command {
     let mut cargo = workspace.cargo();
-    // With the whole workspace, as before, so that nothing is compiled again.
+    // The whole workspace resolves the same features as the step before, so cargo
+    // compiles nothing again.
     cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--"]);
     cargo
 }

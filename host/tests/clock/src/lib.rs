@@ -1,9 +1,9 @@
-//! The clock of a machine, as one process sees it, set by as many seconds as a
-//! file says.
+//! A clock of the machine that a test sets for one process.
 //!
-//! Preloaded (`LD_PRELOAD`), these functions stand before those of the C
-//! library. The file is named by `SETTABLE_CLOCK` and has a number of eight
-//! bytes, the last first. Clocks that nobody can set are left alone.
+//! Preloaded with `LD_PRELOAD`, these functions replace those of the C library.
+//! The variable `SETTABLE_CLOCK` names a file with the seconds that the clock is
+//! ahead: eight bytes, little-endian. Clocks that nobody can set, such as the
+//! monotonic one, keep their time.
 
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "functions of the C library are written with pointers")]
@@ -13,7 +13,7 @@ use libc::{
 };
 use std::{env, fs::File, os::unix::fs::FileExt, sync::OnceLock};
 
-/// How far the clock is set ahead.
+/// The seconds that the clock is set ahead.
 fn ahead_seconds() -> i64 {
     static FILE: OnceLock<Option<File>> = OnceLock::new();
     let file = FILE.get_or_init(|| File::open(env::var_os("SETTABLE_CLOCK")?).ok());
@@ -25,13 +25,13 @@ fn ahead_seconds() -> i64 {
 /// Reads a clock.
 ///
 /// # Safety
-/// As in C: there is room for a time where it points to.
+/// As in C: the pointer must be valid for writing a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, at: *mut timespec) -> c_int {
-    // SAFETY: the kernel checks both, and writes a time or fails.
+    // SAFETY: the kernel checks both arguments, and writes a time or fails.
     let result = unsafe { libc::syscall(SYS_clock_gettime, clock, at) };
     if result == 0 && [CLOCK_REALTIME, CLOCK_REALTIME_COARSE].contains(&clock) {
-        // SAFETY: the kernel has just written there.
+        // SAFETY: the kernel has just written to this address.
         unsafe { (*at).tv_sec += ahead_seconds() };
     }
     if result == 0 { 0 } else { -1 }
@@ -40,12 +40,12 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, at: *mut timespec) -> c
 /// Reads the time of day in microseconds.
 ///
 /// # Safety
-/// As in C: there is room for a time where it points to, or nothing.
+/// As in C: the pointer must be null or valid for writing a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gettimeofday(at: *mut timeval, _zone: *mut c_void) -> c_int {
     let now = now();
     if !at.is_null() {
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         unsafe { *at = timeval { tv_sec: now.tv_sec, tv_usec: now.tv_nsec / 1_000 } };
     }
     0
@@ -54,12 +54,12 @@ pub unsafe extern "C" fn gettimeofday(at: *mut timeval, _zone: *mut c_void) -> c
 /// Reads the time of day in seconds.
 ///
 /// # Safety
-/// As in C: there is room for a time where it points to, or nothing.
+/// As in C: the pointer must be null or valid for writing a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn time(at: *mut time_t) -> time_t {
     let now = now().tv_sec;
     if !at.is_null() {
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         unsafe { *at = now };
     }
     now
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn time(at: *mut time_t) -> time_t {
 
 fn now() -> timespec {
     let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: it is there.
+    // SAFETY: the pointer is to a local value.
     unsafe { clock_gettime(CLOCK_REALTIME, &raw mut now) };
     now
 }

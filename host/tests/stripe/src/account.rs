@@ -1,4 +1,4 @@
-//! The account: payment intents, refunds, and what may be done with them.
+//! The account: payment intents, refunds, and the operations on them.
 
 use crate::{
     answer::{Answer, with},
@@ -15,15 +15,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Payment {
     /// `pi_...`
     pub id: String,
-    /// What it was to cost.
+    /// The intended amount.
     pub amount: u64,
     /// ISO 4217, in lower case.
     pub currency: String,
     /// Such as `requires_capture`.
     pub status: &'static str,
-    /// What was taken.
+    /// The captured amount.
     pub received: u64,
-    /// What was given back.
+    /// The refunded amount.
     pub refunded: u64,
     /// `metadata`, as `name=value`.
     pub metadata: Vec<String>,
@@ -243,7 +243,7 @@ impl Intent {
         )
     }
 
-    /// Metadata that is sent joins what is there.
+    /// Adds the metadata of a request to the intent's.
     fn note(&mut self, sent: &Parameters) {
         self.payment.metadata.extend(metadata(sent));
     }

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Answers of the API.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// Whether an idempotency key has this answer from now on: not if the
-    /// request was refused before its execution began.
+    /// Whether the idempotency key keeps this answer. It does not if the request
+    /// was refused before its execution.
     pub(crate) is_kept: bool,
 }
 
@@ -33,7 +33,7 @@ impl Answer {
         )
     }
 
-    /// The same, but as if it had never been asked.
+    /// The same answer, which the idempotency key does not keep.
     pub(crate) fn not_kept(self) -> Self {
         Self { is_kept: false, ..self }
     }

@@ -1,10 +1,10 @@
-//! What a test card does, by the end of its token's or payment method's name.
+//! Test cards. The end of a token's or payment method's name selects the card.
 
-/// What the bank says.
+/// The bank's decision about a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bank {
     Approves,
-    /// Wants to see the payer's own confirmation first.
+    /// The bank asks for the payer's authentication first.
     Asks,
     Declines {
         code: &'static str,

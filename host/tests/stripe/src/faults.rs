@@ -1,8 +1,8 @@
-//! What goes wrong with which request.
+//! Faults that a test injects into requests.
 
 use std::time::Duration;
 
-/// What is asked for.
+/// An endpoint of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     /// `POST /v1/payment_intents`
@@ -37,27 +37,26 @@ impl Endpoint {
     }
 }
 
-/// What goes wrong with one request.
+/// A fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection ends, and nothing has happened.
+    /// The connection ends before the request has an effect.
     CutBefore,
-    /// Everything has happened, and then the connection ends.
+    /// The connection ends after the request has had its effect.
     CutAfter,
-    /// Nothing has happened, and the answer is 500, for this key from now on.
+    /// The request has no effect. The answer is 500, and the key keeps it.
     ErrorBefore,
-    /// Everything has happened, and the answer is 500, for this key from now
-    /// on.
+    /// The request has its effect. The answer is 500, and the key keeps it.
     ErrorAfter,
-    /// Too many requests: 429, and nothing has happened.
+    /// The answer is 429, and the request has no effect.
     Busy,
-    /// Everything happens, and the answer comes late.
+    /// The request has its effect, and the answer comes late.
     Late(Duration),
-    /// The answer is no JSON, as of a proxy.
+    /// The answer is not JSON, like an answer of a proxy.
     Nonsense,
 }
 
-/// Those that no request has met yet.
+/// The faults that wait for their request.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<(Endpoint, Fault)>);
 

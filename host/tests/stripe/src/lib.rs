@@ -1,25 +1,25 @@
 //! A stand-in for Stripe: a server on the loopback interface that keeps one
 //! account in memory, for as long as its [`StandIn`] lives.
 //!
-//! The real one is not asked by any test. What this one does was written from
-//! Stripe's documentation, and is right as far as that and its reader were:
+//! No test sends requests to Stripe. The stand-in follows Stripe's documentation,
+//! as far as its author understood it:
 //!
-//! - the states of a payment intent and what leads from one to the next:
+//! - the states of a payment intent and the transitions between them:
 //!   <https://docs.stripe.com/payments/paymentintents/lifecycle> and
 //!   <https://docs.stripe.com/api/payment_intents>;
 //! - refunds: <https://docs.stripe.com/api/refunds>;
-//! - idempotency keys, whose first answer is kept and repeated, errors too:
-//!   <https://docs.stripe.com/api/idempotent_requests>, and which answers are
-//!   not kept: <https://docs.stripe.com/error-low-level>;
+//! - idempotency keys, which keep and repeat the first answer, errors too:
+//!   <https://docs.stripe.com/api/idempotent_requests>, and the answers that
+//!   they do not keep: <https://docs.stripe.com/error-low-level>;
 //! - errors, their types and codes: <https://docs.stripe.com/api/errors>,
 //!   <https://docs.stripe.com/error-codes>;
-//! - test cards and what they are declined for:
+//! - test cards and the reasons of their declines:
 //!   <https://docs.stripe.com/testing>, <https://docs.stripe.com/declines/codes>.
 //!
-//! Left out is all that the host does not use: customers, partial captures,
-//! webhooks, balances, the search. Tokens may be used again, as test tokens
-//! may. Wordings of messages are Stripe's where they were known, and nothing
-//! depends on them.
+//! The stand-in leaves out everything that the host does not use: customers,
+//! partial captures, webhooks, balances and the search. A token can be used more
+//! than once, like Stripe's test tokens. Messages are Stripe's where they were
+//! known, and no test depends on them.
 
 mod account;
 mod answer;
@@ -39,7 +39,7 @@ use std::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// A request as it arrived, whatever came of it.
+/// A request as it arrived, with any outcome.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Such as `POST`.
@@ -54,7 +54,7 @@ pub struct Request {
     pub parameters: Vec<String>,
 }
 
-/// The server. It ends when this is dropped.
+/// The server. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct StandIn {
     address: SocketAddr,
@@ -73,10 +73,10 @@ struct Shared {
 }
 
 impl StandIn {
-    /// Starts one, for whoever has this secret key.
+    /// Starts a server that accepts this secret key.
     ///
     /// # Errors
-    /// When there is no port for it.
+    /// No port is free.
     pub async fn start(key: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let shared = Arc::new(Shared {
@@ -95,12 +95,13 @@ impl StandIn {
         Ok(Self { address, shared, serving })
     }
 
-    /// What takes the place of `https://api.stripe.com`.
+    /// The URL that replaces `https://api.stripe.com`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The next request to this endpoint that has none yet meets this fault.
+    /// Injects a fault into the next request to this endpoint. Several faults
+    /// apply to several requests, in order.
     pub fn next(&self, endpoint: Endpoint, fault: Fault) {
         locked(&self.shared.faults).add(endpoint, fault);
     }
@@ -110,17 +111,18 @@ impl StandIn {
         *locked(&self.shared.memory) = Memory::default();
     }
 
-    /// Only this secret key is good from now on.
+    /// Accepts only this secret key from now on.
     pub fn change_key(&self, key: &str) {
         key.clone_into(&mut locked(&self.shared.key));
     }
 
-    /// What somebody does in the dashboard: captures what is reserved.
+    /// Captures a reserved payment, as somebody may do in the dashboard.
     pub fn captures_by_hand(&self, id: &str) {
         locked(&self.shared.account).capture_by_hand(id);
     }
 
-    /// What happens to a reservation that nobody has captured in seven days.
+    /// Lets a reservation expire, as Stripe does after seven days without a
+    /// capture.
     pub fn lets_expire(&self, id: &str) {
         locked(&self.shared.account).expire(id);
     }
@@ -130,7 +132,7 @@ impl StandIn {
         locked(&self.shared.account).payments()
     }
 
-    /// Everything that was asked so far.
+    /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
         locked(&self.shared.requests).clone()
     }
@@ -142,7 +144,7 @@ impl Drop for StandIn {
     }
 }
 
-/// A test that has failed must not hide what the others find.
+/// A test that has panicked must not make other tests fail.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

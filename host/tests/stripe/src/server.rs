@@ -1,4 +1,4 @@
-//! The protocol: who may ask, what an idempotency key does, what goes wrong.
+//! The protocol: the secret key, idempotency keys and injected faults.
 
 use crate::{
     Request, Shared,
@@ -25,7 +25,7 @@ use std::{
 /// Parameters by their names, such as `metadata[key]`.
 pub(crate) type Parameters = BTreeMap<String, String>;
 
-/// What is known of idempotency keys.
+/// The idempotency keys of earlier requests.
 #[derive(Debug, Default)]
 pub(crate) struct Memory(HashMap<String, Known>);
 
@@ -33,7 +33,7 @@ pub(crate) struct Memory(HashMap<String, Known>);
 struct Known {
     /// Method, path and parameters.
     request: String,
-    /// None while it is under way.
+    /// None while the request is in flight.
     answer: Option<Answer>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(handle).with_state(shared)
 }
 
-/// Goes on to its end although whoever has asked has gone.
+/// Handles a request to its end, even if the client goes away.
 async fn handle(
     State(shared): State<Arc<Shared>>,
     method: Method,
@@ -74,14 +74,16 @@ async fn handle(
     }
 }
 
-/// Basic with the key as the name, or as a bearer's token.
+/// Refuses a request without the secret key, which may be the user name of basic
+/// authentication or a bearer token.
 fn refused(key: &str, authorization: Option<String>) -> Option<Answer> {
     let basic = format!("Basic {}", STANDARD.encode(format!("{key}:")));
     let given = authorization.unwrap_or_default();
     if given == basic || given == format!("Bearer {key}") {
         return None;
     }
-    // Stripe shows a part of the key; who logs this shows all of it.
+    // Stripe shows a part of the key. The stand-in shows all of it, so that a test
+    // notices if the host logs the message.
     let message = format!("Invalid API Key provided: {given}");
     Some(Answer::error(401, json!({ "type": "invalid_request_error", "message": message })))
 }
@@ -130,7 +132,8 @@ async fn executed(shared: Arc<Shared>, endpoint: Endpoint, request: Request, par
     if fault == Some(Fault::CutAfter) { cut() } else { response(&answer, false) }
 }
 
-/// The answer that the key has, or none if it is new. It is under way then.
+/// The kept answer of a known key. None for a new key, whose request is in flight
+/// from now on.
 fn remembered(memory: &mut Memory, key: &str, request: &Request) -> Option<(Answer, bool)> {
     let error = |status, error| Some((Answer::error(status, with(error, "type", "idempotency_error".into())), false));
     if key.len() > LONGEST_KEY {
@@ -172,7 +175,7 @@ fn response(answer: &Answer, is_replayed: bool) -> Response {
     response
 }
 
-/// The connection ends in the middle of the answer.
+/// An answer whose connection ends in the middle.
 fn cut() -> Response {
     Response::new(Body::from_stream(stream::once(async { Err::<String, _>(io::Error::other("cut")) })))
 }

@@ -1,6 +1,5 @@
-//! A plain `wasi:http` 0.2 component: it knows nothing of the platform. It
-//! asks other hosts what it is told to ask, and some of its own answers are no
-//! good.
+//! A foreign component with `wasi:http` 0.2, without the platform's interfaces. It
+//! sends requests to other hosts on demand, and some of its own answers are bad.
 #![expect(unsafe_code, reason = "the generated bindings need it")]
 
 mod bindings {
@@ -26,7 +25,7 @@ use bindings::{
 };
 use std::collections::BTreeMap;
 
-/// A test that wants another version of this component changes these letters.
+/// A test makes another version of this component by replacing these bytes.
 const VERSION: &str = "asking-one";
 
 struct Asking;
@@ -64,8 +63,8 @@ impl Guest for Asking {
     }
 }
 
-/// Asks `scheme`, `authority` and `path`, and sends the header `name` with
-/// `value` along.
+/// Sends a request to the URL of `scheme`, `authority` and `path`, with the header
+/// `name` and its `value`.
 fn fetch(query: &BTreeMap<String, String>) -> Result<(u16, Vec<u8>), Problem> {
     let given = |name: &str| query.get(name).map(String::as_str);
     let headers = Fields::new();
@@ -88,9 +87,9 @@ fn fetch(query: &BTreeMap<String, String>) -> Result<(u16, Vec<u8>), Problem> {
 #[derive(Debug)]
 #[expect(dead_code, reason = "the fields are for the text in the answer")]
 enum Problem {
-    /// What the standard's own types do not take.
+    /// A value that the types of `wasi:http` refuse.
     Request(&'static str),
-    /// What the host answers.
+    /// An error of the host.
     Refused(ErrorCode),
     Body,
 }
@@ -109,7 +108,7 @@ fn read(body: &IncomingBody) -> Result<Vec<u8>, Problem> {
 
 fn respond(answer: ResponseOutparam, status: u16, text: &[u8]) {
     let response = OutgoingResponse::new(Fields::new());
-    // The test reads the status, so a wrong one is seen there.
+    // The test would notice a wrong status.
     let _ = response.set_status_code(status);
     send(answer, response, |body| {
         let _ = write(body, text);

@@ -1,6 +1,6 @@
-//! Behaves as its settings say, so that revisions of it can be told apart: it
-//! answers with its colour, and writes it beside each event and timer that it
-//! applies.
+//! A guest whose settings decide its behaviour, so that a test can tell its
+//! revisions apart. It answers with its colour, and records the colour with each
+//! event and timer that it applies.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -34,7 +34,7 @@ impl Payload for Effect {
     const SUBJECT: &'static str = "chameleon.event";
 }
 
-/// What one id has come to.
+/// How often an id was applied, and the colour of the last time.
 #[derive(Serialize)]
 struct Applied {
     id: String,
@@ -59,7 +59,7 @@ fn show(_: &Request) -> Result<Response> {
         "slow" => {
             let begun = now_ms();
             while now_ms() < begun + SLOW_MS {
-                // Few calls into the host, which are limited.
+                // The loop makes few calls into the host, because they are limited.
                 (0..100_000).for_each(|step| {
                     std::hint::black_box(step);
                 });
@@ -77,8 +77,8 @@ fn health(_: &Request) -> Result<Response> {
     }
 }
 
-/// Publishes an event and sets a timer, each with an id that is to be found
-/// among those applied.
+/// Publishes an event and sets a timer. The route of the applied ids shows both
+/// later.
 fn cause(request: &Request) -> Result<Response> {
     let mut fields = request.fields()?;
     let Some(id) = fields.text("id", |text| Ok(text.to_owned())) else { return Err(fields.into_error()) };
@@ -90,7 +90,7 @@ fn cause(request: &Request) -> Result<Response> {
     Response::json(201, &json!({ "colour": colour()? }))
 }
 
-/// Every id, with how often it was applied and in which colour last.
+/// Every id, with the number of times that it was applied and its last colour.
 fn applied(_: &Request) -> Result<Response> {
     let list: Vec<Applied> = Snapshot.all("SELECT id, colour, times FROM applied ORDER BY id", params![])?;
     Response::json(200, &list)

@@ -1,5 +1,5 @@
-//! Answers one small JSON, whatever it is asked. `hello` and `hello-fresh` are
-//! this same code; their manifests differ in how long an instance is kept.
+//! Answers every request with the same small JSON. `hello` and `hello-fresh` have
+//! this code. Their manifests differ in the life of an instance.
 
 use serde::Serialize;
 use ticketing_sdk::{Request, Response, Result, Router};

@@ -1,4 +1,4 @@
-//! What harms a host that is not careful.
+//! Attacks that would harm a host without limits.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ const GIANT_BYTES: usize = 4 << 20;
 /// More than the manifest's `host_calls`, and with a loop around it.
 const FLOOD_LINES: u32 = 2_000;
 
-/// Does what the path names.
+/// Runs the attack that the path names.
 pub(crate) fn attack(request: &Request) -> Result<Response> {
     match request.param("attack")? {
         "trap" => std::process::abort(),
@@ -37,7 +37,7 @@ pub(crate) fn attack(request: &Request) -> Result<Response> {
     }
 }
 
-/// A number of the query string.
+/// A number from the query string.
 fn number(request: &Request, name: &str) -> Result<i64> {
     request
         .query(name)
@@ -92,7 +92,7 @@ fn flood_of_lines() -> Result<Response> {
     Ok(Response::empty(204))
 }
 
-/// Computes for `ms` milliseconds, which is its right.
+/// Computes for `ms` milliseconds, within the limits.
 fn slow(request: &Request) -> Result<Response> {
     compute_for(number(request, "ms")?);
     Ok(Response::empty(204))
@@ -101,14 +101,14 @@ fn slow(request: &Request) -> Result<Response> {
 fn compute_for(milliseconds: i64) {
     let end = now_ms() + milliseconds;
     while now_ms() < end {
-        // Few enough calls into the host to stay below its limit.
+        // The loop makes few calls into the host, to stay below its limit.
         for step in 0..1_000_000_u32 {
             black_box(step);
         }
     }
 }
 
-/// Writes, and forgets the transaction where no destructor finds it.
+/// Writes, and forgets the transaction without running its destructor.
 fn leak_a_transaction() -> Result<Response> {
     let transaction = Transaction::begin()?;
     transaction.execute("UPDATE treasure SET note = 'leaked'", &[])?;
@@ -116,7 +116,7 @@ fn leak_a_transaction() -> Result<Response> {
     Ok(Response::empty(204))
 }
 
-/// Writes, keeps everybody waiting for `ms` milliseconds, and goes on.
+/// Writes, holds the transaction for `ms` milliseconds, and goes on.
 fn hold_a_transaction(request: &Request) -> Result<Response> {
     let transaction = Transaction::begin()?;
     transaction.execute("UPDATE treasure SET note = 'held'", &[])?;

@@ -1,5 +1,5 @@
-//! Events and timers that fail as they are told to, and a count of how often
-//! each took effect.
+//! Events and timers that fail on demand, and the number of times that each took
+//! effect.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ use crate::statements::error_json;
 /// The payload of an event or timer.
 #[derive(Serialize, Deserialize)]
 struct Effect {
-    /// What is counted in `applied`.
+    /// The id that `applied` counts.
     id: String,
     /// `apply`, `trap`, `loop`, `reject`, `shout`, `retry`, or `retry-once`.
     mood: String,
@@ -43,7 +43,7 @@ pub(crate) fn schedule(request: &Request) -> Result<Response> {
     Ok(Response::empty(201))
 }
 
-/// Lets everything with this `id` have another `mood` from now on.
+/// Gives events and timers with this `id` another `mood` from now on.
 pub(crate) fn set_mood(request: &Request) -> Result<Response> {
     let mut fields = request.fields()?;
     let id = fields.text("id", |text| Ok(text.to_owned()));
@@ -60,7 +60,7 @@ pub(crate) fn set_mood(request: &Request) -> Result<Response> {
     Ok(Response::empty(204))
 }
 
-/// How often the effect of this id was applied.
+/// The number of times that this id was applied.
 pub(crate) fn applied(request: &Request) -> Result<Response> {
     let times = Snapshot.rows("SELECT times FROM applied WHERE id = $1", params![request.param("id")?])?;
     let times = times.rows.into_iter().flatten().next();
@@ -81,7 +81,7 @@ pub(crate) fn on_timer(timer: Timer, attempt: u32, tx: &Tx<'_>) -> Handled {
     follow(&timer.payload, attempt, tx)
 }
 
-/// Writes first: whatever comes after it must take that back.
+/// Writes first. A failure after the write must undo it.
 fn follow(payload: &[u8], attempt: u32, tx: &Tx<'_>) -> Handled {
     let effect: Effect =
         serde_json::from_slice(payload).map_err(|error| Disposition::Reject(format!("unreadable: {error}")))?;
@@ -99,7 +99,7 @@ fn follow(payload: &[u8], attempt: u32, tx: &Tx<'_>) -> Handled {
         "retry" => Err(Disposition::Retry(Some(1))),
         "retry-once" if attempt == 1 => Err(Disposition::Retry(None)),
         "retry-once" => Ok(()),
-        // More than NATS takes, and what PostgreSQL does not.
+        // A reason that is too long for NATS and has a character that PostgreSQL refuses.
         "shout" => Err(Disposition::Reject("\0 no ".repeat(1 << 19))),
         _ => Err(Disposition::Reject("in a bad mood".to_owned())),
     }

@@ -1,6 +1,5 @@
-//! Does everything that a component must not get away with, when it is asked
-//! to: a route for each attack, statements as they come, and events and timers
-//! that fail the way their payload says.
+//! Attacks the host on demand. It has a route for each attack, executes the
+//! caller's statements, and fails at events and timers as their payload says.
 
 mod attacks;
 mod effects;

@@ -1,15 +1,16 @@
-//! Statements as the caller wrote them, and what the store says to them.
+//! Executes the caller's statements, and answers with the store's result.
 
 use serde_json::{Value as Json, json};
 use ticketing_sdk::bindings::imports::platform::store::sql;
 use ticketing_sdk::store::{SqlError, Transaction, Value};
 use ticketing_sdk::{Request, Response, Result};
 
-/// The bytes of a row that is asked for with `bytes`.
+/// The length of the text that a request asks for with `bytes`.
 type Filler = Option<usize>;
 
-/// Runs `statement` by way of `call`: `query`, `execute`, or `transaction`,
-/// which executes and commits. With `bytes`, `$1` is a text of that length.
+/// Runs `statement` with the function `call`: `query`, `execute`, or
+/// `transaction`, which executes and commits. With `bytes`, `$1` is a text of that
+/// length.
 pub(crate) fn run(request: &Request) -> Result<Response> {
     let mut fields = request.fields()?;
     let call = fields.text("call", |text| Ok(text.to_owned()));
@@ -40,7 +41,7 @@ fn in_transaction(statement: &str, parameters: &[Value]) -> Result<Json, SqlErro
     Ok(json!(changed))
 }
 
-/// The store's error: its kind, and what it says.
+/// The store's error: its kind and its message.
 pub(crate) fn error_json(error: &SqlError) -> Json {
     let (kind, text) = match error {
         SqlError::Conflict => ("conflict", String::new()),

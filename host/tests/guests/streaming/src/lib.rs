@@ -1,5 +1,5 @@
-//! A plain `wasi:http` 0.3 component: it knows nothing of the platform. Its
-//! answers come piece by piece, and some of them end badly.
+//! A foreign component with `wasi:http` 0.3, without the platform's interfaces. It
+//! streams its answers, and some of them end with a failure.
 #![expect(unsafe_code, reason = "the generated bindings need it")]
 
 mod bindings {
@@ -20,7 +20,7 @@ use bindings::{
 };
 use wit_bindgen::StreamWriter;
 
-/// A test that wants another version of this component changes these letters.
+/// A test makes another version of this component by replacing these bytes.
 const VERSION: &str = "streaming-one";
 
 struct Streaming;
@@ -47,7 +47,7 @@ impl Guest for Streaming {
     }
 }
 
-/// The bytes of `large`: far more than anything on the way holds.
+/// The length of the answer `large`, which exceeds every buffer on the way.
 const LARGE_BYTES: u32 = 4 << 20;
 const PIECE_BYTES: u32 = 64 << 10;
 
@@ -59,7 +59,7 @@ async fn large(body: &mut StreamWriter<u8>) {
     }
 }
 
-/// Has no end of its own.
+/// Streams without an end.
 async fn events(body: &mut StreamWriter<u8>) {
     for number in 0_u64.. {
         let event = format!("data: {VERSION} {number}\n\n").into_bytes();
@@ -70,7 +70,7 @@ async fn events(body: &mut StreamWriter<u8>) {
     }
 }
 
-/// Ends in the middle.
+/// Traps in the middle of the answer.
 async fn trap(body: &mut StreamWriter<u8>) {
     write(body, b"the first half".to_vec()).await;
     monotonic_clock::wait_for(50_000_000).await;
@@ -84,7 +84,7 @@ fn spin() -> ! {
     }
 }
 
-/// Gives the body back while it arrives.
+/// Sends the body back while it arrives.
 fn echo(request: Request) -> Result<Response, ErrorCode> {
     let (_, whole) = wit_future::new(|| Ok(()));
     let (mut received, _) = Request::consume_body(request, whole);
@@ -99,7 +99,7 @@ fn echo(request: Request) -> Result<Response, ErrorCode> {
     })
 }
 
-/// The head now, and the body as it is made.
+/// Returns the head at once, and streams the body.
 fn answer(make: impl AsyncFnOnce(&mut StreamWriter<u8>) + 'static) -> Result<Response, ErrorCode> {
     let (mut body, contents) = wit_stream::new();
     let (trailers, no_trailers) = wit_future::new(|| Ok(None));
@@ -107,14 +107,14 @@ fn answer(make: impl AsyncFnOnce(&mut StreamWriter<u8>) + 'static) -> Result<Res
     wit_bindgen::spawn_local(async move {
         make(&mut body).await;
         drop(body);
-        // Whoever reads no trailers misses none.
+        // An error means that the caller reads no trailers, which does no harm.
         let _ = trailers.write(Ok(None)).await;
     });
     Ok(response)
 }
 
 async fn write(body: &mut StreamWriter<u8>, bytes: Vec<u8>) {
-    // What a caller that has gone did not take is nobody's.
+    // The caller may have gone. Its bytes are lost then.
     let _ = body.write_all(bytes).await;
 }
 
