@@ -1,10 +1,11 @@
-//! Puts the built-in components into the host: `bundled.rs` in `OUT_DIR`,
-//! with a constant `BUNDLED` of their names and bytes.
+//! Bundles the components into the host. It writes `bundled.rs` into `OUT_DIR`,
+//! with a constant `BUNDLED` that has their names and their bytes.
 //!
-//! Which they are, the folders of `components/` with a `plugin.toml` say;
-//! `cargo xtask build` makes their files. `TICKETING_NO_BUNDLE=1` leaves them
-//! out, for a check of the host that has no use for them. The folder they are
-//! in is told to tests and benchmarks as `env!("TICKETING_COMPONENTS_DIR")`.
+//! Each folder of `components/` with a `plugin.toml` is a bundled component, and
+//! `cargo xtask build` builds its plugin file. `TICKETING_NO_BUNDLE=1` leaves the
+//! components out, for a check of the host that does not need them. Tests and
+//! benchmarks get the folder of the plugin files from
+//! `env!("TICKETING_COMPONENTS_DIR")`.
 
 use std::env;
 use std::fmt::Write;
@@ -21,34 +22,34 @@ fn main() -> io::Result<()> {
 
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed={NO_BUNDLE}");
-    // A new component is a new member of the workspace, which shows in the lockfile.
+    // A new component is a new member of the workspace, and so changes the lockfile.
     println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
 
     let names = component_names(&root.join("components"))?;
-    let places = places(&out, root);
-    let complete = places.iter().find(|place| names.iter().all(|name| file(place, name).is_file()));
+    let folders = candidate_folders(&out, root);
+    let complete = folders.iter().find(|folder| names.iter().all(|name| plugin_file(folder, name).is_file()));
     let default = root.join("target").join("components");
     println!("cargo::rustc-env=TICKETING_COMPONENTS_DIR={}", complete.unwrap_or(&default).display());
 
     let bundled = out.join("bundled.rs");
     match complete {
         _ if env::var_os(NO_BUNDLE).is_some_and(|value| value == "1") => fs::write(bundled, source(&default, &[])),
-        Some(place) => {
+        Some(folder) => {
             for name in &names {
-                println!("cargo::rerun-if-changed={}", file(place, name).display());
+                println!("cargo::rerun-if-changed={}", plugin_file(folder, name).display());
             }
-            fs::write(bundled, source(place, &names))
+            fs::write(bundled, source(folder, &names))
         }
         None => {
             println!(
-                "cargo::error=the components are not built: run `cargo xtask build --components` (or set {NO_BUNDLE}=1 to do without)"
+                "cargo::error=the components are not built: run `cargo xtask build --components`, or set {NO_BUNDLE}=1 to build without them"
             );
             Ok(())
         }
     }
 }
 
-/// The folders that are plugins, by name.
+/// The names of the folders that are plugins, sorted.
 fn component_names(components: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(components)? {
@@ -63,26 +64,27 @@ fn component_names(components: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Where the files may be: in the target folder that this build is in, which
-/// may be outside the clone, else in the usual one.
-fn places(out: &Path, root: &Path) -> Vec<PathBuf> {
-    // <target>/<profile>/build/<package>/out, with the target's triple before the profile in a cross build.
-    let around = out.ancestors().skip(4).take(2).map(Path::to_owned);
-    let given = env::var_os("CARGO_TARGET_DIR").map(|target| root.join(target));
-    around.chain(given).chain([root.join("target")]).map(|target| target.join("components")).collect()
+/// The folders that may have the plugin files: first in the target folder of this
+/// build, which may be outside the clone, then in the default target folder.
+fn candidate_folders(out: &Path, root: &Path) -> Vec<PathBuf> {
+    // The path of `out` is <target>/<profile>/build/<package>/out. In a cross build, the target's triple comes before the
+    // profile.
+    let current = out.ancestors().skip(4).take(2).map(Path::to_owned);
+    let configured = env::var_os("CARGO_TARGET_DIR").map(|target| root.join(target));
+    current.chain(configured).chain([root.join("target")]).map(|target| target.join("components")).collect()
 }
 
-fn file(place: &Path, name: &str) -> PathBuf {
-    place.join(format!("{name}.wasm"))
+fn plugin_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.wasm"))
 }
 
-fn source(place: &Path, names: &[String]) -> String {
+fn source(folder: &Path, names: &[String]) -> String {
     let mut source = String::from(
-        "/// The built-in components: their names, in order, and their plugin files.\npub const BUNDLED: &[(&str, &[u8])] = &[\n",
+        "/// The bundled components: their names, sorted, and their plugin files.\npub const BUNDLED: &[(&str, &[u8])] = &[\n",
     );
     for name in names {
-        // Writing to a string does not fail.
-        let _ = writeln!(source, "    ({name:?}, include_bytes!({:?})),", file(place, name));
+        // A write to a string cannot fail.
+        let _ = writeln!(source, "    ({name:?}, include_bytes!({:?})),", plugin_file(folder, name));
     }
     source.push_str("];\n");
     source

@@ -60,7 +60,7 @@ impl Steps {
 fn summary(done: &[Done]) -> String {
     let mut text = String::new();
     for Done { name, took, result } in done {
-        // Writing to a string does not fail.
+        // A write to a string cannot fail.
         let _ = writeln!(text, "    {name:<34} {:>8.1} s  {result}", took.as_secs_f64());
     }
     let total: Duration = done.iter().map(|done| done.took).sum();

@@ -1,13 +1,13 @@
-//! Plugin files: a component that carries its own manifest and migrations.
+//! Plugin files: components that contain their manifest and their migrations.
 //!
-//! A plugin file is a component with two custom sections after everything
-//! else at its outermost level:
+//! A plugin file is a component with two custom sections at its outermost level,
+//! after everything else:
 //!
 //! - [`MANIFEST_SECTION`]: the bytes of `plugin.toml`;
-//! - [`MIGRATIONS_SECTION`]: a JSON array of `{"name", "sql"}` in the order of
-//!   names, one for each `migrations/NAME.sql`; `[]` where there are none.
+//! - [`MIGRATIONS_SECTION`]: a JSON array of `{"name", "sql"}`, one for each file
+//!   `migrations/NAME.sql`, sorted by name. Without migrations it is `[]`.
 //!
-//! What a manifest may say is the host's to judge; nothing here reads it.
+//! This crate does not read the manifest. The host checks it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -29,38 +29,38 @@ pub const MIGRATIONS_SECTION: &str = "platform:migrations";
 pub struct Migration {
     /// The file's name without `.sql`.
     pub name: String,
-    /// What is in it.
+    /// The content of the file.
     pub sql: String,
 }
 
-/// Makes a plugin file of a core module, which becomes a component, or of a
-/// component, which is left as it is.
+/// Makes a plugin file from a core module or from a component. A core module
+/// becomes a component. A component stays as it is.
 ///
 /// # Errors
-/// When the code is neither, carries a manifest already, or is a module that
-/// does not say what its world is.
+/// If the code is neither, if it already contains a manifest, or if a core module
+/// does not name its world.
 pub fn pack(code: &[u8], manifest: &[u8], migrations: &[Migration]) -> Result<Vec<u8>> {
-    let mut component = component(code)?;
+    let mut component = to_component(code)?;
     append_section(&mut component, MANIFEST_SECTION, manifest);
     append_section(&mut component, MIGRATIONS_SECTION, &serde_json::to_vec(migrations)?);
     Ok(component)
 }
 
-/// [`pack`] for a core module and the folder of its package, where
-/// `plugin.toml` and perhaps `migrations/` are.
+/// Like [`pack`], with `plugin.toml` and `migrations/` from the folder of the
+/// package. The folder `migrations/` may be missing.
 ///
 /// # Errors
-/// Like [`pack`], and when a file cannot be read.
+/// Like [`pack`], or if a file cannot be read.
 pub fn pack_folder(code: &[u8], folder: &Path) -> Result<Vec<u8>> {
     let manifest = fs::read(folder.join("plugin.toml")).context("cannot read plugin.toml")?;
     pack(code, &manifest, &migrations(&folder.join("migrations"))?)
 }
 
-/// The migrations in a folder, in the order of their names; none where there
-/// is no such folder.
+/// Reads the migrations in a folder, sorted by name. A missing folder has no
+/// migrations.
 ///
 /// # Errors
-/// Names the file that cannot be read.
+/// If a file cannot be read. The error names the file.
 pub fn migrations(folder: &Path) -> Result<Vec<Migration>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -80,11 +80,12 @@ pub fn migrations(folder: &Path) -> Result<Vec<Migration>> {
     Ok(migrations)
 }
 
-/// Writes a file in one step, and only where its content differs: what
-/// depends on it is not built again for nothing. True if it was written.
+/// Replaces a file by a rename, and only if the content differs. So files that
+/// depend on it are not built again without need. Returns true if it wrote the
+/// file.
 ///
 /// # Errors
-/// When the file or its folder cannot be written.
+/// If the file or its folder cannot be written.
 pub fn write_if_changed(file: &Path, content: &[u8]) -> Result<bool> {
     if fs::read(file).is_ok_and(|present| present == content) {
         return Ok(false);
@@ -98,21 +99,21 @@ pub fn write_if_changed(file: &Path, content: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
-fn component(code: &[u8]) -> Result<Vec<u8>> {
+fn to_component(code: &[u8]) -> Result<Vec<u8>> {
     if Parser::is_core_wasm(code) {
         return ComponentEncoder::default().validate(true).module(code)?.encode();
     }
     if !Parser::is_component(code) {
-        bail!("this is neither a core module nor a component: it does not begin as WebAssembly does");
+        bail!("the file is neither a core module nor a component: its first bytes are not those of WebAssembly");
     }
-    if carries_manifest(code)? {
-        bail!("this carries a manifest already: it is a plugin file");
+    if contains_manifest(code)? {
+        bail!("the file already contains a manifest: it is a plugin file");
     }
     Ok(code.to_vec())
 }
 
-/// Whether the outermost component has the section.
-fn carries_manifest(component: &[u8]) -> Result<bool> {
+/// Whether the outermost component has the section of the manifest.
+fn contains_manifest(component: &[u8]) -> Result<bool> {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         match payload.context("the component is not valid")? {
@@ -135,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// The custom sections at the outermost level, in their order.
+    /// The custom sections at the outermost level, in order.
     fn sections(component: &[u8]) -> Vec<(String, Vec<u8>)> {
         let mut depth = 0;
         let mut sections = Vec::new();
@@ -158,7 +159,7 @@ mod tests {
     const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
     #[test]
-    fn a_plugin_file_carries_its_manifest_and_its_migrations_in_order() {
+    fn a_plugin_file_contains_its_manifest_and_its_migrations_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let manifest = "name = \"sample\"\n# \u{e9}\n";
         fs::write(folder.path().join("plugin.toml"), manifest).unwrap();
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_without_migrations_says_so() {
+    fn a_plugin_without_migrations_has_an_empty_list() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("plugin.toml"), "name = \"sample\"").unwrap();
         let plugin = pack_folder(EMPTY_MODULE, folder.path()).unwrap();
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_left_as_it_is_and_packed_once() {
+    fn a_component_is_not_changed_and_is_packed_once() {
         let plugin = pack(EMPTY_COMPONENT, b"name = \"sample\"", &[]).unwrap();
         assert!(plugin.starts_with(EMPTY_COMPONENT));
         let again = pack(&plugin, b"name = \"another\"", &[]).unwrap_err();
