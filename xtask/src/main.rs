@@ -11,6 +11,7 @@ mod dev;
 mod fuzz;
 mod guests;
 mod nats;
+mod pages;
 mod postgres;
 mod process;
 mod script_guests;
@@ -86,7 +87,7 @@ enum Task {
         #[command(flatten)]
         rest: PassedArguments,
     },
-    /// Run all checks: format, deploy/, guests, clippy, doc links, cargo deny, tests
+    /// Run all checks: format, pages, deploy/, guests, clippy, doc links, cargo deny, tests
     #[command(after_help = "Examples:
   cargo xtask test                      all checks and all tests
   cargo xtask test a_second_buyer       only the tests whose names contain `a_second_buyer`
@@ -116,7 +117,7 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Run the checks without the tests: format, clippy, doc links
+    /// Run the checks without the tests: format, pages, clippy, doc links
     #[command(after_help = "Example:
   cargo xtask check")]
     Check,

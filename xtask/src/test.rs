@@ -11,6 +11,7 @@ use crate::browser;
 use crate::deploy;
 use crate::guests::{self, Kind};
 use crate::nats;
+use crate::pages;
 use crate::postgres;
 use crate::process::{output_of, run};
 use crate::steps::{Outcome, Steps};
@@ -38,6 +39,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
     let mut steps = Steps::default();
     if filter.is_none() {
         steps.step("format", || format(workspace));
+        steps.step("pages", || pages::check(workspace));
         steps.step("deploy", || deploy::check(workspace));
     }
     steps.step("guests", || {
@@ -98,6 +100,7 @@ fn whole_hosts(workspace: &Workspace) -> Command {
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("format", || format(workspace));
+    steps.step("pages", || pages::check(workspace));
     steps.step("clippy", || clippy(workspace));
     steps.step("docs", || docs(workspace));
     steps.finish()
