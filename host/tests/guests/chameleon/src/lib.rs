@@ -28,6 +28,9 @@ const SLOW_MS: i64 = 60;
 #[derive(Serialize, Deserialize)]
 struct Effect {
     id: String,
+    /// How many more events its handler causes, one after the other.
+    #[serde(default)]
+    causes: i64,
 }
 
 impl Payload for Effect {
@@ -40,11 +43,20 @@ struct Applied {
     id: String,
     colour: String,
     times: i64,
+    /// When the handler began and ended last.
+    begun_ms: i64,
+    ended_ms: i64,
 }
 
 impl FromRow for Applied {
     fn from_row(row: &mut Row<'_>) -> Result<Self> {
-        Ok(Self { id: row.text("id")?, colour: row.text("colour")?, times: row.integer("times")? })
+        Ok(Self {
+            id: row.text("id")?,
+            colour: row.text("colour")?,
+            times: row.integer("times")?,
+            begun_ms: row.integer("begun_ms")?,
+            ended_ms: row.integer("ended_ms")?,
+        })
     }
 }
 
@@ -56,18 +68,21 @@ fn show(_: &Request) -> Result<Response> {
     match capability::config_text("mood")?.as_str() {
         "trap" => std::process::abort(),
         "error" => return Err(Error::Internal("in a bad mood".to_owned())),
-        "slow" => {
-            let begun = now_ms();
-            while now_ms() < begun + SLOW_MS {
-                // The loop makes few calls into the host, because they are limited.
-                (0..100_000).for_each(|step| {
-                    std::hint::black_box(step);
-                });
-            }
-        }
+        "slow" => compute_slowly(),
         _ => {}
     }
     Response::json(200, &json!({ "colour": colour()? }))
+}
+
+/// Computes for a while. The loop makes few calls into the host, because they
+/// are limited.
+fn compute_slowly() {
+    let begun = now_ms();
+    while now_ms() < begun + SLOW_MS {
+        (0..100_000).for_each(|step| {
+            std::hint::black_box(step);
+        });
+    }
 }
 
 fn health(_: &Request) -> Result<Response> {
@@ -78,21 +93,23 @@ fn health(_: &Request) -> Result<Response> {
 }
 
 /// Publishes an event and sets a timer. The route of the applied ids shows both
-/// later.
+/// later. With `causes`, the event causes so many more, one after the other.
 fn cause(request: &Request) -> Result<Response> {
     let mut fields = request.fields()?;
     let Some(id) = fields.text("id", |text| Ok(text.to_owned())) else { return Err(fields.into_error()) };
+    let causes = request.query("causes").and_then(|text| text.parse().ok()).unwrap_or(0);
     let due_ms = u64::try_from(now_ms()).unwrap_or_default();
     transact(|tx| {
-        tx.publish(&Effect { id: format!("event {id}") })?;
-        tx.schedule(&id, due_ms, &Effect { id: format!("timer {id}") })
+        tx.publish(&Effect { id: format!("event {id}"), causes })?;
+        tx.schedule(&id, due_ms, &Effect { id: format!("timer {id}"), causes: 0 })
     })?;
     Response::json(201, &json!({ "colour": colour()? }))
 }
 
 /// Every id, with the number of times that it was applied and its last colour.
 fn applied(_: &Request) -> Result<Response> {
-    let list: Vec<Applied> = Snapshot.all("SELECT id, colour, times FROM applied ORDER BY id", params![])?;
+    let list: Vec<Applied> =
+        Snapshot.all("SELECT id, colour, times, begun_ms, ended_ms FROM applied ORDER BY id", params![])?;
     Response::json(200, &list)
 }
 
@@ -107,10 +124,18 @@ fn on_timer(timer: Timer, _: u32, tx: &Tx<'_>) -> Handled {
 fn apply(payload: &[u8], tx: &Tx<'_>) -> Handled {
     let effect: Effect =
         serde_json::from_slice(payload).map_err(|error| Disposition::Reject(format!("unreadable: {error}")))?;
+    let begun_ms = now_ms();
+    if capability::config_text("mood")? == "slow" {
+        compute_slowly();
+    }
     tx.execute(
-        "INSERT INTO applied (id, colour, times) VALUES ($1, $2, 1) \
-         ON CONFLICT (id) DO UPDATE SET times = applied.times + 1, colour = excluded.colour",
-        params![&effect.id, &colour()?],
+        "INSERT INTO applied (id, colour, times, begun_ms, ended_ms) VALUES ($1, $2, 1, $3, $4) \
+         ON CONFLICT (id) DO UPDATE SET times = applied.times + 1, colour = excluded.colour, \
+         begun_ms = excluded.begun_ms, ended_ms = excluded.ended_ms",
+        params![&effect.id, &colour()?, begun_ms, now_ms()],
     )?;
+    if effect.causes > 0 {
+        tx.publish(&Effect { id: format!("{}+", effect.id), causes: effect.causes - 1 })?;
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! rollback, pause, removal, and the memory of all of them after a restart.
 
 mod canary;
+mod concurrency;
 mod restart;
 mod settings;
 mod swap;
