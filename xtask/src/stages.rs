@@ -26,7 +26,7 @@ impl Stages {
         expected_minutes: Option<u32>,
         work: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let note = expected_minutes.map(|minutes| format!(" (the first time about {minutes} minutes)"));
+        let note = expected_minutes.map(|minutes| format!(" (the first time about {minutes} minutes on two cores)"));
         self.announce(&format!("{name}{}", note.unwrap_or_default()));
         let start = Instant::now();
         work()?;
