@@ -23,7 +23,7 @@ use host_plugin::{
     Loader, Registry, Revision, Rollout,
     archive::{Archive, Source},
     call_stats::Alarm,
-    rollout::{Activation, BuiltIn, Change, PluginsError, Upload},
+    rollout::{Activation, BuiltIn, Change, PluginsError, Preparer, Upload},
 };
 use host_store::{Databases, PostgresDatabases, SqliteDatabases};
 use host_telemetry::{Exporting, Metrics};
@@ -99,9 +99,9 @@ impl Host {
         tokio::spawn(clock::follow(async move || reference.time().await, stop.clone()));
         let gauges = Arc::new(Gauges {
             registry: registry.clone(),
-            admission: rollout.loader.admission.clone(),
+            admission: rollout.preparer.loader.admission.clone(),
             bus: bus.clone(),
-            engine: rollout.loader.engine.clone(),
+            engine: rollout.preparer.loader.engine.clone(),
             ready: ready.clone(),
         });
         let exporting = exporting(config, metrics, gauges.clone())?;
@@ -312,8 +312,14 @@ async fn rollout(
     let archive =
         Archive::open(database.clone(), &config.data_dir.join("plugins")).await.context("the plugins' folder")?;
     let audit = Audit::open(database.clone(), config.operator.audit_rows).await?;
-    let rollout =
-        Arc::new(Rollout::new(loader, registry, triggers.clone(), archive, config.rollout.clone(), audit, cluster));
+    let rollout = Arc::new(Rollout::new(
+        Preparer::new(loader, archive),
+        registry,
+        triggers.clone(),
+        audit,
+        config.rollout.clone(),
+        cluster,
+    ));
     tokio::spawn(rollout.clone().quarantine(alarms));
     Ok(Running { rollout, triggers, databases })
 }

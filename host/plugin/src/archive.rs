@@ -32,6 +32,7 @@ const SCHEMA: &[&str] = &["
 const FILES_SCHEMA: &[&str] = &["CREATE TABLE plugin_files (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT"];
 
 /// The files and the tables.
+#[derive(Clone)]
 pub struct Archive {
     database: HostDatabase,
     folder: Arc<PathBuf>,

@@ -89,7 +89,7 @@ pub(crate) async fn show(
         config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
         config_sources: config.iter().map(|(key, setting)| (key.clone(), setting.source)).collect(),
         limits_in_force: limits_of(&operator, plugin, &state.settings.limits),
-        grants: operator.rollout.grants(&name, &state.settings),
+        grants: operator.rollout.preparer.grants(&name, &state.settings),
         config_set: state.settings.config,
         limits: state.settings.limits,
         http_hosts: state.settings.http_hosts,
@@ -111,13 +111,13 @@ pub(crate) async fn grants(
 ) -> Result<Json<GrantsView>, Problem> {
     caller.require(Role::View, Some(&name))?;
     let state = operator.rollout.state(&name).await.map_err(problem)?;
-    let grants = operator.rollout.grants(&name, &state.settings);
+    let grants = operator.rollout.preparer.grants(&name, &state.settings);
     Ok(Json(GrantsView { grants, http_hosts: state.settings.http_hosts }))
 }
 
 fn limits_of(operator: &Operator, plugin: &Plugin, set: &LimitOverrides) -> BTreeMap<String, LimitView> {
     let manifest = &plugin.revision.manifest;
-    sourced(&manifest.limits, set, &operator.rollout.loader.plugins.limits(&manifest.name))
+    sourced(&manifest.limits, set, &operator.rollout.preparer.loader.plugins.limits(&manifest.name))
 }
 
 /// Each limit with who decided it.

@@ -29,7 +29,7 @@ impl Rollout {
     /// # Errors
     /// See [`RolloutError`]; nothing has changed then.
     pub async fn set(self: &Arc<Self>, plugin: &str, change: Change) -> Result<Option<SwapReport>, RolloutError> {
-        let _turn = self.turn(plugin).await?;
+        let _guard = self.lock(plugin).await?;
         let state = match self.state(plugin).await {
             Err(RolloutError::Unknown(_)) if matches!(change, Change::Grants(..)) => State::default(),
             state => state?,
@@ -49,7 +49,7 @@ impl Rollout {
             self.archive.set_state(plugin, &State { settings, ..state }).await?;
             return Ok(None);
         };
-        let record = self.record(plugin, active).await?;
+        let record = self.preparer.record(plugin, active).await?;
         let id = Record::id(&record.version, &record.digest, record.manifest.as_deref(), &settings);
         let record = Record { id, settings, uploaded_ms: now_ms(), ..record };
         if record.id == *active {

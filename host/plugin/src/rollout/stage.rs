@@ -10,7 +10,6 @@ use host_artifact::{
     Artifact,
     compatibility::{self, Interfaces, Measured, Subject, Surroundings, Verdict},
     manifest::Manifest,
-    permissions::Grants,
 };
 use host_base::clock::now_ms;
 use std::sync::Arc;
@@ -39,7 +38,7 @@ impl Rollout {
         let Upload { bytes, manifest, name, by, dry_run } = upload;
         let size_bytes = bytes.len();
         let kept: Arc<[u8]> = Arc::from(bytes.as_slice());
-        let compiled = self.loader.compile(bytes, manifest.as_deref()).await?;
+        let compiled = self.preparer.loader.compile(bytes, manifest.as_deref()).await?;
         let staged = self.examine(&compiled, manifest, name, by, may).await;
         let (record, verdict) = match staged {
             Ok((record, verdict)) => (Record { size_bytes, ..record }, verdict),
@@ -89,8 +88,7 @@ impl Rollout {
             uploaded_by: by,
             unknown: Unknown::new(),
         };
-        let grants = Grants::Named(self.grants(&record.plugin, &record.settings));
-        self.loader.check(compiled, &grants, &record.settings)?;
+        self.preparer.loader.check(compiled, &self.preparer.granted(&record), &record.settings)?;
         self.registry.snapshot().has_room_for(declared)?;
         let verdict = self.verdict(compiled, &record).await?;
         Ok((record, verdict))
@@ -105,7 +103,7 @@ impl Rollout {
         let active_interfaces = active.as_ref().map(interfaces).transpose()?;
         let new_interfaces = interfaces(&compiled.artifact)?;
         let others: Vec<&Manifest> = snapshot.plugins().map(|plugin| &plugin.revision.manifest).collect();
-        let applied = self.loader.applied_migrations(&record.plugin).await?;
+        let applied = self.preparer.loader.applied_migrations(&record.plugin).await?;
         let surroundings = Surroundings {
             active: active
                 .as_ref()
@@ -126,11 +124,19 @@ impl Rollout {
         Ok(compatibility::compare(new, &compiled.artifact.migrations, surroundings, measured))
     }
 
+    /// The file of the active revision, for comparison.
+    async fn active_artifact(&self, plugin: &str) -> Result<Option<Artifact>, RolloutError> {
+        let Some(active) = self.active(plugin) else { return Ok(None) };
+        let Some(record) = self.archive.record(plugin, &active.revision.id).await? else { return Ok(None) };
+        let bytes = self.preparer.bytes(&record).await?;
+        Ok(Some(Artifact::parse(bytes, record.manifest.as_deref()).map_err(LoadError::from)?))
+    }
+
     /// Compiled code of a file that was refused is thrown away, unless the
     /// same file is in use.
     fn forget_unless_kept(&self, compiled: &Compiled) {
         if !compiled.from_cache {
-            self.loader.forget(&compiled.artifact.digest);
+            self.preparer.loader.forget(&compiled.artifact.digest);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What is active when the host starts: what was active when it ended, and
 //! what the binary and the settings bring.
 
-use super::{Origin, Rollout, RolloutError};
+use super::{Rollout, RolloutError, prepare::Origin};
 use crate::{
     archive::{ArchiveError, Record, Settings, Source, State, Unknown},
-    loader::{Compiled, LoadError},
+    loader::Compiled,
     registry::{Plugin, SnapshotError, Standing},
 };
 use futures::future::try_join_all;
@@ -34,7 +34,7 @@ pub struct BuiltIn {
 pub enum PluginsError {
     /// One of them cannot be loaded.
     #[error("{0}")]
-    Load(String, #[source] LoadError),
+    Load(String, #[source] RolloutError),
     /// A file cannot be read.
     #[error("{0}")]
     Read(String, #[source] std::io::Error),
@@ -68,13 +68,13 @@ impl Rollout {
         let mut fresh: BTreeMap<String, Compiled> = BTreeMap::new();
         for (origin, compiled) in compiled {
             let name = origin.record.plugin.clone();
-            self.built_in.lock().insert(name.clone(), origin);
+            self.preparer.add_origin(origin);
             if fresh.insert(name.clone(), compiled).is_some() {
                 return Err(PluginsError::Twice(name));
             }
         }
         let declared = fresh.iter().map(|(name, compiled)| (name.as_str(), &compiled.artifact.manifest.config));
-        self.loader.plugins.check_all_used(declared)?;
+        self.preparer.loader.plugins.check_all_used(declared)?;
 
         let names: BTreeSet<String> = fresh.keys().chain(states.keys()).cloned().collect();
         let loading = names.into_iter().filter_map(|name| {
@@ -100,8 +100,8 @@ impl Rollout {
         let begun = Instant::now();
         let bytes: Arc<[u8]> = Arc::from(plugin.bytes.as_slice());
         let label = plugin.label;
-        let refused = |error| PluginsError::Load(label.clone(), error);
-        let compiled = self.loader.compile(plugin.bytes, None).await.map_err(refused)?;
+        let refused = |error| PluginsError::Load(label.clone(), RolloutError::Refused(error));
+        let compiled = self.preparer.loader.compile(plugin.bytes, None).await.map_err(refused)?;
         let (artifact, milliseconds) = (&compiled.artifact, begun.elapsed().as_millis() as u64);
         tracing::debug!(component = artifact.manifest.name, milliseconds, cached = compiled.from_cache, "compiled");
         let version = artifact.manifest.version.to_string();
@@ -134,11 +134,11 @@ impl Rollout {
         let standing = Standing::of(&state);
         let candidates = [state.active.as_ref(), state.previous.as_ref()];
         for id in candidates.into_iter().flatten() {
-            match self.load_kept(&name, id).await {
+            match self.load_kept(&name, id, standing).await {
                 Ok(Some(revision)) => {
                     let canary = match &state.canary {
                         Some(trial) => {
-                            let revision = self.load_kept(&name, &trial.revision).await.ok().flatten();
+                            let revision = self.load_kept(&name, &trial.revision, standing).await.ok().flatten();
                             revision.map(|revision| trial.of(revision))
                         }
                         None => None,
@@ -152,15 +152,14 @@ impl Rollout {
                 }
             }
         }
-        let (Some(compiled), Some(origin)) = (fresh, self.origin(&name)) else {
+        let (Some(compiled), Some(origin)) = (fresh, self.preparer.origin(&name)) else {
             tracing::error!(component = name, "no revision of it can be loaded");
             return Ok(None);
         };
         let id = Record::id(&origin.record.version, &origin.record.digest, None, &state.settings);
         let record = Record { id, settings: state.settings.clone(), ..origin.record };
-        let granted = self.granted(&record);
-        let prepared = self.loader.prepare(compiled, &record, &granted).await;
-        let (revision, _) = prepared.map_err(|error| PluginsError::Load(origin.label, error))?;
+        let prepared = self.preparer.prepare(compiled, &record, standing).await;
+        let revision = prepared.map_err(|error| PluginsError::Load(origin.label, error))?.revision;
         self.archive.add(&record).await?;
         if state.active.is_some() && state.active.as_ref() != Some(&record.id) {
             let state = State { active: Some(record.id), previous: None, canary: None, ..state };
@@ -171,13 +170,17 @@ impl Rollout {
     }
 
     /// A revision that was uploaded; none if the id is of one that was not.
-    async fn load_kept(&self, name: &str, id: &str) -> Result<Option<Arc<crate::Revision>>, RolloutError> {
-        let record = self.record(name, id).await?;
-        if record.source != Source::Upload && self.origin(name).is_some() {
+    async fn load_kept(
+        &self,
+        name: &str,
+        id: &str,
+        standing: Standing,
+    ) -> Result<Option<Arc<crate::Revision>>, RolloutError> {
+        let record = self.preparer.record(name, id).await?;
+        if record.source != Source::Upload && self.preparer.origin(name).is_some() {
             return Ok(None);
         }
-        let compiled = self.loader.compile(self.bytes(&record).await?, record.manifest.as_deref()).await?;
-        let (revision, _) = self.loader.prepare(compiled, &record, &self.granted(&record)).await?;
+        let revision = self.preparer.load(&record, standing).await?.revision;
         tracing::info!(component = name, revision = id, "loaded");
         Ok(Some(revision))
     }

@@ -1,5 +1,7 @@
 //! What a rollout asks of those who deliver events and timers.
 
+use super::{Rollout, RolloutError};
+use crate::registry::Plugin;
 use async_trait::async_trait;
 use host_bus::{BusError, Subjects};
 use host_store::Database;
@@ -23,4 +25,23 @@ pub trait Subscriptions: Send + Sync + 'static {
 
     /// Says which subjects other hosts take for a component.
     async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>);
+}
+
+impl Rollout {
+    /// Subscribes a plugin to the subjects of all these revisions.
+    pub(super) async fn subscribe(
+        &self,
+        name: &str,
+        plugins: impl IntoIterator<Item = &Plugin>,
+    ) -> Result<(), RolloutError> {
+        let (mut own, mut database) = (BTreeSet::new(), None);
+        for plugin in plugins {
+            own.append(&mut plugin.subjects());
+            database = plugin.revisions().find_map(|revision| revision.database.clone()).or(database);
+        }
+        // Without a database there are neither events nor timers.
+        let Some(database) = database else { return Ok(self.subscriptions.unwatch(name).await?) };
+        let subjects = Subjects { own, elsewhere: self.peers.subscribed_elsewhere(name).await? };
+        Ok(self.subscriptions.watch(name, database, subjects).await?)
+    }
 }

@@ -4,20 +4,15 @@
 use super::{
     Rollout, RolloutError,
     activation::{Activation, Share, SwapReport},
-    exchange::drain,
     milliseconds,
-    probe::probe,
+    prepare::Prepared,
 };
 use crate::{
-    archive::{ArchiveError, Record, State},
+    archive::{Record, State},
     registry::{Plugin, Standing},
 };
 use host_base::clock::now_ms;
-use host_bus::Subjects;
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
-
-/// Instances that are made before a revision serves.
-pub(super) const WARM_INSTANCES: usize = 4;
+use std::{sync::Arc, time::Instant};
 
 /// A change that is ready to be made.
 struct Put {
@@ -36,8 +31,8 @@ impl Rollout {
     /// See [`RolloutError`]; what was active still is.
     pub async fn activate(self: &Arc<Self>, plugin: &str, wanted: &Activation) -> Result<SwapReport, RolloutError> {
         let trial = wanted.trial()?;
-        let _turn = self.turn(plugin).await?;
-        let record = self.record(plugin, &wanted.revision).await?;
+        let _guard = self.lock(plugin).await?;
+        let record = self.preparer.record(plugin, &wanted.revision).await?;
         let state = match self.state(plugin).await {
             // It is the first of its name.
             Err(RolloutError::Unknown(_)) => State::default(),
@@ -52,7 +47,7 @@ impl Rollout {
     /// # Errors
     /// When there is none; see [`RolloutError`].
     pub async fn promote(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
-        let _turn = self.turn(plugin).await?;
+        let _guard = self.lock(plugin).await?;
         self.promote_now(plugin).await
     }
 
@@ -73,7 +68,7 @@ impl Rollout {
     /// # Errors
     /// When there is neither; see [`RolloutError`].
     pub async fn rollback(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
-        let _turn = self.turn(plugin).await?;
+        let _guard = self.lock(plugin).await?;
         self.roll_back(plugin).await
     }
 
@@ -89,76 +84,8 @@ impl Rollout {
         let Some(previous) = state.previous.clone() else {
             return Err(RolloutError::State(format!("{plugin} has no previous revision")));
         };
-        let record = self.record(plugin, &previous).await?;
+        let record = self.preparer.record(plugin, &previous).await?;
         self.swap(&record, state, None, true).await
-    }
-
-    /// Refuses its requests and keeps its events and timers, until
-    /// [`resume`](Self::resume).
-    ///
-    /// # Errors
-    /// See [`RolloutError`].
-    pub async fn pause(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await?;
-        let (_, state) = self.in_use(plugin).await?;
-        self.set_standing(plugin, Standing::Paused, &State { paused: true, ..state }).await
-    }
-
-    /// Lets it serve after a pause or a quarantine.
-    ///
-    /// # Errors
-    /// See [`RolloutError`].
-    pub async fn resume(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await?;
-        let (_, state) = self.in_use(plugin).await?;
-        self.set_standing(plugin, Standing::Serving, &State { paused: false, quarantined: None, ..state }).await
-    }
-
-    /// Takes it out of service for good. Its database and its revisions stay.
-    /// Of one that was never uploaded, it forgets what was granted.
-    ///
-    /// # Errors
-    /// See [`RolloutError`].
-    pub async fn remove(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await?;
-        if self.is_expected(plugin).await? {
-            return Ok(self.archive.forget_state(plugin).await?);
-        }
-        let (before, state) = self.in_use(plugin).await?;
-        let previous = state.active.clone();
-        let state = State { active: None, canary: None, previous, removed: true, ..state };
-        self.archive.set_state(plugin, &state).await?;
-        let (gone, _) = tokio::join!(self.take_away(plugin, &before), self.tell(plugin, &state, None));
-        gone
-    }
-
-    /// Takes a plugin out of service on this host.
-    pub(super) async fn take_away(&self, plugin: &str, before: &Plugin) -> Result<(), RolloutError> {
-        self.registry.update(|plugins| drop(plugins.remove(plugin)))?;
-        self.end_watch(plugin);
-        self.subscriptions.unwatch(plugin).await?;
-        for revision in before.revisions() {
-            drain(revision, revision.tally(), self.rules.drain).await;
-            revision.retire();
-        }
-        host_telemetry::metrics::forget_component(plugin);
-        Ok(())
-    }
-
-    pub(super) async fn set_standing(
-        &self,
-        plugin: &str,
-        standing: Standing,
-        state: &State,
-    ) -> Result<(), RolloutError> {
-        self.archive.set_state(plugin, state).await?;
-        self.registry.update(|plugins| {
-            if let Some(plugin) = plugins.get_mut(plugin) {
-                plugin.standing = standing;
-            }
-        })?;
-        self.tell(plugin, state, None).await;
-        Ok(())
     }
 
     /// Prepares a revision and puts it in place.
@@ -181,18 +108,16 @@ impl Rollout {
                 "{plugin} has no active revision beside which another could be tried"
             )));
         }
-        let compiled = self.loader.compile(self.bytes(record).await?, record.manifest.as_deref()).await?;
+        let compiled = self.preparer.compile(record).await?;
         self.registry.snapshot().has_room_for(&compiled.artifact.manifest)?;
         let verdict = self.verdict(&compiled, record).await?;
         if !verdict.compatible && !force {
             return Err(RolloutError::Incompatible(verdict.problems));
         }
-        let (revision, migrations) = self.loader.prepare(compiled, record, &self.granted(record)).await?;
-        let warm_instances =
-            revision.warm_up(WARM_INSTANCES).await.map_err(|failure| RolloutError::Probe(failure.to_string()))?;
-        let probe = probe(&revision).await?;
+        let prepared = self.preparer.prepare(compiled, record, Standing::Serving).await?;
         self.keep_origin(plugin).await?;
 
+        let Prepared { revision, migrations, warm_instances, probe } = prepared;
         let report = SwapReport { migrations, warm_instances, probe, ..SwapReport::default() };
         let standing = Standing::Serving;
         let (next, state) = match (trial, &before) {
@@ -222,7 +147,7 @@ impl Rollout {
         report: SwapReport,
     ) -> Result<SwapReport, RolloutError> {
         let Put { next, state, must_be_agreed, begun } = change;
-        let agreement = self.agree(plugin, &state, must_be_agreed).await?;
+        let agreement = self.peers.agree(plugin, &state, must_be_agreed).await?;
         // What either wants arrives from now on; afterwards, only what the new
         // state wants.
         self.subscribe(plugin, before.into_iter().chain([&next])).await?;
@@ -239,7 +164,7 @@ impl Rollout {
         let took_ms = milliseconds(begun.elapsed());
         self.subscribe(plugin, [&next]).await?;
         let (ended, hosts) =
-            tokio::join!(exchange.finish(self.rules.drain), self.tell(plugin, &state, agreement.as_ref()));
+            tokio::join!(exchange.finish(self.config.drain), self.peers.tell(plugin, &state, agreement.as_ref()));
         let serving = next.canary.as_ref().map_or(&next.revision, |canary| &canary.revision);
         let report = SwapReport {
             plugin: plugin.to_owned(),
@@ -272,13 +197,7 @@ impl Rollout {
         Ok(report)
     }
 
-    /// Whether something was granted to a plugin of which there is nothing yet.
-    async fn is_expected(&self, plugin: &str) -> Result<bool, RolloutError> {
-        let there = self.active(plugin).is_some() || !self.archive.records(plugin).await?.is_empty();
-        Ok(!there && self.archive.state(plugin).await?.is_some())
-    }
-
-    async fn in_use(&self, plugin: &str) -> Result<(Plugin, State), RolloutError> {
+    pub(super) async fn in_use(&self, plugin: &str) -> Result<(Plugin, State), RolloutError> {
         let unknown = || RolloutError::Unknown(format!("active plugin {plugin}"));
         let before = self.active(plugin).ok_or_else(unknown)?;
         Ok((before, self.state(plugin).await?))
@@ -297,36 +216,16 @@ impl Rollout {
 
     /// A file that the next binary may not bring any more is kept.
     async fn keep_origin(&self, plugin: &str) -> Result<(), RolloutError> {
-        if let Some(origin) = self.origin(plugin) {
+        if let Some(origin) = self.preparer.origin(plugin) {
             self.archive.keep_file(&origin.record.digest, origin.bytes).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn subscribe(
-        &self,
-        name: &str,
-        plugins: impl IntoIterator<Item = &Plugin>,
-    ) -> Result<(), RolloutError> {
-        let (mut own, mut database) = (BTreeSet::new(), None);
-        for plugin in plugins {
-            own.append(&mut plugin.subjects());
-            database = plugin.revisions().find_map(|revision| revision.database.clone()).or(database);
-        }
-        // Without a database there are neither events nor timers.
-        let Some(database) = database else { return Ok(self.subscriptions.unwatch(name).await?) };
-        let elsewhere = match &self.cluster {
-            Some(cluster) => cluster.subscribed_elsewhere().await.map_err(ArchiveError::from)?.remove(name),
-            None => None,
-        };
-        let subjects = Subjects { own, elsewhere: elsewhere.unwrap_or_default() };
-        Ok(self.subscriptions.watch(name, database, subjects).await?)
-    }
-
     /// What cannot be pruned now is pruned after another swap.
     async fn prune(&self, plugin: &str, state: &State) {
-        match self.archive.prune(plugin, state, self.rules.kept_revisions).await {
-            Ok(digests) => digests.iter().for_each(|digest| self.loader.forget(digest)),
+        match self.archive.prune(plugin, state, self.config.kept_revisions).await {
+            Ok(digests) => digests.iter().for_each(|digest| self.preparer.loader.forget(digest)),
             Err(error) => tracing::warn!(component = plugin, %error, "old revisions could not be removed"),
         }
     }

@@ -10,17 +10,32 @@ use crate::{
     registry::{Plugin, Standing},
 };
 use host_base::clock::now_ms;
-use host_config::rollout::Rollout as Rules;
+use host_config::rollout::Rollout as RolloutConfig;
 use host_database::audit::{Entry, Outcome, actor};
+use parking_lot::Mutex;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{sync::mpsc::UnboundedReceiver, task::AbortHandle};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What is faster than this on average is never called slow.
 const FAST_US: u64 = 20_000;
+
+/// The task that watches each plugin's newest revision.
+#[derive(Default)]
+pub(super) struct Watches(Mutex<BTreeMap<String, AbortHandle>>);
+
+impl Watches {
+    /// Watches a plugin no more.
+    pub(super) fn end(&self, plugin: &str) {
+        if let Some(watch) = self.0.lock().remove(plugin) {
+            watch.abort();
+        }
+    }
+}
 
 /// What a new revision is compared with.
 struct Baseline {
@@ -55,7 +70,7 @@ impl Rollout {
     }
 
     async fn isolate(self: &Arc<Self>, plugin: &str, revision: &str) -> Result<(), RolloutError> {
-        let _turn = self.turn(plugin).await?;
+        let _guard = self.lock(plugin).await?;
         let Some(active) = self.active(plugin) else { return Ok(()) };
         let on_trial = active.canary.as_ref().is_some_and(|canary| canary.revision.id == revision);
         if !on_trial && active.revision.id != revision {
@@ -65,7 +80,7 @@ impl Rollout {
         tracing::error!(component = plugin, revision, "it traps too often");
         self.note("quarantine", plugin, revision, "it traps too often").await;
         metrics::counter!("plugin_quarantines_total", "component" => plugin.to_owned()).increment(1);
-        let fallback = self.rules.quarantine_fallback && state.previous.as_deref().is_some_and(|id| id != revision);
+        let fallback = self.config.quarantine_fallback && state.previous.as_deref().is_some_and(|id| id != revision);
         if on_trial || fallback {
             match self.roll_back(plugin).await {
                 Ok(_) => return Ok(()),
@@ -91,7 +106,7 @@ impl Rollout {
     /// Compares what is new with what was before, for as long as the settings
     /// say; one on trial for as long as it is.
     pub(super) fn begin_watch(self: &Arc<Self>, name: &str, before: Option<&Plugin>, next: &Plugin) {
-        self.end_watch(name);
+        self.watches.end(name);
         let (new, baseline) = match (&next.canary, before) {
             (Some(canary), _) => {
                 let tally = next.revision.tally();
@@ -108,29 +123,22 @@ impl Rollout {
         let rollout = self.clone();
         let plugin = name.to_owned();
         let task = tokio::spawn(async move { rollout.watch(&plugin, &new, &baseline).await });
-        let mut watches = self.watches.lock();
-        watches.insert(name.to_owned(), task.abort_handle());
-    }
-
-    pub(super) fn end_watch(&self, plugin: &str) {
-        if let Some(watch) = self.watches.lock().remove(plugin) {
-            watch.abort();
-        }
+        self.watches.0.lock().insert(name.to_owned(), task.abort_handle());
     }
 
     async fn watch(self: &Arc<Self>, plugin: &str, new: &Arc<Revision>, baseline: &Baseline) {
         let (begun, first) = (Instant::now(), new.tally());
         let on_trial = baseline.revision.is_some();
-        while on_trial || begun.elapsed() < self.rules.watch {
+        while on_trial || begun.elapsed() < self.config.watch {
             tokio::time::sleep(LOOK_EVERY).await;
             let old = match &baseline.revision {
                 Some(revision) => revision.tally().since(&baseline.tally),
                 None => baseline.tally,
             };
             let tally = new.tally().since(&first);
-            let (step, reason) = match judge(&tally, &old, &self.rules) {
+            let (step, reason) = match judge(&tally, &old, &self.config) {
                 Some(reason) => (Step::RollBack, reason),
-                None if baseline.is_over(&tally, &self.rules) => {
+                None if baseline.is_over(&tally, &self.config) => {
                     let errors = tally.error_percent();
                     (Step::Promote, format!("{errors} % of {} answers were errors", tally.finished))
                 }
@@ -146,8 +154,8 @@ impl Rollout {
     /// Does what nobody asked for, unless an operator has changed things
     /// meanwhile, and puts it on record.
     async fn take(self: &Arc<Self>, step: Step, plugin: &str, revision: &str, reason: &str) {
-        let _turn = match self.turn(plugin).await {
-            Ok(turn) => turn,
+        let _guard = match self.lock(plugin).await {
+            Ok(guard) => guard,
             Err(error) => return tracing::error!(component = plugin, revision, %error, "that could not be done"),
         };
         let Some(active) = self.active(plugin) else { return };
@@ -179,24 +187,24 @@ impl Rollout {
 impl Baseline {
     /// Whether the new one has been on trial for long enough, with enough to
     /// go by.
-    fn is_over(&self, new: &CallCounts, rules: &Rules) -> bool {
-        self.promote_at_ms.is_some_and(|time_ms| time_ms <= now_ms()) && new.finished >= rules.min_calls
+    fn is_over(&self, new: &CallCounts, config: &RolloutConfig) -> bool {
+        self.promote_at_ms.is_some_and(|time_ms| time_ms <= now_ms()) && new.finished >= config.min_calls
     }
 }
 
 /// Why the new one is worse; none if it is not, or too little is known.
-fn judge(new: &CallCounts, old: &CallCounts, rules: &Rules) -> Option<String> {
-    if new.finished < rules.min_calls {
+fn judge(new: &CallCounts, old: &CallCounts, config: &RolloutConfig) -> Option<String> {
+    if new.finished < config.min_calls {
         return None;
     }
-    let (errors, allowed) = (new.error_percent(), old.error_percent() + rules.error_margin_percent);
+    let (errors, allowed) = (new.error_percent(), old.error_percent() + config.error_margin_percent);
     if errors > allowed {
         return Some(format!("{errors} % of its answers are errors, {} % of the old one's", old.error_percent()));
     }
-    if old.finished < rules.min_calls {
+    if old.finished < config.min_calls {
         return None;
     }
-    let slow_us = (old.mean_us() * (100 + rules.latency_margin_percent) / 100).max(FAST_US);
+    let slow_us = (old.mean_us() * (100 + config.latency_margin_percent) / 100).max(FAST_US);
     (new.mean_us() > slow_us)
         .then(|| format!("its calls take {} us on average, the old one's {} us", new.mean_us(), old.mean_us()))
 }
@@ -211,18 +219,18 @@ mod tests {
 
     #[test]
     fn a_trial_is_over_when_its_time_has_passed_and_enough_was_seen() {
-        let rules = crate::call_stats::tests::defaults();
+        let config = crate::call_stats::tests::defaults();
         let trial = |promote_at_ms| Baseline { revision: None, tally: CallCounts::default(), promote_at_ms };
-        assert!(trial(Some(1)).is_over(&tally(20, 0, 10), &rules));
-        assert!(!trial(Some(1)).is_over(&tally(19, 0, 10), &rules), "too few calls");
-        assert!(!trial(Some(u64::MAX)).is_over(&tally(20, 0, 10), &rules), "too early");
-        assert!(!trial(None).is_over(&tally(20, 0, 10), &rules), "nobody wants it");
+        assert!(trial(Some(1)).is_over(&tally(20, 0, 10), &config));
+        assert!(!trial(Some(1)).is_over(&tally(19, 0, 10), &config), "too few calls");
+        assert!(!trial(Some(u64::MAX)).is_over(&tally(20, 0, 10), &config), "too early");
+        assert!(!trial(None).is_over(&tally(20, 0, 10), &config), "nobody wants it");
     }
 
     #[test]
     fn only_what_is_clearly_worse_is_judged_so() {
-        let rules = crate::call_stats::tests::defaults();
-        let bad = |new: CallCounts, old: CallCounts| judge(&new, &old, &rules).is_some();
+        let config = crate::call_stats::tests::defaults();
+        let bad = |new: CallCounts, old: CallCounts| judge(&new, &old, &config).is_some();
         let old = tally(1_000, 10, 10_000);
         assert!(!bad(tally(19, 19, 10), old), "too few calls");
         assert!(!bad(tally(100, 5, 10_000), old), "within the margin");

@@ -1,0 +1,134 @@
+//! The one path from a plugin's file to a revision that can serve: load it,
+//! start instances, ask its health path. Start, upload, swap and the other
+//! hosts' decisions all take it.
+
+use super::{RolloutError, activation::ProbeView, probe::probe};
+use crate::{
+    Revision,
+    archive::{Archive, Record, Settings},
+    loader::{Compiled, Loader},
+    registry::Standing,
+};
+use host_artifact::permissions::Grants;
+use host_config::plugins::Grant;
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Instances that are made before a revision serves.
+const WARM_INSTANCES: usize = 4;
+
+/// Makes revisions that can serve.
+pub struct Preparer {
+    /// Makes revisions of files.
+    pub loader: Loader,
+    pub(super) archive: Archive,
+    /// What the binary and the settings bring, by name; filled at the start.
+    built_in: Mutex<BTreeMap<String, Origin>>,
+}
+
+/// A built-in plugin, once its file has been read.
+#[derive(Clone)]
+pub(super) struct Origin {
+    /// Its name in error messages.
+    pub(super) label: String,
+    pub(super) record: Record,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) grants: BTreeSet<Grant>,
+}
+
+/// A revision that can serve, and what was done until it could.
+pub(super) struct Prepared {
+    pub(super) revision: Arc<Revision>,
+    /// The migrations that ran.
+    pub(super) migrations: Vec<String>,
+    pub(super) warm_instances: usize,
+    /// The answer of its health path.
+    pub(super) probe: Option<ProbeView>,
+}
+
+impl Preparer {
+    /// Nothing is built in yet.
+    pub fn new(loader: Loader, archive: Archive) -> Self {
+        Self { loader, archive, built_in: Mutex::default() }
+    }
+
+    /// Remembers a built-in plugin.
+    pub(super) fn add_origin(&self, origin: Origin) {
+        self.built_in.lock().insert(origin.record.plugin.clone(), origin);
+    }
+
+    /// The built-in plugin of this name.
+    pub(super) fn origin(&self, plugin: &str) -> Option<Origin> {
+        self.built_in.lock().get(plugin).cloned()
+    }
+
+    /// What a plugin may import.
+    pub fn grants(&self, plugin: &str, settings: &Settings) -> BTreeSet<Grant> {
+        match &settings.grants {
+            Some(grants) => grants.clone(),
+            None => self.origin(plugin).map(|origin| origin.grants).unwrap_or_default(),
+        }
+    }
+
+    /// What a revision may import.
+    pub(super) fn granted(&self, record: &Record) -> Grants {
+        Grants::Named(self.grants(&record.plugin, &record.settings))
+    }
+
+    /// The revision of this id.
+    ///
+    /// # Errors
+    /// [`RolloutError::Unknown`] when there is none.
+    pub(super) async fn record(&self, plugin: &str, id: &str) -> Result<Record, RolloutError> {
+        let unknown = || RolloutError::Unknown(format!("revision {id} of {plugin}"));
+        self.archive.record(plugin, id).await?.ok_or_else(unknown)
+    }
+
+    /// The file of a revision, from the binary or from the archive.
+    pub(super) async fn bytes(&self, record: &Record) -> Result<Vec<u8>, RolloutError> {
+        match self.origin(&record.plugin) {
+            Some(origin) if origin.record.digest == record.digest => Ok(origin.bytes.to_vec()),
+            _ => Ok(self.archive.file(&record.digest).await?),
+        }
+    }
+
+    /// Compiles the file of a revision, or takes the compiled code from the
+    /// cache.
+    pub(super) async fn compile(&self, record: &Record) -> Result<Compiled, RolloutError> {
+        Ok(self.loader.compile(self.bytes(record).await?, record.manifest.as_deref()).await?)
+    }
+
+    /// Migrates the database, starts instances and asks the health path. A
+    /// revision that is not to serve yet is not asked: it may be held because
+    /// it traps.
+    ///
+    /// # Errors
+    /// What does not fit, the migration that failed, or the answer of the
+    /// probe. Nothing serves the revision then.
+    pub(super) async fn prepare(
+        &self,
+        compiled: Compiled,
+        record: &Record,
+        standing: Standing,
+    ) -> Result<Prepared, RolloutError> {
+        let (revision, migrations) = self.loader.prepare(compiled, record, &self.granted(record)).await?;
+        if standing != Standing::Serving {
+            return Ok(Prepared { revision, migrations, warm_instances: 1, probe: None });
+        }
+        let warm_instances =
+            revision.warm_up(WARM_INSTANCES).await.map_err(|failure| RolloutError::Probe(failure.to_string()))?;
+        let probe = probe(&revision).await?;
+        Ok(Prepared { revision, migrations, warm_instances, probe })
+    }
+
+    /// Compiles and prepares a revision that is kept.
+    ///
+    /// # Errors
+    /// See [`Self::prepare`].
+    pub(super) async fn load(&self, record: &Record, standing: Standing) -> Result<Prepared, RolloutError> {
+        self.prepare(self.compile(record).await?, record, standing).await
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether a plugin serves at all: pause, resume and removal.
+
+use super::{Rollout, RolloutError, exchange::drain};
+use crate::{
+    archive::State,
+    registry::{Plugin, Standing},
+};
+use std::sync::Arc;
+
+impl Rollout {
+    /// Refuses its requests and keeps its events and timers, until
+    /// [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// See [`RolloutError`].
+    pub async fn pause(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
+        let _guard = self.lock(plugin).await?;
+        let (_, state) = self.in_use(plugin).await?;
+        self.set_standing(plugin, Standing::Paused, &State { paused: true, ..state }).await
+    }
+
+    /// Lets it serve after a pause or a quarantine.
+    ///
+    /// # Errors
+    /// See [`RolloutError`].
+    pub async fn resume(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
+        let _guard = self.lock(plugin).await?;
+        let (_, state) = self.in_use(plugin).await?;
+        self.set_standing(plugin, Standing::Serving, &State { paused: false, quarantined: None, ..state }).await
+    }
+
+    /// Takes it out of service for good. Its database and its revisions stay.
+    /// Of one that was never uploaded, it forgets what was granted.
+    ///
+    /// # Errors
+    /// See [`RolloutError`].
+    pub async fn remove(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
+        let _guard = self.lock(plugin).await?;
+        if self.is_expected(plugin).await? {
+            return Ok(self.archive.forget_state(plugin).await?);
+        }
+        let (before, state) = self.in_use(plugin).await?;
+        let previous = state.active.clone();
+        let state = State { active: None, canary: None, previous, removed: true, ..state };
+        self.archive.set_state(plugin, &state).await?;
+        let (gone, _) = tokio::join!(self.take_away(plugin, &before), self.peers.tell(plugin, &state, None));
+        gone
+    }
+
+    /// Takes a plugin out of service on this host.
+    pub(super) async fn take_away(&self, plugin: &str, before: &Plugin) -> Result<(), RolloutError> {
+        self.registry.update(|plugins| drop(plugins.remove(plugin)))?;
+        self.watches.end(plugin);
+        self.subscriptions.unwatch(plugin).await?;
+        for revision in before.revisions() {
+            drain(revision, revision.tally(), self.config.drain).await;
+            revision.retire();
+        }
+        host_telemetry::metrics::forget_component(plugin);
+        Ok(())
+    }
+
+    pub(super) async fn set_standing(
+        &self,
+        plugin: &str,
+        standing: Standing,
+        state: &State,
+    ) -> Result<(), RolloutError> {
+        self.archive.set_state(plugin, state).await?;
+        self.registry.update(|plugins| {
+            if let Some(plugin) = plugins.get_mut(plugin) {
+                plugin.standing = standing;
+            }
+        })?;
+        self.peers.tell(plugin, state, None).await;
+        Ok(())
+    }
+
+    /// Whether something was granted to a plugin of which there is nothing yet.
+    async fn is_expected(&self, plugin: &str) -> Result<bool, RolloutError> {
+        let there = self.active(plugin).is_some() || !self.archive.records(plugin).await?.is_empty();
+        Ok(!there && self.archive.state(plugin).await?.is_some())
+    }
+}
