@@ -68,7 +68,7 @@ async fn a_charge_with_an_unknown_outcome_is_released_when_the_order_is_cancelle
         host.settles().await;
         host.payment_ledger().await.takes(&order.id, cents).await;
         if end == Status::Cancelled {
-            seller.ticket_when("it is free", &order.ticket.id, |ticket| ticket.order_id.is_none()).await;
+            seller.ticket_when("the ticket is free", &order.ticket.id, |ticket| ticket.order_id.is_none()).await;
         }
     }))
     .await;

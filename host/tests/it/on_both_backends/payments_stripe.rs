@@ -115,7 +115,7 @@ async fn an_order_that_is_cancelled_while_stripe_is_at_work_is_not_charged() {
     assert!([201, 400].contains(&paid.status), "{paid:?}");
     buyer.order_becomes(&order.id, Status::Cancelled).await;
     shop.ends_as(&order, "canceled", 0).await;
-    seller.ticket_when("it is free", &order.ticket.id, |ticket| ticket.order_id.is_none()).await;
+    seller.ticket_when("the ticket is free", &order.ticket.id, |ticket| ticket.order_id.is_none()).await;
 }
 
 #[tokio::test]

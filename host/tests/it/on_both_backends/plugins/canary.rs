@@ -202,7 +202,7 @@ async fn a_component_that_traps_too_often_is_quarantined_and_can_be_restored() {
     .await;
     let operator = host.operator();
     operator.deploy("chameleon", chameleon("1.0.0", "red", "trap")).await;
-    becomes(&host, "it is quarantined", |plugin| plugin["status"] == "quarantined").await;
+    becomes(&host, "the plugin is quarantined", |plugin| plugin["status"] == "quarantined").await;
     let refused = host.visitor().get("/chameleon/applied").await;
     refused.refuses(503, "Not available, try again");
     assert_eq!(refused.header("retry-after"), Some("1"));
