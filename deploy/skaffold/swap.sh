@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds the components whose files have changed, and swaps them into the hosts that run.
+# Builds the components whose files have changed, and swaps them into the running hosts.
 #
-# Skaffold calls it with SKAFFOLD_FILES_ADDED_OR_MODIFIED and SKAFFOLD_FILES_DELETED, paths joined by semicolons. A change
-# to what all components are made of (their SDK, the events, the interfaces) concerns all of them; one that comes out of
-# the build as it was is left alone. A component that is refused does not hold up the others.
+# Skaffold calls it with SKAFFOLD_FILES_ADDED_OR_MODIFIED and SKAFFOLD_FILES_DELETED: paths, joined by semicolons. A change
+# of the SDK, of the events or of the interfaces affects all components. The script does not push a component whose file is
+# the same after the build. If the host refuses a component, the script goes on with the others.
 set -eu
 
 changed=$(printf '%s;%s' "${SKAFFOLD_FILES_ADDED_OR_MODIFIED:-}" "${SKAFFOLD_FILES_DELETED:-}" | tr ';' '\n')

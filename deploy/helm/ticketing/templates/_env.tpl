@@ -1,4 +1,4 @@
-{{/* What the host is told. Its listeners, its data directory and its settings file are where the image has them. */}}
+{{/* The variables of the host. The image sets the listeners and the data directory. */}}
 {{- define "ticketing.env" -}}
 - name: TICKETING_CONFIG
   value: /etc/ticketing/ticketing.toml

@@ -1,9 +1,9 @@
-{{/* The name of everything: the release's, which is `ticketing` in the plain manifests. */}}
+{{/* The common part of all names: the name of the release. It is `ticketing` in the plain manifests. */}}
 {{- define "ticketing.name" -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The settings file. Each event is kept by as many servers as the chart runs. */}}
+{{/* The settings file. All servers of NATS that the chart runs keep each event. */}}
 {{- define "ticketing.settings" -}}
 {{ .Values.settings | trim }}
 {{- if ne .Values.payments.provider "simulated" }}
@@ -18,7 +18,7 @@ stream_replicas = {{ .Values.nats.replicas }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels of one part: host, postgres or nats. */}}
+{{/* The labels of one part: host, postgres or nats. */}}
 {{- define "ticketing.selector" -}}
 app.kubernetes.io/name: ticketing
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -30,7 +30,7 @@ app.kubernetes.io/component: {{ .part }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 {{- end -}}
 
-{{/* What a pod of the restricted standard says of each of its containers. */}}
+{{/* The security context of each container, for the restricted Pod Security Standard. */}}
 {{- define "ticketing.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -38,7 +38,7 @@ capabilities:
   drop: ["ALL"]
 {{- end -}}
 
-{{/* And of itself. `user` is the one of the image. */}}
+{{/* The security context of the pod. `user` is the user of the image. */}}
 {{- define "ticketing.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: {{ .user }}
@@ -49,7 +49,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* Pods of one part keep apart: by zone and by machine. */}}
+{{/* Spreads the pods of one part over zones and machines. */}}
 {{- define "ticketing.spread" -}}
 {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
 - topologyKey: {{ $key }}
