@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use semver::{Version, VersionReq};
 
 use crate::debian;
 use crate::process::{find_program, output_of, print_status, succeeds_within};
@@ -163,12 +164,9 @@ fn debian_sources() -> bool {
 /// Whether a line such as `rustc 1.96.0 (ac68faa20 2026-05-25)` has the wanted
 /// version or a later one.
 fn is_at_least(line: &str, wanted: &str) -> bool {
-    let numbers = |version: &str| -> Option<(u32, u32)> {
-        let mut parts = version.split('.').map(str::parse);
-        Some((parts.next()?.ok()?, parts.next()?.ok()?))
-    };
-    let found = line.split_whitespace().nth(1).and_then(numbers);
-    found.is_some() && found >= numbers(wanted)
+    let found = line.split_whitespace().nth(1).and_then(|version| Version::parse(version).ok());
+    let wanted = VersionReq::parse(&format!(">={wanted}")).ok();
+    found.zip(wanted).is_some_and(|(found, wanted)| wanted.matches(&found))
 }
 
 /// `PATH`, and the folder with the `rust-lld` of rustup's compiler. Debian's

@@ -3,11 +3,12 @@
 //! three hosts is killed.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use host_test_support::{NatsServer, PostgresServer};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::client::Connection;
@@ -180,5 +181,5 @@ impl Balancer {
 }
 
 fn locked<T>(balancer: &Mutex<Balancer>, work: impl FnOnce(&mut Balancer) -> T) -> T {
-    work(&mut balancer.lock().unwrap_or_else(PoisonError::into_inner))
+    work(&mut balancer.lock())
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask dev` in a copy of the workspace: the host answers with the code
 //! that was saved last.
 
-use crate::support::{Client, eventually};
+use crate::support::{Client, copy_folder, eventually};
 use serde_json::json;
 use std::{
     fs,
@@ -29,26 +29,6 @@ struct DevSession {
     output: Arc<Mutex<String>>,
 }
 
-/// Copies a folder without build results. The copies keep their modification
-/// times, so that cargo sees which files have not changed.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (name, path) = (entry.file_name(), entry.path());
-        match name.to_str().unwrap() {
-            "target" | ".git" | "data" | "fuzz" | "node_modules" => {}
-            _ if path.is_dir() => copy(&path, &to.join(name)),
-            _ => {
-                let copied = to.join(name);
-                fs::copy(&path, &copied).unwrap();
-                let modified = path.metadata().unwrap().modified().unwrap();
-                fs::File::options().write(true).open(copied).unwrap().set_modified(modified).unwrap();
-            }
-        }
-    }
-}
-
 fn collect(output: &Arc<Mutex<String>>, stream: impl AsyncRead + Unpin + Send + 'static) {
     let (output, mut lines) = (output.clone(), BufReader::new(stream).lines());
     tokio::spawn(async move {
@@ -70,7 +50,7 @@ impl DevSession {
         if folder.exists() {
             fs::remove_dir_all(&folder).unwrap();
         }
-        copy(root, &folder);
+        copy_folder(root, &folder, &["target", ".git", "data", "fuzz", "node_modules"]);
         // Results of the last run are newer than the copy of this file, so cargo would not build it.
         let saved = folder.join(ROUTES);
         fs::write(&saved, fs::read(&saved).unwrap()).unwrap();

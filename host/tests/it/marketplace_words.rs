@@ -1,5 +1,6 @@
 //! The host and its interfaces must not contain words of the marketplace.
 
+use crate::support::files_below;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -9,17 +10,6 @@ use std::{
 /// the name of a capability, so both are allowed.
 const WORDS: [&str; 7] = ["ticket", "buyer", "seller", "purchase", "marketplace", "checkout", "orders"];
 const ALLOWED: [&str; 1] = ["ticketing"];
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
 
 /// Tests may contain words of the marketplace.
 fn is_for_tests(path: &Path) -> bool {
@@ -38,10 +28,8 @@ fn folders(host: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn the_host_and_the_interfaces_have_no_word_of_the_marketplace() {
-    let mut found = Vec::new();
-    for folder in folders(Path::new(env!("CARGO_MANIFEST_DIR"))) {
-        files(&folder, &mut found);
-    }
+    let found: Vec<_> =
+        folders(Path::new(env!("CARGO_MANIFEST_DIR"))).iter().flat_map(|folder| files_below(folder)).collect();
     assert!(found.len() > 50, "the folders of the sources are not where this test expects them");
     let mut known = Vec::new();
     for path in found.iter().filter(|path| !is_for_tests(path)) {

@@ -2,8 +2,8 @@
 //! files while the process is paused, or dumps the database, and another host
 //! serves from the copy.
 
-use crate::support::{Acknowledged, Bus, Host, Load, MarketState, PATIENCE, Setup, eventually, postgres};
-use std::{fs, path::Path, sync::Arc};
+use crate::support::{Acknowledged, Bus, Host, Load, MarketState, PATIENCE, Setup, copy_folder, eventually, postgres};
+use std::sync::Arc;
 use tokio::{process::Command, time::timeout};
 
 const BUYERS: usize = 4;
@@ -59,7 +59,7 @@ async fn back_up(host: &Host, acknowledged: &Acknowledged, elsewhere: &Setup) ->
         host.signal("STOP").await;
         eventually("the process is paused", async || host.state(), |state| *state == 'T').await;
         let at_the_copy = acknowledged.copy();
-        copy(&host.setup.data(), &elsewhere.data());
+        copy_folder(&host.setup.data(), &elsewhere.data(), &[]);
         host.signal("CONT").await;
         return at_the_copy;
     };
@@ -71,23 +71,11 @@ async fn back_up(host: &Host, acknowledged: &Acknowledged, elsewhere: &Setup) ->
     let empty = elsewhere.database_url().await.unwrap();
     run(restore.args(["--exit-on-error", "--dbname", empty]).arg(file.path())).await;
     // The key that signs sessions is a file.
-    copy(&host.setup.data(), &elsewhere.data());
+    copy_folder(&host.setup.data(), &elsewhere.data(), &[]);
     at_the_copy
 }
 
 async fn run(command: &mut Command) {
     let output = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        match source.is_dir() {
-            true => copy(&source, &target),
-            false => drop(fs::copy(&source, &target).unwrap()),
-        }
-    }
 }

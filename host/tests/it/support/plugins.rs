@@ -2,12 +2,11 @@
 
 use super::{Client, Host, Reply, Setup};
 use http::Method;
+use plugin_pack::{MANIFEST_SECTION, MIGRATIONS_SECTION, Migration};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-
-const MANIFEST: &str = "platform:manifest";
-const MIGRATIONS: &str = "platform:migrations";
+use wasmparser::{Parser, Payload};
 
 /// The folder of the components that are bundled into the host.
 fn components() -> PathBuf {
@@ -45,16 +44,31 @@ impl PluginFile {
 
     pub(crate) fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
-        let manifest = section(&bytes, MANIFEST).expect("a manifest");
-        let migrations = section(&bytes, MIGRATIONS).map_or(Vec::new(), |(_, data)| {
-            let list: Vec<Value> = serde_json::from_slice(data).unwrap();
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
-            list.iter().map(|one| (text(&one["name"]), text(&one["sql"]))).collect()
-        });
+        let (mut manifest, mut migrations) = (None, Vec::new());
         // The platform's sections are at the end of the file.
+        let (mut position, mut component_end) = (0, bytes.len() as u64);
+        for payload in Parser::new(0).parse_all(&bytes) {
+            let payload = payload.unwrap();
+            let section_end = payload.as_section().map(|(_, range)| range.end);
+            if let Payload::CustomSection(section) = payload {
+                match section.name() {
+                    MANIFEST_SECTION => {
+                        manifest = Some(String::from_utf8(section.data().to_vec()).unwrap());
+                        component_end = position;
+                    }
+                    MIGRATIONS_SECTION => {
+                        let list: Vec<Value> = serde_json::from_slice(section.data()).unwrap();
+                        let text = |value: &Value| value.as_str().unwrap().to_owned();
+                        migrations = list.iter().map(|one| (text(&one["name"]), text(&one["sql"]))).collect();
+                    }
+                    _ => {}
+                }
+            }
+            position = section_end.map_or(position, |end| position.max(end));
+        }
         Self {
-            component: bytes[..manifest.0].to_vec(),
-            manifest: String::from_utf8(manifest.1.to_vec()).unwrap(),
+            component: bytes[..component_end as usize].to_vec(),
+            manifest: manifest.expect("a manifest"),
             migrations,
         }
     }
@@ -76,58 +90,9 @@ impl PluginFile {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = self.component.clone();
-        append(&mut bytes, MANIFEST, self.manifest.as_bytes());
-        let migrations: Vec<_> =
-            self.migrations.iter().map(|(name, sql)| json!({ "name": name, "sql": sql })).collect();
-        append(&mut bytes, MIGRATIONS, &serde_json::to_vec(&migrations).unwrap());
-        bytes
+        let migrations = self.migrations.iter().cloned().map(|(name, sql)| Migration { name, sql });
+        plugin_pack::pack(&self.component, self.manifest.as_bytes(), &migrations.collect::<Vec<_>>()).unwrap()
     }
-}
-
-/// The start of a custom section of the outermost component, and its data.
-fn section<'a>(bytes: &'a [u8], name: &str) -> Option<(usize, &'a [u8])> {
-    // The name follows the header of a custom section. The platform's sections
-    // are at the end, so the last occurrence of the name is the section's.
-    let at = bytes.windows(name.len()).rposition(|window| window == name.as_bytes())?;
-    let end_of_name = at + name.len();
-    // One byte before the name is the name's length. Before that byte are the
-    // section's length, of up to five bytes, and the id of custom sections.
-    let begin = (at.saturating_sub(7)..at - 1).rev().find(|begin| {
-        bytes[*begin] == 0 && length(&bytes[begin + 1..]).is_some_and(|(_, bytes)| begin + 1 + bytes == at - 1)
-    })?;
-    let (size, _) = length(&bytes[begin + 1..])?;
-    let data_end = at - 1 + size;
-    Some((begin, &bytes[end_of_name..data_end]))
-}
-
-/// Reads a number in LEB128. Returns the number and its length in bytes.
-fn length(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mut value = 0;
-    for (index, byte) in bytes.iter().take(5).enumerate() {
-        value |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((value, index + 1));
-        }
-    }
-    None
-}
-
-fn append(bytes: &mut Vec<u8>, name: &str, data: &[u8]) {
-    let number = |mut value: usize, into: &mut Vec<u8>| {
-        while value >= 0x80 {
-            into.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        into.push(value as u8);
-    };
-    let mut content = Vec::new();
-    number(name.len(), &mut content);
-    content.extend_from_slice(name.as_bytes());
-    content.extend_from_slice(data);
-    bytes.push(0);
-    number(content.len(), bytes);
-    bytes.extend_from_slice(&content);
 }
 
 /// The plugin file of the chameleon, a guest whose settings decide its answers

@@ -32,11 +32,9 @@ pub use faults::{Endpoint, Fault};
 
 use account::Account;
 use faults::Faults;
+use parking_lot::Mutex;
 use server::Memory;
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A request as it arrived, with any outcome.
@@ -103,38 +101,38 @@ impl StandIn {
     /// Injects a fault into the next request to this endpoint. Several faults
     /// apply to several requests, in order.
     pub fn next(&self, endpoint: Endpoint, fault: Fault) {
-        locked(&self.shared.faults).add(endpoint, fault);
+        self.shared.faults.lock().add(endpoint, fault);
     }
 
     /// Forgets every idempotency key, as Stripe may after 24 hours.
     pub fn forget_keys(&self) {
-        *locked(&self.shared.memory) = Memory::default();
+        *self.shared.memory.lock() = Memory::default();
     }
 
     /// Accepts only this secret key from now on.
     pub fn change_key(&self, key: &str) {
-        key.clone_into(&mut locked(&self.shared.key));
+        key.clone_into(&mut self.shared.key.lock());
     }
 
     /// Captures a reserved payment, as somebody may do in the dashboard.
     pub fn captures_by_hand(&self, id: &str) {
-        locked(&self.shared.account).capture_by_hand(id);
+        self.shared.account.lock().capture_by_hand(id);
     }
 
     /// Lets a reservation expire, as Stripe does after seven days without a
     /// capture.
     pub fn lets_expire(&self, id: &str) {
-        locked(&self.shared.account).expire(id);
+        self.shared.account.lock().expire(id);
     }
 
     /// The payment intents, oldest first.
     pub fn payments(&self) -> Vec<Payment> {
-        locked(&self.shared.account).payments()
+        self.shared.account.lock().payments()
     }
 
     /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
-        locked(&self.shared.requests).clone()
+        self.shared.requests.lock().clone()
     }
 }
 
@@ -142,9 +140,4 @@ impl Drop for StandIn {
     fn drop(&mut self) {
         self.serving.abort();
     }
-}
-
-/// A test that has panicked must not make other tests fail.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,6 @@ use crate::{
     Request, Shared,
     answer::{Answer, with},
     faults::{Endpoint, Fault},
-    locked,
 };
 use axum::{
     Router,
@@ -61,8 +60,8 @@ async fn handle(
         version: text("stripe-version"),
         parameters: parameters.iter().map(|(name, value)| format!("{name}={value}")).collect(),
     };
-    locked(&shared.requests).push(request.clone());
-    if let Some(answer) = refused(&locked(&shared.key), text("authorization")) {
+    shared.requests.lock().push(request.clone());
+    if let Some(answer) = refused(&shared.key.lock(), text("authorization")) {
         return response(&answer, false);
     }
     let Some(endpoint) = Endpoint::of(&request.method, &request.path) else {
@@ -94,7 +93,7 @@ fn unknown(request: &Request) -> Answer {
 }
 
 async fn executed(shared: Arc<Shared>, endpoint: Endpoint, request: Request, parameters: Parameters) -> Response {
-    let fault = locked(&shared.faults).take(endpoint);
+    let fault = shared.faults.lock().take(endpoint);
     match fault {
         Some(Fault::CutBefore) => return cut(),
         Some(Fault::Busy) => {
@@ -109,20 +108,20 @@ async fn executed(shared: Arc<Shared>, endpoint: Endpoint, request: Request, par
     }
     let key = request.idempotency_key.clone().filter(|_| request.method == "POST");
     if let Some(key) = &key
-        && let Some((answer, is_replayed)) = remembered(&mut locked(&shared.memory), key, &request)
+        && let Some((answer, is_replayed)) = remembered(&mut shared.memory.lock(), key, &request)
     {
         return response(&answer, is_replayed);
     }
     let answer = match fault {
         Some(Fault::ErrorBefore) => Answer::broken(),
-        _ => locked(&shared.account).handle(endpoint, &request.path, &parameters),
+        _ => shared.account.lock().handle(endpoint, &request.path, &parameters),
     };
     let answer = if fault == Some(Fault::ErrorAfter) { Answer::broken() } else { answer };
     if let Some(Fault::Late(delay)) = fault {
         tokio::time::sleep(delay).await;
     }
     if let Some(key) = key {
-        let mut memory = locked(&shared.memory);
+        let mut memory = shared.memory.lock();
         if answer.is_kept {
             memory.0.entry(key).and_modify(|known| known.answer = Some(answer.clone()));
         } else {

@@ -7,9 +7,9 @@ mod mutated;
 mod signatures;
 mod transfers;
 
-use crate::support::{Host, chameleon};
+use crate::support::{Host, chameleon, files_below};
 use serde_json::Value;
-use std::path::Path;
+use std::collections::BTreeSet;
 
 /// Everything that is installed. A refused upload must leave it as it was.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) struct Installed {
     plugins: Vec<[String; 3]>,
     revisions: String,
     /// In the data directory and the compile cache, except the databases.
-    files: Vec<String>,
+    files: BTreeSet<String>,
 }
 
 impl Host {
@@ -27,26 +27,13 @@ impl Host {
         let text = |plugin: &Value, key: &str| plugin[key].as_str().unwrap().to_owned();
         let plugins = operator.get("/plugins").await.json();
         let plugins = plugins.as_array().unwrap().iter();
-        let mut files = Vec::new();
-        list(&self.setup.data(), &mut files);
-        list(self.setup.cache(), &mut files);
-        files.sort();
+        let (data, cache) = (self.setup.data(), self.setup.cache());
+        let files = [files_below(&data), files_below(cache)].concat().into_iter();
+        let files = files.map(|file| file.display().to_string()).filter(|file| !file.contains(".db"));
         Installed {
             plugins: plugins.map(|plugin| ["name", "revision", "status"].map(|key| text(plugin, key))).collect(),
             revisions: operator.get("/plugins/chameleon/revisions").await.text,
-            files,
-        }
-    }
-}
-
-fn list(folder: &Path, files: &mut Vec<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.display().to_string();
-        match path.is_dir() {
-            true => list(&path, files),
-            false if name.contains(".db") => {}
-            false => files.push(name),
+            files: files.collect::<BTreeSet<_>>(),
         }
     }
 }
