@@ -10,6 +10,7 @@ mod deploy;
 mod dev;
 mod fuzz;
 mod guests;
+mod layers;
 mod nats;
 mod pages;
 mod postgres;

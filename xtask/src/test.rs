@@ -10,6 +10,7 @@ use anyhow::Result;
 use crate::browser;
 use crate::deploy;
 use crate::guests::{self, Kind};
+use crate::layers;
 use crate::nats;
 use crate::pages;
 use crate::postgres;
@@ -39,6 +40,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
     let mut steps = Steps::default();
     if filter.is_none() {
         steps.step("format", || format(workspace));
+        steps.step("layers", || layers::check(workspace).map(|()| Outcome::Passed));
         steps.step("pages", || pages::check(workspace));
         steps.step("deploy", || deploy::check(workspace));
     }
@@ -100,6 +102,7 @@ fn whole_hosts(workspace: &Workspace) -> Command {
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("format", || format(workspace));
+    steps.step("layers", || layers::check(workspace).map(|()| Outcome::Passed));
     steps.step("pages", || pages::check(workspace));
     steps.step("clippy", || clippy(workspace));
     steps.step("docs", || docs(workspace));

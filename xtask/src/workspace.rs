@@ -31,6 +31,7 @@ pub(crate) struct Package {
 
 #[derive(Deserialize)]
 struct Dependency {
+    name: String,
     /// The folder of the package, if it does not come from a registry.
     path: Option<PathBuf>,
     /// `dev` or `build`, or `None` for a normal dependency.
@@ -49,6 +50,11 @@ impl Workspace {
         let metadata = output_of(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))
             .context("`cargo metadata` failed: run this as `cargo xtask`, inside the workspace")?;
         serde_json::from_str(&metadata).context("cannot parse the output of `cargo metadata`")
+    }
+
+    /// The members of the workspace.
+    pub(crate) fn packages(&self) -> &[Package] {
+        &self.packages
     }
 
     /// A cargo command that runs at the root of the workspace.
@@ -128,6 +134,22 @@ impl Workspace {
 }
 
 impl Package {
+    /// The names of the packages that it uses outside of tests and build scripts.
+    pub(crate) fn normal_dependencies(&self) -> impl Iterator<Item = &str> {
+        self.dependencies.iter().filter(|one| one.kind.is_none()).map(|one| one.name.as_str())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_dependencies(name: &str, uses: &[&str]) -> Self {
+        let dependency = |name: &&str| Dependency { name: (*name).to_owned(), path: None, kind: None };
+        Self {
+            name: name.to_owned(),
+            manifest_path: PathBuf::new(),
+            targets: Vec::new(),
+            dependencies: uses.iter().map(dependency).collect(),
+        }
+    }
+
     /// The file name of the package's core module.
     pub(crate) fn module_file(&self) -> Option<String> {
         let library = self.targets.iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
