@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_whole_published_folder_is_handed_out() {
-        let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
         let mut expected = BTreeMap::new();
         collect(&published, &published, &mut expected);
         let plugin = expected.remove(Path::new("plugin.wit")).unwrap();

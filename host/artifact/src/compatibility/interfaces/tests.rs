@@ -226,7 +226,7 @@ fn types_that_grow_with_every_level_are_compared_in_no_time() {
 
 #[test]
 fn the_hosts_interfaces_are_all_there() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut folders: Vec<_> = std::fs::read_dir(root.join("deps"))
         .unwrap()
         .map(|entry| format!("deps/{}", entry.unwrap().file_name().to_string_lossy()))
