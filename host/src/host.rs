@@ -224,7 +224,7 @@ pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verd
 /// What decides which revisions serve, with everything that it keeps in one
 /// folder and nobody to serve.
 async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
-    let store = host_config::store::Store { database_url: None, ..config.store.clone() };
+    let store = host_config::store::StoreConfig { database_url: None, ..config.store.clone() };
     let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
     let secrets = config.prepare()?;
     let database = open_database(&config).await?;

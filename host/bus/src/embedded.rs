@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
 use host_base::clock::now_ms;
 use host_base::event::Event;
-use host_config::messaging::Messaging;
+use host_config::messaging::MessagingConfig;
 use host_database::HostDatabase;
 use parking_lot::Mutex;
 use sqlx::{Any, Transaction};
@@ -65,7 +65,7 @@ impl EmbeddedBus {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn open(database: HostDatabase, settings: &Messaging) -> Result<Self, BusError> {
+    pub async fn open(database: HostDatabase, settings: &MessagingConfig) -> Result<Self, BusError> {
         database.ensure("bus", SCHEMA).await?;
         let latest: Option<i64> =
             sqlx::query_scalar("SELECT max(not_before_ms) FROM bus_deliveries WHERE attempts = 0")

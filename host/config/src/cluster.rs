@@ -8,7 +8,7 @@ const MACHINE: &str = "/proc/sys/kernel/hostname";
 
 /// Settings of a host among others.
 #[derive(Debug, Clone)]
-pub struct Cluster {
+pub struct ClusterConfig {
     /// What people call this host.
     pub name: String,
 }
@@ -16,14 +16,14 @@ pub struct Cluster {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawClusterConfig {
     pub(super) name: Option<String>,
 }
 
-impl TryFrom<Raw> for Cluster {
+impl TryFrom<RawClusterConfig> for ClusterConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawClusterConfig) -> Result<Self, Invalid> {
         let name = raw.name.unwrap_or_else(machine);
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
             return Err(Invalid::new("cluster.name", format!("must be 1 to {MAX_NAME_BYTES} bytes of one line")));

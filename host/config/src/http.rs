@@ -10,7 +10,7 @@ use std::{
 
 /// Settings of the public listener.
 #[derive(Debug, Clone)]
-pub struct Http {
+pub struct HttpConfig {
     /// Where it listens.
     pub listen: SocketAddr,
     /// Whose `X-Forwarded-*` headers are believed.
@@ -36,7 +36,7 @@ pub struct Http {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawHttpConfig {
     pub(super) listen: Option<SocketAddr>,
     trusted_proxies: Vec<String>,
     secure_cookies: SecureCookies,
@@ -49,10 +49,10 @@ pub(super) struct Raw {
     shutdown_drain_ms: Option<u64>,
 }
 
-impl TryFrom<Raw> for Http {
+impl TryFrom<RawHttpConfig> for HttpConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawHttpConfig) -> Result<Self, Invalid> {
         Ok(Self {
             listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,

@@ -12,14 +12,14 @@ pub(super) const RECOMMENDED_KEY_BYTES: usize = 32;
 
 /// Settings of `platform:identity`.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct IdentityConfig {
     /// What signs sessions; unset: generated once and kept in the data
     /// directory.
     pub jwt_key: Option<Secret>,
     /// How long a session lasts.
     pub session_ttl: Duration,
     /// What hashing a password costs.
-    pub argon2: Argon2,
+    pub argon2: Argon2Config,
     /// Passwords hashed at the same time; as few as half of that where they
     /// wait long for a processor.
     pub hashing_concurrency: usize,
@@ -36,7 +36,7 @@ pub struct Identity {
 /// Parameters of argon2id. The defaults are the OWASP password storage cheat
 /// sheet's: 19 MiB, two passes, one lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Argon2 {
+pub struct Argon2Config {
     /// Memory of one hash.
     pub memory_kib: u32,
     /// Passes over it.
@@ -48,7 +48,7 @@ pub struct Argon2 {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawIdentityConfig {
     pub(super) jwt_key: Option<Secret>,
     session_ttl_seconds: Option<u64>,
     argon2_memory_kib: Option<u32>,
@@ -61,10 +61,10 @@ pub(super) struct Raw {
     failed_attempts_window_seconds: Option<u64>,
 }
 
-impl TryFrom<Raw> for Identity {
+impl TryFrom<RawIdentityConfig> for IdentityConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawIdentityConfig) -> Result<Self, Invalid> {
         let key_bytes = raw.jwt_key.as_ref().map(|key| key.expose().len());
         if key_bytes.is_some_and(|bytes| bytes < MIN_KEY_BYTES) {
             return Err(Invalid::new(
@@ -81,7 +81,7 @@ impl TryFrom<Raw> for Identity {
                 7 * 86_400,
                 1..=365 * 86_400,
             )?),
-            argon2: Argon2 {
+            argon2: Argon2Config {
                 memory_kib: within("identity.argon2_memory_kib", raw.argon2_memory_kib, 19_456, 64..=4_194_304)?,
                 iterations: within("identity.argon2_iterations", raw.argon2_iterations, 2, 1..=100)?,
                 parallelism: within("identity.argon2_parallelism", raw.argon2_parallelism, 1, 1..=8)?,

@@ -51,31 +51,31 @@ pub struct Config {
     /// Where everything durable lies.
     pub data_dir: PathBuf,
     /// The public listener.
-    pub http: http::Http,
+    pub http: http::HttpConfig,
     /// The operator listener.
-    pub operator: operator::Operator,
+    pub operator: operator::OperatorConfig,
     /// The WebAssembly engine.
-    pub engine: engine::Engine,
+    pub engine: engine::EngineConfig,
     /// The components' databases.
-    pub store: store::Store,
+    pub store: store::StoreConfig,
     /// Events and timers.
-    pub messaging: messaging::Messaging,
+    pub messaging: messaging::MessagingConfig,
     /// Passwords and sessions.
-    pub identity: identity::Identity,
+    pub identity: identity::IdentityConfig,
     /// The payment provider.
-    pub payments: payments::Payments,
+    pub payments: payments::PaymentsConfig,
     /// Which plugins, and their settings.
-    pub plugins: plugins::Plugins,
+    pub plugins: plugins::PluginsConfig,
     /// How new revisions are watched.
-    pub rollout: rollout::Rollout,
+    pub rollout: rollout::RolloutConfig,
     /// Plugins that operators send.
-    pub uploads: uploads::Uploads,
+    pub uploads: uploads::UploadsConfig,
     /// This host among others.
-    pub cluster: cluster::Cluster,
+    pub cluster: cluster::ClusterConfig,
     /// The log.
-    pub log: log::Log,
+    pub log: log::LogConfig,
     /// What is sent to a collector.
-    pub telemetry: telemetry::Telemetry,
+    pub telemetry: telemetry::TelemetryConfig,
     /// What is allowed but unwise, to be logged.
     pub warnings: Vec<String>,
 }
@@ -92,23 +92,23 @@ pub struct Secrets {
 /// The file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Raw {
+struct RawConfig {
     data_dir: Option<PathBuf>,
     bundled: Option<plugins::Bundled>,
     plugin: Vec<plugins::ExtraPlugin>,
     plugins: plugins::RawOverrides,
-    http: http::Raw,
-    operator: operator::Raw,
-    engine: engine::Raw,
-    store: store::Raw,
-    messaging: messaging::Raw,
-    identity: identity::Raw,
-    payments: payments::Raw,
-    rollout: rollout::Raw,
-    uploads: uploads::Raw,
-    cluster: cluster::Raw,
-    log: log::Raw,
-    telemetry: telemetry::Raw,
+    http: http::RawHttpConfig,
+    operator: operator::RawOperatorConfig,
+    engine: engine::RawEngineConfig,
+    store: store::RawStoreConfig,
+    messaging: messaging::RawMessagingConfig,
+    identity: identity::RawIdentityConfig,
+    payments: payments::RawPaymentsConfig,
+    rollout: rollout::RawRolloutConfig,
+    uploads: uploads::RawUploadsConfig,
+    cluster: cluster::RawClusterConfig,
+    log: log::RawLogConfig,
+    telemetry: telemetry::RawTelemetryConfig,
 }
 
 impl Config {
@@ -126,7 +126,7 @@ impl Config {
             path if flags.config.is_none() => path,
             _ => flags.config.clone(),
         };
-        let raw = path.as_deref().map_or(Ok(Raw::default()), read)?;
+        let raw = path.as_deref().map_or(Ok(RawConfig::default()), read)?;
         let file = path.map(|path| path.display().to_string());
         let mut sources = Sources::new(file.clone());
         for name in &environment.not_text {
@@ -137,7 +137,7 @@ impl Config {
 
         let mut extra = raw.plugin;
         extra.extend(flags.plugins.iter().map(|path| plugins::ExtraPlugin { path: path.clone(), grants: None }));
-        let plugins = sources.section(plugins::Raw {
+        let plugins = sources.section(plugins::RawPluginsConfig {
             file: file.unwrap_or_default(),
             bundled: raw.bundled,
             extra,
@@ -148,9 +148,9 @@ impl Config {
         let http = sources.section(raw.http);
         let operator = sources.section(raw.operator);
         let engine = sources.section(raw.engine);
-        let store: Option<store::Store> = sources.section(raw.store);
-        let messaging: Option<messaging::Messaging> = sources.section(raw.messaging);
-        let identity: Option<identity::Identity> = sources.section(raw.identity);
+        let store: Option<store::StoreConfig> = sources.section(raw.store);
+        let messaging: Option<messaging::MessagingConfig> = sources.section(raw.messaging);
+        let identity: Option<identity::IdentityConfig> = sources.section(raw.identity);
         let payments = sources.section(raw.payments);
         let rollout = sources.section(raw.rollout);
         let uploads = sources.section(raw.uploads);
@@ -247,7 +247,7 @@ impl Config {
                 operator::RECOMMENDED_TOKEN_BYTES
             ));
         }
-        if let payments::Provider::Stripe(stripe) = &self.payments.provider
+        if let payments::ProviderConfig::Stripe(stripe) = &self.payments.provider
             && stripe.is_test()
         {
             warnings.push("the key of Stripe (payments.stripe.key) is of its test mode: no money moves".to_owned());
@@ -257,7 +257,7 @@ impl Config {
 }
 
 /// Lays the environment over the file, and the flags over both.
-fn lay_over(mut raw: Raw, environment: &mut Environment, flags: &Flags, sources: &mut Sources) -> Raw {
+fn lay_over(mut raw: RawConfig, environment: &mut Environment, flags: &Flags, sources: &mut Sources) -> RawConfig {
     let mut variable = |name: &'static str| (name, environment.take(name));
     let flag = |name: &'static str, value: &Option<String>| (name, value.clone());
     sources.lay_over(
@@ -315,7 +315,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not an address with a port, such as 127.0.0.1:8080"))
 }
 
-fn read(path: &Path) -> Result<Raw, ConfigError> {
+fn read(path: &Path) -> Result<RawConfig, ConfigError> {
     let shown = path.display();
     let text = fs::read_to_string(path).map_err(|error| ConfigError::new(format!("{shown}: {error}")))?;
     let wrong = |setting: String, error: &toml::de::Error| {

@@ -10,7 +10,7 @@ const DEFAULT_FILTER: &str = "info,async_nats=warn,stripe=error";
 
 /// Settings of the log.
 #[derive(Debug, Clone)]
-pub struct Log {
+pub struct LogConfig {
     /// Directives of `tracing_subscriber::EnvFilter`.
     pub filter: String,
     /// For people or for machines.
@@ -43,15 +43,15 @@ impl FromStr for LogFormat {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawLogConfig {
     pub(super) filter: Option<String>,
     pub(super) format: Option<LogFormat>,
 }
 
-impl TryFrom<Raw> for Log {
+impl TryFrom<RawLogConfig> for LogConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawLogConfig) -> Result<Self, Invalid> {
         let filter = raw.filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
         match EnvFilter::try_new(&filter) {
             Ok(_) => Ok(Self { filter, format: raw.format.unwrap_or_default() }),

@@ -1,7 +1,7 @@
 //! `[messaging]`: events and timers.
 
 use super::{
-    nats::{Nats, RawNats},
+    nats::{NatsConfig, RawNatsConfig},
     problem::{Invalid, within},
 };
 use host_base::secret::Secret;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Settings of deliveries.
 #[derive(Debug, Clone)]
-pub struct Messaging {
+pub struct MessagingConfig {
     /// Events of one component handled at the same time.
     pub concurrency: usize,
     /// The wait before the second delivery; it doubles with each one after.
@@ -20,25 +20,25 @@ pub struct Messaging {
     /// How long events and the marks of applied ones are kept.
     pub retention: Duration,
     /// The broker; none: the bus inside the process.
-    pub nats: Option<Nats>,
+    pub nats: Option<NatsConfig>,
 }
 
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawMessagingConfig {
     concurrency: Option<usize>,
     backoff_ms: Option<u64>,
     max_backoff_ms: Option<u64>,
     retention_hours: Option<u64>,
     pub(super) nats_url: Option<Secret>,
-    nats: RawNats,
+    nats: RawNatsConfig,
 }
 
-impl TryFrom<Raw> for Messaging {
+impl TryFrom<RawMessagingConfig> for MessagingConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawMessagingConfig) -> Result<Self, Invalid> {
         let backoff_ms = within("messaging.backoff_ms", raw.backoff_ms, 100, 1..=60_000)?;
         let max_backoff_ms =
             within("messaging.max_backoff_ms", raw.max_backoff_ms, backoff_ms.max(30_000), backoff_ms..=3_600_000)?;

@@ -13,7 +13,7 @@ const PREFIX_CHARACTERS: usize = 32;
 
 /// Settings of the bus on NATS JetStream.
 #[derive(Debug, Clone)]
-pub struct Nats {
+pub struct NatsConfig {
     /// One server or several, separated by commas, possibly with credentials.
     url: Secret,
     /// The first word of every subject, and of the names of the streams.
@@ -38,7 +38,7 @@ pub struct Nats {
     pub tls_identity: Option<(PathBuf, PathBuf)>,
 }
 
-impl Nats {
+impl NatsConfig {
     /// The servers to connect to.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Nats {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawNats {
+pub(super) struct RawNatsConfig {
     subject_prefix: Option<String>,
     stream_replicas: Option<usize>,
     max_bytes: Option<i64>,
@@ -81,8 +81,8 @@ pub(super) struct RawNats {
     tls_key_file: Option<PathBuf>,
 }
 
-impl RawNats {
-    pub(super) fn with_url(self, url: Secret) -> Result<Nats, Invalid> {
+impl RawNatsConfig {
+    pub(super) fn with_url(self, url: Secret) -> Result<NatsConfig, Invalid> {
         check(&url)?;
         let subject_prefix = self.subject_prefix.unwrap_or_else(|| "ticketing".to_owned());
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -105,7 +105,7 @@ impl RawNats {
         };
         let deduplication =
             within("messaging.nats.deduplication_seconds", self.deduplication_seconds, 120, 1..=86_400)?;
-        Ok(Nats {
+        Ok(NatsConfig {
             url,
             subject_prefix,
             stream_replicas,

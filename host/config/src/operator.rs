@@ -9,7 +9,7 @@ pub(super) const RECOMMENDED_TOKEN_BYTES: usize = 16;
 
 /// Settings of the operator listener.
 #[derive(Debug, Clone)]
-pub struct Operator {
+pub struct OperatorConfig {
     /// Where it listens.
     pub listen: SocketAddr,
     /// The bearer token; unset: generated once and kept in the data directory.
@@ -22,16 +22,16 @@ pub struct Operator {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawOperatorConfig {
     pub(super) listen: Option<SocketAddr>,
     pub(super) token: Option<Secret>,
     audit_rows: Option<u32>,
 }
 
-impl TryFrom<Raw> for Operator {
+impl TryFrom<RawOperatorConfig> for OperatorConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawOperatorConfig) -> Result<Self, Invalid> {
         let fits_a_header = |token: &Secret| {
             let token = token.expose();
             !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())

@@ -15,9 +15,9 @@ const KEY_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=255;
 
 /// Settings of `platform:payments`.
 #[derive(Debug, Clone)]
-pub struct Payments {
+pub struct PaymentsConfig {
     /// Who moves the money.
-    pub provider: Provider,
+    pub provider: ProviderConfig,
     /// How long a component waits for the provider; the outcome is unknown
     /// after that.
     pub call_timeout: Duration,
@@ -25,23 +25,23 @@ pub struct Payments {
 
 /// The providers, each with its settings.
 #[derive(Debug, Clone)]
-pub enum Provider {
+pub enum ProviderConfig {
     /// Play money, with a ledger of its own.
-    Simulated(Faults),
+    Simulated(FaultsConfig),
     /// Cards, by Stripe.
-    Stripe(Stripe),
+    Stripe(StripeConfig),
 }
 
 /// Settings of the provider `stripe`.
 #[derive(Debug, Clone)]
-pub struct Stripe {
+pub struct StripeConfig {
     /// Where Stripe is asked.
     pub api_url: Url,
     /// The account's secret key, or a restricted one.
     pub key: Secret,
 }
 
-impl Stripe {
+impl StripeConfig {
     /// Whether no money moves.
     pub(super) fn is_test(&self) -> bool {
         !is_live(&self.key)
@@ -52,7 +52,7 @@ impl Stripe {
 /// is every third call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Faults {
+pub struct FaultsConfig {
     /// Fails before anything was done.
     pub timeout_before_every: u32,
     /// Fails although everything was done.
@@ -68,11 +68,11 @@ pub struct Faults {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawPaymentsConfig {
     provider: ProviderName,
     call_timeout_ms: Option<u64>,
-    simulated: RawSimulated,
-    pub(super) stripe: RawStripe,
+    simulated: RawSimulatedConfig,
+    pub(super) stripe: RawStripeConfig,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -85,21 +85,21 @@ enum ProviderName {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RawSimulated {
-    faults: Faults,
+struct RawSimulatedConfig {
+    faults: FaultsConfig,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawStripe {
+pub(super) struct RawStripeConfig {
     pub(super) key: Option<Secret>,
     api_url: Option<String>,
 }
 
-impl TryFrom<RawStripe> for Stripe {
+impl TryFrom<RawStripeConfig> for StripeConfig {
     type Error = Invalid;
 
-    fn try_from(raw: RawStripe) -> Result<Self, Invalid> {
+    fn try_from(raw: RawStripeConfig) -> Result<Self, Invalid> {
         // A container has the variable, with nothing in it, where nobody has set it.
         let Some(key) = raw.key.filter(|key| !key.expose().is_empty()) else {
             return Err(Invalid::new(
@@ -157,16 +157,16 @@ fn api_url(text: &str) -> Result<Url, Invalid> {
     Ok(url)
 }
 
-impl TryFrom<Raw> for Payments {
+impl TryFrom<RawPaymentsConfig> for PaymentsConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawPaymentsConfig) -> Result<Self, Invalid> {
         let faults = raw.simulated.faults;
         within("payments.simulated.faults.delay_ms", Some(faults.delay_ms), 0, 0..=60_000)?;
         Ok(Self {
             provider: match raw.provider {
-                ProviderName::Simulated => Provider::Simulated(faults),
-                ProviderName::Stripe => Provider::Stripe(raw.stripe.try_into()?),
+                ProviderName::Simulated => ProviderConfig::Simulated(faults),
+                ProviderName::Stripe => ProviderConfig::Stripe(raw.stripe.try_into()?),
             },
             call_timeout: Duration::from_millis(within(
                 "payments.call_timeout_ms",

@@ -2,8 +2,8 @@
 //! the settings that they declare.
 //!
 //! What a plugin declares is known only once it is loaded, so what may be
-//! meant for one is kept until then: [`Plugins::settings`] hands it out, and
-//! [`Plugins::check_all_used`] refuses what nobody wanted.
+//! meant for one is kept until then: [`PluginsConfig::settings`] hands it out, and
+//! [`PluginsConfig::check_all_used`] refuses what nobody wanted.
 
 use super::problem::{ConfigError, Invalid};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub(super) const PREFIX: &str = "TICKETING_";
 
 /// Which plugins there are, and what operators set for them.
 #[derive(Clone)]
-pub struct Plugins {
+pub struct PluginsConfig {
     /// Which of those in the binary are loaded.
     pub bundled: Bundled,
     /// Plugins from files.
@@ -167,7 +167,7 @@ pub struct LimitOverrides {
 
 /// As in the file, with what flags and environment add.
 #[derive(Debug, Default)]
-pub(super) struct Raw {
+pub(super) struct RawPluginsConfig {
     pub(super) file: String,
     pub(super) bundled: Option<Bundled>,
     pub(super) extra: Vec<ExtraPlugin>,
@@ -181,10 +181,10 @@ pub(super) struct Raw {
 #[serde(transparent)]
 pub(super) struct RawOverrides(BTreeMap<String, Overrides>);
 
-impl TryFrom<Raw> for Plugins {
+impl TryFrom<RawPluginsConfig> for PluginsConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawPluginsConfig) -> Result<Self, Invalid> {
         let mut flags = BTreeMap::new();
         for assignment in raw.set {
             let (plugin, key, value) = split(&assignment)
@@ -209,17 +209,17 @@ fn split(assignment: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// Leaves the settings out: some may be secret.
-impl fmt::Debug for Plugins {
+impl fmt::Debug for PluginsConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Plugins")
+            .debug_struct("PluginsConfig")
             .field("bundled", &self.bundled)
             .field("extra", &self.extra)
             .finish_non_exhaustive()
     }
 }
 
-impl Plugins {
+impl PluginsConfig {
     /// What the plugin reads through `wasi:config`: every declared key that is
     /// set or has a default. A flag beats the environment, which beats the
     /// file, which beats the default.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Settings of swaps.
 #[derive(Debug, Clone)]
-pub struct Rollout {
+pub struct RolloutConfig {
     /// How long a new revision is compared with the one before it.
     pub watch: Duration,
     /// Calls of a new revision before it is judged.
@@ -31,7 +31,7 @@ pub struct Rollout {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawRolloutConfig {
     watch_seconds: Option<u64>,
     min_calls: Option<u64>,
     error_margin_percent: Option<u64>,
@@ -43,10 +43,10 @@ pub(super) struct Raw {
     kept_revisions: Option<usize>,
 }
 
-impl TryFrom<Raw> for Rollout {
+impl TryFrom<RawRolloutConfig> for RolloutConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawRolloutConfig) -> Result<Self, Invalid> {
         let seconds = |name, value, default, high| within(name, value, default, 1..=high).map(Duration::from_secs);
         Ok(Self {
             watch: seconds("rollout.watch_seconds", raw.watch_seconds, 60, 86_400)?,

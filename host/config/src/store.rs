@@ -8,7 +8,7 @@ use std::{str::FromStr, time::Duration};
 
 /// Settings of the host's database and of every component's.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct StoreConfig {
     /// A PostgreSQL database for everything durable, which several hosts may
     /// share; none for SQLite files in the data directory. It has a password
     /// in it.
@@ -22,16 +22,16 @@ pub struct Store {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawStoreConfig {
     pub(super) database_url: Option<Secret>,
     readers: Option<u32>,
     queue_wait_ms: Option<u64>,
 }
 
-impl TryFrom<Raw> for Store {
+impl TryFrom<RawStoreConfig> for StoreConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawStoreConfig) -> Result<Self, Invalid> {
         if let Some(url) = &raw.database_url
             && !is_postgres(url.expose())
         {

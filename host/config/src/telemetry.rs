@@ -26,7 +26,7 @@ pub const VARIABLES: [&str; 7] = [
 
 /// Settings of what is sent to a collector.
 #[derive(Debug, Clone)]
-pub struct Otlp {
+pub struct OtlpConfig {
     /// OTLP over HTTP, without `/v1/traces`.
     pub endpoint: String,
     /// Sent along with every request.
@@ -43,7 +43,7 @@ pub struct Otlp {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawTelemetryConfig {
     pub(super) otlp_endpoint: Option<String>,
     pub(super) otlp_headers: Option<BTreeMap<String, Secret>>,
     pub(super) service_name: Option<String>,
@@ -55,15 +55,15 @@ pub(super) struct Raw {
 
 /// Nothing is sent unless an endpoint is set.
 #[derive(Debug, Clone, Default)]
-pub struct Telemetry {
+pub struct TelemetryConfig {
     /// Where to.
-    pub otlp: Option<Otlp>,
+    pub otlp: Option<OtlpConfig>,
 }
 
-impl TryFrom<Raw> for Telemetry {
+impl TryFrom<RawTelemetryConfig> for TelemetryConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawTelemetryConfig) -> Result<Self, Invalid> {
         let sample_ratio = raw.sample_ratio.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&sample_ratio) {
             return Err(Invalid::new("telemetry.sample_ratio", format!("{sample_ratio} is not between 0 and 1")));
@@ -86,7 +86,7 @@ impl TryFrom<Raw> for Telemetry {
         }
         let service_name = raw.service_name.filter(|name| !name.is_empty());
         Ok(Self {
-            otlp: Some(Otlp {
+            otlp: Some(OtlpConfig {
                 endpoint,
                 headers,
                 service_name: service_name.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
@@ -116,7 +116,7 @@ fn headers(text: &str) -> Result<BTreeMap<String, Secret>, String> {
 
 /// Lays OpenTelemetry's variables over the file. An empty one is as good as
 /// none.
-pub(super) fn lay_over(raw: &mut Raw, environment: &mut Environment, sources: &mut Sources) {
+pub(super) fn lay_over(raw: &mut RawTelemetryConfig, environment: &mut Environment, sources: &mut Sources) {
     let mut variable = |name: &'static str| (name, environment.take(name).filter(|text| !text.is_empty()));
     let text = |text: &str| Ok(text.to_owned());
     let endpoint = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
@@ -152,29 +152,33 @@ mod tests {
     use super::*;
     use std::ffi::OsString;
 
-    fn raw(endpoint: &str) -> Raw {
-        Raw { otlp_endpoint: Some(endpoint.to_owned()), ..Raw::default() }
+    fn raw(endpoint: &str) -> RawTelemetryConfig {
+        RawTelemetryConfig { otlp_endpoint: Some(endpoint.to_owned()), ..RawTelemetryConfig::default() }
     }
 
     #[test]
     fn nothing_is_sent_unless_an_endpoint_is_set() {
-        assert!(Telemetry::try_from(Raw::default()).unwrap().otlp.is_none());
-        assert!(Telemetry::try_from(raw("")).unwrap().otlp.is_none());
-        let disabled = Raw { disabled: Some(true), ..raw("http://localhost:4318") };
-        assert!(Telemetry::try_from(disabled).unwrap().otlp.is_none());
-        let otlp = Telemetry::try_from(raw("http://localhost:4318/")).unwrap().otlp.unwrap();
+        assert!(TelemetryConfig::try_from(RawTelemetryConfig::default()).unwrap().otlp.is_none());
+        assert!(TelemetryConfig::try_from(raw("")).unwrap().otlp.is_none());
+        let disabled = RawTelemetryConfig { disabled: Some(true), ..raw("http://localhost:4318") };
+        assert!(TelemetryConfig::try_from(disabled).unwrap().otlp.is_none());
+        let otlp = TelemetryConfig::try_from(raw("http://localhost:4318/")).unwrap().otlp.unwrap();
         assert_eq!((otlp.endpoint.as_str(), otlp.service_name.as_str()), ("http://localhost:4318", "ticketing"));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         for endpoint in ["localhost:4318", "ftp://localhost", "nonsense"] {
-            assert!(Telemetry::try_from(raw(endpoint)).is_err(), "{endpoint}");
+            assert!(TelemetryConfig::try_from(raw(endpoint)).is_err(), "{endpoint}");
         }
-        assert!(Telemetry::try_from(Raw { sample_ratio: Some(1.5), ..raw("http://x") }).is_err());
-        assert!(Telemetry::try_from(Raw { metrics_interval_ms: Some(1), ..raw("http://x") }).is_err());
+        assert!(TelemetryConfig::try_from(RawTelemetryConfig { sample_ratio: Some(1.5), ..raw("http://x") }).is_err());
+        assert!(
+            TelemetryConfig::try_from(RawTelemetryConfig { metrics_interval_ms: Some(1), ..raw("http://x") }).is_err()
+        );
         let headers = BTreeMap::from([("not a name".to_owned(), Secret::new("x"))]);
-        assert!(Telemetry::try_from(Raw { otlp_headers: Some(headers), ..raw("http://x") }).is_err());
+        assert!(
+            TelemetryConfig::try_from(RawTelemetryConfig { otlp_headers: Some(headers), ..raw("http://x") }).is_err()
+        );
     }
 
     #[test]

@@ -239,7 +239,7 @@ fn stripe_needs_its_key_and_says_so_in_one_line_without_showing_it() {
     let config = load(STRIPE, &Flags::default(), &[("STRIPE_KEY", KEY)]).unwrap();
     assert!(!format!("{config:?}").contains("ofNobody"));
     assert!(config.warnings.iter().any(|warning| warning.contains("no money moves")), "{:?}", config.warnings);
-    let payments::Provider::Stripe(stripe) = config.payments.provider else { panic!("another provider") };
+    let payments::ProviderConfig::Stripe(stripe) = config.payments.provider else { panic!("another provider") };
     assert_eq!((stripe.api_url.as_str(), stripe.key.expose()), ("https://api.stripe.com/", KEY));
     assert!(load(STRIPE, &Flags::default(), &[("STRIPE_KEY", LIVE_KEY)]).unwrap().warnings.is_empty());
 }

@@ -10,7 +10,7 @@ pub const MAX_ARTIFACT_BYTES: usize = 256 << 20;
 
 /// Settings of uploads.
 #[derive(Debug, Clone)]
-pub struct Uploads {
+pub struct UploadsConfig {
     /// The largest file.
     pub max_bytes: usize,
     /// Uploads that are received or checked at the same time; one more is
@@ -27,7 +27,7 @@ pub struct Uploads {
 /// As in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Raw {
+pub(super) struct RawUploadsConfig {
     max_bytes: Option<usize>,
     max_pending_uploads: Option<usize>,
     timeout_seconds: Option<u64>,
@@ -35,10 +35,10 @@ pub(super) struct Raw {
     keys: Vec<String>,
 }
 
-impl TryFrom<Raw> for Uploads {
+impl TryFrom<RawUploadsConfig> for UploadsConfig {
     type Error = Invalid;
 
-    fn try_from(raw: Raw) -> Result<Self, Invalid> {
+    fn try_from(raw: RawUploadsConfig) -> Result<Self, Invalid> {
         let keys = SignatureKeys::parse(raw.keys.iter().map(String::as_str))
             .map_err(|reason| Invalid::new("uploads.keys", reason))?;
         if raw.require_signature && keys.is_empty() {
@@ -60,9 +60,9 @@ impl TryFrom<Raw> for Uploads {
 mod tests {
     use super::*;
 
-    fn uploads(toml: &str) -> Result<Uploads, String> {
-        let raw: Raw = toml::from_str(toml).unwrap();
-        Uploads::try_from(raw).map_err(|invalid| format!("{}: {}", invalid.setting, invalid.reason))
+    fn uploads(toml: &str) -> Result<UploadsConfig, String> {
+        let raw: RawUploadsConfig = toml::from_str(toml).unwrap();
+        UploadsConfig::try_from(raw).map_err(|invalid| format!("{}: {}", invalid.setting, invalid.reason))
     }
 
     #[test]

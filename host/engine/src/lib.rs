@@ -29,7 +29,7 @@ pub use state::{CallContext, ComponentContext, Services, State};
 use warm::Warm;
 
 use host_artifact::Kind;
-use host_config::engine::Engine as Settings;
+use host_config::engine::EngineConfig;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
@@ -69,7 +69,7 @@ impl Engine {
     /// # Errors
     /// When the machine cannot give what the settings ask for, such as the
     /// address space of the pool.
-    pub fn new(config: &Settings) -> wasmtime::Result<Self> {
+    pub fn new(config: &EngineConfig) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings(config))?;
         let mut linker = Linker::new(&wasmtime);
         state::link(&mut linker)?;
@@ -157,7 +157,7 @@ impl Engine {
     }
 }
 
-fn settings(config: &Settings) -> Config {
+fn settings(config: &EngineConfig) -> Config {
     let instances = config.max_instances;
     let mut pool = PoolingAllocationConfig::new();
     // A component made by a bindings generator is one to four core modules.

@@ -24,7 +24,7 @@ pub use tokens::Tokens;
 
 use axum::{Router, middleware};
 use host_bus::Bus;
-use host_config::uploads::Uploads;
+use host_config::uploads::UploadsConfig;
 use host_database::{
     audit::{Audit, Entry, Outcome},
     cluster::{Cluster, Identity},
@@ -52,7 +52,7 @@ pub struct Operator {
     /// Uploads that are being received or checked.
     pub uploads: Semaphore,
     /// What bounds them.
-    pub upload_limits: Uploads,
+    pub upload_limits: UploadsConfig,
     /// Where dead letters are.
     pub bus: Arc<dyn Bus>,
     /// Sends them again.

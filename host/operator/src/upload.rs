@@ -18,7 +18,7 @@ use base64::Engine;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use host_artifact::compatibility::Verdict;
-use host_config::uploads::Uploads;
+use host_config::uploads::UploadsConfig;
 use host_database::audit::{Entry, Outcome};
 use host_http::error::{Envelope, Problem, Refusal};
 use host_plugin::rollout::Upload;
@@ -157,7 +157,7 @@ fn signature_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// upload does not lie in memory, and reads it when it is complete.
 async fn on_disk(
     folder: &Path,
-    limits: &Uploads,
+    limits: &UploadsConfig,
     mut stream: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
 ) -> Result<Vec<u8>, Problem> {
     let failed = |error: std::io::Error| {
@@ -180,7 +180,7 @@ async fn on_disk(
     Ok(bytes)
 }
 
-fn too_large(limits: &Uploads) -> Problem {
+fn too_large(limits: &UploadsConfig) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The file is over the limit of {} bytes", limits.max_bytes))
 }
 

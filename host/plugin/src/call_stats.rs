@@ -1,7 +1,7 @@
 //! What a revision has done: what its swap report and its judgement are made
 //! of.
 
-use host_config::rollout::Rollout;
+use host_config::rollout::RolloutConfig;
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -65,7 +65,7 @@ pub struct InFlight {
 
 impl Counts {
     /// All zero.
-    pub fn new(settings: &Rollout, alarm: Alarm) -> Self {
+    pub fn new(settings: &RolloutConfig, alarm: Alarm) -> Self {
         Self {
             started: AtomicU64::new(0),
             finished: AtomicU64::new(0),
@@ -188,13 +188,13 @@ pub(super) mod tests {
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     /// The settings of an empty file.
-    pub(in super::super) fn defaults() -> Rollout {
+    pub(in super::super) fn defaults() -> RolloutConfig {
         Config::load(&Flags::default(), []).unwrap().rollout
     }
 
     fn counts(traps: u64) -> (Arc<Counts>, UnboundedReceiver<(String, String)>) {
         let (sender, receiver) = unbounded_channel();
-        let settings = Rollout { quarantine_traps: traps, ..defaults() };
+        let settings = RolloutConfig { quarantine_traps: traps, ..defaults() };
         (Arc::new(Counts::new(&settings, Alarm(sender))), receiver)
     }
 

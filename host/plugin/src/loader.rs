@@ -17,8 +17,8 @@ use host_artifact::{
 use host_config::limits::Limits;
 use host_config::{
     ConfigError,
-    plugins::{Plugins, Setting},
-    rollout::Rollout,
+    plugins::{PluginsConfig, Setting},
+    rollout::RolloutConfig,
 };
 use host_engine::{
     Admission, Code, CompileCache, ComponentContext, Engine, Failure, ForeignInstances, Instances, Linked, Pool,
@@ -55,9 +55,9 @@ pub struct Loader {
     /// How long a call may wait for its turn.
     pub queue_wait: Duration,
     /// What the host's own settings say of plugins.
-    pub plugins: Plugins,
+    pub plugins: PluginsConfig,
     /// When a revision raises the alarm.
-    pub rollout: Rollout,
+    pub rollout: RolloutConfig,
     /// Hears it.
     pub alarm: Alarm,
 }

@@ -12,7 +12,7 @@ pub use log_tail::{Follower, Heard};
 pub use otlp::Exporting;
 pub use trace::{Step, StepKind, TraceParent};
 
-use host_config::log::{Log, LogFormat};
+use host_config::log::{LogConfig, LogFormat};
 use std::{
     io::{self, BufWriter, IsTerminal, Stderr, Write},
     thread,
@@ -64,7 +64,7 @@ impl Write for Portions {
 ///
 /// # Errors
 /// When the filter is not valid or a log was started before.
-pub fn start_log(settings: &Log) -> Result<LogGuard, TelemetryError> {
+pub fn start_log(settings: &LogConfig) -> Result<LogGuard, TelemetryError> {
     let (writer, guard) =
         tracing_appender::non_blocking(Portions(BufWriter::with_capacity(PORTION_BYTES, io::stderr())));
     let builder = tracing_subscriber::fmt()
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_log_starts_once() {
-        let settings = Log { filter: "off".to_owned(), format: LogFormat::Json };
+        let settings = LogConfig { filter: "off".to_owned(), format: LogFormat::Json };
         let guard = start_log(&settings).unwrap();
         assert!(start_log(&settings).is_err());
         drop(guard);

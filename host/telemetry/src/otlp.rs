@@ -9,7 +9,7 @@ mod message;
 use super::{metrics::Metrics, trace::TRACER};
 use async_trait::async_trait;
 use bytes::Bytes;
-use host_config::telemetry::Otlp;
+use host_config::telemetry::OtlpConfig;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -54,7 +54,7 @@ impl Exporting {
     /// # Errors
     /// When a client cannot be made. A collector that does not answer is none.
     pub fn start(
-        settings: &Otlp,
+        settings: &OtlpConfig,
         metrics: Metrics,
         refresh: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, OtlpError> {
@@ -96,7 +96,7 @@ impl Exporting {
 }
 
 /// Who sends.
-fn resource(settings: &Otlp) -> Resource {
+fn resource(settings: &OtlpConfig) -> Resource {
     let attributes = [
         ("service.name", settings.service_name.clone()),
         ("service.version", env!("CARGO_PKG_VERSION").to_owned()),

@@ -1,6 +1,6 @@
 //! Who is at the other end of a request, as far as that can be known.
 
-use host_config::http::{Http, SecureCookies};
+use host_config::http::{HttpConfig, SecureCookies};
 use http::{HeaderMap, header};
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +18,7 @@ pub struct Client {
 impl Client {
     /// Reads what the connection says and, behind a trusted proxy only, what
     /// the proxy says.
-    pub fn of(peer: SocketAddr, headers: &HeaderMap, config: &Http) -> Self {
+    pub fn of(peer: SocketAddr, headers: &HeaderMap, config: &HttpConfig) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let proxies = &config.trusted_proxies;
         let tls = proxies.is_tls(peer.ip(), text("x-forwarded-proto"));

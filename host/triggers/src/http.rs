@@ -17,7 +17,7 @@ use host_base::{
     text::{REASON_BYTES, cut},
 };
 use host_capabilities::identity::{Identity, Session};
-use host_config::http::Http;
+use host_config::http::HttpConfig;
 use host_engine::{
     CallContext, Failure, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
@@ -47,7 +47,7 @@ pub struct Front {
     /// Who is signed in.
     pub identity: Arc<Identity>,
     /// What bounds a request.
-    pub config: Http,
+    pub config: HttpConfig,
 }
 
 /// A request, but for its body.

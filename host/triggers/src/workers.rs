@@ -3,7 +3,7 @@
 use super::{backlog, messaging::Events, relay::Relay, timers::Timers};
 use async_trait::async_trait;
 use host_bus::{Bus, BusError, Consumer, Subjects};
-use host_config::messaging::Messaging;
+use host_config::messaging::MessagingConfig;
 use host_engine::handler::{Handler, Handlers};
 use host_plugin::rollout::Subscriptions;
 use host_store::{Database, LeaderRole, Leadership};
@@ -23,7 +23,7 @@ pub const DRAIN: Duration = Duration::from_secs(15);
 pub struct Triggers {
     handlers: Arc<dyn Handlers>,
     bus: Arc<dyn Bus>,
-    settings: Messaging,
+    settings: MessagingConfig,
     stop: CancellationToken,
     tasks: TaskTracker,
     watched: Mutex<Watched>,
@@ -45,13 +45,13 @@ pub(super) struct ComponentWorkers {
     pub(super) consumer: Arc<dyn Consumer>,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) handlers: Arc<dyn Handlers>,
-    pub(super) settings: Messaging,
+    pub(super) settings: MessagingConfig,
     pub(super) stop: CancellationToken,
 }
 
 impl Triggers {
     /// Nothing runs yet.
-    pub fn new(handlers: Arc<dyn Handlers>, bus: Arc<dyn Bus>, settings: Messaging) -> Self {
+    pub fn new(handlers: Arc<dyn Handlers>, bus: Arc<dyn Bus>, settings: MessagingConfig) -> Self {
         Self {
             handlers,
             bus,

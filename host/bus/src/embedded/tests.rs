@@ -4,9 +4,9 @@ use super::{
 };
 use host_test_support::{TestDatabase, on_both_engines};
 
-fn settings() -> Messaging {
+fn settings() -> MessagingConfig {
     let day = Duration::from_secs(86_400);
-    Messaging {
+    MessagingConfig {
         concurrency: 8,
         backoff: Duration::from_millis(10),
         max_backoff: Duration::from_secs(1),

@@ -8,7 +8,7 @@ use super::{
     streams::{self, EnsureError},
 };
 use async_nats::{Client, ConnectOptions, Event, connection::State, jetstream::Context};
-use host_config::nats::Nats;
+use host_config::nats::NatsConfig;
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -35,7 +35,7 @@ const AFTER_A_REFUSAL: Duration = Duration::from_secs(5);
 /// The connection, and what is known of it.
 pub(super) struct Link {
     pub(super) names: Names,
-    pub(super) settings: Nats,
+    pub(super) settings: NatsConfig,
     /// How long events are kept.
     pub(super) retention: Duration,
     /// Whose streams they are.
@@ -73,7 +73,11 @@ impl Link {
     ///
     /// # Errors
     /// When a file of the settings cannot be read.
-    pub(super) async fn open(settings: Nats, retention: Duration, installation: String) -> Result<Arc<Self>, BusError> {
+    pub(super) async fn open(
+        settings: NatsConfig,
+        retention: Duration,
+        installation: String,
+    ) -> Result<Arc<Self>, BusError> {
         let seen = Arc::new(Seen::default());
         let servers = settings.servers().map_err(|error| BusError(error.to_string()))?;
         let heard = seen.clone();
@@ -231,7 +235,7 @@ impl Seen {
     }
 }
 
-async fn options(settings: &Nats) -> Result<ConnectOptions, BusError> {
+async fn options(settings: &NatsConfig) -> Result<ConnectOptions, BusError> {
     let mut options = ConnectOptions::new()
         .name("ticketing")
         .retry_on_initial_connect()

@@ -23,7 +23,7 @@ use connection::{CALL_TIMEOUT, Link, Status};
 use consumer::JetStreamConsumer;
 use futures::future::join_all;
 use host_base::event::Event;
-use host_config::{messaging::Messaging, nats::Nats};
+use host_config::{messaging::MessagingConfig, nats::NatsConfig};
 use host_database::HostDatabase;
 use parking_lot::Mutex;
 use std::{
@@ -70,7 +70,7 @@ impl JetStreamBus {
     /// # Errors
     /// When a file of the settings cannot be read, or the streams are those of
     /// another installation.
-    pub async fn open(settings: &Messaging, nats: &Nats, installation: String) -> Result<Self, BusError> {
+    pub async fn open(settings: &MessagingConfig, nats: &NatsConfig, installation: String) -> Result<Self, BusError> {
         let link = Link::open(nats.clone(), settings.retention, installation).await?;
         let stop = link.stop.clone().drop_guard();
         if let Status::Refused(reason) = link.first_attempt(FIRST_ATTEMPT).await {

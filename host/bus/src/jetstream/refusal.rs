@@ -2,7 +2,7 @@
 //! that does not let the host in, or that it does not trust.
 
 use async_nats::{ConnectErrorKind, ServerAddr};
-use host_config::nats::Nats;
+use host_config::nats::NatsConfig;
 use std::{io, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -15,7 +15,7 @@ const GREETING_BYTES: u64 = 64 << 10;
 
 /// What the client says, with the setting to look at where there is one. No
 /// value of a setting is in it.
-pub(super) async fn explained(trouble: &str, settings: &Nats) -> String {
+pub(super) async fn explained(trouble: &str, settings: &NatsConfig) -> String {
     let is = |kind: ConnectErrorKind| trouble.contains(&kind.to_string());
     if is(ConnectErrorKind::AuthorizationViolation) || is(ConnectErrorKind::Authentication) {
         let setting = if settings.credentials_file.is_some() { "nats.credentials_file" } else { "nats_url" };
@@ -30,7 +30,7 @@ pub(super) async fn explained(trouble: &str, settings: &Nats) -> String {
 }
 
 /// Whether a server is there, and TLS is what comes next.
-async fn handshake_is_due(settings: &Nats) -> bool {
+async fn handshake_is_due(settings: &NatsConfig) -> bool {
     let wanted = settings.tls_ca_file.is_some() || settings.tls_identity.is_some();
     for server in settings.servers().unwrap_or_default() {
         let Ok(Ok(greeting)) = timeout(GREETING_WAIT, greeting(&server)).await else { continue };

@@ -19,7 +19,7 @@ mod takeover;
 const ACK_WAIT: Duration = Duration::from_millis(600);
 
 /// Settings for a server, with subjects that no other test has.
-fn settings(url: &str) -> Messaging {
+fn settings(url: &str) -> MessagingConfig {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let config = Config::load(&Flags::default(), [(OsString::from("TICKETING_NATS_URL"), OsString::from(url))]);
     let mut settings = config.unwrap().messaging;
@@ -29,16 +29,16 @@ fn settings(url: &str) -> Messaging {
     settings
 }
 
-async fn try_open(settings: &Messaging, installation: &str) -> Result<Arc<JetStreamBus>, BusError> {
+async fn try_open(settings: &MessagingConfig, installation: &str) -> Result<Arc<JetStreamBus>, BusError> {
     let nats = settings.nats.as_ref().unwrap();
     JetStreamBus::open(settings, nats, installation.to_owned()).await.map(Arc::new)
 }
 
-async fn open(settings: &Messaging) -> Arc<JetStreamBus> {
+async fn open(settings: &MessagingConfig) -> Arc<JetStreamBus> {
     try_open(settings, "ours").await.unwrap()
 }
 
-fn shared() -> Messaging {
+fn shared() -> MessagingConfig {
     settings(&NatsServer::shared().url())
 }
 

@@ -34,7 +34,7 @@ const MAX_STORED_PARALLELISM: u32 = 8;
 /// Hashes and checks passwords. It lives as long as the host.
 #[derive(Debug)]
 pub(super) struct Hasher {
-    settings: host_config::identity::Argon2,
+    settings: host_config::identity::Argon2Config,
     params: Params,
     admitted: Arc<Semaphore>,
     pace: Arc<Pace>,
@@ -44,7 +44,7 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    pub(super) fn new(settings: &host_config::identity::Identity) -> Result<Self, OpenError> {
+    pub(super) fn new(settings: &host_config::identity::IdentityConfig) -> Result<Self, OpenError> {
         let argon2 = settings.argon2;
         let params = Params::new(argon2.memory_kib, argon2.iterations, argon2.parallelism, Some(OUTPUT_BYTES))
             .map_err(OpenError::Parameters)?;

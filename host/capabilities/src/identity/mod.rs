@@ -52,7 +52,7 @@ impl Identity {
     /// # Errors
     /// When the database cannot be read or the parameters make no sense.
     pub async fn open(
-        settings: &host_config::identity::Identity,
+        settings: &host_config::identity::IdentityConfig,
         jwt_key: &Secret,
         database: HostDatabase,
     ) -> Result<Self, OpenError> {

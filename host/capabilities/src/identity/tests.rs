@@ -4,13 +4,13 @@ use host_config::{Config, flags::Flags};
 use tempfile::TempDir;
 
 /// As cheap as argon2id can be.
-pub(super) fn settings() -> host_config::identity::Identity {
+pub(super) fn settings() -> host_config::identity::IdentityConfig {
     let mut settings = Config::load(&Flags::default(), []).unwrap().identity;
-    settings.argon2 = host_config::identity::Argon2 { memory_kib: 64, iterations: 1, parallelism: 1 };
+    settings.argon2 = host_config::identity::Argon2Config { memory_kib: 64, iterations: 1, parallelism: 1 };
     settings
 }
 
-async fn identity(settings: host_config::identity::Identity) -> (Identity, TempDir) {
+async fn identity(settings: host_config::identity::IdentityConfig) -> (Identity, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
     let key = Secret::new("a key of a test, 32 bytes or more");

@@ -32,7 +32,7 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    pub(super) fn new(settings: &host_config::identity::Identity) -> Self {
+    pub(super) fn new(settings: &host_config::identity::IdentityConfig) -> Self {
         let window = settings.failed_attempts_window;
         Self {
             accounts: Windows::new(settings.failed_attempts_per_account, window),

@@ -111,7 +111,7 @@ impl Payments {
     /// # Errors
     /// When its ledger cannot be opened.
     pub async fn open(
-        settings: &host_config::payments::Payments,
+        settings: &host_config::payments::PaymentsConfig,
         data_dir: &Path,
         host: &HostDatabase,
     ) -> Result<Self, OpenError> {
@@ -120,8 +120,10 @@ impl Payments {
             Dialect::Postgres => host.clone(),
         };
         let provider: Arc<dyn Provider> = match &settings.provider {
-            host_config::payments::Provider::Simulated(faults) => Arc::new(Simulated::open(ledger, *faults).await?),
-            host_config::payments::Provider::Stripe(stripe) => Arc::new(Stripe::open(ledger, stripe).await?),
+            host_config::payments::ProviderConfig::Simulated(faults) => {
+                Arc::new(Simulated::open(ledger, *faults).await?)
+            }
+            host_config::payments::ProviderConfig::Stripe(stripe) => Arc::new(Stripe::open(ledger, stripe).await?),
         };
         Ok(Self::new(provider, settings.call_timeout))
     }

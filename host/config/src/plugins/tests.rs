@@ -8,20 +8,20 @@ fn declared() -> BTreeMap<String, ConfigKey> {
     .unwrap()
 }
 
-fn plugins(file: &str, set: &[&str], environment: &[(&str, &str)]) -> Plugins {
+fn plugins(file: &str, set: &[&str], environment: &[(&str, &str)]) -> PluginsConfig {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Plugins::try_from(Raw {
+    PluginsConfig::try_from(RawPluginsConfig {
         file: "test.toml".to_owned(),
         overrides: toml::from_str(file).unwrap(),
         set: set.iter().map(|text| (*text).to_owned()).collect(),
         environment: environment.iter().map(owned).collect(),
-        ..Raw::default()
+        ..RawPluginsConfig::default()
     })
     .unwrap()
 }
 
 /// The value, and who decided it.
-fn retry_seconds(plugins: &Plugins, operator: Option<&str>) -> (String, ValueSource) {
+fn retry_seconds(plugins: &PluginsConfig, operator: Option<&str>) -> (String, ValueSource) {
     let set = operator.map(|value| ("retry-seconds".to_owned(), value.to_owned())).into_iter().collect();
     let Setting { value, source } =
         plugins.settings_with("mailer", &declared(), &set).unwrap()["retry-seconds"].clone();
@@ -51,7 +51,7 @@ fn a_key_without_a_default_is_absent_until_it_is_set() {
 
 #[test]
 fn a_wrong_value_names_its_source() {
-    let problem = |plugins: Plugins| plugins.settings("mailer", &declared()).unwrap_err().to_string();
+    let problem = |plugins: PluginsConfig| plugins.settings("mailer", &declared()).unwrap_err().to_string();
     let file = problem(plugins("mailer.config.retry-seconds = 'x'", &[], &[]));
     assert!(file.starts_with("test.toml (plugins.mailer.config.retry-seconds): "), "{file}");
     let variable = problem(plugins("", &[], &[("TICKETING_RETRY_SECONDS", "soon")]));
@@ -94,7 +94,7 @@ fn what_is_declared_is_accepted() {
 #[test]
 fn an_assignment_without_a_plugin_is_refused() {
     for assignment in ["key=1", "mailer.key", ".key=1", "mailer.=1"] {
-        let raw = Raw { set: vec![assignment.to_owned()], ..Raw::default() };
-        assert!(Plugins::try_from(raw).unwrap_err().reason.contains(assignment));
+        let raw = RawPluginsConfig { set: vec![assignment.to_owned()], ..RawPluginsConfig::default() };
+        assert!(PluginsConfig::try_from(raw).unwrap_err().reason.contains(assignment));
     }
 }

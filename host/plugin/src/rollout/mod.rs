@@ -34,7 +34,7 @@ use crate::{
     registry::{Plugin, Registry, SnapshotError},
 };
 use host_bus::BusError;
-use host_config::rollout::Rollout as RolloutConfig;
+use host_config::rollout::RolloutConfig;
 use host_database::{audit::Audit, cluster::Cluster};
 use locks::{PluginGuard, PluginLocks};
 use peers::Peers;

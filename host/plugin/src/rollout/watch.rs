@@ -10,7 +10,7 @@ use crate::{
     registry::{Plugin, Standing},
 };
 use host_base::clock::now_ms;
-use host_config::rollout::Rollout as RolloutConfig;
+use host_config::rollout::RolloutConfig;
 use host_database::audit::{Entry, Outcome, actor};
 use parking_lot::Mutex;
 use std::{

@@ -11,7 +11,7 @@ use super::{
 };
 use async_trait::async_trait;
 use host_base::secret::Secret;
-use host_config::store::Store;
+use host_config::store::StoreConfig;
 use host_database::HostDatabase;
 use sqlx::{
     ConnectOptions, PgPool,
@@ -42,7 +42,7 @@ impl PostgresDatabases {
     ///
     /// # Errors
     /// When it cannot be reached, or does not let the host make its tables.
-    pub async fn connect(url: &Secret, host: &HostDatabase, settings: &Store) -> sqlx::Result<Self> {
+    pub async fn connect(url: &Secret, host: &HostDatabase, settings: &StoreConfig) -> sqlx::Result<Self> {
         let limits = Limits {
             readers: settings.readers,
             wait_ms: u64::try_from(settings.queue_wait.as_millis()).unwrap_or(u64::MAX),

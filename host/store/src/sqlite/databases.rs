@@ -5,7 +5,7 @@ use super::{
     Limits, SqliteDatabase,
 };
 use async_trait::async_trait;
-use host_config::store::Store;
+use host_config::store::StoreConfig;
 use std::{
     collections::HashMap,
     io,
@@ -27,7 +27,7 @@ impl SqliteDatabases {
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn new(folder: &Path, settings: &Store) -> io::Result<Self> {
+    pub fn new(folder: &Path, settings: &StoreConfig) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let limits = Limits {
             readers: settings.readers as usize,

@@ -3,7 +3,7 @@ use crate::Redelivery;
 use async_trait::async_trait;
 use host_base::{Event, Secret, clock::now_ms};
 use host_bus::{EmbeddedBus, Subjects};
-use host_config::store::Store;
+use host_config::store::StoreConfig;
 use host_database::HostDatabase;
 use host_engine::{Handled, Outcome, handler::Handler};
 use host_sql::Migration;
@@ -93,7 +93,7 @@ fn subjects(own: &[&str]) -> Subjects {
 
 impl Fixture {
     async fn open(place: &TestDatabase, behaviour: Option<Behaviour>) -> Self {
-        let settings = Messaging {
+        let settings = MessagingConfig {
             concurrency: 4,
             backoff: Duration::from_millis(20),
             max_backoff: Duration::from_millis(200),
@@ -102,7 +102,7 @@ impl Fixture {
         };
         let host: HostDatabase = place.open().await;
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());
-        let store = Store { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
+        let store = StoreConfig { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
         let databases: Arc<dyn Databases> = match place {
             TestDatabase::Sqlite(folder) => {
                 Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap())

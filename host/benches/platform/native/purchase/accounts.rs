@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use host_config::identity::Argon2 as Cost;
+use host_config::identity::Argon2Config;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, encode, get_current_timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Answer, Failure, Shared, now_ms};
 
 /// The defaults of the host's `identity` settings.
-const COST: Cost = Cost { memory_kib: 19_456, iterations: 2, parallelism: 1 };
+const COST: Argon2Config = Argon2Config { memory_kib: 19_456, iterations: 2, parallelism: 1 };
 const SESSION_SECONDS: u64 = 7 * 86_400;
 
 pub(super) struct Accounts {

@@ -27,12 +27,12 @@ pub(super) struct Plan {
 /// Plans the faults. It counts calls from the start of the host.
 #[derive(Debug)]
 pub(super) struct Faults {
-    settings: host_config::payments::Faults,
+    settings: host_config::payments::FaultsConfig,
     calls: AtomicU64,
 }
 
 impl Faults {
-    pub(super) fn new(settings: host_config::payments::Faults) -> Self {
+    pub(super) fn new(settings: host_config::payments::FaultsConfig) -> Self {
         Self { settings, calls: AtomicU64::new(0) }
     }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn every_nth_call_fails() {
-        let faults = Faults::new(host_config::payments::Faults { timeout_after_every: 3, ..Default::default() });
+        let faults = Faults::new(host_config::payments::FaultsConfig { timeout_after_every: 3, ..Default::default() });
         let operation = Operation::Void { authorization: "a".to_owned() };
         let after: Vec<bool> = (0..6).map(|_| faults.next(&operation).after).collect();
         assert_eq!(after, [false, false, true, false, false, true]);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn nothing_goes_wrong_unless_asked_for() {
-        let faults = Faults::new(host_config::payments::Faults::default());
+        let faults = Faults::new(host_config::payments::FaultsConfig::default());
         let operation = Operation::Void { authorization: "a".to_owned() };
         assert!((0..100).all(|_| faults.next(&operation) == Plan::default()));
     }

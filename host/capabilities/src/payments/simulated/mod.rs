@@ -31,7 +31,7 @@ impl Simulated {
     ///
     /// # Errors
     /// When its tables cannot be made.
-    pub async fn open(database: HostDatabase, faults: host_config::payments::Faults) -> sqlx::Result<Self> {
+    pub async fn open(database: HostDatabase, faults: host_config::payments::FaultsConfig) -> sqlx::Result<Self> {
         Ok(Self { ledger: Ledger::open(database).await?, faults: Arc::new(Faults::new(faults)) })
     }
 }

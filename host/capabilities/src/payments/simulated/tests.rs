@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use crate::payments::Provider;
-use host_config::payments::Faults as Settings;
+use host_config::payments::FaultsConfig;
 use host_test_support::{TestDatabase, on_both_engines};
 
 struct Simulator(TestDatabase);
@@ -17,7 +17,7 @@ impl Subject for Simulator {
     }
 
     async fn open(&self) -> AnyProvider {
-        Arc::new(open(&self.0, Settings { delay_ms: 60_000, ..Settings::default() }).await)
+        Arc::new(open(&self.0, FaultsConfig { delay_ms: 60_000, ..FaultsConfig::default() }).await)
     }
 
     fn card_whose_answer_is_lost(&self) -> &'static str {
@@ -35,7 +35,7 @@ impl Subject for Simulator {
 
 conformance::conforms! { Simulator }
 
-async fn open(place: &TestDatabase, faults: Settings) -> Simulated {
+async fn open(place: &TestDatabase, faults: FaultsConfig) -> Simulated {
     Simulated::open(place.open().await, faults).await.unwrap()
 }
 
@@ -46,14 +46,14 @@ on_both_engines! {
 }
 
 async fn a_charge_is_in_the_ledger_although_its_answer_was_lost(place: TestDatabase) {
-    let provider = open(&place, Settings::default()).await;
+    let provider = open(&place, FaultsConfig::default()).await;
     let lost = provider.authorize("k", &dollars(5), "tok_simulate_timeout_after_charge").await;
     assert!(is_unknown(&lost), "{lost:?}");
     assert_eq!(provider.ledger(10).await.unwrap().len(), 1);
 }
 
 async fn calls_that_arrive_twice_count_once(place: TestDatabase) {
-    let provider = open(&place, Settings { duplicate_every: 1, ..Settings::default() }).await;
+    let provider = open(&place, FaultsConfig { duplicate_every: 1, ..FaultsConfig::default() }).await;
     let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
     provider.capture("c", &id).await.unwrap();
     provider.refund("r", &id).await.unwrap();
@@ -63,7 +63,7 @@ async fn calls_that_arrive_twice_count_once(place: TestDatabase) {
 }
 
 async fn faults_of_the_settings_strike_every_nth_call(place: TestDatabase) {
-    let faults = Settings { timeout_after_every: 2, ..Settings::default() };
+    let faults = FaultsConfig { timeout_after_every: 2, ..FaultsConfig::default() };
     let provider = open(&place, faults).await;
     let id = provider.authorize("k", &dollars(5), "tok_visa").await.unwrap();
     let lost = provider.capture("c", &id).await;

@@ -173,7 +173,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(settings: &host_config::payments::Stripe) -> Result<Self, StripeError> {
+    pub(super) fn new(settings: &host_config::payments::StripeConfig) -> Result<Self, StripeError> {
         let client = ClientBuilder::new(settings.key.expose())
             .url(settings.api_url.as_str())
             .request_strategy(RequestStrategy::Once)

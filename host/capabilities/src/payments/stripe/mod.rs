@@ -67,7 +67,10 @@ impl Stripe {
     ///
     /// # Errors
     /// When its tables or its client cannot be made.
-    pub async fn open(database: HostDatabase, settings: &host_config::payments::Stripe) -> Result<Self, OpenError> {
+    pub async fn open(
+        database: HostDatabase,
+        settings: &host_config::payments::StripeConfig,
+    ) -> Result<Self, OpenError> {
         let api = Api::new(settings).map_err(|error| OpenError::Client(error.to_string()))?;
         Ok(Self { api, calls: Calls::open(database).await?, turns: Turns::default() })
     }

@@ -46,8 +46,10 @@ impl Subject for Hosts {
 conformance::conforms! { Hosts }
 
 async fn open(database: HostDatabase, stripe: &StandIn) -> Stripe {
-    let settings =
-        host_config::payments::Stripe { api_url: stripe.url().parse().unwrap(), key: Secret::new(KEY_OF_THE_ACCOUNT) };
+    let settings = host_config::payments::StripeConfig {
+        api_url: stripe.url().parse().unwrap(),
+        key: Secret::new(KEY_OF_THE_ACCOUNT),
+    };
     Stripe::open(database, &settings).await.unwrap()
 }
 
