@@ -45,7 +45,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         }
     }
     if !problems.is_empty() {
-        bail!("a crate depends on a crate that it must not use (docs/overview.md):\n{}", problems.trim_end());
+        bail!("a crate depends on a crate that it must not use (see ARCHITECTURE.md):\n{}", problems.trim_end());
     }
     Ok(())
 }

@@ -80,7 +80,8 @@ impl<'a> Tree<'a> {
                 functions.extend(declared_functions(&read(&file)?));
             }
         }
-        let top = entries(root)?.iter().filter(|path| path.is_dir()).map(|path| name_of(path)).collect();
+        let is_ours = |path: &&PathBuf| path.is_dir() && !NOT_OURS.contains(&name_of(path).as_str());
+        let top = entries(root)?.iter().filter(is_ours).map(|path| name_of(path)).collect();
         Ok(Self { root, functions, top })
     }
 
@@ -253,6 +254,8 @@ mod tests {
         );
         assert!(findings_in("wit/a.md", "`host/gone.rs`\n").is_empty(), "a folder that the reader makes");
         assert!(findings_in("docs/a.md", "```\n`host/gone.rs`\n```\n").is_empty(), "a block of code");
+        let built = [("A.md", "`target/gone`\n"), ("target/there", "")];
+        assert_eq!(findings_of(&built), Vec::<String>::new(), "a folder that a build makes");
     }
 
     #[test]
