@@ -1,4 +1,4 @@
-//! The host as a whole: what is opened, in which order, and how it ends.
+//! The host as a whole: the order in which it opens its parts, and its end.
 
 mod listeners;
 
@@ -49,9 +49,9 @@ include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 /// A running host. It runs until [`Host::stop`].
 pub struct Host {
-    /// Where the public listener is.
+    /// The address of the public listener.
     pub address: SocketAddr,
-    /// Where the operator listener is.
+    /// The address of the operator listener.
     pub operator_address: SocketAddr,
     stop: CancellationToken,
     ready: Arc<AtomicBool>,
@@ -65,14 +65,14 @@ pub struct Host {
     exporting: Option<Exporting>,
 }
 
-/// How long the server may take to notice that a host has ended.
+/// The longest time in which the database server notices that a host has ended.
 const ONLY_HOST_WAIT: Duration = Duration::from_secs(5);
 
 impl Host {
     /// Opens everything, loads the plugins and begins to serve.
     ///
     /// # Errors
-    /// Says what cannot be opened or loaded.
+    /// Names the part that cannot be opened or loaded.
     pub async fn start(config: &Config, secrets: &Secrets) -> anyhow::Result<Self> {
         let metrics = Metrics::start()?;
         let only_host = only_host(config).await?;
@@ -86,7 +86,8 @@ impl Host {
         let Running { rollout, triggers, databases } = rollout(config, services, &database, cluster.clone()).await?;
         rollout.start(built_in(config).await?).await?;
         if let Some(cluster) = &cluster {
-            // What others have decided since this host has read it.
+            // The other hosts may have decided something since this host read
+            // their decisions.
             rollout.catch_up(cluster).await?;
         }
         triggers.start();
@@ -144,8 +145,8 @@ impl Host {
         })
     }
 
-    /// Stops taking work, lets what runs finish for as long as the settings
-    /// allow, and closes everything. True if nothing was cut off.
+    /// Takes no new work, waits for the work in flight for as long as the
+    /// settings allow, and closes everything. True if no work was cut off.
     pub async fn stop(self) -> bool {
         self.ready.store(false, Ordering::Release);
         self.stop.cancel();
@@ -165,7 +166,7 @@ impl Host {
     }
 }
 
-/// Tells a collector, if the settings name one.
+/// Exports to a collector, if the settings name one.
 fn exporting(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::Result<Option<Exporting>> {
     let Some(otlp) = &config.telemetry.otlp else { return Ok(None) };
     Ok(Some(Exporting::start(otlp, metrics, move || gauges.refresh())?))
@@ -183,11 +184,11 @@ async fn bus(config: &Config, database: &HostDatabase) -> anyhow::Result<Arc<dyn
     })
 }
 
-/// Loads every plugin of the settings, without a word to the bus or to
-/// anybody: what `ticketing check` does.
+/// Loads every plugin of the settings, without a message to the bus or to other
+/// hosts. This is `ticketing check`.
 ///
 /// # Errors
-/// Says which plugin or setting is wrong.
+/// Names the plugin or the setting that is wrong.
 pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
     let folder = tempfile::tempdir()?;
     let rollout = in_folder(config, folder.path()).await?;
@@ -195,12 +196,11 @@ pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
     Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
 }
 
-/// What a host that grants everything says of a file, where another one is
-/// active or none is: it is read, compiled, migrated, started and probed in a
-/// folder that is thrown away.
+/// Judges a file as a host does that grants everything. It reads, compiles,
+/// migrates, starts and probes the file in a temporary folder.
 ///
 /// # Errors
-/// Says why it would be refused.
+/// The reason why a host would refuse the file.
 pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verdict> {
     let Candidate { bytes, manifest, active } = candidate;
     let folder = tempfile::tempdir()?;
@@ -213,7 +213,8 @@ pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verd
     let upload = Upload { bytes, manifest, name: None, by: String::new(), dry_run: false };
     let (verdict, _) = rollout.stage(upload, |_| true).await?;
     if verdict.against.as_ref() == Some(&verdict.revision) {
-        // The very same file: it has been migrated, started and probed.
+        // The same file as the active one: it has been migrated, started and
+        // probed.
         return Ok(verdict);
     }
     let activation = Activation { revision: verdict.revision.clone(), force: true, ..Activation::default() };
@@ -221,8 +222,7 @@ pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verd
     Ok(verdict)
 }
 
-/// What decides which revisions serve, with everything that it keeps in one
-/// folder and nobody to serve.
+/// The rollout of a host that keeps everything in one folder and serves nobody.
 async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
     let store = host_config::store::StoreConfig { database_url: None, ..config.store.clone() };
     let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
@@ -254,8 +254,8 @@ async fn open_databases(config: &Config, host: &HostDatabase) -> anyhow::Result<
     }
 }
 
-/// The event bus in the process serves one host alone, so no other may use
-/// the same database.
+/// The embedded bus serves one host, so no other host may use the same
+/// database.
 async fn only_host(config: &Config) -> anyhow::Result<Option<SingletonLock>> {
     let (Some(url), None) = (&config.store.database_url, &config.messaging.nats) else { return Ok(None) };
     let begun = Instant::now();
@@ -263,7 +263,7 @@ async fn only_host(config: &Config) -> anyhow::Result<Option<SingletonLock>> {
         if let Some(only_host) = SingletonLock::take(url).await.context("store.database_url")? {
             return Ok(Some(only_host));
         }
-        // The one before may have ended this moment.
+        // The host before this one may have just ended.
         anyhow::ensure!(
             begun.elapsed() < ONLY_HOST_WAIT,
             "another host uses this database: for several, set TICKETING_NATS_URL for each"
@@ -324,14 +324,14 @@ async fn rollout(
     Ok(Running { rollout, triggers, databases })
 }
 
-/// A place among the hosts on the same database, if others can be there.
-/// What runs components, and what it works on.
+/// The parts that run components.
 struct Running {
     rollout: Arc<Rollout>,
     triggers: Arc<Triggers>,
     databases: Arc<dyn Databases>,
 }
 
+/// Joins the hosts on the same database, if the database is shared.
 async fn join(config: &Config, database: &HostDatabase, me: &cluster::Identity) -> sqlx::Result<Option<Arc<Cluster>>> {
     Ok(match &config.store.database_url {
         Some(url) => Some(Arc::new(Cluster::join(database.clone(), url, me.clone()).await?)),
@@ -339,7 +339,7 @@ async fn join(config: &Config, database: &HostDatabase, me: &cluster::Identity) 
     })
 }
 
-/// Begins to tell the others of this host, and to follow what they decide.
+/// Begins to report this host to the others, and to follow their decisions.
 fn take_part(cluster: &Arc<Cluster>, operator: &Arc<Operator>, identity: &Arc<Identity>, stop: &CancellationToken) {
     let (living, told) = (cluster.clone(), operator.clone());
     let now = move || (told.is_ready(), told.rollout.runs());
@@ -351,13 +351,13 @@ fn take_part(cluster: &Arc<Cluster>, operator: &Arc<Operator>, identity: &Arc<Id
     tokio::spawn(async move {
         while news.next(&stop).await {
             if let Err(error) = tokio::try_join!(identity.refresh(), operator.tokens.refresh()) {
-                tracing::warn!(%error, "what other hosts have revoked is not known yet");
+                tracing::warn!(%error, "the tokens and sessions that other hosts revoked cannot be read yet");
             }
         }
     });
 }
 
-/// What the binary and the settings bring.
+/// The plugins of the binary and of the settings.
 async fn built_in(config: &Config) -> Result<Vec<BuiltIn>, PluginsError> {
     if let Bundled::Named(names) = &config.plugins.bundled
         && let Some(unknown) = names.iter().find(|name| !BUNDLED.iter().any(|(known, _)| known == name))

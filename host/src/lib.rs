@@ -1,9 +1,9 @@
-//! A host for WebAssembly components that is told by their manifests what to
-//! route to them, gives them what their world imports, and can change any one
-//! of them while it serves.
+//! A host for WebAssembly components. It routes requests by their manifests,
+//! gives them the capabilities that they import, and swaps any one of them
+//! while it serves.
 //!
-//! This crate opens what there is, in order, and wires it: read [`host`]
-//! top-down. The layers below it are crates of their own; what each may use is
-//! in its `Cargo.toml`.
+//! This crate opens the parts of the host in order and connects them: read
+//! [`host`] from the top. Each layer below is a crate of its own, and its
+//! `Cargo.toml` says which layers it uses.
 
 pub mod host;

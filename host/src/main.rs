@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use ticketing::host::{self, Host};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Threads free what others allocated, and passwords are hashed in memory that
-/// comes and goes: this one is made for both.
+/// Threads free memory that other threads allocated, and password hashes need
+/// much memory for a short time. This allocator is fast at both.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -55,9 +55,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: no new work is taken, what runs may finish");
+    tracing::info!("the host stops: it takes no new work and finishes the work in flight");
     if !host.stop().await {
-        tracing::warn!("the drain deadline passed before everything had finished");
+        tracing::warn!("the drain deadline passed before all work had finished");
     }
     Ok(())
 }

@@ -8,22 +8,22 @@ pub enum Kind {
     /// It has the platform's interfaces, or none.
     Platform,
     /// It exports a standard handler of requests.
-    Foreign,
+    WasiHttp,
 }
 
 impl Kind {
     /// Reads the kind from a component's bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        if is_foreign(bytes) { Self::Foreign } else { Self::Platform }
+        if exports_wasi_http(bytes) { Self::WasiHttp } else { Self::Platform }
     }
 }
 
-/// The exports that make a component a foreign one, without versions.
+/// The exports that make a component one of `wasi:http`, without versions.
 const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
 
 /// Whether these bytes are a component that exports a standard handler of
 /// requests.
-fn is_foreign(bytes: &[u8]) -> bool {
+fn exports_wasi_http(bytes: &[u8]) -> bool {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload {

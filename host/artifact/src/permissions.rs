@@ -16,9 +16,9 @@ const OFFERED: [(&str, Grant); 7] = [
     ("wasi:random/random", Grant::Random),
 ];
 
-/// What a foreign component can import, and the grant that it takes. The rest
+/// What a `wasi:http` component can import, and the grant that it takes. The rest
 /// of WASI is there for it too, see [`WITHOUT_POWER`].
-const OFFERED_TO_FOREIGN: [(&str, Grant); 10] = [
+const OFFERED_TO_WASI_HTTP: [(&str, Grant); 10] = [
     ("wasi:http/outgoing-handler", Grant::Http),
     ("wasi:http/client", Grant::Http),
     ("wasi:config/store", Grant::Config),
@@ -31,7 +31,7 @@ const OFFERED_TO_FOREIGN: [(&str, Grant); 10] = [
     ("wasi:random/random", Grant::Random),
 ];
 
-/// What is there for a foreign component and reaches nothing: no files, no
+/// What is there for a `wasi:http` component and reaches nothing: no files, no
 /// sockets, no environment, no input; what it prints goes to the log.
 const WITHOUT_POWER: [(&str, &[&str]); 6] = [
     ("wasi:io", &["error", "poll", "streams"]),
@@ -122,9 +122,9 @@ pub fn check_imports(imports: &[String], kind: Kind, grants: &Grants) -> Result<
         let interface = without_version(import);
         let capability = match kind {
             Kind::Platform if TYPES.contains(&interface) => continue,
-            Kind::Foreign if is_without_power(interface) => continue,
+            Kind::WasiHttp if is_without_power(interface) => continue,
             Kind::Platform => grant_in(&OFFERED, interface),
-            Kind::Foreign => grant_in(&OFFERED_TO_FOREIGN, interface),
+            Kind::WasiHttp => grant_in(&OFFERED_TO_WASI_HTTP, interface),
         };
         let Some(capability) = capability else {
             return Err(WorldError::Unknown { import: import.clone(), offered: offered(kind) });
@@ -164,7 +164,7 @@ pub fn capabilities(imports: &[String]) -> BTreeSet<Grant> {
 /// one that the host does not have.
 pub fn capability_of(import: &str) -> Option<Grant> {
     let interface = without_version(import);
-    grant_in(&OFFERED, interface).or_else(|| grant_in(&OFFERED_TO_FOREIGN, interface))
+    grant_in(&OFFERED, interface).or_else(|| grant_in(&OFFERED_TO_WASI_HTTP, interface))
 }
 
 fn without_version(import: &str) -> &str {
@@ -195,7 +195,7 @@ pub fn uses_store(imports: &[String]) -> bool {
 fn offered(kind: Kind) -> String {
     let (offered, more): (&[_], _) = match kind {
         Kind::Platform => (&OFFERED, ""),
-        Kind::Foreign => (&OFFERED_TO_FOREIGN, ", and WASI without files and sockets"),
+        Kind::WasiHttp => (&OFFERED_TO_WASI_HTTP, ", and WASI without files and sockets"),
     };
     let names: Vec<&str> = offered.iter().map(|(interface, _)| *interface).collect();
     format!("{}{more}", names.join(", "))
@@ -223,11 +223,11 @@ mod tests {
         let none = Grants::Named(BTreeSet::new());
         let harmless = ["wasi:clocks/monotonic-clock@0.2.6", "wasi:random/insecure@0.2.6", "wasi:cli/stdout@0.2.6"];
         let imports = harmless.map(str::to_owned);
-        assert_eq!(check_imports(&imports, Kind::Foreign, &none), Ok(()));
+        assert_eq!(check_imports(&imports, Kind::WasiHttp, &none), Ok(()));
         let outgoing = ["wasi:http/outgoing-handler@0.2.6".to_owned()];
-        let refused = check_imports(&outgoing, Kind::Foreign, &none).unwrap_err().to_string();
+        let refused = check_imports(&outgoing, Kind::WasiHttp, &none).unwrap_err().to_string();
         assert!(refused.ends_with("the grant http is missing"), "{refused}");
-        let unknown = check_imports(&["wasi:keyvalue/store@0.2.0".to_owned()], Kind::Foreign, &none).unwrap_err();
+        let unknown = check_imports(&["wasi:keyvalue/store@0.2.0".to_owned()], Kind::WasiHttp, &none).unwrap_err();
         assert!(unknown.to_string().contains("it offers wasi:http/outgoing-handler"), "{unknown}");
     }
 }

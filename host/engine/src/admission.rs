@@ -1,7 +1,9 @@
-//! How many calls may run at once, how many may wait, and for how long.
+//! Admission: the number of calls that run at once, the number that wait, and
+//! the longest wait.
 //!
-//! One for each component keeps a slow one from taking the others with it; one
-//! for the whole host keeps the machine usable.
+//! Each component has an admission of its own, so that a slow component does
+//! not slow down the others. The host has one for all components, so that the
+//! machine stays usable.
 
 use super::Failure;
 use std::{
@@ -23,14 +25,14 @@ pub struct Admission {
     wait: Duration,
 }
 
-/// Who waits for a turn, and so for how long.
+/// The patience of the one that waits for a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// A caller that wants an answer: it takes a place in the bounded queue,
-    /// and waits for a bounded time.
+    /// A caller waits for the answer. It takes a place in the bounded queue and
+    /// waits for a bounded time.
     Caller,
-    /// A worker that delivers an event or a timer: nobody waits for it, and
-    /// each component has few of them, so it waits for as long as it takes.
+    /// A worker delivers an event or a timer. Nobody waits for the result, and
+    /// each component has few workers, so a worker waits without a limit.
     Worker,
 }
 
@@ -47,8 +49,8 @@ impl Admission {
         }
     }
 
-    /// Waits for a turn, which ends when the permit is dropped. Turns are given
-    /// in the order in which they were asked for, whoever asks.
+    /// Waits for a turn. The turn ends when the permit is dropped. Callers and
+    /// workers get their turns in the order of their requests.
     ///
     /// # Errors
     /// [`Failure::Busy`] when a caller finds the queue full or waits too long.
@@ -94,7 +96,7 @@ impl Admission {
     }
 }
 
-/// A place in the queue, given back however the wait ends.
+/// A place in the queue. It becomes free when this value is dropped.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {

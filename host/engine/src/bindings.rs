@@ -1,9 +1,9 @@
-//! Rust types and traits of what components export, and of the world that they
-//! are instantiated in.
+//! Rust types and traits of the components' exports and of their world,
+//! generated from the WIT packages.
 //!
-//! Each capability has the bindings of its own interface, in its own crate;
-//! those here refer to them. The generated types are used throughout the host
-//! as they are, so nothing is converted on the way to a guest. The standard
+//! Each capability generates the bindings of its own interface in its own
+//! crate, and the bindings here refer to them. The host uses the generated
+//! types everywhere, so it converts nothing on the way to a guest. The standard
 //! interfaces (`wasi:clocks`, `wasi:random`, `wasi:config`) come from
 //! wasmtime's own crates.
 

@@ -1,9 +1,10 @@
-//! Compiled components on disk, so that a start does not compile again.
+//! The compile cache: compiled components on disk, so that a start does not
+//! compile them again.
 //!
-//! A file's name is the digest of the component and of everything that decides
-//! what its machine code may look like (wasmtime's version, its settings, the
-//! processor). Its first line is the digest of the rest: a file that was cut
-//! off or changed is compiled again, never run. The folder belongs to the
+//! The name of a file is the digest of the component and a hash of wasmtime's
+//! version, its settings and the processor. The file begins with the digest of
+//! the rest of the file. The host compiles a component again when its file was
+//! cut off or changed, and never runs such a file. The folder belongs to the
 //! host's user and has the same protection as the binary.
 
 use sha2::{Digest, Sha256};
@@ -19,20 +20,20 @@ pub struct CompileCache {
     folder: PathBuf,
 }
 
-const SEAL_BYTES: usize = 32;
+const DIGEST_BYTES: usize = 32;
 
 impl CompileCache {
-    /// Uses the folder, which is made if it is missing.
+    /// Opens the folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// The folder cannot be created.
     pub fn open(folder: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Gives the compiled component, from disk where that is possible. A cache
-    /// that cannot be read or written costs time and is no error.
+    /// Returns the compiled component, from disk if possible. A cache that
+    /// cannot be read or written costs time and is no error.
     pub(super) fn load_or_compile(&self, engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
         let path = self.path(engine, digest);
         if let Some(component) = load(engine, &path) {
@@ -49,7 +50,7 @@ impl CompileCache {
         self.path(engine, digest).exists()
     }
 
-    /// What cannot be removed stays, and is harmless.
+    /// A file that cannot be removed stays. It does no harm.
     pub(super) fn forget(&self, engine: &Engine, digest: &str) {
         let path = self.path(engine, digest);
         if let Err(error) = std::fs::remove_file(&path)
@@ -68,16 +69,16 @@ impl CompileCache {
 
 fn load(engine: &Engine, path: &Path) -> Option<Component> {
     let file = std::fs::read(path).ok()?;
-    let (seal, code) = file.split_at_checked(SEAL_BYTES)?;
-    if Sha256::digest(code).as_slice() != seal {
+    let (digest, code) = file.split_at_checked(DIGEST_BYTES)?;
+    if Sha256::digest(code).as_slice() != digest {
         tracing::warn!(path = %path.display(), "a cached component is damaged and is compiled again");
         return None;
     }
-    // SAFETY: `deserialize` runs whatever machine code it is given, so the
-    // bytes must be what `serialize` produced. They lie in a folder that only
-    // the host's own user can write, under a name derived from this engine's
-    // settings, and the digest above shows that they are complete and as they
-    // were written. Wasmtime itself checks its version and the settings again.
+    // SAFETY: `deserialize` trusts the machine code in its input, so the input
+    // must be an output of `serialize`. Only the host's own user can write to
+    // the folder. The name of the file depends on this engine's settings. The
+    // digest above shows that the file is complete and unchanged. Wasmtime
+    // checks its version and the settings again.
     #[expect(unsafe_code, reason = "loading a cached artifact is the one place that needs it")]
     let component = unsafe { Component::deserialize(engine, code) };
     component
@@ -85,7 +86,8 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
         .ok()
 }
 
-/// Written under another name first: a file that has its name is complete.
+/// Writes the file under a temporary name first, so that a file with the final
+/// name is complete.
 fn store(path: &Path, code: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -113,7 +115,7 @@ mod tests {
         assert!(load(&engine, &path).is_some());
 
         let mut flipped = good.clone();
-        flipped[SEAL_BYTES + 100] ^= 1;
+        flipped[DIGEST_BYTES + 100] ^= 1;
         for damaged in [Vec::new(), good[..good.len() / 2].to_vec(), flipped] {
             std::fs::write(&path, &damaged).unwrap();
             assert!(load(&engine, &path).is_none());

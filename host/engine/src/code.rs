@@ -1,7 +1,7 @@
-//! The two kinds of components, from their compiled code to their instances:
-//! those of the platform's own interfaces, and foreign ones.
+//! The two kinds of components, from compiled code to instances: components of
+//! the platform's interfaces and components of `wasi:http`.
 
-use super::{Failure, ForeignInstances, ForeignProgram, Instances, Program};
+use super::{Failure, Instances, Program, WasiHttpInstances, WasiHttpProgram};
 use host_artifact::Kind;
 use wasmtime::component::Component;
 
@@ -9,8 +9,8 @@ use wasmtime::component::Component;
 pub enum Code {
     /// It has the platform's interfaces.
     Platform(Component),
-    /// It has a standard handler of requests, see [`super::foreign`].
-    Foreign(Component),
+    /// It has a standard handler of requests, see [`super::wasi_http`].
+    WasiHttp(Component),
 }
 
 /// A component that is linked.
@@ -18,7 +18,7 @@ pub enum Linked {
     /// It has the platform's interfaces.
     Platform(Program),
     /// It has a standard handler of requests.
-    Foreign(ForeignProgram),
+    WasiHttp(WasiHttpProgram),
 }
 
 /// Instances of one revision.
@@ -26,14 +26,14 @@ pub enum Pool {
     /// It has the platform's interfaces.
     Platform(Instances),
     /// It has a standard handler of requests.
-    Foreign(ForeignInstances),
+    WasiHttp(WasiHttpInstances),
 }
 
 impl Code {
     /// The component itself.
     pub fn component(&self) -> &Component {
         match self {
-            Self::Platform(component) | Self::Foreign(component) => component,
+            Self::Platform(component) | Self::WasiHttp(component) => component,
         }
     }
 
@@ -41,7 +41,7 @@ impl Code {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Platform(_) => Kind::Platform,
-            Self::Foreign(_) => Kind::Foreign,
+            Self::WasiHttp(_) => Kind::WasiHttp,
         }
     }
 
@@ -63,7 +63,7 @@ impl Linked {
     pub fn handles_http(&self) -> bool {
         match self {
             Self::Platform(program) => program.handles_http(),
-            Self::Foreign(_) => true,
+            Self::WasiHttp(_) => true,
         }
     }
 
@@ -71,20 +71,20 @@ impl Linked {
     pub fn handles_events(&self) -> bool {
         match self {
             Self::Platform(program) => program.handles_events(),
-            Self::Foreign(_) => false,
+            Self::WasiHttp(_) => false,
         }
     }
 }
 
 impl Pool {
-    /// Makes an instance ahead of its first call.
+    /// Creates an instance before its first call.
     ///
     /// # Errors
-    /// What the component's start did wrong.
+    /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
         match self {
             Self::Platform(instances) => instances.warm_up().await,
-            Self::Foreign(instances) => instances.warm_up().await,
+            Self::WasiHttp(instances) => instances.warm_up().await,
         }
     }
 
@@ -92,23 +92,23 @@ impl Pool {
     pub fn warm_count(&self) -> usize {
         match self {
             Self::Platform(instances) => instances.warm_count(),
-            Self::Foreign(instances) => instances.warm_count(),
+            Self::WasiHttp(instances) => instances.warm_count(),
         }
     }
 
-    /// Breaks off what still runs, where that can go on without an end.
+    /// Ends the calls that could go on without an end.
     pub fn retire(&self) {
         match self {
             Self::Platform(_) => {}
-            Self::Foreign(instances) => instances.retire(),
+            Self::WasiHttp(instances) => instances.retire(),
         }
     }
 
-    /// The most instances that wait for a call.
+    /// The largest number of instances that wait for a call.
     pub fn warm_limit(&self) -> usize {
         match self {
             Self::Platform(_) => usize::MAX,
-            Self::Foreign(_) => super::foreign::MAX_WARM,
+            Self::WasiHttp(_) => super::wasi_http::MAX_WARM,
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Why an invocation gave no answer, and whom that is to be blamed on.
+//! The reason why an invocation gave no answer, and who is to blame.
 
 use host_base::text::cut;
 
-/// The most of a trap's words that is kept.
+/// The longest text of a trap that is kept.
 const TRAP_BYTES: usize = 8 << 10;
 
-/// What went wrong with one invocation. Nothing else is affected by it.
+/// A failure of one invocation. It affects no other invocation.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Too many calls at once, and the wait for a turn was too long.
+    /// Too many calls ran at once, and the queue was full or the wait was too
+    /// long.
     #[error("{component} is at its limit of {limit} calls at a time")]
     Busy {
-        /// The plugin, or `host` for the limit of all together.
+        /// The plugin, or `host` for the limit of all plugins together.
         component: String,
         /// How many calls run at once.
         limit: usize,
@@ -40,8 +41,8 @@ pub enum Failure {
         /// What is wrong with it.
         problem: String,
     },
-    /// The request's body is over `limits.body_bytes`, which became clear while
-    /// it was read.
+    /// The request's body is over `limits.body_bytes`. The host noticed it
+    /// while it read the body.
     #[error("{component} was sent a body over the limit of {limit_bytes} bytes")]
     TooLarge {
         /// The plugin.
@@ -54,32 +55,32 @@ pub enum Failure {
     Host {
         /// The plugin.
         component: String,
-        /// What the host could not do.
+        /// The reason.
         problem: String,
     },
 }
 
-/// Who has to mend it.
+/// Who has to repair the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
     /// The component's author.
     Guest,
     /// The host or the machine under it.
     Host,
-    /// Whoever sends more than is allowed.
+    /// The caller, who sends more than the limits allow.
     Caller,
 }
 
 impl Failure {
-    /// A trap in wasmtime's words. They have many lines; a log and a command
-    /// line have one for each thing that happened. The names in them are the
-    /// component's, and as long as it likes.
+    /// Makes a failure of wasmtime's error text. The text becomes one line, for
+    /// logs and command lines, and is cut, because the component chooses the
+    /// names in it and their length.
     pub fn trap(component: &str, words: &str) -> Self {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         Self::Trap { component: component.to_owned(), message: cut(&words, TRAP_BYTES).to_owned() }
     }
 
-    /// Whom the failure is to be blamed on.
+    /// Who is to blame for the failure.
     pub fn blame(&self) -> Blame {
         match self {
             Self::Busy { .. } | Self::TooLarge { .. } => Blame::Caller,
@@ -88,7 +89,7 @@ impl Failure {
         }
     }
 
-    /// A word for metrics and logs.
+    /// The name in metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Busy { .. } => "busy",
@@ -102,7 +103,7 @@ impl Failure {
 }
 
 impl Blame {
-    /// A word for metrics and logs.
+    /// The name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Guest => "guest",

@@ -1,5 +1,5 @@
-//! What runs the code that handles events and timers, as those see it that
-//! deliver them.
+//! The code that handles events and timers, as the workers see it that deliver
+//! them.
 
 use crate::outcome::Handled;
 use async_trait::async_trait;
@@ -10,7 +10,8 @@ use std::sync::Arc;
 /// The code of one revision that handles events and timers.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// After so many attempts an event or timer becomes a dead letter.
+    /// The number of attempts after which an event or timer becomes a dead
+    /// letter.
     fn delivery_attempts(&self) -> u32;
 
     /// Lets the component apply an event. The transaction begins with the mark
@@ -22,9 +23,9 @@ pub trait Handler: Send + Sync {
     async fn handle_timer(&self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled;
 }
 
-/// Knows which code is active.
+/// Finds the active code of a component.
 pub trait Handlers: Send + Sync + 'static {
-    /// The handler of a component's active revision. None while there is none
-    /// that may run; what was due then waits.
+    /// The handler of a component's active revision. It is none while no
+    /// revision may run; events and timers wait then.
     fn current(&self, component: &str) -> Option<Arc<dyn Handler>>;
 }

@@ -1,5 +1,6 @@
-//! Instances of one revision: made when they are needed, used again for one
-//! call at a time, thrown away when anything about them is doubtful.
+//! Instances of one revision. The host creates an instance when a call needs
+//! one, uses it for one call at a time, and drops it after a trap, an open
+//! transaction or much memory growth.
 
 use super::{
     CallContext, ComponentContext, Failure, Handled, Outcome, State,
@@ -8,7 +9,7 @@ use super::{
         platform::messaging::types::{Disposition, Event},
     },
     state::on_tick,
-    warm::{Shelf, Warm},
+    warm::{WarmPool, WarmSet},
 };
 use host_base::text;
 use host_store::{OpenTransaction, Timer, Transaction};
@@ -26,7 +27,7 @@ pub struct Program {
     messaging: Option<messaging::GuestIndices>,
     timers: Option<timers::GuestIndices>,
     turns: Arc<Semaphore>,
-    warm: Arc<Warm>,
+    warm: Arc<WarmPool>,
 }
 
 impl Program {
@@ -34,7 +35,7 @@ impl Program {
         linker: &Linker<State>,
         component: &Component,
         turns: Arc<Semaphore>,
-        warm: Arc<Warm>,
+        warm: Arc<WarmPool>,
     ) -> wasmtime::Result<Self> {
         let pre = linker.instantiate_pre(component)?;
         Ok(Self {
@@ -62,11 +63,12 @@ impl Program {
         self.timers.is_some()
     }
 
-    /// Makes an instance. In a full pool, those that wait for calls give way.
+    /// Creates an instance. In a full pool it drops an instance that waits for
+    /// a call.
     async fn instantiate(&self, component: &Arc<ComponentContext>) -> wasmtime::Result<Instance> {
         loop {
             match self.try_instantiate(component.clone()).await {
-                Err(error) if is_full(&error) && self.warm.give_way() => {}
+                Err(error) if is_full(&error) && self.warm.evict_one() => {}
                 made => return made,
             }
         }
@@ -86,7 +88,7 @@ impl Program {
     }
 }
 
-/// One that is linked with the host, between calls or in one.
+/// An instance, in a call or between two calls.
 pub(super) struct Instance {
     store: Store<State>,
     http: Option<http::Guest>,
@@ -96,7 +98,7 @@ pub(super) struct Instance {
     fresh_bytes: usize,
 }
 
-/// Memory that an instance may have gained and still be used again.
+/// The largest memory growth of an instance that is used again.
 const REUSE_GROWTH_BYTES: usize = 16 << 20;
 
 /// The instances of one revision.
@@ -104,21 +106,21 @@ pub struct Instances {
     program: Program,
     component: Arc<ComponentContext>,
     max_requests: u32,
-    warm: Arc<Shelf>,
+    warm: Arc<WarmSet>,
 }
 
 impl Instances {
-    /// None are made yet, see [`Self::warm_up`].
+    /// Creates no instance yet, see [`Self::warm_up`].
     pub fn new(program: Program, component: Arc<ComponentContext>, max_requests: u32) -> Self {
-        let warm = program.warm.shelf();
+        let warm = program.warm.set();
         Self { program, component, max_requests, warm }
     }
 
-    /// Makes an instance ahead of its first call, and so finds out whether the
+    /// Creates an instance before its first call. This shows whether the
     /// component can be instantiated at all.
     ///
     /// # Errors
-    /// What its start did wrong.
+    /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
         let instance = self.bounded(self.program.instantiate(&self.component)).await?;
         self.keep(instance);
@@ -203,7 +205,7 @@ impl Instances {
         Ok(handled)
     }
 
-    /// What the instances are made of.
+    /// The linked component of the instances.
     pub fn program(&self) -> &Program {
         &self.program
     }
@@ -228,8 +230,8 @@ impl Instances {
         Ok(instance)
     }
 
-    /// Keeps an instance that ended its call well for the next one. One that
-    /// left a transaction open is dropped, which rolls that back.
+    /// Keeps an instance for the next call, if the call ended well. An instance
+    /// with an open transaction is dropped, which rolls the transaction back.
     fn keep(&self, mut instance: Instance) {
         instance.store.data_mut().end_call();
         let state = instance.store.data();
@@ -240,15 +242,15 @@ impl Instances {
         self.warm.put(instance, self.component.limits.concurrency);
     }
 
-    /// Enforces the deadline from outside of the guest: when it passes, the
-    /// work is dropped wherever it stands, and the instance with it.
+    /// Enforces the deadline outside of the guest. When the deadline passes,
+    /// the host drops the work and the instance, whatever the guest is doing.
     async fn bounded<R>(&self, work: impl Future<Output = wasmtime::Result<R>>) -> Result<R, Failure> {
         let milliseconds = self.component.limits.wall_time_ms;
         let component = || self.component.name.clone();
         match tokio::time::timeout(Duration::from_millis(milliseconds), work).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) if is_full(&error) => {
-                Err(Failure::Busy { component: "host".to_owned(), limit: self.program.warm.places() })
+                Err(Failure::Busy { component: "host".to_owned(), limit: self.program.warm.capacity() })
             }
             Ok(Err(error)) => Err(Failure::trap(&component(), &format!("{error:?}"))),
             Err(_) => Err(Failure::Deadline { component: component(), milliseconds }),
@@ -260,7 +262,7 @@ fn is_full(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
 }
 
-/// What a handler's answer means. The transaction is none if its time limit
+/// Translates a handler's answer. The transaction is none if its time limit
 /// ended it.
 fn handled(disposition: Result<(), Disposition>, transaction: Option<Box<dyn Transaction>>) -> Handled {
     match (disposition, transaction) {

@@ -1,5 +1,5 @@
-//! Everything about wasmtime: how components are compiled, linked,
-//! instantiated and called, and what bounds them while they run.
+//! wasmtime: the host compiles, links, instantiates and calls components here,
+//! and bounds them while they run.
 //!
 //! There is one [`Engine`] in a process. It lives until the process ends.
 
@@ -8,25 +8,25 @@ pub mod bindings;
 pub mod cache;
 mod code;
 pub mod failure;
-pub mod foreign;
 pub mod handler;
 pub mod instance;
 pub mod outcome;
 pub mod state;
 mod time;
 mod warm;
+pub mod wasi_http;
 
 pub use admission::{Admission, Patience};
 pub use cache::CompileCache;
 pub use code::{Code, Linked, Pool};
 pub use failure::{Blame, Failure};
-use foreign::ForeignEngine;
-pub use foreign::{ForeignInstances, ForeignProgram, Ongoing};
 pub use instance::{Instances, Program};
 pub use outcome::{Handled, Outcome};
 use parking_lot::Mutex;
 pub use state::{CallContext, ComponentContext, Services, State};
-use warm::Warm;
+use warm::WarmPool;
+use wasi_http::WasiHttpEngine;
+pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 
 use host_artifact::Kind;
 use host_config::engine::EngineConfig;
@@ -34,28 +34,31 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
-/// How often guests are interrupted so that others get their turn.
+/// The interval at which guests are interrupted, so that other guests get a
+/// processor.
 pub const TICK: Duration = Duration::from_millis(5);
 
 /// The compiler, the allocator and the linker that every component shares.
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
-    /// Turns of guests that compute for longer than a few ticks, so that
-    /// spinning ones never hold all the processors.
+    /// Permits of guests that compute for longer than a few ticks. There are
+    /// fewer permits than processors, so spinning guests never hold all
+    /// processors.
     turns: Arc<Semaphore>,
-    foreign: Mutex<Option<Arc<ForeignEngine>>>,
-    warm: Arc<Warm>,
+    wasi_http: Mutex<Option<Arc<WasiHttpEngine>>>,
+    warm: Arc<WarmPool>,
 }
 
-/// How much of the pool is in use.
+/// The use of the pool of instances.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// Component instances, those that wait for a call included.
+    /// All component instances, with those that wait for a call.
     pub instances: u64,
-    /// Those that wait for a call, and give way to one that needs a place.
+    /// Instances that wait for a call. The host drops them when another
+    /// instance needs a place.
     pub warm: usize,
-    /// As many as there can be.
+    /// The largest number of instances.
     pub limit: usize,
     /// Linear memories.
     pub memories: usize,
@@ -67,7 +70,7 @@ impl Engine {
     /// Sets wasmtime up and starts its one ticker.
     ///
     /// # Errors
-    /// When the machine cannot give what the settings ask for, such as the
+    /// The machine cannot give the resources of the settings, such as the
     /// address space of the pool.
     pub fn new(config: &EngineConfig) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings(config))?;
@@ -79,50 +82,50 @@ impl Engine {
             wasmtime,
             linker,
             turns: Arc::new(Semaphore::new((processors / 2).max(1))),
-            foreign: Mutex::default(),
-            warm: Arc::new(Warm::new(config.max_instances)),
+            wasi_http: Mutex::default(),
+            warm: Arc::new(WarmPool::new(config.max_instances)),
         })
     }
 
-    /// How much of the pool of the platform's own components is in use. None
-    /// where wasmtime does not say.
+    /// The use of the pool of the platform's components. None if wasmtime does
+    /// not report it.
     pub fn usage(&self) -> Option<Usage> {
         let pool = self.wasmtime.pooling_allocator_metrics()?;
         Some(Usage {
             instances: pool.component_instances(),
             warm: self.warm.count(),
-            limit: self.warm.places(),
+            limit: self.warm.capacity(),
             memories: pool.memories(),
             stacks: pool.stacks(),
         })
     }
 
-    /// Compiles a component, or takes it from the cache. This blocks for as
-    /// long as the compiler runs: keep it off the async threads.
+    /// Compiles a component, or takes it from the cache. The call blocks while
+    /// the compiler runs, so it must not run on an async thread.
     ///
     /// # Errors
-    /// What the compiler has against the component.
+    /// The compiler refuses the component.
     pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8], kind: Kind) -> wasmtime::Result<Code> {
         Ok(match kind {
             Kind::Platform => Code::Platform(cache.load_or_compile(&self.wasmtime, digest, bytes)?),
-            Kind::Foreign => Code::Foreign(cache.load_or_compile(self.foreign()?.wasmtime(), digest, bytes)?),
+            Kind::WasiHttp => Code::WasiHttp(cache.load_or_compile(self.wasi_http()?.wasmtime(), digest, bytes)?),
         })
     }
 
-    /// Whether the cache has what was compiled of a file.
+    /// Whether the cache has the compiled code of a file.
     pub fn is_compiled(&self, cache: &CompileCache, digest: &str, kind: Kind) -> bool {
         match kind {
             Kind::Platform => cache.has(&self.wasmtime, digest),
-            Kind::Foreign => self.foreign().is_ok_and(|foreign| cache.has(foreign.wasmtime(), digest)),
+            Kind::WasiHttp => self.wasi_http().is_ok_and(|engine| cache.has(engine.wasmtime(), digest)),
         }
     }
 
-    /// Removes what was compiled of a file from the cache.
+    /// Removes the compiled code of a file from the cache.
     pub fn forget(&self, cache: &CompileCache, digest: &str) {
         cache.forget(&self.wasmtime, digest);
-        let foreign = self.foreign.lock().clone();
-        if let Some(foreign) = foreign {
-            cache.forget(foreign.wasmtime(), digest);
+        let engine = self.wasi_http.lock().clone();
+        if let Some(engine) = engine {
+            cache.forget(engine.wasmtime(), digest);
         }
     }
 
@@ -137,21 +140,20 @@ impl Engine {
                 let (turns, warm) = (self.turns.clone(), self.warm.clone());
                 Linked::Platform(Program::new(&self.linker, component, turns, warm)?)
             }
-            Code::Foreign(component) => Linked::Foreign(self.foreign()?.program(component)?),
+            Code::WasiHttp(component) => Linked::WasiHttp(self.wasi_http()?.program(component)?),
         })
     }
 
-    /// The engine of foreign components, which is made when it is first asked
-    /// for.
+    /// The engine of `wasi:http` components. The first call creates it.
     ///
     /// # Errors
-    /// When it cannot be made.
-    fn foreign(&self) -> wasmtime::Result<Arc<ForeignEngine>> {
-        let mut made = self.foreign.lock();
+    /// The folder cannot be created.
+    fn wasi_http(&self) -> wasmtime::Result<Arc<WasiHttpEngine>> {
+        let mut made = self.wasi_http.lock();
         if let Some(engine) = &*made {
             return Ok(engine.clone());
         }
-        let engine = Arc::new(ForeignEngine::new(self.turns.clone())?);
+        let engine = Arc::new(WasiHttpEngine::new(self.turns.clone())?);
         *made = Some(engine.clone());
         Ok(engine)
     }
@@ -160,7 +162,7 @@ impl Engine {
 fn settings(config: &EngineConfig) -> Config {
     let instances = config.max_instances;
     let mut pool = PoolingAllocationConfig::new();
-    // A component made by a bindings generator is one to four core modules.
+    // A component from a bindings generator has one to four core modules.
     pool.total_component_instances(instances)
         .total_core_instances(instances * 4)
         .total_memories(instances)

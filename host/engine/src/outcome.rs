@@ -1,33 +1,35 @@
-//! How a delivery of an event or a timer to a component ends.
+//! The outcome of a delivery of an event or a timer to a component.
 
 use host_store::Transaction;
 use std::time::Duration;
 
-/// How one delivery ended.
+/// The outcome of one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The component handled it, and the commit is durable.
     Done,
-    /// Nothing had to be done: it was handled before, or nobody wants it any
-    /// more.
+    /// Nothing had to be done. It was handled before, or it is no longer
+    /// wanted.
     Skipped,
-    /// It is to be delivered again.
+    /// The host delivers it again.
     Retry {
-        /// The component's wish; without one the host's backoff decides.
+        /// The delay that the component asked for. Without one the host's
+        /// backoff decides.
         after: Option<Duration>,
         /// Why it was not handled.
         reason: String,
     },
-    /// Nobody can handle it: it becomes a dead letter, for this reason.
+    /// It cannot be handled and becomes a dead letter. The text is the reason.
     SetAside(String),
 }
 
-/// What a component made of a delivery: the transaction to commit, or the
-/// outcome without one. What is not committed is rolled back.
+/// The result of a component's handler: the transaction to commit, or an
+/// outcome without a commit. A transaction that is not committed is rolled
+/// back.
 pub type Handled = Result<Box<dyn Transaction>, Outcome>;
 
 impl Outcome {
-    /// The host's own wish for another delivery.
+    /// The host asks for another delivery itself.
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry { after: None, reason: reason.into() }
     }
@@ -42,7 +44,7 @@ impl Outcome {
         }
     }
 
-    /// Why it was not handled; none if it was, or did not have to be.
+    /// The reason why it was not handled. None if it was handled or skipped.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Done | Self::Skipped => None,

@@ -1,6 +1,6 @@
-//! What a guest's store holds: who is calling, for whom, and what is left of
-//! its limits. One [`State`] lives as long as its instance; its
-//! [`CallContext`] is replaced for every call.
+//! The data of a guest's store: the caller, the visitor, and the use of the
+//! limits. A [`State`] lives as long as its instance. Each call replaces the
+//! [`CallContext`].
 
 use super::time::{HasHostTime, HostTime};
 use host_bus::Bus;
@@ -24,47 +24,47 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 
-/// What the host offers to every component.
+/// The services that the host offers to every component.
 #[derive(Clone)]
 pub struct Services {
     /// Passwords and sessions.
     pub identity: Arc<Identity>,
-    /// Charging cards.
+    /// Payments by card.
     pub payments: Arc<Payments>,
-    /// Where events go.
+    /// The event bus.
     pub bus: Arc<dyn Bus>,
 }
 
-/// What the host knows of one revision of a component.
+/// One revision of a component, as its instances see it.
 pub struct ComponentContext {
     /// The plugin's name.
     pub name: String,
-    /// Its own database; none if it does not use one.
+    /// Its own database. None if it does not use one.
     pub database: Option<Arc<dyn Database>>,
     /// The subjects that it may publish.
     pub publishes: Vec<String>,
-    /// What it may use.
+    /// Its limits.
     pub limits: Limits,
     /// Its settings.
     pub config: WasiConfigVariables,
-    /// Where it may send requests to, as `host:port`.
+    /// The hosts to which it may send requests, as `host:port`.
     pub http_hosts: Vec<String>,
-    /// How long its transactions waited until they began.
+    /// The time that its transactions waited before they began.
     pub store_wait: metrics::Histogram,
-    /// What is not its own.
+    /// The services that all components share.
     pub services: Services,
 }
 
-/// What one invocation is about.
+/// The context of one invocation.
 #[derive(Clone, Default)]
 pub struct CallContext {
     /// The request's id, or the event's.
     pub id: String,
     /// The W3C trace context that outgoing events and timers carry on.
     pub traceparent: Option<String>,
-    /// Where the request comes from.
+    /// The address of the client.
     pub client_address: Option<IpAddr>,
-    /// Whose request it is.
+    /// The session of the visitor.
     pub session: Option<Arc<Session>>,
     /// Whether the caller used TLS.
     pub secure: bool,
@@ -76,20 +76,21 @@ pub struct State {
     pub(super) memory: MemoryLimit,
     component: Arc<ComponentContext>,
     call: CallContext,
-    spent: Spent,
-    turn: Turn,
+    usage: CallUsage,
+    turn: ProcessorTurn,
     random: WasiRandomCtx,
 }
 
-/// What an invocation has used.
+/// The use of an invocation's limits.
 #[derive(Default)]
-struct Spent {
+struct CallUsage {
     host_calls: u32,
     log_lines: u32,
     ticks: u32,
 }
 
-/// Ticks after which a guest that computes has to queue for its next one.
+/// After this number of ticks, a guest that computes waits for a permit at each
+/// further tick.
 pub(super) const FREE_TICKS: u32 = 4;
 
 impl State {
@@ -99,8 +100,8 @@ impl State {
             memory: MemoryLimit::new(component.limits.memory_mib),
             component,
             call: CallContext::default(),
-            spent: Spent::default(),
-            turn: Turn::new(turns),
+            usage: CallUsage::default(),
+            turn: ProcessorTurn::new(turns),
             random: WasiRandomCtx::default(),
         }
     }
@@ -108,7 +109,7 @@ impl State {
     /// Begins another invocation.
     pub(super) fn begin_call(&mut self, call: CallContext) {
         self.call = call;
-        self.spent = Spent::default();
+        self.usage = CallUsage::default();
     }
 
     pub(super) fn end_call(&mut self) {
@@ -116,10 +117,10 @@ impl State {
         self.call = CallContext::default();
     }
 
-    /// Every call from the guest into the host passes here. One over the limit
-    /// ends the guest at its next tick, see [`on_tick`].
+    /// Every call from the guest into the host passes here. A call over the
+    /// limit ends the guest at its next tick, see [`on_tick`].
     fn enter(&mut self) -> &mut Self {
-        self.spent.host_calls = self.spent.host_calls.saturating_add(1);
+        self.usage.host_calls = self.usage.host_calls.saturating_add(1);
         self.turn.give_back();
         self
     }
@@ -159,7 +160,7 @@ impl State {
 
     fn logging(&mut self) -> LoggingView<'_> {
         let state = self.enter();
-        LoggingView { component: &state.component.name, call_id: &state.call.id, lines: &mut state.spent.log_lines }
+        LoggingView { component: &state.component.name, call_id: &state.call.id, lines: &mut state.usage.log_lines }
     }
 
     fn config(&mut self) -> WasiConfig<'_> {
@@ -181,31 +182,31 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasi_p2::random::random::add_to_linker::<State, WasiRandom>(linker, |state| &mut state.enter().random)
 }
 
-/// Runs at every tick while a guest computes: lets others run, makes one that
-/// computes for long queue for its turns, and ends one that floods the host
-/// with calls.
+/// Runs at every tick while a guest computes. It lets other guests run, makes a
+/// guest that computes for long wait for a permit, and ends a guest that floods
+/// the host with calls.
 pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
     let limit = state.component.limits.host_calls;
-    if state.spent.host_calls > limit {
+    if state.usage.host_calls > limit {
         wasmtime::bail!("more than {limit} calls into the host in one invocation");
     }
-    state.spent.ticks += 1;
-    if state.spent.ticks <= FREE_TICKS {
+    state.usage.ticks += 1;
+    if state.usage.ticks <= FREE_TICKS {
         return Ok(UpdateDeadline::Yield(1));
     }
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.next())))
 }
 
-/// A guest's turn among those that compute for long. It is held from one tick
-/// to the next, and given back when the guest waits for the host.
+/// The permit of a guest that computes for long. The guest holds it from one
+/// tick to the next and returns it when it waits for the host.
 #[derive(Clone)]
-pub(super) struct Turn {
+pub(super) struct ProcessorTurn {
     turns: Arc<Semaphore>,
     held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
-impl Turn {
+impl ProcessorTurn {
     pub(super) fn new(turns: Arc<Semaphore>) -> Self {
         Self { turns, held: Arc::default() }
     }
@@ -225,9 +226,9 @@ impl Turn {
     }
 }
 
-/// Bounds an instance's linear memory and remembers how much it has.
+/// Bounds an instance's linear memory and counts its bytes.
 pub(super) struct MemoryLimit {
-    /// All memories of the instance together.
+    /// The bytes of all memories of the instance.
     pub(super) bytes: usize,
     limit_bytes: usize,
 }

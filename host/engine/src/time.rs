@@ -1,4 +1,4 @@
-//! `wasi:clocks`: components live by the host's time of day, see
+//! `wasi:clocks`: components have the host's time of day, see
 //! [`host_base::clock`].
 
 use host_base::clock;
@@ -11,7 +11,7 @@ use wasmtime_wasi::{
 
 const RESOLUTION: Duration = Duration::from_millis(1);
 
-/// The host's time of day as a component asks for it.
+/// The host's time of day, as a component sees it.
 pub(super) struct HostTime;
 
 /// Ties [`HostTime`] to the linker.
@@ -31,7 +31,7 @@ impl Host for HostTime {
     }
 }
 
-/// The same for foreign components.
+/// The same for `wasi:http` components.
 impl HostWallClock for HostTime {
     fn now(&self) -> Duration {
         clock::now()

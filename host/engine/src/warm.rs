@@ -1,48 +1,48 @@
-//! Instances that wait for a call, of all revisions together. They fill the
-//! pool in quiet times, so they give way to whoever needs a place in it.
+//! The instances of all revisions that wait for a call. They fill the pool in
+//! quiet times, so the host drops one when a call needs a place.
 
 use super::instance::Instance;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
-/// What waits, revision by revision.
-pub(super) struct Warm {
-    shelves: Mutex<Vec<Weak<Shelf>>>,
+/// The waiting instances of all revisions.
+pub(super) struct WarmPool {
+    sets: Mutex<Vec<Weak<WarmSet>>>,
     /// Places in the pool.
-    places: u32,
+    capacity: u32,
 }
 
 /// The waiting instances of one revision.
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<Vec<Instance>>);
+pub(super) struct WarmSet(Mutex<Vec<Instance>>);
 
-impl Warm {
-    pub(super) fn new(places: u32) -> Self {
-        Self { shelves: Mutex::default(), places }
+impl WarmPool {
+    pub(super) fn new(capacity: u32) -> Self {
+        Self { sets: Mutex::default(), capacity }
     }
 
     /// Places in the pool.
-    pub(super) fn places(&self) -> usize {
-        self.places as usize
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity as usize
     }
 
-    /// Room for the instances of another revision.
-    pub(super) fn shelf(&self) -> Arc<Shelf> {
-        let shelf = Arc::default();
-        let mut shelves = self.shelves.lock();
-        shelves.retain(|other| other.strong_count() > 0);
-        shelves.push(Arc::downgrade(&shelf));
-        shelf
+    /// Adds a set for the instances of another revision.
+    pub(super) fn set(&self) -> Arc<WarmSet> {
+        let set = Arc::default();
+        let mut sets = self.sets.lock();
+        sets.retain(|other| other.strong_count() > 0);
+        sets.push(Arc::downgrade(&set));
+        set
     }
 
-    /// Gives up one instance, of the revision that has the most; false if none
-    /// waits anywhere.
-    pub(super) fn give_way(&self) -> bool {
-        let shelves = self.of_all();
-        // Another may take it first: then the next one is asked.
-        let fullest = |shelves: &[Arc<Shelf>]| shelves.iter().max_by_key(|shelf| shelf.count()).cloned();
-        while let Some(shelf) = fullest(&shelves).filter(|shelf| shelf.count() > 0) {
-            if shelf.take().is_some() {
+    /// Drops one instance of the revision that has the most. False if no
+    /// instance waits.
+    pub(super) fn evict_one(&self) -> bool {
+        let sets = self.of_all();
+        // Another call may take it first. Then the next set is tried.
+        let fullest = |sets: &[Arc<WarmSet>]| sets.iter().max_by_key(|set| set.count()).cloned();
+        while let Some(set) = fullest(&sets).filter(|set| set.count() > 0) {
+            if set.take().is_some() {
                 return true;
             }
         }
@@ -51,22 +51,23 @@ impl Warm {
 
     /// Instances that wait for a call.
     pub(super) fn count(&self) -> usize {
-        self.of_all().iter().map(|shelf| shelf.count()).sum()
+        self.of_all().iter().map(|set| set.count()).sum()
     }
 
-    fn of_all(&self) -> Vec<Arc<Shelf>> {
-        let shelves = self.shelves.lock();
-        shelves.iter().filter_map(Weak::upgrade).collect()
+    fn of_all(&self) -> Vec<Arc<WarmSet>> {
+        let sets = self.sets.lock();
+        sets.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
-impl Shelf {
-    /// The one that waits for the shortest time, whose memory is the warmest.
+impl WarmSet {
+    /// Takes the instance that has waited for the shortest time, because its
+    /// memory is the warmest.
     pub(super) fn take(&self) -> Option<Instance> {
         self.0.lock().pop()
     }
 
-    /// Keeps an instance, unless so many wait already.
+    /// Keeps an instance, unless `most` instances wait already.
     pub(super) fn put(&self, instance: Instance, most: usize) {
         let mut waiting = self.0.lock();
         if waiting.len() < most {

@@ -1,9 +1,9 @@
-//! What is kept of plugins across starts: the files that were uploaded, the
-//! revisions made of them, and which of those are to be active.
+//! The archive of plugins: the uploaded files, their revisions, and the
+//! decisions which of them are active. It survives restarts.
 //!
-//! The files lie in the data directory, named by their digest; the rest is in
-//! the host's database. Where hosts share a database it has the files as well,
-//! and the directory only saves a host from asking for them again.
+//! The files are in the data directory, under their digests. The rest is in the
+//! host's database. A database that hosts share has the files too, and the
+//! directory is a cache of them.
 
 mod remembered;
 
@@ -28,7 +28,8 @@ const SCHEMA: &[&str] = &["
     CREATE TABLE plugin_states (plugin TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
 "];
 
-/// In a database that hosts share: what one was sent, all can run.
+/// A database that hosts share keeps the files, so that all hosts can run an
+/// upload.
 const FILES_SCHEMA: &[&str] = &["CREATE TABLE plugin_files (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT"];
 
 /// The files and the tables.
@@ -38,7 +39,7 @@ pub struct Archive {
     folder: Arc<PathBuf>,
 }
 
-/// Why something could not be kept or found again.
+/// An error of the archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The host's database.
@@ -47,16 +48,16 @@ pub enum ArchiveError {
     /// The files.
     #[error("the plugin files: {0}")]
     File(#[from] io::Error),
-    /// What is to be written cannot be.
+    /// The data cannot be written as JSON.
     #[error("what is to be stored of a plugin is not valid: {0}")]
     Format(#[from] serde_json::Error),
-    /// What is stored is not understood.
+    /// The stored data is not understood.
     #[error("what is stored of {0} is not understood, perhaps because a newer version of the host has written it: {1}")]
     Foreign(String, serde_json::Error),
 }
 
 impl Archive {
-    /// Uses the folder, which is made if it is missing.
+    /// Opens the folder, and creates it if it is missing.
     ///
     /// # Errors
     /// When the folder or the database cannot be used.
@@ -69,7 +70,7 @@ impl Archive {
         Ok(Self { database, folder: Arc::new(folder.to_owned()) })
     }
 
-    /// Where uploads are written before they are accepted.
+    /// The folder for uploads that are not accepted yet.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -93,7 +94,7 @@ impl Archive {
     /// The bytes of a kept file.
     ///
     /// # Errors
-    /// When it cannot be read, or is not what was kept.
+    /// The file cannot be read, or its digest is not the expected one.
     pub async fn file(&self, digest: &str) -> Result<Vec<u8>, ArchiveError> {
         match tokio::fs::read(self.path(digest)).await {
             Ok(bytes) if is(digest, &bytes) => Ok(bytes),
@@ -107,7 +108,8 @@ impl Archive {
         self.database.dialect() == Dialect::Postgres
     }
 
-    /// A file that this host has not, or has no longer as it was.
+    /// Fetches a file that this host does not have, or has with another
+    /// content.
     async fn shared_file(&self, digest: &str) -> Result<Vec<u8>, ArchiveError> {
         let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM plugin_files WHERE digest = $1")
             .bind(digest)
@@ -122,7 +124,7 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// The file appears whole or not at all.
+    /// Writes a file so that it appears whole or not at all.
     async fn write(&self, path: PathBuf, bytes: Arc<[u8]>) -> Result<(), ArchiveError> {
         let folder = self.folder.clone();
         let written = tokio::task::spawn_blocking(move || {
@@ -155,7 +157,7 @@ impl Archive {
     /// One revision.
     ///
     /// # Errors
-    /// When the database cannot be read, or what it has is not understood.
+    /// The database cannot be read, or its data is not understood.
     pub async fn record(&self, plugin: &str, id: &str) -> Result<Option<Record>, ArchiveError> {
         let row: Option<String> =
             sqlx::query_scalar("SELECT record FROM plugin_revisions WHERE plugin = $1 AND id = $2")
@@ -178,12 +180,12 @@ impl Archive {
                 .fetch_all(&self.database.write)
                 .await?;
         let known = |row: &String| {
-            read(plugin, row).inspect_err(|error| tracing::debug!(%error, "a revision is passed over")).ok()
+            read(plugin, row).inspect_err(|error| tracing::debug!(%error, "the stored revision is not understood")).ok()
         };
         Ok(rows.iter().filter_map(known).collect())
     }
 
-    /// The plugins of which something was decided.
+    /// The plugins with a decision.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -191,10 +193,10 @@ impl Archive {
         Ok(sqlx::query_scalar("SELECT plugin FROM plugin_states").fetch_all(&self.database.write).await?)
     }
 
-    /// What is to be active, by plugin.
+    /// The decisions, by plugin.
     ///
     /// # Errors
-    /// When the database cannot be read, or what it has is not understood.
+    /// The database cannot be read, or its data is not understood.
     pub async fn states(&self) -> Result<BTreeMap<String, State>, ArchiveError> {
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT plugin, state FROM plugin_states").fetch_all(&self.database.write).await?;
@@ -205,10 +207,10 @@ impl Archive {
         rows.into_iter().map(state).collect()
     }
 
-    /// What is to be active of one plugin; nothing if nobody has said.
+    /// The decision about one plugin. None if there is none.
     ///
     /// # Errors
-    /// When the database cannot be read, or what it has is not understood.
+    /// The database cannot be read, or its data is not understood.
     pub async fn state(&self, plugin: &str) -> Result<Option<State>, ArchiveError> {
         let row: Option<String> = sqlx::query_scalar("SELECT state FROM plugin_states WHERE plugin = $1")
             .bind(plugin)
@@ -217,7 +219,8 @@ impl Archive {
         row.map(|row| read(plugin, &row)).transpose()
     }
 
-    /// Decides what is to be active. When it returns, that is durable.
+    /// Stores the decision about a plugin. When it returns, the decision is
+    /// durable.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -232,7 +235,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Forgets what was decided for a plugin.
+    /// Deletes the decision about a plugin.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -242,9 +245,9 @@ impl Archive {
         Ok(())
     }
 
-    /// Forgets revisions of a plugin but for those in use and the newest few,
-    /// and gives the digests of the files that nothing needs any more. Their
-    /// files are gone.
+    /// Deletes the revisions of a plugin, except those in use and the newest
+    /// few. Deletes the files that no revision needs, and returns their
+    /// digests.
     ///
     /// # Errors
     /// When the database or a file cannot be changed.
@@ -267,7 +270,7 @@ impl Archive {
         Ok(gone)
     }
 
-    /// Removes a file unless a revision needs it. True if it is gone.
+    /// Removes a file unless a revision needs it. True if the file is removed.
     async fn forget_file(&self, digest: &str) -> Result<bool, ArchiveError> {
         let users: i64 = sqlx::query_scalar("SELECT count(*) FROM plugin_revisions WHERE digest = $1")
             .bind(digest)

@@ -1,5 +1,5 @@
-//! What a revision has done: what its swap report and its judgement are made
-//! of.
+//! Counters of a revision's calls, for swap reports and for the comparison of
+//! revisions.
 
 use host_config::rollout::RolloutConfig;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Counters of one revision, from when it was loaded.
+/// The counters of one revision since it was loaded.
 pub struct Counts {
     started: AtomicU64,
     finished: AtomicU64,
@@ -27,19 +27,20 @@ pub struct Counts {
     alarm: Alarm,
 }
 
-/// Hears of a revision that traps too often: the plugin's name and the
-/// revision's id. Each revision raises it once.
+/// Receives the plugin's name and the revision's id when a revision traps too
+/// often. Each revision raises the alarm once.
 #[derive(Clone)]
 pub struct Alarm(pub UnboundedSender<(String, String)>);
 
-/// Counters at one moment. Two of them can be subtracted.
+/// The counters at one moment. Two of them can be subtracted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallCounts {
-    /// Work that was begun: requests, events and timers.
+    /// Work that began: requests, events and timers.
     pub started: u64,
-    /// Work that came to its end, well or not.
+    /// Work that ended, with or without an error.
     pub finished: u64,
-    /// Work that was dropped before its end, as when the client went away.
+    /// Work that was dropped before its end, for example because the client
+    /// left.
     pub abandoned: u64,
     /// Work that ended with a failure or an answer of 500 and above.
     pub errors: u64,
@@ -54,7 +55,7 @@ struct Window {
     traps: u64,
 }
 
-/// One piece of work under way. Dropping it without [`InFlight::end`] counts it
+/// One piece of work in flight. Dropping it without [`InFlight::end`] counts it
 /// as abandoned.
 pub struct InFlight {
     counts: Arc<Counts>,
@@ -64,7 +65,7 @@ pub struct InFlight {
 }
 
 impl Counts {
-    /// All zero.
+    /// All counters are zero.
     pub fn new(settings: &RolloutConfig, alarm: Alarm) -> Self {
         Self {
             started: AtomicU64::new(0),
@@ -89,13 +90,13 @@ impl Counts {
 
     /// The counters of this moment.
     pub fn tally(&self) -> CallCounts {
-        // The ends first, so that no more has ended than was begun.
+        // Reads the ends first, so that never more work has ended than began.
         let (finished, abandoned) = (self.finished.load(Relaxed), self.abandoned.load(Relaxed));
         let (errors, busy_us) = (self.errors.load(Relaxed), self.busy_us.load(Relaxed));
         CallCounts { started: self.started.load(Relaxed), finished, abandoned, errors, busy_us }
     }
 
-    /// Calls that failed, by whoever's fault.
+    /// Calls that failed, whoever is to blame.
     pub fn failures(&self) -> u64 {
         self.failures.load(Relaxed)
     }
@@ -104,8 +105,8 @@ impl Counts {
         self.failures.fetch_add(1, Relaxed);
     }
 
-    /// Counts a trap, and raises the alarm when there are too many: so many
-    /// within the window, and at least half of the calls.
+    /// Counts a trap. Raises the alarm when the window has too many traps and
+    /// at least half of its calls trapped.
     pub(super) fn trapped(&self, plugin: &str, revision: &str) {
         if self.quarantine_traps == 0 {
             return;
@@ -121,20 +122,20 @@ impl Counts {
             window.traps >= self.quarantine_traps && window.traps * 2 >= calls
         };
         if too_many && !self.raised.swap(true, Relaxed) {
-            // Nobody listens any more when the host stops.
+            // Nobody receives the alarm when the host stops.
             let _ = self.alarm.0.send((plugin.to_owned(), revision.to_owned()));
         }
     }
 }
 
 impl InFlight {
-    /// The answer begins: what it took until now is what counts, however long
-    /// the answer itself goes on.
+    /// The answer begins. The time until now counts, however long the body
+    /// takes.
     pub fn answered(&mut self) {
         self.answered = Some(self.begun.elapsed());
     }
 
-    /// The work came to its end.
+    /// The work ended.
     pub fn end(mut self, error: bool) {
         self.ended = true;
         let took_us =
@@ -154,12 +155,12 @@ impl Drop for InFlight {
 }
 
 impl CallCounts {
-    /// Work that was under way.
+    /// Work in flight.
     pub fn in_flight(&self) -> u64 {
         self.started.saturating_sub(self.finished + self.abandoned)
     }
 
-    /// What was counted since an earlier moment.
+    /// The difference to an earlier moment.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             started: self.started.saturating_sub(earlier.started),
@@ -170,12 +171,12 @@ impl CallCounts {
         }
     }
 
-    /// Errors in percent of what finished.
+    /// Errors in percent of the finished work.
     pub fn error_percent(&self) -> u64 {
         (self.errors * 100).checked_div(self.finished).unwrap_or(0)
     }
 
-    /// How long a piece of work took on average, in microseconds.
+    /// The average time of a piece of work, in microseconds.
     pub fn mean_us(&self) -> u64 {
         self.busy_us.checked_div(self.finished).unwrap_or(0)
     }

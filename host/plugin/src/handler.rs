@@ -1,4 +1,4 @@
-//! A revision as those see it that deliver events and timers.
+//! A revision as the workers see it that deliver events and timers.
 
 use super::revision::Revision;
 use async_trait::async_trait;
@@ -18,8 +18,8 @@ impl Handler for Active {
 
     async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
         if !self.0.subscribes(&event.subject) {
-            // The subscriptions have just changed, or an operator has taken
-            // this one away while events were on their way.
+            // The subscriptions have just changed, or an operator has removed
+            // this one while events were on their way.
             let reason = format!("revision {} does not subscribe to {}", self.0.id, event.subject);
             return Err(Outcome::retry(reason));
         }

@@ -1,11 +1,11 @@
 //! The one way to run a component.
 //!
 //! A request, an event, a timer and a probe are each one [`Invocation`] of a
-//! revision. It waits for its turns, runs the guest within its deadline, counts
-//! how that ended, and names whom to blame for a failure. Turns are taken in
-//! one order, the component's before the host's: a component with a full queue
-//! holds no turn of the host. Neither is held while an event that the call
-//! causes is on its way, so a chain of events goes on at any concurrency.
+//! revision. An invocation waits for its turns, runs the guest within its
+//! deadline, counts the outcome, and says who is to blame for a failure. It
+//! takes the component's turn before the host's, so a component with a full
+//! queue holds no turn of the host. It holds no turn while its events are on
+//! their way, so a chain of events goes on at any concurrency.
 
 use super::{call_stats::InFlight, revision::Revision};
 use host_base::Event;
@@ -28,21 +28,22 @@ pub struct Invocation {
     patience: Patience,
 }
 
-/// What a call holds while it runs: a turn of the component and one of the host.
+/// The turns that a call holds while it runs: one of the component and one of
+/// the host.
 pub(super) struct Turns {
     _component: OwnedSemaphorePermit,
     _host: OwnedSemaphorePermit,
 }
 
 impl Revision {
-    /// Begins a piece of work, which is counted until its end.
+    /// Begins a piece of work and counts it as in flight until its end.
     pub fn begin(self: &Arc<Self>, patience: Patience) -> Invocation {
         Invocation { in_flight: self.counts.begin(), revision: self.clone(), patience }
     }
 }
 
 impl Invocation {
-    /// The revision that works.
+    /// The revision that does the work.
     pub fn revision(&self) -> &Arc<Revision> {
         &self.revision
     }
@@ -96,13 +97,13 @@ impl Invocation {
         let called = async {
             match &self.revision.instances {
                 Pool::Platform(instances) => call(instances).await,
-                Pool::Foreign(_) => Err(self.revision.lacks("the platform's interfaces")),
+                Pool::WasiHttp(_) => Err(self.revision.lacks("the platform's interfaces")),
             }
         };
         called.await.inspect_err(|failure| self.revision.note(failure))
     }
 
-    /// Waits for the turns of a call. A host that is full is no failure of the
+    /// Waits for the turns of a call. A full host is no failure of the
     /// component.
     pub(super) async fn enter(&self) -> Result<Turns, Failure> {
         let revision = &self.revision;
@@ -113,7 +114,7 @@ impl Invocation {
 }
 
 impl Revision {
-    /// The failure of a call that its component cannot take.
+    /// The failure of a call to a component without the interface.
     pub(super) fn lacks(&self, interface: &str) -> Failure {
         Failure::Host { component: self.name().to_owned(), problem: format!("it does not have {interface}") }
     }

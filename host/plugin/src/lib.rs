@@ -1,8 +1,9 @@
 //! A plugin's life, from a file to a revision that serves.
 //!
-//! [`loader`] checks and compiles a file into a [`Revision`], and the
-//! [`registry`] holds those that are active in one immutable snapshot. Which
-//! those are, [`rollout`] decides, and the [`archive`] remembers.
+//! [`loader`] makes a [`Revision`] of a file. The [`registry`] holds the active
+//! revisions in one immutable snapshot. [`rollout`] decides which revisions are
+//! active, and the [`archive`] keeps these decisions. Every call of a revision
+//! is an [`Invocation`].
 
 pub mod archive;
 pub mod call_stats;

@@ -1,6 +1,5 @@
-//! From a file's bytes to a revision that can serve: parse, check, compile,
-//! then migrate and instantiate. Nothing of it happens on the path of a
-//! request.
+//! Makes a revision of a file's bytes: it parses, checks, compiles, migrates
+//! and instantiates. No request waits for any of this.
 
 use super::{
     archive::{Record, Settings},
@@ -21,8 +20,8 @@ use host_config::{
     rollout::RolloutConfig,
 };
 use host_engine::{
-    Admission, Code, CompileCache, ComponentContext, Engine, Failure, ForeignInstances, Instances, Linked, Pool,
-    Services,
+    Admission, Code, CompileCache, ComponentContext, Engine, Failure, Instances, Linked, Pool, Services,
+    WasiHttpInstances,
 };
 use host_sql::Applied;
 use host_store::{Database, Databases, Error as StoreError, MigrationError};
@@ -37,69 +36,69 @@ use tokio::sync::Semaphore;
 /// Calls of an instance unless its manifest says otherwise.
 const DEFAULT_MAX_REQUESTS: u32 = 10_000;
 
-/// Compilations at the same time; each uses every processor by itself.
+/// Compilations at the same time. Each of them uses all processors.
 static COMPILATIONS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 
-/// What it takes to load a plugin.
+/// Loads plugins.
 pub struct Loader {
     /// Compiles and links.
     pub engine: Arc<Engine>,
-    /// Keeps what was compiled.
+    /// The compile cache.
     pub cache: Arc<CompileCache>,
     /// Opens a plugin's database, once.
     pub databases: Arc<dyn Databases>,
-    /// What components may import.
+    /// The services behind the capabilities.
     pub services: Services,
     /// Turns of all components together.
     pub admission: Arc<Admission>,
-    /// How long a call may wait for its turn.
+    /// The longest wait for a turn.
     pub queue_wait: Duration,
-    /// What the host's own settings say of plugins.
+    /// The settings of plugins in the host's own settings.
     pub plugins: PluginsConfig,
-    /// When a revision raises the alarm.
+    /// The limits at which a revision raises the alarm.
     pub rollout: RolloutConfig,
-    /// Hears it.
+    /// Receives the alarm.
     pub alarm: Alarm,
 }
 
-/// A file that was compiled, and has had no effect yet.
+/// A compiled file. It has had no effect yet.
 pub struct Compiled {
     /// The file.
     pub artifact: Artifact,
-    /// What it imports, as it names it.
+    /// The names of its imports.
     pub imports: Vec<String>,
-    /// What it exports, as it names it.
+    /// The names of its exports.
     pub exports: Vec<String>,
-    /// How long the compiler took, or reading what it made before.
+    /// The time of the compiler, or of reading the cache.
     pub took: Duration,
-    /// Whether the compiled code was there already.
+    /// Whether the compiled code came from the cache.
     pub from_cache: bool,
     code: Code,
 }
 
-/// What of a compiled file depends on the operator.
+/// The part of a compiled file that depends on the operator.
 struct Fitted {
     program: Linked,
     config: BTreeMap<String, Setting>,
     limits: Limits,
 }
 
-/// Why a plugin was not loaded. Nothing has changed.
+/// The reason why a plugin was not loaded. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is not a plugin.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// It wants or lacks something.
+    /// An import is not granted, or an export is missing.
     #[error(transparent)]
     World(#[from] WorldError),
-    /// It was built against other interfaces.
+    /// It was built for other interfaces.
     #[error(transparent)]
     Interfaces(#[from] InterfacesError),
     /// The compiler or the linker refused it.
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
-    /// A setting of it is wrong.
+    /// A setting is wrong.
     #[error("a setting is wrong: {0}")]
     Config(#[from] ConfigError),
     /// A limit that the operator set is out of its bounds.
@@ -108,7 +107,7 @@ pub enum LoadError {
     /// Its database cannot be opened.
     #[error("its database cannot be opened: {0:?}")]
     Database(StoreError),
-    /// Its tables cannot be brought up to date.
+    /// A migration failed.
     #[error(transparent)]
     Migration(#[from] MigrationError),
     /// It does not start.
@@ -117,10 +116,10 @@ pub enum LoadError {
 }
 
 impl Loader {
-    /// Reads and compiles a file. `manifest` stands in place of the one inside.
+    /// Reads and compiles a file. `manifest` replaces the manifest in the file.
     ///
     /// # Errors
-    /// Why it is not a plugin.
+    /// The reason why it is not a plugin.
     pub async fn compile(&self, bytes: Vec<u8>, manifest: Option<&str>) -> Result<Compiled, LoadError> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         let manifest = manifest.map(str::to_owned);
@@ -131,8 +130,8 @@ impl Loader {
             let kind = Kind::of(&artifact.bytes);
             let from_cache = engine.is_compiled(&cache, &artifact.digest, kind);
             if !from_cache {
-                // The linker would refuse other interfaces than the host's,
-                // but not say what differs.
+                // The linker would refuse interfaces that differ from the
+                // host's, but would not name the difference.
                 Interfaces::read_and_check(&artifact.bytes)?;
             }
             let code = engine
@@ -151,7 +150,7 @@ impl Loader {
         .map_err(|error| LoadError::Compile(error.to_string()))?
     }
 
-    /// Checks a compiled file against what it is granted and set to.
+    /// Checks a compiled file against its grants and settings.
     ///
     /// # Errors
     /// The first thing that does not fit.
@@ -159,12 +158,12 @@ impl Loader {
         self.fit(compiled, grants, settings).map(drop)
     }
 
-    /// Brings the plugin's tables up to date and makes a revision of it that
-    /// can serve. Gives the names of the migrations that ran.
+    /// Runs the plugin's migrations and makes a revision. Returns the names of
+    /// the migrations that ran.
     ///
     /// # Errors
-    /// What does not fit, the migration that failed, or what the component
-    /// did wrong at its start.
+    /// A grant or setting that does not fit, a migration that failed, or a
+    /// component that did not start.
     pub async fn prepare(
         &self,
         compiled: Compiled,
@@ -199,8 +198,8 @@ impl Loader {
         Ok(Fitted { program, config, limits })
     }
 
-    /// The migrations that a plugin's database has had, whichever revision
-    /// brought them: a rollback undoes none. Makes no database.
+    /// The applied migrations of a plugin's database, of all revisions, because
+    /// a rollback undoes none. Creates no database.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -214,7 +213,7 @@ impl Loader {
         applied.await.map_err(LoadError::Database)
     }
 
-    /// Throws away what was compiled of a file.
+    /// Removes the compiled code of a file from the cache.
     pub fn forget(&self, digest: &str) {
         self.engine.forget(&self.cache, digest);
     }
@@ -226,7 +225,7 @@ impl Loader {
         record: &Record,
         database: Option<Arc<dyn Database>>,
     ) -> Result<Arc<Revision>, LoadError> {
-        // Before the first of its series.
+        // This comes before the first metric of the revision.
         let series = RevisionSeries::of(&record.plugin, &record.id);
         let Fitted { program, config, limits } = fitted;
         let Artifact { digest, bytes, manifest, .. } = compiled.artifact;
@@ -246,7 +245,7 @@ impl Loader {
             Linked::Platform(program) => {
                 Pool::Platform(Instances::new(program, context, max_requests.unwrap_or(DEFAULT_MAX_REQUESTS)))
             }
-            Linked::Foreign(program) => Pool::Foreign(ForeignInstances::new(program, context, max_requests)),
+            Linked::WasiHttp(program) => Pool::WasiHttp(WasiHttpInstances::new(program, context, max_requests)),
         };
         instances.warm_up().await?;
         let limits = &manifest.limits;

@@ -1,6 +1,6 @@
-//! Which revisions are active: one immutable [`Snapshot`] behind an atomic
-//! pointer. A request, an event or a timer takes the pointer once and sees one
-//! state of the host from its beginning to its end; readers never lock.
+//! The active revisions: one immutable [`Snapshot`] behind an atomic pointer. A
+//! request, an event or a timer reads the pointer once and sees one state of
+//! the host from its beginning to its end. Readers never lock.
 
 use super::{
     archive::{State, Trial},
@@ -19,44 +19,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Asks for the revision on trial of the plugin that it names; any other value
-/// asks for the one that serves everybody.
+/// The header that names a plugin and asks for its canary. Any other value asks
+/// for the revision that serves.
 pub const CANARY: HeaderName = HeaderName::from_static("x-plugin-canary");
 
 /// Holds the current snapshot.
 #[derive(Default)]
 pub struct Registry {
     current: ArcSwap<Snapshot>,
-    /// Changes happen one after the other; readers do not wait for them.
+    /// Changes happen one after the other. Readers do not wait for them.
     changes: Mutex<()>,
 }
 
-/// Everything that decides where work goes.
+/// The state that decides which revision gets a piece of work.
 #[derive(Default)]
 pub struct Snapshot {
     plugins: BTreeMap<String, Plugin>,
     routes: matchit::Router<RouteEntry>,
 }
 
-/// What of a plugin is active.
+/// The active revisions of a plugin.
 #[derive(Clone)]
 pub struct Plugin {
     /// The revision that serves.
     pub revision: Arc<Revision>,
-    /// One that is on trial beside it.
+    /// The canary beside it.
     pub canary: Option<Canary>,
     /// Whether it may run.
     pub standing: Standing,
 }
 
-/// A revision that gets a part of the work.
+/// A canary: a revision that gets a part of the work.
 #[derive(Clone)]
 pub struct Canary {
     /// The revision.
     pub revision: Arc<Revision>,
-    /// Its part.
+    /// Its share of the work, in percent.
     pub percent: u8,
-    /// When it is to serve alone by itself, in milliseconds since the Unix
+    /// The time of its automatic promotion, in milliseconds since the Unix
     /// epoch.
     pub promote_at_ms: Option<u64>,
 }
@@ -66,9 +66,11 @@ pub struct Canary {
 pub enum Standing {
     /// It serves.
     Serving,
-    /// An operator has paused it: requests are refused, events and timers wait.
+    /// An operator has paused it. Its requests are refused, its events and
+    /// timers wait.
     Paused,
-    /// It trapped too often: the same.
+    /// It trapped too often. Its requests are refused, its events and timers
+    /// wait.
     Quarantined,
 }
 
@@ -83,7 +85,7 @@ impl Standing {
     }
 }
 
-/// One pattern and who answers which method on it.
+/// A pattern with its endpoints.
 struct RouteEntry {
     pattern: String,
     endpoints: Vec<Endpoint>,
@@ -98,25 +100,25 @@ pub struct Endpoint {
     canary: Option<(Served, u8)>,
 }
 
-/// A revision and what is counted of it at one endpoint.
+/// A revision and its metrics at one endpoint.
 pub struct Served {
-    /// Who answers.
+    /// The revision that answers.
     pub revision: Arc<Revision>,
-    /// What is counted of it.
+    /// Its metrics.
     pub metrics: RedMetrics,
 }
 
-/// Where a request goes.
+/// The target of a request.
 pub struct Target<'a> {
-    /// Who answers it.
+    /// The endpoint that answers.
     pub endpoint: &'a Endpoint,
     /// The pattern that matched, as the manifest has it.
     pub pattern: &'a str,
-    /// The segments that the pattern names, as they were sent.
+    /// The segments that the pattern names, as the client sent them.
     pub params: matchit::Params<'a, 'a>,
 }
 
-/// Why a set of revisions cannot be active together.
+/// The reason why revisions cannot be active together.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// Two plugins answer the same method on the same path.
@@ -126,34 +128,34 @@ pub enum SnapshotError {
         method: String,
         /// The pattern.
         path: String,
-        /// Who wants it.
+        /// The plugin that wants the route.
         plugin: String,
-        /// Who has it.
+        /// The plugin that has the route.
         owner: String,
     },
-    /// The pattern cannot be told from another one.
+    /// The router cannot tell the pattern from another one.
     #[error("the route {path} of {plugin} cannot be added: {reason}")]
     Pattern {
         /// The pattern.
         path: String,
-        /// Whose it is.
+        /// The plugin of the pattern.
         plugin: String,
-        /// The router's words.
+        /// The router's error text.
         reason: String,
     },
 }
 
 impl Registry {
-    /// The state of this moment.
+    /// The current state.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
 
-    /// Makes another state the current one, at once and for all that begins
-    /// from now on, and says how long that took.
+    /// Replaces the current state, for all work that begins from now on.
+    /// Returns the time that this took.
     ///
     /// # Errors
-    /// When the changed set cannot be active together; then nothing changes.
+    /// The changed plugins cannot be active together. Nothing has changed then.
     pub fn update(&self, change: impl FnOnce(&mut BTreeMap<String, Plugin>)) -> Result<Duration, SnapshotError> {
         let _turn = self.changes.lock();
         let begun = Instant::now();
@@ -177,36 +179,37 @@ impl Handlers for Registry {
 }
 
 impl Trial {
-    /// The trial of this revision, which is loaded.
+    /// The canary with this loaded revision.
     pub fn of(&self, revision: Arc<Revision>) -> Canary {
         Canary { revision, percent: self.percent, promote_at_ms: self.promote_at_ms }
     }
 }
 
 impl Plugin {
-    /// One that serves all by itself.
+    /// A plugin with one revision that serves.
     pub fn serving(revision: Arc<Revision>) -> Self {
         Self { revision, canary: None, standing: Standing::Serving }
     }
 
-    /// The revision that serves, and the one on trial if there is one.
+    /// The revision that serves, and the canary if there is one.
     pub fn revisions(&self) -> impl Iterator<Item = &Arc<Revision>> {
         std::iter::once(&self.revision).chain(self.canary.as_ref().map(|canary| &canary.revision))
     }
 
-    /// The subjects of the events that they take.
+    /// The subjects of the events that these revisions take.
     pub fn subjects(&self) -> BTreeSet<String> {
         self.revisions().flat_map(|revision| revision.manifest.messaging.subscribes.iter().cloned()).collect()
     }
 }
 
 impl Endpoint {
-    /// Whose it is, serving or not.
+    /// The plugin of the endpoint, whether it serves or not.
     pub fn plugin(&self) -> &str {
         &self.plugin
     }
 
-    /// Who answers this request; none while the plugin does not serve.
+    /// The revision that answers this request. None while the plugin does not
+    /// serve.
     pub fn choose(&self, headers: &HeaderMap) -> Option<&Served> {
         if self.standing != Standing::Serving {
             return None;
@@ -239,11 +242,11 @@ fn falls_within(percent: u8) -> bool {
 }
 
 impl Snapshot {
-    /// Builds the state in which these are active. Routes are those of the
-    /// revisions that serve; one on trial adds none.
+    /// Builds the state in which these plugins are active. It has the routes of
+    /// the revisions that serve. A canary adds no route.
     ///
     /// # Errors
-    /// When two of them want the same route.
+    /// Two plugins want the same route.
     fn new(plugins: BTreeMap<String, Plugin>) -> Result<Self, SnapshotError> {
         let mut entries: BTreeMap<String, RouteEntry> = BTreeMap::new();
         for plugin in plugins.values() {
@@ -304,19 +307,19 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Who answers this method on this path; none if nobody does.
+    /// The target of this method and path. None if no plugin has the route.
     pub fn route<'a>(&'a self, method: &str, path: &'a str) -> Option<Target<'a>> {
         let found = self.routes.at(path).ok()?;
         let endpoint = found.value.endpoints.iter().find(|endpoint| endpoint.method == method)?;
         Some(Target { endpoint, pattern: &found.value.pattern, params: found.params })
     }
 
-    /// What of a plugin is active.
+    /// The active revisions of a plugin.
     pub fn plugin(&self, name: &str) -> Option<&Plugin> {
         self.plugins.get(name)
     }
 
-    /// All of them, by name.
+    /// All plugins, by name.
     pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.values()
     }

@@ -1,7 +1,7 @@
-//! One loaded version of a plugin: its code, its instances, its limits.
+//! One loaded revision of a plugin: its code, its instances, its limits.
 //!
-//! A revision is immutable. It lives from when it was loaded until the last
-//! snapshot that holds it and the last call in it are gone.
+//! A revision is immutable. It lives until the last snapshot that holds it and
+//! the last call in it are gone.
 
 use super::call_stats::{CallCounts, Counts};
 use host_artifact::manifest::{Manifest, Route};
@@ -11,9 +11,9 @@ use host_store::Database;
 use host_telemetry::{RevisionSeries, endpoint_metrics::RedMetrics};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// A plugin's code in a state in which it can serve.
+/// A revision that can serve.
 pub struct Revision {
-    /// What identifies it: the plugin's version and the start of the digest.
+    /// Its id: the plugin's version and the start of the digest.
     pub id: String,
     /// SHA-256 of the file, hexadecimal.
     pub digest: String,
@@ -25,22 +25,22 @@ pub struct Revision {
     pub exports: Vec<String>,
     /// The values of its declared settings.
     pub config: BTreeMap<String, Setting>,
-    /// What it says of itself, with the operator's limits.
+    /// Its manifest, with the operator's limits.
     pub manifest: Manifest,
     /// The plugin's database, shared by its revisions.
     pub database: Option<Arc<dyn Database>>,
-    /// What it answers.
+    /// Its endpoints.
     pub(super) endpoints: Vec<OwnEndpoint>,
     pub(super) instances: Pool,
     pub(super) admission: Admission,
     /// Turns of all components together.
     pub(super) host_admission: Arc<Admission>,
     pub(super) counts: Arc<Counts>,
-    /// The last of them: nothing is recorded any more when it goes.
+    /// This is the last field, because nothing is recorded after its drop.
     pub(super) _series: RevisionSeries,
 }
 
-/// A method on a path, as the manifest has it, and what is counted there.
+/// A method on a path of the manifest, with its metrics.
 pub(super) struct OwnEndpoint {
     pub(super) path: String,
     pub(super) method: String,
@@ -48,7 +48,7 @@ pub(super) struct OwnEndpoint {
 }
 
 impl OwnEndpoint {
-    /// All that a revision answers.
+    /// All endpoints of a revision.
     pub(super) fn of(manifest: &Manifest, revision: &str) -> Vec<Self> {
         let of_one = |route: &Route| {
             let path = route.path.clone();
@@ -69,11 +69,11 @@ impl OwnEndpoint {
 impl Revision {
     /// Whether it answers by the standard's interface, see
     /// [`Invocation::stream`](crate::Invocation::stream).
-    pub fn is_foreign(&self) -> bool {
-        matches!(self.instances, Pool::Foreign(_))
+    pub fn exports_wasi_http(&self) -> bool {
+        matches!(self.instances, Pool::WasiHttp(_))
     }
 
-    /// Makes instances ahead of the first calls.
+    /// Creates instances before the first calls.
     ///
     /// # Errors
     /// What the component's start did wrong.
@@ -100,12 +100,12 @@ impl Revision {
         &self.manifest.name
     }
 
-    /// What it has done so far.
+    /// The counters of its calls.
     pub fn tally(&self) -> CallCounts {
         self.counts.tally()
     }
 
-    /// How many calls failed.
+    /// The number of failed calls.
     pub fn failures(&self) -> u64 {
         self.counts.failures()
     }
@@ -128,7 +128,7 @@ impl Revision {
         tracing::warn!(component = %self.manifest.name, revision = %self.id, kind, blame, "{failure}");
     }
 
-    /// Breaks off what still runs after its time to finish.
+    /// Ends the calls that still run after their time to finish.
     pub fn retire(&self) {
         self.instances.retire();
     }

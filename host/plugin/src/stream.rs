@@ -1,4 +1,4 @@
-//! Answers that come piece by piece: a call that goes on after its head.
+//! Streamed answers: a call that goes on after the head of its answer.
 
 use super::{
     call_stats::InFlight,
@@ -6,15 +6,15 @@ use super::{
     revision::Revision,
 };
 use axum::body::Body;
-use host_engine::{CallContext, Failure, Ongoing, Pool};
+use host_engine::{CallContext, Failure, Pool, StreamObserver};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// What such a call holds until its answer has ended: its turns, and its part
-/// of what the revision has under way.
+/// The state that a streamed call holds until its answer ends: its turns, and
+/// its place among the revision's work in flight.
 struct Streaming {
     revision: Arc<Revision>,
     in_flight: Mutex<Option<InFlight>>,
@@ -24,7 +24,7 @@ struct Streaming {
 }
 
 impl Invocation {
-    /// Lets a foreign component answer a request, in its turn. The work ends
+    /// Lets a `wasi:http` component answer a request, in its turn. The work ends
     /// when the answer's body has.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Invocation {
             _turns: turns,
         });
         let answer = match &revision.instances {
-            Pool::Foreign(instances) => instances.answer(call, request, streaming.clone()).await,
+            Pool::WasiHttp(instances) => instances.answer(call, request, streaming.clone()).await,
             Pool::Platform(_) => Err(revision.lacks("the standard's interface")),
         };
         match &answer {
@@ -72,7 +72,7 @@ impl Streaming {
     }
 }
 
-impl Ongoing for Streaming {
+impl StreamObserver for Streaming {
     fn broke_off(&self, failure: &Failure) {
         self.revision.note(failure);
         self.error.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! The two listeners: one for everybody, one for operators.
+//! The two listeners: the public one and the operators'.
 
 use anyhow::Context;
 use axum::response::IntoResponse;
@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Connections of operators and their programs.
+/// The largest number of connections of operators and their programs.
 const OPERATOR_CONNECTIONS: usize = 256;
 
 pub(super) async fn serve_front(

@@ -1,8 +1,8 @@
 //! Traces and metrics that an OTLP collector receives.
 
 use crate::{
-    foreign::{Foreign, grant, with_query},
     support::{PASSWORD, Setup, Status, eventually, on_postgres},
+    wasi_http::{WasiHttp, grant, with_query},
 };
 use axum::{
     Router,
@@ -216,7 +216,7 @@ async fn a_request_to_another_host_is_a_span_and_carries_the_trace_on() {
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
     let mut host = with_collector(Setup::without_components(), &address).start().await;
     grant(&host.operator(), "asking", &[other.to_string()]).await;
-    Foreign::rust("asking").deploy(&host.operator()).await;
+    WasiHttp::rust("asking").deploy(&host.operator()).await;
     let authority = other.to_string();
     let query = [("scheme", "http"), ("authority", authority.as_str()), ("path", "/of-a-secret?key=hidden")];
     let visitor = host.visitor();

@@ -1,4 +1,4 @@
-//! Tells the metrics how much waits on the bus.
+//! Measures how many events wait on the bus.
 
 use host_bus::{Backlog, Bus, Waiting};
 use metrics::gauge;
@@ -16,8 +16,8 @@ pub(super) async fn watch(bus: Arc<dyn Bus>, stop: CancellationToken) {
     while stop.run_until_cancelled(times.tick()).await.is_some() {
         match stop.run_until_cancelled(bus.backlog()).await {
             Some(Ok(backlog)) => tell(&backlog, &mut told),
-            // The bus itself says when it cannot be reached.
-            Some(Err(error)) => tracing::debug!(%error, "nobody knows how much waits on the bus"),
+            // The bus logs itself that it cannot be reached.
+            Some(Err(error)) => tracing::debug!(%error, "the number of waiting events is unknown"),
             None => return,
         }
     }
@@ -27,7 +27,7 @@ fn tell(backlog: &Backlog, told: &mut BTreeSet<String>) {
     gauge!("bus_dead_letters").set(backlog.dead_letters as f64);
     told.extend(backlog.consumers.keys().cloned());
     for component in told.iter() {
-        // A component that is gone waits for nothing.
+        // No event waits for a component that is gone.
         let waiting = backlog.consumers.get(component).copied().unwrap_or_default();
         let Waiting { pending, unacknowledged, redelivered } = waiting;
         gauge!("bus_pending_events", "component" => component.clone()).set(pending as f64);

@@ -1,4 +1,4 @@
-//! Who is at the other end of a request, as far as that can be known.
+//! The client of a request, as far as the host can know it.
 
 use host_config::http::{HttpConfig, SecureCookies};
 use http::{HeaderMap, header};
@@ -7,17 +7,17 @@ use std::net::{IpAddr, SocketAddr};
 /// The visitor behind a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Client {
-    /// Where the request comes from.
+    /// The address of the visitor.
     pub address: IpAddr,
-    /// Whether cookies are for TLS only.
+    /// Whether the visitor uses TLS, so that cookies are for TLS only.
     pub secure: bool,
-    /// The host, with a port if there is one, that the visitor addressed.
+    /// The host name that the visitor addressed, with a port if there is one.
     pub host: Option<String>,
 }
 
 impl Client {
-    /// Reads what the connection says and, behind a trusted proxy only, what
-    /// the proxy says.
+    /// Reads the address of the connection and, only behind a trusted proxy,
+    /// the headers of the proxy.
     pub fn of(peer: SocketAddr, headers: &HeaderMap, config: &HttpConfig) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let proxies = &config.trusted_proxies;

@@ -1,4 +1,4 @@
-//! What becomes of one attempt to handle an event or a timer.
+//! One delivery of an event or a timer, from its transaction to its outcome.
 
 use super::workers::ComponentWorkers;
 use futures::FutureExt;
@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
-/// The longest that a component may put something off.
+/// The longest delay that a component may ask for.
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Delivers once; `handle` lets the component do its part in the transaction,
-/// until that cannot begin. An error is the host's: nothing was done, and it
-/// does not count as an attempt.
+/// Makes one attempt. `handle` lets the component work in the transaction. If
+/// the transaction cannot begin, the component's work is dropped. An error is
+/// the host's: nothing was done, and the attempt does not count.
 pub(super) async fn deliver_once(
     component: &ComponentWorkers,
     handler: &Arc<dyn Handler>,
@@ -36,7 +36,7 @@ pub(super) async fn deliver_once(
     }
 }
 
-/// Commits what the component has done, if it has handled the delivery.
+/// Commits the component's transaction, if the component handled the delivery.
 async fn conclude(
     component: &ComponentWorkers,
     traceparent: Option<&str>,
@@ -56,8 +56,8 @@ async fn conclude(
     }
 }
 
-/// The outcome of an attempt; the last one that fails is not followed by
-/// another.
+/// Turns the outcome of the last attempt into a dead letter, if that attempt
+/// failed.
 fn within_attempts(outcome: Outcome, attempt: u32, most: u32) -> Outcome {
     match outcome {
         Outcome::Retry { reason, .. } if attempt >= most => {
@@ -69,22 +69,22 @@ fn within_attempts(outcome: Outcome, attempt: u32, most: u32) -> Outcome {
 }
 
 impl ComponentWorkers {
-    /// The wait before the next attempt: as the component wishes, or the
-    /// host's backoff.
+    /// The delay before the next attempt: the component's, or the host's
+    /// backoff.
     pub(super) fn retry_delay(&self, after: Option<Duration>, attempt: u32) -> Duration {
         after.map_or_else(|| self.backoff(attempt), |after| after.min(LONGEST_RETRY))
     }
 
-    /// The wait after a failed attempt: doubled each time, and spread so that
-    /// what failed together does not come back together.
+    /// The delay after a failed attempt. It doubles each time. A random part
+    /// keeps deliveries that failed together from coming back together.
     pub(super) fn backoff(&self, attempt: u32) -> Duration {
         let doubled =
             self.settings.backoff.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
         doubled.min(self.settings.max_backoff).mul_f64(rand::random_range(0.5..=1.0))
     }
 
-    /// Repeats what the host failed to do, after a backoff each time. None
-    /// when the host stops first.
+    /// Repeats work that the host failed to do, with a backoff. None when the
+    /// host stops first.
     pub(super) async fn persist<T, F: Future<Output = Result<T, Error>>>(
         &self,
         what: &str,
@@ -96,7 +96,12 @@ impl ComponentWorkers {
                 Ok(done) => return Some(done),
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(component = self.name, failures, error = describe(&error), "{what}: trying again");
+                    tracing::warn!(
+                        component = self.name,
+                        failures,
+                        error = describe(&error),
+                        "the host failed at {what} and tries again"
+                    );
                     if !self.pause(self.backoff(failures)).await {
                         return None;
                     }
@@ -105,7 +110,7 @@ impl ComponentWorkers {
         }
     }
 
-    /// Sets something aside and raises the alarm.
+    /// Keeps a dead letter and raises the alarm.
     pub(super) async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
         tracing::error!(
             component = letter.component,
@@ -120,7 +125,7 @@ impl ComponentWorkers {
         self.bus.set_aside(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
     }
 
-    /// A transaction in which this is done once.
+    /// A transaction that applies this event or timer once.
     pub(super) fn once(&self, what: Once) -> (Box<dyn Transaction>, oneshot::Receiver<NotStarted>) {
         let wait = metrics::histogram!("store_wait_seconds", "component" => self.name.clone());
         let (transaction, hindered) = LazyTransaction::new(self.database.clone(), what, wait);
@@ -128,8 +133,8 @@ impl ComponentWorkers {
     }
 }
 
-/// The same for the same event or timer, so that one which is set aside twice
-/// is there once.
+/// The id of a dead letter. It is the same for the same event or timer, so that
+/// two attempts to keep it make one letter.
 fn letter_id(letter: &DeadLetter) -> String {
     let mut hash = Sha256::new();
     for part in [

@@ -1,10 +1,10 @@
-//! Requests: from the wire to the component that answers them, and back.
+//! Requests, from the connection to the component and back.
 //!
-//! Everything that the contract leaves to the host happens here, once: the
-//! route, the session, the size and time of the body, the other site's
-//! request, the request's id, its line in the log, its metrics.
+//! The host does its part for every component here, once: the route, the
+//! session, the limits on the size and time of the body, the refusal of
+//! requests from other sites, the request's id, its log line and its metrics.
 
-mod foreign;
+mod wasi_http;
 
 use crate::client::Client;
 use axum::{
@@ -40,17 +40,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The public listener's side of the host.
+/// The public side of the host.
 pub struct Front {
-    /// Where requests go.
+    /// The active revisions and their routes.
     pub registry: Arc<Registry>,
-    /// Who is signed in.
+    /// Verifies sessions.
     pub identity: Arc<Identity>,
-    /// What bounds a request.
+    /// The limits of a request.
     pub config: HttpConfig,
 }
 
-/// A request, but for its body.
+/// A request without its body.
 struct Arrival<'a> {
     peer: SocketAddr,
     parts: &'a Parts,
@@ -63,8 +63,8 @@ const ASK_AGAIN: HeaderName = HeaderName::from_static("x-ask-again-ms");
 const REVISION: HeaderName = HeaderName::from_static("x-plugin-revision");
 
 impl Front {
-    /// Answers a request: with the component's answer, or with a refusal in
-    /// the error envelope.
+    /// Answers a request with the component's answer, or with a refusal in the
+    /// error envelope.
     pub async fn serve(&self, peer: SocketAddr, request: Request) -> Response {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
@@ -105,7 +105,7 @@ impl Front {
         arrival: Arrival<'_>,
         body: Body,
     ) -> Response {
-        if revision.is_foreign() {
+        if revision.exports_wasi_http() {
             return self.stream(revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
         }
         let invocation = revision.begin(Patience::Caller);
@@ -130,7 +130,7 @@ impl Front {
         wire_response(revision, answer)
     }
 
-    /// Who asks, and the call on their behalf.
+    /// The client, and the context of the call for it.
     fn visitor(&self, arrival: &Arrival<'_>) -> Result<(Client, CallContext), Refusal> {
         let Arrival { peer, parts, id, trace } = *arrival;
         let client = Client::of(peer, &parts.headers, &self.config);
@@ -170,8 +170,8 @@ impl Front {
     }
 }
 
-/// Asks the component, and again for as long as it says that an event which it
-/// needs may still be on its way. In between it holds no turn.
+/// Asks the component, and asks again while the component says that an event
+/// which it needs may still be on its way. Between two calls it holds no turn.
 async fn ask(invocation: &Invocation, call: CallContext, request: &wit::Request) -> Result<wit::Response, Failure> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(2);
@@ -189,13 +189,13 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
-/// The most of a refused body that is read and forgotten.
+/// The largest part of a refused body that the host reads and discards.
 const DISCARDED_BYTES: usize = 16 << 20;
-/// The longest that this may take.
+/// The longest time for this.
 const DISCARDING: Duration = Duration::from_secs(2);
 
-/// Lets a client finish sending what is refused: one that still sends when the
-/// connection is closed never reads the answer.
+/// Lets a client finish sending a refused body. A client that still sends when
+/// the connection closes never reads the answer.
 async fn discard(mut body: Body) {
     let reading = async {
         let mut left = DISCARDED_BYTES;
@@ -206,11 +206,11 @@ async fn discard(mut body: Body) {
         }
     };
     if tokio::time::timeout(DISCARDING, reading).await.is_err() {
-        tracing::debug!("a refused body was not sent in time");
+        tracing::debug!("a client did not send a refused body in time");
     }
 }
 
-/// None when the path cannot be decoded, so that it names nothing.
+/// None when the path cannot be decoded, because such a path names nothing.
 fn wit_request(
     target: &Target<'_>,
     parts: &Parts,
@@ -246,7 +246,7 @@ fn wit_request(
     })
 }
 
-/// The longest that a component may have itself asked again.
+/// The longest time for which a component may let the host ask again.
 const LONGEST_ASKING: Duration = Duration::from_secs(2);
 
 fn ask_again(answer: &wit::Response) -> Duration {
@@ -254,7 +254,7 @@ fn ask_again(answer: &wit::Response) -> Duration {
     Duration::from_millis(header.and_then(|(_, value)| value.parse().ok()).unwrap_or(0))
 }
 
-/// Headers that belong to the connection, which is the host's, or to the host.
+/// Headers that belong to the host or to the host's connection.
 const NOT_PASSED_ON: [HeaderName; 8] = [
     ASK_AGAIN,
     header::CONNECTION,
@@ -302,8 +302,8 @@ fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Whether the browser says that another site made this request. `Origin` is
-/// compared with the host that the visitor sees.
+/// Whether the browser says that another site made this request. The host
+/// compares `Origin` with the host name that the visitor sees.
 fn is_cross_site(headers: &HeaderMap, client: &Client) -> bool {
     if headers.get("sec-fetch-site").is_some_and(|value| value == "cross-site") {
         return true;
@@ -313,7 +313,7 @@ fn is_cross_site(headers: &HeaderMap, client: &Client) -> bool {
     authority.is_none_or(|authority| client.host.as_deref() != Some(authority.as_str()))
 }
 
-/// The caller's own id where it is harmless, else a new one.
+/// The caller's own id if it is harmless, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(REQUEST_ID)
@@ -322,17 +322,17 @@ fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(|| id::new().to_string(), str::to_owned)
 }
 
-/// From the manifest, never from what was sent.
+/// The name comes from the manifest, never from the request.
 fn span_name(method: &Method, target: Option<&Target<'_>>) -> String {
     target.map_or_else(|| "no route".to_owned(), |target| format!("{method} {}", target.pattern))
 }
 
-/// A request, and what became of it.
+/// A request with its outcome.
 struct Answered<'a> {
     parts: &'a Parts,
-    /// None if it goes to no component.
+    /// None if no component has the route.
     target: Option<&'a Target<'a>>,
-    /// None if that component does not serve.
+    /// None if the component does not serve.
     served: Option<&'a Served>,
     status: StatusCode,
     id: &'a str,
@@ -347,7 +347,7 @@ impl Answered<'_> {
         self.served.map_or("", |served| served.revision.id.as_str())
     }
 
-    /// The request's one line in the log, and its metrics.
+    /// Writes the request's log line and counts it.
     fn note(&self, took: Duration, trace: &TraceParent) {
         let Self { parts, status, id, .. } = self;
         tracing::info!(
@@ -362,7 +362,8 @@ impl Answered<'_> {
         }
     }
 
-    /// What the request's span says, in OpenTelemetry's words for HTTP.
+    /// Writes the attributes of the request's span, as OpenTelemetry's
+    /// conventions for HTTP name them.
     fn describe(&self, step: &mut Step) {
         step.say(|| {
             [

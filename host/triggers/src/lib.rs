@@ -1,9 +1,9 @@
-//! What makes a component run, besides requests: events and timers.
+//! The triggers of components: HTTP requests, events and timers.
 //!
-//! Each component has a task for its events, one for its timers and one that
-//! carries its outgoing events to the bus. They live as long as the component
-//! is loaded, across revisions: which code handles an event or a timer is
-//! asked anew each time.
+//! Each component has a worker for its events, a worker for its timers, and a
+//! relay that carries its outgoing events to the bus. They live as long as the
+//! component is loaded, across revisions. They look up the active revision for
+//! each event and each timer.
 
 mod backlog;
 pub mod client;

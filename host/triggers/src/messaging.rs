@@ -1,4 +1,4 @@
-//! Lets a component apply the events that it subscribes to.
+//! The worker that delivers events to a component.
 
 use super::{delivery::deliver_once, workers::ComponentWorkers};
 use host_base::{clock::now_ms, event::Event};
@@ -16,11 +16,12 @@ use tracing::Instrument;
 
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// The marks of applied events outlive the events themselves: an event may be
-/// delivered again as long as the bus has it.
+/// The inbox keeps the ids of applied events for longer than the bus keeps the
+/// events, because the bus can deliver an event again as long as it has it.
 const INBOX_RETENTIONS: u32 = 2;
 
-/// A component's events: a few at a time, each in a transaction of its own.
+/// Delivers a component's events: a few at a time, each in a transaction of its
+/// own.
 pub(super) struct Events {
     component: ComponentWorkers,
 }
@@ -30,7 +31,7 @@ impl Events {
         Self { component }
     }
 
-    /// Runs until the host stops, and ends when all that is under way has.
+    /// Runs until the host stops, and ends after the deliveries in flight.
     pub(super) async fn run(self) {
         let component = Arc::new(self.component);
         let pruning = tokio::spawn(prune(component.clone()));
@@ -52,7 +53,7 @@ impl Events {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(component = component.name, %error, "no events");
+                    tracing::warn!(component = component.name, %error, "the bus delivers no events");
                     component.pause(AFTER_AN_ERROR).await;
                 }
             }
@@ -77,8 +78,8 @@ impl ComponentWorkers {
         );
         async {
             let begun = Instant::now();
-            // Without an answer the host is stopping, and the event is due
-            // again when it starts.
+            // None means that the host stops. The bus delivers the event again
+            // after the next start.
             let Some(next) = self.persist("an event", || self.apply(&delivery)).await else { return };
             let outcome = next.name();
             conclude_step(&mut step, &next);
@@ -97,7 +98,8 @@ impl ComponentWorkers {
         .await;
     }
 
-    /// One attempt; what the component causes in it continues from there.
+    /// Begins the span of one attempt. The events and timers of the attempt
+    /// continue from it.
     fn step(&self, delivery: &mut Delivery) -> Step {
         let Delivery { event, attempt, .. } = delivery;
         let name = || format!("handle {}", event.subject);
@@ -136,13 +138,13 @@ impl ComponentWorkers {
             Outcome::SetAside(reason) => match self.set_aside(self.letter(delivery, reason)).await {
                 Ok(()) => self.consumer.acknowledge(delivery).await,
                 Err(error) => {
-                    tracing::error!(%error, "a dead letter could not be kept");
+                    tracing::error!(%error, "the bus did not keep a dead letter");
                     self.consumer.retry(delivery, self.settings.max_backoff).await
                 }
             },
         };
         if let Err(error) = concluded {
-            tracing::warn!(%error, "the bus did not take the outcome of an event: it comes again");
+            tracing::warn!(%error, "the bus did not take the outcome of an event and delivers the event again");
         }
     }
 
@@ -165,12 +167,12 @@ impl ComponentWorkers {
     }
 }
 
-/// Since it happened, in seconds.
+/// The age of an event in seconds.
 fn age(event: &Event) -> f64 {
     now_ms().saturating_sub(event.time_ms) as f64 / 1_000.0
 }
 
-/// How the attempt ended.
+/// Writes the outcome of an attempt into its span.
 pub(super) fn conclude_step(step: &mut Step, next: &Outcome) {
     step.say(|| [("outcome", next.name().into())]);
     if let Some(reason) = next.reason() {
@@ -185,8 +187,8 @@ async fn prune(component: Arc<ComponentWorkers>) {
     loop {
         hours.tick().await;
         match component.database.prune_inbox(now_ms().saturating_sub(kept_ms)).await {
-            Ok(marks) => tracing::debug!(component = component.name, marks, "old marks forgotten"),
-            Err(error) => tracing::warn!(component = component.name, ?error, "old marks could not be forgotten"),
+            Ok(marks) => tracing::debug!(component = component.name, marks, "old inbox entries were deleted"),
+            Err(error) => tracing::warn!(component = component.name, ?error, "old inbox entries could not be deleted"),
         }
     }
 }

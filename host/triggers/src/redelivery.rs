@@ -1,4 +1,4 @@
-//! Sends dead letters again, when an operator asks for it.
+//! Delivers dead letters again, when an operator asks for it.
 
 use host_base::{clock::now_ms, event::Event};
 use host_bus::{Bus, BusError, DeadLetter, DeadLetterKind};
@@ -6,18 +6,19 @@ use host_store::{Databases, Error, Timer, describe};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// Takes dead letters back to where they came from.
+/// Delivers dead letters again.
 pub struct Redelivery {
     bus: Arc<dyn Bus>,
     databases: Arc<dyn Databases>,
-    /// One at a time: a letter that two operators send is sent once.
+    /// One delivery at a time: a letter that two operators send is delivered
+    /// once.
     turn: Mutex<()>,
 }
 
-/// Why a dead letter was not sent again.
+/// The reason why a dead letter was not delivered again.
 #[derive(Debug, thiserror::Error)]
 pub enum RedeliverError {
-    /// There is none with this id.
+    /// There is no dead letter with this id.
     #[error("there is no dead letter with this id")]
     Unknown,
     /// The bus cannot be reached.
@@ -29,14 +30,14 @@ pub enum RedeliverError {
 }
 
 impl Redelivery {
-    /// Finds dead letters on the bus, and sets timers in these databases.
+    /// Reads dead letters from the bus, and sets timers in these databases.
     pub fn new(bus: Arc<dyn Bus>, databases: Arc<dyn Databases>) -> Self {
         Self { bus, databases, turn: Mutex::default() }
     }
 
-    /// Sends a dead letter to its component again, as on its first attempt,
-    /// and forgets it. A timer is due at once, and replaces one that was set
-    /// with its key meanwhile.
+    /// Delivers a dead letter to its component again, as on its first attempt,
+    /// and deletes the letter. A timer is due at once, and replaces a newer
+    /// timer with the same key.
     ///
     /// # Errors
     /// See [`RedeliverError`]. The dead letter is kept then.

@@ -1,10 +1,11 @@
-//! Carries a component's committed events to the bus, in their order.
+//! The relay: it carries a component's committed events to the bus, in their
+//! order.
 //!
-//! A commit hands its events over to the relay of its host. If it is that of
-//! another host that carries, it passes them on. What is missed on this way is
-//! seen to be missing, and read. Events are forgotten some time after the bus
-//! has them; those that are carried twice because of that, the bus knows by
-//! their ids.
+//! A commit hands its events in memory to the relay of its own host. If another
+//! host leads, the relay passes the events on to that host. The leading relay
+//! notices a gap in the sequence numbers and reads the missing events from the
+//! outbox. It deletes events some time after the bus has them. An event that is
+//! carried twice because of this has the same id, and the bus ignores it.
 
 use super::workers::ComponentWorkers;
 use host_base::{clock::now_ms, event::Event};
@@ -15,20 +16,20 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 const BATCH_EVENTS: u32 = 256;
-/// Forgetting waits this long, so that several batches share a commit and the
-/// component's own transactions go first.
+/// The delay before events are deleted, so that several batches share a commit
+/// and the component's own transactions go first.
 const FORGET_AFTER: Duration = Duration::from_millis(250);
-/// While the bus is out of reach, this often somebody learns how long events
-/// have waited for it.
+/// The interval at which the relay measures the age of the oldest event while
+/// the bus is out of reach.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// A component's way to the bus.
+/// The relay of one component.
 pub(super) struct Relay {
     component: ComponentWorkers,
     signals: Arc<Signals>,
-    /// The last event that the bus has.
+    /// The sequence number of the last event that the bus has.
     carried: i64,
-    /// When what was carried is to be forgotten.
+    /// The time at which the carried events are deleted.
     forget_at: Option<Instant>,
 }
 
@@ -38,9 +39,9 @@ impl Relay {
         Self { component, signals, carried: 0, forget_at: None }
     }
 
-    /// Runs until the host stops. Of the hosts that share a database, one at a
-    /// time carries, and one that does not reach the bus leaves it to the
-    /// others.
+    /// Runs until the host stops. Of the hosts that share a database one at a
+    /// time carries the events. A host that does not reach the bus leaves the
+    /// events to the others.
     pub(super) async fn run(mut self) {
         let stop = self.component.stop.clone();
         loop {
@@ -61,15 +62,15 @@ impl Relay {
         }
     }
 
-    /// Hands what is committed here over to the host that carries, or has the
-    /// database tell it.
+    /// Passes the events of this host's commits on to the leading host, or
+    /// notifies that host through the database.
     async fn pass_on(&self) -> Infallible {
         let ComponentWorkers { name, bus, database, .. } = &self.component;
         let outbox = &self.signals.outbox;
         loop {
             bus.reachable().await;
-            // What was handed over before this is not known: the first time,
-            // the database tells.
+            // Earlier commits are not in memory, so the first notification goes
+            // through the database.
             outbox.keep(true);
             while bus.trouble().is_none() {
                 outbox.grown().await;
@@ -79,7 +80,7 @@ impl Relay {
                     None => Err(BusError("there was too much".to_owned())),
                 };
                 if let Err(error) = passed_on {
-                    tracing::debug!(component = name, %error, "the database tells of events");
+                    tracing::debug!(component = name, %error, "events are announced through the database");
                     database.tell(LeaderRole::Outbox);
                 }
             }
@@ -87,7 +88,8 @@ impl Relay {
         }
     }
 
-    /// The database tells of what was not passed on, and of all that is to come.
+    /// Notifies the leading host through the database, now and for later
+    /// commits.
     fn pass_nothing_on(&self) {
         self.signals.outbox.keep(false);
         self.component.database.tell(LeaderRole::Outbox);
@@ -105,7 +107,7 @@ impl Relay {
                 tokio::time::sleep(LOOK_EVERY).await;
                 match self.component.database.outbox(self.carried, 1).await {
                     Ok(waiting) => self.note_age(waiting.first()),
-                    Err(error) => tracing::debug!(component = self.component.name, ?error, "the outbox is not seen"),
+                    Err(error) => tracing::debug!(component = self.component.name, ?error, "the outbox cannot be read"),
                 }
             }
         };
@@ -129,7 +131,7 @@ impl Relay {
                 biased;
                 () = stop.cancelled() => break,
                 () = lead.lost() => {
-                    tracing::info!(component = self.component.name, "another host may carry the events");
+                    tracing::info!(component = self.component.name, "this host no longer carries the events");
                     return;
                 }
                 commits = takeover.next() => take_over(&signals, &commits),
@@ -137,19 +139,19 @@ impl Relay {
                 () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
             }
         }
-        // What was committed until now goes on its way before the next start.
+        // Events that are committed until now leave before the host stops.
         if let Err(error) = self.carry_batch().await {
-            tracing::debug!(error, "the rest is carried after the next start");
+            tracing::debug!(error, "the remaining events are carried after the next start");
         }
         self.forget().await;
     }
 
-    /// False if the bus is out of this host's reach: another one may reach it.
+    /// False if this host does not reach the bus. Another host may reach it.
     async fn carry_all(&mut self) -> bool {
         let mut failures = 0;
         loop {
             match self.carry_batch().await {
-                // Whoever commits now wakes it again.
+                // A later commit wakes the relay again.
                 Ok(0) => return true,
                 Ok(_) => failures = 0,
                 Err(error) => {
@@ -169,7 +171,7 @@ impl Relay {
         }
     }
 
-    /// Carries some events, and says how many.
+    /// Carries some events and returns their number.
     async fn carry_batch(&mut self) -> Result<usize, String> {
         let batch = self.next_batch().await.map_err(|error| format!("{error:?}"))?;
         self.note_age(batch.first());
@@ -210,18 +212,18 @@ impl Relay {
             return;
         }
         if let Err(error) = self.component.database.clear_outbox(self.carried).await {
-            tracing::warn!(component = self.component.name, ?error, "carried events are forgotten later");
+            tracing::warn!(component = self.component.name, ?error, "carried events could not be deleted yet");
             self.forget_at = Some(Instant::now() + self.component.settings.max_backoff);
         }
     }
 }
 
-/// What commits have handed over, for another host.
+/// Encodes the events of commits for another host.
 fn encode(commits: &[Published]) -> Vec<u8> {
     serde_json::to_vec(commits).unwrap_or_default()
 }
 
-/// As if they were commits of this host.
+/// Takes another host's commits as if they were this host's.
 fn take_over(signals: &Signals, commits: &[u8]) {
     match serde_json::from_slice::<Vec<Published>>(commits) {
         Ok(commits) => {
@@ -229,16 +231,16 @@ fn take_over(signals: &Signals, commits: &[u8]) {
                 signals.outbox.hand_over(published);
             }
         }
-        // A host of another version may say it in other words.
+        // A host of another version may encode events in another way.
         Err(error) => {
-            tracing::debug!(%error, "events are read");
+            tracing::debug!(%error, "the events of another host are read from the outbox");
             signals.outbox.look();
         }
     }
 }
 
-/// An event's way to the bus, from when it happened; whoever handles it
-/// continues from there.
+/// Begins the span of an event's way to the bus, from the time of the event.
+/// The handler's span continues from it.
 fn step(event: &mut Event) -> Option<Step> {
     let name = || format!("publish {}", event.subject);
     let mut step = Step::begun(StepKind::Publish, event.traceparent.as_deref(), event.time_ms, name)?;

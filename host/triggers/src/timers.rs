@@ -1,7 +1,7 @@
-//! Fires a component's timers when they are due.
+//! The worker that fires a component's timers when they are due.
 //!
-//! It sleeps until the next one, and is woken by a commit that sets an earlier
-//! one.
+//! It sleeps until the next timer is due. A commit that sets an earlier timer
+//! wakes it.
 
 use super::{delivery::deliver_once, messaging::conclude_step, workers::ComponentWorkers};
 use host_base::clock::now_ms;
@@ -20,17 +20,18 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
-/// However far off the next timer is: the clock may be set.
+/// The longest sleep, because the clock may be set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
-/// A component's timers: a few at a time, each in a transaction of its own.
+/// Fires a component's timers: a few at a time, each in a transaction of its
+/// own.
 pub(super) struct Timers {
     component: Arc<ComponentWorkers>,
     under_way: Arc<UnderWay>,
     tasks: TaskTracker,
 }
 
-/// Timers that are being handled, by their generation.
+/// The timers in flight, by their generation.
 #[derive(Default)]
 struct UnderWay {
     held: Mutex<Held>,
@@ -40,10 +41,10 @@ struct UnderWay {
 #[derive(Default)]
 struct Held {
     generations: HashSet<i64>,
-    /// Held until the timers are read again: what is being read just now may
-    /// be from before their end.
+    /// Timers that have ended. They are kept until the next read of the timers,
+    /// because a read that is under way may still see them.
     ended: Vec<i64>,
-    /// An end may make it possible to begin with another one that is due.
+    /// Whether the end of a timer makes room for another timer that is due.
     crowded: bool,
 }
 
@@ -52,8 +53,8 @@ impl Timers {
         Self { component: Arc::new(component), under_way: Arc::default(), tasks: TaskTracker::new() }
     }
 
-    /// Runs until the host stops, and ends when all that is under way has. Of
-    /// the hosts that share a database, one at a time looks for what is due.
+    /// Runs until the host stops, and ends after the timers in flight. Of the
+    /// hosts that share a database one at a time fires timers.
     pub(super) async fn run(self) {
         while self.component.handler().await.is_some() {
             let Some(lead) = self.component.lead(LeaderRole::Timers).await else { break };
@@ -63,8 +64,8 @@ impl Timers {
         self.tasks.wait().await;
     }
 
-    /// Fires them until this host stops, has no code for it, or another one may
-    /// do it.
+    /// Fires timers until this host stops, has no active revision, or loses the
+    /// leadership.
     async fn fire_while_leading(&self, mut lead: Box<dyn Leadership>) {
         let timers = &self.component.database.signals().timers;
         timers.look();
@@ -79,7 +80,7 @@ impl Timers {
                 biased;
                 () = self.component.stop.cancelled() => return,
                 () = lead.lost() => {
-                    tracing::info!(component = self.component.name, "another host may fire the timers");
+                    tracing::info!(component = self.component.name, "this host no longer fires the timers");
                     return;
                 }
                 () = timers.earlier() => {}
@@ -89,10 +90,10 @@ impl Timers {
         }
     }
 
-    /// Begins to handle what is due, and says when to look again.
+    /// Fires the timers that are due, and returns the time of the next look.
     async fn fire_due(&self) -> u64 {
         let sleep = self.fire_some().await.unwrap_or_else(|error| {
-            tracing::warn!(component = self.component.name, ?error, "no timers");
+            tracing::warn!(component = self.component.name, ?error, "the timers cannot be read");
             AFTER_AN_ERROR
         });
         now_ms().saturating_add(u64::try_from(sleep.as_millis()).unwrap_or(u64::MAX))
@@ -104,7 +105,7 @@ impl Timers {
         if free == 0 {
             return Ok(LONGEST_SLEEP);
         }
-        // Those under way are still there until they commit.
+        // The timers in flight stay in the table until their commit.
         let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
         let now_ms = now_ms();
         let upcoming = self.component.database.upcoming_timers(now_ms, limit).await?;
@@ -115,7 +116,8 @@ impl Timers {
             } else if self.under_way.add(timer.generation) {
                 self.spawn(timer, now_ms);
             } else {
-                // It may be about to end, and have been put off until now.
+                // The timer in flight may be about to end with a delay that is
+                // already over.
                 begun_all = false;
             }
         }
@@ -139,8 +141,9 @@ impl Timers {
 }
 
 impl UnderWay {
-    /// Lets go of those that have ended, before the timers are read, and
-    /// counts the others. Until [`begun_all`](Self::begun_all) ends are told.
+    /// Removes the timers that have ended, before the timers are read, and
+    /// counts the others. Until [`begun_all`](Self::begun_all) each end wakes
+    /// the worker.
     fn remove_ended(&self) -> usize {
         let Held { generations, ended, crowded } = &mut *self.held();
         for generation in ended.drain(..) {
@@ -150,7 +153,7 @@ impl UnderWay {
         generations.len()
     }
 
-    /// Nothing that is due waits for the end of another.
+    /// No due timer waits for the end of another timer.
     fn begun_all(&self) {
         self.held().crowded = false;
     }
@@ -184,8 +187,8 @@ impl ComponentWorkers {
         );
         async {
             let begun = Instant::now();
-            // Without an answer the host is stopping, and the timer is still
-            // there when it starts.
+            // None means that the host stops. The timer is still in the table
+            // after the next start.
             let Some(next) = self.persist("a timer", || self.handle(&timer)).await else { return };
             let outcome = next.name();
             conclude_step(&mut step, &next);
@@ -202,7 +205,8 @@ impl ComponentWorkers {
         .await;
     }
 
-    /// One attempt; what the component causes in it continues from there.
+    /// Begins the span of one attempt. The events and timers of the attempt
+    /// continue from it.
     fn timer_step(&self, timer: &mut DueTimer) -> Step {
         let mut step = Step::begin(StepKind::Internal, timer.traceparent.as_deref(), || "timer".to_owned());
         step.say(|| {
@@ -227,7 +231,7 @@ impl ComponentWorkers {
         deliver_once(self, &handler, timer.attempt, timer.traceparent.as_deref(), hindered, handle).await
     }
 
-    /// Writes down what becomes of a timer that was not handled.
+    /// Stores the outcome of a timer that was not handled.
     async fn note(&self, timer: &DueTimer, next: &Outcome) -> Result<(), Error> {
         match next {
             Outcome::Done | Outcome::Skipped => Ok(()),

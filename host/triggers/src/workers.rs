@@ -1,4 +1,4 @@
-//! The tasks of every component, from their start to their end.
+//! The workers of every component, from their start to their end.
 
 use super::{backlog, messaging::Events, relay::Relay, timers::Timers};
 use async_trait::async_trait;
@@ -16,10 +16,10 @@ use std::{
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long events and timers under way may take when the host stops.
+/// The longest time that deliveries in flight may take when the host stops.
 pub const DRAIN: Duration = Duration::from_secs(15);
 
-/// Runs the tasks of all components that were announced to it.
+/// Runs the workers of all components that it was told to watch.
 pub struct Triggers {
     handlers: Arc<dyn Handlers>,
     bus: Arc<dyn Bus>,
@@ -32,12 +32,12 @@ pub struct Triggers {
 #[derive(Default)]
 struct Watched {
     started: bool,
-    /// What stops the tasks of each.
+    /// The tokens that stop the workers of each component.
     components: HashMap<String, CancellationToken>,
     waiting: Vec<ComponentWorkers>,
 }
 
-/// What the tasks of one component work on.
+/// The data that the workers of one component share.
 #[derive(Clone)]
 pub(super) struct ComponentWorkers {
     pub(super) name: String,
@@ -62,7 +62,7 @@ impl Triggers {
         }
     }
 
-    /// Begins to deliver to the components that are being watched.
+    /// Begins to deliver to the watched components.
     pub fn start(&self) {
         let mut watched = self.watched.lock();
         if !std::mem::replace(&mut watched.started, true) {
@@ -73,8 +73,8 @@ impl Triggers {
         }
     }
 
-    /// Begins nothing more, waits for what is under way, and lets go of the
-    /// bus. False if something took too long; it is delivered again after the
+    /// Begins no more deliveries, waits for those in flight, and closes the
+    /// bus. False if a delivery took too long. It is delivered again after the
     /// next start.
     pub async fn stop(&self) -> bool {
         self.stop.cancel();
@@ -133,8 +133,8 @@ impl Subscriptions for Triggers {
 }
 
 impl ComponentWorkers {
-    /// Waits until there is code to run, and gives it. None when the host
-    /// stops, or lets go of the component, first.
+    /// Waits until the component has an active revision, and returns it. None
+    /// when the host stops or unloads the component first.
     pub(super) async fn handler(&self) -> Option<Arc<dyn Handler>> {
         loop {
             let handler = self.handlers.current(&self.name);
@@ -145,7 +145,8 @@ impl ComponentWorkers {
         }
     }
 
-    /// Waits until this host has the duty. None when the host stops first.
+    /// Waits until this host leads in this role. None when the host stops
+    /// first.
     pub(super) async fn lead(&self, duty: LeaderRole) -> Option<Box<dyn Leadership>> {
         let mut failures = 0;
         loop {
@@ -153,7 +154,13 @@ impl ComponentWorkers {
                 Ok(lead) => return Some(lead),
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(component = self.name, ?duty, failures, ?error, "nobody may do it yet");
+                    tracing::warn!(
+                        component = self.name,
+                        ?duty,
+                        failures,
+                        ?error,
+                        "this host cannot lead for the component yet"
+                    );
                     if !self.pause(self.backoff(failures)).await {
                         return None;
                     }

@@ -60,7 +60,7 @@ pub enum Source {
 pub struct Settings {
     /// Values of declared settings.
     pub config: BTreeMap<String, String>,
-    /// Limits in place of the manifest's.
+    /// Limits that replace those of the manifest.
     pub limits: LimitOverrides,
     /// What it may import; none to leave that to the host's own settings.
     pub grants: Option<BTreeSet<Grant>>,

@@ -27,7 +27,7 @@ impl Rollout {
             let caught_up = self.catch_up(&cluster).await;
             let left = self.leave_to_others(&cluster).await.map_err(database);
             if let Err(error) = caught_up.and(left) {
-                tracing::warn!(%error, "what other hosts have decided cannot be followed yet");
+                tracing::warn!(%error, "this host cannot follow the decisions of other hosts yet");
                 sleep(AFTER_AN_ERROR).await;
             }
         }
@@ -41,7 +41,7 @@ impl Rollout {
         for proposal in cluster.proposals().await.map_err(database)? {
             let prepared = self.prepare(&proposal).await;
             let problem = prepared.err().map(|error| error.to_string());
-            tracing::info!(component = proposal.plugin, problem, "prepared what another host proposes");
+            tracing::info!(component = proposal.plugin, problem, "the host prepared the proposal of another host");
             cluster.answer(&proposal, problem.as_deref()).await.map_err(database)?;
         }
         let mut first = Ok(());
@@ -52,7 +52,7 @@ impl Rollout {
             // The others wait to hear of it.
             cluster.hurry();
             if let Err(error) = followed {
-                tracing::error!(component = plugin, %error, "this host does not run what was decided");
+                tracing::error!(component = plugin, %error, "this host does not run the decided revision");
                 first = first.and(Err(error));
             }
         }
@@ -70,7 +70,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// What this host runs, for the others.
+    /// The revisions that this host runs, for the other hosts.
     pub fn runs(&self) -> Runs {
         self.peers.runs(&self.registry.snapshot())
     }
@@ -120,7 +120,7 @@ impl Rollout {
         let exchange = self.exchange(plugin, before.as_ref(), &next)?;
         self.peers.note_own(plugin, instead_of);
         self.peers.drop_prepared(plugin);
-        tracing::info!(component = plugin, revision = next.revision.id, "swapped, as another host has decided");
+        tracing::info!(component = plugin, revision = next.revision.id, "swapped by the decision of another host");
         self.subscribe(plugin, [&next]).await?;
         // Nobody waits for the report.
         let drain = self.config.drain;

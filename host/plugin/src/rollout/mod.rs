@@ -1,10 +1,10 @@
-//! Changes what is active, one plugin at a time, while everything is in use.
+//! Rollouts: changes of the active revisions, one plugin at a time, while
+//! everything is in use.
 //!
-//! An upload is checked and kept (`stage`), and becomes active by one swap
-//! of the registry's snapshot (`swap`). What is to be active is durable
-//! before it is visible. A new revision is compared with the one before it for
-//! a while, and one that traps too often is taken out of service (`watch`).
-//! It lives as long as the host.
+//! `stage` checks an upload and keeps it. `swap` makes it active by one
+//! exchange of the registry's snapshot, after the decision is durable. `watch`
+//! compares a new revision with the one before it for a while, and takes a
+//! revision that traps too often out of service.
 
 mod activation;
 mod cluster_sync;
@@ -41,60 +41,60 @@ use peers::Peers;
 use std::{sync::Arc, time::Duration};
 use watch::Watches;
 
-/// Changes the registry. Each type in it has its own part of a rollout's state.
+/// Changes the registry. Each of its fields has its own part of the state.
 pub struct Rollout {
     /// Makes revisions that can serve.
     pub preparer: Preparer,
-    /// What is active.
+    /// The active revisions.
     pub registry: Arc<Registry>,
-    /// What is kept.
+    /// The archive.
     pub archive: Archive,
-    /// Who did what.
+    /// The audit.
     pub audit: Audit,
     subscriptions: Arc<dyn Subscriptions>,
-    /// How new revisions are watched.
+    /// The settings of rollouts.
     config: RolloutConfig,
     locks: PluginLocks,
     watches: Watches,
     peers: Peers,
 }
 
-/// Why a change was not made. Nothing has changed.
+/// The reason why a change was not made. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutError {
-    /// The file, or what it wants.
+    /// The file is refused.
     #[error(transparent)]
     Refused(#[from] LoadError),
-    /// The old revision, or other plugins, cannot live with it.
+    /// It does not fit the active revision or other plugins.
     #[error("it does not fit to what is active: {}", .0.join("; "))]
     Incompatible(Vec<String>),
     /// Another plugin has its route.
     #[error(transparent)]
     Route(#[from] SnapshotError),
-    /// It was tried before the swap and failed.
+    /// The probe before the swap failed.
     #[error("its probe failed: {0}")]
     Probe(String),
     /// There is no such plugin or revision.
     #[error("there is no {0}")]
     Unknown(String),
-    /// Whoever asks may not change this plugin.
+    /// The caller may not change this plugin.
     #[error("this token is not for the plugin {0}")]
     Forbidden(String),
-    /// It cannot be done in this state.
+    /// The state does not allow it.
     #[error("{0}")]
     State(String),
-    /// A value of the request.
+    /// A value of the request is wrong.
     #[error("{problem}")]
     Value {
-        /// Which.
+        /// The name of the value.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// Other hosts cannot do the same.
+    /// Other hosts cannot make the change.
     #[error("other hosts cannot do it: {}", .0.join("; "))]
     Peers(Vec<String>),
-    /// It could not be kept.
+    /// The archive failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The subscriptions could not be changed.
@@ -125,7 +125,7 @@ impl Rollout {
         }
     }
 
-    /// What is to be active of a plugin.
+    /// The decision about a plugin.
     ///
     /// # Errors
     /// When there is no such plugin, or the database cannot be read.
@@ -138,8 +138,8 @@ impl Rollout {
         }
     }
 
-    /// Waits for the right to change a plugin, here and on all hosts, and
-    /// catches up with what the change before has decided.
+    /// Waits for the lock of a plugin on all hosts, and catches up with the
+    /// decision of the change before.
     async fn lock(self: &Arc<Self>, plugin: &str) -> Result<PluginGuard, RolloutError> {
         let guard = self.locks.everywhere(plugin, self.peers.cluster()).await.map_err(ArchiveError::from)?;
         if guard.is_shared() {

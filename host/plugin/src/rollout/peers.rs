@@ -1,5 +1,5 @@
-//! This host among the others: what they are asked and told, and in what this
-//! host differs from what was decided.
+//! This host among the others: its questions and messages to them, and its
+//! differences from the decisions.
 
 use super::RolloutError;
 use crate::{
@@ -14,14 +14,15 @@ use std::{
     sync::Arc,
 };
 
-/// The other hosts, if the database is shared, and this one beside them.
+/// The other hosts, if the database is shared, and the state of this host
+/// beside them.
 pub(super) struct Peers {
     cluster: Option<Arc<Cluster>>,
     /// Revisions that another host is about to activate, by plugin.
     prepared: Mutex<BTreeMap<String, Vec<Arc<Revision>>>>,
-    /// Why this host does not run what was decided, by plugin.
+    /// The reasons why this host does not run a decided revision, by plugin.
     behind: Mutex<BTreeMap<String, String>>,
-    /// The revisions decided on in whose place this host runs its own.
+    /// The decided revisions that this host replaces by its own, by plugin.
     instead_of: Mutex<BTreeMap<String, String>>,
 }
 
@@ -41,7 +42,7 @@ impl Peers {
         Ok(elsewhere.unwrap_or_default())
     }
 
-    /// What this host runs, for the others.
+    /// The revisions that this host runs, for the other hosts.
     pub(super) fn runs(&self, snapshot: &Snapshot) -> Runs {
         let (behind, instead_of) = (self.behind.lock().clone(), self.instead_of.lock().clone());
         let one = |plugin: &Plugin| {
@@ -57,8 +58,8 @@ impl Peers {
         snapshot.plugins().map(one).collect()
     }
 
-    /// Asks the other hosts to prepare a state. Where `must` is false, one
-    /// that cannot does not stop it: there has to be a way back.
+    /// Asks the other hosts to prepare a state. If `must` is false, a host that
+    /// cannot does not stop the change, because there has to be a way back.
     pub(super) async fn agree(
         &self,
         plugin: &str,
@@ -70,14 +71,18 @@ impl Peers {
             Ok(agreement) => Ok(Some(agreement)),
             Err(problems) if must => Err(RolloutError::Peers(problems)),
             Err(problems) => {
-                tracing::error!(component = plugin, problems = problems.join("; "), "other hosts are left behind");
+                tracing::error!(
+                    component = plugin,
+                    problems = problems.join("; "),
+                    "other hosts cannot make the change and fall behind"
+                );
                 Ok(None)
             }
         }
     }
 
-    /// Tells the other hosts of a decision, and waits for a while until they
-    /// follow.
+    /// Announces a decision to the other hosts, and waits for a while until
+    /// they follow.
     pub(super) async fn tell(&self, plugin: &str, state: &State, agreement: Option<&Agreement>) -> Vec<PeerReport> {
         let Some(cluster) = &self.cluster else { return Vec::new() };
         cluster.announce().await;
@@ -85,7 +90,7 @@ impl Peers {
         if let Some(agreement) = agreement
             && let Err(error) = cluster.withdraw(agreement).await
         {
-            tracing::debug!(%error, "a proposal ends by itself");
+            tracing::debug!(%error, "the proposal was not withdrawn and ends by itself");
         }
         reports
     }
@@ -95,7 +100,7 @@ impl Peers {
         self.prepared.lock().insert(plugin.to_owned(), revisions);
     }
 
-    /// Lets go of what was prepared for a plugin.
+    /// Drops the prepared revisions of a plugin.
     pub(super) fn drop_prepared(&self, plugin: &str) {
         self.prepared.lock().remove(plugin);
     }
@@ -105,12 +110,12 @@ impl Peers {
         self.prepared.lock().get(plugin)?.iter().find(|revision| revision.id == id).cloned()
     }
 
-    /// Notes whether this host runs what was decided, and why not.
+    /// Notes why this host does not run the decided revision, or that it does.
     pub(super) fn note_behind(&self, plugin: &str, error: Option<&RolloutError>) {
         note(&self.behind, plugin, error.map(ToString::to_string));
     }
 
-    /// Notes the revision decided on in whose place this host runs its own.
+    /// Notes the decided revision that this host replaces by its own.
     pub(super) fn note_own(&self, plugin: &str, decided: Option<Serving>) {
         note(&self.instead_of, plugin, decided.map(|decided| decided.revision));
     }
@@ -124,7 +129,7 @@ fn note(notes: &Mutex<BTreeMap<String, String>>, plugin: &str, text: Option<Stri
     }
 }
 
-/// What runs of a plugin.
+/// The running revisions of a plugin.
 pub(super) fn serving(plugin: &Plugin) -> Serving {
     Serving {
         revision: plugin.revision.id.clone(),
@@ -137,7 +142,7 @@ pub(super) fn database(error: sqlx::Error) -> RolloutError {
     RolloutError::Archive(error.into())
 }
 
-/// What is to run of a plugin in this state; none if nothing is.
+/// The revisions that run in this state. None if the plugin does not run.
 pub(super) fn wanted(state: &State) -> Option<Serving> {
     let revision = state.active.clone().filter(|_| !state.removed)?;
     let held = state.paused || state.quarantined.is_some();

@@ -1,6 +1,6 @@
-//! The one path from a plugin's file to a revision that can serve: load it,
-//! start instances, ask its health path. Start, upload, swap and the other
-//! hosts' decisions all take it.
+//! The one path from a plugin's file to a revision that can serve: it loads the
+//! file, starts instances and asks the health path. Start, upload, swap and the
+//! decisions of other hosts use it.
 
 use super::{RolloutError, activation::ProbeView, probe::probe};
 use crate::{
@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-/// Instances that are made before a revision serves.
+/// The number of instances that are created before a revision serves.
 const WARM_INSTANCES: usize = 4;
 
 /// Makes revisions that can serve.
@@ -25,7 +25,8 @@ pub struct Preparer {
     /// Makes revisions of files.
     pub loader: Loader,
     pub(super) archive: Archive,
-    /// What the binary and the settings bring, by name; filled at the start.
+    /// The plugins of the binary and of the settings, by name. The start fills
+    /// it.
     built_in: Mutex<BTreeMap<String, Origin>>,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Origin {
     pub(super) grants: BTreeSet<Grant>,
 }
 
-/// A revision that can serve, and what was done until it could.
+/// A revision that can serve, and the report of its preparation.
 pub(super) struct Prepared {
     pub(super) revision: Arc<Revision>,
     /// The migrations that ran.
@@ -65,7 +66,7 @@ impl Preparer {
         self.built_in.lock().get(plugin).cloned()
     }
 
-    /// What a plugin may import.
+    /// The grants of a plugin.
     pub fn grants(&self, plugin: &str, settings: &Settings) -> BTreeSet<Grant> {
         match &settings.grants {
             Some(grants) => grants.clone(),
@@ -73,7 +74,7 @@ impl Preparer {
         }
     }
 
-    /// What a revision may import.
+    /// The grants of a revision.
     pub(super) fn granted(&self, record: &Record) -> Grants {
         Grants::Named(self.grants(&record.plugin, &record.settings))
     }
@@ -102,12 +103,11 @@ impl Preparer {
     }
 
     /// Migrates the database, starts instances and asks the health path. A
-    /// revision that is not to serve yet is not asked: it may be held because
-    /// it traps.
+    /// paused or quarantined revision is not asked, because it may trap.
     ///
     /// # Errors
-    /// What does not fit, the migration that failed, or the answer of the
-    /// probe. Nothing serves the revision then.
+    /// The file does not fit, a migration failed, or the probe failed. The
+    /// revision does not serve then.
     pub(super) async fn prepare(
         &self,
         compiled: Compiled,

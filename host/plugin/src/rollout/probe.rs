@@ -1,5 +1,5 @@
-//! A request to a revision that does not serve yet: one that traps here is
-//! never activated.
+//! The probe: a request to a revision that does not serve yet. A revision that
+//! traps here is never activated.
 
 use super::{RolloutError, activation::ProbeView};
 use crate::Revision;
@@ -8,12 +8,12 @@ use host_engine::{CallContext, Failure, Patience, bindings::exports::platform::h
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Duration};
 
-/// Asks the health path of the manifest; without one there is nothing to ask.
+/// Asks the health path of the manifest. None without a health path.
 pub(super) async fn probe(revision: &Arc<Revision>) -> Result<Option<ProbeView>, RolloutError> {
     let Some(path) = &revision.manifest.health else { return Ok(None) };
     let call = CallContext { id: format!("probe of {}", revision.id), ..CallContext::default() };
-    let status = match revision.is_foreign() {
-        true => ask_foreign(revision, path, call).await,
+    let status = match revision.exports_wasi_http() {
+        true => ask_wasi_http(revision, path, call).await,
         false => ask(revision, path, call).await,
     };
     match status {
@@ -41,8 +41,8 @@ async fn ask(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<
     Ok(answer?.status)
 }
 
-/// The body is part of it: an answer that breaks off is none.
-async fn ask_foreign(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<u16, Failure> {
+/// The body is part of the answer: an answer that breaks off is a failure.
+async fn ask_wasi_http(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<u16, Failure> {
     let host = |problem: String| Failure::Host { component: revision.name().to_owned(), problem };
     let request = http::Request::get(format!("http://localhost{path}"));
     let request = request.body(Body::empty()).map_err(|error| host(error.to_string()))?;

@@ -1,5 +1,5 @@
-//! What operators set for a plugin while it runs. Settings are part of a
-//! revision's identity, so a change is another revision and a swap.
+//! Settings that operators change while a plugin runs. They are part of a
+//! revision's identity, so a change makes another revision and swaps to it.
 
 use super::{Rollout, RolloutError, activation::SwapReport};
 use crate::archive::{Record, Settings, State};
@@ -11,20 +11,20 @@ use std::{
     sync::Arc,
 };
 
-/// One change of a plugin's settings. What it names is replaced as a whole.
+/// One change of a plugin's settings. It replaces a setting as a whole.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// Values of declared settings.
     Config(BTreeMap<String, String>),
-    /// Limits in place of the manifest's.
+    /// Limits that replace those of the manifest.
     Limits(LimitOverrides),
-    /// What it may import, and where it may make requests.
+    /// The grants, and the hosts for outgoing requests.
     Grants(BTreeSet<Grant>, BTreeSet<String>),
 }
 
 impl Rollout {
-    /// Changes settings and swaps to a revision that has them. For a plugin
-    /// that is not active they are stored; then there is no report.
+    /// Changes settings and swaps to a revision that has them. The settings of
+    /// a plugin that is not active are stored only, and there is no report.
     ///
     /// # Errors
     /// See [`RolloutError`]; nothing has changed then.

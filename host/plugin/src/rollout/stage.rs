@@ -1,5 +1,6 @@
-//! An upload: checked from its first byte to its compiled code, compared with
-//! what is active, and kept. A refused one leaves nothing behind.
+//! Staging: an upload is checked from its first byte to its compiled code,
+//! compared with the active revision, and kept. A refused upload leaves nothing
+//! behind.
 
 use super::{Rollout, RolloutError};
 use crate::{
@@ -14,26 +15,26 @@ use host_artifact::{
 use host_base::clock::now_ms;
 use std::sync::Arc;
 
-/// What was uploaded.
+/// An upload.
 pub struct Upload {
     /// The component.
     pub bytes: Vec<u8>,
-    /// A manifest in place of the one inside.
+    /// A manifest that replaces the one in the file.
     pub manifest: Option<String>,
-    /// The name that it must have, if the operator said one.
+    /// The name that it must have, if the operator gave one.
     pub name: Option<String>,
-    /// Who uploads.
+    /// The name of the caller.
     pub by: String,
-    /// Whether only the verdict is wanted.
+    /// Whether the caller wants only the verdict.
     pub dry_run: bool,
 }
 
 impl Rollout {
-    /// Checks an upload and keeps it. Says whether it is new, too: the same
-    /// bytes with the same settings are the same revision.
+    /// Checks an upload and keeps it. Returns whether it is new: the same bytes
+    /// with the same settings are the same revision.
     ///
     /// # Errors
-    /// The first thing that is wrong with it; nothing was kept then.
+    /// The first problem. Nothing was kept then.
     pub async fn stage(&self, upload: Upload, may: impl FnOnce(&str) -> bool) -> Result<(Verdict, bool), RolloutError> {
         let Upload { bytes, manifest, name, by, dry_run } = upload;
         let size_bytes = bytes.len();
@@ -94,7 +95,7 @@ impl Rollout {
         Ok((record, verdict))
     }
 
-    /// Compares a file with what is active.
+    /// Compares a file with the active revision.
     pub(super) async fn verdict(&self, compiled: &Compiled, record: &Record) -> Result<Verdict, RolloutError> {
         let snapshot = self.registry.snapshot();
         let interfaces = |artifact: &Artifact| Interfaces::read(&artifact.bytes).map_err(LoadError::from);
@@ -132,8 +133,8 @@ impl Rollout {
         Ok(Some(Artifact::parse(bytes, record.manifest.as_deref()).map_err(LoadError::from)?))
     }
 
-    /// Compiled code of a file that was refused is thrown away, unless the
-    /// same file is in use.
+    /// Removes the compiled code of a refused file, unless the same file is in
+    /// use.
     fn forget_unless_kept(&self, compiled: &Compiled) {
         if !compiled.from_cache {
             self.preparer.loader.forget(&compiled.artifact.digest);

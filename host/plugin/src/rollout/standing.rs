@@ -1,4 +1,4 @@
-//! Whether a plugin serves at all: pause, resume and removal.
+//! The standing of a plugin: pause, resume and removal.
 
 use super::{Rollout, RolloutError, exchange::drain};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use std::sync::Arc;
 
 impl Rollout {
-    /// Refuses its requests and keeps its events and timers, until
+    /// Refuses a plugin's requests and keeps its events and timers, until
     /// [`resume`](Self::resume).
     ///
     /// # Errors
@@ -29,8 +29,8 @@ impl Rollout {
         self.set_standing(plugin, Standing::Serving, &State { paused: false, quarantined: None, ..state }).await
     }
 
-    /// Takes it out of service for good. Its database and its revisions stay.
-    /// Of one that was never uploaded, it forgets what was granted.
+    /// Removes a plugin. Its database and its revisions stay. If it was never
+    /// uploaded, its grants are deleted.
     ///
     /// # Errors
     /// See [`RolloutError`].
@@ -76,7 +76,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// Whether something was granted to a plugin of which there is nothing yet.
+    /// Whether a plugin without any revision has grants.
     async fn is_expected(&self, plugin: &str) -> Result<bool, RolloutError> {
         let there = self.active(plugin).is_some() || !self.archive.records(plugin).await?.is_empty();
         Ok(!there && self.archive.state(plugin).await?.is_some())

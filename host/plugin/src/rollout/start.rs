@@ -1,5 +1,5 @@
-//! What is active when the host starts: what was active when it ended, and
-//! what the binary and the settings bring.
+//! The start: the host activates the revisions that were active when it ended,
+//! and the plugins of the binary and of the settings.
 
 use super::{Rollout, RolloutError, prepare::Origin};
 use crate::{
@@ -17,19 +17,19 @@ use std::{
     time::Instant,
 };
 
-/// A plugin that is there without an upload.
+/// A plugin that needs no upload.
 pub struct BuiltIn {
-    /// What to call it when it is wrong: its name, or its file.
+    /// Its name in error messages: the plugin's name or the file.
     pub label: String,
     /// The file.
     pub bytes: Vec<u8>,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
-    /// What it may import; none for whatever it does.
+    /// Its grants. None for all that it imports.
     pub grants: Option<BTreeSet<host_config::plugins::Grant>>,
 }
 
-/// Why the plugins cannot run together.
+/// The reason why the plugins cannot run together.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginsError {
     /// One of them cannot be loaded.
@@ -41,27 +41,28 @@ pub enum PluginsError {
     /// Two have the same name.
     #[error("two plugins are named {0}")]
     Twice(String),
-    /// A setting of one is wrong, or nobody's.
+    /// A setting of a plugin is wrong, or no plugin has it.
     #[error("the settings of the plugins are wrong")]
     Config(#[from] ConfigError),
     /// Two want the same route.
     #[error(transparent)]
     Routes(#[from] SnapshotError),
-    /// What is kept of earlier starts.
+    /// The archive failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The subscriptions, or a revision that was active.
+    /// A subscription failed, or a revision that was active.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
 }
 
 impl Rollout {
-    /// Makes active what was active before, and what is built in.
+    /// Activates the revisions that were active before, and the built-in
+    /// plugins.
     ///
     /// # Errors
-    /// When a built-in plugin cannot be loaded, or they cannot run together.
-    /// An uploaded revision that cannot be loaded gives way to the one before
-    /// it.
+    /// A built-in plugin cannot be loaded, or the plugins cannot run together.
+    /// If an uploaded revision cannot be loaded, the revision before it takes
+    /// over.
     pub async fn start(self: &Arc<Self>, built_in: Vec<BuiltIn>) -> Result<(), PluginsError> {
         let states = self.archive.states().await?;
         let compiled = try_join_all(built_in.into_iter().map(|plugin| self.read(plugin))).await?;
@@ -123,8 +124,8 @@ impl Rollout {
         Ok((Origin { label, record, bytes, grants }, compiled))
     }
 
-    /// The plugin as it is to be active, or nothing if its uploads cannot be
-    /// loaded and nothing is built in.
+    /// The plugin with its active revisions. None if its uploads cannot be
+    /// loaded and it is not built in.
     async fn load(
         self: &Arc<Self>,
         name: String,
@@ -145,15 +146,15 @@ impl Rollout {
                     };
                     return Ok(Some(Plugin { revision, canary, standing }));
                 }
-                // It is what the binary brings, perhaps in another version.
+                // The revision is built in, perhaps in another version.
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::error!(component = name, revision = id, %error, "an uploaded revision cannot be loaded; the one before it takes over")
+                    tracing::error!(component = name, revision = id, %error, "the uploaded revision cannot be loaded, the revision before it takes over")
                 }
             }
         }
         let (Some(compiled), Some(origin)) = (fresh, self.preparer.origin(&name)) else {
-            tracing::error!(component = name, "no revision of it can be loaded");
+            tracing::error!(component = name, "no revision of the component can be loaded");
             return Ok(None);
         };
         let id = Record::id(&origin.record.version, &origin.record.digest, None, &state.settings);
@@ -169,7 +170,8 @@ impl Rollout {
         Ok(Some(Plugin { revision, canary: None, standing }))
     }
 
-    /// A revision that was uploaded; none if the id is of one that was not.
+    /// A revision that was uploaded. None if the id belongs to a built-in
+    /// revision.
     async fn load_kept(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! What a rollout asks of those who deliver events and timers.
+//! The subscriptions of components, as a rollout changes them.
 
 use super::{Rollout, RolloutError};
 use crate::registry::Plugin;
@@ -10,20 +10,21 @@ use std::{collections::BTreeSet, sync::Arc};
 /// Delivers events and timers to components.
 #[async_trait]
 pub trait Subscriptions: Send + Sync + 'static {
-    /// Delivers the events of these subjects, and the component's timers. For
-    /// a component that is known already this changes the subjects alone.
+    /// Delivers the events of these subjects, and the component's timers. For a
+    /// component that is watched already this changes the subjects only.
     ///
     /// # Errors
-    /// When the bus cannot be reached; then nothing has changed.
+    /// The bus cannot be reached. Nothing has changed then.
     async fn watch(&self, component: &str, database: Arc<dyn Database>, subjects: Subjects) -> Result<(), BusError>;
 
-    /// Delivers nothing any more to a component.
+    /// Stops all deliveries to a component.
     ///
     /// # Errors
-    /// When the bus cannot be reached; then it would still be sent events.
+    /// The bus cannot be reached. The bus would still deliver events to this
+    /// component.
     async fn unwatch(&self, component: &str) -> Result<(), BusError>;
 
-    /// Says which subjects other hosts take for a component.
+    /// Sets the subjects that other hosts take for a component.
     async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>);
 }
 

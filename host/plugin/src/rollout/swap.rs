@@ -1,5 +1,5 @@
-//! The swap: what was prepared becomes what is to be active, durably, and then
-//! what serves, in one step for requests, events and timers.
+//! The swap: a prepared revision becomes the decided one, durably, and then
+//! serves, in one step for requests, events and timers.
 
 use super::{
     Rollout, RolloutError,
@@ -18,14 +18,14 @@ use std::{sync::Arc, time::Instant};
 struct Put {
     next: Plugin,
     state: State,
-    /// Whether another host that cannot make it stops it.
+    /// Whether a host that cannot make the change stops it.
     must_be_agreed: bool,
     begun: Instant,
 }
 
 impl Rollout {
-    /// Prepares a revision and lets it serve, or puts it on trial. What has
-    /// been set for the plugin since the upload holds for it too.
+    /// Prepares a revision and lets it serve, or makes it a canary. The
+    /// settings that operators made since the upload hold for it too.
     ///
     /// # Errors
     /// See [`RolloutError`]; what was active still is.
@@ -34,7 +34,7 @@ impl Rollout {
         let _guard = self.lock(plugin).await?;
         let record = self.preparer.record(plugin, &wanted.revision).await?;
         let state = match self.state(plugin).await {
-            // It is the first of its name.
+            // It is the first revision of its plugin.
             Err(RolloutError::Unknown(_)) => State::default(),
             state => state?,
         };
@@ -42,10 +42,10 @@ impl Rollout {
         self.swap(&record, state, trial.as_ref(), wanted.force).await
     }
 
-    /// Lets the revision on trial serve alone.
+    /// Lets the canary serve alone.
     ///
     /// # Errors
-    /// When there is none; see [`RolloutError`].
+    /// There is no canary; see [`RolloutError`].
     pub async fn promote(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
         let _guard = self.lock(plugin).await?;
         self.promote_now(plugin).await
@@ -63,10 +63,10 @@ impl Rollout {
         self.put(plugin, Some(&before), Put { next, state, must_be_agreed: true, begun }, report).await
     }
 
-    /// Ends a trial, or lets the previous revision serve again.
+    /// Ends a canary, or lets the previous revision serve again.
     ///
     /// # Errors
-    /// When there is neither; see [`RolloutError`].
+    /// There is neither; see [`RolloutError`].
     pub async fn rollback(self: &Arc<Self>, plugin: &str) -> Result<SwapReport, RolloutError> {
         let _guard = self.lock(plugin).await?;
         self.roll_back(plugin).await
@@ -137,8 +137,8 @@ impl Rollout {
         self.put(plugin, before.as_ref(), Put { next, state, must_be_agreed: !force, begun }, report).await
     }
 
-    /// Makes a change durable, then visible, and waits for the end of what ran
-    /// in the revision that is replaced.
+    /// Makes a change durable, then visible, and waits for the work in flight
+    /// in the replaced revision.
     async fn put(
         self: &Arc<Self>,
         plugin: &str,
@@ -148,15 +148,15 @@ impl Rollout {
     ) -> Result<SwapReport, RolloutError> {
         let Put { next, state, must_be_agreed, begun } = change;
         let agreement = self.peers.agree(plugin, &state, must_be_agreed).await?;
-        // What either wants arrives from now on; afterwards, only what the new
-        // state wants.
+        // From now on the events of both states arrive. After the swap only
+        // those of the new state do.
         self.subscribe(plugin, before.into_iter().chain([&next])).await?;
         let known = self.archive.state(plugin).await?;
         self.archive.set_state(plugin, &state).await?;
         let exchange = match self.exchange(plugin, before, &next) {
             Ok(exchange) => exchange,
             Err(error) => {
-                // Another plugin has taken the route meanwhile.
+                // Another plugin has taken the route in the meantime.
                 self.archive.set_state(plugin, &known.unwrap_or_default()).await?;
                 return Err(error);
             }
@@ -203,7 +203,7 @@ impl Rollout {
         Ok((before, self.state(plugin).await?))
     }
 
-    /// The same file with the settings of now, if they are others.
+    /// The same file with the current settings, if they have changed.
     async fn with_settings(&self, record: Record, state: &State) -> Result<Record, RolloutError> {
         if record.settings == state.settings {
             return Ok(record);
@@ -214,7 +214,8 @@ impl Rollout {
         Ok(record)
     }
 
-    /// A file that the next binary may not bring any more is kept.
+    /// Keeps the file of a built-in plugin, because the next binary may not
+    /// have it.
     async fn keep_origin(&self, plugin: &str) -> Result<(), RolloutError> {
         if let Some(origin) = self.preparer.origin(plugin) {
             self.archive.keep_file(&origin.record.digest, origin.bytes).await?;
@@ -222,7 +223,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// What cannot be pruned now is pruned after another swap.
+    /// A revision that cannot be deleted now is deleted after another swap.
     async fn prune(&self, plugin: &str, state: &State) {
         match self.archive.prune(plugin, state, self.config.kept_revisions).await {
             Ok(digests) => digests.iter().for_each(|digest| self.preparer.loader.forget(digest)),

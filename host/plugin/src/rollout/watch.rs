@@ -1,6 +1,7 @@
-//! Watches new revisions: one that does worse than the one before it is rolled
-//! back, one on trial that has done no worse for long enough serves alone if
-//! that was wanted, and one that traps too often is taken out of service.
+//! Watches new revisions. A revision that does worse than the one before it is
+//! rolled back. A canary that has done no worse for long enough is promoted, if
+//! the operator wanted that. A revision that traps too often is taken out of
+//! service.
 
 use super::{Rollout, RolloutError};
 use crate::{
@@ -21,7 +22,7 @@ use std::{
 use tokio::{sync::mpsc::UnboundedReceiver, task::AbortHandle};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// What is faster than this on average is never called slow.
+/// A revision with a lower average is never called slow.
 const FAST_US: u64 = 20_000;
 
 /// The task that watches each plugin's newest revision.
@@ -29,7 +30,7 @@ const FAST_US: u64 = 20_000;
 pub(super) struct Watches(Mutex<BTreeMap<String, AbortHandle>>);
 
 impl Watches {
-    /// Watches a plugin no more.
+    /// Ends the watch of a plugin.
     pub(super) fn end(&self, plugin: &str) {
         if let Some(watch) = self.0.lock().remove(plugin) {
             watch.abort();
@@ -37,18 +38,18 @@ impl Watches {
     }
 }
 
-/// What a new revision is compared with.
+/// The revision that a new one is compared with.
 struct Baseline {
-    /// The revision on the same work now, or none if it does not run any more.
+    /// The revision that does the same work now. None if it no longer runs.
     revision: Option<Arc<Revision>>,
-    /// Its counters when the comparison began, or all that it did.
+    /// Its counters when the comparison began, or its final counters.
     tally: CallCounts,
-    /// When the new one is to serve alone, in milliseconds since the Unix
+    /// The time of the automatic promotion, in milliseconds since the Unix
     /// epoch.
     promote_at_ms: Option<u64>,
 }
 
-/// What the host does unasked.
+/// A step that the host takes by itself.
 #[derive(Clone, Copy)]
 enum Step {
     RollBack,
@@ -56,14 +57,14 @@ enum Step {
 }
 
 impl Rollout {
-    /// Takes revisions that raise the alarm out of service, until the host
-    /// ends.
+    /// Takes the revisions that raise the alarm out of service. Runs until the
+    /// host ends.
     pub async fn quarantine(self: Arc<Self>, mut alarms: UnboundedReceiver<(String, String)>) {
         while let Some((plugin, revision)) = alarms.recv().await {
             match self.isolate(&plugin, &revision).await {
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::error!(component = plugin, revision, %error, "it traps too often and could not be quarantined")
+                    tracing::error!(component = plugin, revision, %error, "the revision traps too often and could not be quarantined")
                 }
             }
         }
@@ -77,21 +78,21 @@ impl Rollout {
             return Ok(());
         }
         let state = self.state(plugin).await?;
-        tracing::error!(component = plugin, revision, "it traps too often");
-        self.note("quarantine", plugin, revision, "it traps too often").await;
+        tracing::error!(component = plugin, revision, "the revision traps too often");
+        self.note("quarantine", plugin, revision, "the revision traps too often").await;
         metrics::counter!("plugin_quarantines_total", "component" => plugin.to_owned()).increment(1);
         let fallback = self.config.quarantine_fallback && state.previous.as_deref().is_some_and(|id| id != revision);
         if on_trial || fallback {
             match self.roll_back(plugin).await {
                 Ok(_) => return Ok(()),
-                Err(error) => tracing::error!(component = plugin, %error, "the revision before it cannot take over"),
+                Err(error) => tracing::error!(component = plugin, %error, "the previous revision cannot take over"),
             }
         }
         let reason = format!("revision {revision} trapped too often");
         self.set_standing(plugin, Standing::Quarantined, &State { quarantined: Some(reason), ..state }).await
     }
 
-    /// Puts on record what the host does unasked.
+    /// Records a step of the host in the audit.
     async fn note(&self, action: &str, plugin: &str, revision: &str, reason: &str) {
         let entry = Entry {
             plugin: Some(plugin),
@@ -99,12 +100,12 @@ impl Rollout {
             detail: Some(reason),
             ..Entry::new(action, Outcome::Done)
         };
-        // What the audit cannot take is in the log.
+        // The log has the entry if the audit fails.
         let _ = self.audit.record(actor::HOST, &entry).await;
     }
 
-    /// Compares what is new with what was before, for as long as the settings
-    /// say; one on trial for as long as it is.
+    /// Compares the new revision with the one before it, for the time in the
+    /// settings. A canary is compared until it ends.
     pub(super) fn begin_watch(self: &Arc<Self>, name: &str, before: Option<&Plugin>, next: &Plugin) {
         self.watches.end(name);
         let (new, baseline) = match (&next.canary, before) {
@@ -113,7 +114,8 @@ impl Rollout {
                 let promote_at_ms = canary.promote_at_ms;
                 (canary.revision.clone(), Baseline { revision: Some(next.revision.clone()), tally, promote_at_ms })
             }
-            // A return to what served before is not judged by what is worse.
+            // A new revision is compared with the counters of the one before
+            // it.
             (None, Some(before)) if !Arc::ptr_eq(&before.revision, &next.revision) => {
                 let tally = before.revision.tally();
                 (next.revision.clone(), Baseline { revision: None, tally, promote_at_ms: None })
@@ -144,19 +146,20 @@ impl Rollout {
                 }
                 None => continue,
             };
-            // In a task of its own: a change ends this watch.
+            // The step runs in a task of its own, because a change ends this
+            // watch.
             let (rollout, plugin, new) = (self.clone(), plugin.to_owned(), new.id.clone());
             tokio::spawn(async move { rollout.take(step, &plugin, &new, &reason).await });
             return;
         }
     }
 
-    /// Does what nobody asked for, unless an operator has changed things
-    /// meanwhile, and puts it on record.
+    /// Takes a step by itself and records it, unless an operator has changed
+    /// the plugin in the meantime.
     async fn take(self: &Arc<Self>, step: Step, plugin: &str, revision: &str, reason: &str) {
         let _guard = match self.lock(plugin).await {
             Ok(guard) => guard,
-            Err(error) => return tracing::error!(component = plugin, revision, %error, "that could not be done"),
+            Err(error) => return tracing::error!(component = plugin, revision, %error, "the step of the watch failed"),
         };
         let Some(active) = self.active(plugin) else { return };
         let newest = active.canary.as_ref().map_or(&active.revision, |canary| &canary.revision);
@@ -166,33 +169,38 @@ impl Rollout {
         let component = plugin.to_owned();
         let done = match step {
             Step::RollBack => {
-                tracing::error!(component, revision, reason, "it does worse and is rolled back");
+                tracing::error!(
+                    component,
+                    revision,
+                    reason,
+                    "the revision does worse than the one before it and is rolled back"
+                );
                 metrics::counter!("plugin_rollbacks_total", "component" => component).increment(1);
                 self.note("roll back", plugin, revision, reason).await;
                 self.roll_back(plugin).await
             }
             Step::Promote => {
-                tracing::info!(component, revision, reason, "its trial is over and it serves alone");
+                tracing::info!(component, revision, reason, "the canary has ended well and serves alone");
                 metrics::counter!("plugin_promotions_total", "component" => component).increment(1);
                 self.note("promote", plugin, revision, reason).await;
                 self.promote_now(plugin).await
             }
         };
         if let Err(error) = done {
-            tracing::error!(component = plugin, revision, %error, "that could not be done");
+            tracing::error!(component = plugin, revision, %error, "the step of the watch failed");
         }
     }
 }
 
 impl Baseline {
-    /// Whether the new one has been on trial for long enough, with enough to
-    /// go by.
+    /// Whether the canary has run for long enough and has had enough calls.
     fn is_over(&self, new: &CallCounts, config: &RolloutConfig) -> bool {
         self.promote_at_ms.is_some_and(|time_ms| time_ms <= now_ms()) && new.finished >= config.min_calls
     }
 }
 
-/// Why the new one is worse; none if it is not, or too little is known.
+/// The reason why the new revision is worse. None if it is not, or if there
+/// were too few calls.
 fn judge(new: &CallCounts, old: &CallCounts, config: &RolloutConfig) -> Option<String> {
     if new.finished < config.min_calls {
         return None;

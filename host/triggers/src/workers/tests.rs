@@ -11,8 +11,8 @@ use host_store::{Databases, DueTimer, PostgresDatabases, SqliteDatabases, Timer,
 use host_test_support::{TestDatabase, on_both_engines};
 use std::time::Instant;
 
-/// What the component under test does with the event or timer of this name,
-/// on this attempt.
+/// The behaviour of the component under test, for an event or timer of this
+/// name and this attempt.
 type Behaviour = fn(&str, u32) -> Act;
 
 enum Act {
@@ -27,7 +27,8 @@ enum Act {
 struct Script(Behaviour);
 
 impl Script {
-    /// Notes the name in the component's own table, announces it, and acts.
+    /// Inserts the name into the component's own table, publishes an event, and
+    /// behaves.
     async fn run(&self, name: &str, attempt: u32, mut transaction: Box<dyn Transaction>) -> Handled {
         let sql = "INSERT INTO seen (name, attempt) VALUES ($1, $2)";
         let values = vec![Value::Text(name.into()), Value::Integer(i64::from(attempt))];
@@ -66,7 +67,7 @@ impl Handler for Script {
     }
 }
 
-/// The active revision of the one component; none at first.
+/// The active revision of the only component. None at first.
 #[derive(Default)]
 struct Active(Mutex<Option<Behaviour>>);
 
@@ -86,7 +87,7 @@ struct Fixture {
     host: HostDatabase,
 }
 
-/// Those of the only host.
+/// The subjects of the only host.
 fn subjects(own: &[&str]) -> Subjects {
     Subjects { own: own.iter().map(|subject| (*subject).to_owned()).collect(), ..Subjects::default() }
 }
@@ -192,7 +193,7 @@ async fn a_committed_event_travels_and_is_applied_once(place: TestDatabase) {
     }
     transaction.commit().await.unwrap();
     fixture.wait_for(&[("a", 1), ("b", 1), ("c", 1)]).await;
-    // Delivered a second time, it changes nothing.
+    // A second delivery changes nothing.
     fixture.bus.redeliver("things", &event("a", "thing")).await.unwrap();
     fixture.bus.publish(&[event("d", "thing")]).await.unwrap();
     fixture.wait_for(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]).await;
@@ -230,7 +231,7 @@ async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: TestDatabase)
             ("trap", 3, "given up after 3 attempts: trap"),
         ]
     );
-    // Nothing that was rolled back was announced.
+    // No event of a rolled back transaction was published.
     let announced = [others.next().await.unwrap().event.id, others.next().await.unwrap().event.id];
     assert_eq!(announced, ["done-fine-1", "done-later-3"]);
 
@@ -302,7 +303,7 @@ async fn stopping_lets_what_runs_finish_and_begins_nothing_more() {
     };
     let fixture = Fixture::open(&place, Some(behaviour)).await;
     fixture.bus.publish(&[event("slow", "thing")]).await.unwrap();
-    // It is under way once the writer is taken.
+    // The handler runs once it has the write lock.
     let begun = Instant::now();
     while tokio::time::timeout(Duration::from_millis(50), fixture.database.begin()).await.is_ok() {
         assert!(begun.elapsed().as_secs() < 10);

@@ -1,4 +1,4 @@
-//! A foreign component with `wasi:http` 0.2, without the platform's interfaces. It
+//! A `wasi:http` component with `wasi:http` 0.2, without the platform's interfaces. It
 //! sends requests to other hosts on demand, and some of its own answers are bad.
 #![expect(unsafe_code, reason = "the generated bindings need it")]
 

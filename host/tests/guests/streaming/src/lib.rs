@@ -1,4 +1,4 @@
-//! A foreign component with `wasi:http` 0.3, without the platform's interfaces. It
+//! A `wasi:http` component with `wasi:http` 0.3, without the platform's interfaces. It
 //! streams its answers, and some of them end with a failure.
 #![expect(unsafe_code, reason = "the generated bindings need it")]
 

@@ -1,6 +1,6 @@
 //! A component of WASI 0.3 that streams its responses.
 
-use super::{Foreign, idle, swaps_under_requests};
+use super::{WasiHttp, idle, swaps_under_requests};
 use crate::support::{Host, Reply, Setup, eventually};
 use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 async fn host_of(setup: Setup) -> Host {
     let host = setup.start().await;
-    Foreign::rust("streaming").deploy(&host.operator()).await;
+    WasiHttp::rust("streaming").deploy(&host.operator()).await;
     host
 }
 
@@ -26,7 +26,7 @@ async fn open(host: &Host, path: &str) -> reqwest::Response {
 #[tokio::test]
 async fn a_component_of_wasi_0_3_is_probed_mounted_and_swapped_under_requests() {
     let host = Setup::without_components().start().await;
-    swaps_under_requests(&host, Foreign::rust("streaming"), "/streaming/version").await;
+    swaps_under_requests(&host, WasiHttp::rust("streaming"), "/streaming/version").await;
     let back = host.operator().post("/plugins/streaming/rollback", json!({})).await.json();
     assert_eq!(back["probe"], json!({ "path": "/streaming/health", "status": 200 }));
     assert_eq!(host.visitor().get("/streaming/version").await.text, "streaming-one");
@@ -124,7 +124,7 @@ async fn a_swap_cuts_off_a_stream_that_exceeds_its_time() {
     let host = host_of(Setup::without_components().toml("[rollout]\ndrain_seconds = 1")).await;
     let mut events = open(&host, "/streaming/events").await.bytes_stream();
     events.next().await.unwrap().unwrap();
-    let report = Foreign::rust("streaming").second().deploy(&host.operator()).await;
+    let report = WasiHttp::rust("streaming").second().deploy(&host.operator()).await;
     assert_eq!((&report["in_flight"], &report["cut_off"]), (&json!(1), &json!(1)), "{report}");
     while events.next().await.unwrap().is_ok() {}
     assert_eq!(host.visitor().get("/streaming/version").await.text, "streaming-two");

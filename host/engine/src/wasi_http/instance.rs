@@ -1,14 +1,14 @@
-//! Instances of one foreign revision: one call at a time in each, used again
-//! while nothing about them is doubtful.
+//! Instances of one `wasi:http` revision. Each has one call at a time, and the
+//! host uses it again if the call ended well.
 //!
-//! A call is a task of its own, because the guest goes on after the head of
-//! its answer: it makes the body. The task ends when the guest is done, when
-//! nothing has come of it for `limits.wall_time_ms`, or when the caller is
-//! gone; that is decided outside of the guest, and whatever it is doing then
-//! is dropped where it stands.
+//! A call is a task of its own, because the guest makes the body after the head
+//! of its answer. The task ends when the guest is done, when the guest has
+//! produced nothing for `limits.wall_time_ms`, or when the caller has left. The
+//! host decides this outside of the guest and drops the guest's work, whatever
+//! the guest is doing.
 
 use super::{
-    ForeignEngine, Ongoing,
+    StreamObserver, WasiHttpEngine,
     answer::{AnswerBody, request_body},
     progress::{Overdue, Progress},
     state::{State, on_tick},
@@ -35,16 +35,16 @@ use wasmtime_wasi_http::{
 
 /// Instances that are kept for the next call.
 pub(crate) const MAX_WARM: usize = 8;
-/// Calls of an instance of 0.2 unless its manifest says otherwise: much of what
-/// is made for it, JavaScript above all, has one request in mind.
+/// Calls of an instance of 0.2 unless its manifest says otherwise. Many such
+/// components, above all those in JavaScript, expect one request only.
 const DEFAULT_MAX_REQUESTS_P2: u32 = 1;
 /// Calls of an instance of 0.3 unless its manifest says otherwise.
 const DEFAULT_MAX_REQUESTS_P3: u32 = 1_000;
-/// Memory that an instance may have gained and still be used again.
+/// The largest memory growth of an instance that is used again.
 const REUSE_GROWTH_BYTES: usize = 32 << 20;
 
-/// A foreign component that is linked and ready to be instantiated.
-pub struct ForeignProgram {
+/// A `wasi:http` component that is linked and ready to be instantiated.
+pub struct WasiHttpProgram {
     pre: ProxyPre<State>,
     engine: wasmtime::Engine,
     turns: Arc<Semaphore>,
@@ -52,8 +52,8 @@ pub struct ForeignProgram {
     outbound: Arc<Outbound>,
 }
 
-impl ForeignProgram {
-    pub(super) fn new(engine: &ForeignEngine, component: &Component) -> wasmtime::Result<Self> {
+impl WasiHttpProgram {
+    pub(super) fn new(engine: &WasiHttpEngine, component: &Component) -> wasmtime::Result<Self> {
         let pre = engine.linker.instantiate_pre(component)?;
         let pre = match p3::bindings::ServicePre::new(pre.clone()) {
             Ok(pre) => ProxyPre::P3(pre),
@@ -87,12 +87,13 @@ struct Instance {
     fresh_bytes: usize,
 }
 
-/// Where the head of an answer, or what the guest gave in its place, goes.
+/// Receives the head of an answer, or the error that the guest returned
+/// instead.
 type Head = oneshot::Sender<wasmtime::Result<http::Response<WasiBody>>>;
 
 impl Instance {
-    /// Runs the guest until it is done with a request, which may be long after
-    /// it has given the head of its answer.
+    /// Runs the guest until it is done with a request. This may be long after
+    /// the head of its answer.
     async fn serve(&mut self, request: http::Request<WasiBody>, head: Head) -> wasmtime::Result<()> {
         let turn = self.store.data().turn();
         let proxy = &self.proxy;
@@ -106,7 +107,7 @@ impl Instance {
         poll_fn(|context| {
             let polled = running.as_mut().poll(context);
             if polled.is_pending() {
-                // It waits, or has its next turn still to come.
+                // The guest waits, for the host or for its next permit.
                 turn.give_back();
             }
             polled
@@ -115,11 +116,11 @@ impl Instance {
     }
 }
 
-/// The instances of one foreign revision.
-pub struct ForeignInstances(Arc<Shared>);
+/// The instances of one `wasi:http` revision.
+pub struct WasiHttpInstances(Arc<Shared>);
 
 struct Shared {
-    program: ForeignProgram,
+    program: WasiHttpProgram,
     component: Arc<ComponentContext>,
     caller: Caller,
     max_requests: u32,
@@ -127,9 +128,9 @@ struct Shared {
     retired: CancellationToken,
 }
 
-impl ForeignInstances {
-    /// None are made yet, see [`Self::warm_up`].
-    pub fn new(program: ForeignProgram, component: Arc<ComponentContext>, max_requests: Option<u32>) -> Self {
+impl WasiHttpInstances {
+    /// Creates no instance yet, see [`Self::warm_up`].
+    pub fn new(program: WasiHttpProgram, component: Arc<ComponentContext>, max_requests: Option<u32>) -> Self {
         let max_requests = max_requests.unwrap_or(match program.pre {
             ProxyPre::P2(_) => DEFAULT_MAX_REQUESTS_P2,
             ProxyPre::P3(_) => DEFAULT_MAX_REQUESTS_P3,
@@ -145,11 +146,11 @@ impl ForeignInstances {
         }))
     }
 
-    /// Makes an instance ahead of its first call, and so finds out whether the
+    /// Creates an instance before its first call. This shows whether the
     /// component can be instantiated at all.
     ///
     /// # Errors
-    /// What its start did wrong.
+    /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
         let shared = &self.0;
         let making = shared.program.instantiate(shared.component.clone(), shared.caller.clone());
@@ -168,26 +169,26 @@ impl ForeignInstances {
         self.0.warm.lock().len()
     }
 
-    /// Breaks off what still runs.
+    /// Ends the calls that still run.
     pub fn retire(&self) {
         self.0.retired.cancel();
     }
 
-    /// Lets the component answer a request. The answer's body comes as the
-    /// component makes it.
+    /// Lets the component answer a request. The host passes the body on while
+    /// the component makes it.
     ///
     /// # Errors
-    /// See [`Failure`]. What happens after the head of the answer goes to
-    /// `ongoing`.
+    /// See [`Failure`]. `observer` hears of a failure after the head of the
+    /// answer.
     pub async fn answer(
         &self,
         call: CallContext,
         request: http::Request<Body>,
-        ongoing: Arc<dyn Ongoing>,
+        observer: Arc<dyn StreamObserver>,
     ) -> Result<http::Response<Body>, Failure> {
         let shared = &self.0;
         let permit = shared.program.calls.clone().try_acquire_owned().map_err(|_| shared.busy())?;
-        let progress = Arc::new(Progress::new(shared.patience(), shared.retired.clone(), ongoing));
+        let progress = Arc::new(Progress::new(shared.patience(), shared.retired.clone(), observer));
         let waiting = Waiting(Some(progress.clone()));
         let limits = &shared.component.limits;
         let request = request.map(|body| request_body(body, limits.body_bytes, progress.request_too_large()));
@@ -210,7 +211,7 @@ impl ForeignInstances {
         };
         waiting.over();
         progress.abandon();
-        // What the task says is nearer to the cause than what came of it.
+        // The task's failure is nearer to the cause.
         let cause = progress.tell();
         if progress.request_refused() {
             return Err(shared.too_large());
@@ -219,11 +220,11 @@ impl ForeignInstances {
     }
 }
 
-/// A caller that waits for the head. Dropped, it has gone.
+/// A caller that waits for the head. The caller has left when this is dropped.
 struct Waiting(Option<Arc<Progress>>);
 
 impl Waiting {
-    /// From now on the body says whether somebody waits.
+    /// From now on the body shows whether the caller waits.
     fn over(mut self) {
         self.0 = None;
     }
@@ -246,8 +247,9 @@ impl Shared {
         progress: Arc<Progress>,
         _permit: OwnedSemaphorePermit,
     ) {
-        // Outlives the choice below, so that the failure is known before what
-        // the guest holds, the body's other end among it, is dropped.
+        // This outlives the `select!` below. The failure must be known before
+        // the guest's resources are dropped, because the other end of the body
+        // is one of them.
         let mut work = pin!(self.work(call, request, head, &progress));
         tokio::select! {
             overdue = progress.overdue() => match overdue {
@@ -260,7 +262,7 @@ impl Shared {
         }
     }
 
-    /// Gives the instance back if it ended well.
+    /// Keeps the instance if the call ended well.
     async fn work(
         &self,
         call: CallContext,
@@ -314,7 +316,7 @@ impl Shared {
         Duration::from_millis(self.component.limits.wall_time_ms)
     }
 
-    /// What the guest gave in place of an answer.
+    /// The failure that the guest returned instead of an answer.
     fn failure(&self, error: &wasmtime::Error) -> Failure {
         let code = error.downcast_ref::<p3::bindings::http::types::ErrorCode>().map(|code| format!("{code:?}"));
         let code = code

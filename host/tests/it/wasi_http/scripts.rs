@@ -1,17 +1,17 @@
 //! Components made from scripts in JavaScript and Python.
 
-use super::{Foreign, grant, swaps_under_requests, with_query};
+use super::{WasiHttp, grant, swaps_under_requests, with_query};
 use crate::support::{Host, Setup};
 use http::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-fn javascript() -> Foreign {
-    Foreign::script("javascript", include_str!("../../scripts/javascript/plugin.toml"))
+fn javascript() -> WasiHttp {
+    WasiHttp::script("javascript", include_str!("../../scripts/javascript/plugin.toml"))
 }
 
-fn python() -> Foreign {
-    Foreign::script("python", include_str!("../../scripts/python/plugin.toml"))
+fn python() -> WasiHttp {
+    WasiHttp::script("python", include_str!("../../scripts/python/plugin.toml"))
 }
 
 #[tokio::test]

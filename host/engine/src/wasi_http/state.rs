@@ -1,9 +1,9 @@
-//! What a foreign guest's store holds, and what it is linked with.
+//! The data of a `wasi:http` guest's store, and its links.
 
 use super::output::Output;
 use crate::{
     CallContext, ComponentContext,
-    state::{FREE_TICKS, MemoryLimit, Turn},
+    state::{FREE_TICKS, MemoryLimit, ProcessorTurn},
     time::HostTime,
 };
 use host_capabilities::{
@@ -20,15 +20,15 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfig;
 use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
-/// Handles of one instance to things of the host.
+/// The largest number of an instance's handles to resources of the host.
 const MAX_HANDLES: usize = 10_000;
-/// The most random bytes of one call.
+/// The largest number of random bytes of one call.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
-/// The data of a foreign guest's store.
+/// The data of a `wasi:http` guest's store.
 pub(super) struct State {
     pub(super) memory: MemoryLimit,
-    turn: Turn,
+    turn: ProcessorTurn,
     ticks: u32,
     component: Arc<ComponentContext>,
     output: Output,
@@ -43,8 +43,8 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>, caller: Caller) -> Self {
         let output = Output::new(&component.name);
-        // No files, no environment and no arguments unless they are given; and
-        // then no network either.
+        // The builder gives no files, no environment and no arguments by
+        // default. Here it gives no network either.
         let wasi = WasiCtx::builder()
             .wall_clock(HostTime)
             .stdout(output.stream("stdout"))
@@ -58,7 +58,7 @@ impl State {
         table.set_max_capacity(MAX_HANDLES);
         Self {
             memory: MemoryLimit::new(component.limits.memory_mib),
-            turn: Turn::new(turns),
+            turn: ProcessorTurn::new(turns),
             ticks: 0,
             component,
             output,
@@ -80,8 +80,8 @@ impl State {
         self.ticks = 0;
     }
 
-    /// What has to be given back whenever the guest does not compute.
-    pub(super) fn turn(&self) -> Turn {
+    /// The permit that the guest returns when it does not compute.
+    pub(super) fn turn(&self) -> ProcessorTurn {
         self.turn.clone()
     }
 
@@ -106,14 +106,14 @@ impl WasiHttpView for State {
     }
 }
 
-/// Requests to others go through the host's own rules.
+/// Outgoing requests pass the host's own rules.
 struct Hooks {
     caller: Caller,
     /// The trace that the call belongs to.
     traceparent: Option<String>,
 }
 
-/// What comes of a request to another host, and what goes on beside it.
+/// The response of another host, and the work that goes on beside it.
 type Sending = Box<
     dyn Future<
             Output = wasmtime_wasi_http::Result<(
@@ -149,8 +149,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     logging::add_to_linker(linker, State::logging)
 }
 
-/// Runs at every tick while a guest computes: lets others run, and makes one
-/// that computes for long queue for its turns.
+/// Runs at every tick while a guest computes. It lets other guests run, and
+/// makes a guest that computes for long wait for a permit.
 pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
     state.ticks = state.ticks.saturating_add(1);

@@ -1,13 +1,12 @@
-//! Components that know nothing of this platform: they export
-//! `wasi:http/incoming-handler` 0.2 or `wasi:http/handler` 0.3, made with
-//! whatever makes such components.
+//! Components of the standard: they export `wasi:http/incoming-handler` 0.2 or
+//! `wasi:http/handler` 0.3 and do not know this platform.
 //!
 //! They have an engine of their own, because 0.3 needs wasmtime's concurrency
-//! support, which the platform's calls are faster without. It is made with the
-//! first foreign component and lives until the process ends. What such a
-//! component imports of WASI is there and gives nothing: no files, no sockets,
-//! no environment. What it prints goes to the log, and requests to others go
-//! only where the operator allows.
+//! support, and the platform's calls are faster without it. The first
+//! `wasi:http` component creates the engine, which lives until the process
+//! ends. The interfaces of WASI are present and empty: no files, no sockets, no
+//! environment. The output of a component goes to the log. A component may send
+//! requests only to hosts that the operator allows.
 
 mod answer;
 mod instance;
@@ -15,9 +14,9 @@ mod output;
 mod progress;
 mod state;
 
-pub use answer::Ongoing;
+pub use answer::StreamObserver;
 pub(super) use instance::MAX_WARM;
-pub use instance::{ForeignInstances, ForeignProgram};
+pub use instance::{WasiHttpInstances, WasiHttpProgram};
 
 use super::start_ticker;
 use host_capabilities::outbound::{Outbound, SystemNames};
@@ -29,11 +28,13 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-/// Calls in all foreign components together; one more is refused.
+/// The largest number of calls in all `wasi:http` components together. The host
+/// refuses one more.
 const MAX_CALLS: usize = 512;
 
-/// The compiler, the linker and the way out of foreign components.
-pub(super) struct ForeignEngine {
+/// The compiler, the linker and the outgoing requests of `wasi:http`
+/// components.
+pub(super) struct WasiHttpEngine {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
     turns: Arc<Semaphore>,
@@ -41,13 +42,13 @@ pub(super) struct ForeignEngine {
     outbound: Arc<Outbound>,
 }
 
-impl ForeignEngine {
-    /// Sets wasmtime up for foreign components. The turns of guests that
-    /// compute for long are those of all components.
+impl WasiHttpEngine {
+    /// Sets wasmtime up for `wasi:http` components. All components share the
+    /// permits of guests that compute for long.
     ///
     /// # Errors
-    /// When wasmtime refuses the settings or the client for requests to others
-    /// cannot be made.
+    /// wasmtime refuses the settings, or the client for outgoing requests
+    /// cannot be created.
     pub(super) fn new(turns: Arc<Semaphore>) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings())?;
         let mut linker = Linker::new(&wasmtime);
@@ -63,8 +64,8 @@ impl ForeignEngine {
     ///
     /// # Errors
     /// Names an import that the host does not have or has with another type.
-    pub(super) fn program(&self, component: &Component) -> wasmtime::Result<ForeignProgram> {
-        ForeignProgram::new(self, component)
+    pub(super) fn program(&self, component: &Component) -> wasmtime::Result<WasiHttpProgram> {
+        WasiHttpProgram::new(self, component)
     }
 
     /// Wasmtime's own engine.
@@ -73,8 +74,8 @@ impl ForeignEngine {
     }
 }
 
-/// Interpreters inside of components recurse deeper than what is compiled
-/// directly, so there is more stack.
+/// Interpreters in components recurse deeper than compiled code, so they get
+/// more stack.
 fn settings() -> Config {
     let mut settings = Config::new();
     settings

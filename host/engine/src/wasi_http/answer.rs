@@ -1,5 +1,5 @@
-//! Bodies on their way between a caller and a foreign guest, piece by piece
-//! and within their limits.
+//! The bodies between a caller and a `wasi:http` guest, piece by piece and
+//! within their limits.
 
 use super::progress::Progress;
 use crate::Failure;
@@ -18,17 +18,18 @@ use std::{
 };
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// Whoever asked. Kept until the answer's body has ended and the guest is done
-/// with it.
-pub trait Ongoing: Send + Sync + 'static {
-    /// The answer had begun when this happened, so nobody else reports it.
+/// Observes a call. The host keeps it until the answer's body has ended and the
+/// guest is done with it.
+pub trait StreamObserver: Send + Sync + 'static {
+    /// The call failed after its answer had begun, so nobody else reports the
+    /// failure.
     fn broke_off(&self, failure: &Failure);
 
-    /// The caller has gone before the end of the answer.
+    /// The caller left before the end of the answer.
     fn abandoned(&self);
 }
 
-/// The caller's body for the guest. One over the limit breaks off.
+/// The caller's body for the guest. A body over the limit ends with an error.
 pub(super) fn request_body(body: Body, limit_bytes: usize, too_large: Arc<AtomicBool>) -> WasiBody {
     Limited::new(body, limit_bytes)
         .map_err(move |error| {
@@ -41,8 +42,8 @@ pub(super) fn request_body(body: Body, limit_bytes: usize, too_large: Arc<Atomic
         .boxed_unsync()
 }
 
-/// The guest's body for the caller. It ends with an error unless the guest has
-/// completed it within the limit.
+/// The guest's body for the caller. It ends with an error unless the guest
+/// completes it within the limit.
 pub(super) struct AnswerBody {
     body: WasiBody,
     component: String,
@@ -52,13 +53,13 @@ pub(super) struct AnswerBody {
     progress: Arc<Progress>,
 }
 
-/// Why a body breaks off; the caller sees its connection closed.
+/// The error of a body that breaks off. The caller sees a closed connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer broke off")]
 pub(super) struct BrokenOff;
 
 impl AnswerBody {
-    /// The body of an answer. Nobody reads one that has none by its status.
+    /// The body of an answer. Nobody reads the body of a status without one.
     pub(super) fn of(
         answer: http::Response<WasiBody>,
         component: &str,

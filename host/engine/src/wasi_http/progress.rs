@@ -1,8 +1,8 @@
-//! How far one call has come. The call's task reads here how long it may go on
-//! for, the body of its answer writes here that somebody still reads it, and
-//! what went wrong is left here for whoever reports it.
+//! The progress of one call. The task of the call reads its deadline here, the
+//! body of the answer notes each piece that the caller reads, and the failure
+//! waits here for its report.
 
-use super::Ongoing;
+use super::StreamObserver;
 use crate::Failure;
 use parking_lot::Mutex;
 use std::{
@@ -15,8 +15,8 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Shared by the task that runs the guest, the caller and the body; it lives
-/// until the last of them has ended.
+/// The task that runs the guest, the caller and the body share it. It lives
+/// until the last of them ends.
 pub(super) struct Progress {
     patience: Duration,
     last: Mutex<Instant>,
@@ -25,34 +25,34 @@ pub(super) struct Progress {
     cut_off: AtomicBool,
     request_too_large: Arc<AtomicBool>,
     end: Mutex<End>,
-    ongoing: Arc<dyn Ongoing>,
+    observer: Arc<dyn StreamObserver>,
 }
 
-/// How the call ends.
+/// The end of a call.
 enum End {
-    /// Well, as far as is known.
+    /// No failure is known.
     Open,
-    /// Badly, and nobody has been told.
+    /// A failure that nobody has reported.
     Failed(Failure),
-    /// Badly, and the caller knows.
+    /// A failure that the caller knows.
     Told,
 }
 
 /// Why a call has to end before the guest is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// Nothing came of it for too long.
+    /// The guest produced nothing for too long.
     Silent,
-    /// The caller is gone.
+    /// The caller has left.
     Unwanted,
-    /// The revision is no longer wanted, and has had its time to finish.
+    /// The revision was replaced, and its time to finish has passed.
     Retired,
 }
 
 impl Progress {
-    /// A call that begins now and may stand still for so long: until its
-    /// answer begins, and then between two pieces of the body.
-    pub(super) fn new(patience: Duration, retired: CancellationToken, ongoing: Arc<dyn Ongoing>) -> Self {
+    /// A call that begins now. The longest pause is allowed before its answer,
+    /// and then between two pieces of the body.
+    pub(super) fn new(patience: Duration, retired: CancellationToken, observer: Arc<dyn StreamObserver>) -> Self {
         Self {
             patience,
             last: Mutex::new(Instant::now()),
@@ -61,27 +61,27 @@ impl Progress {
             cut_off: AtomicBool::new(false),
             request_too_large: Arc::default(),
             end: Mutex::new(End::Open),
-            ongoing,
+            observer,
         }
     }
 
-    /// The answer has come a step further.
+    /// The answer has made progress.
     pub(super) fn step(&self) {
         *self.last.lock() = Instant::now();
     }
 
-    /// Nobody wants the rest of the answer.
+    /// The caller does not want the rest of the answer.
     pub(super) fn abandon(&self) {
         self.unwanted.cancel();
     }
 
-    /// The caller has gone before the end of the answer.
+    /// The caller left before the end of the answer.
     pub(super) fn leave(&self) {
-        self.ongoing.abandoned();
+        self.observer.abandoned();
         self.abandon();
     }
 
-    /// The guest ends before its answer: a body that ends from now on is not
+    /// The guest ends before its answer. A body that ends from now on is not
     /// complete. The first failure counts.
     pub(super) fn fail(&self, failure: Failure) {
         let mut end = self.end.lock();
@@ -91,12 +91,12 @@ impl Progress {
         self.cut_off();
     }
 
-    /// The guest ends before its answer, and not by its own fault.
+    /// The guest ends before its answer, and the guest is not to blame.
     pub(super) fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Release);
     }
 
-    /// The failure, which the caller gets and nobody else.
+    /// The failure, for the caller alone.
     pub(super) fn tell(&self) -> Option<Failure> {
         let mut end = self.end.lock();
         match std::mem::replace(&mut *end, End::Told) {
@@ -110,8 +110,9 @@ impl Progress {
         self.cut_off.load(Ordering::Acquire)
     }
 
-    /// To be set when the request's body is over its limit. A guest may keep
-    /// that body for longer than the call, so it does not keep all of this.
+    /// The flag that the request's body sets when it is over its limit. A guest
+    /// may keep the body for longer than the call, so the body holds this flag
+    /// alone.
     pub(super) fn request_too_large(&self) -> Arc<AtomicBool> {
         self.request_too_large.clone()
     }
@@ -144,7 +145,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(failure) = self.tell() {
-            self.ongoing.broke_off(&failure);
+            self.observer.broke_off(&failure);
         }
     }
 }
@@ -156,7 +157,7 @@ mod tests {
     #[derive(Default)]
     struct Told(Mutex<Vec<String>>);
 
-    impl Ongoing for Told {
+    impl StreamObserver for Told {
         fn broke_off(&self, failure: &Failure) {
             self.0.lock().push(failure.to_string());
         }
@@ -174,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_is_overdue_when_it_stands_still_and_not_before() {
-        // Long enough for a machine on which much else is going on.
+        // Long enough for a busy machine.
         let patience = Duration::from_millis(500);
         let progress = progress(patience, &Arc::default());
         let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! Requests to foreign components: both bodies go through piece by piece, and
-//! what the platform's interface says in fields of its own is said in headers.
+//! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
+//! the values that the platform's interface has as fields.
 
 use super::{Arrival, Front, NOT_PASSED_ON, REQUEST_ID, announced, discard};
 use crate::client::Client;
@@ -14,17 +14,17 @@ use http::{
 };
 use std::sync::Arc;
 
-/// Who is signed in, as the host has verified.
+/// The visitor of the verified session.
 const PRINCIPAL_ID: HeaderName = HeaderName::from_static("x-principal-id");
 const PRINCIPAL_EMAIL: HeaderName = HeaderName::from_static("x-principal-email");
 const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
-/// What a component gets from the host alone, or not at all.
+/// Headers that only the host may set.
 const NOT_BELIEVED: [HeaderName; 5] =
     [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
 
 impl Front {
-    /// Lets a foreign component answer.
+    /// Lets a `wasi:http` component answer.
     pub(super) async fn stream(
         &self,
         revision: &Arc<Revision>,
@@ -44,7 +44,7 @@ impl Front {
     }
 }
 
-/// None when it cannot be said in a URL.
+/// None when the address cannot be written as a URL.
 fn request(arrival: &Arrival<'_>, client: &Client, session: Option<&Session>, body: Body) -> Option<Request<Body>> {
     let parts = arrival.parts;
     let authority = client.host.as_deref().and_then(|host| host.parse::<Authority>().ok());

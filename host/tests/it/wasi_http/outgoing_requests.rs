@@ -1,7 +1,7 @@
 //! A component of WASI 0.2 that sends requests to other hosts, with the limits of
 //! such requests.
 
-use super::{Foreign, grant, idle, swaps_under_requests, with_query};
+use super::{WasiHttp, grant, idle, swaps_under_requests, with_query};
 use crate::support::{Client, Host, Reply, Setup};
 use http::Method;
 use serde_json::json;
@@ -57,7 +57,7 @@ impl LocalServer {
 async fn asking_host(hosts: &[String]) -> Host {
     let host = Setup::without_components().start().await;
     grant(&host.operator(), "asking", hosts).await;
-    Foreign::rust("asking").deploy(&host.operator()).await;
+    WasiHttp::rust("asking").deploy(&host.operator()).await;
     host
 }
 
@@ -74,14 +74,14 @@ async fn ask(visitor: &Client, scheme: &str, authority: &str, path: &str, header
 async fn a_component_of_wasi_0_2_is_mounted_and_swapped_under_requests() {
     let host = Setup::without_components().start().await;
     grant(&host.operator(), "asking", &[]).await;
-    swaps_under_requests(&host, Foreign::rust("asking"), "/asking/version").await;
+    swaps_under_requests(&host, WasiHttp::rust("asking"), "/asking/version").await;
 }
 
 #[tokio::test]
 async fn requests_to_other_hosts_need_a_grant() {
     let host = Setup::without_components().start().await;
     let operator = host.operator();
-    let refused = Foreign::rust("asking").upload(&operator).await;
+    let refused = WasiHttp::rust("asking").upload(&operator).await;
     assert_eq!(refused.status, 422, "{refused:?}");
     assert!(refused.text.contains("wasi:http/outgoing-handler") && refused.text.contains("grant http is missing"));
     for wrong in ["*:443", "example.com", "https://example.com:443", "127.1:80"] {

@@ -1,5 +1,5 @@
-//! What a foreign component prints: lines in the host's log, bounded in length
-//! and number.
+//! The output of a `wasi:http` component: lines in the host's log, bounded in
+//! length and number.
 
 use host_capabilities::logging::{Level, LoggingView};
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use std::{
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-/// The longest line; what follows begins another.
+/// The longest line. The rest begins another line.
 const MAX_LINE_BYTES: usize = 4 << 10;
 
 /// Lines of one instance, to both of its outputs.
@@ -30,7 +30,7 @@ impl Output {
         Self(Arc::new(Mutex::new(Lines { component: component.to_owned(), call: String::new(), written: 0 })))
     }
 
-    /// The lines from now on are about this call.
+    /// The next lines belong to this call.
     pub(super) fn begin_call(&self, call: &str) {
         let mut lines = self.0.lock();
         call.clone_into(&mut lines.call);

@@ -1,4 +1,4 @@
-//! Foreign components: they export `wasi:http` instead of the platform's
+//! Components of `wasi:http`: they export `wasi:http` instead of the platform's
 //! interfaces. They are written in Rust, JavaScript and Python.
 
 mod outgoing_requests;
@@ -21,15 +21,15 @@ use std::{
 /// machine.
 const COMPILING: Duration = Duration::from_secs(300);
 
-/// A foreign component, with its manifest in a file of its own.
+/// A `wasi:http` component, with its manifest in a file of its own.
 #[derive(Clone)]
-pub(crate) struct Foreign {
+pub(crate) struct WasiHttp {
     name: &'static str,
     component: Vec<u8>,
     manifest: String,
 }
 
-impl Foreign {
+impl WasiHttp {
     /// A component made from a script.
     fn script(name: &'static str, manifest: &str) -> Self {
         Self { name, component: std::fs::read(guest(name)).unwrap(), manifest: manifest.to_owned() }
@@ -87,7 +87,7 @@ pub(crate) async fn grant(operator: &Client, plugin: &str, hosts: &[String]) {
 
 /// Swaps to the second version while several clients send requests. Asserts that
 /// one of the two versions answers each request.
-async fn swaps_under_requests(host: &Host, first: Foreign, path: &'static str) {
+async fn swaps_under_requests(host: &Host, first: WasiHttp, path: &'static str) {
     let name = first.name;
     let second = first.clone().second();
     first.deploy(&host.operator()).await;
