@@ -26,7 +26,7 @@ use host_plugin::{
     rollout::{Activation, BuiltIn, Change, PluginsError, Preparer, Upload},
 };
 use host_store::{Databases, PostgresDatabases, SqliteDatabases};
-use host_telemetry::{Exporting, Metrics};
+use host_telemetry::{Metrics, OtlpExporter};
 use host_triggers::{Redelivery, Triggers, http::Front};
 use listeners::{serve_front, serve_operator};
 use std::{
@@ -62,7 +62,7 @@ pub struct Host {
     databases: Arc<dyn Databases>,
     database: HostDatabase,
     _only_host: Option<SingletonLock>,
-    exporting: Option<Exporting>,
+    exporter: Option<OtlpExporter>,
 }
 
 /// The longest time in which the database server notices that a host has ended.
@@ -105,7 +105,7 @@ impl Host {
             engine: rollout.preparer.loader.engine.clone(),
             ready: ready.clone(),
         });
-        let exporting = exporting(config, metrics, gauges.clone())?;
+        let exporter = exporter(config, metrics, gauges.clone())?;
         let operator = Arc::new(Operator {
             tokens: Tokens::open(database.clone(), &secrets.admin_token).await?,
             audit: rollout.audit.clone(),
@@ -141,7 +141,7 @@ impl Host {
             databases,
             database,
             _only_host: only_host,
-            exporting,
+            exporter,
         })
     }
 
@@ -159,17 +159,17 @@ impl Host {
         complete &= self.triggers.stop().await;
         self.databases.close().await;
         self.database.close().await;
-        if let Some(exporting) = self.exporting {
-            exporting.stop().await;
+        if let Some(exporter) = self.exporter {
+            exporter.stop().await;
         }
         complete
     }
 }
 
 /// Exports to a collector, if the settings name one.
-fn exporting(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::Result<Option<Exporting>> {
+fn exporter(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::Result<Option<OtlpExporter>> {
     let Some(otlp) = &config.telemetry.otlp else { return Ok(None) };
-    Ok(Some(Exporting::start(otlp, metrics, move || gauges.refresh())?))
+    Ok(Some(OtlpExporter::start(otlp, metrics, move || gauges.refresh())?))
 }
 
 /// The bus that the settings name.

@@ -12,7 +12,7 @@ use axum::{
 };
 use futures::{Stream, stream};
 use host_http::error::{Envelope, Problem, Refusal};
-use host_telemetry::{Follower, Heard};
+use host_telemetry::{LogTail, TailItem};
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ pub const MAX_LOG_STREAMS: usize = 32;
 
 /// One reader. Its place is free again when it is dropped.
 struct Reading {
-    follower: Follower,
+    tail: LogTail,
     revoked: CancellationToken,
     stopping: CancellationToken,
     _place: OwnedSemaphorePermit,
@@ -50,17 +50,17 @@ pub(super) async fn follow(
     }
     let place = operator.log_streams.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
     let reading = Reading {
-        follower: Follower::of(&name),
+        tail: LogTail::open(&name),
         revoked: caller.revoked,
         stopping: operator.stopping.clone(),
         _place: place,
     };
     let events = stream::unfold(reading, |mut reading| async move {
-        let heard = reading.next().await?;
-        let event = Event::default().data(heard.to_json());
-        let event = match heard {
-            Heard::Line(_) => event,
-            Heard::Lost(_) => event.event("lost"),
+        let item = reading.next().await?;
+        let event = Event::default().data(item.to_json());
+        let event = match item {
+            TailItem::Line(_) => event,
+            TailItem::Lost(_) => event.event("lost"),
         };
         Some((Ok(event), reading))
     });
@@ -69,12 +69,12 @@ pub(super) async fn follow(
 
 impl Reading {
     /// None when the host stops or the token is revoked.
-    async fn next(&mut self) -> Option<Heard> {
+    async fn next(&mut self) -> Option<TailItem> {
         tokio::select! {
             biased;
             () = self.stopping.cancelled() => None,
             () = self.revoked.cancelled() => None,
-            heard = self.follower.next() => heard,
+            item = self.tail.next() => item,
         }
     }
 }

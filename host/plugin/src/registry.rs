@@ -10,7 +10,7 @@ use super::{
 use arc_swap::ArcSwap;
 use host_artifact::manifest::Manifest;
 use host_engine::handler::{Handler, Handlers};
-use host_telemetry::endpoint_metrics::RedMetrics;
+use host_telemetry::EndpointMetrics;
 use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
 use std::{
@@ -105,7 +105,7 @@ pub struct Served {
     /// The revision that answers.
     pub revision: Arc<Revision>,
     /// Its metrics.
-    pub metrics: RedMetrics,
+    pub metrics: EndpointMetrics,
 }
 
 /// The target of a request.

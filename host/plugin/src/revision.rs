@@ -8,7 +8,7 @@ use host_artifact::manifest::{Manifest, Route};
 use host_config::plugins::Setting;
 use host_engine::{Admission, Failure, Pool};
 use host_store::Database;
-use host_telemetry::{RevisionSeries, endpoint_metrics::RedMetrics};
+use host_telemetry::{EndpointMetrics, RevisionSeries};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A revision that can serve.
@@ -44,7 +44,7 @@ pub struct Revision {
 pub(super) struct OwnEndpoint {
     pub(super) path: String,
     pub(super) method: String,
-    pub(super) metrics: RedMetrics,
+    pub(super) metrics: EndpointMetrics,
 }
 
 impl OwnEndpoint {
@@ -53,7 +53,7 @@ impl OwnEndpoint {
         let of_one = |route: &Route| {
             let path = route.path.clone();
             route.methods.clone().into_iter().map(move |method| Self {
-                metrics: RedMetrics::new(&manifest.name, revision, &path, &method),
+                metrics: EndpointMetrics::new(&manifest.name, revision, &path, &method),
                 path: path.clone(),
                 method,
             })

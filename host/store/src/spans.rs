@@ -3,7 +3,7 @@
 //! neither the statement nor what is put into it.
 
 use super::{Database, Error};
-use host_telemetry::Step;
+use host_telemetry::Span;
 
 /// Where operations of a component are in its trace.
 #[derive(Clone, Copy)]
@@ -17,13 +17,13 @@ pub struct Operations<'a> {
 }
 
 /// One operation of a component's database.
-pub struct Operation(Option<Step>);
+pub struct Operation(Option<Span>);
 
 impl Operations<'_> {
     /// Begins one by its name, such as `COMMIT`.
     pub fn begin(self, name: &'static str) -> Operation {
-        let step = Step::call(self.traceparent, || name.to_owned()).map(|mut step| {
-            step.say(|| {
+        let span = Span::start_call(self.traceparent, || name.to_owned()).map(|mut span| {
+            span.set_attributes(|| {
                 [
                     ("component", self.component.to_owned().into()),
                     ("db.system.name", self.database.system().into()),
@@ -31,9 +31,9 @@ impl Operations<'_> {
                     ("db.operation.name", name.into()),
                 ]
             });
-            step
+            span
         });
-        Operation(step)
+        Operation(span)
     }
 }
 
@@ -43,8 +43,8 @@ impl Operation {
     /// # Errors
     /// The error that it is given.
     pub fn end<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let (Some(step), Err(error)) = (&mut self.0, &outcome) {
-            step.fail_as(kind(error));
+        if let (Some(span), Err(error)) = (&mut self.0, &outcome) {
+            span.fail_with_type(kind(error));
         }
         outcome
     }

@@ -1,8 +1,8 @@
-//! Rate, errors and duration of one endpoint.
+//! The request rate, the errors and the duration of one endpoint.
 //!
-//! The labels come from manifests, never from what is sent, and the handles are
-//! made with a revision: counting a request allocates nothing, and neither
-//! does a swap.
+//! The labels come from manifests and never from requests. The metrics are
+//! registered when a revision is loaded, so neither a request nor a swap
+//! allocates memory for them.
 
 use http::StatusCode;
 use metrics::{Counter, Histogram, counter, histogram};
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 /// The metrics of one method on one route of one revision.
 #[derive(Clone)]
-pub struct RedMetrics {
-    /// By the first digit of the status, from 2.
-    by_class: [Counter; 4],
-    seconds: Histogram,
+pub struct EndpointMetrics {
+    /// One counter for each entry of [`STATUS_CLASSES`].
+    requests: [Counter; 4],
+    duration_seconds: Histogram,
 }
 
-const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+const STATUS_CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-impl RedMetrics {
+impl EndpointMetrics {
     /// Registers `http_requests_total` and `http_request_seconds`.
     pub fn new(component: &str, revision: &str, route: &str, method: &str) -> Self {
         let labels = [
@@ -28,21 +28,21 @@ impl RedMetrics {
             ("method", method.to_owned()),
         ];
         Self {
-            by_class: CLASSES.map(|class| {
+            requests: STATUS_CLASSES.map(|class| {
                 let mut labels = labels.to_vec();
                 labels.push(("status", class.to_owned()));
                 counter!("http_requests_total", &labels)
             }),
-            seconds: histogram!("http_request_seconds", &labels),
+            duration_seconds: histogram!("http_request_seconds", &labels),
         }
     }
 
-    /// Counts one answer.
-    pub fn record(&self, status: StatusCode, took: Duration) {
+    /// Records one response.
+    pub fn record(&self, status: StatusCode, duration: Duration) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(2);
-        if let Some(counter) = self.by_class.get(class) {
+        if let Some(counter) = self.requests.get(class) {
             counter.increment(1);
         }
-        self.seconds.record(took.as_secs_f64());
+        self.duration_seconds.record(duration.as_secs_f64());
     }
 }

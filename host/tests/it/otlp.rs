@@ -278,7 +278,7 @@ async fn a_collector_that_is_away_holds_nobody_up() {
     for _ in 0..20 {
         assert_eq!(host.visitor().get("/api/tickets").await.status, 200);
     }
-    let said = async || host.log().matches("the collector does not take metrics").count();
+    let said = async || host.log().matches("the collector does not accept metrics").count();
     eventually("the log says it", &said, |times| *times > 0).await;
     assert_eq!(said().await, 1, "once");
     host.stop().await;

@@ -27,7 +27,7 @@ use host_plugin::{
     Invocation, Registry, Revision,
     registry::{Served, Target},
 };
-use host_telemetry::{Step, StepKind, TraceParent};
+use host_telemetry::{Span, SpanKind, TraceId};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
     header::{self, CONTENT_TYPE},
@@ -55,7 +55,7 @@ struct Arrival<'a> {
     peer: SocketAddr,
     parts: &'a Parts,
     id: &'a str,
-    trace: &'a TraceParent,
+    span: &'a Span,
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -73,11 +73,10 @@ impl Front {
         let target = snapshot.route(parts.method.as_str(), parts.uri.path());
         let served = target.as_ref().and_then(|target| target.endpoint.choose(&parts.headers));
         let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let mut step = Step::begin(StepKind::Serve, traceparent, || span_name(&parts.method, target.as_ref()));
-        let trace = *step.place();
+        let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target.as_ref()));
         let mut response = match (&target, served) {
             (Some(target), Some(served)) => {
-                let arrival = Arrival { peer, parts: &parts, id: &id, trace: &trace };
+                let arrival = Arrival { peer, parts: &parts, id: &id, span: &span };
                 self.answer(target, &served.revision, arrival, body).await
             }
             (Some(_), None) => Refusal::Unavailable.into_response(),
@@ -93,8 +92,8 @@ impl Front {
         }
         let status = response.status();
         let answered = Answered { parts: &parts, target: target.as_ref(), served, status, id: &id };
-        answered.note(started.elapsed(), &trace);
-        answered.describe(&mut step);
+        answered.note(started.elapsed(), span.trace_id());
+        answered.describe(&mut span);
         response
     }
 
@@ -132,7 +131,7 @@ impl Front {
 
     /// The client, and the context of the call for it.
     fn visitor(&self, arrival: &Arrival<'_>) -> Result<(Client, CallContext), Refusal> {
-        let Arrival { peer, parts, id, trace } = *arrival;
+        let Arrival { peer, parts, id, span } = *arrival;
         let client = Client::of(peer, &parts.headers, &self.config);
         let session = self.identity.session(&parts.headers);
         if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
@@ -140,7 +139,7 @@ impl Front {
         }
         let call = CallContext {
             id: id.to_owned(),
-            traceparent: Some(trace.to_string()),
+            traceparent: Some(span.traceparent()),
             client_address: Some(client.address),
             session,
             secure: client.secure,
@@ -348,13 +347,13 @@ impl Answered<'_> {
     }
 
     /// Writes the request's log line and counts it.
-    fn note(&self, took: Duration, trace: &TraceParent) {
+    fn note(&self, took: Duration, trace_id: TraceId) {
         let Self { parts, status, id, .. } = self;
         tracing::info!(
             target: "request",
             id, method = %parts.method, path = parts.uri.path(), status = status.as_u16(),
             duration_us = took.as_micros() as u64, component = self.component(), revision = self.revision(),
-            trace = %trace.trace_id(),
+            trace = %trace_id,
         );
         match self.served {
             Some(served) => served.metrics.record(*status, took),
@@ -364,8 +363,8 @@ impl Answered<'_> {
 
     /// Writes the attributes of the request's span, as OpenTelemetry's
     /// conventions for HTTP name them.
-    fn describe(&self, step: &mut Step) {
-        step.say(|| {
+    fn describe(&self, span: &mut Span) {
+        span.set_attributes(|| {
             [
                 ("http.request.method", self.parts.method.to_string().into()),
                 ("http.route", self.target.map_or("", |target| target.pattern).to_owned().into()),
@@ -376,7 +375,7 @@ impl Answered<'_> {
             ]
         });
         if self.status.is_server_error() {
-            step.fail(|| self.status.to_string());
+            span.fail(|| self.status.to_string());
         }
     }
 }

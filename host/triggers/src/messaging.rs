@@ -5,7 +5,7 @@ use host_base::{clock::now_ms, event::Event};
 use host_bus::{DeadLetter, DeadLetterKind, Delivery};
 use host_engine::Outcome;
 use host_store::{Error, Once};
-use host_telemetry::{Step, StepKind};
+use host_telemetry::{Span, SpanKind};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -66,7 +66,7 @@ impl Events {
 
 impl ComponentWorkers {
     async fn deliver(&self, mut delivery: Delivery) {
-        let mut step = self.step(&mut delivery);
+        let mut otel_span = self.start_event_span(&mut delivery);
         let event = &delivery.event;
         let span = tracing::info_span!(
             "event",
@@ -82,7 +82,7 @@ impl ComponentWorkers {
             // after the next start.
             let Some(next) = self.persist("an event", || self.apply(&delivery)).await else { return };
             let outcome = next.name();
-            conclude_step(&mut step, &next);
+            end_span(&mut otel_span, &next);
             metrics::counter!("event_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let age_seconds = age(event);
@@ -100,21 +100,21 @@ impl ComponentWorkers {
 
     /// Begins the span of one attempt. The events and timers of the attempt
     /// continue from it.
-    fn step(&self, delivery: &mut Delivery) -> Step {
+    fn start_event_span(&self, delivery: &mut Delivery) -> Span {
         let Delivery { event, attempt, .. } = delivery;
         let name = || format!("handle {}", event.subject);
-        let mut step = Step::begin(StepKind::Consume, event.traceparent.as_deref(), name);
-        step.say(|| {
+        let mut otel_span = Span::start(SpanKind::Consumer, event.traceparent.as_deref(), name);
+        otel_span.set_attributes(|| {
             [
                 ("component", self.name.clone().into()),
                 ("messaging.message.id", event.id.clone().into()),
                 ("attempt", i64::from(*attempt).into()),
             ]
         });
-        if let Some(traceparent) = step.recorded() {
+        if let Some(traceparent) = otel_span.recorded_traceparent() {
             event.traceparent = Some(traceparent);
         }
-        step
+        otel_span
     }
 
     async fn apply(&self, delivery: &Delivery) -> Result<Outcome, Error> {
@@ -173,10 +173,10 @@ fn age(event: &Event) -> f64 {
 }
 
 /// Writes the outcome of an attempt into its span.
-pub(super) fn conclude_step(step: &mut Step, next: &Outcome) {
-    step.say(|| [("outcome", next.name().into())]);
+pub(super) fn end_span(otel_span: &mut Span, next: &Outcome) {
+    otel_span.set_attributes(|| [("outcome", next.name().into())]);
     if let Some(reason) = next.reason() {
-        step.fail(|| reason.to_owned());
+        otel_span.fail(|| reason.to_owned());
     }
 }
 

@@ -11,7 +11,7 @@ use super::workers::ComponentWorkers;
 use host_base::{clock::now_ms, event::Event};
 use host_bus::BusError;
 use host_store::{Error, LeaderRole, Leadership, OutboxEvent, Published, Signals, Waiting};
-use host_telemetry::{Step, StepKind};
+use host_telemetry::{Span, SpanKind};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
@@ -177,10 +177,10 @@ impl Relay {
         self.note_age(batch.first());
         let Some(last) = batch.last().map(|last| last.sequence) else { return Ok(0) };
         let mut events: Vec<Event> = batch.into_iter().map(|OutboxEvent { event, .. }| event).collect();
-        let mut steps: Vec<Step> = events.iter_mut().filter_map(step).collect();
+        let mut spans: Vec<Span> = events.iter_mut().filter_map(start_span).collect();
         if let Err(error) = self.component.bus.publish(&events).await {
             let reason = error.to_string();
-            steps.iter_mut().for_each(|step| step.fail(|| reason.clone()));
+            spans.iter_mut().for_each(|span| span.fail(|| reason.clone()));
             return Err(reason);
         }
         self.carried = last;
@@ -241,10 +241,12 @@ fn take_over(signals: &Signals, commits: &[u8]) {
 
 /// Begins the span of an event's way to the bus, from the time of the event.
 /// The handler's span continues from it.
-fn step(event: &mut Event) -> Option<Step> {
+fn start_span(event: &mut Event) -> Option<Span> {
     let name = || format!("publish {}", event.subject);
-    let mut step = Step::begun(StepKind::Publish, event.traceparent.as_deref(), event.time_ms, name)?;
-    step.say(|| [("component", event.source.clone().into()), ("messaging.message.id", event.id.clone().into())]);
-    event.traceparent = step.recorded();
-    Some(step)
+    let mut span = Span::start_at(SpanKind::Producer, event.traceparent.as_deref(), event.time_ms, name)?;
+    span.set_attributes(|| {
+        [("component", event.source.clone().into()), ("messaging.message.id", event.id.clone().into())]
+    });
+    event.traceparent = span.recorded_traceparent();
+    Some(span)
 }

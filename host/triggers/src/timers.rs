@@ -3,12 +3,12 @@
 //! It sleeps until the next timer is due. A commit that sets an earlier timer
 //! wakes it.
 
-use super::{delivery::deliver_once, messaging::conclude_step, workers::ComponentWorkers};
+use super::{delivery::deliver_once, messaging::end_span, workers::ComponentWorkers};
 use host_base::clock::now_ms;
 use host_bus::{DeadLetter, DeadLetterKind};
 use host_engine::Outcome;
 use host_store::{DueTimer, Error, LeaderRole, Leadership, Once};
-use host_telemetry::{Step, StepKind};
+use host_telemetry::{Span, SpanKind};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashSet,
@@ -177,7 +177,7 @@ impl UnderWay {
 
 impl ComponentWorkers {
     async fn fire(&self, mut timer: DueTimer) {
-        let mut step = self.timer_step(&mut timer);
+        let mut otel_span = self.start_timer_span(&mut timer);
         let span = tracing::info_span!(
             "timer",
             component = self.name,
@@ -191,7 +191,7 @@ impl ComponentWorkers {
             // after the next start.
             let Some(next) = self.persist("a timer", || self.handle(&timer)).await else { return };
             let outcome = next.name();
-            conclude_step(&mut step, &next);
+            end_span(&mut otel_span, &next);
             metrics::counter!("timer_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -207,19 +207,19 @@ impl ComponentWorkers {
 
     /// Begins the span of one attempt. The events and timers of the attempt
     /// continue from it.
-    fn timer_step(&self, timer: &mut DueTimer) -> Step {
-        let mut step = Step::begin(StepKind::Internal, timer.traceparent.as_deref(), || "timer".to_owned());
-        step.say(|| {
+    fn start_timer_span(&self, timer: &mut DueTimer) -> Span {
+        let mut otel_span = Span::start(SpanKind::Internal, timer.traceparent.as_deref(), || "timer".to_owned());
+        otel_span.set_attributes(|| {
             [
                 ("component", self.name.clone().into()),
                 ("timer.key", timer.timer.key.clone().into()),
                 ("attempt", i64::from(timer.attempt).into()),
             ]
         });
-        if let Some(traceparent) = step.recorded() {
+        if let Some(traceparent) = otel_span.recorded_traceparent() {
             timer.traceparent = Some(traceparent);
         }
-        step
+        otel_span
     }
 
     async fn handle(&self, timer: &DueTimer) -> Result<Outcome, Error> {

@@ -16,7 +16,7 @@ pub use crate::bindings::platform::payments::payments::{Decline, Error, Money};
 use async_trait::async_trait;
 use host_base::Dialect;
 use host_database::HostDatabase;
-use host_telemetry::Step;
+use host_telemetry::Span;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 use tokio::time;
 use wasmtime::component::{HasData, Linker};
@@ -189,7 +189,7 @@ impl PaymentsView<'_> {
         operation: &'static str,
         call: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error> {
-        let step = Step::call(self.traceparent, || format!("payments {operation}"));
+        let span = Span::start_call(self.traceparent, || format!("payments {operation}"));
         let outcome = match time::timeout(self.payments.call_timeout, call).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -203,10 +203,10 @@ impl PaymentsView<'_> {
             Err(Error::Invalid(_)) => "invalid",
             Err(Error::Unavailable(_)) => "unavailable",
         };
-        if let Some(mut step) = step {
-            step.say(|| [("component", self.component.to_owned().into()), ("outcome", name.into())]);
+        if let Some(mut span) = span {
+            span.set_attributes(|| [("component", self.component.to_owned().into()), ("outcome", name.into())]);
             if outcome.is_err() {
-                step.fail_as(name);
+                span.fail_with_type(name);
             }
         }
         metrics::counter!("payments_calls_total", "operation" => operation, "outcome" => name).increment(1);

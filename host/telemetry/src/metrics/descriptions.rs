@@ -1,65 +1,67 @@
-//! What every metric means, for whoever reads `/metrics`.
+//! The description of every metric, as `/metrics` shows it.
 
-/// In one sentence; empty for one that is not listed.
-pub(super) fn help(name: &str) -> &'static str {
-    KNOWN
+/// Returns the description, or an empty text for a metric that is not listed.
+pub(super) fn description(name: &str) -> &'static str {
+    DESCRIPTIONS
         .binary_search_by_key(&name, |(known, _)| known)
-        .map_or("", |found| KNOWN.get(found).map_or("", |(_, help)| help))
+        .ok()
+        .and_then(|index| DESCRIPTIONS.get(index))
+        .map_or("", |(_, description)| description)
 }
 
-/// By name, ascending.
-const KNOWN: [(&str, &str); 48] = [
+/// One sentence for each metric, sorted by name.
+const DESCRIPTIONS: [(&str, &str); 48] = [
     (
         "admission_refused_total",
-        "Calls that found the queue full or waited too long for their turn, by component or host.",
+        "Invocations that found a full queue or waited in it for too long, by component; `host` is the host's own queue.",
     ),
-    ("admission_wait_seconds", "How long calls waited that did not get their turn at once."),
-    ("bus_connected", "1 while the event bus can be reached."),
-    ("bus_dead_letters", "Events and timers that were set aside and wait for an operator."),
-    ("bus_messages_ignored_total", "Messages on the bus that are no events."),
-    ("bus_pending_events", "Events that wait for the component."),
-    ("bus_publish_failures_total", "Attempts to hand events to the bus that failed; the events wait in the outbox."),
-    ("bus_redelivered_events", "Unfinished events that were delivered more than once."),
-    ("bus_unacknowledged_events", "Events that are being handled or wait for another attempt."),
-    ("dead_letters_total", "Events and timers that were set aside."),
-    ("engine_instances", "Component instances that exist, warm ones included."),
-    ("engine_instances_limit", "Component instances that there can be."),
-    ("engine_instances_warm", "Those of them that wait for a call; they give way to one that needs a place."),
+    ("admission_wait_seconds", "Time in the queue of an invocation that could not start at once."),
+    ("bus_connected", "1 while the host can reach the event bus."),
+    ("bus_dead_letters", "Dead letters that wait for an operator."),
+    ("bus_messages_ignored_total", "Messages on the bus that are not valid events."),
+    ("bus_pending_events", "Events that the bus has not delivered to the component yet."),
+    ("bus_publish_failures_total", "Failed attempts to publish events; the events stay in the outbox."),
+    ("bus_redelivered_events", "Unacknowledged events that the bus has delivered more than once."),
+    ("bus_unacknowledged_events", "Events that a component handles now or that wait for another attempt."),
+    ("dead_letters_total", "Events and timers that became dead letters."),
+    ("engine_instances", "Component instances that exist, including warm ones."),
+    ("engine_instances_limit", "Upper limit of component instances."),
+    ("engine_instances_warm", "Warm instances; the engine drops one when an invocation needs its place."),
     ("engine_memories", "Linear memories in use."),
-    ("engine_stacks", "Stacks of calls in use."),
-    ("event_deliveries_total", "Attempts to let a component handle an event, by outcome."),
-    ("event_latency_seconds", "From when an event happened to the end of an attempt to handle it."),
-    ("event_wait_seconds", "From when an event happened to the start of the first attempt to handle it."),
-    ("host_calls_in_flight", "Calls under way in all components."),
-    ("host_calls_limit", "Calls that the host has under way at most."),
-    ("host_calls_waiting", "Calls that wait for their turn in the host."),
-    ("host_ready", "1 while work can be sent here."),
-    ("http_request_seconds", "How long answers took."),
-    ("http_requests_total", "Answers, by the first digit of their status."),
-    ("http_requests_unrouted_total", "Requests that no component answers."),
-    ("identity_hashes_refused_total", "Passwords that were not compared because too many were."),
+    ("engine_stacks", "Stacks of invocations in use."),
+    ("event_deliveries_total", "Attempts to handle an event, by outcome."),
+    ("event_latency_seconds", "Time from the publication of an event to the end of an attempt to handle it."),
+    ("event_wait_seconds", "Time from the publication of an event to the start of its first attempt."),
+    ("host_calls_in_flight", "Running invocations of all components."),
+    ("host_calls_limit", "Upper limit of running invocations in the host."),
+    ("host_calls_waiting", "Invocations in the host's queue."),
+    ("host_ready", "1 while the host can take work."),
+    ("http_request_seconds", "Duration of requests."),
+    ("http_requests_total", "Requests, by the class of the response status."),
+    ("http_requests_unrouted_total", "Requests that no route matches."),
+    ("identity_hashes_refused_total", "Passwords that were not compared because the hashing queue was full."),
     ("identity_hashes_total", "Passwords that were hashed or compared."),
-    ("identity_throttled_total", "Attempts to sign in that were refused because too many had failed."),
-    ("operator_unauthorized_total", "Calls of the operator API without a valid token."),
-    ("outbox_age_seconds", "Age of the oldest event that the bus does not have yet."),
-    ("payments_calls_total", "Calls of the card provider, by outcome."),
-    ("plugin_calls_in_flight", "Requests, events and timers under way."),
-    ("plugin_calls_limit", "Calls that the component has under way at most."),
-    ("plugin_calls_waiting", "Calls that wait for their turn."),
-    ("plugin_failures_total", "Calls that failed, by kind and blame."),
-    ("plugin_instances_warm", "Instances that wait for a call."),
-    ("plugin_log_lines_dropped_total", "Log lines of a component beyond what it may write."),
+    ("identity_throttled_total", "Sign-in attempts that were refused after too many failures."),
+    ("operator_unauthorized_total", "Requests to the operator API without a valid token."),
+    ("outbox_age_seconds", "Age of the oldest event in the outbox that is not published yet."),
+    ("payments_calls_total", "Calls to the payment provider, by outcome."),
+    ("plugin_calls_in_flight", "Running invocations of the component."),
+    ("plugin_calls_limit", "Upper limit of running invocations of the component."),
+    ("plugin_calls_waiting", "Invocations in the component's queue."),
+    ("plugin_failures_total", "Failed invocations, by kind and blame."),
+    ("plugin_instances_warm", "Warm instances of the component."),
+    ("plugin_log_lines_dropped_total", "Log lines of the component that were dropped because it logs too much."),
     ("plugin_paused", "1 while an operator has paused the component."),
-    ("plugin_promotions_total", "How often the host let a revision on trial serve alone by itself."),
-    ("plugin_quarantined", "1 while the component is out of service because it trapped too often."),
-    ("plugin_quarantines_total", "How often the component was taken out of service."),
-    ("plugin_rollbacks_total", "How often the host returned to the previous revision by itself."),
-    ("plugin_swaps_total", "Changes of what is active."),
-    ("process_open_fds", "Open file descriptors."),
-    ("process_resident_memory_bytes", "Resident memory."),
-    ("store_wait_seconds", "How long transactions waited for their turn to begin."),
-    ("timer_deliveries_total", "Attempts to let a component handle a timer, by outcome."),
-    ("timer_lag_seconds", "How late timers were begun."),
+    ("plugin_promotions_total", "Canaries that the host has promoted automatically."),
+    ("plugin_quarantined", "1 while the component is in quarantine because it trapped too often."),
+    ("plugin_quarantines_total", "Times that the host has put the component into quarantine."),
+    ("plugin_rollbacks_total", "Times that the host has rolled back to the previous revision automatically."),
+    ("plugin_swaps_total", "Swaps that changed the component."),
+    ("process_open_fds", "Open file descriptors of the process."),
+    ("process_resident_memory_bytes", "Resident memory of the process."),
+    ("store_wait_seconds", "Time that a transaction waits before it begins."),
+    ("timer_deliveries_total", "Attempts to handle a timer, by outcome."),
+    ("timer_lag_seconds", "Time from the moment when a timer is due to the start of an attempt."),
 ];
 
 #[cfg(test)]
@@ -67,12 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_there_once_in_order_and_has_its_sentence() {
-        assert!(KNOWN.is_sorted_by(|(one, _), (next, _)| one < next));
-        for (name, sentence) in KNOWN {
-            assert_eq!(help(name), sentence);
+    fn every_metric_is_listed_once_in_order_with_one_sentence() {
+        assert!(DESCRIPTIONS.is_sorted_by(|(one, _), (next, _)| one < next));
+        for (name, sentence) in DESCRIPTIONS {
+            assert_eq!(description(name), sentence);
             assert!(sentence.ends_with('.') && !sentence.contains('\n'), "{name}");
         }
-        assert_eq!(help("nobody_knows_this"), "");
+        assert_eq!(description("nobody_knows_this"), "");
     }
 }

@@ -4,59 +4,59 @@
 use super::{Family, Kind, Labels, Value, storage::Distribution};
 use std::fmt::{self, Write};
 
-/// All families, each with its lines together.
+/// Renders all families. The lines of one family stay together.
 pub(super) fn render(families: &[Family]) -> String {
     let mut text = String::new();
     for family in families {
-        // Writing to a string does not fail.
+        // A write to a `String` does not fail.
         let _ = write_family(&mut text, family);
     }
     text
 }
 
 fn write_family(text: &mut String, family: &Family) -> fmt::Result {
-    let Family { name, help, kind, series } = family;
+    let Family { name, description, kind, series } = family;
     let kind = match kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
         Kind::Histogram => "histogram",
     };
-    if !help.is_empty() {
-        writeln!(text, "# HELP {name} {help}")?;
+    if !description.is_empty() {
+        writeln!(text, "# HELP {name} {description}")?;
     }
     writeln!(text, "# TYPE {name} {kind}")?;
     for (labels, value) in series {
         match value {
-            Value::Count(count) => writeln!(text, "{name}{} {count}", Shown(labels, None))?,
-            Value::Level(level) => writeln!(text, "{name}{} {level}", Shown(labels, None))?,
-            Value::Spread(spread) => write_spread(text, name, labels, spread)?,
+            Value::Counter(count) => writeln!(text, "{name}{} {count}", LabelSet(labels, None))?,
+            Value::Gauge(level) => writeln!(text, "{name}{} {level}", LabelSet(labels, None))?,
+            Value::Histogram(distribution) => write_histogram(text, name, labels, distribution)?,
         }
     }
     text.write_char('\n')
 }
 
-fn write_spread(text: &mut String, name: &str, labels: &Labels, spread: &Distribution) -> fmt::Result {
-    let mut up_to = 0;
-    for (bound, count) in spread.bounds.iter().zip(&spread.counts) {
-        up_to += count;
-        writeln!(text, "{name}_bucket{} {up_to}", Shown(labels, Some(&bound.to_string())))?;
+fn write_histogram(text: &mut String, name: &str, labels: &Labels, distribution: &Distribution) -> fmt::Result {
+    let mut cumulative = 0;
+    for (bound, count) in distribution.bounds.iter().zip(&distribution.counts) {
+        cumulative += count;
+        writeln!(text, "{name}_bucket{} {cumulative}", LabelSet(labels, Some(&bound.to_string())))?;
     }
-    let count = spread.count();
-    writeln!(text, "{name}_bucket{} {count}", Shown(labels, Some("+Inf")))?;
-    writeln!(text, "{name}_sum{} {}", Shown(labels, None), spread.sum)?;
-    writeln!(text, "{name}_count{} {count}", Shown(labels, None))
+    let count = distribution.count();
+    writeln!(text, "{name}_bucket{} {count}", LabelSet(labels, Some("+Inf")))?;
+    writeln!(text, "{name}_sum{} {}", LabelSet(labels, None), distribution.sum)?;
+    writeln!(text, "{name}_count{} {count}", LabelSet(labels, None))
 }
 
-/// Labels in braces, and the bound of a bucket as one more.
-struct Shown<'a>(&'a Labels, Option<&'a str>);
+/// Labels in braces. The bound of a bucket is one more label.
+struct LabelSet<'a>(&'a Labels, Option<&'a str>);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for LabelSet<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bound = self.1.map(|bound| ("le", bound));
         let labels = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(bound);
-        let mut before = '{';
+        let mut separator = '{';
         for (name, value) in labels {
-            write!(formatter, "{before}{name}=\"")?;
+            write!(formatter, "{separator}{name}=\"")?;
             for character in value.chars() {
                 match character {
                     '\\' => formatter.write_str("\\\\")?,
@@ -66,9 +66,9 @@ impl fmt::Display for Shown<'_> {
                 }
             }
             formatter.write_char('"')?;
-            before = ',';
+            separator = ',';
         }
-        if before == ',' { formatter.write_char('}') } else { Ok(()) }
+        if separator == ',' { formatter.write_char('}') } else { Ok(()) }
     }
 }
 
@@ -78,21 +78,21 @@ mod tests {
 
     fn family(kind: Kind, labels: &[(&str, &str)], value: Value) -> Family {
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Family { name: "x".to_owned(), help: "What it is.", kind, series: vec![(labels, value)] }
+        Family { name: "x".to_owned(), description: "What it is.", kind, series: vec![(labels, value)] }
     }
 
     #[test]
     fn a_counter_and_a_gauge_have_a_line_each() {
-        let counter = family(Kind::Counter, &[("a", "1"), ("b", "2")], Value::Count(3));
+        let counter = family(Kind::Counter, &[("a", "1"), ("b", "2")], Value::Counter(3));
         assert_eq!(render(&[counter]), "# HELP x What it is.\n# TYPE x counter\nx{a=\"1\",b=\"2\"} 3\n\n");
-        let gauge = family(Kind::Gauge, &[], Value::Level(0.5));
+        let gauge = family(Kind::Gauge, &[], Value::Gauge(0.5));
         assert_eq!(render(&[gauge]), "# HELP x What it is.\n# TYPE x gauge\nx 0.5\n\n");
     }
 
     #[test]
     fn the_buckets_of_a_histogram_add_up() {
-        let spread = Distribution { bounds: &[1.0, 2.5], counts: vec![2, 0, 1], sum: 12.0 };
-        let text = render(&[family(Kind::Histogram, &[("a", "1")], Value::Spread(spread))]);
+        let distribution = Distribution { bounds: &[1.0, 2.5], counts: vec![2, 0, 1], sum: 12.0 };
+        let text = render(&[family(Kind::Histogram, &[("a", "1")], Value::Histogram(distribution))]);
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(
             lines,
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_label_cannot_break_out_of_its_quotes() {
-        let counter = family(Kind::Counter, &[("a", "\"} 1\nx{b=\"\\")], Value::Count(1));
+        let counter = family(Kind::Counter, &[("a", "\"} 1\nx{b=\"\\")], Value::Counter(1));
         assert!(render(&[counter]).ends_with("x{a=\"\\\"} 1\\nx{b=\\\"\\\\\"} 1\n\n"));
     }
 }

@@ -1,4 +1,5 @@
-//! What numbers are kept in: recording one is an atomic addition or two.
+//! The storage of the recorded values. A recording is one or two atomic
+//! additions.
 
 use metrics::{HistogramFn, Key, atomics::AtomicU64};
 use metrics_util::registry::Storage;
@@ -8,10 +9,10 @@ const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const BYTES: [f64; 9] = [256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
 
-/// Makes cells for the registry.
-pub(super) struct Cells;
+/// Creates the storage of a metric for the registry.
+pub(super) struct AtomicStorage;
 
-impl Storage<Key> for Cells {
+impl Storage<Key> for AtomicStorage {
     type Counter = Arc<AtomicU64>;
     type Gauge = Arc<AtomicU64>;
     type Histogram = Arc<Buckets>;
@@ -25,28 +26,29 @@ impl Storage<Key> for Cells {
     }
 
     fn histogram(&self, key: &Key) -> Self::Histogram {
-        // The unit is the end of the name.
+        // The name of a metric ends with its unit.
         Arc::new(Buckets::new(if key.name().ends_with("_bytes") { &BYTES } else { &SECONDS }))
     }
 }
 
-/// How many values there were up to each bound.
+/// The buckets of a histogram.
 pub(super) struct Buckets {
     bounds: &'static [f64],
-    /// One for each bound and one for what is above them all.
+    /// One count for each bound, and one for the values above the last bound.
     counts: Box<[AtomicU64]>,
-    /// The bits of a float.
+    /// The bits of an `f64`.
     sum: AtomicU64,
 }
 
-/// Values at one moment.
+/// A copy of a histogram at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Distribution {
-    /// The upper bounds, ascending; what is above them is counted as well.
+    /// The upper bounds in ascending order.
     pub(crate) bounds: &'static [f64],
-    /// Of each bucket alone, one more than there are bounds.
+    /// The number of values in each bucket. The last bucket holds the values
+    /// above the last bound.
     pub(crate) counts: Vec<u64>,
-    /// Of all values.
+    /// The sum of all values.
     pub(crate) sum: f64,
 }
 
@@ -78,7 +80,7 @@ impl HistogramFn for Buckets {
 }
 
 impl Distribution {
-    /// How many values there were.
+    /// The number of all values.
     pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum()
     }

@@ -1,9 +1,11 @@
-//! Counters begin at zero: who watches a series sees the first thing that is
-//! counted in it only if it was there before.
+//! Creates each counter with the value zero, before anything is counted.
+//!
+//! A system that scrapes the metrics sees the first increment of a counter only
+//! if the counter existed before.
 
 use metrics::{counter, histogram};
 
-/// What is counted for the host as a whole.
+/// Creates the metrics of the process.
 pub(super) fn process() {
     for name in [
         "http_requests_unrouted_total",
@@ -14,9 +16,7 @@ pub(super) fn process() {
     ] {
         counter!(name).absolute(0);
     }
-    for name in ["admission_refused_total", "admission_wait_seconds"] {
-        of_admission(name, "host");
-    }
+    admission("host");
     for operation in ["authorize", "capture", "void", "refund"] {
         for outcome in ["ok", "declined", "invalid", "unavailable"] {
             counter!("payments_calls_total", "operation" => operation, "outcome" => outcome).absolute(0);
@@ -24,11 +24,9 @@ pub(super) fn process() {
     }
 }
 
-/// What is counted for a component, whichever revision of it does the work.
+/// Creates the metrics of a component that all its revisions share.
 pub(super) fn component(component: &str) {
-    for name in ["admission_refused_total", "admission_wait_seconds"] {
-        of_admission(name, component);
-    }
+    admission(component);
     for name in [
         "bus_messages_ignored_total",
         "bus_publish_failures_total",
@@ -51,7 +49,7 @@ pub(super) fn component(component: &str) {
     }
 }
 
-/// What is counted for each revision.
+/// Creates the metrics of one revision.
 pub(super) fn revision(component: &str, revision: &str) {
     for (kind, blame) in [
         ("answer", "guest"),
@@ -67,9 +65,9 @@ pub(super) fn revision(component: &str, revision: &str) {
     }
 }
 
-fn of_admission(name: &'static str, whose: &str) {
-    match name.ends_with("_seconds") {
-        true => drop(histogram!(name, "component" => whose.to_owned())),
-        false => counter!(name, "component" => whose.to_owned()).absolute(0),
-    }
+/// Creates the metrics of one admission queue. `owner` is a component or
+/// `host`.
+fn admission(owner: &str) {
+    counter!("admission_refused_total", "component" => owner.to_owned()).absolute(0);
+    drop(histogram!("admission_wait_seconds", "component" => owner.to_owned()));
 }

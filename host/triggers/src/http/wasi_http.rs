@@ -60,7 +60,7 @@ fn request(arrival: &Arrival<'_>, client: &Client, session: Option<&Session>, bo
     *request.headers_mut() = headers(&parts.headers);
     let own = [
         (REQUEST_ID, Some(arrival.id.to_owned())),
-        (TRACE, Some(arrival.trace.to_string())),
+        (TRACE, Some(arrival.span.traceparent())),
         (PRINCIPAL_ID, session.map(|session| session.principal.id.clone())),
         (PRINCIPAL_EMAIL, session.map(|session| session.principal.email.clone())),
     ];

@@ -1,0 +1,81 @@
+//! The log of the process: lines on standard error.
+
+use super::log_tail;
+use host_config::log::{LogConfig, LogFormat};
+use std::{
+    io::{self, BufWriter, IsTerminal, Stderr, Write},
+    thread,
+    time::Duration,
+};
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// The pause of the writing thread after it has written all lines.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// The log cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter of the settings is not valid.
+    #[error("the log filter is not valid: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The process has a log already.
+    #[error("the process has a log already: {0}")]
+    Log(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Keeps the log running. A thread of its own writes the lines, so a slow
+/// terminal does not delay requests. The log drops lines that do not fit into
+/// the buffer. When this value is dropped, the thread writes the remaining
+/// lines.
+#[derive(Debug)]
+pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+
+/// Standard error with a buffer. The writing thread flushes it when no more
+/// lines wait, and sleeps after each flush. So a busy host neither wakes the
+/// thread nor makes a system call for every line.
+struct BatchedStderr(BufWriter<Stderr>);
+
+impl Write for BatchedStderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(FLUSH_INTERVAL);
+        Ok(())
+    }
+}
+
+/// Starts the log of the process.
+///
+/// # Errors
+/// If the filter is not valid, or if the process has a log already.
+pub fn start_log(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
+    let stderr = BatchedStderr(BufWriter::with_capacity(BUFFER_BYTES, io::stderr()));
+    let (writer, guard) = tracing_appender::non_blocking(stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&config.filter)?)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(writer);
+    match config.format {
+        LogFormat::Text => builder.finish().with(log_tail::Layer).try_init()?,
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(log_tail::Layer).try_init()?,
+    }
+    Ok(LogGuard(guard))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_starts_once() {
+        let config = LogConfig { filter: "off".to_owned(), format: LogFormat::Json };
+        let guard = start_log(&config).unwrap();
+        assert!(start_log(&config).is_err());
+        drop(guard);
+    }
+}
