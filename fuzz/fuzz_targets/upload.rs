@@ -10,11 +10,18 @@
 
 use host_artifact::{
     Artifact,
-    compatibility::{self, Interfaces, Measured, Subject, Surroundings},
-    permissions,
+    compatibility::{self, ComparedRevision, HostContext, Interfaces, RevisionInfo},
+    permissions::Offers,
 };
+use host_config::{offer::Offer, plugins::Grant};
 use host_sql::Applied;
 use libfuzzer_sys::fuzz_target;
+
+/// The engine has the complete list, but the fuzzer does not depend on the engine.
+const OFFERS: Offers = Offers {
+    platform: &[Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] }],
+    wasi_http: &[],
+};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&length, rest)) = input.split_first() else { return };
@@ -30,15 +37,15 @@ fuzz_target!(|input: &[u8]| {
 fn compare(component: &[u8], manifest: Option<&str>) {
     let Ok(artifact) = Artifact::parse(component.to_vec(), manifest) else { return };
     let Ok(interfaces) = Interfaces::read_and_check(&artifact.bytes) else { return };
-    permissions::capabilities(&interfaces.imports());
-    let subject = Subject { manifest: &artifact.manifest, interfaces: &interfaces };
-    compatibility::compare(subject, &artifact.migrations, Surroundings::default(), Measured::default());
+    OFFERS.grants_of(&interfaces.imports());
+    let revision = ComparedRevision { manifest: &artifact.manifest, interfaces: &interfaces };
+    compatibility::compare(revision, &artifact.migrations, HostContext::default(), RevisionInfo::default());
     let applied: Vec<Applied> = artifact.migrations.iter().map(Applied::of).collect();
-    let surroundings = Surroundings { active: Some(subject), applied: &applied, ..Surroundings::default() };
-    let verdict = compatibility::compare(subject, &artifact.migrations, surroundings, Measured::default());
+    let host = HostContext { offers: OFFERS, active: Some(revision), applied: &applied, ..HostContext::default() };
+    let verdict = compatibility::compare(revision, &artifact.migrations, host, RevisionInfo::default());
     assert!(verdict.compatible, "a file is not compatible with itself: {:?}", verdict.problems);
     // Without its applied migrations, the comparison must report each wrong migration.
-    let unseen = Surroundings { applied: &[], ..surroundings };
-    let verdict = compatibility::compare(subject, &artifact.migrations, unseen, Measured::default());
+    let unseen = HostContext { applied: &[], ..host };
+    let verdict = compatibility::compare(revision, &artifact.migrations, unseen, RevisionInfo::default());
     assert_eq!(verdict.compatible, verdict.problems.is_empty());
 }

@@ -1,10 +1,10 @@
-//! A plugin as a file: one component that carries its own manifest and
-//! migrations as custom sections.
+//! A plugin file: one component with its manifest and its migrations as custom
+//! sections.
 
-pub use crate::complexity_limits::OverLimit;
+pub use crate::complexity_limits::TooComplex;
 
 use crate::{
-    complexity_limits::{ComplexityError, Counter},
+    complexity_limits::{ComplexityCounter, ComplexityError},
     manifest::{Manifest, ManifestError},
 };
 use host_base::Dialect;
@@ -13,90 +13,91 @@ use host_sql::{Migration, permit_migration};
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
-/// The custom section with the bytes of `plugin.toml`.
+/// The name of the custom section with the bytes of `plugin.toml`.
 pub const MANIFEST_SECTION: &str = "platform:manifest";
-/// The custom section with a JSON array of `{"name", "sql"}`.
+/// The name of the custom section with the migrations, a JSON array of
+/// `{"name", "sql"}`.
 pub const MIGRATIONS_SECTION: &str = "platform:migrations";
-/// The longest manifest.
+/// The size limit of a manifest.
 pub const MAX_MANIFEST_BYTES: usize = 256 << 10;
-/// The longest section of migrations.
-pub const MAX_MIGRATIONS_BYTES: usize = 4 << 20;
-/// The most migrations.
-pub const MAX_MIGRATIONS: usize = 1_000;
-/// The longest name of a migration.
+/// The size limit of the section with the migrations.
+const MAX_MIGRATIONS_BYTES: usize = 4 << 20;
+/// How many migrations a file can have.
+const MAX_MIGRATIONS: usize = 1_000;
+/// The length limit of a migration's name.
 const MAX_MIGRATION_NAME_BYTES: usize = 200;
 
-/// A file that was read and validated, but neither compiled nor granted
-/// anything.
+/// A file that is parsed and validated. It is not compiled yet, and its imports
+/// are not checked.
 pub struct Artifact {
-    /// SHA-256 of the bytes, hexadecimal.
+    /// SHA-256 of the bytes, in hexadecimal.
     pub digest: String,
-    /// What it says of itself.
+    /// The manifest, from the file or from the upload.
     pub manifest: Manifest,
-    /// In the order in which they run.
+    /// The migrations, in the order in which they run.
     pub migrations: Vec<Migration>,
-    /// The component itself.
+    /// The bytes of the component.
     pub bytes: Vec<u8>,
 }
 
-/// Why a file is not a plugin.
+/// Why a file is not a valid plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// More than [`MAX_ARTIFACT_BYTES`].
+    /// The file is larger than [`MAX_ARTIFACT_BYTES`].
     #[error("the file has {bytes} bytes, more than the {MAX_ARTIFACT_BYTES} that are accepted")]
     TooLarge {
-        /// Its size.
+        /// The size of the file.
         bytes: usize,
     },
-    /// No WebAssembly header.
+    /// The WebAssembly header is missing.
     #[error("this is not WebAssembly: it does not begin with \\0asm")]
     NotWasm,
-    /// A module where a component is needed.
+    /// The file is a core module.
     #[error("this is a core module, not a component; wrap it with `wasm-tools component new`")]
     CoreModule,
-    /// Truncated, or breaking a rule of the format.
+    /// The file is truncated or breaks a rule of the format.
     #[error("the component is not valid: {0}")]
     Invalid(String),
-    /// It does not say what it is.
+    /// The section with the manifest is missing, and the upload has no manifest.
     #[error("the component carries no manifest (custom section {MANIFEST_SECTION})")]
     NoManifest,
-    /// It says something that is not understood.
+    /// The manifest is not valid.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// More of something than one file may hold.
+    /// The component exceeds a limit on its complexity.
     #[error(transparent)]
-    OverLimit(#[from] OverLimit),
-    /// A section of the platform is there more than once.
+    TooComplex(#[from] TooComplex),
+    /// The file has a section of the platform twice.
     #[error("the component has the section {section} twice")]
-    Twice {
-        /// Its name.
+    DuplicateSection {
+        /// The name of the section.
         section: &'static str,
     },
-    /// A section of the platform is too long.
-    #[error("the section {section} has {bytes} bytes, more than the {most} that are accepted")]
-    SectionTooLong {
-        /// Its name.
+    /// A section of the platform is too large.
+    #[error("the section {section} has {bytes} bytes, more than the {limit} that are accepted")]
+    SectionTooLarge {
+        /// The name of the section.
         section: &'static str,
-        /// Its length.
+        /// The size of the section.
         bytes: usize,
-        /// The most that is accepted.
-        most: usize,
+        /// The size limit.
+        limit: usize,
     },
-    /// The manifest is not text.
+    /// The manifest is not UTF-8.
     #[error("the manifest is not UTF-8: {0}")]
-    NotText(std::str::Utf8Error),
-    /// The migrations section cannot be read.
+    ManifestEncoding(std::str::Utf8Error),
+    /// The section with the migrations is not the expected JSON.
     #[error("the section {MIGRATIONS_SECTION} is not valid: {0}")]
     Migrations(serde_json::Error),
-    /// There are too many migrations, or one is not named as it has to be.
+    /// The number of the migrations or the name of one is not allowed.
     #[error("the section {MIGRATIONS_SECTION} {0}")]
-    MigrationNames(String),
-    /// A migration has a statement that is not allowed.
+    MigrationList(String),
+    /// A migration contains a statement that is not allowed.
     #[error("migration {name}: {reason}")]
     Migration {
-        /// Its name.
+        /// The name of the migration.
         name: String,
-        /// What the gate says.
+        /// The reason of the gate.
         reason: String,
     },
 }
@@ -104,19 +105,18 @@ pub enum ArtifactError {
 impl From<ComplexityError> for ArtifactError {
     fn from(error: ComplexityError) -> Self {
         match error {
-            ComplexityError::OverLimit(too_much) => Self::OverLimit(too_much),
+            ComplexityError::TooComplex(error) => Self::TooComplex(error),
             ComplexityError::Malformed(error) => Self::Invalid(error.to_string()),
         }
     }
 }
 
 impl Artifact {
-    /// Reads a file's bytes, completely: size, header, contents, validation,
-    /// sections. A manifest that comes with the file takes the place of the
-    /// one inside.
+    /// Reads and validates the bytes of a file: size, header, contents, format and
+    /// sections. A separate `manifest` replaces the one in the file.
     ///
     /// # Errors
-    /// The first thing that is wrong, in words for its author.
+    /// The first problem, in words for the author of the plugin.
     pub fn parse(bytes: Vec<u8>, manifest: Option<&str>) -> Result<Self, ArtifactError> {
         if bytes.len() > MAX_ARTIFACT_BYTES {
             return Err(ArtifactError::TooLarge { bytes: bytes.len() });
@@ -132,16 +132,21 @@ impl Artifact {
             .validate_all(&bytes)
             .map_err(|error| ArtifactError::Invalid(error.to_string()))?;
         let manifest = match (manifest, sections.manifest) {
-            (Some(text), _) => Manifest::parse(short(MANIFEST_SECTION, text, text.len(), MAX_MANIFEST_BYTES)?)?,
-            (None, Some(text)) => Manifest::parse(std::str::from_utf8(text).map_err(ArtifactError::NotText)?)?,
+            (Some(text), _) => {
+                check_size(MANIFEST_SECTION, text.len(), MAX_MANIFEST_BYTES)?;
+                Manifest::parse(text)?
+            }
+            (None, Some(bytes)) => {
+                Manifest::parse(std::str::from_utf8(bytes).map_err(ArtifactError::ManifestEncoding)?)?
+            }
             (None, None) => return Err(ArtifactError::NoManifest),
         };
-        let migrations = sections.migrations.map_or(Ok(Vec::new()), migrations)?;
+        let migrations = sections.migrations.map_or(Ok(Vec::new()), parse_migrations)?;
         Ok(Self { digest: hex::encode(Sha256::digest(&bytes)), manifest, migrations, bytes })
     }
 }
 
-/// The sections of the platform.
+/// The custom sections of the platform.
 #[derive(Default)]
 struct Sections<'a> {
     manifest: Option<&'a [u8]>,
@@ -149,57 +154,41 @@ struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// Only the outermost component's: what is nested is somebody else's.
-    /// Everything is counted on the way.
+    /// Finds the sections of the outermost component and counts everything in
+    /// the file. A nested component or module may come from another author, so
+    /// its sections do not count as the plugin's.
     fn read(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         let mut sections = Self::default();
-        let mut census = Counter::default();
+        let mut counter = ComplexityCounter::default();
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(|error| ArtifactError::Invalid(error.to_string()))?;
-            census.count(&payload)?;
+            counter.count(&payload)?;
             let Payload::CustomSection(section) = payload else { continue };
-            if census.depth() > 0 {
+            if counter.depth() > 0 {
                 continue;
             }
-            let (name, most, slot) = match section.name() {
+            let (name, limit, slot) = match section.name() {
                 MANIFEST_SECTION => (MANIFEST_SECTION, MAX_MANIFEST_BYTES, &mut sections.manifest),
                 MIGRATIONS_SECTION => (MIGRATIONS_SECTION, MAX_MIGRATIONS_BYTES, &mut sections.migrations),
                 _ => continue,
             };
-            let data = short(name, section.data(), section.data().len(), most)?;
-            if slot.replace(data).is_some() {
-                return Err(ArtifactError::Twice { section: name });
+            check_size(name, section.data().len(), limit)?;
+            if slot.replace(section.data()).is_some() {
+                return Err(ArtifactError::DuplicateSection { section: name });
             }
         }
         Ok(sections)
     }
 }
 
-fn short<T>(section: &'static str, data: T, bytes: usize, most: usize) -> Result<T, ArtifactError> {
-    if bytes > most { Err(ArtifactError::SectionTooLong { section, bytes, most }) } else { Ok(data) }
+fn check_size(section: &'static str, bytes: usize, limit: usize) -> Result<(), ArtifactError> {
+    if bytes > limit { Err(ArtifactError::SectionTooLarge { section, bytes, limit }) } else { Ok(()) }
 }
 
-fn migrations(json: &[u8]) -> Result<Vec<Migration>, ArtifactError> {
+fn parse_migrations(json: &[u8]) -> Result<Vec<Migration>, ArtifactError> {
     let mut migrations: Vec<Migration> = serde_json::from_slice(json).map_err(ArtifactError::Migrations)?;
-    if migrations.len() > MAX_MIGRATIONS {
-        let count = migrations.len();
-        return Err(ArtifactError::MigrationNames(format!(
-            "has {count} migrations, more than the {MAX_MIGRATIONS} that are accepted"
-        )));
-    }
-    let is_name = |name: &str| {
-        !name.is_empty() && name.len() <= MAX_MIGRATION_NAME_BYTES && name.chars().all(|c| c.is_ascii_graphic())
-    };
-    if let Some(migration) = migrations.iter().find(|migration| !is_name(&migration.name)) {
-        let name: String = migration.name.chars().take(40).collect();
-        return Err(ArtifactError::MigrationNames(format!(
-            "names a migration {name:?}; it must be of 1 to {MAX_MIGRATION_NAME_BYTES} visible ASCII characters"
-        )));
-    }
     migrations.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Some([twice, _]) = migrations.array_windows().find(|[first, second]| first.name == second.name) {
-        return Err(ArtifactError::MigrationNames(format!("has the migration {} twice", twice.name)));
-    }
+    check_list(&migrations).map_err(ArtifactError::MigrationList)?;
     for migration in &migrations {
         permit_migration(Dialect::Sqlite, &migration.sql)
             .map_err(|reason| ArtifactError::Migration { name: migration.name.clone(), reason })?;
@@ -207,93 +196,27 @@ fn migrations(json: &[u8]) -> Result<Vec<Migration>, ArtifactError> {
     Ok(migrations)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(bytes: Vec<u8>) -> String {
-        Artifact::parse(bytes, None).err().expect("a refusal").to_string()
+/// Checks the number and the names of sorted migrations.
+fn check_list(migrations: &[Migration]) -> Result<(), String> {
+    if migrations.len() > MAX_MIGRATIONS {
+        let count = migrations.len();
+        return Err(format!("has {count} migrations, more than the {MAX_MIGRATIONS} that are accepted"));
     }
-
-    fn component(sections: &str) -> Vec<u8> {
-        wat::parse_str(format!("(component {sections})")).unwrap()
+    if let Some(migration) = migrations.iter().find(|migration| !is_migration_name(&migration.name)) {
+        let name: String = migration.name.chars().take(40).collect();
+        return Err(format!(
+            "names a migration {name:?}; a name must have 1 to {MAX_MIGRATION_NAME_BYTES} visible ASCII characters"
+        ));
     }
-
-    #[test]
-    fn a_refusal_says_what_the_file_is() {
-        assert!(refusal(b"GIF89a".to_vec()).contains("not WebAssembly"));
-        assert!(refusal(wat::parse_str("(module)").unwrap()).contains("core module"));
-        assert!(refusal(component("")).contains("carries no manifest"));
-        let whole = component("(core module (func (export \"f\")))");
-        assert!(refusal(whole[..whole.len() - 3].to_vec()).contains("not valid"));
-        assert!(refusal(vec![0; MAX_ARTIFACT_BYTES + 1]).contains("more than"));
-    }
-
-    #[test]
-    fn a_nested_module_cannot_pose_as_the_manifest() {
-        let nested = component("(core module (@custom \"platform:manifest\" \"name = 'x'\"))");
-        assert!(refusal(nested).contains("carries no manifest"));
-    }
-
-    fn custom(name: &str, text: &str) -> String {
-        let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
-        format!("(@custom {name:?} \"{escaped}\")")
-    }
-
-    fn manifest() -> String {
-        custom(MANIFEST_SECTION, "name = 'x'\nversion = '1.0.0'")
-    }
-
-    fn migrations_refusal(json: &str) -> String {
-        refusal(component(&format!("{} {}", manifest(), custom(MIGRATIONS_SECTION, json))))
-    }
-
-    #[test]
-    fn the_sections_are_read() {
-        let json = r#"[{"name":"b","sql":"DROP TABLE t"},{"name":"a","sql":"CREATE TABLE t (a TEXT)"}]"#;
-        let bytes = component(&format!("{} {}", manifest(), custom(MIGRATIONS_SECTION, json)));
-        let artifact = Artifact::parse(bytes, None).unwrap();
-        assert_eq!(artifact.manifest.name, "x");
-        assert_eq!(artifact.migrations.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(artifact.digest.len(), 64);
-    }
-
-    #[test]
-    fn a_manifest_beside_the_file_takes_the_place_of_the_one_inside() {
-        let beside = "name = 'y'\nversion = '2.0.0'";
-        for inside in [manifest(), String::new(), custom(MANIFEST_SECTION, "nonsense")] {
-            let artifact = Artifact::parse(component(&inside), Some(beside)).unwrap();
-            assert_eq!(artifact.manifest.name, "y");
-        }
-        let long = "#".repeat(MAX_MANIFEST_BYTES + 1);
-        let refused = Artifact::parse(component(""), Some(&long)).err().unwrap().to_string();
-        assert!(refused.contains("more than the 262144"), "{refused}");
-    }
-
-    #[test]
-    fn a_section_that_is_ambiguous_or_too_long_is_refused() {
-        assert!(refusal(component(&manifest().repeat(2))).contains("platform:manifest twice"));
-        let two = custom(MIGRATIONS_SECTION, "[]").repeat(2);
-        assert!(refusal(component(&format!("{}{two}", manifest()))).contains("platform:migrations twice"));
-        assert!(refusal(component("(@custom \"platform:manifest\" \"\\ff\")")).contains("not UTF-8"));
-        let long = custom(MANIFEST_SECTION, &"#".repeat(MAX_MANIFEST_BYTES + 1));
-        assert!(refusal(component(&long)).contains("platform:manifest has 262145 bytes"));
-        let long = " ".repeat(MAX_MIGRATIONS_BYTES + 1);
-        assert!(migrations_refusal(&long).contains("platform:migrations has 4194305 bytes"));
-    }
-
-    #[test]
-    fn migrations_have_names_of_their_own() {
-        let many: Vec<_> = (0..=MAX_MIGRATIONS).map(|i| format!(r#"{{"name":"{i}","sql":""}}"#)).collect();
-        assert!(migrations_refusal(&format!("[{}]", many.join(","))).contains("has 1001 migrations"));
-        let twice = r#"[{"name":"a","sql":"1"},{"name":"a","sql":"2"}]"#;
-        assert!(migrations_refusal(twice).contains("the migration a twice"));
-        assert!(migrations_refusal(r#"[{"name":"","sql":""}]"#).contains("names a migration \"\""));
-        assert!(migrations_refusal(r#"[{"name":"a\u0000","sql":""}]"#).contains("visible ASCII"));
-        assert!(migrations_refusal(r#"[{"name":"a","sql":"","more":1}]"#).contains("unknown field `more`"));
-        assert!(migrations_refusal("[[").contains("not valid"));
-        let statement = r#"[{"name":"a","sql":"ATTACH 'x' AS y"}]"#;
-        let refused = migrations_refusal(statement);
-        assert!(refused.contains("migration a: ATTACH is not allowed here"), "{refused}");
+    match migrations.array_windows().find(|[first, second]| first.name == second.name) {
+        Some([duplicate, _]) => Err(format!("has the migration {} twice", duplicate.name)),
+        None => Ok(()),
     }
 }
+
+fn is_migration_name(name: &str) -> bool {
+    (1..=MAX_MIGRATION_NAME_BYTES).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,42 +1,43 @@
-//! How much of everything one file may hold, counted before it is validated
-//! or compiled.
+//! Limits on the complexity of a plugin file. The host counts the contents of a
+//! file before it validates or compiles them.
 //!
-//! A few bytes can ask for a lot: a million functions, a million locals in
-//! each, a type of types of types. The limits leave room for the largest
-//! components there are, interpreters of JavaScript and Python with their
-//! libraries, and keep the work that a file causes in proportion to its size.
+//! A few bytes can cause much work: a million functions, a million locals in each
+//! function, deeply nested types. The limits keep the work in proportion to the
+//! size of the file. They leave room for the largest known components:
+//! interpreters of JavaScript and Python with their libraries.
 
 use std::collections::BTreeMap;
-use wasmparser::{BinaryReaderError, ElementItems, FunctionBody, Payload};
+use wasmparser::{BinaryReaderError, ElementItems, ElementSectionReader, FunctionBody, Payload};
 
-/// What has been counted of a file so far.
+/// Counts the contents of one file.
 #[derive(Debug, Default)]
-pub(super) struct Counter {
-    counts: BTreeMap<Kind, u64>,
+pub(super) struct ComplexityCounter {
+    counts: BTreeMap<Quantity, u64>,
     depth: u64,
 }
 
-/// More of something than a file may hold.
+/// The component exceeds one of the limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the component has more than {most} {what}")]
-pub struct OverLimit {
-    /// What there is too much of.
-    pub what: &'static str,
-    /// The most that is accepted.
-    pub most: u64,
+#[error("the component has more than {limit} {quantity}")]
+pub struct TooComplex {
+    /// The name of the counted things.
+    pub quantity: &'static str,
+    /// The limit.
+    pub limit: u64,
 }
 
-/// Why counting stopped.
+/// Why the count stopped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ComplexityError {
     #[error(transparent)]
-    OverLimit(#[from] OverLimit),
+    TooComplex(#[from] TooComplex),
     #[error(transparent)]
     Malformed(#[from] BinaryReaderError),
 }
 
+/// The counted things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum Quantity {
     Nesting,
     Modules,
     CoreTypes,
@@ -56,10 +57,10 @@ enum Kind {
     CustomSections,
 }
 
-impl Kind {
-    /// What it is called in a refusal, and the most that is accepted.
-    fn limit(self) -> OverLimit {
-        let (what, most) = match self {
+impl Quantity {
+    /// The limit, as the error that reports it.
+    fn limit(self) -> TooComplex {
+        let (quantity, limit) = match self {
             Self::Nesting => ("levels of components and modules in each other", 16),
             Self::Modules => ("components and modules in it", 500),
             Self::CoreTypes => ("core types", 100_000),
@@ -78,166 +79,96 @@ impl Kind {
             Self::Definitions => ("instances, aliases and canonical functions", 100_000),
             Self::CustomSections => ("custom sections", 1_000),
         };
-        OverLimit { what, most }
+        TooComplex { quantity, limit }
     }
 }
 
-impl Counter {
-    /// How deep the current part of the file lies: 0 for what belongs to the
-    /// outermost component itself.
+impl ComplexityCounter {
+    /// The nesting depth of the current part of the file: 0 in the outermost
+    /// component.
     pub(super) fn depth(&self) -> u64 {
         self.depth
     }
 
-    /// Counts one part of the file, in its order.
+    /// Counts the next part of the file.
     ///
     /// # Errors
-    /// When there is too much of it, or it cannot be read.
+    /// When a limit is exceeded or the part cannot be read.
     pub(super) fn count(&mut self, payload: &Payload<'_>) -> Result<(), ComplexityError> {
-        match payload {
+        let (quantity, count) = match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
-                self.depth += 1;
-                if self.depth > Kind::Nesting.limit().most {
-                    return Err(Kind::Nesting.limit().into());
-                }
-                self.add(Kind::Modules, 1)?;
+                self.enter()?;
+                (Quantity::Modules, 1)
             }
-            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
-            Payload::CustomSection(_) => self.add(Kind::CustomSections, 1)?,
-            Payload::TypeSection(section) => self.add(Kind::CoreTypes, section.count())?,
-            Payload::CoreTypeSection(section) => self.add(Kind::CoreTypes, section.count())?,
-            Payload::ComponentTypeSection(section) => {
-                self.add(Kind::ComponentTypeBytes, span(&section.range()))?;
+            Payload::End(_) => {
+                self.depth = self.depth.saturating_sub(1);
+                return Ok(());
             }
-            Payload::ImportSection(section) => self.add(Kind::Imports, section.count())?,
-            Payload::ComponentImportSection(section) => self.add(Kind::Imports, section.count())?,
-            Payload::ExportSection(section) => self.add(Kind::Exports, section.count())?,
-            Payload::ComponentExportSection(section) => self.add(Kind::Exports, section.count())?,
-            Payload::FunctionSection(section) => self.add(Kind::Functions, section.count())?,
-            Payload::CodeSectionEntry(body) => self.count_body(body)?,
-            Payload::GlobalSection(section) => self.add(Kind::Globals, section.count())?,
-            Payload::MemorySection(section) => self.add(Kind::Memories, section.count())?,
-            Payload::TableSection(section) => self.add(Kind::Tables, section.count())?,
-            Payload::TagSection(section) => self.add(Kind::Tags, section.count())?,
-            Payload::DataSection(section) => self.add(Kind::DataSegments, section.count())?,
-            Payload::ElementSection(section) => {
-                for element in section.clone() {
-                    let items = match element?.items {
-                        ElementItems::Functions(functions) => functions.count(),
-                        ElementItems::Expressions(_, expressions) => expressions.count(),
-                    };
-                    self.add(Kind::TableElements, items.saturating_add(1))?;
-                }
-            }
-            Payload::InstanceSection(section) => self.add(Kind::Definitions, section.count())?,
-            Payload::ComponentInstanceSection(section) => self.add(Kind::Definitions, section.count())?,
-            Payload::ComponentAliasSection(section) => self.add(Kind::Definitions, section.count())?,
-            Payload::ComponentCanonicalSection(section) => self.add(Kind::Definitions, section.count())?,
-            _ => {}
+            Payload::CodeSectionEntry(body) => return self.count_body(body),
+            Payload::ElementSection(section) => return self.count_elements(section),
+            Payload::CustomSection(_) => (Quantity::CustomSections, 1),
+            Payload::TypeSection(section) => (Quantity::CoreTypes, section.count()),
+            Payload::CoreTypeSection(section) => (Quantity::CoreTypes, section.count()),
+            Payload::ComponentTypeSection(section) => (Quantity::ComponentTypeBytes, length(&section.range())),
+            Payload::ImportSection(section) => (Quantity::Imports, section.count()),
+            Payload::ComponentImportSection(section) => (Quantity::Imports, section.count()),
+            Payload::ExportSection(section) => (Quantity::Exports, section.count()),
+            Payload::ComponentExportSection(section) => (Quantity::Exports, section.count()),
+            Payload::FunctionSection(section) => (Quantity::Functions, section.count()),
+            Payload::GlobalSection(section) => (Quantity::Globals, section.count()),
+            Payload::MemorySection(section) => (Quantity::Memories, section.count()),
+            Payload::TableSection(section) => (Quantity::Tables, section.count()),
+            Payload::TagSection(section) => (Quantity::Tags, section.count()),
+            Payload::DataSection(section) => (Quantity::DataSegments, section.count()),
+            Payload::InstanceSection(section) => (Quantity::Definitions, section.count()),
+            Payload::ComponentInstanceSection(section) => (Quantity::Definitions, section.count()),
+            Payload::ComponentAliasSection(section) => (Quantity::Definitions, section.count()),
+            Payload::ComponentCanonicalSection(section) => (Quantity::Definitions, section.count()),
+            _ => return Ok(()),
+        };
+        Ok(self.add(quantity, count)?)
+    }
+
+    fn enter(&mut self) -> Result<(), TooComplex> {
+        let nesting = Quantity::Nesting.limit();
+        self.depth += 1;
+        if self.depth > nesting.limit { Err(nesting) } else { Ok(()) }
+    }
+
+    fn count_elements(&mut self, section: &ElementSectionReader<'_>) -> Result<(), ComplexityError> {
+        for element in section.clone() {
+            let items = match element?.items {
+                ElementItems::Functions(functions) => functions.count(),
+                ElementItems::Expressions(_, expressions) => expressions.count(),
+            };
+            self.add(Quantity::TableElements, items.saturating_add(1))?;
         }
         Ok(())
     }
 
     fn count_body(&mut self, body: &FunctionBody<'_>) -> Result<(), ComplexityError> {
-        let bytes = Kind::FunctionBytes.limit();
-        if span(&body.range()) > u32::try_from(bytes.most).unwrap_or(u32::MAX) {
+        let bytes = Quantity::FunctionBytes.limit();
+        if u64::from(length(&body.range())) > bytes.limit {
             return Err(bytes.into());
         }
         for local in body.get_locals_reader()? {
             let (locals, _) = local?;
-            self.add(Kind::Locals, locals)?;
+            self.add(Quantity::Locals, locals)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, kind: Kind, more: u32) -> Result<(), OverLimit> {
-        let count = self.counts.entry(kind).or_default();
+    fn add(&mut self, quantity: Quantity, more: u32) -> Result<(), TooComplex> {
+        let count = self.counts.entry(quantity).or_default();
         *count = count.saturating_add(more.into());
-        let limit = kind.limit();
-        if *count > limit.most { Err(limit) } else { Ok(()) }
+        let limit = quantity.limit();
+        if *count > limit.limit { Err(limit) } else { Ok(()) }
     }
 }
 
-fn span<T: Copy + std::ops::Sub<Output = T> + TryInto<u32>>(range: &std::ops::Range<T>) -> u32 {
+fn length<T: Copy + std::ops::Sub<Output = T> + TryInto<u32>>(range: &std::ops::Range<T>) -> u32 {
     (range.end - range.start).try_into().unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wasmparser::Parser;
-
-    fn refusal(bytes: &[u8]) -> String {
-        let mut census = Counter::default();
-        Parser::new(0)
-            .parse_all(bytes)
-            .find_map(|payload| census.count(&payload.unwrap()).err())
-            .expect("a refusal")
-            .to_string()
-    }
-
-    fn component(inside: &str) -> Vec<u8> {
-        wat::parse_str(format!("(component {inside})")).unwrap()
-    }
-
-    fn number(mut value: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while value >= 0x80 {
-            bytes.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
-        bytes
-    }
-
-    /// A module with so many items of a kind in one section, as bytes: a text
-    /// of that size takes long to parse.
-    fn module(sections: &[(u8, usize, &[u8])]) -> Vec<u8> {
-        let mut bytes = b"\0asm\x01\0\0\0".to_vec();
-        for (id, count, item) in sections {
-            let content = [number(*count), item.repeat(*count)].concat();
-            bytes.extend([&[*id][..], &number(content.len()), &content].concat());
-        }
-        bytes
-    }
-
-    fn body(content: &[u8]) -> Vec<u8> {
-        [number(content.len()).as_slice(), content].concat()
-    }
-
-    #[test]
-    fn a_bomb_is_named_by_what_it_is_made_of() {
-        let deep = format!("{}{}", "(component ".repeat(17), ")".repeat(17));
-        assert!(refusal(&component(&deep)).contains("more than 16 levels"));
-        assert!(refusal(&component(&"(core module)".repeat(501))).contains("500 components and modules"));
-        assert!(refusal(&component(&"(@custom \"x\" \"\")".repeat(1_001))).contains("1000 custom sections"));
-        let record: String = (0..8_000).map(|i| format!("(field \"field-{i}\" (list u8))")).collect();
-        assert!(
-            refusal(&component(&format!("(type (record {record}))").repeat(10))).contains("bytes of component types")
-        );
-        let elements = [&[1, 0][..], &number(2_000_001), &[0; 2_000_001]].concat();
-        for (section, expected) in [
-            ((1, 100_001, &[0x60, 0, 0][..]), "100000 core types"),
-            ((2, 50_001, &[1, b'a', 1, b'b', 0, 0]), "50000 imports"),
-            ((3, 200_001, &[0]), "200000 functions"),
-            ((4, 1_001, &[0x70, 0, 0]), "1000 tables"),
-            ((5, 101, &[0, 0]), "100 memories"),
-            ((6, 100_001, &[0x7f, 0, 0x41, 0, 0x0b]), "100000 globals"),
-            ((7, 100_001, &[1, b'a', 0, 0]), "100000 exports"),
-            ((9, 1, &elements), "2000000 table elements"),
-            ((11, 50_001, &[1, 0]), "50000 data segments"),
-        ] {
-            let refused = refusal(&module(&[section]));
-            assert!(refused.contains(expected), "{refused}");
-        }
-    }
-
-    #[test]
-    fn functions_that_take_long_to_compile_are_refused() {
-        let long = body(&[&[0][..], &vec![1; 2 << 20], &[0x0b]].concat());
-        assert!(refusal(&module(&[(3, 1, &[0]), (10, 1, &long)])).contains("bytes in one function"));
-        let locals = body(&[&[1][..], &number(50_000), &[0x7f, 0x0b]].concat());
-        let refused = refusal(&module(&[(3, 101, &[0]), (10, 101, &locals)]));
-        assert!(refused.contains("5000000 local variables"), "{refused}");
-    }
-}
+mod tests;

@@ -1,28 +1,26 @@
-//! The two kinds of components, by what they export.
+//! Tells the two kinds of components apart by their exports.
 
 use wasmparser::{Parser, Payload};
 
-/// What a file is to be compiled as.
+/// The kind of a component. It decides which engine compiles the component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It has the platform's interfaces, or none.
+pub enum ComponentKind {
+    /// It exports the interfaces of the platform, or none.
     Platform,
-    /// It exports a standard handler of requests.
+    /// It exports a request handler of `wasi:http`.
     WasiHttp,
 }
 
-impl Kind {
-    /// Reads the kind from a component's bytes.
+impl ComponentKind {
+    /// Reads the kind from the bytes of a component.
     pub fn of(bytes: &[u8]) -> Self {
         if exports_wasi_http(bytes) { Self::WasiHttp } else { Self::Platform }
     }
 }
 
-/// The exports that make a component one of `wasi:http`, without versions.
-const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
+/// The exports that make a component a `wasi:http` component, without versions.
+const WASI_HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
 
-/// Whether these bytes are a component that exports a standard handler of
-/// requests.
 fn exports_wasi_http(bytes: &[u8]) -> bool {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -32,7 +30,7 @@ fn exports_wasi_http(bytes: &[u8]) -> bool {
             Ok(Payload::ComponentExportSection(exports)) if depth == 0 => {
                 let found = exports.into_iter().flatten().any(|export| {
                     let name = export.name.name.split('@').next().unwrap_or_default();
-                    HANDLERS.contains(&name)
+                    WASI_HANDLERS.contains(&name)
                 });
                 if found {
                     return true;

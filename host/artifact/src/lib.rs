@@ -1,9 +1,8 @@
-//! A plugin's file, without running it.
+//! Reads and judges a plugin file without running it.
 //!
-//! [`artifact`] reads the file, [`manifest`] holds what it says of itself,
-//! [`complexity_limits`] bound what it may contain, [`permissions`] say which
-//! grant an import takes, and [`compatibility`] compares it with the revision
-//! that serves.
+//! [`artifact`] reads the file and [`manifest`] its `plugin.toml`.
+//! `complexity_limits` bounds the contents of the file, [`permissions`] checks
+//! its imports, and [`compatibility`] compares it with the active revision.
 
 pub mod artifact;
 pub mod compatibility;
@@ -13,5 +12,5 @@ pub mod manifest;
 pub mod permissions;
 
 pub use artifact::Artifact;
-pub use kind::Kind;
+pub use kind::ComponentKind;
 pub use manifest::Manifest;

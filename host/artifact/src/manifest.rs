@@ -1,5 +1,5 @@
-//! What a plugin says of itself: `plugin.toml`, carried in the component as
-//! the custom section `platform:manifest`.
+//! The manifest of a plugin: `plugin.toml`. The component carries it in the custom
+//! section `platform:manifest`.
 
 use host_config::{
     limits::{LimitError, Limits},
@@ -12,37 +12,38 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// `[a-z][a-z0-9-]{0,39}`, unique in a host.
+    /// The name of the plugin, `[a-z][a-z0-9-]{0,39}`. It is unique in a host.
     pub name: String,
-    /// The plugin's own version.
+    /// The version of the plugin.
     pub version: semver::Version,
-    /// A `GET` path among its routes that answers below 500 when it can serve.
+    /// The path of a `GET` route that answers with a status below 500 when the
+    /// plugin can serve.
     #[serde(default)]
     pub health: Option<String>,
-    /// What it answers.
+    /// The routes that the plugin answers.
     #[serde(default)]
     pub routes: Vec<Route>,
-    /// What it publishes and subscribes to.
+    /// The subjects that the plugin publishes and subscribes to.
     #[serde(default)]
     pub messaging: Messaging,
-    /// Its limits, where they differ from the defaults.
+    /// The limits that differ from the defaults.
     #[serde(default)]
     pub limits: Limits,
-    /// How its instances are used.
+    /// How the host reuses the instances.
     #[serde(default)]
     pub instance: InstancePolicy,
-    /// The settings that an operator may give it.
+    /// The settings that an operator can set.
     #[serde(default)]
     pub config: BTreeMap<String, ConfigKey>,
 }
 
-/// A path and the methods answered on it.
+/// A path and the methods that the plugin answers on it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// A pattern such as `/api/things/{id}`; `{*rest}` matches what follows.
+    /// A pattern such as `/api/things/{id}`. `{*rest}` matches the rest of a path.
     pub path: String,
-    /// In upper case.
+    /// The methods, in upper case.
     pub methods: Vec<String>,
 }
 
@@ -50,36 +51,37 @@ pub struct Route {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Messaging {
-    /// Handed to the component's `platform:messaging/handler`.
+    /// The subjects of the events that `platform:messaging/handler` receives.
     #[serde(default)]
     pub subscribes: BTreeSet<String>,
-    /// What its transactions may publish.
+    /// The subjects of the events that the plugin can publish.
     #[serde(default)]
     pub publishes: BTreeSet<String>,
 }
 
-/// How often an instance is used again.
+/// How the host reuses the instances of a plugin.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstancePolicy {
-    /// Calls after which an instance is thrown away; 1 for a fresh one each
-    /// time. Unset: 10000, 1000 for `wasi:http` 0.3 and 1 for 0.2.
+    /// The number of calls after which the host discards an instance. With 1,
+    /// each call gets a new instance. Default: 10000, for components of `wasi:http`
+    /// 1000 (version 0.3) or 1 (version 0.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_requests: Option<u32>,
 }
 
-/// Why a manifest is refused.
+/// Why the host refuses a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not the TOML that is expected; the text has the line.
+    /// The text is not the expected TOML. The message names the line.
     #[error("the manifest is not valid: {0}")]
     Syntax(#[from] toml::de::Error),
-    /// A value that makes no sense.
+    /// A value is not allowed.
     #[error("the manifest's {field} {problem}")]
     Value {
-        /// Such as `routes[0].path`.
+        /// The field, such as `routes[0].path`.
         field: String,
-        /// Such as `must begin with /`.
+        /// The problem, such as `must begin with /`.
         problem: String,
     },
 }
@@ -90,7 +92,7 @@ impl Manifest {
     /// Parses and checks a `plugin.toml`.
     ///
     /// # Errors
-    /// Names the line or the field that is wrong.
+    /// The line or the field that is wrong.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text)?;
         manifest.check()?;
@@ -99,63 +101,72 @@ impl Manifest {
 
     fn check(&self) -> Result<(), ManifestError> {
         if !is_name(&self.name) {
-            return Err(wrong("name", "must match [a-z][a-z0-9-]{0,39}"));
+            return Err(invalid("name", "must match [a-z][a-z0-9-]{0,39}"));
         }
-        for (index, route) in self.routes.iter().enumerate() {
-            check_route(index, route)?;
-        }
-        for subject in self.messaging.subscribes.iter().chain(&self.messaging.publishes) {
-            if !is_subject(subject) {
-                return Err(wrong(
-                    "messaging",
-                    &format!("names the subject {subject:?}, which must be words of [a-z0-9_-] joined by dots"),
-                ));
-            }
-        }
-        if let Some(health) = &self.health
-            && !self.routes.iter().any(|route| route.path == *health && route.methods.iter().any(|m| m == "GET"))
-        {
-            return Err(wrong("health", "must be the path of one of its GET routes"));
-        }
-        self.limits.check().map_err(ManifestError::from)?;
+        self.routes.iter().enumerate().try_for_each(|(index, route)| check_route(index, route))?;
+        self.messaging.check()?;
+        self.check_health()?;
+        self.limits.check()?;
         for (key, declaration) in &self.config {
             declaration
                 .check()
-                .map_err(|problem| wrong(&format!("config.{key}"), &format!("makes no sense: {problem}")))?;
+                .map_err(|problem| invalid(&format!("config.{key}"), &format!("is not valid: {problem}")))?;
         }
         if self.instance.max_requests == Some(0) {
-            return Err(wrong("instance.max_requests", "must be at least 1"));
+            return Err(invalid("instance.max_requests", "must be at least 1"));
         }
         Ok(())
+    }
+
+    fn check_health(&self) -> Result<(), ManifestError> {
+        let Some(health) = &self.health else { return Ok(()) };
+        let mut routes = self.routes.iter();
+        match routes.any(|route| route.path == *health && route.methods.iter().any(|method| method == "GET")) {
+            true => Ok(()),
+            false => Err(invalid("health", "must be the path of one of its GET routes")),
+        }
+    }
+}
+
+impl Messaging {
+    fn check(&self) -> Result<(), ManifestError> {
+        match self.subscribes.iter().chain(&self.publishes).find(|subject| !is_subject(subject)) {
+            None => Ok(()),
+            Some(subject) => {
+                let rule = "a subject must consist of words of [a-z0-9_-], joined by dots";
+                Err(invalid("messaging", &format!("names the subject {subject:?}; {rule}")))
+            }
+        }
     }
 }
 
 impl From<LimitError> for ManifestError {
     fn from(error: LimitError) -> Self {
-        wrong(&format!("limits.{}", error.limit), &error.problem)
+        invalid(&format!("limits.{}", error.limit), &error.problem)
     }
 }
 
 fn check_route(index: usize, route: &Route) -> Result<(), ManifestError> {
     let field = format!("routes[{index}]");
     if !route.path.starts_with('/') || route.path.len() > 512 {
-        return Err(wrong(&format!("{field}.path"), "must begin with / and have at most 512 bytes"));
+        return Err(invalid(&format!("{field}.path"), "must begin with / and have at most 512 bytes"));
     }
     if let Err(error) = matchit::Router::new().insert(route.path.clone(), ()) {
-        return Err(wrong(&format!("{field}.path"), &format!("is not a pattern: {error}")));
+        return Err(invalid(&format!("{field}.path"), &format!("is not a pattern: {error}")));
     }
     if route.methods.is_empty() {
-        return Err(wrong(&format!("{field}.methods"), "must name a method"));
+        return Err(invalid(&format!("{field}.methods"), "must name a method"));
     }
     match route.methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
-        Some(method) => {
-            Err(wrong(&format!("{field}.methods"), &format!("names {method:?}; known are {}", METHODS.join(", "))))
-        }
+        Some(method) => Err(invalid(
+            &format!("{field}.methods"),
+            &format!("names {method:?}; the host knows {}", METHODS.join(", ")),
+        )),
         None => Ok(()),
     }
 }
 
-/// Whether a plugin may have this name.
+/// Whether this is a valid name for a plugin.
 pub fn is_name(name: &str) -> bool {
     name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -170,7 +181,7 @@ fn is_subject(subject: &str) -> bool {
         })
 }
 
-fn wrong(field: &str, problem: &str) -> ManifestError {
+fn invalid(field: &str, problem: &str) -> ManifestError {
     ManifestError::Value { field: field.to_owned(), problem: problem.to_owned() }
 }
 

@@ -1,39 +1,30 @@
-//! A component's world is its permission list: what it imports is what it may
-//! do, and an import that was not granted is refused.
+//! Checks the imports of a component against the interfaces that the host offers
+//! and against the grants of the operator. The world of a component is the list of
+//! permissions that it asks for.
 
-use crate::{kind::Kind, manifest::Manifest};
-use host_config::plugins::Grant;
+use crate::{kind::ComponentKind, manifest::Manifest};
+use host_config::{offer::Offer, plugins::Grant};
 use std::collections::BTreeSet;
 
-/// What can be imported, without versions, and the grant that it takes.
-const OFFERED: [(&str, Grant); 7] = [
-    ("platform:store/sql", Grant::Store),
-    ("platform:identity/identity", Grant::Identity),
-    ("platform:payments/payments", Grant::Payments),
-    ("wasi:config/store", Grant::Config),
-    ("wasi:logging/logging", Grant::Logging),
-    ("wasi:clocks/wall-clock", Grant::Clocks),
-    ("wasi:random/random", Grant::Random),
-];
+/// The interfaces that a host offers to components.
+///
+/// This crate gets the offers as a value. Each capability declares its own offer,
+/// and the engine lists the offers of the interfaces that it links. Both are in
+/// higher layers than this crate: the fuzzer and `ticketing plugin` read plugin
+/// files without wasmtime.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Offers {
+    /// For components that use the platform's interfaces.
+    pub platform: &'static [Offer],
+    /// For `wasi:http` components. They can also import the rest of WASI, which
+    /// reaches nothing and needs no grant.
+    pub wasi_http: &'static [Offer],
+}
 
-/// What a `wasi:http` component can import, and the grant that it takes. The rest
-/// of WASI is there for it too, see [`WITHOUT_POWER`].
-const OFFERED_TO_WASI_HTTP: [(&str, Grant); 10] = [
-    ("wasi:http/outgoing-handler", Grant::Http),
-    ("wasi:http/client", Grant::Http),
-    ("wasi:config/store", Grant::Config),
-    ("wasi:logging/logging", Grant::Logging),
-    ("wasi:clocks/monotonic-clock", Grant::Clocks),
-    ("wasi:clocks/system-clock", Grant::Clocks),
-    ("wasi:clocks/wall-clock", Grant::Clocks),
-    ("wasi:random/insecure", Grant::Random),
-    ("wasi:random/insecure-seed", Grant::Random),
-    ("wasi:random/random", Grant::Random),
-];
-
-/// What is there for a `wasi:http` component and reaches nothing: no files, no
-/// sockets, no environment, no input; what it prints goes to the log.
-const WITHOUT_POWER: [(&str, &[&str]); 6] = [
+/// The interfaces of WASI that a `wasi:http` component imports without a grant. They
+/// reach nothing: the host has no files, no sockets, no environment and no input
+/// for a component, and writes its output to the log.
+const WASI_WITHOUT_GRANT: [(&str, &[&str]); 6] = [
     ("wasi:io", &["error", "poll", "streams"]),
     (
         "wasi:cli",
@@ -69,165 +60,192 @@ const WITHOUT_POWER: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// Interfaces that only define types and so give no power.
-const TYPES: [&str; 2] = ["platform:http/types", "platform:messaging/types"];
+/// Interfaces that only define types. They need no grant.
+const TYPE_INTERFACES: [&str; 2] = ["platform:http/types", "platform:messaging/types"];
 
-/// Grants that nobody has to give: they reach nothing outside the component.
-const HARMLESS: [Grant; 4] = [Grant::Config, Grant::Logging, Grant::Clocks, Grant::Random];
+/// Grants that every plugin has. Their interfaces reach nothing outside the
+/// component.
+const IMPLICIT_GRANTS: [Grant; 4] = [Grant::Config, Grant::Logging, Grant::Clocks, Grant::Random];
 
-/// What an operator lets a plugin use.
+/// The grants of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grants {
-    /// Everything: the components that the host brings itself.
+    /// All grants, for the components that are part of the host.
     All,
-    /// These, and the harmless ones.
+    /// These grants and the implicit ones.
     Named(BTreeSet<Grant>),
 }
 
-/// Why a component's world does not fit.
+impl Grants {
+    fn include(&self, grant: Grant) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(named) => IMPLICIT_GRANTS.contains(&grant) || named.contains(&grant),
+        }
+    }
+}
+
+/// Why the host refuses the world of a component.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WorldError {
-    /// The host does not have what it imports.
+    /// The host does not offer an imported interface.
     #[error("it imports {import}, which this host does not offer; it offers {offered}")]
     Unknown {
-        /// The import as the component names it.
+        /// The import, as the component names it.
         import: String,
-        /// What there is.
+        /// The list of the offered interfaces.
         offered: String,
     },
-    /// The host has it, but the plugin may not use it.
-    #[error("it imports {import}, and the grant {} is missing", grant_name(*capability))]
+    /// The host offers the interface, but the plugin does not have the grant.
+    #[error("it imports {import}, and the grant {} is missing", grant_name(*grant))]
     NotGranted {
-        /// The import as the component names it.
+        /// The import, as the component names it.
         import: String,
-        /// The grant that is missing.
-        capability: Grant,
+        /// The missing grant.
+        grant: Grant,
     },
-    /// The manifest promises what the component does not do.
-    #[error("its manifest has {what}, but it does not export {interface}")]
+    /// The manifest declares work that the component does not export a handler for.
+    #[error("its manifest has {declared}, but it does not export {interface}")]
     MissingExport {
         /// Such as `routes`.
-        what: &'static str,
-        /// The interface to export.
+        declared: &'static str,
+        /// The interface that the component must export.
         interface: &'static str,
     },
 }
 
-/// Checks each import against what exists and what is granted.
-///
-/// # Errors
-/// The first import that is not allowed.
-pub fn check_imports(imports: &[String], kind: Kind, grants: &Grants) -> Result<(), WorldError> {
-    for import in imports {
+impl Offers {
+    /// Checks that the host offers each import and that the plugin has the grant
+    /// for it.
+    ///
+    /// # Errors
+    /// The first import that is refused.
+    pub fn check_imports(&self, imports: &[String], kind: ComponentKind, grants: &Grants) -> Result<(), WorldError> {
+        imports.iter().try_for_each(|import| self.check_import(import, kind, grants))
+    }
+
+    fn check_import(&self, import: &str, kind: ComponentKind, grants: &Grants) -> Result<(), WorldError> {
         let interface = without_version(import);
-        let capability = match kind {
-            Kind::Platform if TYPES.contains(&interface) => continue,
-            Kind::WasiHttp if is_without_power(interface) => continue,
-            Kind::Platform => grant_in(&OFFERED, interface),
-            Kind::WasiHttp => grant_in(&OFFERED_TO_WASI_HTTP, interface),
+        let (offers, is_free) = match kind {
+            ComponentKind::Platform => (self.platform, TYPE_INTERFACES.contains(&interface)),
+            ComponentKind::WasiHttp => (self.wasi_http, needs_no_grant(interface)),
         };
-        let Some(capability) = capability else {
-            return Err(WorldError::Unknown { import: import.clone(), offered: offered(kind) });
-        };
-        let granted = match grants {
-            Grants::All => true,
-            Grants::Named(names) => HARMLESS.contains(&capability) || names.contains(&capability),
-        };
-        if !granted {
-            return Err(WorldError::NotGranted { import: import.clone(), capability });
+        if is_free {
+            return Ok(());
+        }
+        match grant_in(offers, interface) {
+            None => Err(WorldError::Unknown { import: import.to_owned(), offered: self.list(kind) }),
+            Some(grant) if grants.include(grant) => Ok(()),
+            Some(grant) => Err(WorldError::NotGranted { import: import.to_owned(), grant }),
         }
     }
-    Ok(())
+
+    /// The grants that these imports need, without the implicit ones.
+    pub fn grants_of(&self, imports: &[String]) -> BTreeSet<Grant> {
+        let grants = imports.iter().filter_map(|import| self.grant_of(import));
+        grants.filter(|grant| !IMPLICIT_GRANTS.contains(grant)).collect()
+    }
+
+    /// The grant that an import needs. `None` if it needs no grant, and if the
+    /// host does not offer it.
+    pub fn grant_of(&self, import: &str) -> Option<Grant> {
+        let interface = without_version(import);
+        grant_in(self.platform, interface).or_else(|| grant_in(self.wasi_http, interface))
+    }
+
+    fn list(&self, kind: ComponentKind) -> String {
+        let (offers, more) = match kind {
+            ComponentKind::Platform => (self.platform, ""),
+            ComponentKind::WasiHttp => (self.wasi_http, ", and WASI without files and sockets"),
+        };
+        let names: Vec<&str> = offers.iter().flat_map(|offer| offer.interfaces).copied().collect();
+        format!("{}{more}", names.join(", "))
+    }
 }
 
-/// Checks that what the manifest routes to the component is there: a handler of
-/// requests, and one of events.
+/// Checks that the component exports the handlers that its manifest needs.
 ///
 /// # Errors
-/// The first export that is missing.
+/// The first handler that is missing.
 pub fn check_exports(manifest: &Manifest, handles_http: bool, handles_events: bool) -> Result<(), WorldError> {
     if !manifest.routes.is_empty() && !handles_http {
-        return Err(WorldError::MissingExport { what: "routes", interface: "platform:http/handler" });
+        return Err(WorldError::MissingExport { declared: "routes", interface: "platform:http/handler" });
     }
     if !manifest.messaging.subscribes.is_empty() && !handles_events {
-        return Err(WorldError::MissingExport { what: "subscriptions", interface: "platform:messaging/handler" });
+        return Err(WorldError::MissingExport { declared: "subscriptions", interface: "platform:messaging/handler" });
     }
     Ok(())
 }
 
-/// The grants that these imports take, without the harmless ones.
-pub fn capabilities(imports: &[String]) -> BTreeSet<Grant> {
-    imports.iter().filter_map(|import| capability_of(import)).filter(|grant| !HARMLESS.contains(grant)).collect()
+/// The name of a grant in settings.
+pub fn grant_name(grant: Grant) -> String {
+    format!("{grant:?}").to_lowercase()
 }
 
-/// The grant that an import takes; none for one that gives no power, and for
-/// one that the host does not have.
-pub fn capability_of(import: &str) -> Option<Grant> {
-    let interface = without_version(import);
-    grant_in(&OFFERED, interface).or_else(|| grant_in(&OFFERED_TO_WASI_HTTP, interface))
+/// Whether the component imports the store and so needs a database.
+pub fn uses_store(imports: &[String]) -> bool {
+    imports.iter().any(|import| import.starts_with("platform:store/"))
 }
 
 fn without_version(import: &str) -> &str {
     import.split('@').next().unwrap_or(import)
 }
 
-fn grant_in(offered: &[(&str, Grant)], interface: &str) -> Option<Grant> {
-    offered.iter().find(|(known, _)| *known == interface).map(|&(_, capability)| capability)
+fn grant_in(offers: &[Offer], interface: &str) -> Option<Grant> {
+    offers.iter().find(|offer| offer.interfaces.contains(&interface)).map(|offer| offer.grant)
 }
 
-fn is_without_power(interface: &str) -> bool {
-    WITHOUT_POWER.iter().any(|(package, names)| {
+fn needs_no_grant(interface: &str) -> bool {
+    WASI_WITHOUT_GRANT.iter().any(|(package, names)| {
         let name = interface.strip_prefix(package).and_then(|rest| rest.strip_prefix('/'));
         name.is_some_and(|name| names.contains(&name))
     })
-}
-
-/// What a grant is called in settings.
-pub fn grant_name(grant: Grant) -> String {
-    format!("{grant:?}").to_lowercase()
-}
-
-/// Whether it uses the store and so needs a database.
-pub fn uses_store(imports: &[String]) -> bool {
-    imports.iter().any(|import| import.starts_with("platform:store/"))
-}
-
-fn offered(kind: Kind) -> String {
-    let (offered, more): (&[_], _) = match kind {
-        Kind::Platform => (&OFFERED, ""),
-        Kind::WasiHttp => (&OFFERED_TO_WASI_HTTP, ", and WASI without files and sockets"),
-    };
-    let names: Vec<&str> = offered.iter().map(|(interface, _)| *interface).collect();
-    format!("{}{more}", names.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wanted(imports: &[&str]) -> BTreeSet<String> {
-        imports.iter().filter_map(|import| capability_of(import)).map(grant_name).collect()
+    const OFFERS: Offers = Offers {
+        platform: &[Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] }],
+        wasi_http: &[
+            Offer { grant: Grant::Http, interfaces: &["wasi:http/outgoing-handler"] },
+            Offer { grant: Grant::Clocks, interfaces: &["wasi:clocks/monotonic-clock"] },
+        ],
+    };
+
+    fn check(import: &str, kind: ComponentKind, grants: &[Grant]) -> Result<(), String> {
+        let grants = Grants::Named(grants.iter().copied().collect());
+        OFFERS.check_imports(&[import.to_owned()], kind, &grants).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_capability_has_one_name_in_whatever_way_it_is_imported() {
-        assert_eq!(wanted(&["wasi:clocks/wall-clock@0.2.0"]), wanted(&["wasi:clocks/monotonic-clock@0.2.6"]));
-        assert_eq!(wanted(&["wasi:random/random@0.2.0"]), wanted(&["wasi:random/insecure-seed@0.2.6"]));
-        assert_eq!(wanted(&["wasi:http/client@0.3.0", "wasi:http/outgoing-handler@0.2.0"]), ["http".to_owned()].into());
-        let nothing = ["wasi:io/streams@0.2.0", "wasi:filesystem/preopens@0.2.0", "wasi:sockets/tcp@0.2.0"];
-        assert_eq!(wanted(&nothing), BTreeSet::new(), "what reaches nothing is no capability");
+    fn clocks_and_output_need_no_grant_and_requests_need_one() {
+        for import in ["wasi:clocks/monotonic-clock@0.2.6", "wasi:cli/stdout@0.2.6", "wasi:sockets/tcp@0.2.0"] {
+            assert_eq!(check(import, ComponentKind::WasiHttp, &[]), Ok(()));
+        }
+        let outgoing = "wasi:http/outgoing-handler@0.2.6";
+        assert_eq!(check(outgoing, ComponentKind::WasiHttp, &[Grant::Http]), Ok(()));
+        let refusal = check(outgoing, ComponentKind::WasiHttp, &[Grant::Store]).unwrap_err();
+        assert!(refusal.ends_with("the grant http is missing"), "{refusal}");
     }
 
     #[test]
-    fn time_and_randomness_need_no_grant_and_requests_do() {
-        let none = Grants::Named(BTreeSet::new());
-        let harmless = ["wasi:clocks/monotonic-clock@0.2.6", "wasi:random/insecure@0.2.6", "wasi:cli/stdout@0.2.6"];
-        let imports = harmless.map(str::to_owned);
-        assert_eq!(check_imports(&imports, Kind::WasiHttp, &none), Ok(()));
-        let outgoing = ["wasi:http/outgoing-handler@0.2.6".to_owned()];
-        let refused = check_imports(&outgoing, Kind::WasiHttp, &none).unwrap_err().to_string();
-        assert!(refused.ends_with("the grant http is missing"), "{refused}");
-        let unknown = check_imports(&["wasi:keyvalue/store@0.2.0".to_owned()], Kind::WasiHttp, &none).unwrap_err();
-        assert!(unknown.to_string().contains("it offers wasi:http/outgoing-handler"), "{unknown}");
+    fn an_import_that_is_not_offered_to_this_kind_of_component_is_refused() {
+        let unknown = check("wasi:keyvalue/store@0.2.0", ComponentKind::WasiHttp, &[]).unwrap_err();
+        assert!(
+            unknown.ends_with(
+                "it offers wasi:http/outgoing-handler, wasi:clocks/monotonic-clock, and WASI without files and sockets"
+            ),
+            "{unknown}"
+        );
+        let of_wasi_http = check("wasi:cli/stdout@0.2.6", ComponentKind::Platform, &Grant::ALL).unwrap_err();
+        assert!(of_wasi_http.ends_with("it offers platform:store/sql"), "{of_wasi_http}");
+    }
+
+    #[test]
+    fn implicit_grants_are_not_listed() {
+        let imports = ["platform:store/sql@1.0.0", "wasi:clocks/monotonic-clock@0.2.6", "wasi:io/streams@0.2.0"];
+        assert_eq!(OFFERS.grants_of(&imports.map(str::to_owned)), [Grant::Store].into());
     }
 }

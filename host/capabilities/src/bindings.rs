@@ -1,7 +1,7 @@
-//! Rust types and traits of what components may import besides the store, made of its WIT.
+//! The Rust types and traits of the capabilities, generated from their WIT.
 //!
-//! The engine's own bindings refer to these, so nothing is converted between
-//! the layers.
+//! The bindings of the engine use these types too, so that no layer converts
+//! values.
 
 #![expect(missing_docs, reason = "the documentation is the prose in wit/")]
 

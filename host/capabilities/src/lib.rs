@@ -1,5 +1,6 @@
-//! What components may import besides the store: one module per WIT interface,
-//! of the same name.
+//! The capabilities of components, except for the store. Each module is one
+//! capability: its interface, its grant, its link into the engine, and its
+//! backends.
 
 pub mod bindings;
 pub mod identity;

@@ -1,38 +1,42 @@
-//! `wasi:logging`: a component's lines in the host's log, bounded in length
-//! and number.
+//! `wasi:logging`: components write lines to the log of the host. The length and
+//! the number of the lines are limited.
 
 pub use crate::bindings::wasi::logging::logging::Level;
 
 use crate::bindings::wasi::logging::logging::Host;
 use host_base::text::cut;
+use host_config::{offer::Offer, plugins::Grant};
 use wasmtime::component::{HasData, Linker};
 
-/// The longest message; what follows is cut.
+/// The interface for log lines.
+pub const OFFER: Offer = Offer { grant: Grant::Logging, interfaces: &["wasi:logging/logging"] };
+
+/// The length at which a message is cut.
 const MAX_LINE_BYTES: usize = 8 << 10;
-/// The most lines of one invocation.
+/// How many lines one invocation can write.
 const MAX_LINES: u32 = 200;
 
 /// A component's view of the log during one invocation.
 pub struct LoggingView<'a> {
-    /// Whose lines they are.
+    /// The name of the component.
     pub component: &'a str,
-    /// The request or event that they are about.
+    /// The identifier of the request or event.
     pub call_id: &'a str,
-    /// How many lines it has written.
+    /// How many lines the invocation has written.
     pub lines: &'a mut u32,
 }
 
-/// Ties the view to the linker.
+/// Names the type of the view for the linker.
 struct HasLogging;
 
 impl HasData for HasLogging {
     type Data<'a> = LoggingView<'a>;
 }
 
-/// Links `wasi:logging`; `view` lends what one invocation sees of it.
+/// Links `wasi:logging`. `view` returns the view of the current invocation.
 ///
 /// # Errors
-/// When the linker has the interface already.
+/// When the interface is linked already.
 pub fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> LoggingView<'_>,
@@ -48,7 +52,7 @@ impl Host for LoggingView<'_> {
 }
 
 impl LoggingView<'_> {
-    /// Writes a line, unless there have been too many.
+    /// Writes a line. Drops it when the invocation has reached its limit.
     pub fn write(&mut self, level: Level, context: &str, message: &str) {
         *self.lines = self.lines.saturating_add(1);
         if *self.lines > MAX_LINES {

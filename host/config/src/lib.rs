@@ -16,6 +16,7 @@ pub mod limits;
 pub mod log;
 pub mod messaging;
 pub mod nats;
+pub mod offer;
 pub mod operator;
 pub mod payments;
 pub mod plugins;

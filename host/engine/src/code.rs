@@ -2,7 +2,7 @@
 //! the platform's interfaces and components of `wasi:http`.
 
 use super::{Failure, Instances, Program, WasiHttpInstances, WasiHttpProgram};
-use host_artifact::Kind;
+use host_artifact::ComponentKind;
 use wasmtime::component::Component;
 
 /// A compiled component.
@@ -38,10 +38,10 @@ impl Code {
     }
 
     /// What it was compiled as.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ComponentKind {
         match self {
-            Self::Platform(_) => Kind::Platform,
-            Self::WasiHttp(_) => Kind::WasiHttp,
+            Self::Platform(_) => ComponentKind::Platform,
+            Self::WasiHttp(_) => ComponentKind::WasiHttp,
         }
     }
 

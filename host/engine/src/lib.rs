@@ -10,6 +10,7 @@ mod code;
 pub mod failure;
 pub mod handler;
 pub mod instance;
+mod offers;
 pub mod outcome;
 pub mod state;
 mod time;
@@ -21,6 +22,7 @@ pub use cache::CompileCache;
 pub use code::{Code, Linked, Pool};
 pub use failure::{Blame, Failure};
 pub use instance::{Instances, Program};
+pub use offers::OFFERS;
 pub use outcome::{Handled, Outcome};
 use parking_lot::Mutex;
 pub use state::{CallContext, ComponentContext, Services, State};
@@ -28,7 +30,7 @@ use warm::WarmPool;
 use wasi_http::WasiHttpEngine;
 pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 
-use host_artifact::Kind;
+use host_artifact::ComponentKind;
 use host_config::engine::EngineConfig;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -105,18 +107,26 @@ impl Engine {
     ///
     /// # Errors
     /// The compiler refuses the component.
-    pub fn compile(&self, cache: &CompileCache, digest: &str, bytes: &[u8], kind: Kind) -> wasmtime::Result<Code> {
+    pub fn compile(
+        &self,
+        cache: &CompileCache,
+        digest: &str,
+        bytes: &[u8],
+        kind: ComponentKind,
+    ) -> wasmtime::Result<Code> {
         Ok(match kind {
-            Kind::Platform => Code::Platform(cache.load_or_compile(&self.wasmtime, digest, bytes)?),
-            Kind::WasiHttp => Code::WasiHttp(cache.load_or_compile(self.wasi_http()?.wasmtime(), digest, bytes)?),
+            ComponentKind::Platform => Code::Platform(cache.load_or_compile(&self.wasmtime, digest, bytes)?),
+            ComponentKind::WasiHttp => {
+                Code::WasiHttp(cache.load_or_compile(self.wasi_http()?.wasmtime(), digest, bytes)?)
+            }
         })
     }
 
     /// Whether the cache has the compiled code of a file.
-    pub fn is_compiled(&self, cache: &CompileCache, digest: &str, kind: Kind) -> bool {
+    pub fn is_compiled(&self, cache: &CompileCache, digest: &str, kind: ComponentKind) -> bool {
         match kind {
-            Kind::Platform => cache.has(&self.wasmtime, digest),
-            Kind::WasiHttp => self.wasi_http().is_ok_and(|engine| cache.has(engine.wasmtime(), digest)),
+            ComponentKind::Platform => cache.has(&self.wasmtime, digest),
+            ComponentKind::WasiHttp => self.wasi_http().is_ok_and(|engine| cache.has(engine.wasmtime(), digest)),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     revision::{OwnEndpoint, Revision},
 };
 use host_artifact::{
-    Kind,
+    ComponentKind,
     artifact::{Artifact, ArtifactError},
     compatibility::{Interfaces, InterfacesError},
     manifest::{Manifest, ManifestError},
@@ -20,7 +20,7 @@ use host_config::{
     rollout::RolloutConfig,
 };
 use host_engine::{
-    Admission, Code, CompileCache, ComponentContext, Engine, Failure, Instances, Linked, Pool, Services,
+    Admission, Code, CompileCache, ComponentContext, Engine, Failure, Instances, Linked, OFFERS, Pool, Services,
     WasiHttpInstances,
 };
 use host_sql::Applied;
@@ -127,7 +127,7 @@ impl Loader {
         tokio::task::spawn_blocking(move || {
             let artifact = Artifact::parse(bytes, manifest.as_deref())?;
             let begun = Instant::now();
-            let kind = Kind::of(&artifact.bytes);
+            let kind = ComponentKind::of(&artifact.bytes);
             let from_cache = engine.is_compiled(&cache, &artifact.digest, kind);
             if !from_cache {
                 // The linker would refuse interfaces that differ from the
@@ -188,7 +188,7 @@ impl Loader {
 
     fn fit(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<Fitted, LoadError> {
         let manifest = &compiled.artifact.manifest;
-        permissions::check_imports(&compiled.imports, compiled.code.kind(), grants)?;
+        OFFERS.check_imports(&compiled.imports, compiled.code.kind(), grants)?;
         let program = self.engine.program(&compiled.code).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         permissions::check_exports(manifest, program.handles_http(), program.handles_events())?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;

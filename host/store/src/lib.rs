@@ -31,7 +31,11 @@ pub use sqlite::SqliteDatabases;
 
 use host_base::Dialect;
 use host_base::event::Event;
+use host_config::{offer::Offer, plugins::Grant};
 use host_sql::{Applied, Migration};
+
+/// The interface of the store and the grant that it needs.
+pub const OFFER: Offer = Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] };
 
 /// The databases of all components.
 #[async_trait]

@@ -1,23 +1,23 @@
-//! The interfaces of a component, and those of this host.
+//! Reads the interfaces of a component and compares them with those of the host.
 //!
-//! The host's are its `wit/` folder, as it was when the host was built. A
-//! component that was built against another copy of it is refused here, by
-//! the name of what differs, and not by the linker.
+//! The host contains its `wit/` folder from the time of its build. It refuses a
+//! component that was built against a different copy, and the error names the
+//! differences. The linker would refuse the component too, but would not name them.
 
 use super::{
     TypeChange,
-    render::Words,
-    types::{Differ, Side},
+    baseline::Baseline,
+    type_comparer::{Direction, TypeComparer},
 };
 use std::{collections::BTreeMap, sync::LazyLock};
 use wit_parser::{
     Function, InterfaceId, Resolve, TypeId, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey, decoding,
 };
 
-/// The packages whose interfaces are the host's own.
+/// The prefix of the packages that the host defines.
 const PLATFORM: &str = "platform:";
 
-/// `wit/`: the worlds first, then what they are made of.
+/// The files of `wit/`: first the worlds, then the packages that they use.
 const HOST_WIT: [(&str, &str); 11] = [
     ("plugin.wit", include_str!("../../../../wit/plugin.wit")),
     ("deps/http", include_str!("../../../../wit/deps/http/http.wit")),
@@ -37,21 +37,21 @@ static HOST: LazyLock<Result<Interfaces, InterfacesError>> = LazyLock::new(|| {
     Interfaces::from_wit((name, text), &deps, "plugin")
 });
 
-/// What a component imports and exports, with all its types.
+/// The imports and exports of a component, with all their types.
 pub struct Interfaces {
     resolve: Resolve,
     world: WorldId,
 }
 
-/// Why a component's interfaces do not do.
+/// Why the host refuses the interfaces of a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InterfacesError {
-    /// They cannot be said in WIT.
+    /// The interfaces cannot be expressed in WIT.
     #[error("the component's interfaces cannot be read: {0}")]
     Unreadable(String),
-    /// They have the names of the host's, but are not the same.
+    /// The interfaces have the names of the host's interfaces, but other types.
     #[error("the component was built against other interfaces than this host's: {}", list(.0))]
-    NotTheHosts(Vec<TypeChange>),
+    NotOfThisHost(Vec<TypeChange>),
 }
 
 fn list(changes: &[TypeChange]) -> String {
@@ -63,19 +63,19 @@ fn list(changes: &[TypeChange]) -> String {
     texts.join("; ")
 }
 
-/// One interface: what has a name in it.
+/// The named items of one interface.
 pub(super) struct Interface<'a> {
-    /// With its version.
+    /// The name, with its version.
     pub(super) name: String,
     pub(super) functions: BTreeMap<&'a str, &'a Function>,
     pub(super) types: BTreeMap<&'a str, TypeId>,
 }
 
 impl Interfaces {
-    /// Reads them from the bytes of a component.
+    /// Reads the interfaces from the bytes of a component.
     ///
     /// # Errors
-    /// When they cannot be said in WIT.
+    /// When the interfaces cannot be expressed in WIT.
     pub fn read(bytes: &[u8]) -> Result<Self, InterfacesError> {
         match decoding::decode(bytes) {
             Ok(decoding::DecodedWasm::Component(resolve, world)) => Ok(Self { resolve, world }),
@@ -86,58 +86,59 @@ impl Interfaces {
         }
     }
 
-    /// Reads them and checks them against the host's.
+    /// Reads the interfaces and compares them with those of the host.
     ///
     /// # Errors
-    /// When they cannot be read, or one is not the host's of that name.
+    /// When the interfaces cannot be read or are incompatible with the host.
     pub fn read_and_check(bytes: &[u8]) -> Result<Self, InterfacesError> {
         let interfaces = Self::read(bytes)?;
-        let wrong: Vec<_> = interfaces.against_host()?.into_iter().filter(|change| !change.compatible).collect();
-        if wrong.is_empty() { Ok(interfaces) } else { Err(InterfacesError::NotTheHosts(wrong)) }
+        let incompatible: Vec<_> = interfaces.against_host()?.into_iter().filter(|change| !change.compatible).collect();
+        if incompatible.is_empty() { Ok(interfaces) } else { Err(InterfacesError::NotOfThisHost(incompatible)) }
     }
 
-    /// Every difference between the interfaces of the platform in this
-    /// component and the host's own of the same names. What the component
-    /// does not use is no difference.
+    /// Every difference between the platform's interfaces in this component and
+    /// those of the host. An item that the component does not use is not a
+    /// difference.
     ///
     /// # Errors
-    /// When the host's own cannot be read, which a test excludes.
+    /// When the interfaces of the host cannot be read. A test excludes this.
     pub fn against_host(&self) -> Result<Vec<TypeChange>, InterfacesError> {
         let host = HOST.as_ref().map_err(InterfacesError::clone)?;
-        let mut differ = Differ::new(&host.resolve, &self.resolve, Words::Host);
-        for side in [Side::Import, Side::Export] {
-            let offered = host.faces(Side::Import);
-            let called = host.faces(side);
-            for (track, face) in self.faces(side) {
-                if !face.name.starts_with(PLATFORM) {
+        let mut comparer = TypeComparer::new(&host.resolve, &self.resolve, Baseline::Host);
+        for direction in [Direction::Import, Direction::Export] {
+            let offered = host.interfaces(Direction::Import);
+            let of_host = host.interfaces(direction);
+            for (name, interface) in self.interfaces(direction) {
+                if !interface.name.starts_with(PLATFORM) {
                     continue;
                 }
-                match called.get(&track).or_else(|| offered.get(&track)) {
-                    Some(hosts) => differ.face(side, hosts, &face),
-                    None => differ.unknown_face(side, &face),
+                // A component can also export an interface that the host offers.
+                match of_host.get(&name).or_else(|| offered.get(&name)) {
+                    Some(of_host) => comparer.interface(direction, of_host, &interface),
+                    None => comparer.unknown_interface(direction, &interface),
                 }
             }
         }
-        Ok(differ.finish())
+        Ok(comparer.finish())
     }
 
     /// Every difference between the interfaces of two components.
     pub fn against(&self, old: &Self) -> Vec<TypeChange> {
-        let mut differ = Differ::new(&old.resolve, &self.resolve, Words::Before);
-        for side in [Side::Import, Side::Export] {
-            differ.faces(side, &old.faces(side), &self.faces(side));
+        let mut comparer = TypeComparer::new(&old.resolve, &self.resolve, Baseline::ActiveRevision);
+        for direction in [Direction::Import, Direction::Export] {
+            comparer.interfaces(direction, &old.interfaces(direction), &self.interfaces(direction));
         }
-        differ.finish()
+        comparer.finish()
     }
 
-    /// The names of what is imported.
+    /// The names of the imports.
     pub fn imports(&self) -> Vec<String> {
-        self.items(Side::Import).map(|(key, _)| self.name(key)).collect()
+        self.items(Direction::Import).map(|(key, _)| self.name(key)).collect()
     }
 
-    /// The names of what is exported.
+    /// The names of the exports.
     pub fn exports(&self) -> Vec<String> {
-        self.items(Side::Export).map(|(key, _)| self.name(key)).collect()
+        self.items(Direction::Export).map(|(key, _)| self.name(key)).collect()
     }
 
     fn from_wit(main: (&str, &str), deps: &[(&str, &str)], world: &str) -> Result<Self, InterfacesError> {
@@ -152,24 +153,24 @@ impl Interfaces {
         Ok(Self { resolve, world })
     }
 
-    fn items(&self, side: Side) -> impl Iterator<Item = (&WorldKey, &WorldItem)> {
+    fn items(&self, direction: Direction) -> impl Iterator<Item = (&WorldKey, &WorldItem)> {
         let world = self.resolve.worlds.get(self.world);
-        world.into_iter().flat_map(move |world| match side {
-            Side::Import => world.imports.iter(),
-            Side::Export => world.exports.iter(),
+        world.into_iter().flat_map(move |world| match direction {
+            Direction::Import => world.imports.iter(),
+            Direction::Export => world.exports.iter(),
         })
     }
 
-    /// The interfaces of one side, by name without the part of the version
-    /// that does not matter. What the world has directly is one more.
-    fn faces(&self, side: Side) -> BTreeMap<String, Interface<'_>> {
-        let mut faces = BTreeMap::new();
+    /// The interfaces of one direction by their compatible names. The items that
+    /// belong directly to the world count as one more interface.
+    fn interfaces(&self, direction: Direction) -> BTreeMap<String, Interface<'_>> {
+        let mut interfaces = BTreeMap::new();
         let mut direct = Interface { name: "the world".to_owned(), functions: BTreeMap::new(), types: BTreeMap::new() };
-        for (key, item) in self.items(side) {
+        for (key, item) in self.items(direction) {
             match item {
                 WorldItem::Interface { id, .. } => {
                     let name = self.name(key);
-                    faces.extend(self.face(&name, *id).map(|face| (track(&name), face)));
+                    interfaces.extend(self.interface(&name, *id).map(|interface| (compatible_name(&name), interface)));
                 }
                 WorldItem::Function(function) => drop(direct.functions.insert(&function.name, function)),
                 WorldItem::Type { id, .. } => {
@@ -179,12 +180,12 @@ impl Interfaces {
             }
         }
         if !(direct.functions.is_empty() && direct.types.is_empty()) {
-            faces.insert(String::new(), direct);
+            interfaces.insert(String::new(), direct);
         }
-        faces
+        interfaces
     }
 
-    fn face(&self, name: &str, id: InterfaceId) -> Option<Interface<'_>> {
+    fn interface(&self, name: &str, id: InterfaceId) -> Option<Interface<'_>> {
         let interface = self.resolve.interfaces.get(id)?;
         Some(Interface {
             name: name.to_owned(),
@@ -201,7 +202,7 @@ impl Interfaces {
     }
 }
 
-/// An interface's name with its package and version.
+/// The name of an interface, with its package and version.
 pub(super) fn interface_name(resolve: &Resolve, id: InterfaceId) -> String {
     let interface = resolve.interfaces.get(id);
     let package = interface.and_then(|interface| resolve.packages.get(interface.package?));
@@ -212,9 +213,9 @@ pub(super) fn interface_name(resolve: &Resolve, id: InterfaceId) -> String {
     }
 }
 
-/// What two versions of an interface have in common when one can stand for
-/// the other: the name, with the part of the version that must be the same.
-fn track(name: &str) -> String {
+/// The name of an interface with the part of the version that is the same in all
+/// compatible versions.
+fn compatible_name(name: &str) -> String {
     let Some((interface, version)) = name.split_once('@') else { return name.to_owned() };
     match semver::Version::parse(version) {
         Ok(version) if !version.pre.is_empty() => name.to_owned(),

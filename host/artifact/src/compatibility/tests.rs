@@ -1,4 +1,13 @@
 use super::*;
+use host_config::{offer::Offer, plugins::Grant};
+
+const OFFERS: Offers = Offers {
+    platform: &[
+        Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] },
+        Offer { grant: Grant::Random, interfaces: &["wasi:random/random"] },
+    ],
+    wasi_http: &[],
+};
 
 fn manifest(name: &str, more: &str) -> Manifest {
     Manifest::parse(&format!("name = '{name}'\nversion = '1.2.0'\n{more}")).unwrap()
@@ -14,15 +23,20 @@ fn route(method: &str, path: &str) -> RouteView {
 }
 
 #[test]
-fn a_first_revision_has_everything_added_and_no_problem() {
+fn a_first_revision_adds_everything_and_has_no_problem() {
     let manifest =
         manifest("shop", "routes = [{ path = '/a', methods = ['GET', 'POST'] }]\nmessaging.publishes = ['a.b']");
     let interfaces = interfaces(&["platform:store/sql@1.0.0", "wasi:random/random@0.2.0"]);
     let migration = Migration { name: "1.sql".into(), sql: "DROP TABLE x".into() };
-    let measured =
-        Measured { revision: "1.2.0+ab".into(), digest: "ab".into(), size_bytes: 7, compile_ms: 3, from_cache: true };
-    let subject = Subject { manifest: &manifest, interfaces: &interfaces };
-    let verdict = compare(subject, &[migration], Surroundings::default(), measured);
+    let info = RevisionInfo {
+        revision: "1.2.0+ab".into(),
+        digest: "ab".into(),
+        size_bytes: 7,
+        compile_ms: 3,
+        from_cache: true,
+    };
+    let new_revision = ComparedRevision { manifest: &manifest, interfaces: &interfaces };
+    let verdict = compare(new_revision, &[migration], HostContext { offers: OFFERS, ..HostContext::default() }, info);
     assert_eq!(
         (verdict.plugin.as_str(), verdict.version.as_str(), verdict.revision.as_str()),
         ("shop", "1.2.0", "1.2.0+ab")
@@ -37,7 +51,7 @@ fn a_first_revision_has_everything_added_and_no_problem() {
 }
 
 #[test]
-fn what_differs_from_the_active_revision_is_listed_and_what_breaks_is_a_problem() {
+fn differences_from_the_active_revision_are_listed_and_breaking_ones_are_problems() {
     let old = manifest(
         "shop",
         "routes = [{ path = '/a', methods = ['GET', 'POST'] }]
@@ -55,14 +69,15 @@ fn what_differs_from_the_active_revision_is_listed_and_what_breaks_is_a_problem(
         Migration { name: "1.sql".into(), sql: "CREATE TABLE t (a TEXT)".into() },
         Migration { name: "2.sql".into(), sql: "DROP TABLE t".into() },
     ];
-    let surroundings = Surroundings {
-        active: Some(Subject { manifest: &old, interfaces: &before }),
+    let host = HostContext {
+        offers: OFFERS,
+        active: Some(ComparedRevision { manifest: &old, interfaces: &before }),
         active_revision: Some("1.1.0+cd"),
         others: &[&reader, &second, &old],
         applied: &[Applied::of(&migrations[0])],
     };
-    let subject = Subject { manifest: &new, interfaces: &after };
-    let verdict = compare(subject, &migrations, surroundings, Measured::default());
+    let new_revision = ComparedRevision { manifest: &new, interfaces: &after };
+    let verdict = compare(new_revision, &migrations, host, RevisionInfo::default());
     assert_eq!(verdict.routes.added, [route("GET", "/b")]);
     assert_eq!(verdict.routes.removed, [route("POST", "/a")]);
     assert_eq!((verdict.subscribes.added, verdict.subscribes.removed), (vec!["y".to_owned()], vec!["x".to_owned()]));
@@ -73,8 +88,8 @@ fn what_differs_from_the_active_revision_is_listed_and_what_breaks_is_a_problem(
     assert_eq!(
         verdict.problems,
         [
-            "the subject a.b would not be published any more, and is subscribed to by reader, second",
-            "migration 2.sql: the active revision cannot live with it: it drops the TABLE t",
+            "no plugin would publish the subject a.b any more, but these plugins subscribe to it: reader, second",
+            "migration 2.sql: the active revision does not work with it: it drops the TABLE t",
         ]
     );
 }

@@ -1,13 +1,13 @@
-//! The session cookie, out of a request and into an answer.
+//! The session cookie of requests and responses.
 
 use http::{HeaderMap, header};
 use std::time::Duration;
 
 const NAME: &str = "session";
 
-/// The token in the request's session cookie. The first one counts if a client
+/// The token in the session cookie of a request. The first cookie counts if a client
 /// sends several.
-pub fn session_token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn session_token(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -18,14 +18,14 @@ pub fn session_token(headers: &HeaderMap) -> Option<&str> {
         .map(|(_, token)| token)
 }
 
-/// The `set-cookie` value that hands out a token.
+/// The value of `set-cookie` that gives a token to the client.
 pub(super) fn set(token: &str, age: Duration, secure: bool) -> String {
     let seconds = age.as_secs();
     let secure = if secure { "; Secure" } else { "" };
     format!("{NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
 }
 
-/// The `set-cookie` value that takes it away.
+/// The value of `set-cookie` that removes the cookie from the client.
 pub(super) fn clear(secure: bool) -> String {
     set("", Duration::ZERO, secure)
 }

@@ -1,31 +1,35 @@
 //! `platform:identity`: passwords and sessions.
 //!
-//! [`Identity`] is the one service of the host, made at its start and shared
-//! by all; [`IdentityView`] is what one invocation of a component sees of it.
+//! [`Identity`] is the service of the host, which all components share.
+//! [`IdentityView`] is the view of one invocation of a component.
 
 mod cookie;
 mod hashing;
 mod session;
 mod throttle;
+mod view;
 
 pub use crate::bindings::platform::http::types::Principal;
 pub use crate::bindings::platform::identity::identity::Error;
-use crate::bindings::platform::identity::identity::Host;
-pub use cookie::session_token;
+pub use session::Session;
+pub use view::{IdentityView, add_to_linker};
+
 use hashing::Hasher;
-pub use hashing::MAX_PASSWORD_BYTES;
 use host_base::secret::Secret;
+use host_config::{identity::IdentityConfig, offer::Offer, plugins::Grant};
 use host_database::HostDatabase;
 use http::HeaderMap;
-pub use session::Session;
 use session::Sessions;
 use std::{fmt, net::IpAddr, sync::Arc};
 use throttle::Throttle;
-use wasmtime::component::{HasData, Linker};
 
+/// The interface for passwords and sessions.
+pub const OFFER: Offer = Offer { grant: Grant::Identity, interfaces: &["platform:identity/identity"] };
+
+const MAX_PASSWORD_BYTES: usize = 1_024;
 const MAX_ACCOUNT_BYTES: usize = 1_024;
 
-/// Passwords and sessions of the whole host.
+/// The passwords and sessions of the host.
 pub struct Identity {
     hasher: Hasher,
     throttle: Throttle,
@@ -35,46 +39,36 @@ pub struct Identity {
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The revoked sessions cannot be read.
+    /// The list of revoked sessions cannot be read.
     #[error("the revoked sessions cannot be read: {0}")]
     Database(#[from] sqlx::Error),
-    /// argon2id does not accept the parameters.
+    /// The parameters of argon2id are not valid.
     #[error("identity.argon2_*: {0}")]
     Parameters(argon2::Error),
-    /// No thread can be had for hashing.
-    #[error("no threads for hashing: {0}")]
+    /// The threads for hashing cannot be created.
+    #[error("the threads for hashing cannot be created: {0}")]
     Threads(std::io::Error),
 }
 
 impl Identity {
-    /// Starts the service with the sessions that were revoked before.
+    /// Starts the service and loads the revoked sessions.
     ///
     /// # Errors
-    /// When the database cannot be read or the parameters make no sense.
-    pub async fn open(
-        settings: &host_config::identity::IdentityConfig,
-        jwt_key: &Secret,
-        database: HostDatabase,
-    ) -> Result<Self, OpenError> {
+    /// When the database cannot be read or the parameters are not valid.
+    pub async fn open(config: &IdentityConfig, jwt_key: &Secret, database: HostDatabase) -> Result<Self, OpenError> {
         Ok(Self {
-            hasher: Hasher::new(settings)?,
-            throttle: Throttle::new(settings),
-            sessions: Sessions::open(jwt_key, settings.session_ttl, database).await?,
+            hasher: Hasher::new(config)?,
+            throttle: Throttle::new(config),
+            sessions: Sessions::open(jwt_key, config.session_ttl, database).await?,
         })
     }
 
-    /// The session of a request, from its cookie.
+    /// The valid session that the cookie of a request names.
     pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        self.verify(session_token(headers)?)
+        self.sessions.verify(cookie::session_token(headers)?)
     }
 
-    /// The session of a token that this host has signed, that has not expired
-    /// and was not revoked.
-    pub fn verify(&self, token: &str) -> Option<Arc<Session>> {
-        self.sessions.verify(token)
-    }
-
-    /// Starts a session and returns the `set-cookie` value that hands it out.
+    /// Creates a session. Returns the value of `set-cookie` with its token.
     ///
     /// # Errors
     /// When the principal is too long for a cookie.
@@ -83,15 +77,15 @@ impl Identity {
         Ok(cookie::set(&token, self.sessions.ttl(), secure))
     }
 
-    /// Revokes a session, durably.
+    /// Revokes a session durably.
     ///
     /// # Errors
-    /// When it could not be stored; the session is then still valid.
+    /// When the revocation cannot be stored. The session is then still valid.
     pub async fn revoke(&self, session: &Session) -> Result<(), Error> {
         self.sessions.revoke(session).await
     }
 
-    /// Learns what other hosts on the same database have revoked.
+    /// Loads the revocations of the other hosts on the same database.
     ///
     /// # Errors
     /// When the database cannot be reached.
@@ -99,21 +93,21 @@ impl Identity {
         self.sessions.refresh().await
     }
 
-    /// Hashes a password with a fresh salt.
+    /// Hashes a password with a new salt.
     ///
     /// # Errors
-    /// When it is too long, or too many others are waiting.
+    /// When the password is too long or the queue is full.
     pub async fn hash_password(&self, password: String) -> Result<String, Error> {
         check_password(&password)?;
         self.hasher.hash(password).await
     }
 
-    /// Whether the password belongs to the hash; `false`, after the same
-    /// work, if there is none.
+    /// Returns whether the password belongs to the hash. Without a hash it does the
+    /// same work and returns `false`.
     ///
     /// # Errors
-    /// When the account or the address has failed too often, an argument is
-    /// over a limit, or too many others are waiting.
+    /// When the account or the address has too many failed attempts, an argument
+    /// exceeds a limit, or the queue is full.
     pub async fn verify_password(
         &self,
         account: &str,
@@ -135,13 +129,14 @@ impl Identity {
         };
         let verdict = self.hasher.verify(password, hash).await;
         if !matches!(verdict, Ok(false)) {
-            attempt.not_a_failure();
+            attempt.release();
         }
         verdict
     }
 
-    /// How many password hashes were computed since the host started.
-    pub fn hashes_computed(&self) -> u64 {
+    /// How many hashes the host has computed since its start.
+    #[cfg(test)]
+    fn hashes_computed(&self) -> u64 {
         self.hasher.computed()
     }
 }
@@ -157,66 +152,6 @@ fn check_password(password: &str) -> Result<(), Error> {
         return Err(Error::Limit(format!("password: at most {MAX_PASSWORD_BYTES} bytes")));
     }
     Ok(())
-}
-
-/// The service as one invocation sees it.
-#[derive(Debug)]
-pub struct IdentityView<'a> {
-    /// The host's.
-    pub identity: &'a Identity,
-    /// Whose attempts are counted; none outside a request.
-    pub client_address: Option<IpAddr>,
-    /// The session of the request being handled.
-    pub session: Option<&'a Session>,
-    /// Whether cookies carry `Secure`.
-    pub secure: bool,
-}
-
-/// Ties [`IdentityView`] to the linker.
-#[derive(Debug)]
-struct HasIdentity;
-
-impl HasData for HasIdentity {
-    type Data<'a> = IdentityView<'a>;
-}
-
-/// Links `platform:identity`; `view` lends what one invocation sees of it.
-///
-/// # Errors
-/// When the linker has the interface already.
-pub fn add_to_linker<T: Send + 'static>(
-    linker: &mut Linker<T>,
-    view: fn(&mut T) -> IdentityView<'_>,
-) -> wasmtime::Result<()> {
-    crate::bindings::platform::identity::identity::add_to_linker::<T, HasIdentity>(linker, view)
-}
-
-impl Host for IdentityView<'_> {
-    async fn hash_password(&mut self, password: String) -> wasmtime::Result<Result<String, Error>> {
-        Ok(self.identity.hash_password(password).await)
-    }
-
-    async fn verify_password(
-        &mut self,
-        account: String,
-        password: String,
-        hash: Option<String>,
-    ) -> wasmtime::Result<Result<bool, Error>> {
-        Ok(self.identity.verify_password(&account, self.client_address, password, hash.as_deref()).await)
-    }
-
-    async fn issue(&mut self, principal: Principal) -> wasmtime::Result<Result<String, Error>> {
-        Ok(self.identity.issue(&principal, self.secure))
-    }
-
-    async fn revoke(&mut self) -> wasmtime::Result<Result<String, Error>> {
-        if let Some(session) = self.session
-            && let Err(error) = self.identity.revoke(session).await
-        {
-            return Ok(Err(error));
-        }
-        Ok(Ok(cookie::clear(self.secure)))
-    }
 }
 
 #[cfg(test)]

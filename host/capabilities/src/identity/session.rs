@@ -1,5 +1,5 @@
-//! Sessions: tokens that the host signs, and those of them that it has
-//! revoked.
+//! Sessions. The host signs a token for each session and keeps a list of the revoked
+//! sessions.
 
 use super::{Error, Principal};
 use host_base::{clock, secret::Secret};
@@ -24,9 +24,9 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 const CACHED_TOKENS: u64 = 20_000;
 const CACHED_SECONDS: u64 = 300;
 const PRUNE_EVERY_SECONDS: u64 = 60;
-/// A revocation outlives its session by a day: a host that starts while the
-/// machine's clock is ahead by hours must not forget one that still matters.
-const KEPT_SECONDS: u64 = 24 * 3_600;
+/// The host keeps a revocation for a day after its session has expired. A host whose
+/// clock is hours ahead must not delete a revocation too early.
+const KEEP_SECONDS: u64 = 24 * 3_600;
 
 const SCHEMA: &[&str] = &[
     "CREATE TABLE identity_revoked (jti BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT;
@@ -34,32 +34,31 @@ const SCHEMA: &[&str] = &[
     "ALTER TABLE identity_revoked ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
      CREATE INDEX identity_revoked_at ON identity_revoked (at_ms)",
 ];
-/// What another host committed may have become visible this much later than
-/// it says.
-const LATE_MS: i64 = 30_000;
+/// A revocation of another host can become visible this long after its own time
+/// stamp.
+const MAX_VISIBILITY_DELAY_MS: i64 = 30_000;
 
-/// A session that is valid at the moment it was looked up.
+/// A session that was valid at the time of the lookup.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// Who is signed in.
+    /// The signed-in user.
     pub principal: Principal,
-    /// The session's own identifier.
+    /// The identifier of the session.
     pub jti: Uuid,
-    /// In seconds since the Unix epoch.
+    /// The expiry time, in seconds since the Unix epoch.
     pub expires_at: u64,
 }
 
-/// Signs, verifies and revokes. It lives as long as the host; revocations
-/// live as long as the tokens they are for.
+/// Signs, verifies and revokes tokens. It lives as long as the host.
 pub(super) struct Sessions {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
     ttl: Duration,
-    /// Tokens whose signature was checked. Expiry and revocation are checked
-    /// each time.
+    /// The tokens with a checked signature. Each lookup checks expiry and revocation
+    /// again.
     verified: Cache<String, Arc<Session>>,
-    revoked: Arc<Revoked>,
+    revocations: Arc<Revocations>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,7 +74,8 @@ impl Sessions {
     pub(super) async fn open(key: &Secret, ttl: Duration, database: HostDatabase) -> sqlx::Result<Self> {
         let key = key.expose().as_bytes();
         let mut validation = Validation::new(Algorithm::HS256);
-        // By the host's clock, and not by the machine's: see `verify`.
+        // `verify` checks the expiry with the clock of the host. The library would use
+        // the clock of the machine.
         validation.validate_exp = false;
         Ok(Self {
             encoding: EncodingKey::from_secret(key),
@@ -86,16 +86,16 @@ impl Sessions {
                 .max_capacity(CACHED_TOKENS)
                 .time_to_live(Duration::from_secs(CACHED_SECONDS))
                 .build(),
-            revoked: Arc::new(Revoked::open(database).await?),
+            revocations: Arc::new(Revocations::open(database).await?),
         })
     }
 
-    /// How long a session lasts.
+    /// The lifetime of a session.
     pub(super) fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// A token for a new session.
+    /// Creates a session and returns its token.
     pub(super) fn issue(&self, principal: &Principal) -> Result<String, Error> {
         for (name, value) in [("id", &principal.id), ("email", &principal.email)] {
             if value.len() > MAX_CLAIM_BYTES {
@@ -114,34 +114,34 @@ impl Sessions {
             .map_err(|error| Error::Unavailable(format!("signing failed: {error}")))
     }
 
-    /// The session of a token that this host has signed, that has not expired
-    /// and was not revoked.
+    /// The session of a token. `None` if the signature is wrong, or the session has
+    /// expired or is revoked.
     pub(super) fn verify(&self, token: &str) -> Option<Arc<Session>> {
         let session = match self.verified.get(token) {
             Some(session) => session,
             None => self.check(token)?,
         };
-        let valid = session.expires_at > now_seconds() && !self.revoked.contains(session.jti);
+        let valid = session.expires_at > now_seconds() && !self.revocations.contains(session.jti);
         valid.then_some(session)
     }
 
-    /// When it returns without an error the session is revoked for good.
+    /// Revokes a session durably. The revocation is stored when this returns `Ok`.
     pub(super) async fn revoke(&self, session: &Session) -> Result<(), Error> {
-        let revoked = self.revoked.clone();
+        let revocations = self.revocations.clone();
         let (jti, expires_at) = (session.jti, session.expires_at);
-        // In a task of its own: a caller that is cut off must not leave the
-        // session revoked in the database and valid in memory.
-        let done = tokio::spawn(async move { revoked.add(jti, expires_at).await });
+        // A separate task: if the caller is cancelled, the session must not stay
+        // revoked in the database and valid in memory.
+        let done = tokio::spawn(async move { revocations.add(jti, expires_at).await });
         match done.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Error::Unavailable(format!("not revoked: {error}"))),
+            Ok(Err(error)) => Err(Error::Unavailable(format!("the revocation is not stored: {error}"))),
             Err(_) => Err(Error::Unavailable("the host is stopping".to_owned())),
         }
     }
 
-    /// Learns what other hosts on the same database have revoked.
+    /// Loads the revocations of the other hosts on the same database.
     pub(super) async fn refresh(&self) -> sqlx::Result<()> {
-        self.revoked.read().await
+        self.revocations.load_new().await
     }
 
     fn check(&self, token: &str) -> Option<Arc<Session>> {
@@ -159,33 +159,33 @@ impl Sessions {
     }
 }
 
-/// Revoked sessions that have not expired, in the database and in memory.
-struct Revoked {
+/// The revoked sessions that have not expired, in the database and in memory.
+struct Revocations {
     database: HostDatabase,
     expiries: RwLock<HashMap<Uuid, u64>>,
     pruned_at: AtomicU64,
-    /// The newest that was read, by the database's clock.
-    read_until_ms: AtomicI64,
+    /// The time stamp of the newest loaded revocation, by the clock of the database.
+    loaded_until_ms: AtomicI64,
 }
 
-impl Revoked {
+impl Revocations {
     async fn open(database: HostDatabase) -> sqlx::Result<Self> {
         database.ensure("identity", SCHEMA).await?;
         let now = now_seconds();
-        forget(&database, now).await?;
-        let revoked = Self {
+        delete_expired(&database, now).await?;
+        let revocations = Self {
             expiries: RwLock::default(),
             database,
             pruned_at: AtomicU64::new(now),
-            read_until_ms: AtomicI64::new(0),
+            loaded_until_ms: AtomicI64::new(0),
         };
-        revoked.read().await?;
-        Ok(revoked)
+        revocations.load_new().await?;
+        Ok(revocations)
     }
 
-    /// Learns what other hosts on the same database have revoked.
-    async fn read(&self) -> sqlx::Result<()> {
-        let since_ms = self.read_until_ms.load(Ordering::Relaxed).saturating_sub(LATE_MS);
+    /// Loads the revocations that are newer than the loaded ones.
+    async fn load_new(&self) -> sqlx::Result<()> {
+        let since_ms = self.loaded_until_ms.load(Ordering::Relaxed).saturating_sub(MAX_VISIBILITY_DELAY_MS);
         let rows: Vec<(Vec<u8>, i64, i64)> =
             sqlx::query_as("SELECT jti, expires_at, at_ms FROM identity_revoked WHERE at_ms >= $1")
                 .bind(since_ms)
@@ -193,7 +193,7 @@ impl Revoked {
                 .await?;
         let mut expiries = self.expiries.write();
         for (jti, expires_at, at_ms) in rows {
-            self.read_until_ms.fetch_max(at_ms, Ordering::Relaxed);
+            self.loaded_until_ms.fetch_max(at_ms, Ordering::Relaxed);
             if let (Ok(jti), Ok(expires_at)) = (Uuid::from_slice(&jti), u64::try_from(expires_at)) {
                 expiries.insert(jti, expires_at);
             }
@@ -207,8 +207,8 @@ impl Revoked {
 
     async fn add(&self, jti: Uuid, expires_at: u64) -> sqlx::Result<()> {
         let now_ms = self.database.dialect().now_ms();
-        // Later than those before it, even if the database's clock was set
-        // back: the others look only for what is newer than what they know.
+        // The time stamp is never lower than the existing ones, even if the clock of
+        // the database was set back. The other hosts load only newer revocations.
         let sql = format!(
             "INSERT INTO identity_revoked (jti, expires_at, at_ms) SELECT $1, $2, max(ms) \
              FROM (SELECT {now_ms} AS ms UNION ALL SELECT max(at_ms) FROM identity_revoked) AS times \
@@ -216,18 +216,18 @@ impl Revoked {
         );
         sqlx::query(AssertSqlSafe(sql))
             .bind(jti.as_bytes().as_slice())
-            .bind(signed(expires_at))
+            .bind(to_i64(expires_at))
             .execute(&self.database.write)
             .await?;
         self.expiries.write().insert(jti, expires_at);
         self.database.announce().await;
         if let Err(error) = self.prune(now_seconds()).await {
-            tracing::warn!(%error, "expired revocations are still kept");
+            tracing::warn!(%error, "expired revocations cannot be deleted");
         }
         Ok(())
     }
 
-    /// Forgets what has expired anyway, once in a while.
+    /// Deletes expired revocations, at most once a minute.
     async fn prune(&self, now: u64) -> sqlx::Result<()> {
         let last = self.pruned_at.load(Ordering::Relaxed);
         let due = now >= last + PRUNE_EVERY_SECONDS
@@ -235,16 +235,15 @@ impl Revoked {
         if !due {
             return Ok(());
         }
-        let before = now.saturating_sub(KEPT_SECONDS);
+        let before = now.saturating_sub(KEEP_SECONDS);
         self.expiries.write().retain(|_, expires_at| *expires_at > before);
-        forget(&self.database, now).await
+        delete_expired(&self.database, now).await
     }
 }
 
-/// Forgets which sessions were revoked that have expired for long.
-async fn forget(database: &HostDatabase, now: u64) -> sqlx::Result<()> {
+async fn delete_expired(database: &HostDatabase, now: u64) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM identity_revoked WHERE expires_at <= $1")
-        .bind(signed(now.saturating_sub(KEPT_SECONDS)))
+        .bind(to_i64(now.saturating_sub(KEEP_SECONDS)))
         .execute(&database.write)
         .await?;
     Ok(())
@@ -255,8 +254,9 @@ fn now_seconds() -> u64 {
     clock::now().as_secs()
 }
 
-/// SQLite's integers are signed; a time beyond them is the end of time.
-fn signed(seconds: u64) -> i64 {
+/// Converts a time for a signed column. The largest value stands for all later
+/// times.
+fn to_i64(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 

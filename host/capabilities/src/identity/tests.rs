@@ -1,20 +1,21 @@
 use super::*;
+use crate::bindings::platform::identity::identity::Host;
 use futures::future::join_all;
 use host_config::{Config, flags::Flags};
 use tempfile::TempDir;
 
-/// As cheap as argon2id can be.
-pub(super) fn settings() -> host_config::identity::IdentityConfig {
-    let mut settings = Config::load(&Flags::default(), []).unwrap().identity;
-    settings.argon2 = host_config::identity::Argon2Config { memory_kib: 64, iterations: 1, parallelism: 1 };
-    settings
+/// The cheapest parameters of argon2id.
+pub(super) fn config() -> host_config::identity::IdentityConfig {
+    let mut config = Config::load(&Flags::default(), []).unwrap().identity;
+    config.argon2 = host_config::identity::Argon2Config { memory_kib: 64, iterations: 1, parallelism: 1 };
+    config
 }
 
-async fn identity(settings: host_config::identity::IdentityConfig) -> (Identity, TempDir) {
+async fn identity(config: host_config::identity::IdentityConfig) -> (Identity, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let database = HostDatabase::open(&folder.path().join("host.db")).await.unwrap();
     let key = Secret::new("a key of a test, 32 bytes or more");
-    let identity = Identity::open(&settings, &key, database).await.unwrap();
+    let identity = Identity::open(&config, &key, database).await.unwrap();
     (identity, folder)
 }
 
@@ -24,7 +25,7 @@ async fn guess(identity: &Identity, password: &str, hash: Option<&str>) -> Resul
 
 #[tokio::test]
 async fn the_right_password_is_accepted_and_a_wrong_one_is_not() {
-    let (identity, _folder) = identity(settings()).await;
+    let (identity, _folder) = identity(config()).await;
     let hash = identity.hash_password("open sesame".to_owned()).await.unwrap();
     assert!(guess(&identity, "open sesame", Some(&hash)).await.unwrap());
     assert!(!guess(&identity, "Open sesame", Some(&hash)).await.unwrap());
@@ -32,7 +33,7 @@ async fn the_right_password_is_accepted_and_a_wrong_one_is_not() {
 
 #[tokio::test]
 async fn an_unknown_account_costs_as_much_as_a_known_one() {
-    let (identity, _folder) = identity(settings()).await;
+    let (identity, _folder) = identity(config()).await;
     let hash = identity.hash_password("x".to_owned()).await.unwrap();
     for hash in [Some(hash.as_str()), None] {
         let before = identity.hashes_computed();
@@ -43,7 +44,7 @@ async fn an_unknown_account_costs_as_much_as_a_known_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_guesses_at_once_are_compared_no_more_often_than_the_limit() {
-    let (identity, _folder) = identity(settings()).await;
+    let (identity, _folder) = identity(config()).await;
     let hash = identity.hash_password("right".to_owned()).await.unwrap();
     let before = identity.hashes_computed();
     let identity = Arc::new(identity);
@@ -63,7 +64,7 @@ async fn a_hundred_guesses_at_once_are_compared_no_more_often_than_the_limit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_right_passwords_at_once_are_all_accepted() {
-    let (identity, _folder) = identity(settings()).await;
+    let (identity, _folder) = identity(config()).await;
     let hash = identity.hash_password("right".to_owned()).await.unwrap();
     let verdicts = join_all((0..100).map(|_| guess(&identity, "right", Some(&hash)))).await;
     assert!(verdicts.iter().all(|verdict| matches!(verdict, Ok(true))));
@@ -71,11 +72,11 @@ async fn many_right_passwords_at_once_are_all_accepted() {
 
 #[tokio::test]
 async fn an_attempt_that_was_never_compared_is_not_counted() {
-    let mut settings = settings();
-    settings.hashing_concurrency = 1;
-    settings.hashing_queue = 0;
-    settings.failed_attempts_per_account = 50;
-    let (identity, _folder) = identity(settings).await;
+    let mut config = config();
+    config.hashing_concurrency = 1;
+    config.hashing_queue = 0;
+    config.failed_attempts_per_account = 50;
+    let (identity, _folder) = identity(config).await;
     let hash = identity.hash_password("right".to_owned()).await.unwrap();
     let verdicts = join_all((0..50).map(|_| guess(&identity, "wrong", Some(&hash)))).await;
     assert!(verdicts.iter().any(|verdict| matches!(verdict, Err(Error::Unavailable(_)))));
@@ -84,7 +85,7 @@ async fn an_attempt_that_was_never_compared_is_not_counted() {
 
 #[tokio::test]
 async fn arguments_have_limits() {
-    let (identity, _folder) = identity(settings()).await;
+    let (identity, _folder) = identity(config()).await;
     let long = "x".repeat(MAX_PASSWORD_BYTES + 1);
     let hashed = identity.hash_password(long.clone()).await;
     assert!(matches!(hashed, Err(Error::Limit(_))));
@@ -96,7 +97,7 @@ async fn arguments_have_limits() {
 
 #[tokio::test]
 async fn a_guest_signs_in_and_out() {
-    let (identity, _folder) = identity(settings()).await;
+    let (identity, _folder) = identity(config()).await;
     let principal = Principal { id: "1".to_owned(), email: "ann@example.com".to_owned() };
     let mut view = IdentityView { identity: &identity, client_address: None, session: None, secure: true };
     let cookie = Host::issue(&mut view, principal).await.unwrap().unwrap();

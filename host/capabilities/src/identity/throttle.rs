@@ -1,10 +1,12 @@
-//! How many wrong guesses an account, or a client address, is allowed.
+//! Limits the failed sign-in attempts of an account and of a client address.
 //!
-//! An attempt takes a slot of both before anything is compared and gives them
-//! back if it was right, so guesses at the same time cannot be more than the
-//! limit. Attempts beyond the free slots wait for those under way; once all
-//! slots are used up by failures, every attempt is refused until the window is
-//! over. A window begins with its first attempt and nothing prolongs it.
+//! Each account and each address has a number of slots. An attempt takes one slot
+//! of both before the host compares passwords, and returns them if the password was
+//! right. Concurrent guesses therefore cannot exceed the limit. When no slot is
+//! free, an attempt waits for the running ones. When failures have used all slots,
+//! the host refuses every attempt until the end of the window. A window begins with
+//! its first attempt and always has the same length.
+
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use std::{
@@ -17,62 +19,65 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Windows that are remembered of each kind. One that nobody has asked for
-/// lately is forgotten first.
+/// The number of windows of each kind. The cache evicts the least recently used
+/// window first.
 const MAX_WINDOWS: u64 = 100_000;
 
-/// The first 64 bits of an IPv6 address are the subscriber's; the rest is his
-/// to choose.
+/// The first 64 bits of an IPv6 address identify the subscriber. A subscriber can
+/// choose the other bits.
 const SUBSCRIBER_BITS: u32 = 64;
 
-/// Counts failures. It lives as long as the host and forgets with it.
+/// Counts failed attempts in memory. It lives as long as the host.
 pub(super) struct Throttle {
     accounts: Windows<[u8; 32]>,
     addresses: Windows<IpAddr>,
 }
 
 impl Throttle {
-    pub(super) fn new(settings: &host_config::identity::IdentityConfig) -> Self {
-        let window = settings.failed_attempts_window;
+    pub(super) fn new(config: &host_config::identity::IdentityConfig) -> Self {
+        let window = config.failed_attempts_window;
         Self {
-            accounts: Windows::new(settings.failed_attempts_per_account, window),
-            addresses: Windows::new(settings.failed_attempts_per_address, window),
+            accounts: Windows::new(config.failed_attempts_per_account, window),
+            addresses: Windows::new(config.failed_attempts_per_address, window),
         }
     }
 
-    /// Takes the slots, or says after how many seconds to try again.
-    pub(super) async fn attempt(&self, account: &str, address: Option<IpAddr>) -> Result<Attempt, u32> {
+    /// Takes the slots of an attempt.
+    ///
+    /// # Errors
+    /// The number of seconds after which the client can try again.
+    pub(super) async fn attempt(&self, account: &str, address: Option<IpAddr>) -> Result<SignInAttempt, u32> {
         let account: [u8; 32] = Sha256::digest(account.to_lowercase()).into();
-        // The order is the same for all, so no two attempts wait for each other.
+        // All attempts take the slots in this order, so no two wait for each other.
         let account = self.accounts.take(account).await?;
         let address = match address {
             None => None,
             Some(address) => match self.addresses.take(subscriber(address)).await {
                 Ok(slot) => Some(slot),
                 Err(seconds) => {
-                    account.give_back();
+                    account.release();
                     return Err(seconds);
                 }
             },
         };
-        Ok(Attempt { account, address })
+        Ok(SignInAttempt { account, address })
     }
 }
 
-/// The slots of an attempt. Dropping it leaves them used: an attempt whose
-/// outcome nobody waited for counts as a failure.
+/// The slots of one attempt. Dropping the attempt leaves the slots used: an attempt
+/// whose caller was cancelled counts as a failure.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct SignInAttempt {
     account: Slot,
     address: Option<Slot>,
 }
 
-impl Attempt {
-    /// The attempt was right, or nothing was compared.
-    pub(super) fn not_a_failure(self) {
-        self.account.give_back();
+impl SignInAttempt {
+    /// Returns the slots: the password was right, or the host compared nothing.
+    pub(super) fn release(self) {
+        self.account.release();
         if let Some(address) = self.address {
-            address.give_back();
+            address.release();
         }
     }
 }
@@ -92,7 +97,7 @@ struct Window {
 
 impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
     fn new(limit: u32, window: Duration) -> Self {
-        // The entry is never written again, so its life is that of the window.
+        // The cache writes an entry once, so the entry lives as long as its window.
         let open = Cache::builder().max_capacity(MAX_WINDOWS).time_to_live(window).build();
         Self { limit, window, open }
     }
@@ -125,7 +130,7 @@ struct Slot {
 }
 
 impl Slot {
-    fn give_back(mut self) {
+    fn release(mut self) {
         self.permit = None;
     }
 }
@@ -155,22 +160,22 @@ fn subscriber(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::settings, *};
+    use super::{super::tests::config, *};
     use futures::future::join_all;
 
     fn throttle(per_account: u32, per_address: u32, window: Duration) -> Throttle {
-        let mut settings = settings();
-        settings.failed_attempts_per_account = per_account;
-        settings.failed_attempts_per_address = per_address;
-        settings.failed_attempts_window = window;
-        Throttle::new(&settings)
+        let mut config = config();
+        config.failed_attempts_per_account = per_account;
+        config.failed_attempts_per_address = per_address;
+        config.failed_attempts_window = window;
+        Throttle::new(&config)
     }
 
-    const QUARTER: Duration = Duration::from_secs(900);
+    const QUARTER_HOUR: Duration = Duration::from_secs(900);
 
     #[tokio::test]
-    async fn failures_use_an_account_up_whatever_its_case() {
-        let throttle = throttle(3, 100, QUARTER);
+    async fn failures_count_for_an_account_in_any_letter_case() {
+        let throttle = throttle(3, 100, QUARTER_HOUR);
         for name in ["ann@x", "ANN@x", "Ann@X"] {
             drop(throttle.attempt(name, None).await.unwrap());
         }
@@ -181,16 +186,16 @@ mod tests {
 
     #[tokio::test]
     async fn successes_are_not_counted() {
-        let throttle = throttle(1, 1, QUARTER);
+        let throttle = throttle(1, 1, QUARTER_HOUR);
         let address = Some(IpAddr::from([192, 0, 2, 1]));
         for _ in 0..50 {
-            throttle.attempt("ann", address).await.unwrap().not_a_failure();
+            throttle.attempt("ann", address).await.unwrap().release();
         }
     }
 
     #[tokio::test]
-    async fn an_address_is_throttled_over_all_accounts_and_keeps_no_slot_of_theirs() {
-        let throttle = throttle(2, 3, QUARTER);
+    async fn an_address_is_throttled_over_all_accounts_and_holds_none_of_their_slots() {
+        let throttle = throttle(2, 3, QUARTER_HOUR);
         let address = Some(IpAddr::from([192, 0, 2, 1]));
         for name in ["a", "b", "c"] {
             drop(throttle.attempt(name, address).await.unwrap());
@@ -203,8 +208,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn addresses_of_one_subscriber_are_one() {
-        let throttle = throttle(100, 1, QUARTER);
+    async fn the_addresses_of_one_subscriber_count_together() {
+        let throttle = throttle(100, 1, QUARTER_HOUR);
         let address = |text: &str| Some(text.parse().unwrap());
         drop(throttle.attempt("a", address("2001:db8::1")).await.unwrap());
         assert!(throttle.attempt("a", address("2001:db8::2")).await.is_err());
@@ -214,13 +219,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn attempts_wait_for_those_under_way_and_never_exceed_the_limit() {
-        let throttle = throttle(2, 100, QUARTER);
+    async fn attempts_wait_for_running_ones_and_never_exceed_the_limit() {
+        let throttle = throttle(2, 100, QUARTER_HOUR);
         let one = throttle.attempt("ann", None).await.unwrap();
         let two = throttle.attempt("ann", None).await.unwrap();
         let mut third = Box::pin(throttle.attempt("ann", None));
         assert!(futures::poll!(&mut third).is_pending());
-        one.not_a_failure();
+        one.release();
         let third = third.await.unwrap();
 
         let waiting = join_all((0..20).map(|_| throttle.attempt("ann", None)));
@@ -232,12 +237,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_window_ends_on_time_though_attempts_go_on() {
+    async fn a_window_ends_on_time_while_attempts_continue() {
         let throttle = throttle(1, 100, Duration::from_millis(300));
         drop(throttle.attempt("ann", None).await.unwrap());
-        let begun = Instant::now();
+        let started = Instant::now();
         while throttle.attempt("ann", None).await.is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(5));
+            assert!(started.elapsed() < Duration::from_secs(5));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -1,9 +1,10 @@
-//! Where a request may go: a host and a port, in one spelling.
+//! The destination of an outgoing request: a host and a port, in one canonical
+//! spelling.
 //!
-//! Other spellings of an allowed destination are refused and not understood:
-//! there are too many of them, and each is a way around somebody's check.
+//! The host refuses every other spelling of a granted destination and does not
+//! try to understand it. There are too many spellings, and each one can be a way
+//! around a check.
 
-use super::address::is_public;
 use http::{Method, Uri, uri::Scheme};
 use reqwest::Url;
 use std::{
@@ -12,7 +13,7 @@ use std::{
     str::FromStr,
 };
 
-/// A host and a port that an operator grants.
+/// A host and a port, as an operator grants them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     host: Host,
@@ -21,18 +22,18 @@ pub struct Destination {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Host {
-    /// In lower case, without a dot at its end.
+    /// In lower case, without a final dot.
     Name(String),
     Address(IpAddr),
 }
 
-/// Why a request is not sent.
+/// Why the host does not send a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
-    /// It is well-formed and its destination is not among those granted.
+pub(super) enum Refusal {
+    /// The request is well-formed, but its destination is not granted.
     #[error("{0} is not granted")]
     NotGranted(Destination),
-    /// It is not a plain request to a host, for this reason.
+    /// The request is not a plain request to a host.
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -42,7 +43,7 @@ impl FromStr for Destination {
 
     /// Reads `host:port`, `1.2.3.4:port` or `[::1]:port`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (host, port) = text.rsplit_once(':').ok_or("it has no port: host:port is expected")?;
+        let (host, port) = text.rsplit_once(':').ok_or("the port is missing: host:port is expected")?;
         Ok(Self { host: host.parse()?, port: canonical_port(port)? })
     }
 }
@@ -54,25 +55,25 @@ impl FromStr for Host {
         if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
             let address: Ipv6Addr = inner.parse().map_err(|_| "the host is not an IPv6 address")?;
             if address.to_ipv4_mapped().is_some() {
-                return Err("the host is an IPv4 address in the form of an IPv6 one");
+                return Err("the host is an IPv4 address that is written as an IPv6 address");
             }
             return Ok(Self::Address(address.into()));
         }
         let text = text.to_ascii_lowercase();
         if text.is_empty() || text.len() > 253 {
-            return Err("the host has no name or one that is too long");
+            return Err("the host name is empty or longer than 253 bytes");
         }
         if !text.split('.').all(is_label) {
-            return Err("the host is not a name in letters, digits and hyphens");
+            return Err("the host name must consist of letters, digits, hyphens and underscores");
         }
         if let Ok(address) = text.parse::<Ipv4Addr>() {
             return Ok(Self::Address(address.into()));
         }
-        // What ends in a number is an address for some readers: 127.1, 0x7f.1,
-        // 017700000001.
+        // Some parsers read a name that ends in a number as an address: 127.1,
+        // 0x7f.1, 017700000001.
         let last = text.rsplit('.').next().unwrap_or_default();
         if last.starts_with("0x") || last.chars().all(|c| c.is_ascii_digit()) {
-            return Err("the host is an IPv4 address that is not written as four numbers");
+            return Err("the host is an IPv4 address that is not written as four decimal numbers");
         }
         Ok(Self::Name(text))
     }
@@ -87,7 +88,7 @@ fn canonical_port(text: &str) -> Result<u16, &'static str> {
     let port: u16 = text.parse().map_err(|_| "the port is not a number up to 65535")?;
     match port {
         0 => Err("the port is 0"),
-        _ if port.to_string() != text => Err("the port is not written in plain digits"),
+        _ if port.to_string() != text => Err("the port has a leading zero or a sign"),
         _ => Ok(port),
     }
 }
@@ -108,50 +109,45 @@ impl fmt::Display for Destination {
     }
 }
 
-impl Destination {
-    /// Whether it is within a private network, which nobody reaches by a name.
-    pub fn is_private(&self) -> bool {
-        matches!(self.host, Host::Address(address) if !is_public(address))
-    }
-}
-
-/// The address of a request that may be sent.
+/// Checks a request against the granted destinations. Returns the URL to send it
+/// to.
 ///
 /// # Errors
-/// Says why it may not.
-pub(super) fn check(method: &Method, uri: &Uri, granted: &[Destination]) -> Result<Url, Refused> {
+/// Why the host does not send the request.
+pub(super) fn check(method: &Method, uri: &Uri, granted: &[Destination]) -> Result<Url, Refusal> {
     if method.as_str().eq_ignore_ascii_case("CONNECT") {
-        return Err(Refused::Malformed("CONNECT asks for a tunnel"));
+        return Err(Refusal::Malformed("the method is CONNECT"));
     }
     let default_port = match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => 443,
         Some(scheme) if *scheme == Scheme::HTTP => 80,
-        _ => return Err(Refused::Malformed("the scheme is neither http nor https")),
+        _ => return Err(Refusal::Malformed("the scheme must be http or https")),
     };
-    let authority = uri.authority().ok_or(Refused::Malformed("it names no host"))?.as_str();
+    let authority = uri.authority().ok_or(Refusal::Malformed("the host is missing"))?.as_str();
     if authority.contains('@') {
-        return Err(Refused::Malformed("the host comes with a user"));
+        return Err(Refusal::Malformed("the URL contains a user"));
     }
     let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, canonical_port(port).map_err(Refused::Malformed)?),
+        Some((host, port)) if !port.contains(']') => (host, canonical_port(port).map_err(Refusal::Malformed)?),
         _ => (authority, default_port),
     };
-    let wanted = Destination { host: host.parse().map_err(Refused::Malformed)?, port };
+    let wanted = Destination { host: host.parse().map_err(Refusal::Malformed)?, port };
     if !granted.contains(&wanted) {
-        return Err(Refused::NotGranted(wanted));
+        return Err(Refusal::NotGranted(wanted));
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     if !path.starts_with('/') {
-        return Err(Refused::Malformed("the path does not begin with /"));
+        return Err(Refusal::Malformed("the path must begin with /"));
     }
     let scheme = uri.scheme_str().unwrap_or_default();
-    let url = Url::parse(&format!("{scheme}://{wanted}{path}")).map_err(|_| Refused::Malformed("it is no URL"))?;
-    // The client reads the text again, by rules of its own.
+    let url =
+        Url::parse(&format!("{scheme}://{wanted}{path}")).map_err(|_| Refusal::Malformed("the text is not a URL"))?;
+    // The HTTP client parses the text again, by its own rules.
     let same = url.host_str() == Some(wanted.host.to_string().as_str())
         && url.port_or_known_default() == Some(wanted.port)
         && url.username().is_empty()
         && url.password().is_none();
-    if same { Ok(url) } else { Err(Refused::Malformed("it can be read in two ways")) }
+    if same { Ok(url) } else { Err(Refusal::Malformed("the URL can be read in two ways")) }
 }
 
 #[cfg(test)]
@@ -165,14 +161,14 @@ mod tests {
             .collect()
     }
 
-    fn checked(uri: &str) -> Result<String, Refused> {
-        // What the standard's text forbids cannot even be asked for.
-        let uri: Uri = uri.parse().map_err(|_| Refused::Malformed("not a URI"))?;
+    fn checked(uri: &str) -> Result<String, Refusal> {
+        // The component cannot even express a URI that the standard forbids.
+        let uri: Uri = uri.parse().map_err(|_| Refusal::Malformed("not a URI"))?;
         check(&Method::GET, &uri, &granted()).map(String::from)
     }
 
     #[test]
-    fn what_is_granted_is_sent_where_it_says() {
+    fn a_granted_request_is_sent_to_its_destination() {
         for (uri, sent) in [
             ("https://api.example.com/a?b=c", "https://api.example.com/a?b=c"),
             ("https://api.example.com:443", "https://api.example.com/"),
@@ -187,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn tricks_are_refused() {
+    fn other_spellings_and_destinations_are_refused() {
         for uri in [
             // Another port, scheme or host.
             "http://api.example.com/",
@@ -199,16 +195,16 @@ mod tests {
             "https://api.example.com.evil.com/",
             "ftp://api.example.com:443/",
             "/relative",
-            // A user, so that one reader sees another host.
+            // A user, so that another parser sees another host.
             "https://api.example.com@evil.com/",
             "https://evil.com@api.example.com/",
             "https://api.example.com:443@evil.com/",
-            // Ports that are read differently.
+            // Ports that parsers read differently.
             "https://api.example.com:/",
             "https://api.example.com:0443/",
             "https://api.example.com:65979/",
             "https://api.example.com:443:443/",
-            // Names that are the same to some.
+            // Names that some parsers take for the same name.
             "https://api.example.com./",
             "https://api.example.com%2eevil.com/",
             "https://api%2eexample.com/",
@@ -225,7 +221,7 @@ mod tests {
             "http://127.0.0.01:9000/",
             "http://0:9000/",
             "http://0.0.0.0:9000/",
-            // And of it in version 6.
+            // Spellings of 127.0.0.1 as an IPv6 address.
             "http://[::ffff:127.0.0.1]:9000/",
             "http://[::ffff:7f00:1]:9000/",
             "http://[::127.0.0.1]:9000/",
@@ -270,7 +266,5 @@ mod tests {
         }
         assert_eq!("API.example.com:443".parse::<Destination>().unwrap().to_string(), "api.example.com:443");
         assert_eq!("[0:0::1]:80".parse::<Destination>().unwrap().to_string(), "[::1]:80");
-        assert!("10.0.0.1:80".parse::<Destination>().unwrap().is_private());
-        assert!(!"8.8.8.8:80".parse::<Destination>().unwrap().is_private());
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{CallContext, ComponentContext, Failure};
 use axum::body::Body;
 use futures::channel::oneshot;
-use host_capabilities::outbound::{Caller, Outbound};
+use host_capabilities::outbound::{Outbound, OutboundClient};
 use parking_lot::Mutex;
 use std::{
     future::{pending, poll_fn},
@@ -68,8 +68,12 @@ impl WasiHttpProgram {
         })
     }
 
-    async fn instantiate(&self, component: Arc<ComponentContext>, caller: Caller) -> wasmtime::Result<Instance> {
-        let mut store = Store::new(&self.engine, State::new(component, self.turns.clone(), caller));
+    async fn instantiate(
+        &self,
+        component: Arc<ComponentContext>,
+        client: OutboundClient,
+    ) -> wasmtime::Result<Instance> {
+        let mut store = Store::new(&self.engine, State::new(component, self.turns.clone(), client));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
@@ -122,7 +126,7 @@ pub struct WasiHttpInstances(Arc<Shared>);
 struct Shared {
     program: WasiHttpProgram,
     component: Arc<ComponentContext>,
-    caller: Caller,
+    client: OutboundClient,
     max_requests: u32,
     warm: Mutex<Vec<Instance>>,
     retired: CancellationToken,
@@ -135,11 +139,11 @@ impl WasiHttpInstances {
             ProxyPre::P2(_) => DEFAULT_MAX_REQUESTS_P2,
             ProxyPre::P3(_) => DEFAULT_MAX_REQUESTS_P3,
         });
-        let caller = program.outbound.caller(&component.name, &component.http_hosts, component.limits.wall_time_ms);
+        let client = program.outbound.client_for(&component.name, &component.http_hosts, component.limits.wall_time_ms);
         Self(Arc::new(Shared {
             program,
             component,
-            caller,
+            client,
             max_requests,
             warm: Mutex::default(),
             retired: CancellationToken::new(),
@@ -153,7 +157,7 @@ impl WasiHttpInstances {
     /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
         let shared = &self.0;
-        let making = shared.program.instantiate(shared.component.clone(), shared.caller.clone());
+        let making = shared.program.instantiate(shared.component.clone(), shared.client.clone());
         match tokio::time::timeout(shared.patience(), making).await {
             Ok(Ok(instance)) => {
                 shared.keep(instance);
@@ -290,7 +294,7 @@ impl Shared {
         let warm = self.warm.lock().pop();
         let mut instance = match warm {
             Some(instance) => instance,
-            None => self.program.instantiate(self.component.clone(), self.caller.clone()).await?,
+            None => self.program.instantiate(self.component.clone(), self.client.clone()).await?,
         };
         instance.calls += 1;
         instance.store.data_mut().begin_call(call);

@@ -19,7 +19,7 @@ pub(super) use instance::MAX_WARM;
 pub use instance::{WasiHttpInstances, WasiHttpProgram};
 
 use super::start_ticker;
-use host_capabilities::outbound::{Outbound, SystemNames};
+use host_capabilities::outbound::{Outbound, SystemResolver};
 use state::State;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -54,7 +54,7 @@ impl WasiHttpEngine {
         let mut linker = Linker::new(&wasmtime);
         state::link(&mut linker)?;
         start_ticker(&wasmtime)?;
-        let outbound = Outbound::new(Arc::new(SystemNames))
+        let outbound = Outbound::new(Arc::new(SystemResolver))
             .map_err(|error| wasmtime::format_err!("the client for requests to others cannot be made: {error}"))?;
         Ok(Self { wasmtime, linker, turns, calls: Arc::new(Semaphore::new(MAX_CALLS)), outbound: Arc::new(outbound) })
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 use host_capabilities::{
     logging::{self, LoggingView},
-    outbound::Caller,
+    outbound::OutboundClient,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -41,7 +41,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>, caller: Caller) -> Self {
+    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>, client: OutboundClient) -> Self {
         let output = Output::new(&component.name);
         // The builder gives no files, no environment and no arguments by
         // default. Here it gives no network either.
@@ -67,7 +67,7 @@ impl State {
             table,
             wasi,
             http: WasiHttpCtx::new(),
-            hooks: Hooks { caller, traceparent: None },
+            hooks: Hooks { client, traceparent: None },
         }
     }
 
@@ -108,7 +108,7 @@ impl WasiHttpView for State {
 
 /// Outgoing requests pass the host's own rules.
 struct Hooks {
-    caller: Caller,
+    client: OutboundClient,
     /// The trace that the call belongs to.
     traceparent: Option<String>,
 }
@@ -130,9 +130,9 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
     ) -> Sending {
-        let (caller, traceparent) = (self.caller.clone(), self.traceparent.clone());
+        let (client, traceparent) = (self.client.clone(), self.traceparent.clone());
         Box::new(async move {
-            let response = caller.send(request, options.unwrap_or_default(), traceparent.as_deref()).await?;
+            let response = client.send(request, options.unwrap_or_default(), traceparent.as_deref()).await?;
             let beside: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
             Ok((response, beside))
         })

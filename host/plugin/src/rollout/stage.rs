@@ -9,10 +9,11 @@ use crate::{
 };
 use host_artifact::{
     Artifact,
-    compatibility::{self, Interfaces, Measured, Subject, Surroundings, Verdict},
+    compatibility::{self, ComparedRevision, HostContext, Interfaces, RevisionInfo, Verdict},
     manifest::Manifest,
 };
 use host_base::clock::now_ms;
+use host_engine::OFFERS;
 use std::sync::Arc;
 
 /// An upload.
@@ -105,24 +106,25 @@ impl Rollout {
         let new_interfaces = interfaces(&compiled.artifact)?;
         let others: Vec<&Manifest> = snapshot.plugins().map(|plugin| &plugin.revision.manifest).collect();
         let applied = self.preparer.loader.applied_migrations(&record.plugin).await?;
-        let surroundings = Surroundings {
+        let host = HostContext {
+            offers: OFFERS,
             active: active
                 .as_ref()
                 .zip(active_interfaces.as_ref())
-                .map(|(active, interfaces)| Subject { manifest: &active.manifest, interfaces }),
+                .map(|(active, interfaces)| ComparedRevision { manifest: &active.manifest, interfaces }),
             others: &others,
             applied: &applied,
             active_revision: active_revision.as_deref(),
         };
-        let measured = Measured {
+        let info = RevisionInfo {
             revision: record.id.clone(),
             digest: record.digest.clone(),
             size_bytes: compiled.artifact.bytes.len(),
             compile_ms: u64::try_from(compiled.took.as_millis()).unwrap_or(u64::MAX),
             from_cache: compiled.from_cache,
         };
-        let new = Subject { manifest: &compiled.artifact.manifest, interfaces: &new_interfaces };
-        Ok(compatibility::compare(new, &compiled.artifact.migrations, surroundings, measured))
+        let new = ComparedRevision { manifest: &compiled.artifact.manifest, interfaces: &new_interfaces };
+        Ok(compatibility::compare(new, &compiled.artifact.migrations, host, info))
     }
 
     /// The file of the active revision, for comparison.

@@ -8,9 +8,9 @@ use crate::{
     registry::{Plugin, SnapshotError, Standing},
 };
 use futures::future::try_join_all;
-use host_artifact::permissions;
 use host_base::clock::now_ms;
 use host_config::ConfigError;
+use host_engine::OFFERS;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -120,7 +120,7 @@ impl Rollout {
             uploaded_by: String::new(),
             unknown: Unknown::new(),
         };
-        let grants = plugin.grants.unwrap_or_else(|| permissions::capabilities(&compiled.imports));
+        let grants = plugin.grants.unwrap_or_else(|| OFFERS.grants_of(&compiled.imports));
         Ok((Origin { label, record, bytes, grants }, compiled))
     }
 

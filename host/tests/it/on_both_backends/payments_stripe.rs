@@ -151,7 +151,7 @@ async fn a_key_that_stripe_does_not_accept_is_reported_to_operators_alone_and_lo
     let (_, buyer, order) = shop.reserved().await;
     shop.stripe.change_key("sk_test_anotherOneAltogether");
     is_unknown(&buyer, &order).await;
-    let told = |log: &String| log.contains("ERROR") && log.contains("set STRIPE_KEY to one that");
+    let told = |log: &String| log.contains("ERROR") && log.contains("set STRIPE_KEY to a key with");
     eventually("the log says it to the operator", async || shop.host.log(), told).await;
     shop.stripe.change_key(KEY);
     buyer.order_becomes(&order.id, Status::Complete).await;

@@ -1,8 +1,8 @@
-//! Each change of a type with the verdict that is expected of it.
+//! The changes of types, each with its expected verdict.
 
 use super::*;
 
-/// The interfaces of a world that exports and imports an interface each.
+/// The interfaces of a world with one export and one import.
 fn world(exported: &str, imported: &str) -> Interfaces {
     versioned("1.0.0", exported, imported)
 }
@@ -22,12 +22,12 @@ fn texts(changes: &[TypeChange]) -> Vec<String> {
     changes.iter().map(|change| format!("{}: {}: {}", verdict(change), change.item, change.change)).collect()
 }
 
-/// What both sides have, what changes, and what is said of it.
+/// The old interface, the new interface, and the expected changes.
 type Row = (&'static str, &'static str, &'static [&'static str]);
 
 const SAME: &[&str] = &[];
 
-/// Changes of an exported interface.
+/// The changes of an exported interface.
 const EXPORTED: &[Row] = &[
     ("f: func();", "f: func();", SAME),
     ("f: func();", "f: func(); g: func();", &["fine: func g: it is new"]),
@@ -169,7 +169,7 @@ const EXPORTED: &[Row] = &[
     ),
 ];
 
-/// Changes of an imported interface.
+/// The changes of an imported interface.
 const IMPORTED: &[Row] = &[
     ("f: func();", "f: func(); g: func();", &["fine: func g: it is new"]),
     ("f: func(); g: func();", "f: func();", &["fine: func g: it is gone"]),
@@ -196,7 +196,7 @@ fn each_change_of_a_type_has_its_verdict() {
 }
 
 #[test]
-fn an_interface_is_followed_through_compatible_versions_only() {
+fn only_compatible_versions_of_an_interface_are_compared() {
     let of = |version| versioned(version, "f: func();", "x: func();");
     assert_eq!(of("1.2.0").against(&of("1.0.0")), []);
     assert_eq!(of("0.2.8").against(&of("0.2.0")), []);
@@ -212,7 +212,7 @@ fn an_interface_is_followed_through_compatible_versions_only() {
 }
 
 #[test]
-fn types_that_grow_with_every_level_are_compared_in_no_time() {
+fn types_that_grow_with_every_level_are_compared_quickly() {
     let grow = |first: &str| -> String {
         let mut text = format!("record r0 {{ n: {first} }}");
         for level in 1..40 {
@@ -225,7 +225,7 @@ fn types_that_grow_with_every_level_are_compared_in_no_time() {
 }
 
 #[test]
-fn the_hosts_interfaces_are_all_there() {
+fn the_host_contains_all_its_interfaces() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut folders: Vec<_> = std::fs::read_dir(root.join("deps"))
         .unwrap()
@@ -239,7 +239,7 @@ fn the_hosts_interfaces_are_all_there() {
     assert!(host.exports().contains(&"platform:http/handler@1.0.0".to_owned()));
 }
 
-/// The host's own packages with one text in them replaced by another.
+/// The packages of the host after the replacement of one text.
 fn guest(from: &str, to: &str) -> Interfaces {
     let edited: Vec<_> = HOST_WIT.iter().map(|(name, text)| (*name, text.replace(from, to))).collect();
     let edited: Vec<_> = edited.iter().map(|(name, text)| (*name, text.as_str())).collect();
@@ -247,18 +247,18 @@ fn guest(from: &str, to: &str) -> Interfaces {
 }
 
 #[test]
-fn a_guest_of_another_copy_of_the_interfaces_is_told_the_field() {
+fn an_error_names_the_field_that_differs_from_the_host() {
     assert_eq!(guest("", "").against_host().unwrap(), []);
     for (from, to, expected) in [
         (
             "email: string,",
             "email: u32,",
-            "platform:http/types@1.0.0, record principal: field email is u32, and in the host string",
+            "platform:http/types@1.0.0, record principal: field email is u32, but string in the host",
         ),
         (
             "email: string,",
             "email: string, age: u32,",
-            "platform:http/types@1.0.0, record principal: field age: u32 is not the host's",
+            "platform:http/types@1.0.0, record principal: the host does not have field age: u32",
         ),
         (
             "        amount: u64,\n",
@@ -270,7 +270,11 @@ fn a_guest_of_another_copy_of_the_interfaces_is_told_the_field() {
             "time: u64,",
             "platform:messaging/types@1.0.0, record event: field time is called time-ms in the host",
         ),
-        ("revoke: func()", "invent: func()", "platform:identity/identity@1.0.0, func invent: it is not the host's"),
+        (
+            "revoke: func()",
+            "invent: func()",
+            "platform:identity/identity@1.0.0, func invent: the host does not have it",
+        ),
         ("interface identity {", "interface other { f: func(); } interface identity {", ""),
     ] {
         let changes = guest(from, to).against_host().unwrap();
@@ -281,7 +285,7 @@ fn a_guest_of_another_copy_of_the_interfaces_is_told_the_field() {
 }
 
 #[test]
-fn an_interface_that_the_host_does_not_know_is_named() {
+fn an_error_names_an_interface_that_the_host_does_not_know() {
     let text = "package test:guest;
         world guest { import platform:http/extra@1.0.0; export platform:http/more@1.0.0; import wasi:any/thing; }";
     let extra = "package platform:http@1.0.0; interface extra { f: func(); } interface more { f: func(); }";
@@ -289,10 +293,7 @@ fn an_interface_that_the_host_does_not_know_is_named() {
     let guest = Interfaces::from_wit(("guest", text), &[("extra", extra), ("any", any)], "guest").unwrap();
     assert_eq!(
         texts(&guest.against_host().unwrap()),
-        [
-            "breaks: interface: it is not one that this host offers",
-            "breaks: interface: it is not one that this host calls"
-        ]
+        ["breaks: interface: this host does not offer it", "breaks: interface: this host does not call it"]
     );
 }
 
@@ -305,7 +306,7 @@ fn a_component_is_read_from_its_bytes() {
     )
     .unwrap();
     let refused = Interfaces::read_and_check(&differing).err().unwrap().to_string();
-    assert!(refused.contains("record principal: field email is u32, and in the host string"), "{refused}");
+    assert!(refused.contains("record principal: field email is u32, but string in the host"), "{refused}");
     let refused = Interfaces::read(&differing[..differing.len() - 1]).err().unwrap().to_string();
     assert!(refused.starts_with("the component's interfaces cannot be read"), "{refused}");
 }

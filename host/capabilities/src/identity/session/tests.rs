@@ -3,8 +3,8 @@ use host_test_support::{TestDatabase, on_both_engines};
 
 const KEY: &str = "a key of a test, 32 bytes or more";
 
-async fn sessions(place: &TestDatabase, key: &str, ttl: Duration) -> Sessions {
-    Sessions::open(&Secret::new(key), ttl, place.open().await).await.unwrap()
+async fn sessions(database: &TestDatabase, key: &str, ttl: Duration) -> Sessions {
+    Sessions::open(&Secret::new(key), ttl, database.open().await).await.unwrap()
 }
 
 fn ann() -> Principal {
@@ -30,23 +30,23 @@ async fn a_token_names_its_principal_and_session() {
     assert_ne!(session.jti, sessions.verify(&two).unwrap().jti);
 }
 
-async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on(place: TestDatabase) {
-    let first = sessions(&place, KEY, HOUR).await;
+async fn a_revoked_session_stays_revoked_after_reopening_and_others_go_on(database: TestDatabase) {
+    let first = sessions(&database, KEY, HOUR).await;
     let (out, stays) = (first.issue(&ann()).unwrap(), first.issue(&ann()).unwrap());
     let session = first.verify(&out).unwrap();
     first.revoke(&session).await.unwrap();
     first.revoke(&session).await.unwrap();
     assert!(first.verify(&out).is_none());
     assert!(first.verify(&stays).is_some());
-    first.revoked.database.close().await;
+    first.revocations.database.close().await;
 
-    let second = sessions(&place, KEY, HOUR).await;
+    let second = sessions(&database, KEY, HOUR).await;
     assert!(second.verify(&out).is_none());
     assert!(second.verify(&stays).is_some());
 }
 
-async fn a_caller_that_gives_up_leaves_no_half_revoked_session(place: TestDatabase) {
-    let sessions = sessions(&place, KEY, HOUR).await;
+async fn a_caller_that_gives_up_leaves_no_half_revoked_session(database: TestDatabase) {
+    let sessions = sessions(&database, KEY, HOUR).await;
     let token = sessions.issue(&ann()).unwrap();
     let session = sessions.verify(&token).unwrap();
     let mut revoke = Box::pin(sessions.revoke(&session));
@@ -114,23 +114,25 @@ async fn a_token_without_expiry_or_identifier_is_refused() {
     }
 }
 
-async fn expired_revocations_are_pruned(place: TestDatabase) {
-    let sessions = sessions(&place, KEY, HOUR).await;
-    let revoked = &sessions.revoked;
+async fn expired_revocations_are_pruned(database: TestDatabase) {
+    let sessions = sessions(&database, KEY, HOUR).await;
+    let revocations = &sessions.revocations;
     let now = now_seconds();
     let (old, new) = (Uuid::new_v4(), Uuid::new_v4());
-    revoked.add(old, now + 10).await.unwrap();
-    revoked.add(new, now + 11).await.unwrap();
-    revoked.prune(now + 10 + KEPT_SECONDS).await.unwrap();
-    assert!(!revoked.contains(old));
-    assert!(revoked.contains(new));
-    let kept: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM identity_revoked").fetch_one(&revoked.database.read).await.unwrap();
+    revocations.add(old, now + 10).await.unwrap();
+    revocations.add(new, now + 11).await.unwrap();
+    revocations.prune(now + 10 + KEEP_SECONDS).await.unwrap();
+    assert!(!revocations.contains(old));
+    assert!(revocations.contains(new));
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM identity_revoked")
+        .fetch_one(&revocations.database.read)
+        .await
+        .unwrap();
     assert_eq!(kept, 1);
 }
 
 #[tokio::test]
-async fn an_endless_claim_is_refused() {
+async fn a_claim_over_the_limit_is_refused() {
     let sessions = sessions(&TestDatabase::sqlite(), KEY, HOUR).await;
     let principal = Principal { email: "x".repeat(2_000), ..ann() };
     assert!(matches!(sessions.issue(&principal), Err(Error::Limit(_))));

@@ -1,22 +1,25 @@
-//! The ledger: each call with its outcome, each authorization with its state.
+//! The ledger of the simulated provider: each call with its outcome, and each
+//! authorization with its state.
 //!
-//! A call is looked up, decided and recorded in one transaction, and its key
-//! is the primary key of the table, so it takes effect once however often and
-//! from wherever it arrives.
+//! One transaction looks a call up, decides it and records it, and the key of the
+//! call is the primary key of the table. Therefore a call takes effect once, even if
+//! it arrives several times and at several hosts.
 
 use super::{
     super::{
-        Error, LedgerEntry, Settlement,
-        record::{Authorizations, Failure, Made, Operation, Outcome},
+        Error,
+        authorizations::{Authorizations, NewAuthorization, create_authorizations},
+        operation::{LedgerError, Operation, Outcome, Settlement},
     },
-    tokens::{self, Verdict},
+    test_cards::{self, CardDecision},
 };
 use host_base::clock;
 use host_database::HostDatabase;
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
-const SCHEMA: &[&str] = &["
+const SCHEMA: &[&str] = &[concat!(
+    "
 CREATE TABLE calls (
     key TEXT PRIMARY KEY,
     operation TEXT NOT NULL,
@@ -24,19 +27,9 @@ CREATE TABLE calls (
     made_ms INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE failed_on_request (key TEXT PRIMARY KEY) STRICT;
-CREATE TABLE authorizations (
-    sequence INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    key TEXT NOT NULL UNIQUE,
-    currency TEXT NOT NULL,
-    amount INTEGER NOT NULL CHECK (amount > 0),
-    state TEXT NOT NULL CHECK (state IN ('authorized', 'captured', 'voided', 'refunded')),
-    captured INTEGER NOT NULL DEFAULT 0 CHECK (captured IN (0, amount)),
-    refunded INTEGER NOT NULL DEFAULT 0 CHECK (refunded IN (0, captured)),
-    created_ms INTEGER NOT NULL,
-    updated_ms INTEGER NOT NULL
-) STRICT;
-"];
+",
+    create_authorizations!("authorizations", "NOT NULL UNIQUE")
+)];
 
 const AUTHORIZATIONS: Authorizations = Authorizations { table: "authorizations" };
 
@@ -51,14 +44,14 @@ impl Ledger {
         Ok(Self { database })
     }
 
-    /// Does what the call asks for, unless it was done before, and returns
-    /// what it came to.
+    /// Performs and records an operation, unless its key is known. Returns the outcome
+    /// that is recorded for the key.
     pub(super) async fn record(&self, key: &str, operation: &Operation) -> Result<Outcome, Error> {
         Ok(self.record_once(key, operation).await?)
     }
 
-    async fn record_once(&self, key: &str, operation: &Operation) -> Result<Outcome, Failure> {
-        // Calls with other keys go on beside it.
+    async fn record_once(&self, key: &str, operation: &Operation) -> Result<Outcome, LedgerError> {
+        // Calls with other keys run at the same time.
         let mut transaction = self.database.begin(&format!("simulated_payments {key}")).await?;
         let known: Option<(String, String)> = sqlx::query_as("SELECT operation, outcome FROM calls WHERE key = $1")
             .bind(key)
@@ -83,8 +76,8 @@ impl Ledger {
         Ok(outcome)
     }
 
-    /// Whether the key was seen before, be it in a call that failed on
-    /// request.
+    /// Whether there was a call with this key before, including a call with an
+    /// injected fault.
     pub(super) async fn is_known(&self, key: &str) -> Result<bool, Error> {
         let known: i64 = sqlx::query_scalar(
             "SELECT (SELECT count(*) FROM calls WHERE key = $1)
@@ -93,23 +86,18 @@ impl Ledger {
         .bind(key)
         .fetch_one(&self.database.write)
         .await
-        .map_err(Failure::from)?;
+        .map_err(LedgerError::from)?;
         Ok(known > 0)
     }
 
-    /// Remembers that a call with this key has failed on request.
-    pub(super) async fn remember(&self, key: &str) -> Result<(), Error> {
+    /// Records that a call with this key had an injected fault.
+    pub(super) async fn record_fault(&self, key: &str) -> Result<(), Error> {
         sqlx::query("INSERT INTO failed_on_request (key) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(key)
             .execute(&self.database.write)
             .await
-            .map_err(Failure::from)?;
+            .map_err(LedgerError::from)?;
         Ok(())
-    }
-
-    /// The authorizations, newest first.
-    pub(super) async fn entries(&self, limit_rows: u32) -> Result<Vec<LedgerEntry>, Error> {
-        Ok(AUTHORIZATIONS.newest(&self.database.read, limit_rows).await?)
     }
 }
 
@@ -118,14 +106,14 @@ async fn apply(
     key: &str,
     operation: &Operation,
     now_ms: i64,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, LedgerError> {
     match operation {
-        Operation::Authorize { amount, currency, token } => match tokens::verdict(token) {
-            Verdict::Approved => authorize(transaction, key, *amount, currency, now_ms).await,
-            Verdict::Declined { code, message } => {
+        Operation::Authorize { amount, currency, token } => match test_cards::decide(token) {
+            CardDecision::Approved => authorize(transaction, key, *amount, currency, now_ms).await,
+            CardDecision::Declined { code, message } => {
                 Ok(Outcome::Declined { code: code.to_owned(), message: message.to_owned() })
             }
-            Verdict::Unknown => Ok(Outcome::invalid("no such token")),
+            CardDecision::UnknownToken => Ok(Outcome::invalid("no such token")),
         },
         Operation::Capture { authorization } => settle(transaction, Settlement::Capture, authorization, now_ms).await,
         Operation::Void { authorization } => settle(transaction, Settlement::Void, authorization, now_ms).await,
@@ -139,13 +127,13 @@ async fn authorize(
     amount: u64,
     currency: &str,
     now_ms: i64,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, LedgerError> {
     let Ok(amount) = i64::try_from(amount) else {
         return Ok(Outcome::invalid("the amount is too large"));
     };
-    // Not to be guessed: whoever knows the id may settle the authorization.
+    // A random identifier: everyone who knows it can settle the authorization.
     let id = format!("auth_{}", Uuid::new_v4().simple());
-    AUTHORIZATIONS.add(transaction, Made { id: &id, key, currency, amount }, now_ms).await?;
+    AUTHORIZATIONS.add(transaction, NewAuthorization { id: &id, key, currency, amount }, now_ms).await?;
     Ok(Outcome::Done { id: Some(id) })
 }
 
@@ -154,7 +142,7 @@ async fn settle(
     settlement: Settlement,
     authorization: &str,
     now_ms: i64,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, LedgerError> {
     if AUTHORIZATIONS.settle(&mut *transaction, settlement, authorization, now_ms).await? {
         return Ok(Outcome::Done { id: None });
     }

@@ -1,56 +1,53 @@
-//! Play money: a provider that understands Stripe's test tokens, remembers
-//! everything in a ledger of its own, and fails on request.
-//!
-//! Like a real one it goes on with a call whose caller has given up.
+//! The simulated provider. It understands the test tokens of Stripe, records
+//! everything in its own ledger, and injects faults on request. It moves no money.
 
-mod faults;
+mod fault_injection;
 mod ledger;
-mod tokens;
+mod test_cards;
 
-use super::{
-    Error, LedgerEntry,
-    record::{Operation, Perform},
-};
+use super::{Error, Provider, operation::Operation};
 use async_trait::async_trait;
-use faults::Faults;
+use fault_injection::{CallFaults, FaultInjector};
+use host_config::payments::FaultsConfig;
 use host_database::HostDatabase;
 use ledger::Ledger;
-use std::sync::Arc;
 use tokio::time;
 
-/// The provider. It lives as long as the host; its ledger outlives it.
-#[derive(Clone)]
-pub struct Simulated {
+/// The provider. It lives as long as the host, and its ledger lives longer.
+pub(super) struct Simulated {
     ledger: Ledger,
-    faults: Arc<Faults>,
+    faults: FaultInjector,
 }
 
 impl Simulated {
-    /// Opens the ledger in a database of its own, or in the one that the hosts
-    /// share.
+    /// Opens the ledger in this database.
     ///
     /// # Errors
-    /// When its tables cannot be made.
-    pub async fn open(database: HostDatabase, faults: host_config::payments::FaultsConfig) -> sqlx::Result<Self> {
-        Ok(Self { ledger: Ledger::open(database).await?, faults: Arc::new(Faults::new(faults)) })
+    /// When the tables cannot be created.
+    pub(super) async fn open(database: HostDatabase, faults: FaultsConfig) -> sqlx::Result<Self> {
+        Ok(Self { ledger: Ledger::open(database).await?, faults: FaultInjector::new(faults) })
+    }
+
+    async fn faults_of(&self, key: &str, operation: &Operation) -> Result<CallFaults, Error> {
+        let faults = self.faults.next(operation);
+        if faults.first_call_only && self.ledger.is_known(key).await? {
+            return Ok(CallFaults::default());
+        }
+        Ok(faults)
     }
 }
 
 #[async_trait]
-impl Perform for Simulated {
+impl Provider for Simulated {
     async fn perform(&self, key: &str, operation: Operation) -> Result<Option<String>, Error> {
-        let faults = match self.faults.next(&operation) {
-            // A fault that a token asks for strikes the first call alone.
-            planned if planned.once && self.ledger.is_known(key).await? => faults::Plan::default(),
-            planned => planned,
-        };
-        if faults.before {
-            if faults.once {
-                self.ledger.remember(key).await?;
+        let faults = self.faults_of(key, &operation).await?;
+        if faults.lose_request {
+            if faults.first_call_only {
+                self.ledger.record_fault(key).await?;
             }
             return Err(lost("before"));
         }
-        let outcome = if faults.twice {
+        let outcome = if faults.duplicate {
             let (first, _) =
                 tokio::try_join!(self.ledger.record(key, &operation), self.ledger.record(key, &operation))?;
             first
@@ -58,11 +55,7 @@ impl Perform for Simulated {
             self.ledger.record(key, &operation).await?
         };
         time::sleep(faults.delay).await;
-        if faults.after { Err(lost("after")) } else { outcome.into_result() }
-    }
-
-    async fn newest(&self, limit_rows: u32) -> Result<Vec<LedgerEntry>, Error> {
-        self.ledger.entries(limit_rows).await
+        if faults.lose_response { Err(lost("after")) } else { outcome.into_result() }
     }
 }
 

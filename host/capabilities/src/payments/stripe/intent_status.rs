@@ -1,63 +1,71 @@
-//! What a payment's state says about a call. It is asked for where a call may
-//! have been made before, and is the last word: states are kept for ever,
-//! idempotency keys are not.
+//! Decides the outcome of a call from the state of its payment at Stripe. The host asks
+//! for the state when a call may have been made before. The state is the final
+//! authority: Stripe keeps states without a time limit, but forgets idempotency keys.
 
 use super::{
-    super::{Decline, Settlement},
+    super::{Decline, operation::Settlement},
     api::{self, CAPTURE_KEY, KEY},
 };
 use stripe_shared::{PaymentIntent, PaymentIntentCancellationReason, PaymentIntentStatus, Refund};
 
-/// Why a payment was cancelled that its bank wanted to ask the payer about.
-pub(super) const UNASKED: &str = "abandoned";
+/// The cancellation reason of a payment whose bank required an authentication of the
+/// payer.
+pub(super) const AUTHENTICATION_CANCELLED: &str = "abandoned";
 
-/// Where an authorization stands.
+/// The status of an authorization.
 #[derive(Debug)]
-pub(super) enum Authorized {
-    /// The money is reserved, or was taken since.
-    Yes,
-    /// It is not, and will not be.
-    No(Decline),
-    /// The bank wants to ask the payer.
-    Asks,
-    /// No card was tried yet.
-    Untried,
-    /// Stripe is at work.
-    UnderWay,
+pub(super) enum AuthorizationStatus {
+    /// The money is reserved, or was captured since.
+    Authorized,
+    /// The money is not reserved, and never will be.
+    Declined(Decline),
+    /// The bank requires an authentication of the payer.
+    AuthenticationRequired,
+    /// Stripe has not tried a card yet.
+    NotTried,
+    /// Stripe is still processing the payment.
+    Processing,
 }
 
-/// Where a settlement stands.
+/// The status of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Settled {
-    /// It was done.
-    Yes,
-    /// It was not, and can be.
-    Open,
-    /// It cannot be done; where the payment is instead.
-    Never(&'static str),
-    /// Stripe is at work.
-    UnderWay,
+pub(super) enum SettlementStatus {
+    /// The settlement is done.
+    Done,
+    /// The settlement is not done, and the payment allows it.
+    Possible,
+    /// The payment does not allow the settlement, because it has this state.
+    Impossible(&'static str),
+    /// Stripe is still processing the payment.
+    Processing,
 }
 
-pub(super) fn authorized(intent: &PaymentIntent) -> Authorized {
+/// The status of an authorization with this payment.
+pub(super) fn authorization(intent: &PaymentIntent) -> AuthorizationStatus {
     match &intent.status {
-        PaymentIntentStatus::RequiresCapture | PaymentIntentStatus::Succeeded => Authorized::Yes,
-        PaymentIntentStatus::RequiresAction => Authorized::Asks,
+        PaymentIntentStatus::RequiresCapture | PaymentIntentStatus::Succeeded => AuthorizationStatus::Authorized,
+        PaymentIntentStatus::RequiresAction => AuthorizationStatus::AuthenticationRequired,
         PaymentIntentStatus::RequiresPaymentMethod | PaymentIntentStatus::RequiresConfirmation => intent
             .last_payment_error
             .as_deref()
-            .map_or(Authorized::Untried, |error| Authorized::No(api::decline(error))),
-        PaymentIntentStatus::Canceled => Authorized::No(match &intent.last_payment_error {
-            Some(error) => api::decline(error),
-            None if intent.cancellation_reason.as_ref().is_some_and(|reason| reason.as_str() == UNASKED) => unasked(),
-            None => Decline { code: "canceled".to_owned(), message: "The payment was cancelled.".to_owned() },
-        }),
-        _ => Authorized::UnderWay,
+            .map_or(AuthorizationStatus::NotTried, |error| AuthorizationStatus::Declined(api::decline(error))),
+        PaymentIntentStatus::Canceled => AuthorizationStatus::Declined(cancelled(intent)),
+        _ => AuthorizationStatus::Processing,
     }
 }
 
-/// The decline of a card whose bank wants to ask the payer.
-pub(super) fn unasked() -> Decline {
+fn cancelled(intent: &PaymentIntent) -> Decline {
+    if let Some(error) = &intent.last_payment_error {
+        return api::decline(error);
+    }
+    if intent.cancellation_reason.as_ref().is_some_and(|reason| reason.as_str() == AUTHENTICATION_CANCELLED) {
+        return authentication_required();
+    }
+    Decline { code: "canceled".to_owned(), message: "The payment was cancelled.".to_owned() }
+}
+
+/// The decline of a card whose bank requires an authentication of the payer.
+pub(super) fn authentication_required() -> Decline {
     Decline {
         code: "authentication_required".to_owned(),
         message: "Your card's bank wants to authenticate the payment, which is not possible here. Try another card."
@@ -65,44 +73,64 @@ pub(super) fn unasked() -> Decline {
     }
 }
 
-/// Whether it was done by the call with this key; by anybody, if that call was
-/// begun before and its outcome is not known. What is done twice by two calls
-/// is done by the first.
-pub(super) fn settled(
+/// The status of a settlement by the call with this key.
+///
+/// If the payment is settled already, the settlement counts as done if this call did it.
+/// A repeated call whose outcome is unknown takes any settlement as its own. If two
+/// calls settle a payment, the first one has done it.
+pub(super) fn settlement(
     settlement: Settlement,
     key: &str,
     is_repeated: bool,
     intent: &PaymentIntent,
     refunds: &[Refund],
-) -> Settled {
-    let is_ours = |is_ours: bool, state| if is_repeated || is_ours { Settled::Yes } else { Settled::Never(state) };
+) -> SettlementStatus {
+    let done_if = |is_own: bool, state| match is_repeated || is_own {
+        true => SettlementStatus::Done,
+        false => SettlementStatus::Impossible(state),
+    };
     match (&intent.status, settlement) {
-        (PaymentIntentStatus::Processing | PaymentIntentStatus::Unknown(_), _) => Settled::UnderWay,
-        (PaymentIntentStatus::RequiresCapture, Settlement::Capture | Settlement::Void) => Settled::Open,
-        (PaymentIntentStatus::RequiresCapture, Settlement::Refund) => Settled::Never("authorized"),
+        (PaymentIntentStatus::Processing | PaymentIntentStatus::Unknown(_), _) => SettlementStatus::Processing,
+        (PaymentIntentStatus::RequiresCapture, Settlement::Capture | Settlement::Void) => SettlementStatus::Possible,
+        (PaymentIntentStatus::RequiresCapture, Settlement::Refund) => SettlementStatus::Impossible("authorized"),
         (PaymentIntentStatus::Succeeded, Settlement::Capture) => {
-            is_ours(intent.metadata.get(CAPTURE_KEY).is_some_and(|of| of == key), "captured")
+            done_if(intent.metadata.get(CAPTURE_KEY).is_some_and(|of| of == key), "captured")
         }
-        (PaymentIntentStatus::Succeeded, Settlement::Void) => Settled::Never("captured"),
-        (PaymentIntentStatus::Succeeded, Settlement::Refund) => {
-            let made =
-                || refunds.iter().filter(|refund| !matches!(refund.status.as_deref(), Some("failed" | "canceled")));
-            if made().any(|refund| refund.metadata.as_ref().and_then(|data| data.get(KEY)).is_some_and(|of| of == key))
-            {
-                return Settled::Yes;
-            }
-            let sum = made().fold(0_i64, |sum, refund| sum.saturating_add(refund.amount));
-            if sum < intent.amount_received { Settled::Open } else { is_ours(false, "refunded") }
-        }
-        // Stripe lets go by itself what nobody captures for a week.
-        (PaymentIntentStatus::Canceled, Settlement::Void) => is_ours(
-            matches!(
-                intent.cancellation_reason,
-                Some(PaymentIntentCancellationReason::Automatic | PaymentIntentCancellationReason::Expired)
-            ),
-            "voided",
-        ),
-        (PaymentIntentStatus::Canceled, _) => Settled::Never("voided"),
-        _ => Settled::Never("not made"),
+        (PaymentIntentStatus::Succeeded, Settlement::Void) => SettlementStatus::Impossible("captured"),
+        (PaymentIntentStatus::Succeeded, Settlement::Refund) => match refund_of(key, intent, refunds) {
+            RefundStatus::Own => SettlementStatus::Done,
+            RefundStatus::AmountLeft => SettlementStatus::Possible,
+            RefundStatus::Complete => done_if(false, "refunded"),
+        },
+        (PaymentIntentStatus::Canceled, Settlement::Void) => done_if(cancelled_by_stripe(intent), "voided"),
+        (PaymentIntentStatus::Canceled, _) => SettlementStatus::Impossible("voided"),
+        _ => SettlementStatus::Impossible("not made"),
     }
+}
+
+enum RefundStatus {
+    /// A refund has the key of this call.
+    Own,
+    /// A part of the captured amount is not refunded.
+    AmountLeft,
+    /// Other calls have refunded the whole amount.
+    Complete,
+}
+
+fn refund_of(key: &str, intent: &PaymentIntent, refunds: &[Refund]) -> RefundStatus {
+    let valid = || refunds.iter().filter(|refund| !matches!(refund.status.as_deref(), Some("failed" | "canceled")));
+    let is_own = |refund: &Refund| refund.metadata.as_ref().and_then(|data| data.get(KEY)).is_some_and(|of| of == key);
+    if valid().any(is_own) {
+        return RefundStatus::Own;
+    }
+    let refunded = valid().fold(0_i64, |sum, refund| sum.saturating_add(refund.amount));
+    if refunded < intent.amount_received { RefundStatus::AmountLeft } else { RefundStatus::Complete }
+}
+
+/// Stripe cancels a payment by itself if nobody captures it within a week.
+fn cancelled_by_stripe(intent: &PaymentIntent) -> bool {
+    matches!(
+        intent.cancellation_reason,
+        Some(PaymentIntentCancellationReason::Automatic | PaymentIntentCancellationReason::Expired)
+    )
 }

@@ -1,43 +1,46 @@
 use super::{
-    super::{
-        LedgerState,
-        conformance::{self, AnyProvider, Subject, dollars, is_invalid, is_unknown},
-    },
+    super::conformance::{self, Client, TestProvider, dollars, is_invalid, is_unknown},
     *,
 };
 use host_base::secret::Secret;
 use host_test_support::{TestDatabase, on_both_engines};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use stripe_stand_in::{Endpoint, Fault, Payment, StandIn};
 
-const KEY_OF_THE_ACCOUNT: &str = "sk_test_ofNobodyAtAll0123";
+const ACCOUNT_KEY: &str = "sk_test_ofNobodyAtAll0123";
 
-/// Hosts with one record, and the account that they have.
+/// Hosts that share one record and one account.
 struct Hosts {
-    place: TestDatabase,
+    database: TestDatabase,
     stripe: StandIn,
 }
 
-impl Subject for Hosts {
-    async fn new(place: TestDatabase) -> Self {
-        Self { place, stripe: StandIn::start(KEY_OF_THE_ACCOUNT).await.unwrap() }
+impl TestProvider for Hosts {
+    const AUTHORIZATIONS: &'static str = "stripe_authorizations";
+
+    async fn new(database: TestDatabase) -> Self {
+        Self { database, stripe: StandIn::start(ACCOUNT_KEY).await.unwrap() }
     }
 
-    async fn open(&self) -> AnyProvider {
-        Arc::new(open(self.place.open().await, &self.stripe).await)
+    fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
-    fn card_whose_answer_is_lost(&self) -> &'static str {
+    async fn open(&self) -> Client {
+        Client::new(self.open_provider().await)
+    }
+
+    fn card_with_lost_response(&self) -> &'static str {
         self.stripe.next(Endpoint::Confirm, Fault::CutAfter);
         "tok_visa"
     }
 
-    fn card_whose_call_is_lost(&self) -> &'static str {
+    fn card_with_lost_request(&self) -> &'static str {
         self.stripe.next(Endpoint::Confirm, Fault::CutBefore);
         "tok_visa"
     }
 
-    fn card_that_is_slow(&self) -> &'static str {
+    fn slow_card(&self) -> &'static str {
         self.stripe.next(Endpoint::Confirm, Fault::Late(Duration::from_secs(120)));
         "tok_visa"
     }
@@ -45,22 +48,19 @@ impl Subject for Hosts {
 
 conformance::conforms! { Hosts }
 
-async fn open(database: HostDatabase, stripe: &StandIn) -> Stripe {
-    let settings = host_config::payments::StripeConfig {
-        api_url: stripe.url().parse().unwrap(),
-        key: Secret::new(KEY_OF_THE_ACCOUNT),
-    };
-    Stripe::open(database, &settings).await.unwrap()
-}
-
 impl Hosts {
+    async fn open_provider(&self) -> Stripe {
+        let config = StripeConfig { api_url: self.stripe.url().parse().unwrap(), key: Secret::new(ACCOUNT_KEY) };
+        Stripe::open(self.database.open().await, &config).await.unwrap()
+    }
+
     fn only_payment(&self) -> Payment {
         let payments = self.stripe.payments();
         assert_eq!(payments.len(), 1, "{payments:?}");
         payments.into_iter().next().unwrap()
     }
 
-    /// Those that hold or have taken money.
+    /// The number of payments with reserved or captured money.
     fn charges(&self) -> usize {
         let holds = |payment: &&Payment| ["requires_capture", "succeeded"].contains(&payment.status);
         self.stripe.payments().iter().filter(holds).count()
@@ -68,27 +68,27 @@ impl Hosts {
 }
 
 on_both_engines! {
-    what_is_asked_for_is_what_the_documentation_wants
+    requests_follow_the_documentation_of_stripe
     whatever_goes_wrong_with_a_request_money_moves_once
     keys_that_are_forgotten_make_no_difference
-    what_stripe_has_failed_at_is_tried_again_with_another_key
-    a_card_is_declined_with_what_the_payer_can_read
-    a_bank_that_wants_to_ask_the_payer_declines
+    a_step_that_failed_at_stripe_is_tried_again_with_another_key
+    a_declined_card_has_a_message_for_the_payer
+    a_card_that_needs_an_authentication_is_declined
     a_key_that_is_not_accepted_loses_nothing
-    payments_of_other_programs_are_let_alone
-    a_record_that_was_lost_is_made_good_from_stripe
-    what_people_and_time_do_to_a_payment_is_understood
+    payments_of_other_programs_stay_unchanged
+    a_lost_record_is_restored_from_stripe
+    changes_by_people_and_by_expiry_are_recognized
     two_hosts_with_one_key_charge_once
 }
 
-async fn what_is_asked_for_is_what_the_documentation_wants(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
-    let id = provider.authorize("cards/a:1", &dollars(1999), "tok_visa").await.unwrap();
-    provider.capture("cards/a:1:capture", &id).await.unwrap();
-    provider.refund("cards/a:1:refund", &id).await.unwrap();
-    let other = provider.authorize("cards/b:1", &dollars(5), "pm_card_visa").await.unwrap();
-    provider.void("cards/b:1:void", &other).await.unwrap();
+async fn requests_follow_the_documentation_of_stripe(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
+    let id = client.authorize("cards/a:1", dollars(1999), "tok_visa").await.unwrap();
+    client.capture("cards/a:1:capture", &id).await.unwrap();
+    client.refund("cards/a:1:refund", &id).await.unwrap();
+    let other = client.authorize("cards/b:1", dollars(5), "pm_card_visa").await.unwrap();
+    client.void("cards/b:1:void", &other).await.unwrap();
 
     let requests = hosts.stripe.requests();
     assert!(requests.iter().all(|request| request.version.as_deref() == Some("2026-09-30.endive")));
@@ -96,7 +96,7 @@ async fn what_is_asked_for_is_what_the_documentation_wants(place: TestDatabase) 
     let mut keys: Vec<_> = posts.iter().map(|request| request.idempotency_key.clone().unwrap()).collect();
     keys.sort_unstable();
     keys.dedup();
-    assert_eq!(keys.len(), posts.len(), "each has a key of its own");
+    assert_eq!(keys.len(), posts.len(), "each request has its own key");
     let said: Vec<(String, Vec<String>)> = posts
         .iter()
         .map(|request| (request.path.replace(&id, "ID").replace(&other, "ID"), request.parameters.clone()))
@@ -145,16 +145,16 @@ async fn what_is_asked_for_is_what_the_documentation_wants(place: TestDatabase) 
     assert_eq!(said.len(), expected.len());
 }
 
-async fn whatever_goes_wrong_with_a_request_money_moves_once(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
+async fn whatever_goes_wrong_with_a_request_money_moves_once(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
     let steps = [Endpoint::Create, Endpoint::Confirm, Endpoint::Capture, Endpoint::Refund, Endpoint::Cancel];
     let faults =
         [Fault::CutBefore, Fault::CutAfter, Fault::ErrorBefore, Fault::ErrorAfter, Fault::Busy, Fault::Nonsense];
     for (number, (step, fault)) in steps.into_iter().flat_map(|step| faults.map(|fault| (step, fault))).enumerate() {
-        let provider = hosts.open().await;
+        let client = hosts.open().await;
         hosts.stripe.next(step, fault);
         let (pay, take) = (format!("{number}"), format!("{number}:take"));
-        let authorize = async || provider.authorize(&pay, &dollars(5), "tok_visa").await;
+        let authorize = async || client.authorize(&pay, dollars(5), "tok_visa").await;
         let mut lost = 0;
         let mut again = |outcome: &Result<(), Error>| {
             assert!(outcome.is_ok() || is_unknown(outcome), "{step:?} {fault:?}: {outcome:?}");
@@ -164,65 +164,65 @@ async fn whatever_goes_wrong_with_a_request_money_moves_once(place: TestDatabase
         while again(&authorize().await.map(drop)) {}
         let id = authorize().await.unwrap();
         let end = if step == Endpoint::Cancel {
-            while again(&provider.void(&take, &id).await) {}
-            LedgerState::Voided
+            while again(&client.void(&take, &id).await) {}
+            "voided"
         } else {
-            while again(&provider.capture(&take, &id).await) {}
-            while again(&provider.refund(&format!("{number}:back"), &id).await) {}
-            LedgerState::Refunded
+            while again(&client.capture(&take, &id).await) {}
+            while again(&client.refund(&format!("{number}:back"), &id).await) {}
+            "refunded"
         };
-        assert_eq!(lost, 1, "{step:?} {fault:?}: one failure, and one repetition");
-        assert_eq!(provider.ledger(1).await.unwrap()[0].state, end);
+        assert_eq!(lost, 1, "{step:?} {fault:?}: one failure and one repetition");
+        assert_eq!(hosts.ledger().await[0].state, end);
         let of_the_call = |payment: &Payment| payment.metadata.contains(&format!("ticketing_key={pay}"));
         let made: Vec<Payment> = hosts.stripe.payments().into_iter().filter(of_the_call).collect();
         let charged: Vec<&Payment> = made.iter().filter(|one| one.status != "requires_payment_method").collect();
         assert_eq!(charged.len(), 1, "{step:?} {fault:?}: {made:?}");
-        let moved = if end == LedgerState::Voided { (0, 0) } else { (5, 5) };
+        let moved = if end == "voided" { (0, 0) } else { (5, 5) };
         assert_eq!((charged[0].received, charged[0].refunded), moved, "{step:?} {fault:?}");
     }
 }
 
-async fn keys_that_are_forgotten_make_no_difference(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
+async fn keys_that_are_forgotten_make_no_difference(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
     for step in [Endpoint::Confirm, Endpoint::Capture, Endpoint::Refund] {
         hosts.stripe.next(step, Fault::CutAfter);
     }
-    assert!(is_unknown(&provider.authorize("a", &dollars(5), "tok_visa").await));
+    assert!(is_unknown(&client.authorize("a", dollars(5), "tok_visa").await));
     hosts.stripe.forget_keys();
-    let id = provider.authorize("a", &dollars(5), "tok_visa").await.unwrap();
-    assert!(is_unknown(&provider.capture("c", &id).await));
+    let id = client.authorize("a", dollars(5), "tok_visa").await.unwrap();
+    assert!(is_unknown(&client.capture("c", &id).await));
     hosts.stripe.forget_keys();
-    provider.capture("c", &id).await.unwrap();
-    assert!(is_unknown(&provider.refund("r", &id).await));
+    client.capture("c", &id).await.unwrap();
+    assert!(is_unknown(&client.refund("r", &id).await));
     hosts.stripe.forget_keys();
-    provider.refund("r", &id).await.unwrap();
+    client.refund("r", &id).await.unwrap();
     let payment = hosts.only_payment();
     assert_eq!((payment.received, payment.refunded), (5, 5));
 
-    // Long after, and in a host that was started anew.
+    // Much later, after a restart of the host.
     hosts.stripe.forget_keys();
-    let provider = hosts.open().await;
-    assert_eq!(provider.authorize("a", &dollars(5), "tok_visa").await.unwrap(), id);
-    provider.capture("c", &id).await.unwrap();
-    provider.refund("r", &id).await.unwrap();
+    let client = hosts.open().await;
+    assert_eq!(client.authorize("a", dollars(5), "tok_visa").await.unwrap(), id);
+    client.capture("c", &id).await.unwrap();
+    client.refund("r", &id).await.unwrap();
     assert_eq!(hosts.only_payment(), payment);
 }
 
-async fn what_stripe_has_failed_at_is_tried_again_with_another_key(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
+async fn a_step_that_failed_at_stripe_is_tried_again_with_another_key(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
     hosts.stripe.next(Endpoint::Confirm, Fault::ErrorBefore);
-    assert!(is_unknown(&provider.authorize("a", &dollars(5), "tok_visa").await));
-    provider.authorize("a", &dollars(5), "tok_visa").await.unwrap();
+    assert!(is_unknown(&client.authorize("a", dollars(5), "tok_visa").await));
+    client.authorize("a", dollars(5), "tok_visa").await.unwrap();
     let confirmed = hosts.stripe.requests().into_iter().filter(|request| request.path.ends_with("/confirm"));
     let keys: Vec<String> = confirmed.map(|request| request.idempotency_key.unwrap()).collect();
     assert_eq!(keys, ["confirm:0:a", "confirm:1:a"]);
 }
 
-async fn a_card_is_declined_with_what_the_payer_can_read(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
+async fn a_declined_card_has_a_message_for_the_payer(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
     for (number, (token, code, message)) in [
         ("tok_chargeDeclined", "card_declined", "Your card was declined."),
         ("tok_chargeDeclinedInsufficientFunds", "insufficient_funds", "Your card has insufficient funds."),
@@ -231,26 +231,26 @@ async fn a_card_is_declined_with_what_the_payer_can_read(place: TestDatabase) {
     .into_iter()
     .enumerate()
     {
-        // The answer itself, and then the one that is found at Stripe.
+        // The outcome of the response, and the outcome of the state at Stripe.
         for (way, fault) in [None, Some(Fault::CutAfter)].into_iter().enumerate() {
             let key = format!("{number}:{way}");
             if let Some(fault) = fault {
                 hosts.stripe.next(Endpoint::Confirm, fault);
-                assert!(is_unknown(&provider.authorize(&key, &dollars(5), token).await));
+                assert!(is_unknown(&client.authorize(&key, dollars(5), token).await));
             }
-            let outcome = provider.authorize(&key, &dollars(5), token).await;
+            let outcome = client.authorize(&key, dollars(5), token).await;
             let Err(Error::Declined(decline)) = outcome else { panic!("{token}: {outcome:?}") };
             assert_eq!((decline.code.as_str(), decline.message.as_str()), (code, message));
         }
     }
     assert_eq!(hosts.charges(), 0);
-    assert!(provider.ledger(10).await.unwrap().is_empty());
+    assert!(hosts.ledger().await.is_empty());
 }
 
-async fn a_bank_that_wants_to_ask_the_payer_declines(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
-    let outcome = provider.authorize("a", &dollars(5), "tok_threeDSecure2Required").await;
+async fn a_card_that_needs_an_authentication_is_declined(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
+    let outcome = client.authorize("a", dollars(5), "tok_threeDSecure2Required").await;
     assert!(
         matches!(&outcome, Err(Error::Declined(decline)) if decline.code == "authentication_required"),
         "{outcome:?}"
@@ -258,91 +258,90 @@ async fn a_bank_that_wants_to_ask_the_payer_declines(place: TestDatabase) {
     assert_eq!(hosts.charges(), 0);
 }
 
-async fn a_key_that_is_not_accepted_loses_nothing(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
-    let id = provider.authorize("a", &dollars(5), "tok_visa").await.unwrap();
+async fn a_key_that_is_not_accepted_loses_nothing(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
+    let id = client.authorize("a", dollars(5), "tok_visa").await.unwrap();
     hosts.stripe.change_key("sk_test_anotherOne0123456789");
-    for outcome in [provider.capture("c", &id).await, provider.authorize("b", &dollars(5), "tok_visa").await.map(drop)]
-    {
+    for outcome in [client.capture("c", &id).await, client.authorize("b", dollars(5), "tok_visa").await.map(drop)] {
         let Err(Error::Unavailable(detail)) = &outcome else { panic!("{outcome:?}") };
         assert!(!detail.contains("sk_test"), "{detail}");
     }
-    hosts.stripe.change_key(KEY_OF_THE_ACCOUNT);
-    provider.capture("c", &id).await.unwrap();
-    provider.authorize("b", &dollars(5), "tok_visa").await.unwrap();
+    hosts.stripe.change_key(ACCOUNT_KEY);
+    client.capture("c", &id).await.unwrap();
+    client.authorize("b", dollars(5), "tok_visa").await.unwrap();
     assert_eq!(hosts.charges(), 2);
-    assert!(!format!("{:?}", open(hosts.place.open().await, &hosts.stripe).await).contains("sk_test"));
+    assert!(!format!("{:?}", hosts.open_provider().await).contains("sk_test"));
 }
 
-async fn payments_of_other_programs_are_let_alone(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
+async fn payments_of_other_programs_stay_unchanged(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
     let form = "amount=5&currency=usd&capture_method=manual&payment_method_types[0]=card&confirm=true&payment_method=pm_card_visa";
     let made = reqwest::Client::new()
         .post(format!("{}/v1/payment_intents", hosts.stripe.url()))
-        .bearer_auth(KEY_OF_THE_ACCOUNT)
+        .bearer_auth(ACCOUNT_KEY)
         .body(form)
         .send();
     assert_eq!(made.await.unwrap().status(), 200);
     let id = hosts.only_payment().id;
-    for id in [id.as_str(), "pi_ofNobody", "pi_x/../../refunds", "pi_x?", ""] {
-        assert!(is_invalid(&provider.capture(&format!("c{id}"), id).await), "{id}");
-        assert!(is_invalid(&provider.void(&format!("v{id}"), id).await), "{id}");
-        assert!(is_invalid(&provider.refund(&format!("r{id}"), id).await), "{id}");
+    for id in [id.as_str(), "pi_unknown", "pi_x/../../refunds", "pi_x?", ""] {
+        assert!(is_invalid(&client.capture(&format!("c{id}"), id).await), "{id}");
+        assert!(is_invalid(&client.void(&format!("v{id}"), id).await), "{id}");
+        assert!(is_invalid(&client.refund(&format!("r{id}"), id).await), "{id}");
     }
     assert_eq!(hosts.only_payment().status, "requires_capture");
 }
 
-async fn a_record_that_was_lost_is_made_good_from_stripe(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
-    let id = provider.authorize("a", &dollars(5), "tok_visa").await.unwrap();
-    provider.capture("c", &id).await.unwrap();
+async fn a_lost_record_is_restored_from_stripe(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
+    let id = client.authorize("a", dollars(5), "tok_visa").await.unwrap();
+    client.capture("c", &id).await.unwrap();
 
-    let emptied: HostDatabase = hosts.place.open().await;
+    let emptied: HostDatabase = hosts.database.open().await;
     for table in ["stripe_calls", "stripe_authorizations"] {
         let sql = format!("DELETE FROM {table}");
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&emptied.write).await.unwrap();
     }
     hosts.stripe.forget_keys();
-    provider.capture("c", &id).await.unwrap();
-    assert!(is_invalid(&provider.capture("another", &id).await));
-    provider.refund("r", &id).await.unwrap();
+    client.capture("c", &id).await.unwrap();
+    assert!(is_invalid(&client.capture("another", &id).await));
+    client.refund("r", &id).await.unwrap();
     let payment = hosts.only_payment();
     assert_eq!((payment.received, payment.refunded), (5, 5));
-    let ledger = provider.ledger(10).await.unwrap();
-    assert_eq!((ledger[0].key.as_str(), ledger[0].state, ledger[0].refunded), ("a", LedgerState::Refunded, 5));
+    let ledger = hosts.ledger().await;
+    assert_eq!((ledger[0].key.as_str(), ledger[0].state.as_str(), ledger[0].refunded), ("a", "refunded", 5));
 }
 
-async fn what_people_and_time_do_to_a_payment_is_understood(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
-    let provider = hosts.open().await;
-    // Nobody has captured it for a week: it is let go already.
-    let old = provider.authorize("old", &dollars(5), "tok_visa").await.unwrap();
+async fn changes_by_people_and_by_expiry_are_recognized(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
+    let client = hosts.open().await;
+    // Nobody has captured the payment for a week, so Stripe has cancelled it.
+    let old = client.authorize("old", dollars(5), "tok_visa").await.unwrap();
     hosts.stripe.lets_expire(&old);
-    provider.void("old:void", &old).await.unwrap();
-    let older = provider.authorize("older", &dollars(5), "tok_visa").await.unwrap();
+    client.void("old:void", &old).await.unwrap();
+    let older = client.authorize("older", dollars(5), "tok_visa").await.unwrap();
     hosts.stripe.lets_expire(&older);
-    assert!(is_invalid(&provider.capture("older:capture", &older).await));
+    assert!(is_invalid(&client.capture("older:capture", &older).await));
 
-    // Somebody has captured it while the host could not.
-    let taken = provider.authorize("taken", &dollars(5), "tok_visa").await.unwrap();
+    // A person has captured the payment while the host could not.
+    let taken = client.authorize("taken", dollars(5), "tok_visa").await.unwrap();
     hosts.stripe.next(Endpoint::Capture, Fault::Busy);
-    assert!(is_unknown(&provider.capture("taken:capture", &taken).await));
+    assert!(is_unknown(&client.capture("taken:capture", &taken).await));
     hosts.stripe.captures_by_hand(&taken);
-    provider.capture("taken:capture", &taken).await.unwrap();
-    assert!(is_invalid(&provider.void("taken:void", &taken).await));
+    client.capture("taken:capture", &taken).await.unwrap();
+    assert!(is_invalid(&client.void("taken:void", &taken).await));
 }
 
-async fn two_hosts_with_one_key_charge_once(place: TestDatabase) {
-    let hosts = Hosts::new(place).await;
+async fn two_hosts_with_one_key_charge_once(database: TestDatabase) {
+    let hosts = Hosts::new(database).await;
     let (one, other) = (hosts.open().await, hosts.open().await);
     for round in 0..20 {
         let key = format!("{round}");
-        let pay = async |provider: &AnyProvider| {
+        let pay = async |client: &Client| {
             loop {
-                match provider.authorize(&key, &dollars(5), "tok_visa").await {
+                match client.authorize(&key, dollars(5), "tok_visa").await {
                     Err(Error::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(2)).await,
                     outcome => return outcome.unwrap(),
                 }

@@ -177,12 +177,12 @@ fn worlds() -> Vec<Case> {
         (
             "a record with a changed field",
             import("platform:http/types@1.0.0", principal),
-            "record principal: field email is u32, and in the host string",
+            "record principal: field email is u32, but string in the host",
         ),
         (
             "a function that the host does not have",
             import("platform:identity/identity@1.0.0", "(export \"invent\" (func))"),
-            "func invent: it is not the host's",
+            "func invent: the host does not have it",
         ),
         ("a handler of another type", component("", handler), "func handle: its result is u32"),
         ("a route of another plugin", rival.bytes(), "belongs to chameleon already"),

@@ -4,8 +4,9 @@
 use super::good;
 use host_artifact::{
     Artifact,
-    compatibility::{self, Interfaces, Measured, Subject, Surroundings},
+    compatibility::{self, ComparedRevision, HostContext, Interfaces, RevisionInfo},
 };
+use host_engine::OFFERS;
 use proptest::{
     prelude::{ProptestConfig, Strategy, any, prop, prop_oneof, proptest},
     sample::Index,
@@ -105,14 +106,15 @@ fn judge(bytes: Vec<u8>) -> bool {
     let Ok(artifact) = Artifact::parse(bytes, None) else { return false };
     let Ok(interfaces) = Interfaces::read_and_check(&artifact.bytes) else { return false };
     let (active, active_interfaces) = &*ACTIVE;
-    let surroundings = Surroundings {
-        active: Some(Subject { manifest: &active.manifest, interfaces: active_interfaces }),
+    let host = HostContext {
+        offers: OFFERS,
+        active: Some(ComparedRevision { manifest: &active.manifest, interfaces: active_interfaces }),
         active_revision: None,
         others: &[&active.manifest],
         applied: &[],
     };
-    let new = Subject { manifest: &artifact.manifest, interfaces: &interfaces };
-    let verdict = compatibility::compare(new, &artifact.migrations, surroundings, Measured::default());
+    let new = ComparedRevision { manifest: &artifact.manifest, interfaces: &interfaces };
+    let verdict = compatibility::compare(new, &artifact.migrations, host, RevisionInfo::default());
     verdict.compatible == verdict.problems.is_empty()
 }
 

@@ -1,6 +1,6 @@
-//! A request to another host as a step of its component's trace, when somebody
-//! records it, named as OpenTelemetry's conventions for HTTP say. Path, query,
-//! headers and bodies are not in it.
+//! The span of an outgoing request, if the trace is recorded. Its attributes
+//! follow the conventions of OpenTelemetry for HTTP. It contains no path, no
+//! query, no header and no body.
 
 use host_telemetry::Span;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -9,10 +9,10 @@ use wasmtime_wasi_http::Error;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A request, from its start to the head of the answer.
-pub(super) struct Asking(Option<Span>);
+/// A span from the start of a request to the head of its response.
+pub(super) struct RequestSpan(Option<Span>);
 
-impl Asking {
+impl RequestSpan {
     pub(super) fn begin(component: &str, traceparent: Option<&str>, method: &Method, url: &Url) -> Self {
         let span = Span::start_call(traceparent, || method.to_string()).map(|mut span| {
             span.set_attributes(|| {
@@ -29,16 +29,15 @@ impl Asking {
         Self(span)
     }
 
-    /// Tells the other host where in the trace it is asked, unless the
-    /// component does.
-    pub(super) fn hand_on(&self, headers: &mut HeaderMap) {
-        let place = self.0.as_ref().and_then(Span::recorded_traceparent);
-        if let Some(place) = place.and_then(|place| HeaderValue::from_str(&place).ok()) {
-            headers.entry(TRACEPARENT).or_insert(place);
+    /// Adds the trace context to the request, unless the component has set one.
+    pub(super) fn propagate(&self, headers: &mut HeaderMap) {
+        let traceparent = self.0.as_ref().and_then(Span::recorded_traceparent);
+        if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.entry(TRACEPARENT).or_insert(value);
         }
     }
 
-    /// Ends it with the head of the answer, or why there is none.
+    /// Ends the span with the head of the response, or with the error.
     pub(super) fn end(&mut self, head: Result<Response, Error>) -> Result<Response, Error> {
         if let Some(mut span) = self.0.take() {
             match &head {

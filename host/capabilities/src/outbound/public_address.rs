@@ -1,17 +1,17 @@
-//! Which addresses are part of the public internet.
+//! Tells public IP addresses from private and reserved ones.
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What is not public in version 4: the special-purpose registry of IANA,
-/// <https://www.iana.org/assignments/iana-ipv4-special-registry>.
+/// The IPv4 networks that are not public. Source: the special-purpose registry
+/// of IANA, <https://www.iana.org/assignments/iana-ipv4-special-registry>.
 const RESERVED_V4: [Ipv4Net; 16] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
-    // Shared by providers; some clouds answer questions about themselves here.
+    // Shared address space of providers. Some clouds serve metadata here.
     v4(100, 64, 0, 0, 10),
     v4(127, 0, 0, 0, 8),
-    // Link-local, and where most clouds keep a machine's secrets.
+    // Link-local. Most clouds serve a machine's credentials here.
     v4(169, 254, 0, 0, 16),
     v4(172, 16, 0, 0, 12),
     v4(192, 0, 0, 0, 24),
@@ -21,17 +21,18 @@ const RESERVED_V4: [Ipv4Net; 16] = [
     v4(198, 18, 0, 0, 15),
     v4(198, 51, 100, 0, 24),
     v4(203, 0, 113, 0, 24),
+    // The address of the platform services of Azure.
     v4(168, 63, 129, 16, 32),
     v4(224, 0, 0, 0, 4),
     v4(240, 0, 0, 0, 4),
 ];
 
-/// What is public in version 6: the one block that is assigned for it.
+/// The one block of IPv6 that is assigned for public addresses.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
-/// What of it is not, because it is special or leads on to version 4.
+/// The networks of [`GLOBAL_V6`] that are reserved or lead to IPv4.
 const RESERVED_V6: [Ipv6Net; 4] = [
-    // Protocol assignments, Teredo among them.
+    // Protocol assignments, including Teredo.
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
     v6([0x2001, 0x0db8, 0, 0, 0, 0, 0, 0], 32),
     // 6to4.
@@ -39,7 +40,7 @@ const RESERVED_V6: [Ipv6Net; 4] = [
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
 ];
 
-/// Whether anybody can have this address in the public internet.
+/// Whether the address belongs to the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !RESERVED_V4.iter().any(|network| network.contains(&address)),
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_public_is_public() {
+    fn reserved_addresses_are_not_public() {
         for public in ["1.1.1.1", "8.8.8.8", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001::1"] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }

@@ -1,0 +1,61 @@
+//! The interfaces that the engine links, as a table for the check of a
+//! component's imports.
+
+use host_artifact::permissions::Offers;
+use host_capabilities::{identity, logging, outbound, payments};
+use host_config::{offer::Offer, plugins::Grant};
+
+/// The offers to each kind of component. `state::link` and `wasi_http::state::link`
+/// link the same interfaces.
+pub const OFFERS: Offers = Offers {
+    platform: &[
+        host_store::OFFER,
+        identity::OFFER,
+        payments::OFFER,
+        CONFIG,
+        logging::OFFER,
+        Offer { grant: Grant::Clocks, interfaces: &["wasi:clocks/wall-clock"] },
+        Offer { grant: Grant::Random, interfaces: &["wasi:random/random"] },
+    ],
+    wasi_http: &[
+        outbound::OFFER,
+        CONFIG,
+        logging::OFFER,
+        Offer {
+            grant: Grant::Clocks,
+            interfaces: &["wasi:clocks/monotonic-clock", "wasi:clocks/system-clock", "wasi:clocks/wall-clock"],
+        },
+        Offer {
+            grant: Grant::Random,
+            interfaces: &["wasi:random/insecure", "wasi:random/insecure-seed", "wasi:random/random"],
+        },
+    ],
+};
+
+const CONFIG: Offer = Offer { grant: Grant::Config, interfaces: &["wasi:config/store"] };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grants(imports: [&str; 2]) -> [Option<Grant>; 2] {
+        imports.map(|import| OFFERS.grant_of(import))
+    }
+
+    #[test]
+    fn a_capability_needs_one_grant_whichever_interface_is_imported() {
+        let clocks = grants(["wasi:clocks/wall-clock@0.2.0", "wasi:clocks/monotonic-clock@0.2.6"]);
+        assert_eq!(clocks, [Some(Grant::Clocks); 2]);
+        let random = grants(["wasi:random/random@0.2.0", "wasi:random/insecure-seed@0.2.6"]);
+        assert_eq!(random, [Some(Grant::Random); 2]);
+        let http = grants(["wasi:http/client@0.3.0", "wasi:http/outgoing-handler@0.2.0"]);
+        assert_eq!(http, [Some(Grant::Http); 2]);
+        assert_eq!(grants(["wasi:filesystem/preopens@0.2.0", "wasi:sockets/tcp@0.2.0"]), [None; 2]);
+    }
+
+    #[test]
+    fn every_grant_has_an_offer() {
+        let offers = || OFFERS.platform.iter().chain(OFFERS.wasi_http);
+        assert!(Grant::ALL.iter().all(|grant| offers().any(|offer| offer.grant == *grant)));
+    }
+}
