@@ -3,15 +3,13 @@
 mod listeners;
 
 use anyhow::Context;
-use host_artifact::{Artifact, compatibility::Verdict};
+use host_api::{revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
+use host_artifact::Artifact;
 use host_base::clock;
 use host_bus::{Bus, EmbeddedBus, JetStreamBus};
 use host_capabilities::{identity::Identity, payments::Payments};
 use host_cli::Candidate;
-use host_config::{
-    Config, ConfigError, Secrets,
-    plugins::{Bundled, Grant},
-};
+use host_config::{Config, ConfigError, Secrets, plugins::Bundled};
 use host_database::{
     HostDatabase, SingletonLock,
     audit::Audit,
@@ -21,9 +19,9 @@ use host_engine::{Admission, CompileCache, Engine, Services};
 use host_operator::{Gauges, Operator, Tokens};
 use host_plugin::{
     Loader, Registry, Revision, Rollout,
-    archive::{Archive, Source},
+    archive::Archive,
     call_stats::Alarm,
-    rollout::{Activation, BuiltIn, Change, PluginsError, Preparer, Upload},
+    rollout::{BuiltIn, Change, PluginsError, Preparer, Upload},
 };
 use host_store::{Databases, PostgresDatabases, SqliteDatabases};
 use host_telemetry::{Metrics, OtlpExporter};

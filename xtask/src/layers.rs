@@ -11,7 +11,7 @@ use crate::workspace::{Package, Workspace};
 /// the lines above its own line.
 const LAYERS: &[&[&str]] = &[
     &["host-test-support", "plugin-pack"],
-    &["host-base"],
+    &["host-api", "host-base"],
     &["host-config", "host-sql"],
     &["host-telemetry", "host-database"],
     &["host-artifact", "host-bus", "host-store"],

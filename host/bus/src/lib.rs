@@ -10,6 +10,7 @@ mod embedded;
 mod jetstream;
 
 pub use embedded::EmbeddedBus;
+pub use host_api::dead_letters::{DeadLetter, DeadLetterKind};
 pub use jetstream::{JetStreamBus, installation};
 
 use async_trait::async_trait;
@@ -173,47 +174,6 @@ pub struct Waiting {
     pub unacknowledged: u64,
     /// Those of them that were delivered more than once.
     pub redelivered: u64,
-}
-
-/// An event or timer that a component rejected or failed too often.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub struct DeadLetter {
-    /// Its own identifier.
-    pub id: String,
-    /// The component that could not handle it.
-    pub component: String,
-    /// `event` or `timer`.
-    pub kind: DeadLetterKind,
-    /// The event's id, or the timer's key.
-    pub subject_id: String,
-    /// The event's subject; empty for a timer.
-    pub subject: String,
-    /// The component that published it.
-    pub source: String,
-    /// When it was published or due, in milliseconds since the Unix epoch.
-    pub time_ms: u64,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why it is here.
-    pub reason: String,
-    /// When it was set aside, in milliseconds since the Unix epoch.
-    pub set_aside_ms: u64,
-    /// The component's own bytes, hexadecimal in JSON.
-    #[serde(with = "hex::serde")]
-    #[schema(value_type = String)]
-    pub payload: Vec<u8>,
-    /// The trace it belongs to.
-    pub traceparent: Option<String>,
-}
-
-/// What a dead letter was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DeadLetterKind {
-    /// A message from the bus.
-    Event,
-    /// A timer of the component.
-    Timer,
 }
 
 /// The bus could not do it; the caller tries again.

@@ -1,5 +1,6 @@
-//! `ticketing health`: whether the host on this machine lives, for whoever can
-//! start a program but not ask over HTTP, as in a container without a shell.
+//! `ticketing health`: whether the host on this machine lives. It is for callers
+//! that can start a program but cannot send HTTP requests, such as the health
+//! check of a container without a shell.
 
 use anyhow::{Context, bail};
 use host_config::{Config, ConfigError};
@@ -9,18 +10,18 @@ use std::{
     time::Duration,
 };
 
-/// Connecting, asking and each read of the answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The timeout of the connection, of the request and of each read.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks the operator listener of these settings for `/healthz`.
 ///
 /// # Errors
-/// When nobody answers there, or not with 200; or when the settings do not say
-/// which port it is.
+/// When the listener does not answer with 200, or when the settings leave its
+/// port open.
 pub fn check(config: &Config) -> anyhow::Result<()> {
     let address = reachable(config.operator.listen);
     if address.port() == 0 {
-        return Err(ConfigError::new("operator.listen: with port 0 nobody knows where the host is").into());
+        return Err(ConfigError::new("operator.listen: with port 0 the address of the host is unknown").into());
     }
     let status = ask(address).with_context(|| format!("the host at {address} does not answer"))?;
     if !status.starts_with("HTTP/1.1 200 ") {
@@ -29,11 +30,11 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first line of the answer.
+/// Asks, and returns the first line of the answer.
 fn ask(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let request = format!("GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut line = String::new();
@@ -41,7 +42,8 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
     Ok(line)
 }
 
-/// One that listens on every address is asked on this machine's own.
+/// The address to ask. A host that listens on all addresses also listens on the
+/// loopback address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let own = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_listens_everywhere_is_asked_here() {
+    fn a_host_on_all_addresses_is_asked_on_the_loopback_address() {
         assert_eq!(reachable("0.0.0.0:8081".parse().unwrap()).to_string(), "127.0.0.1:8081");
         assert_eq!(reachable("[::]:8081".parse().unwrap()).to_string(), "[::1]:8081");
         assert_eq!(reachable("10.0.0.1:8081".parse().unwrap()).to_string(), "10.0.0.1:8081");

@@ -1,6 +1,5 @@
-//! The command line. For what serves it decides nothing: flags are handed to
-//! [`Config`](host_config::Config) as they were typed. What talks to a host
-//! that runs is in [`plugin`].
+//! The command line. It passes the flags of a host unchanged to
+//! [`Config`](host_config::Config). [`plugin`] is the client of a running host.
 
 pub mod health;
 pub mod plugin;
@@ -22,34 +21,34 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "ticketing", version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the program can be told to do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serves until it is told to stop (SIGTERM, SIGINT).
+    /// Serves until a signal stops it (SIGTERM, SIGINT).
     #[command(after_help = EXAMPLES)]
     Serve(Flags),
-    /// Validates the settings and the plugins, and serves nothing.
+    /// Validates the settings and the plugins, without serving.
     #[command(after_help = EXAMPLES)]
     Check(Flags),
-    /// Asks the host that runs here with these settings whether it lives; ends with 0 if it does.
+    /// Asks the host that runs here with these settings whether it lives; the exit code is 0 if it does.
     #[command(after_help = EXAMPLES)]
     Health(Flags),
-    /// Makes plugins, and changes those of a host that runs.
+    /// Makes plugins, and changes the plugins of a running host.
     Plugin(Box<plugin::Plugin>),
 }
 
-/// A plugin's file that is to be judged without a host that runs.
+/// A plugin's file that is judged without a running host.
 pub struct Candidate {
     /// The file.
     pub bytes: Vec<u8>,
     /// A manifest in place of the one in the file.
     pub manifest: Option<String>,
-    /// The file of the revision that is taken to be active.
+    /// The file to compare with, as if it were active.
     pub active: Option<Vec<u8>>,
 }
 

@@ -6,7 +6,7 @@
 //! [`PluginsConfig::check_all_used`] refuses what nobody wanted.
 
 use super::problem::{ConfigError, Invalid};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -14,6 +14,7 @@ use std::{
 };
 
 pub use super::config_key::{ConfigKey, ConfigType};
+pub use host_api::settings::{Grant, LimitOverrides, ValueSource};
 
 /// The variables of plugins' settings begin with it.
 pub(super) const PREFIX: &str = "TICKETING_";
@@ -69,58 +70,6 @@ pub struct ExtraPlugin {
     pub grants: Option<BTreeSet<Grant>>,
 }
 
-/// Something that a plugin may be allowed to import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Grant {
-    /// `platform:store`, and with it events and timers.
-    Store,
-    /// `platform:identity`.
-    Identity,
-    /// `platform:payments`.
-    Payments,
-    /// `wasi:clocks`.
-    Clocks,
-    /// `wasi:random`.
-    Random,
-    /// `wasi:config`.
-    Config,
-    /// `wasi:logging`.
-    Logging,
-    /// Requests to the hosts that are granted with it.
-    Http,
-}
-
-impl Grant {
-    /// Whatever there is to grant.
-    pub const ALL: [Self; 8] = [
-        Self::Store,
-        Self::Identity,
-        Self::Payments,
-        Self::Clocks,
-        Self::Random,
-        Self::Config,
-        Self::Logging,
-        Self::Http,
-    ];
-}
-
-/// Who decided a value; each beats those after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ValueSource {
-    /// An operator, while the host runs.
-    Operator,
-    /// `--set`.
-    Flag,
-    /// A variable.
-    Environment,
-    /// The TOML file.
-    File,
-    /// The plugin's manifest, or the host where that says nothing.
-    Manifest,
-}
-
 /// The value of a declared setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -136,33 +85,6 @@ pub struct Setting {
 struct Overrides {
     config: BTreeMap<String, toml::Value>,
     limits: LimitOverrides,
-}
-
-/// Limits that beat those of the plugin's manifest.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "documented in the manifest's limits, of the same names")]
-pub struct LimitOverrides {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_mib: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wall_time_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub transaction_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_bytes: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_bytes: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_bytes: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_calls: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delivery_attempts: Option<u32>,
 }
 
 /// As in the file, with what flags and environment add.

@@ -2,12 +2,10 @@
 //! before the caller has the answer, and the oldest go when there are too many.
 
 use crate::HostDatabase;
-use host_base::Dialect;
-use host_base::clock::now_ms;
-use serde::Serialize;
+use host_api::audit::AuditRow;
+use host_base::{Dialect, clock::now_ms};
 use sqlx::{AnyConnection, AssertSqlSafe};
 use std::collections::BTreeSet;
-use utoipa::ToSchema;
 
 /// The names of those who act without a token.
 pub mod actor {
@@ -196,7 +194,7 @@ impl Audit {
             query = query.bind(plugin);
         }
         let rows: Vec<Row> = query.fetch_all(&self.database.read).await?;
-        Ok(rows.into_iter().map(AuditRow::from).collect())
+        Ok(rows.into_iter().map(audit_row).collect())
     }
 }
 
@@ -214,40 +212,8 @@ pub enum Seen {
     Bound(BTreeSet<String>),
 }
 
-/// Something that was done or tried.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AuditRow {
-    /// Rises with time.
-    pub id: i64,
-    /// In milliseconds since the Unix epoch.
-    pub time_ms: i64,
-    /// The name of the token; `host` for what the host did by itself.
-    #[schema(example = "ci")]
-    pub actor: String,
-    /// What was done, such as `activate`.
-    #[schema(example = "activate")]
-    pub action: String,
-    /// The plugin that it was done to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<String>,
-    /// The revision that it was done to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revision: Option<String>,
-    /// SHA-256 of the plugin's file, in hexadecimal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// `done`, `refused` or `failed`.
-    #[schema(example = "done")]
-    pub outcome: String,
-    /// What else there is to say, such as the reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-impl From<Row> for AuditRow {
-    fn from((id, time_ms, actor, action, plugin, revision, digest, outcome, detail): Row) -> Self {
-        Self { id, time_ms, actor, action, plugin, revision, digest, outcome, detail }
-    }
+fn audit_row((id, time_ms, actor, action, plugin, revision, digest, outcome, detail): Row) -> AuditRow {
+    AuditRow { id, time_ms, actor, action, plugin, revision, digest, outcome, detail }
 }
 
 #[cfg(test)]

@@ -5,14 +5,13 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use host_api::error::{Envelope, Fault};
 use host_engine::Failure;
 use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use serde::Serialize;
 use std::borrow::Cow;
-use utoipa::ToSchema;
 
 /// An answer that the host gives in place of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,25 +78,6 @@ impl IntoResponse for Refusal {
 pub struct Problem {
     status: StatusCode,
     errors: Vec<Fault>,
-}
-
-/// The body of every answer that is not a success.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Envelope {
-    /// What is wrong, at least one thing.
-    errors: Vec<Fault>,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-struct Fault {
-    /// For a person.
-    #[schema(value_type = String, example = "limit must be 1 to 1000")]
-    message: Cow<'static, str>,
-    /// The input that is to blame, if one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "limit")]
-    field: Option<String>,
 }
 
 impl Problem {

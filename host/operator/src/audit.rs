@@ -1,13 +1,14 @@
-//! `/audit`: who did what.
+//! `/audit`: the record of changes.
 
 use super::{
     Operator,
-    caller::{Caller, Role},
+    caller::Caller,
     input::{Query, limit_rows},
 };
 use axum::{Json, extract::State};
-use host_database::audit::{AuditRow, Seen};
-use host_http::error::{Envelope, Problem, Refusal};
+use host_api::{audit::AuditRow, error::Envelope, tokens::Role};
+use host_database::audit::Seen;
+use host_http::error::{Problem, Refusal};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -15,32 +16,33 @@ use utoipa::IntoParams;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    /// Rows, 1 to 1000; 100 if it is left out.
+pub(super) struct AuditQuery {
+    /// The number of rows, 1 to 1000. Left out: 100.
     limit: Option<u32>,
-    /// Only rows with a smaller id: the last one of the page before.
+    /// Only rows with a smaller id. For the next page, give the last id of this
+    /// one.
     before: Option<u64>,
 }
 
-/// Who did what, newest first. An admin sees everything, others what concerns
-/// their plugins.
-#[utoipa::path(get, path = "/audit", operation_id = "list_audit", tag = "operators", params(Page), responses(
+/// The record of changes, the newest first. An admin sees all rows, other
+/// callers the rows of their plugins.
+#[utoipa::path(get, path = "/audit", operation_id = "list_audit", tag = "operators", params(AuditQuery), responses(
     (status = 200, body = [AuditRow]),
     (status = 400, body = Envelope),
 ))]
 pub(super) async fn list(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
-    Query(page): Query<Page>,
+    Query(query): Query<AuditQuery>,
 ) -> Result<Json<Vec<AuditRow>>, Problem> {
-    let limit_rows = limit_rows(page.limit)?;
-    operator.audit.list(&seen_by(caller), page.before, limit_rows).await.map(Json).map_err(|error| {
+    let limit_rows = limit_rows(query.limit)?;
+    operator.audit.list(&rows_seen_by(caller), query.before, limit_rows).await.map(Json).map_err(|error| {
         tracing::error!(%error, "the audit cannot be read");
         Refusal::Unavailable.into()
     })
 }
 
-fn seen_by(caller: Caller) -> Seen {
+fn rows_seen_by(caller: Caller) -> Seen {
     match caller.plugins {
         Some(plugins) => Seen::Bound(plugins),
         None if caller.role == Role::Admin => Seen::All,
@@ -54,10 +56,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn admins_see_everything_and_others_what_concerns_their_plugins() {
-        let bound = Caller { plugins: Some(BTreeSet::from(["a".to_owned()])), ..Caller::whole("ci", Role::Admin) };
-        assert!(matches!(seen_by(bound), Seen::Bound(plugins) if plugins.contains("a")));
-        assert!(matches!(seen_by(Caller::whole("operator", Role::Admin)), Seen::All));
-        assert!(matches!(seen_by(Caller::whole("ci", Role::Deploy)), Seen::Plugins));
+    fn admins_see_all_rows_and_others_the_rows_of_their_plugins() {
+        let bound = Caller { plugins: Some(BTreeSet::from(["a".to_owned()])), ..Caller::unbound("ci", Role::Admin) };
+        assert!(matches!(rows_seen_by(bound), Seen::Bound(plugins) if plugins.contains("a")));
+        assert!(matches!(rows_seen_by(Caller::unbound("operator", Role::Admin)), Seen::All));
+        assert!(matches!(rows_seen_by(Caller::unbound("ci", Role::Deploy)), Seen::Plugins));
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls the operator API, and what they may do. A [`Caller`] lives as
+//! The caller of the operator API, and what it may do. A [`Caller`] lives as
 //! long as one request.
 
 use super::{Operator, credential::bearer};
@@ -7,58 +7,45 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use host_api::tokens::Role;
 use host_http::error::{Problem, Refusal};
 use http::{StatusCode, request::Parts};
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
-/// What a token is good for; each role may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Sees.
-    View,
-    /// Changes plugins.
-    Deploy,
-    /// Changes who may do what.
-    Admin,
-}
-
-/// Whoever made a request, authenticated. As an argument of a handler it is
-/// there on every route behind `authenticate`.
+/// The authenticated caller of a request. On every route behind `authenticate`
+/// a handler can take it as an argument.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The token's name: who did it, in the audit.
+    /// The token's name: the actor in the audit.
     pub name: String,
-    /// What it is good for.
+    /// What the token allows.
     pub role: Role,
-    /// The plugins that it is bound to; none: all, and the host as a whole.
+    /// The plugins that the token is bound to. None: all plugins and the host as
+    /// a whole.
     pub plugins: Option<BTreeSet<String>>,
-    /// Cancelled when the token is revoked. What goes on after the answer has
-    /// begun must end then.
+    /// Cancelled when the token is revoked. A handler that still works after its
+    /// answer has begun must end then.
     pub revoked: CancellationToken,
 }
 
 impl Caller {
     /// A caller that is bound to no plugin.
-    pub(super) fn whole(name: &str, role: Role) -> Self {
+    pub(super) fn unbound(name: &str, role: Role) -> Self {
         Self { name: name.to_owned(), role, plugins: None, revoked: CancellationToken::new() }
     }
 
-    /// Whether a plugin is among those that the caller may see. Lists show
-    /// these alone.
+    /// Whether the caller may see a plugin. Lists show only these plugins.
     pub fn covers(&self, plugin: &str) -> bool {
         self.plugins.as_ref().is_none_or(|plugins| plugins.contains(plugin))
     }
 
-    /// Whether the caller may act in a role on a plugin, or, if none is named,
-    /// on the host as a whole, which no token that is bound to plugins may.
-    /// For a change use [`Operator::allow`], which puts a refusal on record.
+    /// Lets the caller act in a role on a plugin. Without a plugin it is about
+    /// the host as a whole, on which no token that is bound to plugins may act.
+    /// For a change use [`Operator::allow`], which records a refusal.
     ///
     /// # Errors
-    /// 403, naming what is needed.
+    /// 403 with what the caller lacks.
     pub fn require(&self, role: Role, plugin: Option<&str>) -> Result<(), Problem> {
         let (name, bound) = (&self.name, &self.plugins);
         let needed = match (plugin, bound) {
@@ -77,27 +64,6 @@ fn join(plugins: &BTreeSet<String>) -> String {
     plugins.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-impl Role {
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::View => "view",
-            Self::Deploy => "deploy",
-            Self::Admin => "admin",
-        }
-    }
-
-    pub(super) fn from_text(text: &str) -> Option<Self> {
-        [Self::View, Self::Deploy, Self::Admin].into_iter().find(|role| role.as_str() == text)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
@@ -106,8 +72,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets nobody in without a valid token. Whatever is wrong with one, the
-/// answer is the same.
+/// Refuses a request without a valid token. The answer is the same for every
+/// fault of a token.
 pub(super) async fn authenticate(State(operator): State<Arc<Operator>>, mut request: Request, next: Next) -> Response {
     let Some(caller) = bearer(request.headers()).and_then(|token| operator.tokens.caller(token)) else {
         metrics::counter!("operator_unauthorized_total").increment(1);
@@ -117,8 +83,8 @@ pub(super) async fn authenticate(State(operator): State<Arc<Operator>>, mut requ
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    // A change that has begun goes on to its end and into the audit, also when
-    // whoever asked for it has hung up.
+    // A change that has begun runs to its end and into the audit, even if the
+    // client disconnects.
     operator.work.spawn(next.run(request)).await.unwrap_or_else(|_| Refusal::Failed.into_response())
 }
 
@@ -132,17 +98,17 @@ mod tests {
 
     #[test]
     fn each_role_may_do_what_those_before_it_may() {
-        let deploy = Caller::whole("ci", Role::Deploy);
+        let deploy = Caller::unbound("ci", Role::Deploy);
         assert!(deploy.require(Role::View, None).is_ok());
         assert!(deploy.require(Role::Deploy, Some("a")).is_ok());
         assert_eq!(needed(&deploy, Role::Admin, None), "This needs the role admin; the token ci has the role deploy");
     }
 
     #[test]
-    fn a_bound_caller_may_act_on_its_plugins_alone_whatever_its_role() {
+    fn a_bound_caller_may_act_only_on_its_plugins_in_every_role() {
         let bound = Caller {
             plugins: Some(BTreeSet::from(["a".to_owned(), "b".to_owned()])),
-            ..Caller::whole("ci", Role::Admin)
+            ..Caller::unbound("ci", Role::Admin)
         };
         assert!(bound.require(Role::Deploy, Some("a")).is_ok());
         assert!(bound.covers("b") && !bound.covers("c"));
@@ -154,13 +120,5 @@ mod tests {
             needed(&bound, Role::Admin, None),
             "This needs a token for all plugins; the token ci is bound to a, b"
         );
-    }
-
-    #[test]
-    fn roles_are_read_as_they_are_written() {
-        for role in [Role::View, Role::Deploy, Role::Admin] {
-            assert_eq!(Role::from_text(role.as_str()), Some(role));
-        }
-        assert_eq!(Role::from_text("Admin"), None);
     }
 }

@@ -1,38 +1,18 @@
-//! `/cluster`: which hosts share the work, what each runs, and what waits.
+//! `/cluster`: the hosts that share the work, and the work that waits.
 
 use super::{Operator, caller::Caller};
 use axum::{Json, extract::State};
 use futures::future::join_all;
+use host_api::{
+    cluster::{ClusterView, LagView},
+    error::Envelope,
+};
 use host_base::clock::now_ms;
-use host_database::cluster::Member;
-use host_http::error::{Envelope, Problem, Refusal};
+use host_http::error::{Problem, Refusal};
 use host_plugin::Revision;
-use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc};
-use utoipa::ToSchema;
+use std::sync::Arc;
 
-/// The hosts on one database.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ClusterView {
-    /// The id of the host that answers.
-    this: String,
-    /// All of them, the oldest first, with those that were lost lately.
-    hosts: Vec<Member>,
-    /// What waits, by plugin, whichever host will do it.
-    lag: BTreeMap<String, LagView>,
-}
-
-/// How long the oldest work of a plugin has waited.
-#[derive(Debug, Default, Serialize, ToSchema)]
-struct LagView {
-    /// Since the oldest event that is not on the bus was committed, in
-    /// milliseconds.
-    outbox_ms: u64,
-    /// Since the timer that is longest overdue was due, in milliseconds.
-    timers_ms: u64,
-}
-
-/// Which hosts there are, what each runs, and what waits.
+/// The hosts, what each of them runs, and the work that waits.
 #[utoipa::path(get, path = "/cluster", tag = "cluster", responses(
     (status = 200, body = ClusterView),
     (status = 503, body = Envelope, description = "The database does not answer"),
@@ -44,16 +24,17 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>, _: Caller) -> Re
     };
     let hosts = match &operator.cluster {
         Some(cluster) => cluster.hosts().await.map_err(unavailable)?,
-        None => vec![Member::alone(&operator.me, operator.is_ready(), operator.rollout.runs())],
+        None => vec![operator.me.only_member(operator.is_ready(), operator.rollout.runs())],
     };
     let snapshot = operator.rollout.registry.snapshot();
-    let lags = snapshot.plugins().map(|plugin| lag(&plugin.revision));
+    let lags = snapshot.plugins().map(|plugin| lag_of(&plugin.revision));
     let lag = join_all(lags).await.into_iter().flatten().collect();
     Ok(Json(ClusterView { this: operator.me.id.clone(), hosts, lag }))
 }
 
-/// None for a plugin that has no database, or one that does not answer.
-async fn lag(revision: &Revision) -> Option<(String, LagView)> {
+/// The lag of a plugin; none if it has no database, or if its database does not
+/// answer.
+async fn lag_of(revision: &Revision) -> Option<(String, LagView)> {
     let database = revision.database.as_ref()?;
     let (outbox, timer) = (database.outbox(0, 1).await.ok()?, database.next_timer_ms().await.ok()?);
     let since = |at_ms: Option<u64>| at_ms.map_or(0, |at_ms| now_ms().saturating_sub(at_ms));

@@ -1,13 +1,13 @@
-//! Bearer tokens: how they are read from a request, and the digests that they
-//! are compared with. The host keeps no token, only digests.
+//! Bearer tokens in requests, and the digests that they are compared with. The
+//! host keeps no token, only digests.
 
 use http::{HeaderMap, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A token's SHA-256. What is offered is hashed too and the digests are
-/// compared in constant time, so that neither the content nor the length of a
-/// guess shows in how long it took.
+/// A token's SHA-256. The host hashes an offered token too and compares the
+/// digests in constant time. So the time of an answer tells nothing about the
+/// content or the length of the right token.
 #[derive(Clone)]
 pub(super) struct TokenDigest([u8; 32]);
 
@@ -16,7 +16,7 @@ impl TokenDigest {
         Self(Sha256::digest(token).into())
     }
 
-    /// A digest that was stored.
+    /// A digest from the database.
     pub(super) fn from_stored(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
@@ -36,7 +36,7 @@ impl std::fmt::Debug for TokenDigest {
     }
 }
 
-/// What follows `Bearer` in the `authorization` header.
+/// The token after `Bearer` in the `authorization` header.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bearer_is_read() {
+    fn only_a_bearer_token_is_read() {
         assert_eq!(bearer_of("Bearer right").as_deref(), Some("right"));
         assert_eq!(bearer_of("bearer  right").as_deref(), Some("right"));
         assert_eq!(bearer_of("Bearer ").as_deref(), Some(""));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compared_is_a_digest_of_32_bytes_whatever_is_offered() {
+    fn every_offered_token_is_compared_as_a_digest_of_32_bytes() {
         let right = TokenDigest::of("right");
         for wrong in ["", "righ", "rightx", "Right", &"r".repeat(10_000)] {
             let offered = TokenDigest::of(wrong);

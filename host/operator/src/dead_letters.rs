@@ -2,54 +2,53 @@
 
 use super::{
     Operator,
-    caller::{Caller, Role},
+    caller::Caller,
     input::{Query, limit_rows},
 };
 use axum::{
     Json,
     extract::{Path, State},
 };
-use host_bus::{BusError, DeadLetter};
+use host_api::{
+    dead_letters::{DeadLetter, Redelivered},
+    error::Envelope,
+    tokens::Role,
+};
+use host_bus::BusError;
 use host_database::audit::{Entry, Outcome};
-use host_http::error::{Envelope, Problem, Refusal};
+use host_http::error::{Problem, Refusal};
 use host_triggers::RedeliverError;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 const REDELIVER: &str = "redeliver";
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Listing {
-    /// Rows, 1 to 1000; 100 if it is left out.
+pub(super) struct DeadLetterQuery {
+    /// The number of rows, 1 to 1000. Left out: 100.
     limit: Option<u32>,
 }
 
-/// What was set aside, newest first.
-#[utoipa::path(get, path = "/dead-letters", operation_id = "list_dead_letters", tag = "dead letters", params(Listing), responses(
+/// The dead letters, the newest first.
+#[utoipa::path(get, path = "/dead-letters", operation_id = "list_dead_letters", tag = "dead letters", params(DeadLetterQuery), responses(
     (status = 200, body = [DeadLetter]),
     (status = 400, body = Envelope),
 ))]
 pub(super) async fn list(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
-    Query(listing): Query<Listing>,
+    Query(query): Query<DeadLetterQuery>,
 ) -> Result<Json<Vec<DeadLetter>>, Problem> {
-    let mut letters = operator.bus.dead_letters(limit_rows(listing.limit)?).await.map_err(unreadable)?;
+    let mut letters = operator.bus.dead_letters(limit_rows(query.limit)?).await.map_err(unreadable)?;
     letters.retain(|letter| caller.covers(&letter.component));
     Ok(Json(letters))
 }
 
-/// A dead letter that is on its way again.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Redelivered {
-    id: String,
-}
-
-/// Sends a dead letter to its component again, as on its first attempt.
+/// Delivers a dead letter to its component again, as on its first attempt.
 #[utoipa::path(post, path = "/dead-letters/{id}/redeliver", tag = "dead letters", params(("id" = String, Path)),
     responses(
         (status = 202, body = Redelivered),
@@ -71,7 +70,7 @@ pub(super) async fn redeliver(
         Ok(()) => (Outcome::Done, None),
         Err(RedeliverError::Unknown) => (Outcome::Refused, Some(unknown(&id))),
         Err(error) => {
-            tracing::error!(%error, id, "a dead letter could not be sent again");
+            tracing::error!(%error, id, "the dead letter could not be delivered again");
             (Outcome::Failed, Some(Refusal::Unavailable.into()))
         }
     };
@@ -85,6 +84,6 @@ fn unknown(id: &str) -> Problem {
 }
 
 fn unreadable(error: BusError) -> Problem {
-    tracing::error!(%error, "dead letters could not be read");
+    tracing::error!(%error, "the dead letters could not be read");
     Refusal::Unavailable.into()
 }

@@ -1,5 +1,5 @@
-//! What is looked at only when somebody asks for the metrics: how much of
-//! what is bounded is in use.
+//! Gauges that are read when a client asks for the metrics: how much of each
+//! bounded resource is in use.
 
 use host_bus::Bus;
 use host_engine::{Admission, Engine};
@@ -13,22 +13,22 @@ use std::{
     },
 };
 
-/// Everything that is looked at.
+/// The sources of the gauges.
 pub struct Gauges {
-    /// What is active.
+    /// The plugins that are active.
     pub registry: Arc<Registry>,
-    /// Turns of all components together.
+    /// Calls of all components together.
     pub admission: Arc<Admission>,
-    /// What carries events.
+    /// The event bus.
     pub bus: Arc<dyn Bus>,
-    /// Where instances lie.
+    /// The instances of components.
     pub engine: Arc<Engine>,
-    /// Whether work can be sent here.
+    /// Whether the host takes work.
     pub ready: Arc<AtomicBool>,
 }
 
 impl Gauges {
-    /// Looks.
+    /// Sets every gauge.
     pub fn refresh(&self) {
         gauge!("host_ready").set(f64::from(u8::from(self.ready.load(Ordering::Acquire))));
         gauge!("host_calls_in_flight").set(self.admission.in_flight() as f64);
@@ -66,7 +66,7 @@ impl Gauges {
     }
 }
 
-/// The process, where Linux says it.
+/// Gauges of the process. Only Linux has them.
 fn process() {
     if let Some(bytes) = resident_bytes(&fs::read_to_string("/proc/self/status").unwrap_or_default()) {
         gauge!("process_resident_memory_bytes").set(bytes as f64);

@@ -1,12 +1,13 @@
-//! `/healthz`, `/readyz`, `/metrics`: what programs watch, open to everybody
-//! who reaches the listener.
+//! `/healthz`, `/readyz`, `/metrics`: for programs that watch the host. These
+//! routes ask for no token.
 
 use super::Operator;
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use host_http::error::{Envelope, Problem, Refusal};
+use host_api::error::Envelope;
+use host_http::error::{Problem, Refusal};
 use http::{StatusCode, header::CONTENT_TYPE};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Whether work can be sent here.
+/// Whether the host takes work.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, body = String, example = "ready\n"),
     (status = 503, body = Envelope, description = "It starts or stops, or has not reached the event bus yet"),
@@ -25,8 +26,9 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
     if !operator.is_ready() {
         return Refusal::Unavailable.into_response();
     }
-    // Once reached, a bus that is away is no reason to send work elsewhere: the
-    // other hosts do not reach it either, or carry the events of this one too.
+    // Once this host has reached the bus, a loss of it is no reason to send work
+    // to other hosts. Either they do not reach the bus either, or they carry the
+    // events of this host too.
     match operator.bus.trouble() {
         None => "ready\n".into_response(),
         Some(reason) if operator.bus.was_reached() => {
@@ -39,7 +41,7 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
     }
 }
 
-/// Everything that is counted, in Prometheus' text format.
+/// All metrics, in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String)))]
 pub(super) async fn metrics(State(operator): State<Arc<Operator>>) -> Response {
     operator.gauges.refresh();

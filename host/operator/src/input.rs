@@ -1,5 +1,5 @@
-//! What callers send, read into values; what cannot be read is refused in the
-//! error envelope.
+//! Extractors for bodies and queries. They refuse input that cannot be read
+//! with the error envelope.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
@@ -14,11 +14,11 @@ const BODY_READ_SECONDS: u64 = 10;
 const MAX_ROWS: u32 = 1_000;
 const DEFAULT_ROWS: u32 = 100;
 
-/// A body of JSON, bounded in size and time.
+/// A JSON body, bounded in size and time.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-/// The query of the address.
+/// The query of the request's URL.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -59,9 +59,9 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// How many rows a list may have.
-pub(super) fn limit_rows(asked: Option<u32>) -> Result<u32, Problem> {
-    let limit = asked.unwrap_or(DEFAULT_ROWS);
+/// The number of rows of a list.
+pub(super) fn limit_rows(wanted: Option<u32>) -> Result<u32, Problem> {
+    let limit = wanted.unwrap_or(DEFAULT_ROWS);
     if (1..=MAX_ROWS).contains(&limit) {
         return Ok(limit);
     }

@@ -1,6 +1,6 @@
-//! The operator listener: what runs, how it is changed, and by whom. It is
-//! separate from the public one, and all but health and metrics asks for a
-//! token.
+//! The operator listener, which shows and changes the plugins of a host. It is
+//! separate from the public listener. Every route except health, metrics and
+//! the OpenAPI document asks for a token.
 
 mod audit;
 mod caller;
@@ -16,13 +16,14 @@ mod plugins;
 mod tokens;
 mod upload;
 
-pub use caller::{Caller, Role};
+pub use caller::Caller;
 pub use gauges::Gauges;
 pub use input::{Body, Query};
 pub use logs::MAX_LOG_STREAMS;
 pub use tokens::Tokens;
 
 use axum::{Router, middleware};
+use host_api::tokens::Role;
 use host_bus::Bus;
 use host_config::uploads::UploadsConfig;
 use host_database::{
@@ -41,46 +42,47 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the operator's side of the host works on.
+/// The parts of the host that the operator API shows and changes.
 pub struct Operator {
-    /// Who may call.
+    /// The tokens of callers.
     pub tokens: Tokens,
-    /// Who did what.
+    /// The record of changes.
     pub audit: Audit,
-    /// What runs, and how it is changed.
+    /// The plugins, and their changes.
     pub rollout: Arc<Rollout>,
-    /// Uploads that are being received or checked.
+    /// A permit for each upload that is received or checked.
     pub uploads: Semaphore,
-    /// What bounds them.
+    /// The limits of uploads.
     pub upload_limits: UploadsConfig,
-    /// Where dead letters are.
+    /// The event bus, which keeps the dead letters.
     pub bus: Arc<dyn Bus>,
-    /// Sends them again.
+    /// Delivers dead letters again.
     pub redelivery: Redelivery,
     /// Renders the metrics.
     pub metrics: Metrics,
     /// This host.
     pub me: Identity,
-    /// The others, if the database is shared.
+    /// The hosts that share the database, if it is shared.
     pub cluster: Option<Arc<Cluster>>,
-    /// What is looked at when they are asked for.
+    /// Gauges that are read when a client asks for the metrics.
     pub gauges: Arc<Gauges>,
-    /// Set once every component can serve; unset when the host stops.
+    /// Set once every component can serve. Unset when the host stops.
     pub ready: Arc<AtomicBool>,
-    /// Changes under way, each to its end, whether or not the caller waits.
+    /// Changes under way. Each runs to its end, even if the client disconnects.
     pub work: TaskTracker,
-    /// A place for each reader of a log.
+    /// A permit for each reader of a log.
     pub log_streams: Arc<Semaphore>,
-    /// Cancelled when the host stops: what has no end by itself ends then.
+    /// Cancelled when the host stops. It ends streams that have no end of their
+    /// own.
     pub stopping: CancellationToken,
 }
 
 impl Operator {
-    /// Lets a caller go on with a change, or refuses it and puts that on
-    /// record. Without a plugin the change is one of the host as a whole.
+    /// Allows a caller a change, or refuses it and records the refusal. Without a
+    /// plugin it is a change of the host as a whole.
     ///
     /// # Errors
-    /// 403, naming what is needed.
+    /// 403 with what the caller lacks.
     pub async fn allow(&self, caller: &Caller, role: Role, action: &str, plugin: Option<&str>) -> Result<(), Problem> {
         let Err(problem) = caller.require(role, plugin) else { return Ok(()) };
         let detail = problem.message();
@@ -89,17 +91,18 @@ impl Operator {
         Err(problem)
     }
 
-    /// The same for a change of a plugin that is not known yet: a caller who is
-    /// bound to plugins may go on, and is asked again when it is.
+    /// The same for a change of a plugin whose name is not known yet. A caller
+    /// that is bound to plugins is allowed, and checked again when the name is
+    /// known.
     ///
     /// # Errors
-    /// 403, naming what is needed.
-    pub async fn allow_some(&self, caller: &Caller, role: Role, action: &str) -> Result<(), Problem> {
+    /// 403 with what the caller lacks.
+    pub async fn allow_before_name_is_known(&self, caller: &Caller, role: Role, action: &str) -> Result<(), Problem> {
         let bound = caller.plugins.as_ref().and_then(|plugins| plugins.first());
         self.allow(caller, role, action, bound.map(String::as_str)).await
     }
 
-    /// Puts on record what a caller did or tried.
+    /// Records a caller's change in the audit.
     ///
     /// # Errors
     /// 503 when the audit cannot be written.
@@ -107,7 +110,7 @@ impl Operator {
         self.audit.record(&caller.name, entry).await.map_err(|_| Refusal::Unavailable)
     }
 
-    /// Whether work can be sent here.
+    /// Whether the host takes work.
     pub fn is_ready(&self) -> bool {
         let in_touch = self.cluster.as_ref().is_none_or(|cluster| cluster.is_in_touch());
         self.ready.load(Ordering::Acquire) && in_touch
@@ -125,7 +128,7 @@ pub fn router(operator: Arc<Operator>) -> Router {
         .with_state(operator)
 }
 
-/// What everybody may ask who reaches the listener.
+/// The routes that ask for no token.
 fn open_routes() -> OpenApiRouter<Arc<Operator>> {
     OpenApiRouter::default()
         .routes(routes!(health::alive))
@@ -134,7 +137,7 @@ fn open_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(openapi::serve))
 }
 
-/// What asks for a token.
+/// The routes that ask for a token.
 fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
     OpenApiRouter::default()
         .routes(routes!(plugins::list, upload::upload))

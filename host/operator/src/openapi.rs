@@ -4,7 +4,7 @@
 use super::Operator;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use host_http::error::Envelope;
+use host_api::error::Envelope;
 use http::header::CONTENT_TYPE;
 use std::sync::{Arc, LazyLock};
 use utoipa::{
@@ -21,21 +21,21 @@ use utoipa_axum::router::OpenApiRouter;
 /// The name of the scheme in the document.
 const TOKEN: &str = "token";
 
-/// What does not come from the routes.
+/// The parts of the document that do not come from the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Operator API",
-        description = "What runs on this host, and how it is changed. \
-            Roles: `view` sees, `deploy` changes plugins, `admin` changes who may do what; \
-            a token that is bound to plugins sees and changes these alone. \
-            Every error has the same envelope, and an unknown, wrong or revoked token the same answer, 401.",
+        description = "Shows and changes the plugins of this host. \
+            Roles: `view` reads, `deploy` changes plugins, `admin` changes grants and tokens. \
+            A token that is bound to plugins reads and changes only these. \
+            Every error has the same envelope. A token that is unknown, wrong or revoked has the answer 401.",
     ),
     tags(
-        (name = "plugins", description = "What runs"),
-        (name = "dead letters", description = "What could not be handled"),
-        (name = "operators", description = "Who may do what, and who did"),
-        (name = "health", description = "For programs that watch; no token is asked for"),
+        (name = "plugins", description = "The plugins and their revisions"),
+        (name = "dead letters", description = "Events and timers that no attempt could handle"),
+        (name = "operators", description = "Tokens, and the record of changes"),
+        (name = "health", description = "For programs that watch the host, without a token"),
     ),
     components(schemas(Envelope)),
 )]
@@ -67,7 +67,7 @@ fn document(open: Routes, guarded: Routes) -> utoipa::openapi::OpenApi {
     base
 }
 
-/// What every operation behind a token has in common.
+/// Adds to an operation what all operations behind a token have in common.
 fn guard(operation: &mut Operation) {
     operation.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
     let envelope = ContentBuilder::new().schema(Some(Ref::from_schema_name("Envelope"))).build();

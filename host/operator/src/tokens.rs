@@ -1,77 +1,28 @@
-//! `/tokens`: who may call this API, for admins.
+//! `/tokens`: the tokens of this API, for admins.
 
 mod store;
 
 pub use store::Tokens;
 
-use super::{
-    Operator,
-    caller::{Caller, Role},
-    input::Body,
-};
+use super::{Operator, caller::Caller, input::Body};
 use axum::{
     Json,
     extract::{Path, State},
 };
+use host_api::{
+    error::Envelope,
+    tokens::{CreatedToken, NewToken, Role, TokenView},
+};
 use host_artifact::manifest;
 use host_database::audit::{Entry, Outcome, actor};
-use host_http::error::{Envelope, Problem, Refusal};
+use host_http::error::{Problem, Refusal};
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 use store::{Issued, TokenError};
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_BOUND_PLUGINS: usize = 100;
-
-/// A token to be made.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewToken {
-    /// `[a-zA-Z0-9._-]{1,64}`, unlike any other token's: the actor in the audit.
-    #[schema(example = "ci", pattern = "^[a-zA-Z0-9._-]{1,64}$")]
-    name: String,
-    role: Role,
-    /// The plugins that it is bound to, which need not be there yet. Left out:
-    /// all of them, and the host as a whole.
-    #[schema(example = json!(["hello"]), min_items = 1, max_items = 100)]
-    plugins: Option<BTreeSet<String>>,
-}
-
-/// A token, without its secret.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TokenView {
-    #[schema(example = "5d2f3c0a9b1e7f64")]
-    id: String,
-    #[schema(example = "ci")]
-    name: String,
-    role: Role,
-    /// The plugins that it is bound to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plugins: Option<BTreeSet<String>>,
-    /// In milliseconds since the Unix epoch.
-    created_ms: u64,
-    /// The name of the token that made it.
-    created_by: String,
-    /// Since the host was started.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_used_ms: Option<u64>,
-}
-
-/// A token that was just made.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CreatedToken {
-    #[serde(flatten)]
-    view: TokenView,
-    /// To be sent as `authorization: Bearer ...`. It is shown this once.
-    #[schema(example = "tk_5d2f3c0a9b1e7f64_...")]
-    token: String,
-}
 
 impl From<&Issued> for TokenView {
     fn from(issued: &Issued) -> Self {
@@ -79,7 +30,7 @@ impl From<&Issued> for TokenView {
         Self {
             id: issued.id.clone(),
             name: issued.caller.name.clone(),
-            role: issued.caller.role,
+            role: issued.caller.role.into(),
             plugins: issued.caller.plugins.clone(),
             created_ms: issued.created_ms,
             created_by: issued.created_by.clone(),
@@ -88,7 +39,7 @@ impl From<&Issued> for TokenView {
     }
 }
 
-/// Every token but the one that the host was started with, the oldest first.
+/// All tokens except the one that the host was started with, the oldest first.
 #[utoipa::path(get, path = "/tokens", operation_id = "list_tokens", tag = "operators", responses(
     (status = 200, body = [TokenView]),
     (status = 403, body = Envelope),
@@ -101,7 +52,7 @@ pub(super) async fn list(
     Ok(Json(operator.tokens.list().iter().map(|issued| TokenView::from(&**issued)).collect()))
 }
 
-/// Makes a token.
+/// Creates a token.
 #[utoipa::path(post, path = "/tokens", operation_id = "create_token", tag = "operators", request_body = NewToken, responses(
     (status = 201, body = CreatedToken),
     (status = 400, body = Envelope),
@@ -114,7 +65,7 @@ pub(super) async fn create(
     body: Result<Body<NewToken>, Problem>,
 ) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
     operator.allow(&caller, Role::Admin, "create token", None).await?;
-    let new = body?.0.check()?;
+    let new = caller_of(body?.0)?;
     let created = operator.tokens.create(&caller, new, &operator.audit).await;
     let (issued, token) = match created {
         Ok(created) => created,
@@ -123,9 +74,9 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(CreatedToken { view: TokenView::from(&*issued), token })))
 }
 
-/// Revokes a token, at once and for good.
+/// Revokes a token at once and for ever.
 #[utoipa::path(delete, path = "/tokens/{id}", operation_id = "revoke_token", tag = "operators", params(("id" = String, Path)), responses(
-    (status = 204, description = "It is worthless from now on"),
+    (status = 204, description = "The token is revoked"),
     (status = 403, body = Envelope),
     (status = 404, body = Envelope),
 ))]
@@ -141,7 +92,7 @@ pub(super) async fn revoke(
     }
 }
 
-/// Puts on record what did not work, and says it.
+/// Records a change that was not made, and answers why.
 async fn refused(operator: &Operator, caller: &Caller, action: &str, error: TokenError) -> Problem {
     let message = error.to_string();
     let (outcome, problem) = match error {
@@ -160,27 +111,29 @@ async fn refused(operator: &Operator, caller: &Caller, action: &str, error: Toke
     }
 }
 
-impl NewToken {
-    fn check(self) -> Result<Caller, Problem> {
-        let wrong = |field: &str, message: String| Err(Problem::new(StatusCode::BAD_REQUEST, message).on(field));
-        let Self { name, role, plugins } = self;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(is_plain) {
-            return wrong("name", format!("must match [a-zA-Z0-9._-]{{1,{MAX_NAME_BYTES}}}"));
-        }
-        if [actor::OPERATOR, actor::HOST].contains(&name.as_str()) {
-            return wrong("name", format!("{name} is the name of another actor"));
-        }
-        if let Some(plugins) = &plugins {
-            if !(1..=MAX_BOUND_PLUGINS).contains(&plugins.len()) {
-                return wrong("plugins", format!("must name 1 to {MAX_BOUND_PLUGINS}; left out, it is all of them"));
-            }
-            if let Some(plugin) = plugins.iter().find(|plugin| !manifest::is_name(plugin)) {
-                return wrong("plugins", format!("{plugin:?} cannot be the name of a plugin"));
-            }
-        }
-        Ok(Caller { name, role, plugins, revoked: CancellationToken::new() })
+/// The caller that a new token stands for.
+fn caller_of(new: NewToken) -> Result<Caller, Problem> {
+    let wrong = |field: &str, message: String| Err(Problem::new(StatusCode::BAD_REQUEST, message).on(field));
+    let NewToken { name, role, plugins } = new;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(is_plain) {
+        return wrong("name", format!("must match [a-zA-Z0-9._-]{{1,{MAX_NAME_BYTES}}}"));
     }
+    if [actor::OPERATOR, actor::HOST].contains(&name.as_str()) {
+        return wrong("name", format!("{name} is the name of another actor"));
+    }
+    if let Some(plugins) = &plugins {
+        if !(1..=MAX_BOUND_PLUGINS).contains(&plugins.len()) {
+            return wrong(
+                "plugins",
+                format!("must name 1 to {MAX_BOUND_PLUGINS} plugins; leave it out for all plugins"),
+            );
+        }
+        if let Some(plugin) = plugins.iter().find(|plugin| !manifest::is_name(plugin)) {
+            return wrong("plugins", format!("{plugin:?} cannot be the name of a plugin"));
+        }
+    }
+    Ok(Caller { name, role, plugins, revoked: CancellationToken::new() })
 }
 
 #[cfg(test)]
@@ -189,12 +142,12 @@ mod tests {
 
     fn blamed(name: &str, plugins: Option<&[&str]>) -> Option<String> {
         let plugins = plugins.map(|plugins| plugins.iter().map(|&plugin| plugin.to_owned()).collect());
-        let problem = NewToken { name: name.to_owned(), role: Role::View, plugins }.check().err()?;
+        let problem = caller_of(NewToken { name: name.to_owned(), role: Role::View, plugins }).err()?;
         problem.fields()[0].map(str::to_owned)
     }
 
     #[test]
-    fn a_new_token_has_a_plain_name_and_is_bound_to_something_or_not_at_all() {
+    fn a_new_token_has_a_plain_name_and_is_bound_to_plugins_or_to_none() {
         assert_eq!(blamed("ci.main_2-x", None), None);
         assert_eq!(blamed("ci", Some(&["hello"])), None);
         for name in ["", "a b", "ä", "a\n", "operator", "host", &"x".repeat(65)] {

@@ -1,14 +1,9 @@
-//! `POST /plugins`: an upload, written to disk as it arrives, bounded in size
-//! and time, and then judged.
+//! `POST /plugins`: an upload. It is written to disk while it arrives, bounded in
+//! size and time, and then judged.
 
 mod form;
 
-use super::{
-    Operator,
-    caller::{Caller, Role},
-    input::Query,
-    plugins::problem,
-};
+use super::{Operator, caller::Caller, input::Query, plugins::problem};
 use axum::{
     Json,
     body::Body,
@@ -17,10 +12,10 @@ use axum::{
 use base64::Engine;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use host_artifact::compatibility::Verdict;
+use host_api::{error::Envelope, tokens::Role, verdict::Verdict};
 use host_config::uploads::UploadsConfig;
 use host_database::audit::{Entry, Outcome};
-use host_http::error::{Envelope, Problem, Refusal};
+use host_http::error::{Problem, Refusal};
 use host_plugin::rollout::Upload;
 use http::{
     HeaderMap, StatusCode,
@@ -37,15 +32,15 @@ const SIGNATURE: &str = "x-plugin-signature";
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct UploadQuery {
     /// The name that the plugin must have.
     name: Option<String>,
-    /// Gives the verdict and keeps nothing.
+    /// Only gives the verdict. The host keeps nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// What arrived.
+/// The parts of an upload.
 #[derive(Default)]
 struct Parts {
     component: Option<Vec<u8>>,
@@ -53,30 +48,30 @@ struct Parts {
     signature: Option<String>,
 }
 
-/// Takes a plugin's file, judges it, and keeps it as a revision that can be
-/// activated. A plain body is the component; a form has the parts `component`,
-/// `manifest` (in place of the one inside) and `signature`.
-#[utoipa::path(post, path = "/plugins", tag = "plugins", params(Wanted),
+/// Receives a plugin's file, judges it, and keeps it as a revision that can be
+/// activated. A plain body is the component. A form has the parts `component`,
+/// `manifest` (in place of the one inside the component) and `signature`.
+#[utoipa::path(post, path = "/plugins", tag = "plugins", params(UploadQuery),
     request_body(content(("application/wasm"), ("multipart/form-data"))), responses(
         (status = 201, body = Verdict, description = "A revision that can be activated"),
-        (status = 200, body = Verdict, description = "The same revision was there, or only the verdict was wanted"),
+        (status = 200, body = Verdict, description = "The host has the same revision already, or the client wanted only the verdict"),
         (status = 403, body = Envelope, description = "A role or a signature is missing"),
         (status = 408, body = Envelope),
         (status = 413, body = Envelope),
         (status = 415, body = Envelope),
-        (status = 422, body = Envelope, description = "Why it is refused"),
+        (status = 422, body = Envelope, description = "The file is refused, with the reason"),
         (status = 503, body = Envelope, description = "Too many uploads at once"),
     ))]
 pub(super) async fn upload(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<UploadQuery>,
     request: Request,
 ) -> Result<(StatusCode, Json<Verdict>), Problem> {
-    operator.allow_some(&caller, Role::Deploy, "upload").await?;
+    operator.allow_before_name_is_known(&caller, Role::Deploy, "upload").await?;
     let received = receive(&operator, request).await;
     let staged = match received {
-        Ok(parts) => stage(&operator, &caller, wanted, parts).await,
+        Ok(parts) => stage(&operator, &caller, query, parts).await,
         Err(problem) => Err(problem),
     };
     let entry = |outcome| Entry::new("upload", outcome);
@@ -96,20 +91,25 @@ pub(super) async fn upload(
     }
 }
 
-async fn stage(operator: &Operator, caller: &Caller, wanted: Wanted, parts: Parts) -> Result<(Verdict, bool), Problem> {
+async fn stage(
+    operator: &Operator,
+    caller: &Caller,
+    query: UploadQuery,
+    parts: Parts,
+) -> Result<(Verdict, bool), Problem> {
     let bytes = parts.component.ok_or_else(|| unreadable("The form has no part named component"))?;
     let limits = &operator.upload_limits;
     if limits.require_signature || parts.signature.is_some() {
         let signature = parts.signature.as_deref();
         let key = limits.keys.verify(&bytes, signature);
         let key = key.map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?;
-        tracing::info!(%key, "an upload is signed");
+        tracing::info!(%key, "the upload is signed");
     }
     if limits.require_signature && parts.manifest.is_some() {
         let message = "The manifest beside the component is not signed: put it into the component and sign that";
         return Err(Problem::new(StatusCode::FORBIDDEN, message.to_owned()));
     }
-    let Wanted { name, dry_run } = wanted;
+    let UploadQuery { name, dry_run } = query;
     let upload = Upload { bytes, manifest: parts.manifest, name, by: caller.name.clone(), dry_run };
     let may = |plugin: &str| caller.require(Role::Deploy, Some(plugin)).is_ok();
     operator.rollout.stage(upload, may).await.map_err(problem)
@@ -119,13 +119,13 @@ async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem
     let limits = &operator.upload_limits;
     let Ok(_place) = operator.uploads.try_acquire() else { return Err(Refusal::Busy.into()) };
     if request.headers().contains_key(CONTENT_ENCODING) {
-        return Err(unsupported("A compressed upload is not taken; send the component as it is"));
+        return Err(unsupported("The host takes no compressed upload; send the component as it is"));
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let receiving = async {
         match kind.as_str() {
-            "application/wasm" => plain(operator, request).await,
+            "application/wasm" => receive_plain(operator, request).await,
             "multipart/form-data" => form::receive(operator, request).await,
             _ => Err(unsupported("The body must be application/wasm or multipart/form-data")),
         }
@@ -133,7 +133,7 @@ async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem
     tokio::time::timeout(limits.timeout, receiving).await.unwrap_or_else(|_| Err(Refusal::TooSlow.into()))
 }
 
-async fn plain(operator: &Operator, request: Request) -> Result<Parts, Problem> {
+async fn receive_plain(operator: &Operator, request: Request) -> Result<Parts, Problem> {
     let (parts, body) = request.into_parts();
     let limits = &operator.upload_limits;
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -142,7 +142,7 @@ async fn plain(operator: &Operator, request: Request) -> Result<Parts, Problem> 
     }
     let signature = signature_header(&parts.headers)?;
     let stream = Body::into_data_stream(body).map(|chunk| chunk.map_err(|_| unreadable("The body cannot be read")));
-    let component = on_disk(operator.rollout.archive.folder(), limits, stream).await?;
+    let component = receive_on_disk(operator.rollout.archive.folder(), limits, stream).await?;
     Ok(Parts { component: Some(component), manifest: None, signature })
 }
 
@@ -153,15 +153,15 @@ fn signature_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     text.map(Some).ok_or_else(|| unreadable("The header x-plugin-signature is not base64 of a signature's text"))
 }
 
-/// Writes what arrives to a file without a name, so that a slow or large
-/// upload does not lie in memory, and reads it when it is complete.
-async fn on_disk(
+/// Writes the bytes that arrive to a file without a name, so that a slow or large
+/// upload does not lie in memory, and reads the file when it is complete.
+async fn receive_on_disk(
     folder: &Path,
     limits: &UploadsConfig,
     mut stream: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
 ) -> Result<Vec<u8>, Problem> {
     let failed = |error: std::io::Error| {
-        tracing::error!(%error, "an upload could not be written");
+        tracing::error!(%error, "the upload could not be written to disk");
         Problem::from(Refusal::Unavailable)
     };
     let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(folder).map_err(failed)?);

@@ -7,7 +7,7 @@
 
 mod remembered;
 
-pub use remembered::{Record, Settings, Source, State, Trial, Unknown};
+pub use remembered::{Record, Settings, State, Trial, Unknown};
 
 use host_base::Dialect;
 use host_database::HostDatabase;

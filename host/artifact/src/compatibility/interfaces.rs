@@ -5,10 +5,10 @@
 //! differences. The linker would refuse the component too, but would not name them.
 
 use super::{
-    TypeChange,
     baseline::Baseline,
     type_comparer::{Direction, TypeComparer},
 };
+use host_api::verdict::TypeChange;
 use std::{collections::BTreeMap, sync::LazyLock};
 use wit_parser::{
     Function, InterfaceId, Resolve, TypeId, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey, decoding,

@@ -9,7 +9,7 @@
 //! The judgement cannot see one case: a revision that reads `SELECT *`, or inserts
 //! without the names of the columns, notices a new column.
 
-use super::MigrationView;
+use host_api::verdict::MigrationView;
 use host_sql::{Applied, Migration, parse_migration};
 use sqlparser::ast::{
     AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateIndex, CreateTable, Expr, ForeignKeyConstraint,

@@ -12,15 +12,14 @@ mod interfaces;
 mod members;
 mod migrations;
 mod type_comparer;
-mod verdict;
 
 pub use interfaces::{Interfaces, InterfacesError};
-pub use verdict::{Capabilities, MigrationView, RouteChanges, RouteView, SubjectChanges, TypeChange, Verdict};
 
 use crate::{
     manifest::{Manifest, Route},
     permissions::{Offers, grant_name},
 };
+use host_api::verdict::{Capabilities, Endpoint, MigrationView, RouteChanges, SubjectChanges, Verdict};
 use host_sql::{Applied, Migration};
 use std::collections::BTreeSet;
 
@@ -83,7 +82,7 @@ pub fn compare(
     let others = host.others.iter().filter(|other| other.name != new.manifest.name).copied();
     let mut problems = subjects_without_source(&publishes.removed, others);
     problems.extend(types.iter().filter(|change| !change.compatible).map(ToString::to_string));
-    problems.extend(migrations.iter().filter_map(MigrationView::problem_line));
+    problems.extend(migrations.iter().filter_map(problem_line));
     Verdict {
         plugin: new.manifest.name.clone(),
         version: new.manifest.version.to_string(),
@@ -129,6 +128,15 @@ pub fn subjects_without_source<'a>(
     problems.collect()
 }
 
+/// A migration's problem, for the list of all problems.
+fn problem_line(migration: &MigrationView) -> Option<String> {
+    let (name, problem) = (&migration.name, migration.problem.as_ref()?);
+    Some(match migration.applied {
+        true => format!("migration {name}: {problem}"),
+        false => format!("migration {name}: the active revision does not work with it: {problem}"),
+    })
+}
+
 fn capabilities(offers: Offers, new: &Interfaces, active: Option<&Interfaces>) -> Capabilities {
     let wanted_by = |interfaces: &Interfaces| -> BTreeSet<String> {
         interfaces.imports().iter().filter_map(|import| offers.grant_of(import)).map(grant_name).collect()
@@ -138,10 +146,10 @@ fn capabilities(offers: Offers, new: &Interfaces, active: Option<&Interfaces>) -
     Capabilities { new: wanted.difference(&before).cloned().collect(), wanted: wanted.into_iter().collect() }
 }
 
-fn routes(manifest: &Manifest) -> BTreeSet<RouteView> {
+fn routes(manifest: &Manifest) -> BTreeSet<Endpoint> {
     let of_one = |route: &Route| {
         let path = route.path.clone();
-        route.methods.clone().into_iter().map(move |method| RouteView { method, path: path.clone() })
+        route.methods.clone().into_iter().map(move |method| Endpoint { method, path: path.clone() })
     };
     manifest.routes.iter().flat_map(of_one).collect()
 }

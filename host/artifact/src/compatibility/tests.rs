@@ -18,8 +18,8 @@ fn interfaces(imports: &[&str]) -> Interfaces {
     Interfaces::read(&wat::parse_str(format!("(component {imports})")).unwrap()).unwrap()
 }
 
-fn route(method: &str, path: &str) -> RouteView {
-    RouteView { method: method.into(), path: path.into() }
+fn route(method: &str, path: &str) -> Endpoint {
+    Endpoint { method: method.into(), path: path.into() }
 }
 
 #[test]

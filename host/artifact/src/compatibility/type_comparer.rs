@@ -21,12 +21,12 @@
 //! reader of the value was compiled with the number of cases.
 
 use super::{
-    TypeChange,
     baseline::Baseline,
     describe::{describe_both, function_name, kind, resolve_alias},
     interfaces::{Interface, interface_name},
     members::{Members, noun},
 };
+use host_api::verdict::TypeChange;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use wit_parser::{Function, Handle, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner};
 

@@ -1,18 +1,17 @@
-//! `check`: what a host would say of a file, without one.
+//! `check`: a host's verdict on a file, without a host.
 
-use super::{client::Answer, failure::Failure, files, output::Output, views::Verdict};
+use super::{failure::Failure, files, output::Output, views::VerdictText};
 use crate::Candidate;
 use clap::Args;
-use host_artifact::compatibility::Verdict as HostVerdict;
+use host_api::verdict::Verdict;
 use host_config::{Config, Flags};
 use std::path::PathBuf;
 
-/// Checks a plugin file as a host would, without one.
+/// Checks a plugin file as a host would, without a host.
 ///
-/// It is read, compiled, migrated in a folder that is thrown away, started and
-/// probed, with every grant. Ends with 6 if a host would refuse it, or if it
-/// does not fit the file that it is compared with. What it would change on a
-/// host that runs, `diff` says.
+/// The command reads and compiles the file, applies its migrations in a temporary folder, and starts and probes
+/// it with every grant. The exit code is 6 if a host would refuse the file, or if it is not compatible with the
+/// file of --against. `diff` shows what the file would change on a running host.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,12 +19,12 @@ Examples:
   ticketing plugin check hello.wasm --against hello-1.0.wasm
   ticketing plugin check page.wasm --manifest page.toml --json")]
 pub(super) struct Check {
-    /// The plugin file.
+    /// The plugin file
     file: PathBuf,
-    /// A plugin.toml, for a component that carries none or in place of its own.
+    /// A plugin.toml that replaces the manifest in the file
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// The plugin file that is taken to be active.
+    /// The plugin file to compare with, as if it were active
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
 }
@@ -34,7 +33,7 @@ impl Check {
     pub(super) async fn run(
         self,
         output: Output,
-        judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<HostVerdict>,
+        judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>,
     ) -> Result<(), Failure> {
         let bytes = files::plugin(&self.file)?;
         let manifest = self.manifest.as_deref().map(files::text).transpose()?;
@@ -43,9 +42,8 @@ impl Check {
         let config = Config::load(&flags, []).map_err(|error| Failure::Failed(error.to_string()))?;
         let verdict = judge(&config, Candidate { bytes, manifest, active }).await;
         let verdict = verdict.map_err(|error| Failure::Incompatible(format!("{}: {error:#}", self.file.display())))?;
-        let text = serde_json::to_string(&verdict).map_err(|error| Failure::Failed(error.to_string()))?;
-        let answer = Answer { text };
-        output.answer::<Verdict>(&answer)?;
-        answer.read::<Verdict>()?.fits()
+        let verdict = VerdictText(verdict);
+        output.value(&verdict)?;
+        verdict.require_compatible()
     }
 }

@@ -1,4 +1,4 @@
-//! The operator API as this program asks it.
+//! The client of the operator API.
 
 use super::{
     connection::{Target, is_local},
@@ -6,21 +6,20 @@ use super::{
 };
 use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use reqwest::{RequestBuilder, Response, Url, redirect::Policy};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Compiling, migrating and draining happen while an answer is waited for.
+/// The host compiles, migrates and drains before it answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// One host, asked with one token.
+/// A client of one host, with one token.
 pub(super) struct Client {
     http: reqwest::Client,
     address: Url,
 }
 
-/// What the host answered with success.
+/// The body of a successful answer.
 pub(super) struct Answer {
     /// JSON, or nothing.
     pub(super) text: String,
@@ -33,18 +32,18 @@ impl Client {
         let mut headers = HeaderMap::new();
         if let Some(token) = &target.token {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| Failure::Usage("the token has characters that a token cannot have".to_owned()))?;
+                .map_err(|_| Failure::Usage("the token has a character that no token can have".to_owned()))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        // A redirect could take the token to somebody else.
+        // A redirect could send the token to another server.
         let builder = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())
             .user_agent(concat!("ticketing/", env!("CARGO_PKG_VERSION")));
         let builder = if is_local(&target.address) { builder.no_proxy() } else { builder };
-        let http = builder.build().map_err(|error| Failure::Failed(causes(&error)))?;
+        let http = builder.build().map_err(|error| Failure::Failed(innermost_cause(&error)))?;
         Ok(Self { http, address: target.address.clone() })
     }
 
@@ -56,11 +55,11 @@ impl Client {
         self.send(self.request(Method::DELETE, path)?).await
     }
 
-    pub(super) async fn post(&self, path: &[&str], body: &Value) -> Result<Answer, Failure> {
+    pub(super) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
         self.send(self.request(Method::POST, path)?.json(body)).await
     }
 
-    pub(super) async fn put(&self, path: &[&str], body: &Value) -> Result<Answer, Failure> {
+    pub(super) async fn put(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
         self.send(self.request(Method::PUT, path)?.json(body)).await
     }
 
@@ -68,8 +67,7 @@ impl Client {
         self.request_with(method, path, &[])
     }
 
-    /// A request whose path has these segments, however they are spelled, and
-    /// whose query these pairs.
+    /// A request with these path segments and query pairs, which it escapes.
     pub(super) fn request_with(
         &self,
         method: Method,
@@ -87,14 +85,14 @@ impl Client {
         Ok(self.http.request(method, url))
     }
 
-    /// Sends it and reads the whole answer.
+    /// Sends a request and reads the whole answer.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = self.open(request.timeout(ANSWER_TIMEOUT)).await?;
         let text = response.text().await.map_err(|error| self.broken(&error))?;
         Ok(Answer { text })
     }
 
-    /// Sends it, and leaves the body of an answer that is no refusal to be read.
+    /// Sends a request. The caller reads the body of a successful answer.
     pub(super) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.broken(&error))?;
         let status = response.status();
@@ -104,32 +102,34 @@ impl Client {
         Err(Failure::of_status(status, &response.text().await.unwrap_or_default()))
     }
 
-    /// A connection that could not be made, or did not last.
+    /// The failure of a connection that could not be made, or that broke.
     pub(super) fn broken(&self, error: &reqwest::Error) -> Failure {
         let address = self.address.as_str().trim_end_matches('/');
         Failure::Unreachable(if error.is_connect() {
             format!(
-                "{address} cannot be reached ({}): does the host run there? --address, TICKETING_ADMIN_URL or a profile say where it is",
-                causes(error)
+                "{address} cannot be reached ({}): does the host run there? Give its address with --address, TICKETING_ADMIN_URL or a profile",
+                innermost_cause(error)
             )
         } else {
-            format!("{address} did not answer ({})", causes(error))
+            format!("{address} did not answer ({})", innermost_cause(error))
         })
     }
 }
 
 impl Answer {
     /// # Errors
-    /// When it is not what this program knows of the API.
+    /// When this program does not understand the answer.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.text).map_err(|error| {
-            Failure::Failed(format!("the host's answer is not understood ({error}); is it another version?"))
+            Failure::Failed(format!(
+                "this program does not understand the host's answer ({error}); is the host another version?"
+            ))
         })
     }
 }
 
-/// The innermost reason, which is the one that says something.
-fn causes(error: &dyn std::error::Error) -> String {
+/// The innermost cause, which names the reason.
+fn innermost_cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

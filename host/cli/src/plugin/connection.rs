@@ -1,7 +1,7 @@
-//! Where the host is and who asks: flags, the environment or a profile file.
+//! The host's address and the token: from flags, the environment or a profile.
 //!
-//! A token is never an argument, where every process could read it. One that
-//! belongs to a profile or to this folder's data goes to that host alone.
+//! A token is never an argument, because every process could read it there. The
+//! token of a profile, or of the data in this folder, goes only to its own host.
 
 use super::{failure::Failure, files};
 use clap::Args;
@@ -21,22 +21,22 @@ const TOKEN_VARIABLE: &str = "TICKETING_ADMIN_TOKEN";
 const PROFILE_VARIABLE: &str = "TICKETING_PROFILE";
 const LOCAL_TOKEN: &str = "./data/admin-token";
 
-/// Which host, and with which token.
+/// The flags that choose the host and the token.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
-    /// Where operators are served [env: TICKETING_ADMIN_URL] [default: http://127.0.0.1:8081]
+    /// The URL of the operator listener [env: TICKETING_ADMIN_URL] [default: http://127.0.0.1:8081]
     #[arg(long, global = true, value_name = "URL")]
     address: Option<String>,
-    /// A file with the operator token [env: TICKETING_ADMIN_TOKEN, the token itself] [default: ./data/admin-token if it is there and the host on this machine]
+    /// A file with the operator token [env: TICKETING_ADMIN_TOKEN, the token itself] [default: ./data/admin-token if it exists and the host is on this machine]
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// A profile of profile.toml [env: TICKETING_PROFILE] [default: its `default`]
+    /// A profile in profile.toml [env: TICKETING_PROFILE] [default: its `default`]
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
 }
 
-/// A host and what it is asked with.
+/// The address of a host, and the token for it.
 #[derive(Debug)]
 pub(super) struct Target {
     /// Without a path.
@@ -63,7 +63,7 @@ struct Profile {
 }
 
 impl Connection {
-    /// The host to talk to.
+    /// The host that the command calls.
     ///
     /// # Errors
     /// When an address, a profile or a file with a token is wrong.
@@ -82,7 +82,7 @@ impl Connection {
         let is_explicit = wanted.is_some();
         let profile = profile(wanted.or_else(|| variable(PROFILE_VARIABLE)), profiles)?;
         let (of_profile, of_variable) = (profile.address.clone(), variable(ADDRESS_VARIABLE));
-        // A flag beats the environment, and `--profile` is a flag.
+        // A flag beats the environment. `--profile` is a flag too.
         let fallback = if is_explicit { of_profile.or(of_variable) } else { of_variable.or(of_profile) };
         let address = self.address.clone().or(fallback);
         let address = parse(address.as_deref().unwrap_or(DEFAULT_ADDRESS))?;
@@ -114,14 +114,13 @@ impl Profile {
     }
 }
 
-/// The profile of that name, or the default one; an empty one where nothing
-/// names any.
+/// The profile of this name, or the default one. Without either it is empty.
 fn profile(wanted: Option<String>, file: Option<&Path>) -> Result<Profile, Failure> {
     let Some(file) = file.filter(|file| file.exists()) else {
         return match wanted {
             Some(name) => Err(Failure::Usage(match file {
                 Some(file) => format!("there is no profile {name}: {} does not exist", file.display()),
-                None => format!("there is no profile {name}: this user has no folder of settings"),
+                None => format!("there is no profile {name}: this user has no settings folder"),
             })),
             None => Ok(Profile::default()),
         };
@@ -130,7 +129,7 @@ fn profile(wanted: Option<String>, file: Option<&Path>) -> Result<Profile, Failu
     let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     let profiles: Profiles = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
     if profiles.profiles.values().any(|profile| profile.token.is_some()) && is_readable_by_others(file) {
-        return Err(wrong("it holds a token and others can read it; run `chmod 600` on it".to_owned()));
+        return Err(wrong("it holds a token and other users can read it; run `chmod 600` on it".to_owned()));
     }
     let Some(name) = wanted.or(profiles.default) else { return Ok(Profile::default()) };
     let known = profiles.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -154,7 +153,7 @@ fn parse(address: &str) -> Result<Url, Failure> {
     }
 }
 
-/// Whether it is this machine.
+/// Whether the address is on this machine.
 pub(super) fn is_local(address: &Url) -> bool {
     let host = address.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
@@ -182,7 +181,7 @@ mod tests {
         folder
     }
 
-    /// The address and token that come of these flags and variables.
+    /// The address and the token from these flags and variables.
     fn of(flags: Connection, variables: &[(&str, &str)], folder: &Path) -> (String, Option<String>) {
         let variable =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn a_wrong_setting_is_named() {
         let refusal = |flags: Connection, mode: u32| {
             let folder = folder(mode);
             let failure = flags.target_from(&|_| None, Some(&folder.path().join("profile.toml")), Path::new("none"));

@@ -1,48 +1,36 @@
-//! How a command fails: the line that it prints, and the code that scripts see.
+//! The failure of a command: the line that it prints, and its exit code.
 
+use host_api::error::Envelope;
 use http::StatusCode;
-use serde::Deserialize;
 
-/// Why a command did not do what it was told.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// Anything that is not one of the others.
+    /// A failure of another kind than the others.
     #[error("{0}")]
     Failed(String),
-    /// The command line or the profile makes no sense.
+    /// The command line or the profile is wrong.
     #[error("{0}")]
     Usage(String),
-    /// The host knows of no such thing.
+    /// The host has no such plugin, revision or token.
     #[error("{0}")]
     NotThere(String),
-    /// The host understood, and would not.
+    /// The host understood the request and refused it.
     #[error("{0}")]
     Refused(String),
-    /// No token, a wrong one, or one that may not do this.
+    /// The token is missing, is wrong or does not allow this.
     #[error("{0}")]
     NotAuthorized(String),
-    /// No answer.
+    /// The host does not answer.
     #[error("{0}")]
     Unreachable(String),
-    /// Nothing failed, but the plugin does not fit.
+    /// The host can judge the file, and it is not compatible.
     #[error("{0}")]
     Incompatible(String),
 }
 
-/// What a host answers with when it refuses.
-#[derive(Deserialize)]
-struct Envelope {
-    errors: Vec<Problem>,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    message: String,
-    field: Option<String>,
-}
-
 impl Failure {
-    /// What the process ends with.
+    /// The exit code of the process.
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::Failed(_) | Self::NotThere(_) => 1,
@@ -54,30 +42,30 @@ impl Failure {
         }
     }
 
-    /// What a status other than success means, and what the host says to it.
+    /// The failure for a status that is not a success, with the host's message.
     pub(super) fn of_status(status: StatusCode, body: &str) -> Self {
-        let said = said(body).unwrap_or_else(|| format!("the host answered {status}"));
+        let message = message(body).unwrap_or_else(|| format!("the host answered {status}"));
         match status.as_u16() {
             401 => Self::NotAuthorized(format!(
-                "{said}: the token is missing or wrong; give one with --token-file, TICKETING_ADMIN_TOKEN or a profile"
+                "{message}: the token is missing or wrong; give one with --token-file, TICKETING_ADMIN_TOKEN or a profile"
             )),
-            403 => Self::NotAuthorized(said),
-            404 => Self::NotThere(said),
-            400 | 408 | 409 | 411 | 413 | 415 | 422 => Self::Refused(said),
-            503 => Self::Failed(format!("{said}; try again in a moment")),
-            _ => Self::Failed(said),
+            403 => Self::NotAuthorized(message),
+            404 => Self::NotThere(message),
+            400 | 408 | 409 | 411 | 413 | 415 | 422 => Self::Refused(message),
+            503 => Self::Failed(format!("{message}; try again in a moment")),
+            _ => Self::Failed(message),
         }
     }
 }
 
 /// The messages of an envelope, in one line.
-fn said(body: &str) -> Option<String> {
+fn message(body: &str) -> Option<String> {
     let envelope: Envelope = serde_json::from_str(body).ok()?;
-    let problems = envelope.errors.into_iter().map(|problem| match problem.field {
-        Some(field) => format!("{field}: {}", problem.message),
-        None => problem.message,
+    let messages = envelope.errors.into_iter().map(|fault| match fault.field {
+        Some(field) => format!("{field}: {}", fault.message),
+        None => fault.message.into_owned(),
     });
-    Some(problems.collect::<Vec<_>>().join("; ")).filter(|said| !said.is_empty())
+    Some(messages.collect::<Vec<_>>().join("; ")).filter(|message| !message.is_empty())
 }
 
 impl From<anyhow::Error> for Failure {
@@ -91,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_in_the_words_of_the_host() {
+    fn a_refusal_is_printed_with_the_messages_of_the_host() {
         let body = r#"{"errors":[{"message":"must be 1 to 512","field":"memory_mib"},{"message":"too old"}]}"#;
         let failure = Failure::of_status(StatusCode::UNPROCESSABLE_ENTITY, body);
         assert_eq!((failure.to_string().as_str(), failure.code()), ("memory_mib: must be 1 to 512; too old", 3));

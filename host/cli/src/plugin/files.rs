@@ -1,34 +1,37 @@
-//! Files that commands read and write, with errors that name them.
+//! Reads files, with errors that name the file.
 
 use super::failure::Failure;
 use host_config::uploads::MAX_ARTIFACT_BYTES;
 use std::{fs, path::Path};
 
-/// The largest file with a token, a manifest or a signature.
+/// The most bytes of a file with a token, a manifest or a signature.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// A plugin file, which may not be larger than a host accepts.
+/// Reads a plugin file. It must not be larger than a host accepts.
 pub(super) fn plugin(file: &Path) -> Result<Vec<u8>, Failure> {
-    let size = fs::metadata(file).map_err(|error| unreadable(file, &error))?.len();
+    let size = fs::metadata(file).map_err(|error| file_failure(file, &error))?.len();
     if size > MAX_ARTIFACT_BYTES as u64 {
         return Err(Failure::Failed(format!(
             "{} has {size} bytes, more than the {MAX_ARTIFACT_BYTES} that a host accepts",
             file.display()
         )));
     }
-    fs::read(file).map_err(|error| unreadable(file, &error))
+    fs::read(file).map_err(|error| file_failure(file, &error))
 }
 
-/// A small text.
+/// Reads a small text.
 pub(super) fn text(file: &Path) -> Result<String, Failure> {
-    let size = fs::metadata(file).map_err(|error| unreadable(file, &error))?.len();
+    let size = fs::metadata(file).map_err(|error| file_failure(file, &error))?.len();
     if size > MAX_TEXT_BYTES {
-        return Err(Failure::Failed(format!("{} is too large for what it should be", file.display())));
+        return Err(Failure::Failed(format!(
+            "{} is too large: a token, a manifest or a signature has at most {MAX_TEXT_BYTES} bytes",
+            file.display()
+        )));
     }
-    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+    fs::read_to_string(file).map_err(|error| file_failure(file, &error))
 }
 
-/// A token in a file of its own.
+/// Reads a file that contains only a token.
 pub(super) fn token(file: &Path) -> Result<String, Failure> {
     let token = text(file)?.trim().to_owned();
     if token.is_empty() || token.contains(char::is_whitespace) {
@@ -37,7 +40,7 @@ pub(super) fn token(file: &Path) -> Result<String, Failure> {
     Ok(token)
 }
 
-/// An error of the file system, with the file that it is about.
-pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
+/// The failure for an error of the file system.
+pub(super) fn file_failure(file: &Path, error: &std::io::Error) -> Failure {
     Failure::Failed(format!("{}: {error}", file.display()))
 }

@@ -1,4 +1,4 @@
-//! `logs`: a plugin's lines as the host writes them.
+//! `logs`: the log lines of a plugin, as they appear.
 
 use super::{
     client::Client,
@@ -9,16 +9,16 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
-/// Shows what a plugin logs from now on, until Ctrl-C.
+/// Shows the lines that a plugin logs from now on, until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin logs hello -f
   ticketing plugin logs hello -f --json | jq .message")]
 pub(super) struct Logs {
-    /// The plugin.
+    /// The plugin's name
     name: String,
-    /// As `tail` has it; lines are always followed.
+    /// As for `tail`; the command always follows the log
     #[arg(short, long)]
     follow: bool,
 }
@@ -40,8 +40,7 @@ impl Logs {
     }
 }
 
-/// Server-sent events that arrive in pieces, as far as they are used here: the
-/// `data` of each, and nothing else.
+/// Reads the `data` of server-sent events that arrive in pieces.
 #[derive(Default)]
 struct Events {
     unfinished: Vec<u8>,
@@ -69,7 +68,8 @@ impl Events {
     }
 }
 
-/// One log line for people: when, how bad, what, and the rest as `key=value`.
+/// One log line for people: time, level, message, and the other fields as
+/// `key=value`.
 fn readable(event: &str) -> String {
     let Ok(Value::Object(mut entry)) = serde_json::from_str::<Value>(event) else { return event.to_owned() };
     if let Some(Value::Object(fields)) = entry.remove("fields") {
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_whole_however_they_arrive() {
+    fn events_are_read_from_pieces_of_any_size() {
         let stream = ": hello\n\ndata: {\"a\":1}\nid: 7\n\ndata:one\r\ndata: two\r\n\r\ndata: unfinished\n";
         for size in 1..stream.len() {
             let mut events = Events::default();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_for_people() {
+    fn a_log_line_is_printed_for_people() {
         let event =
             r#"{"timestamp":"T","level":"INFO","target":"plugin","fields":{"message":"hi","call":"7","context":""}}"#;
         assert_eq!(readable(event), "T INFO  hi call=7");

@@ -1,10 +1,10 @@
-//! `ticketing plugin`: makes plugin files, and uploads, swaps and watches those
-//! of a host that runs.
+//! `ticketing plugin`: makes plugin files, and changes the plugins of a running
+//! host.
 //!
-//! Nothing here reads the settings of a host that serves: where it is and who
-//! asks comes from flags, the environment or a profile (`connection`). Every
-//! command ends with a code of `failure` and, when it failed, one line that
-//! says what to do.
+//! These commands do not read the settings of a host. Its address and the token
+//! come from flags, the environment or a profile (`connection`). Every command
+//! ends with an exit code of `failure`. A command that fails prints one line,
+//! which says what to do.
 
 mod check;
 mod client;
@@ -28,7 +28,7 @@ use clap::{Args, Subcommand};
 use client::Client;
 use connection::Connection;
 use failure::Failure;
-use host_artifact::compatibility::Verdict;
+use host_api::verdict::Verdict;
 use host_config::Config;
 use output::Output;
 use std::process::ExitCode;
@@ -41,23 +41,24 @@ Examples:
   ticketing plugin list --address https://admin.example.com --token-file ./token
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused by the host, 4 not authorized,
-5 the host cannot be reached, 6 `check` or `diff` found what does not fit.
+5 the host cannot be reached, 6 `check` or `diff` found that the file is not
+compatible.
 
-A profile is a table of profile.toml in `ticketing` below the user's folder of
-settings (~/.config on Linux):
+A profile is a table in the file `ticketing/profile.toml` of the user's settings
+folder (~/.config on Linux):
 
   default = \"local\"
   [profiles.local]
   address = \"http://127.0.0.1:8081\"
   token_file = \"/var/lib/ticketing/admin-token\"";
 
-/// Makes plugins, and changes those of a host that runs.
+/// Makes plugins, and changes the plugins of a running host.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Plugin {
     #[command(flatten)]
     connection: Connection,
-    /// Print what the host answers, as JSON, a line for each answer.
+    /// Print the host's answers as JSON, one line each
     #[arg(long, global = true, help_heading = "Output")]
     json: bool,
     #[command(subcommand)]
@@ -90,12 +91,12 @@ enum Action {
 }
 
 impl Plugin {
-    /// Does it, and says in one line on the error stream why it could not.
-    /// `judge` is a host's own judgement of a file, for `check`.
+    /// Runs the command. If it fails, one line on the error stream says why.
+    /// `judge` is the function with which a host judges a file, for `check`.
     pub fn run(self, judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>) -> ExitCode {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let result = match runtime {
-            Ok(runtime) => runtime.block_on(self.act(judge)),
+            Ok(runtime) => runtime.block_on(self.run_action(judge)),
             Err(error) => Err(Failure::Failed(error.to_string())),
         };
         match result {
@@ -107,7 +108,10 @@ impl Plugin {
         }
     }
 
-    async fn act(self, judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>) -> Result<(), Failure> {
+    async fn run_action(
+        self,
+        judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>,
+    ) -> Result<(), Failure> {
         let output = Output { json: self.json };
         let action = match self.action {
             Action::New(new) => return new.run(),

@@ -1,4 +1,4 @@
-//! `new`: a folder with a component that works, and the published interfaces.
+//! `new`: makes a folder with a working component and the published interfaces.
 
 use super::{failure::Failure, files, output::line};
 use clap::Args;
@@ -15,14 +15,14 @@ Examples:
   ticketing plugin new hello
   ticketing plugin new hello --folder ~/plugins/hello")]
 pub(super) struct New {
-    /// What the plugin is called: small letters, digits and dashes.
+    /// The plugin's name: small letters, digits and dashes
     name: String,
-    /// Where to [default: ./NAME]
+    /// The folder to make [default: ./NAME]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
 
-/// The files that bear the plugin's name.
+/// The files that contain the plugin's name.
 const TEMPLATES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.template")),
     ("plugin.toml", MANIFEST),
@@ -33,14 +33,14 @@ const TEMPLATES: [(&str, &str); 6] = [
 ];
 const MANIFEST: &str = include_str!("template/plugin.toml.template");
 
-/// Files of `wit/` and where they go.
+/// Pairs of a path in the new folder and the text of a file of `wit/`.
 macro_rules! published {
     ($($to:literal $from:literal),* $(,)?) => {
         [$(($to, include_str!(concat!("../../../../wit/", $from)))),*]
     };
 }
 
-/// The interfaces and the guide, as published.
+/// The published interfaces and the guide.
 const PUBLISHED: [(&str, &str); 12] = published![
     "wit/README.md" "README.md",
     "wit/deps/plugin/plugin.wit" "plugin.wit",
@@ -58,13 +58,13 @@ const PUBLISHED: [(&str, &str); 12] = published![
 
 impl New {
     pub(super) fn run(self) -> Result<(), Failure> {
-        Manifest::parse(&filled(MANIFEST, &self.name)).map_err(|error| Failure::Usage(error.to_string()))?;
+        Manifest::parse(&fill(MANIFEST, &self.name)).map_err(|error| Failure::Usage(error.to_string()))?;
         let folder = self.folder.unwrap_or_else(|| PathBuf::from(&self.name));
         if folder.exists() {
-            return Err(Failure::Failed(format!("{} is there already", folder.display())));
+            return Err(Failure::Failed(format!("{} exists already", folder.display())));
         }
         for (file, template) in TEMPLATES {
-            write(&folder.join(file), &filled(template, &self.name))?;
+            write(&folder.join(file), &fill(template, &self.name))?;
         }
         for (file, text) in PUBLISHED {
             write(&folder.join(file), text)?;
@@ -79,19 +79,19 @@ impl New {
     }
 }
 
-fn filled(template: &str, name: &str) -> String {
+fn fill(template: &str, name: &str) -> String {
     template.replace("{{name}}", name).replace("{{crate}}", &crate_name(name))
 }
 
-/// The name as cargo spells it in files.
+/// The name as Cargo writes it in file names.
 fn crate_name(name: &str) -> String {
     name.replace('-', "_")
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let folder = file.parent().unwrap_or(file);
-    fs::create_dir_all(folder).map_err(|error| files::unreadable(folder, &error))?;
-    fs::write(file, text).map_err(|error| files::unreadable(file, &error))
+    fs::create_dir_all(folder).map_err(|error| files::file_failure(folder, &error))?;
+    fs::write(file, text).map_err(|error| files::file_failure(file, &error))
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_published_folder_is_handed_out() {
+    fn a_new_plugin_gets_all_published_interfaces() {
         let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
         let mut expected = BTreeMap::new();
         collect(&published, &published, &mut expected);
@@ -135,7 +135,7 @@ mod tests {
         assert!(files[Path::new("README.md")].contains("release/my_plugin.wasm"));
 
         let again = New { name: "my-plugin".to_owned(), folder: Some(folder) }.run().unwrap_err();
-        assert!(again.to_string().contains("is there already"), "{again}");
+        assert!(again.to_string().contains("exists already"), "{again}");
         let wrong = New { name: "My Plugin".to_owned(), folder: None }.run().unwrap_err();
         assert_eq!(wrong.code(), 2, "{wrong}");
     }

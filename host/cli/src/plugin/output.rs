@@ -1,23 +1,23 @@
-//! What is printed: the host's JSON for programs, or lines for people.
+//! Printing: the host's JSON for programs, or lines for people.
 
 use super::{client::Answer, failure::Failure};
 use comfy_table::{Table, presets};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt::Display,
     io::{self, Write},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How answers are printed.
+/// The form in which answers are printed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
-    /// As the host gave them.
+    /// As the JSON that the host sent.
     pub(super) json: bool,
 }
 
 impl Output {
-    /// Prints an answer: its JSON, or what `T` makes of it for people.
+    /// Prints an answer: its JSON, or the text of `T` for people.
     pub(super) fn answer<T: DeserializeOwned + Display>(self, answer: &Answer) -> Result<(), Failure> {
         if self.json {
             line(&answer.text.trim_end());
@@ -26,9 +26,20 @@ impl Output {
         line(&answer.read::<T>()?);
         Ok(())
     }
+
+    /// Prints a value of this program in the same forms.
+    pub(super) fn value<T: Serialize + Display>(self, value: &T) -> Result<(), Failure> {
+        if self.json {
+            let json = serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))?;
+            line(&json);
+            return Ok(());
+        }
+        line(value);
+        Ok(())
+    }
 }
 
-/// Prints a line; a reader that has gone away wants no more of them.
+/// Prints a line. If the reader has closed the pipe, the program ends.
 pub(super) fn line(text: &dyn Display) {
     let mut stdout = io::stdout().lock();
     if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
@@ -53,7 +64,7 @@ pub(super) fn text_of(table: &Table) -> String {
 }
 
 /// A size for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: usize) -> String {
     match bytes {
         0..1_024 => format!("{bytes} B"),
         1_024..1_048_576 => format!("{} KiB", bytes.div_ceil(1_024)),
@@ -61,7 +72,7 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// How long ago a moment in milliseconds since the Unix epoch was.
+/// The time since a moment, which is in milliseconds since the Unix epoch.
 pub(super) fn ago(time_ms: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs().saturating_sub(time_ms / 1_000);
@@ -73,7 +84,7 @@ pub(super) fn ago(time_ms: u64) -> String {
     }
 }
 
-/// How far ahead a moment in milliseconds since the Unix epoch is.
+/// The time until a moment, which is in milliseconds since the Unix epoch.
 pub(super) fn until(time_ms: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match (time_ms / 1_000).saturating_sub(now.as_secs()) {
@@ -84,8 +95,9 @@ pub(super) fn until(time_ms: u64) -> String {
     }
 }
 
-/// Several as one text, or a dash.
-pub(super) fn joined(items: &[String]) -> String {
+/// A list as one text, or a dash if the list is empty.
+pub(super) fn joined<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     if items.is_empty() { "-".to_owned() } else { items.join(", ") }
 }
 

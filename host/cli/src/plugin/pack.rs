@@ -1,4 +1,4 @@
-//! `pack`: a module or component, a manifest and migrations become one file.
+//! `pack`: puts a module or component, a manifest and migrations into one file.
 
 use super::{
     failure::Failure,
@@ -10,19 +10,19 @@ use clap::Args;
 use host_artifact::{Artifact, Manifest};
 use std::path::{Path, PathBuf};
 
-/// Makes a plugin file of what a compiler left.
+/// Makes a plugin file from the output of a compiler.
 ///
-/// A core module that was built with bindings of `wit/` becomes a component; a
-/// component is left as it is. The manifest and the migrations are put inside.
+/// A core module that was built with bindings of `wit/` becomes a component. A component stays as it is. The
+/// command puts the manifest and the migrations inside.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin pack target/wasm32-unknown-unknown/release/hello.wasm
   ticketing plugin pack hello.component.wasm --manifest hello/plugin.toml -o hello.wasm")]
 pub(super) struct Pack {
-    /// A core module or a component.
+    /// A core module or a component
     module: PathBuf,
-    /// What the plugin says of itself.
+    /// The plugin's manifest
     #[arg(long, value_name = "FILE", default_value = "plugin.toml")]
     manifest: PathBuf,
     /// A folder of .sql files [default: `migrations` beside the manifest]
@@ -46,12 +46,12 @@ impl Pack {
         let output = self.output.unwrap_or_else(|| format!("{}.wasm", manifest.name).into());
         plugin_pack::write_if_changed(&output, &artifact.bytes)
             .with_context(|| format!("{} cannot be written", output.display()))?;
-        let bytes = size(artifact.bytes.len() as u64);
+        let bytes = size(artifact.bytes.len());
         line(&format!("{} {} is in {} ({bytes})", manifest.name, manifest.version, output.display()));
         Ok(())
     }
 
-    /// A folder that was named must be there.
+    /// The folder with the migrations. A folder that the command names must exist.
     fn migrations_folder(&self) -> Result<PathBuf, Failure> {
         match &self.migrations {
             Some(folder) if !folder.is_dir() => Err(Failure::Usage(format!("{} is not a folder", folder.display()))),

@@ -1,24 +1,26 @@
-//! What is served: activate, promote, roll back, pause, resume, remove.
+//! `activate`, `promote`, `rollback`, `pause`, `resume` and `remove`: commands
+//! that change which revision serves.
 
 use super::{
     client::{Answer, Client},
     failure::Failure,
     output::{Output, line},
-    views::{PluginView, SwapReport},
+    views::{PluginText, SwapText},
 };
 use clap::Args;
+use host_api::swap::Activation;
 use serde_json::json;
 
-/// How a revision is swapped in.
+/// The way in which a revision is swapped in.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Swap {
-    /// Swap it in for this part of the requests alone, in percent.
+    /// Swap it in only for this part of the requests, in percent
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     pub(super) canary: Option<u8>,
-    /// Let it have all requests by itself after so long, if it does no worse.
+    /// Give it all requests after this time, if it does no worse
     #[arg(long, value_name = "SECONDS", requires = "canary", value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
     pub(super) promote_after: Option<u64>,
-    /// Swap it in even if it does not fit what is active.
+    /// Swap it in even if it is not compatible with the active revision
     #[arg(long)]
     pub(super) force: bool,
 }
@@ -31,9 +33,9 @@ Examples:
   ticketing plugin activate hello 1.2.0+4f5a0c11 --canary 10
   ticketing plugin activate hello 1.2.0+4f5a0c11 --canary 10 --promote-after 600")]
 pub(super) struct Activate {
-    /// The plugin.
+    /// The plugin's name
     name: String,
-    /// One of `ticketing plugin revisions NAME`.
+    /// A revision from `ticketing plugin revisions NAME`
     revision: String,
     #[command(flatten)]
     swap: Swap,
@@ -43,69 +45,69 @@ pub(super) struct Activate {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin promote hello")]
 pub(super) struct Promote {
-    /// The plugin.
+    /// The plugin's name
     name: String,
 }
 
-/// Goes back to the revision before, or ends a canary.
+/// Returns to the previous revision, or ends a canary.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin rollback hello")]
 pub(super) struct Rollback {
-    /// The plugin.
+    /// The plugin's name
     name: String,
 }
 
-/// Stops a plugin; its routes answer 503, its events and timers wait.
+/// Pauses a plugin: its routes answer 503, its events and timers wait.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin pause hello")]
 pub(super) struct Pause {
-    /// The plugin.
+    /// The plugin's name
     name: String,
 }
 
-/// Lets a plugin go on that was paused or quarantined.
+/// Lets a paused or quarantined plugin serve again.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin resume hello")]
 pub(super) struct Resume {
-    /// The plugin.
+    /// The plugin's name
     name: String,
 }
 
-/// Takes a plugin out of service; its database and revisions are kept.
+/// Takes a plugin out of service; the host keeps its database and revisions.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin remove hello")]
 pub(super) struct Remove {
-    /// The plugin.
+    /// The plugin's name
     name: String,
 }
 
 impl Activate {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<SwapReport>(&activate(client, &self.name, &self.revision, &self.swap).await?)
+        output.answer::<SwapText>(&activate(client, &self.name, &self.revision, &self.swap).await?)
     }
 }
 
 impl Promote {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<SwapReport>(&act(client, &self.name, "promote").await?)
+        output.answer::<SwapText>(&act(client, &self.name, "promote").await?)
     }
 }
 
 impl Rollback {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<SwapReport>(&act(client, &self.name, "rollback").await?)
+        output.answer::<SwapText>(&act(client, &self.name, "rollback").await?)
     }
 }
 
 impl Pause {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<PluginView>(&act(client, &self.name, "pause").await?)
+        output.answer::<PluginText>(&act(client, &self.name, "pause").await?)
     }
 }
 
 impl Resume {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<PluginView>(&act(client, &self.name, "resume").await?)
+        output.answer::<PluginText>(&act(client, &self.name, "resume").await?)
     }
 }
 
@@ -121,12 +123,13 @@ impl Remove {
 
 /// Swaps a revision in.
 pub(super) async fn activate(client: &Client, plugin: &str, revision: &str, swap: &Swap) -> Result<Answer, Failure> {
-    let mut body = json!({ "revision": revision, "force": swap.force });
-    if let (Some(percent), Some(fields)) = (swap.canary, body.as_object_mut()) {
-        fields.insert("canary_percent".to_owned(), json!(percent));
-        fields.extend(swap.promote_after.map(|seconds| ("promote_after_seconds".to_owned(), json!(seconds))));
-    }
-    client.post(&["plugins", plugin, "activate"], &body).await
+    let activation = Activation {
+        revision: revision.to_owned(),
+        canary_percent: swap.canary,
+        promote_after_seconds: swap.promote_after,
+        force: swap.force,
+    };
+    client.post(&["plugins", plugin, "activate"], &activation).await
 }
 
 async fn act(client: &Client, plugin: &str, action: &str) -> Result<Answer, Failure> {

@@ -1,60 +1,66 @@
-//! What an operator sets for a plugin: its settings, limits and grants. Each
-//! change is a new revision and a swap.
+//! `config`, `limits` and `grants`: the values that an operator sets for a
+//! plugin. Each change is a new revision and a swap.
 
 use super::{
     client::Client,
     failure::Failure,
     output::{Output, line},
-    views::{GrantsView, PluginView, Sourced, SourcedList, SwapReport},
+    views::{GrantsText, SourceTable, SwapText},
 };
 use clap::Args;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use host_api::{
+    Word,
+    plugins::{GrantsView, PluginDetails},
+    settings::Grant,
+    swap::SwapReport,
+};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shows or changes the settings that a plugin declares.
 ///
-/// Each is shown with who decided it; what is not mentioned stays as it is.
+/// The output shows the source of each value. Settings that the command does not name stay as they are.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin config hello
   ticketing plugin config hello greeting=Welcome
-  ticketing plugin config hello --unset greeting        back to what the settings file or the manifest says")]
+  ticketing plugin config hello --unset greeting        use the value of the settings file or the manifest again")]
 pub(super) struct Config {
-    /// The plugin.
+    /// The plugin's name
     name: String,
-    /// Settings to change; none shows them.
+    /// Settings to change; without any, the command shows them
     #[arg(value_name = "KEY=VALUE", value_parser = pair)]
     pairs: Vec<(String, String)>,
-    /// A setting that is no longer to be changed; may be repeated.
+    /// A setting that gets its own value back; may be repeated
     #[arg(long, value_name = "KEY")]
     unset: Vec<String>,
 }
 
 /// Shows or changes the limits of a plugin.
 ///
-/// Each is shown with who decided it; what is not mentioned stays as it is.
+/// The output shows the source of each value. Limits that the command does not name stay as they are.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin limits hello
   ticketing plugin limits hello memory_mib=32 wall_time_ms=2000
-  ticketing plugin limits hello --unset memory_mib              back to the manifest's")]
+  ticketing plugin limits hello --unset memory_mib              use the value of the settings file or the manifest again")]
 pub(super) struct Limits {
-    /// The plugin.
+    /// The plugin's name
     name: String,
-    /// Limits to change; none shows them.
+    /// Limits to change; without any, the command shows them
     #[arg(value_name = "KEY=N", value_parser = limit)]
     pairs: Vec<(String, u64)>,
-    /// A limit that is no longer to be changed; may be repeated.
+    /// A limit that gets its own value back; may be repeated
     #[arg(long, value_name = "KEY")]
     unset: Vec<String>,
 }
 
 /// Shows or changes what a plugin may use.
 ///
-/// What is given replaces what there is. A plugin that is yet to be uploaded
-/// can be granted what it will need.
+/// The grants of the command replace the present ones. You can give grants to a
+/// plugin before you upload it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -63,18 +69,18 @@ Examples:
   ticketing plugin grants hello --http-host api.example.com:443
   ticketing plugin grants hello --no-grants")]
 pub(super) struct Grants {
-    /// The plugin.
+    /// The plugin's name
     name: String,
-    /// A capability, such as store; may be repeated.
+    /// A capability, such as store; may be repeated
     #[arg(long = "grant", value_name = "CAPABILITY", conflicts_with = "no_grants")]
     grants: Vec<String>,
-    /// A server that it may send requests to; may be repeated.
+    /// A server that the plugin may send requests to; may be repeated
     #[arg(long = "http-host", value_name = "HOST:PORT", conflicts_with = "no_http_hosts")]
     http_hosts: Vec<String>,
-    /// Take all capabilities away.
+    /// Take all capabilities away
     #[arg(long)]
     no_grants: bool,
-    /// Take all servers away.
+    /// Take all servers away
     #[arg(long)]
     no_http_hosts: bool,
 }
@@ -83,10 +89,9 @@ impl Config {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let plugin = plugin(client, &self.name).await?;
         if self.pairs.is_empty() && self.unset.is_empty() {
-            return show(&plugin.config_in_force(), output);
+            return output.value(&SourceTable::of_config(plugin));
         }
-        let pairs = self.pairs.into_iter().map(|(key, value)| (key, value.into()));
-        put(client, output, &self.name, "config", changed(plugin.config_set, pairs, &self.unset)?).await
+        put(client, output, &self.name, "config", &changed(plugin.config_set, self.pairs, &self.unset)?).await
     }
 }
 
@@ -94,11 +99,9 @@ impl Limits {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let plugin = plugin(client, &self.name).await?;
         if self.pairs.is_empty() && self.unset.is_empty() {
-            return show(&plugin.limits_in_force, output);
+            return output.value(&SourceTable::of_limits(plugin));
         }
-        let set = plugin.limits;
-        let pairs = self.pairs.into_iter().map(|(key, value)| (key, value.into()));
-        put(client, output, &self.name, "limits", changed(set, pairs, &self.unset)?).await
+        put(client, output, &self.name, "limits", &changed(plugin.limits, self.pairs, &self.unset)?).await
     }
 }
 
@@ -107,56 +110,55 @@ impl Grants {
         let changes_grants = self.no_grants || !self.grants.is_empty();
         let changes_hosts = self.no_http_hosts || !self.http_hosts.is_empty();
         if !changes_grants && !changes_hosts {
-            return output.answer::<GrantsView>(&client.get(&["plugins", &self.name, "grants"]).await?);
+            return output.answer::<GrantsText>(&client.get(&["plugins", &self.name, "grants"]).await?);
         }
-        // What is not mentioned stays as it is, where there is anything.
+        // The command replaces only the kind of grants that it names. A plugin that
+        // the host does not know has none.
         let now: GrantsView = match client.get(&["plugins", &self.name, "grants"]).await {
             Err(Failure::NotThere(_)) => GrantsView::default(),
             now => now?.read()?,
         };
-        let grants = if changes_grants { self.grants } else { now.grants };
-        let http_hosts = if changes_hosts { self.http_hosts } else { now.http_hosts };
-        put(client, output, &self.name, "grants", json!({ "grants": grants, "http_hosts": http_hosts })).await
+        let wanted = GrantsView {
+            grants: if changes_grants { words(self.grants) } else { now.grants },
+            http_hosts: if changes_hosts { self.http_hosts.into_iter().collect() } else { now.http_hosts },
+        };
+        put(client, output, &self.name, "grants", &wanted).await
     }
 }
 
-async fn plugin(client: &Client, name: &str) -> Result<PluginView, Failure> {
+/// The grants as the user typed them. The host knows which of them exist.
+fn words(grants: Vec<String>) -> BTreeSet<Word<Grant>> {
+    grants.into_iter().map(Word::Unknown).collect()
+}
+
+async fn plugin(client: &Client, name: &str) -> Result<PluginDetails, Failure> {
     client.get(&["plugins", name]).await?.read()
 }
 
-/// Sends what is to hold from now on, and prints the swap; for a plugin that is
-/// not active there is none.
-async fn put(client: &Client, output: Output, name: &str, what: &str, body: Value) -> Result<(), Failure> {
-    let answer = client.put(&["plugins", name, what], &body).await?;
-    if !output.json && answer.read::<Value>()?.get("new").is_none() {
+/// Sends the new values and prints the swap. A plugin that is not active has no
+/// swap.
+async fn put(client: &Client, output: Output, name: &str, what: &str, body: &impl Serialize) -> Result<(), Failure> {
+    let answer = client.put(&["plugins", name, what], body).await?;
+    if !output.json && answer.read::<Option<SwapReport>>()?.is_none() {
         line(&format!("kept for when {name} is activated"));
         return Ok(());
     }
-    output.answer::<SwapReport>(&answer)
+    output.answer::<SwapText>(&answer)
 }
 
-/// What was set, with the changes.
-fn changed(
-    mut set: BTreeMap<String, Value>,
-    pairs: impl Iterator<Item = (String, Value)>,
+/// The values that were set before, with the changes.
+fn changed<V>(
+    mut set: BTreeMap<String, V>,
+    pairs: Vec<(String, V)>,
     unset: &[String],
-) -> Result<Value, Failure> {
+) -> Result<BTreeMap<String, V>, Failure> {
     for key in unset {
         if set.remove(key).is_none() {
             return Err(Failure::Usage(format!("{key} is not set")));
         }
     }
     set.extend(pairs);
-    Ok(json!(set))
-}
-
-/// A JSON object, or a table.
-fn show(values: &BTreeMap<String, Sourced>, output: Output) -> Result<(), Failure> {
-    match output.json {
-        true => line(&json!(values)),
-        false => line(&SourcedList(values)),
-    }
-    Ok(())
+    Ok(set)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -168,7 +170,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 fn limit(text: &str) -> Result<(String, u64), String> {
     let (key, value) = pair(text)?;
-    let value = value.parse().map_err(|_| format!("{value:?} is not a whole number; the unit is in the name"))?;
+    let value =
+        value.parse().map_err(|_| format!("{value:?} is not a whole number; the unit is a part of the name"))?;
     Ok((key, value))
 }
 
@@ -177,10 +180,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_set_stays_unless_it_is_mentioned() {
-        let set = BTreeMap::from([("a".to_owned(), json!(1)), ("b".to_owned(), json!(2))]);
-        let pairs = || [("c".to_owned(), json!(3))].into_iter();
-        assert_eq!(changed(set.clone(), pairs(), &["a".to_owned()]).unwrap(), json!({ "b": 2, "c": 3 }));
+    fn values_stay_unless_the_command_names_them() {
+        let set = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        let pairs = || vec![("c".to_owned(), 3)];
+        let expected = BTreeMap::from([("b".to_owned(), 2), ("c".to_owned(), 3)]);
+        assert_eq!(changed(set.clone(), pairs(), &["a".to_owned()]).unwrap(), expected);
         assert_eq!(changed(set, pairs(), &["x".to_owned()]).unwrap_err().code(), 2);
     }
 

@@ -1,10 +1,10 @@
-//! What there is: plugins, revisions, and what was done.
+//! `list`, `show`, `revisions` and `audit`: commands that only read.
 
 use super::{
     client::Client,
     failure::Failure,
     output::Output,
-    views::{AuditList, PluginList, PluginView, RevisionList},
+    views::{AuditTable, DetailsText, PluginTable, RevisionTable},
 };
 use clap::Args;
 use http::Method;
@@ -17,11 +17,11 @@ Examples:
   ticketing plugin list --json | jq -r '.[].name'")]
 pub(super) struct List {}
 
-/// Shows one plugin with its settings.
+/// Shows one plugin with its settings, limits and grants.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin show hello")]
 pub(super) struct Show {
-    /// The plugin.
+    /// The plugin's name
     name: String,
 }
 
@@ -29,43 +29,43 @@ pub(super) struct Show {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ticketing plugin revisions hello")]
 pub(super) struct Revisions {
-    /// The plugin.
+    /// The plugin's name
     name: String,
 }
 
-/// Shows who did what, when, and to which revision.
+/// Shows the record of changes: the time, the token's name, the change and the revision.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin audit
   ticketing plugin audit --limit 1000 --json")]
 pub(super) struct Audit {
-    /// How many entries, the latest first.
+    /// The number of entries; the newest is first
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
 }
 
 impl List {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<PluginList>(&client.get(&["plugins"]).await?)
+        output.answer::<PluginTable>(&client.get(&["plugins"]).await?)
     }
 }
 
 impl Show {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<PluginView>(&client.get(&["plugins", &self.name]).await?)
+        output.answer::<DetailsText>(&client.get(&["plugins", &self.name]).await?)
     }
 }
 
 impl Revisions {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<RevisionList>(&client.get(&["plugins", &self.name, "revisions"]).await?)
+        output.answer::<RevisionTable>(&client.get(&["plugins", &self.name, "revisions"]).await?)
     }
 }
 
 impl Audit {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let request = client.request_with(Method::GET, &["audit"], &[("limit", &self.limit.to_string())])?;
-        output.answer::<AuditList>(&client.send(request).await?)
+        output.answer::<AuditTable>(&client.send(request).await?)
     }
 }

@@ -1,13 +1,16 @@
-//! Tokens of operators: who may do what, on which plugins.
+//! `token`: the tokens of operators, with their roles and plugins.
 
 use super::{
     client::Client,
     failure::Failure,
     output::{Output, line},
-    views::{TokenList, TokenView},
+    views::TokenTable,
 };
-use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use host_api::tokens::{CreatedToken, NewToken, Role};
 
 /// Lists, creates and revokes operator tokens.
 #[derive(Debug, Args)]
@@ -15,7 +18,7 @@ use serde_json::json;
 Examples:
   ticketing plugin token list
   ticketing plugin token create ci --role deploy --plugin hello > ci.token
-  ticketing plugin token revoke 3")]
+  ticketing plugin token revoke 5d2f3c0a9b1e7f64")]
 pub(super) struct Token {
     #[command(subcommand)]
     action: Action,
@@ -23,44 +26,44 @@ pub(super) struct Token {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Lists the tokens, without themselves.
+    /// Lists the tokens, without their secrets.
     #[command(after_help = "Example:\n  ticketing plugin token list")]
     List,
-    /// Creates a token and prints it, this once.
+    /// Creates a token and prints it, only this once.
     #[command(after_help = "Example:\n  ticketing plugin token create ci --role deploy --plugin hello > ci.token")]
     Create {
-        /// What it is called.
+        /// The token's name: the actor in the audit
         name: String,
-        /// What it may do.
-        #[arg(long, value_enum)]
+        /// What the token allows
+        #[arg(long, value_parser = role())]
         role: Role,
-        /// A plugin that it may touch, and no other; may be repeated [default: all]
+        /// A plugin that the token is bound to; may be repeated [default: all plugins]
         #[arg(long = "plugin", value_name = "NAME")]
         plugins: Vec<String>,
     },
-    /// Revokes a token, at once.
-    #[command(after_help = "Example:\n  ticketing plugin token revoke 3")]
+    /// Revokes a token at once.
+    #[command(after_help = "Example:\n  ticketing plugin token revoke 5d2f3c0a9b1e7f64")]
     Revoke {
-        /// One of `ticketing plugin token list`.
+        /// An id from `ticketing plugin token list`
         id: String,
     },
 }
 
-/// What a token may do; each may do what those before it may.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Role {
-    /// Look.
-    View,
-    /// Upload and swap plugins.
-    Deploy,
-    /// Everything, tokens too.
-    Admin,
+/// The roles, each with its help.
+fn role() -> impl TypedValueParser<Value = Role> {
+    let help = |role| match role {
+        Role::View => "Read",
+        Role::Deploy => "Upload and swap plugins",
+        Role::Admin => "Everything, also grants and tokens",
+    };
+    let values = Role::ALL.map(|role| PossibleValue::new(role.as_str()).help(help(role)));
+    PossibleValuesParser::new(values).try_map(|text| Role::from_text(&text).ok_or("there is no such role"))
 }
 
 impl Token {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         match self.action {
-            Action::List => output.answer::<TokenList>(&client.get(&["tokens"]).await?),
+            Action::List => output.answer::<TokenTable>(&client.get(&["tokens"]).await?),
             Action::Create { name, role, plugins } => create(client, output, &name, role, &plugins).await,
             Action::Revoke { id } => {
                 client.delete(&["tokens", &id]).await?;
@@ -74,23 +77,16 @@ impl Token {
 }
 
 async fn create(client: &Client, output: Output, name: &str, role: Role, plugins: &[String]) -> Result<(), Failure> {
-    let role = match role {
-        Role::View => "view",
-        Role::Deploy => "deploy",
-        Role::Admin => "admin",
-    };
-    let mut body = json!({ "name": name, "role": role });
-    if let (false, Some(fields)) = (plugins.is_empty(), body.as_object_mut()) {
-        fields.insert("plugins".to_owned(), json!(plugins));
-    }
-    let answer = client.post(&["tokens"], &body).await?;
+    let plugins = (!plugins.is_empty()).then(|| plugins.iter().cloned().collect());
+    let new = NewToken { name: name.to_owned(), role, plugins };
+    let answer = client.post(&["tokens"], &new).await?;
     if output.json {
         line(&answer.text.trim_end());
         return Ok(());
     }
-    let token: TokenView = answer.read()?;
-    eprintln!("token {} ({}, {}); it is not shown again:", token.id(), token.name, token.role);
-    // Alone on its stream, so that it can go into a file.
-    line(&token.token);
+    let CreatedToken { view, token } = answer.read()?;
+    eprintln!("token {} ({}, {}); save it now, the list does not show the token:", view.id, view.name, view.role);
+    // The secret is alone on its stream, so that a script can save it in a file.
+    line(&token);
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! `push` and `diff`: a file on its way to the host, and what the host says of
-//! it.
+//! `push` and `diff`: they upload a file and print the host's verdict on it.
 
 use super::{
     client::{Answer, Client},
@@ -7,11 +6,12 @@ use super::{
     files,
     output::Output,
     rollout::{self, Swap},
-    views::{SwapReport, Verdict},
+    views::{SwapText, VerdictText},
 };
 use bytes::Bytes;
 use clap::Args;
 use futures::stream;
+use host_api::verdict::Verdict;
 use http::{Method, header::CONTENT_LENGTH, header::CONTENT_TYPE};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::{
@@ -25,31 +25,31 @@ use std::{
 };
 
 const WASM: &str = "application/wasm";
-/// What is sent, and shown as sent, at a time.
+/// The bytes that are sent, and shown as sent, at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Uploads a plugin; with --activate, swaps it in.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ticketing plugin push hello.wasm                      upload, and see what would change
-  ticketing plugin push hello.wasm --activate           and swap it in
-  ticketing plugin push hello.wasm --canary 10          and give it 10% of the requests
-  ticketing plugin push page.wasm --manifest page.toml  a component that carries no manifest
+  ticketing plugin push hello.wasm                      upload, and show what would change
+  ticketing plugin push hello.wasm --activate           upload, and swap it in
+  ticketing plugin push hello.wasm --canary 10          upload, and give it 10% of the requests
+  ticketing plugin push page.wasm --manifest page.toml  a component without a manifest
   ticketing plugin push hello.wasm --json | jq .revision")]
 pub(super) struct Push {
     #[command(flatten)]
     upload: Upload,
-    /// Swap it in.
+    /// Swap it in
     #[arg(long)]
     activate: bool,
     #[command(flatten)]
     swap: Swap,
 }
 
-/// Shows what would change if a file were activated; nothing is kept.
+/// Shows what the activation of a file would change; the host keeps nothing.
 ///
-/// Ends with 6 if it does not fit what is active.
+/// The exit code is 6 if the file is not compatible with the active revision.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -60,15 +60,15 @@ pub(super) struct Diff {
     upload: Upload,
 }
 
-/// A file and what goes with it.
+/// A file with its manifest and its signature.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Upload {
-    /// The plugin file.
+    /// The plugin file
     pub(super) file: PathBuf,
-    /// A plugin.toml, for a component that carries none or in place of its own.
+    /// A plugin.toml that replaces the manifest in the file
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// A minisign signature of the file [default: FILE.minisig if it is there]
+    /// A minisign signature of the file [default: FILE.minisig if it exists]
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
 }
@@ -76,26 +76,26 @@ pub(super) struct Upload {
 impl Push {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let answer = self.upload.send(client, false).await?;
-        output.answer::<Verdict>(&answer)?;
+        output.answer::<VerdictText>(&answer)?;
         if !self.activate && self.swap.canary.is_none() {
             return Ok(());
         }
         let verdict: Verdict = answer.read()?;
         let report = rollout::activate(client, &verdict.plugin, &verdict.revision, &self.swap).await?;
-        output.answer::<SwapReport>(&report)
+        output.answer::<SwapText>(&report)
     }
 }
 
 impl Diff {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let answer = self.upload.send(client, true).await?;
-        output.answer::<Verdict>(&answer)?;
-        answer.read::<Verdict>()?.fits()
+        output.answer::<VerdictText>(&answer)?;
+        answer.read::<VerdictText>()?.require_compatible()
     }
 }
 
 impl Upload {
-    /// Sends everything and returns the host's verdict.
+    /// Sends the file with its manifest and signature, and returns the verdict.
     pub(super) async fn send(&self, client: &Client, is_dry_run: bool) -> Result<Answer, Failure> {
         let bytes = Bytes::from(files::plugin(&self.file)?);
         let manifest = self.manifest.as_deref().map(files::text).transpose()?;
@@ -104,9 +104,9 @@ impl Upload {
         let request = client.request_with(Method::POST, &["plugins"], query)?;
         let progress = progress(bytes.len() as u64);
         let request = if manifest.is_none() && signature.is_none() {
-            whole(request, bytes, &progress)
+            as_body(request, bytes, &progress)
         } else {
-            in_parts(request, bytes, manifest, signature, &progress)?
+            as_form(request, bytes, manifest, signature, &progress)?
         };
         let answer = client.send(request).await;
         progress.finish_and_clear();
@@ -114,22 +114,22 @@ impl Upload {
     }
 
     fn signature(&self) -> Option<PathBuf> {
-        self.signature.clone().or_else(|| Some(beside(&self.file)).filter(|file| file.is_file()))
+        self.signature.clone().or_else(|| Some(signature_beside(&self.file)).filter(|file| file.is_file()))
     }
 }
 
-fn beside(file: &Path) -> PathBuf {
+fn signature_beside(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(".minisig");
     name.into()
 }
 
-fn whole(request: RequestBuilder, bytes: Bytes, progress: &ProgressBar) -> RequestBuilder {
+fn as_body(request: RequestBuilder, bytes: Bytes, progress: &ProgressBar) -> RequestBuilder {
     let length = bytes.len();
     request.header(CONTENT_TYPE, WASM).header(CONTENT_LENGTH, length).body(body(bytes, progress))
 }
 
-fn in_parts(
+fn as_form(
     request: RequestBuilder,
     bytes: Bytes,
     manifest: Option<String>,
@@ -141,7 +141,7 @@ fn in_parts(
         .file_name("component.wasm")
         .mime_str(WASM)
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    // The small ones first, so that a host can refuse before it has read the large one.
+    // The small parts come first, so that a host can refuse before it has read the file.
     let mut form = Form::new();
     for (name, text) in [("manifest", manifest), ("signature", signature)] {
         if let Some(text) = text {
@@ -151,7 +151,7 @@ fn in_parts(
     Ok(request.multipart(form.part("component", component)))
 }
 
-/// The bytes as a stream that the bar follows.
+/// The bytes as a stream that moves the progress bar.
 fn body(bytes: Bytes, progress: &ProgressBar) -> Body {
     let progress = progress.clone();
     Body::wrap_stream(stream::unfold(bytes, move |mut rest| {
@@ -170,7 +170,7 @@ fn body(bytes: Bytes, progress: &ProgressBar) -> Body {
     }))
 }
 
-/// Drawn on the error stream, and only where that is a terminal.
+/// A progress bar on the error stream, if that is a terminal.
 fn progress(bytes: u64) -> ProgressBar {
     let bar = ProgressBar::new(bytes);
     let style = ProgressStyle::with_template("{spinner} {bar:30} {bytes}/{total_bytes} {msg}");

@@ -1,4 +1,4 @@
-//! `watch`: a file on disk is uploaded, and swapped in, whenever it changes.
+//! `watch`: uploads a file, and swaps it in, each time that it changes.
 
 use super::{
     client::Client,
@@ -7,9 +7,10 @@ use super::{
     output::{Output, line},
     rollout::{self, Swap},
     upload::Upload,
-    views::{SwapReport, Verdict},
+    views::{SwapText, VerdictText},
 };
 use clap::Args;
+use host_api::verdict::Verdict;
 use notify_debouncer_mini::{
     DebounceEventResult, Debouncer, new_debouncer,
     notify::{RecommendedWatcher, RecursiveMode},
@@ -23,25 +24,24 @@ use std::{
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-/// What is written within this time is one change.
+/// Writes within this time are one change.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// Uploads a plugin now and whenever its file changes.
+/// Uploads a plugin now and each time that its file changes.
 ///
-/// What does not fit or cannot be uploaded is told, and the next change is
-/// waited for: what is active goes on. Ends with Ctrl-C.
+/// The command prints a failure and waits for the next change. The active revision still serves. Ctrl-C ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ticketing plugin watch hello.wasm              see what each build would change
-  ticketing plugin watch hello.wasm --activate   and swap it in")]
+  ticketing plugin watch hello.wasm              show what each build would change
+  ticketing plugin watch hello.wasm --activate   swap each build in")]
 pub(super) struct Watch {
     #[command(flatten)]
     upload: Upload,
-    /// Swap each one in.
+    /// Swap each build in
     #[arg(long)]
     activate: bool,
-    /// Swap it in even if it does not fit what is active.
+    /// Swap it in even if it is not compatible with the active revision
     #[arg(long, requires = "activate")]
     force: bool,
 }
@@ -57,7 +57,7 @@ impl Watch {
                 Ok(digest) => {
                     last = Some(digest);
                     if let Err(failure) = self.push(client, output).await {
-                        // Somebody who may not upload will not be allowed to the next time.
+                        // A token that does not allow an upload will not allow the next one.
                         if matches!(failure, Failure::NotAuthorized(_) | Failure::Usage(_)) {
                             return Err(failure);
                         }
@@ -79,7 +79,7 @@ impl Watch {
         let answer = self.upload.send(client, false).await?;
         let verdict: Verdict = answer.read()?;
         if !self.activate {
-            return output.answer::<Verdict>(&answer);
+            return output.answer::<VerdictText>(&answer);
         }
         for problem in &verdict.problems {
             eprintln!("! {problem}");
@@ -87,7 +87,7 @@ impl Watch {
         let swap = Swap { force: self.force, ..Swap::default() };
         let report = rollout::activate(client, &verdict.plugin, &verdict.revision, &swap).await?;
         if output.json {
-            return output.answer::<SwapReport>(&report);
+            return output.answer::<SwapText>(&report);
         }
         let took = saved.ok().and_then(|saved| SystemTime::now().duration_since(saved).ok()).unwrap_or_default();
         line(&format!("{} {} is served, {} ms after it was saved", verdict.plugin, verdict.revision, took.as_millis()));
@@ -95,8 +95,8 @@ impl Watch {
     }
 }
 
-/// Says that the file has changed. Its folder is watched, because a build
-/// replaces the file.
+/// Sends a message for each change of the file. It watches the file's folder,
+/// because a build replaces the file.
 fn changes(file: &Path) -> Result<(Debouncer<RecommendedWatcher>, UnboundedReceiver<()>), Failure> {
     let name = file.file_name().map(OsStr::to_owned);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -107,7 +107,7 @@ fn changes(file: &Path) -> Result<(Debouncer<RecommendedWatcher>, UnboundedRecei
             events.iter().any(|event| event.path.file_name() == name.as_deref())
         };
         if events.is_ok_and(|events| is_ours(&events)) {
-            // Nobody listens any more when the command ends.
+            // The receiver is gone when the command ends.
             let _ = sender.send(());
         }
     })

@@ -1,11 +1,11 @@
 //! How a change reaches all hosts or none: one proposes it, every other one
 //! prepares it and answers, and only then does it become durable.
 
-use super::{Cluster, LOST_AFTER_MS, Member, Running, Serving, Status, members::NOW_MS};
+use super::{Cluster, LOST_AFTER_MS, members::NOW_MS};
+use host_api::cluster::{Member, PeerReport, Running, Serving, Status};
 use host_base::id;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use std::time::{Duration, Instant};
-use utoipa::ToSchema;
 
 /// How long the others may take to prepare a change.
 const PREPARED_WITHIN: Duration = Duration::from_secs(30);
@@ -30,18 +30,6 @@ pub struct Proposal {
 /// A proposal under way. It is withdrawn when it has been decided on.
 pub struct Agreement {
     id: String,
-}
-
-/// What became of a change on another host.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct PeerReport {
-    /// The host's name.
-    pub host: String,
-    /// Whether it runs what was decided.
-    pub follows: bool,
-    /// Why it does not yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
 }
 
 impl Proposal {
@@ -172,7 +160,7 @@ impl Cluster {
 fn report(member: &Member, plugin: &str, decided: Option<&Serving>) -> PeerReport {
     let running = member.plugins.get(plugin);
     let follows = match (running, decided) {
-        (Some(running), Some(decided)) => running.follows(decided),
+        (Some(running), Some(decided)) => runs_what_was_decided(running, decided),
         (None, None) => true,
         _ => false,
     };
@@ -180,12 +168,10 @@ fn report(member: &Member, plugin: &str, decided: Option<&Serving>) -> PeerRepor
     PeerReport { host: member.name.clone(), follows, problem }
 }
 
-impl Running {
-    /// Whether it is what was decided, or what the host's own binary brings in
-    /// its place.
-    fn follows(&self, decided: &Serving) -> bool {
-        let Serving { revision, canary, held } = &self.serving;
-        let revision = self.instead_of.as_ref().unwrap_or(revision);
-        (revision, canary, held) == (&decided.revision, &decided.canary, &decided.held)
-    }
+/// Whether a host runs the revision that was decided on, or the one of its own
+/// binary in its place.
+fn runs_what_was_decided(running: &Running, decided: &Serving) -> bool {
+    let Serving { revision, canary, held } = &running.serving;
+    let revision = running.instead_of.as_ref().unwrap_or(revision);
+    (revision, canary, held) == (&decided.revision, &decided.canary, &decided.held)
 }

@@ -1,12 +1,11 @@
 //! Who there is: a row for each host, which it renews while it lives. The
 //! database's clock decides, since those of the hosts may differ.
 
-use super::{Identity, LOST_AFTER_MS, Runs};
+use super::{Identity, LOST_AFTER_MS};
 use crate::HostDatabase;
+use host_api::cluster::{Member, Runs, Status};
 use host_base::Dialect;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
+use std::collections::BTreeMap;
 
 /// The database's time, see [`Dialect::now_ms`].
 pub(super) const NOW_MS: &str = Dialect::Postgres.now_ms();
@@ -24,77 +23,14 @@ const SCHEMA: &[&str] = &["
         proposal TEXT NOT NULL, host TEXT NOT NULL, problem TEXT, PRIMARY KEY (proposal, host)) STRICT;
 "];
 
-/// What is to run, or runs, of one plugin.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Serving {
-    /// The revision that serves.
-    pub revision: String,
-    /// The revision on trial, and its share in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary: Option<(String, u8)>,
-    /// Whether it is paused or quarantined.
-    #[serde(default)]
-    pub held: bool,
-}
-
-/// What a host runs of one plugin. Hosts of other versions read it: what is
-/// added to it, they have to be able to do without.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Running {
-    /// What it does with requests.
-    #[serde(flatten)]
-    pub serving: Serving,
-    /// The revision that was decided on, where the host's own binary brings
-    /// another one of a plugin that nobody has uploaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead_of: Option<String>,
-    /// The subjects of the events that it takes.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub subscribes: BTreeSet<String>,
-    /// Why this host does not run what it should.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub behind: Option<String>,
-}
-
-/// A host, as the others see it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Member {
-    /// New at each start.
-    pub id: String,
-    /// For people.
-    pub name: String,
-    /// The host's own version.
-    pub version: String,
-    /// When it started, in milliseconds since the Unix epoch.
-    pub started_ms: i64,
-    /// How long ago it last said that it lives, in milliseconds.
-    pub seen_ms_ago: i64,
-    /// Whether it serves.
-    pub status: Status,
-    /// What it runs, by plugin.
-    pub plugins: Runs,
-}
-
-/// Whether a host serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It serves.
-    Ready,
-    /// It starts, stops, or cannot reach something that it needs.
-    Starting,
-    /// It has not been heard of for a while.
-    Lost,
-}
-
-impl Member {
-    /// A host that has its database for itself.
-    pub fn alone(me: &Identity, ready: bool, plugins: Runs) -> Self {
-        Self {
-            id: me.id.clone(),
-            name: me.name.clone(),
+impl Identity {
+    /// This host as the only member, with a database of its own.
+    pub fn only_member(&self, ready: bool, plugins: Runs) -> Member {
+        Member {
+            id: self.id.clone(),
+            name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_ms: me.started_ms,
+            started_ms: self.started_ms,
             seen_ms_ago: 0,
             status: if ready { Status::Ready } else { Status::Starting },
             plugins,
@@ -177,6 +113,7 @@ fn read(runs: &str) -> Runs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use host_api::cluster::{Running, Serving};
 
     #[test]
     fn what_another_version_runs_is_read_as_far_as_it_is_understood() {

@@ -11,11 +11,11 @@ mod agreement;
 mod members;
 mod notifications;
 
-pub use agreement::{Agreement, PeerReport, Proposal};
-pub use members::{Member, Running, Serving, Status};
+pub use agreement::{Agreement, Proposal};
 pub use notifications::Listener;
 
 use crate::{HostDatabase, lock_key};
+use host_api::cluster::{Member, Runs, Status};
 use host_base::{id, secret::Secret};
 use members::Members;
 use notifications::Notifications;
@@ -37,9 +37,6 @@ pub const BEAT: Duration = Duration::from_millis(500);
 const LOST_AFTER_MS: i64 = 3_000;
 /// A host that could not say for this long that it lives sends work elsewhere.
 const OUT_OF_TOUCH: Duration = Duration::from_millis(2_500);
-
-/// What a host runs, by plugin.
-pub type Runs = BTreeMap<String, Running>;
 
 /// What tells a host from others.
 #[derive(Debug, Clone)]

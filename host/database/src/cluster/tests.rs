@@ -1,4 +1,5 @@
 use super::*;
+use host_api::cluster::{Running, Serving};
 use host_test_support::postgres;
 use std::sync::Arc;
 use tokio::time::timeout;

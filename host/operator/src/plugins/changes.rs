@@ -1,49 +1,33 @@
-//! What changes a plugin that is there. Every change, and every one that was
-//! refused, is in the audit.
+//! Changes of a plugin. The audit has every change, also each refused one.
 
-use super::{PluginView, problem};
-use crate::{
-    Operator,
-    caller::{Caller, Role},
-    input::Body,
-};
+use super::{plugin_view, problem};
+use crate::{Operator, caller::Caller, input::Body};
 use axum::{
     Json,
     extract::{Path, State},
 };
-use host_config::plugins::{Grant, LimitOverrides};
-use host_database::audit::{Entry, Outcome};
-use host_http::error::{Envelope, Problem, Refusal};
-use host_plugin::rollout::{Activation, Change, RolloutError, SwapReport};
-use http::StatusCode;
-use serde::Deserialize;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use host_api::{
+    error::Envelope,
+    plugins::{NewGrants, PluginView},
+    settings::LimitOverrides,
+    swap::{Activation, SwapReport},
+    tokens::Role,
 };
-use utoipa::ToSchema;
-
-/// What a plugin may do beside answering.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewGrants {
-    /// What it may import.
-    grants: BTreeSet<Grant>,
-    /// Hosts with ports to which it may make requests.
-    #[serde(default)]
-    #[schema(example = json!(["api.example.com:443"]))]
-    http_hosts: BTreeSet<String>,
-}
+use host_database::audit::{Entry, Outcome};
+use host_http::error::{Problem, Refusal};
+use host_plugin::rollout::{Change, RolloutError};
+use http::StatusCode;
+use std::{collections::BTreeMap, sync::Arc};
 
 type Changed<T> = Result<Json<T>, Problem>;
 
-/// Lets a staged revision serve, alone or on trial.
+/// Activates a staged revision, alone or on trial.
 #[utoipa::path(post, path = "/plugins/{name}/activate", tag = "plugins", params(("name" = String, Path)),
     request_body = Activation, responses(
         (status = 200, body = SwapReport),
         (status = 403, body = Envelope),
         (status = 404, body = Envelope),
-        (status = 409, body = Envelope, description = "It does not fit to what is active"),
+        (status = 409, body = Envelope, description = "It is not compatible with the active revision"),
         (status = 422, body = Envelope, description = "It cannot be loaded, or failed its probe"),
     ))]
 pub(crate) async fn activate(
@@ -55,7 +39,7 @@ pub(crate) async fn activate(
     operator.allow(&caller, Role::Deploy, "activate", Some(&name)).await?;
     let Body(wanted) = body?;
     let swapped = operator.rollout.activate(&name, &wanted).await;
-    concluded(&operator, &caller, "activate", &name, swapped).await
+    answer_swap(&operator, &caller, "activate", &name, swapped).await
 }
 
 /// Lets the revision on trial serve alone.
@@ -63,7 +47,7 @@ pub(crate) async fn activate(
     (status = 200, body = SwapReport),
     (status = 403, body = Envelope),
     (status = 404, body = Envelope),
-    (status = 409, body = Envelope, description = "None is on trial"),
+    (status = 409, body = Envelope, description = "No revision is on trial"),
 ))]
 pub(crate) async fn promote(
     State(operator): State<Arc<Operator>>,
@@ -72,7 +56,7 @@ pub(crate) async fn promote(
 ) -> Changed<SwapReport> {
     operator.allow(&caller, Role::Deploy, "promote", Some(&name)).await?;
     let swapped = operator.rollout.promote(&name).await;
-    concluded(&operator, &caller, "promote", &name, swapped).await
+    answer_swap(&operator, &caller, "promote", &name, swapped).await
 }
 
 /// Ends a trial, or returns to the previous revision.
@@ -80,7 +64,7 @@ pub(crate) async fn promote(
     (status = 200, body = SwapReport),
     (status = 403, body = Envelope),
     (status = 404, body = Envelope),
-    (status = 409, body = Envelope, description = "There is nothing to return to"),
+    (status = 409, body = Envelope, description = "There is no trial and no previous revision"),
 ))]
 pub(crate) async fn rollback(
     State(operator): State<Arc<Operator>>,
@@ -89,7 +73,7 @@ pub(crate) async fn rollback(
 ) -> Changed<SwapReport> {
     operator.allow(&caller, Role::Deploy, "rollback", Some(&name)).await?;
     let swapped = operator.rollout.rollback(&name).await;
-    concluded(&operator, &caller, "rollback", &name, swapped).await
+    answer_swap(&operator, &caller, "rollback", &name, swapped).await
 }
 
 /// Refuses a plugin's requests with 503 and keeps its events and timers.
@@ -105,7 +89,7 @@ pub(crate) async fn pause(
 ) -> Changed<PluginView> {
     operator.allow(&caller, Role::Deploy, "pause", Some(&name)).await?;
     let paused = operator.rollout.pause(&name).await;
-    standing(&operator, &caller, "pause", &name, paused).await
+    answer_plugin(&operator, &caller, "pause", &name, paused).await
 }
 
 /// Lets a plugin serve again after a pause or a quarantine.
@@ -121,13 +105,13 @@ pub(crate) async fn resume(
 ) -> Changed<PluginView> {
     operator.allow(&caller, Role::Deploy, "resume", Some(&name)).await?;
     let resumed = operator.rollout.resume(&name).await;
-    standing(&operator, &caller, "resume", &name, resumed).await
+    answer_plugin(&operator, &caller, "resume", &name, resumed).await
 }
 
-/// Takes a plugin out of service. Its database and its revisions are kept. What
-/// was granted to one that was never uploaded is forgotten.
+/// Takes a plugin out of service. The host keeps its database and its revisions.
+/// It deletes the grants of a plugin that was never uploaded.
 #[utoipa::path(delete, path = "/plugins/{name}", operation_id = "remove", tag = "plugins", params(("name" = String, Path)), responses(
-    (status = 204, description = "It does not serve any more"),
+    (status = 204, description = "The plugin is out of service"),
     (status = 403, body = Envelope),
     (status = 404, body = Envelope),
 ))]
@@ -138,17 +122,18 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Problem> {
     operator.allow(&caller, Role::Deploy, "remove", Some(&name)).await?;
     let removed = operator.rollout.remove(&name).await;
-    on_record(&operator, &caller, "remove", &name, None, &removed).await?;
+    record_change(&operator, &caller, "remove", &name, None, &removed).await?;
     removed.map(|()| StatusCode::NO_CONTENT).map_err(problem)
 }
 
-/// Replaces what was set of a plugin's declared settings, by a swap.
+/// Replaces the values that operators have set for a plugin's declared settings,
+/// by a swap.
 #[utoipa::path(put, path = "/plugins/{name}/config", operation_id = "set_config", tag = "plugins", params(("name" = String, Path)),
     request_body = BTreeMap<String, serde_json::Value>, responses(
         (status = 200, body = SwapReport),
         (status = 403, body = Envelope),
         (status = 404, body = Envelope),
-        (status = 422, body = Envelope, description = "A key that is not declared, or a value that it cannot have"),
+        (status = 422, body = Envelope, description = "A key that is not declared, or a value that is not allowed"),
     ))]
 pub(crate) async fn config(
     State(operator): State<Arc<Operator>>,
@@ -165,7 +150,7 @@ pub(crate) async fn config(
     set(&operator, &caller, "config", &name, Change::Config(config)).await
 }
 
-/// Replaces the limits that were set for a plugin, by a swap.
+/// Replaces the limits that operators have set for a plugin, by a swap.
 #[utoipa::path(put, path = "/plugins/{name}/limits", operation_id = "set_limits", tag = "plugins", params(("name" = String, Path)),
     request_body = LimitOverrides, responses(
         (status = 200, body = SwapReport),
@@ -183,8 +168,8 @@ pub(crate) async fn limits(
     set(&operator, &caller, "limits", &name, Change::Limits(body?.0)).await
 }
 
-/// Replaces what a plugin may do, by a swap. For one that is not there yet the
-/// grants are kept until it is uploaded or removed.
+/// Replaces the grants of a plugin, by a swap. The host keeps the grants of a
+/// plugin that does not exist yet until it is uploaded or removed.
 #[utoipa::path(put, path = "/plugins/{name}/grants", operation_id = "set_grants", tag = "plugins", params(("name" = String, Path)),
     request_body = NewGrants, responses(
         (status = 200, body = Option<SwapReport>),
@@ -214,11 +199,11 @@ async fn set(
 ) -> Changed<Option<SwapReport>> {
     let report = operator.rollout.set(name, change).await;
     let revision = report.as_ref().ok().and_then(|report| report.as_ref()?.new.as_deref());
-    on_record(operator, caller, action, name, revision, &report).await?;
+    record_change(operator, caller, action, name, revision, &report).await?;
     report.map(Json).map_err(problem)
 }
 
-async fn concluded(
+async fn answer_swap(
     operator: &Operator,
     caller: &Caller,
     action: &str,
@@ -226,26 +211,26 @@ async fn concluded(
     report: Result<SwapReport, RolloutError>,
 ) -> Changed<SwapReport> {
     let revision = report.as_ref().ok().and_then(|report| report.new.as_deref());
-    on_record(operator, caller, action, name, revision, &report).await?;
+    record_change(operator, caller, action, name, revision, &report).await?;
     report.map(Json).map_err(problem)
 }
 
-async fn standing(
+async fn answer_plugin(
     operator: &Operator,
     caller: &Caller,
     action: &str,
     name: &str,
     changed: Result<(), RolloutError>,
 ) -> Changed<PluginView> {
-    on_record(operator, caller, action, name, None, &changed).await?;
+    record_change(operator, caller, action, name, None, &changed).await?;
     changed.map_err(problem)?;
     let snapshot = operator.rollout.registry.snapshot();
     let plugin = snapshot.plugin(name).ok_or(Refusal::NotFound)?;
-    Ok(Json(PluginView::from(plugin)))
+    Ok(Json(plugin_view(plugin)))
 }
 
-/// Puts a change on record, with the digest of what is active afterwards.
-async fn on_record<T>(
+/// Records a change, with the digest of the revision that is active afterwards.
+async fn record_change<T>(
     operator: &Operator,
     caller: &Caller,
     action: &str,

@@ -1,72 +1,28 @@
-//! One plugin with everything that is known of it, and what a plugin may use
-//! before there is one of its name.
+//! One plugin with its settings, limits and grants. Grants can exist before the
+//! plugin does.
 
-use super::{PluginView, problem, unknown};
-use crate::{
-    Operator,
-    caller::{Caller, Role},
-};
+use super::{plugin_view, problem, unknown};
+use crate::{Operator, caller::Caller};
 use axum::{
     Json,
     extract::{Path, State},
 };
-use host_config::{
-    limits::Limits,
-    plugins::{Grant, LimitOverrides, ValueSource},
+use host_api::{
+    Word,
+    error::Envelope,
+    plugins::{GrantsView, LimitView, PluginDetails},
+    settings::{Grant, LimitOverrides, ValueSource},
+    tokens::Role,
 };
-use host_http::error::{Envelope, Problem};
-use host_plugin::registry::Plugin;
+use host_config::limits::Limits;
+use host_http::error::Problem;
+use host_plugin::{archive::Settings, registry::Plugin};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use utoipa::ToSchema;
-
-/// A plugin with everything that is known of it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PluginDetails {
-    #[serde(flatten)]
-    plugin: PluginView,
-    /// The values of its declared settings.
-    config: BTreeMap<String, String>,
-    /// Who decided each of them.
-    config_sources: BTreeMap<String, ValueSource>,
-    /// Those among them that an operator has set while the host ran.
-    config_set: BTreeMap<String, String>,
-    /// Limits that an operator has set while the host ran.
-    limits: LimitOverrides,
-    /// All limits as they hold, and who decided each of them.
-    limits_in_force: BTreeMap<String, LimitView>,
-    /// What it may import, beside what is harmless.
-    grants: BTreeSet<Grant>,
-    /// Hosts with ports to which it may make requests.
-    http_hosts: BTreeSet<String>,
-    /// The revision to which a rollback returns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<String>,
-    /// Why it was quarantined.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quarantined: Option<String>,
-}
-
-/// A limit as it holds.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
-struct LimitView {
-    /// In the unit of its name.
-    value: u64,
-    source: ValueSource,
-}
-
-/// What a plugin may use.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct GrantsView {
-    /// What it may import, beside what is harmless.
-    grants: BTreeSet<Grant>,
-    /// Hosts with ports to which it may make requests.
-    http_hosts: BTreeSet<String>,
-}
 
 /// One plugin.
 #[utoipa::path(get, path = "/plugins/{name}", operation_id = "show_plugin", tag = "plugins", params(("name" = String, Path)), responses(
@@ -85,24 +41,24 @@ pub(crate) async fn show(
     let state = operator.rollout.state(&name).await.map_err(problem)?;
     let config = &plugin.revision.config;
     Ok(Json(PluginDetails {
-        plugin: PluginView::from(plugin),
+        plugin: plugin_view(plugin),
         config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
-        config_sources: config.iter().map(|(key, setting)| (key.clone(), setting.source)).collect(),
+        config_sources: config.iter().map(|(key, setting)| (key.clone(), setting.source.into())).collect(),
         limits_in_force: limits_of(&operator, plugin, &state.settings.limits),
-        grants: operator.rollout.preparer.grants(&name, &state.settings),
+        grants: grants_of(&operator, &name, &state.settings),
         config_set: state.settings.config,
-        limits: state.settings.limits,
+        limits: numbers(&state.settings.limits),
         http_hosts: state.settings.http_hosts,
         previous: state.previous,
         quarantined: state.quarantined,
     }))
 }
 
-/// What a plugin may use, also one that is yet to be uploaded.
+/// What a plugin may use. It need not be uploaded yet.
 #[utoipa::path(get, path = "/plugins/{name}/grants", operation_id = "show_grants", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 200, body = GrantsView),
     (status = 403, body = Envelope),
-    (status = 404, body = Envelope, description = "There is no such plugin, and nothing was granted for one"),
+    (status = 404, body = Envelope, description = "There is no such plugin, and no grant for one"),
 ))]
 pub(crate) async fn grants(
     State(operator): State<Arc<Operator>>,
@@ -111,35 +67,41 @@ pub(crate) async fn grants(
 ) -> Result<Json<GrantsView>, Problem> {
     caller.require(Role::View, Some(&name))?;
     let state = operator.rollout.state(&name).await.map_err(problem)?;
-    let grants = operator.rollout.preparer.grants(&name, &state.settings);
+    let grants = grants_of(&operator, &name, &state.settings);
     Ok(Json(GrantsView { grants, http_hosts: state.settings.http_hosts }))
+}
+
+fn grants_of(operator: &Operator, name: &str, settings: &Settings) -> BTreeSet<Word<Grant>> {
+    operator.rollout.preparer.grants(name, settings).into_iter().map(Word::from).collect()
 }
 
 fn limits_of(operator: &Operator, plugin: &Plugin, set: &LimitOverrides) -> BTreeMap<String, LimitView> {
     let manifest = &plugin.revision.manifest;
-    sourced(&manifest.limits, set, &operator.rollout.preparer.loader.plugins.limits(&manifest.name))
+    with_sources(&manifest.limits, set, &operator.rollout.preparer.loader.plugins.limits(&manifest.name))
 }
 
-/// Each limit with who decided it.
-fn sourced(in_force: &Limits, operator: &LimitOverrides, file: &LimitOverrides) -> BTreeMap<String, LimitView> {
-    let (operator, file) = (fields(operator), fields(file));
-    let with_source = |(key, value): (String, Value)| {
+/// Each limit with its source.
+fn with_sources(in_force: &Limits, operator: &LimitOverrides, file: &LimitOverrides) -> BTreeMap<String, LimitView> {
+    let (operator, file) = (numbers(operator), numbers(file));
+    let with_source = |(key, value): (String, u64)| {
         let source = match (operator.contains_key(&key), file.contains_key(&key)) {
             (true, _) => ValueSource::Operator,
             (false, true) => ValueSource::File,
             (false, false) => ValueSource::Manifest,
         };
-        Some((key, LimitView { value: value.as_u64()?, source }))
+        (key, LimitView { value, source: source.into() })
     };
-    fields(in_force).into_iter().filter_map(with_source).collect()
+    numbers(in_force).into_iter().map(with_source).collect()
 }
 
 /// The numbers of a table of limits, by name.
-fn fields(limits: &impl Serialize) -> Map<String, Value> {
+fn numbers(limits: &impl Serialize) -> BTreeMap<String, u64> {
     match serde_json::to_value(limits) {
-        Ok(Value::Object(fields)) => fields,
+        Ok(Value::Object(fields)) => {
+            fields.into_iter().filter_map(|(key, value)| Some((key, value.as_u64()?))).collect()
+        }
         // Tables of numbers become objects.
-        _ => Map::new(),
+        _ => BTreeMap::new(),
     }
 }
 
@@ -148,16 +110,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_limit_is_listed_with_who_decided_it() {
+    fn every_limit_is_listed_with_its_source() {
         let operator = LimitOverrides { memory_mib: Some(8), ..LimitOverrides::default() };
         let file = LimitOverrides { memory_mib: Some(9), queue: Some(7), ..LimitOverrides::default() };
         let mut limits = Limits::default();
         limits.override_with(&file).unwrap();
         limits.override_with(&operator).unwrap();
-        let listed = sourced(&limits, &operator, &file);
+        let listed = with_sources(&limits, &operator, &file);
         assert_eq!(listed.len(), 10);
-        assert_eq!(listed["memory_mib"], LimitView { value: 8, source: ValueSource::Operator });
-        assert_eq!(listed["queue"], LimitView { value: 7, source: ValueSource::File });
-        assert_eq!(listed["wall_time_ms"], LimitView { value: 10_000, source: ValueSource::Manifest });
+        assert_eq!(listed["memory_mib"], LimitView { value: 8, source: ValueSource::Operator.into() });
+        assert_eq!(listed["queue"], LimitView { value: 7, source: ValueSource::File.into() });
+        assert_eq!(listed["wall_time_ms"], LimitView { value: 10_000, source: ValueSource::Manifest.into() });
     }
 }

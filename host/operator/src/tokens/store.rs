@@ -1,13 +1,13 @@
-//! The tokens that callers have: digests in the host's database, and in memory
-//! for the look-up of each request. A token lives until it is revoked.
+//! The tokens of callers, as digests. They are in the host's database, and in
+//! memory for the look-up of each request. A token lives until it is revoked.
 
-use super::super::{
-    caller::{Caller, Role},
-    credential::TokenDigest,
-};
+use super::super::{caller::Caller, credential::TokenDigest};
+use host_api::tokens::Role;
 use host_base::{clock::now_ms, secret::Secret};
-use host_database::HostDatabase;
-use host_database::audit::{Audit, Entry, Outcome, actor};
+use host_database::{
+    HostDatabase,
+    audit::{Audit, Entry, Outcome, actor},
+};
 use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ const SCHEMA: &[&str] = &["CREATE TABLE operator_tokens (
         created_ms INTEGER NOT NULL,
         created_by TEXT NOT NULL) STRICT"];
 
-/// Tokens at the same time.
+/// The most tokens at the same time.
 pub(super) const MAX_TOKENS: usize = 1_000;
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
@@ -40,8 +40,8 @@ pub struct Tokens {
     database: HostDatabase,
     built_in: TokenDigest,
     issued: RwLock<BTreeMap<String, Arc<Issued>>>,
-    /// One change at a time, so that the limit and the names hold.
-    turn: Mutex<()>,
+    /// One change at a time, so that the limit holds and no name is given twice.
+    change: Mutex<()>,
 }
 
 /// A token that was created and not revoked.
@@ -52,7 +52,7 @@ pub(super) struct Issued {
     pub(super) caller: Caller,
     pub(super) created_ms: u64,
     pub(super) created_by: String,
-    /// 0: not since the host was started.
+    /// 0 if it was not used since the host was started.
     pub(super) last_used_ms: AtomicU64,
 }
 
@@ -72,22 +72,23 @@ pub(super) enum TokenError {
 type Row = (String, String, String, Option<String>, Vec<u8>, i64, String);
 
 impl Tokens {
-    /// Reads the tokens that were created. The one that the host is started
-    /// with is beside them: an admin named `operator` that cannot be revoked.
+    /// Reads the tokens from the database. The token that the host was started
+    /// with is not among them: it is an admin named `operator` that cannot be
+    /// revoked.
     pub async fn open(database: HostDatabase, built_in: &Secret) -> sqlx::Result<Self> {
         database.ensure("operator_tokens", SCHEMA).await?;
         Ok(Self {
             issued: RwLock::new(read(&database).await?),
             built_in: TokenDigest::of(built_in.expose()),
-            turn: Mutex::default(),
+            change: Mutex::default(),
             database,
         })
     }
 
-    /// Learns which tokens other hosts on the same database have created and
+    /// Reads the tokens that other hosts on the same database have created and
     /// revoked.
     pub async fn refresh(&self) -> sqlx::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.change.lock().await;
         let now = read(&self.database).await?;
         let mut issued = self.issued.write();
         issued.retain(|id, token| {
@@ -103,11 +104,11 @@ impl Tokens {
         Ok(())
     }
 
-    /// Whose token it is; none if it is nobody's, for whatever reason.
+    /// The caller that a token belongs to; none if the token is not valid.
     pub(in super::super) fn caller(&self, token: &str) -> Option<Caller> {
         let offered = TokenDigest::of(token);
         if self.built_in.matches(&offered) {
-            return Some(Caller::whole(actor::OPERATOR, Role::Admin));
+            return Some(Caller::unbound(actor::OPERATOR, Role::Admin));
         }
         let (id, _secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let issued = self.issued.read().get(id)?.clone();
@@ -126,15 +127,15 @@ impl Tokens {
         issued
     }
 
-    /// Makes a token, which is durable and valid when this returns. Its text
-    /// is in no other place than the answer.
+    /// Creates a token. It is durable and valid when this returns. Only the
+    /// answer has its text.
     pub(super) async fn create(
         &self,
         by: &Caller,
         new: Caller,
         audit: &Audit,
     ) -> Result<(Arc<Issued>, String), TokenError> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.change.lock().await;
         let tokens = self.list();
         if tokens.iter().any(|issued| issued.caller.name == new.name) {
             return Err(TokenError::Taken(new.name));
@@ -163,9 +164,9 @@ impl Tokens {
         Ok((issued, token))
     }
 
-    /// Makes a token worthless, at once and for good.
+    /// Revokes a token at once and for ever.
     pub(super) async fn revoke(&self, by: &Caller, id: &str, audit: &Audit) -> Result<(), TokenError> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.change.lock().await;
         let issued = self.issued.read().get(id).cloned();
         let issued = issued.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
         let detail = issued.describe();
@@ -229,7 +230,7 @@ impl Issued {
         Ok(())
     }
 
-    /// For the audit.
+    /// The token's name, id, role and plugins, for the audit.
     fn describe(&self) -> String {
         let Caller { name, role, plugins, .. } = &self.caller;
         let plugins = match plugins {
@@ -246,8 +247,8 @@ mod tests {
     use host_test_support::{TestDatabase, on_both_engines};
 
     on_both_engines! {
-        a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing
-        of_many_at_once_with_one_name_one_is_created
+        a_token_is_valid_until_it_is_revoked_also_after_reopening
+        of_many_tokens_at_once_with_one_name_one_is_created
     }
 
     async fn open(place: &TestDatabase) -> (Tokens, Audit) {
@@ -256,18 +257,16 @@ mod tests {
         (Tokens::open(database, &Secret::new("built-in")).await.unwrap(), audit)
     }
 
-    async fn a_token_is_valid_as_it_was_given_out_until_it_is_revoked_and_reopening_changes_nothing(
-        place: TestDatabase,
-    ) {
+    async fn a_token_is_valid_until_it_is_revoked_also_after_reopening(place: TestDatabase) {
         let (tokens, audit) = open(&place).await;
-        let by = Caller::whole(actor::HOST, Role::Admin);
-        let (kept, kept_text) = tokens.create(&by, Caller::whole("kept", Role::View), &audit).await.unwrap();
-        let (gone, gone_text) = tokens.create(&by, Caller::whole("gone", Role::Admin), &audit).await.unwrap();
+        let by = Caller::unbound(actor::HOST, Role::Admin);
+        let (kept, kept_text) = tokens.create(&by, Caller::unbound("kept", Role::View), &audit).await.unwrap();
+        let (gone, gone_text) = tokens.create(&by, Caller::unbound("gone", Role::Admin), &audit).await.unwrap();
         assert!(kept_text.starts_with(&format!("tk_{}_", kept.id)));
         assert_eq!(kept_text.len(), 3 + 16 + 1 + 64);
         let during = tokens.caller(&gone_text).unwrap();
         tokens.revoke(&by, &gone.id, &audit).await.unwrap();
-        assert!(during.revoked.is_cancelled(), "who uses it at the moment is told");
+        assert!(during.revoked.is_cancelled(), "a stream that uses the token is told");
 
         for tokens in [tokens, open(&place).await.0] {
             assert_eq!(tokens.caller(&kept_text).unwrap().name, "kept");
@@ -282,11 +281,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stored_is_not_the_token() {
+    async fn the_database_does_not_store_the_token_itself() {
         let place = TestDatabase::sqlite();
         let (tokens, audit) = open(&place).await;
         let (_, text) = tokens
-            .create(&Caller::whole(actor::HOST, Role::Admin), Caller::whole("ci", Role::View), &audit)
+            .create(&Caller::unbound(actor::HOST, Role::Admin), Caller::unbound("ci", Role::View), &audit)
             .await
             .unwrap();
         let (_, secret) = text.rsplit_once('_').unwrap();
@@ -300,10 +299,10 @@ mod tests {
         }
     }
 
-    async fn of_many_at_once_with_one_name_one_is_created(place: TestDatabase) {
+    async fn of_many_tokens_at_once_with_one_name_one_is_created(place: TestDatabase) {
         let (tokens, audit) = open(&place).await;
-        let by = Caller::whole(actor::HOST, Role::Admin);
-        let attempts = (0..20).map(|_| tokens.create(&by, Caller::whole("ci", Role::View), &audit));
+        let by = Caller::unbound(actor::HOST, Role::Admin);
+        let attempts = (0..20).map(|_| tokens.create(&by, Caller::unbound("ci", Role::View), &audit));
         let created = futures::future::join_all(attempts).await.into_iter().filter(Result::is_ok).count();
         assert_eq!((created, tokens.list().len()), (1, 1));
     }

@@ -1,8 +1,8 @@
-//! An upload as a form: its parts, each with a bound of its own, and a bound on
-//! what lies between them. The parser of forms has none: it keeps everything
-//! until it has found the end of a part's headers.
+//! An upload as a form. Each part has a limit, and so have the bytes between
+//! parts. The parser of forms has no limit: it keeps everything until it has
+//! found the end of a part's headers.
 
-use super::{Operator, Parts, on_disk, unreadable};
+use super::{Operator, Parts, receive_on_disk, unreadable};
 use axum::{
     body::{Body, BodyDataStream},
     extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::MultipartError},
@@ -20,11 +20,12 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What may precede a part's content: its boundary and its headers.
+/// The most bytes before a part's content: its boundary and its headers.
 const MAX_HEADER_BYTES: usize = 16 << 10;
-/// What the parser is given at a time while it looks for the end of them.
+/// The bytes that the parser is given at a time while it looks for the end of
+/// the headers.
 const PIECE_BYTES: usize = 4 << 10;
-/// Parts that there can be, and what precedes and follows them.
+/// The bytes around all parts of a form.
 const MAX_AROUND_BYTES: usize = 4 * MAX_HEADER_BYTES;
 
 /// The parts of a form.
@@ -38,7 +39,7 @@ pub(super) async fn receive(operator: &Operator, request: Request) -> Result<Par
     let (head, body) = request.into_parts();
     let metered = Body::from_stream(Metered::new(body.into_data_stream(), meter.clone()));
     let mut request = Request::from_parts(head, metered);
-    // The meter limits the whole.
+    // The meter limits the whole form.
     DefaultBodyLimit::disable().apply(&mut request);
     let mut form = Multipart::from_request(request, &())
         .await
@@ -52,7 +53,7 @@ pub(super) async fn receive(operator: &Operator, request: Request) -> Result<Par
         let stream = field.map(|chunk| chunk.map_err(broken));
         let twice = match name.as_str() {
             "component" => {
-                let bytes = on_disk(operator.rollout.archive.folder(), limits, stream).await?;
+                let bytes = receive_on_disk(operator.rollout.archive.folder(), limits, stream).await?;
                 parts.component.replace(bytes).is_some()
             }
             "manifest" => parts.manifest.replace(text(stream, "manifest", MAX_MANIFEST_BYTES).await?).is_some(),
@@ -81,26 +82,27 @@ async fn text(
     String::from_utf8(bytes).map_err(|_| unreadable(format!("The part {part} is not UTF-8")))
 }
 
-/// Which bound of a form was passed.
+/// The limit of a form that was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Over {
     #[error("The form has more than {MAX_HEADER_BYTES} bytes before the content of a part")]
     Headers,
     #[error("The form is over the limit of {0} bytes")]
     Whole(usize),
-    /// Not a bound; the client or the connection.
+    /// No limit was passed. The client or the connection failed.
     #[error("The body cannot be read")]
     Broken,
 }
 
-/// Counts what the parser is given.
+/// Counts the bytes that the parser is given.
 #[derive(Clone)]
 struct Meter(Arc<Mutex<Counts>>);
 
 struct Counts {
     most_bytes: usize,
     given_bytes: usize,
-    /// Given since the parser began to look for the next part; none within one.
+    /// Bytes since the parser began to look for the next part. None within a
+    /// part.
     header_bytes: Option<usize>,
     over: Option<Over>,
 }
@@ -122,7 +124,7 @@ impl Meter {
         self.counts(|counts| counts.over)
     }
 
-    /// How much of this many bytes may be given now.
+    /// The number of these bytes that the parser may be given now.
     fn admit(&self, bytes: usize) -> Result<usize, Over> {
         self.counts(|counts| {
             let bytes = match &mut counts.header_bytes {
@@ -147,9 +149,9 @@ impl Meter {
     }
 }
 
-/// The body, a piece for each time that it is asked. The parser asks until
-/// there is nothing more, and only then looks at what it has: here it looks
-/// after every piece, so that what it keeps stays small.
+/// The body, one piece for each poll. The parser polls until no piece is ready,
+/// and only then parses. So after each piece this stream answers once that no
+/// piece is ready, and the parser's buffer stays small.
 struct Metered {
     body: BodyDataStream,
     meter: Meter,
@@ -189,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_precedes_a_part_is_bounded_and_so_is_the_whole() {
+    fn the_bytes_before_a_part_and_the_whole_form_are_bounded() {
         let meter = Meter::new(100_000);
         let given: usize = std::iter::from_fn(|| meter.admit(50_000).ok()).sum();
         assert_eq!((given, meter.over()), (MAX_HEADER_BYTES, Some(Over::Headers)));
@@ -197,7 +199,7 @@ mod tests {
         let meter = Meter::new(100_000);
         assert_eq!(meter.admit(100), Ok(100));
         meter.within_a_part();
-        assert_eq!(meter.admit(50_000), Ok(50_000), "a part's content has a bound of its own");
+        assert_eq!(meter.admit(50_000), Ok(50_000), "a part's content has a limit of its own");
         meter.between_parts();
         assert_eq!(meter.admit(50_000), Ok(PIECE_BYTES));
         meter.within_a_part();
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_parser_has_a_look_after_every_piece() {
+    async fn the_parser_runs_after_every_piece() {
         let meter = Meter::new(100_000);
         let body = Body::from(vec![b'x'; 3 * PIECE_BYTES]).into_data_stream();
         let mut metered = Metered::new(body, meter);

@@ -5,7 +5,10 @@
 //! as they found it. A new value of a known field is written only by a version
 //! before which one has been released that reads it.
 
-use host_config::plugins::{Grant, LimitOverrides};
+use host_api::{
+    revisions::Source,
+    settings::{Grant, LimitOverrides},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,18 +42,6 @@ pub struct Record {
     /// What a newer version of the host has written beside.
     #[serde(flatten)]
     pub unknown: Unknown,
-}
-
-/// Where a revision came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// It is in the host's binary.
-    Bundled,
-    /// A file that the settings name.
-    File,
-    /// An operator uploaded it.
-    Upload,
 }
 
 /// What an operator has set for a plugin while the host runs. It beats flags,

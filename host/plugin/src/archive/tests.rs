@@ -1,4 +1,5 @@
 use super::*;
+use host_api::revisions::Source;
 use host_test_support::{TestDatabase, on_both_engines};
 
 fn record(id: &str, digest: &str) -> Record {

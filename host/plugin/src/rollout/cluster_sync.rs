@@ -7,10 +7,14 @@ use super::{
 };
 use crate::{
     Revision,
-    archive::{Record, Source, State},
+    archive::{Record, State},
     registry::{Plugin, Standing},
 };
-use host_database::cluster::{Cluster, Proposal, Runs, Serving};
+use host_api::{
+    cluster::{Runs, Serving},
+    revisions::Source,
+};
+use host_database::cluster::{Cluster, Proposal};
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;

@@ -21,7 +21,6 @@ mod subscriptions;
 mod swap;
 mod watch;
 
-pub use activation::{Activation, ProbeView, SwapReport};
 pub use prepare::Preparer;
 pub use settings::Change;
 pub use stage::Upload;

@@ -7,7 +7,8 @@ use crate::{
     archive::State,
     registry::{Plugin, Snapshot, Standing},
 };
-use host_database::cluster::{Agreement, Cluster, PeerReport, Running, Runs, Serving};
+use host_api::cluster::{PeerReport, Running, Runs, Serving};
+use host_database::cluster::{Agreement, Cluster};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -2,15 +2,15 @@
 //! file, starts instances and asks the health path. Start, upload, swap and the
 //! decisions of other hosts use it.
 
-use super::{RolloutError, activation::ProbeView, probe::probe};
+use super::{RolloutError, probe::probe};
 use crate::{
     Revision,
     archive::{Archive, Record, Settings},
     loader::{Compiled, Loader},
     registry::Standing,
 };
+use host_api::{settings::Grant, swap::ProbeView};
 use host_artifact::permissions::Grants;
-use host_config::plugins::Grant;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,9 +1,10 @@
 //! The probe: a request to a revision that does not serve yet. A revision that
 //! traps here is never activated.
 
-use super::{RolloutError, activation::ProbeView};
+use super::RolloutError;
 use crate::Revision;
 use axum::body::Body;
+use host_api::swap::ProbeView;
 use host_engine::{CallContext, Failure, Patience, bindings::exports::platform::http::handler::Request};
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Duration};

@@ -1,11 +1,14 @@
 //! Settings that operators change while a plugin runs. They are part of a
 //! revision's identity, so a change makes another revision and swaps to it.
 
-use super::{Rollout, RolloutError, activation::SwapReport};
+use super::{Rollout, RolloutError};
 use crate::archive::{Record, Settings, State};
+use host_api::{
+    settings::{Grant, LimitOverrides},
+    swap::SwapReport,
+};
 use host_base::clock::now_ms;
 use host_capabilities::outbound::Destination;
-use host_config::plugins::{Grant, LimitOverrides};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

@@ -4,12 +4,13 @@
 
 use super::{Rollout, RolloutError};
 use crate::{
-    archive::{Record, Source, Unknown},
+    archive::{Record, Unknown},
     loader::{Compiled, LoadError},
 };
+use host_api::{revisions::Source, verdict::Verdict};
 use host_artifact::{
     Artifact,
-    compatibility::{self, ComparedRevision, HostContext, Interfaces, RevisionInfo, Verdict},
+    compatibility::{self, ComparedRevision, HostContext, Interfaces, RevisionInfo},
     manifest::Manifest,
 };
 use host_base::clock::now_ms;

@@ -3,11 +3,12 @@
 
 use super::{Rollout, RolloutError, prepare::Origin};
 use crate::{
-    archive::{ArchiveError, Record, Settings, Source, State, Unknown},
+    archive::{ArchiveError, Record, Settings, State, Unknown},
     loader::Compiled,
     registry::{Plugin, SnapshotError, Standing},
 };
 use futures::future::try_join_all;
+use host_api::{revisions::Source, settings::Grant};
 use host_base::clock::now_ms;
 use host_config::ConfigError;
 use host_engine::OFFERS;
@@ -26,7 +27,7 @@ pub struct BuiltIn {
     /// Its source.
     pub source: Source,
     /// Its grants. None for all that it imports.
-    pub grants: Option<BTreeSet<host_config::plugins::Grant>>,
+    pub grants: Option<BTreeSet<Grant>>,
 }
 
 /// The reason why the plugins cannot run together.

@@ -3,7 +3,7 @@
 
 use super::{
     Rollout, RolloutError,
-    activation::{Activation, Share, SwapReport},
+    activation::{Share, wanted_share},
     milliseconds,
     prepare::Prepared,
 };
@@ -11,6 +11,7 @@ use crate::{
     archive::{Record, State},
     registry::{Plugin, Standing},
 };
+use host_api::swap::{Activation, SwapReport};
 use host_base::clock::now_ms;
 use std::{sync::Arc, time::Instant};
 
@@ -30,7 +31,7 @@ impl Rollout {
     /// # Errors
     /// See [`RolloutError`]; what was active still is.
     pub async fn activate(self: &Arc<Self>, plugin: &str, wanted: &Activation) -> Result<SwapReport, RolloutError> {
-        let trial = wanted.trial()?;
+        let trial = wanted_share(wanted)?;
         let _guard = self.lock(plugin).await?;
         let record = self.preparer.record(plugin, &wanted.revision).await?;
         let state = match self.state(plugin).await {

@@ -1,120 +1,53 @@
-//! What a host says of an upload.
+//! A host's verdict on a file, as people read it.
 
 use crate::plugin::{
     failure::Failure,
     output::{joined, size},
 };
-use serde::Deserialize;
+use host_api::verdict::{TypeChange, Verdict};
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
-/// What a plugin is and what would change with it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::plugin) struct Verdict {
-    pub(in crate::plugin) plugin: String,
-    pub(in crate::plugin) revision: String,
-    against: Option<String>,
-    size_bytes: u64,
-    compile_ms: f64,
-    from_cache: bool,
-    imports: Vec<String>,
-    exports: Vec<String>,
-    capabilities: Capabilities,
-    routes: Changes<Route>,
-    subscribes: Changes<String>,
-    publishes: Changes<String>,
-    types: Vec<TypeChange>,
-    migrations: Vec<Migration>,
-    compatible: bool,
-    pub(in crate::plugin) problems: Vec<String>,
-}
+/// The verdict on a file, several lines.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(in crate::plugin) struct VerdictText(pub(in crate::plugin) Verdict);
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Capabilities {
-    wanted: Vec<String>,
-    new: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Changes<T> {
-    #[serde(default = "Vec::new")]
-    added: Vec<T>,
-    #[serde(default = "Vec::new")]
-    removed: Vec<T>,
-}
-
-impl<T> Default for Changes<T> {
-    fn default() -> Self {
-        Self { added: Vec::new(), removed: Vec::new() }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Route {
-    method: String,
-    path: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct TypeChange {
-    interface: String,
-    item: String,
-    change: String,
-    compatible: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Migration {
-    name: String,
-    applied: bool,
-    compatible: bool,
-    problem: Option<String>,
-}
-
-impl Verdict {
+impl VerdictText {
     /// # Errors
-    /// When it does not fit what is active.
-    pub(in crate::plugin) fn fits(&self) -> Result<(), Failure> {
-        match (self.compatible, self.problems.as_slice()) {
+    /// When the file is not compatible with the active revision.
+    pub(in crate::plugin) fn require_compatible(&self) -> Result<(), Failure> {
+        match (self.0.compatible, self.0.problems.as_slice()) {
             (true, _) => Ok(()),
-            (false, []) => Err(Failure::Incompatible("it does not fit what is active".to_owned())),
+            (false, []) => Err(Failure::Incompatible("it is not compatible with the active revision".to_owned())),
             (false, problems) => Err(Failure::Incompatible(problems.join("; "))),
         }
     }
 }
 
-impl Display for Route {
+impl Display for VerdictText {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path)
-    }
-}
-
-impl Display for Verdict {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let compiled = match self.from_cache {
+        let verdict = &self.0;
+        let compiled = match verdict.from_cache {
             true => "compiled before".to_owned(),
-            false => format!("compiled in {:.0} ms", self.compile_ms),
+            false => format!("compiled in {} ms", verdict.compile_ms),
         };
-        writeln!(f, "{} {}  {}, {compiled}", self.plugin, self.revision, size(self.size_bytes))?;
-        writeln!(f, "  imports     {}", joined(&self.imports))?;
-        writeln!(f, "  exports     {}", joined(&self.exports))?;
-        writeln!(f, "  wants       {}", joined(&self.capabilities.wanted))?;
-        if !self.capabilities.new.is_empty() {
-            writeln!(f, "  newly       {}", joined(&self.capabilities.new))?;
+        writeln!(f, "{} {}  {}, {compiled}", verdict.plugin, verdict.revision, size(verdict.size_bytes))?;
+        writeln!(f, "  imports     {}", joined(&verdict.imports))?;
+        writeln!(f, "  exports     {}", joined(&verdict.exports))?;
+        writeln!(f, "  wants       {}", joined(&verdict.capabilities.wanted))?;
+        if !verdict.capabilities.new.is_empty() {
+            writeln!(f, "  newly       {}", joined(&verdict.capabilities.new))?;
         }
-        changes(f, "route", &self.routes)?;
-        changes(f, "subscribes", &self.subscribes)?;
-        changes(f, "publishes", &self.publishes)?;
-        for change in &self.types {
+        write_changes(f, "route", &verdict.routes.added, &verdict.routes.removed)?;
+        write_changes(f, "subscribes", &verdict.subscribes.added, &verdict.subscribes.removed)?;
+        write_changes(f, "publishes", &verdict.publishes.added, &verdict.publishes.removed)?;
+        for change in &verdict.types {
             let TypeChange { interface, item, change, compatible } = change;
             let mark = if *compatible { "~" } else { "!" };
             writeln!(f, "{mark} {:<11} {interface} {item}: {change}", "type")?;
         }
-        for migration in &self.migrations {
+        for migration in &verdict.migrations {
             let state = match (migration.applied, migration.compatible) {
                 (true, true) => "applied".to_owned(),
                 (false, true) => "to be applied".to_owned(),
@@ -123,14 +56,14 @@ impl Display for Verdict {
             let mark = if migration.compatible { " " } else { "!" };
             writeln!(f, "{mark} {:<11} {}: {state}", "migration", migration.name)?;
         }
-        for problem in &self.problems {
+        for problem in &verdict.problems {
             writeln!(f, "! {problem}")?;
         }
-        match (self.compatible, &self.against) {
+        match (verdict.compatible, &verdict.against) {
             (true, Some(active)) => write!(f, "compatible with {active}"),
-            // There is nothing that it would have to fit.
+            // There is no active revision to compare it with.
             (true, None) => write!(f, "a host can run it"),
-            (false, _) if self.migrations.iter().any(|migration| migration.applied && !migration.compatible) => {
+            (false, _) if verdict.migrations.iter().any(|migration| migration.applied && !migration.compatible) => {
                 write!(f, "not compatible, and not to be forced: its migrations are not those that were applied")
             }
             (false, _) => write!(f, "not compatible; it can be activated with --force alone"),
@@ -138,11 +71,11 @@ impl Display for Verdict {
     }
 }
 
-fn changes<T: Display>(f: &mut Formatter<'_>, what: &str, changes: &Changes<T>) -> fmt::Result {
-    for added in &changes.added {
+fn write_changes<T: Display>(f: &mut Formatter<'_>, what: &str, added: &[T], removed: &[T]) -> fmt::Result {
+    for added in added {
         writeln!(f, "+ {what:<11} {added}")?;
     }
-    for removed in &changes.removed {
+    for removed in removed {
         writeln!(f, "- {what:<11} {removed}")?;
     }
     Ok(())

@@ -60,14 +60,14 @@ pub struct Capabilities {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RouteChanges {
     /// The routes that only the new revision answers.
-    pub added: Vec<RouteView>,
+    pub added: Vec<Endpoint>,
     /// The routes that only the active revision answers.
-    pub removed: Vec<RouteView>,
+    pub removed: Vec<Endpoint>,
 }
 
 /// A method on a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-pub struct RouteView {
+pub struct Endpoint {
     /// The method, in upper case.
     pub method: String,
     /// The pattern of the path, such as `/api/things/{id}`.
@@ -111,19 +111,14 @@ pub struct MigrationView {
     pub problem: Option<String>,
 }
 
-impl MigrationView {
-    /// The problem as a line of [`Verdict::problems`].
-    pub(super) fn problem_line(&self) -> Option<String> {
-        let (name, problem) = (&self.name, self.problem.as_ref()?);
-        Some(match self.applied {
-            true => format!("migration {name}: {problem}"),
-            false => format!("migration {name}: the active revision does not work with it: {problem}"),
-        })
-    }
-}
-
 impl fmt::Display for TypeChange {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}, {}: {}", self.interface, self.item, self.change)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.method, self.path)
     }
 }

@@ -1,0 +1,53 @@
+//! `/dead-letters`: events and timers that no attempt could handle.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An event or timer that a component rejected or failed too often. The bus
+/// stores it in this form.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetter {
+    /// Its own identifier.
+    pub id: String,
+    /// The component that could not handle it.
+    pub component: String,
+    /// `event` or `timer`.
+    pub kind: DeadLetterKind,
+    /// The event's id, or the timer's key.
+    pub subject_id: String,
+    /// The event's subject; empty for a timer.
+    pub subject: String,
+    /// The component that published it.
+    pub source: String,
+    /// When it was published or due, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The number of attempts.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub reason: String,
+    /// When it became a dead letter, in milliseconds since the Unix epoch.
+    pub set_aside_ms: u64,
+    /// The bytes that the component published, hexadecimal in JSON.
+    #[serde(with = "hex::serde")]
+    #[schema(value_type = String)]
+    pub payload: Vec<u8>,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
+}
+
+/// The kind of work that became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeadLetterKind {
+    /// A message from the bus.
+    Event,
+    /// A timer of the component.
+    Timer,
+}
+
+/// A dead letter that the host delivers again.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Redelivered {
+    /// The dead letter's identifier.
+    pub id: String,
+}

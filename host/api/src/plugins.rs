@@ -1,0 +1,152 @@
+//! `/plugins`: the plugins that are active.
+
+use crate::{
+    Word,
+    settings::{Grant, LimitOverrides, ValueSource},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use utoipa::ToSchema;
+
+/// A plugin that is active.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PluginView {
+    /// The plugin's name.
+    pub name: String,
+    /// The version that its manifest names.
+    pub version: String,
+    /// The revision that serves.
+    pub revision: String,
+    /// SHA-256 of its file, hexadecimal.
+    pub digest: String,
+    /// The size of its file.
+    pub size_bytes: usize,
+    /// Whether it serves.
+    #[schema(value_type = PluginStatus)]
+    pub status: Word<PluginStatus>,
+    /// The revision on trial beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryView>,
+    /// The interfaces that its component imports.
+    pub imports: Vec<String>,
+    /// The interfaces that its component exports.
+    pub exports: Vec<String>,
+    /// The paths that it answers.
+    pub routes: Vec<RouteView>,
+    /// The subjects of the events that it receives.
+    pub subscribes: BTreeSet<String>,
+    /// The subjects of the events that it publishes.
+    pub publishes: BTreeSet<String>,
+    /// Requests, events and timers that run now.
+    pub in_flight: u64,
+    /// Requests, events and timers since the revision was loaded.
+    pub calls: u64,
+    /// Calls that trapped, took too long, or found no room.
+    pub failures: u64,
+}
+
+/// Whether a plugin serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginStatus {
+    /// It serves.
+    Active,
+    /// It serves, and another revision is on trial.
+    Canary,
+    /// An operator has paused it.
+    Paused,
+    /// It trapped too often.
+    Quarantined,
+}
+
+/// A revision on trial.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CanaryView {
+    /// The revision's id.
+    pub revision: String,
+    /// Its share of the work.
+    pub percent: u8,
+    /// When it will serve alone without a command, in milliseconds since the
+    /// Unix epoch. It must have had enough calls and have done no worse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promote_at_ms: Option<u64>,
+    /// Requests, events and timers since the revision was loaded.
+    pub calls: u64,
+    /// Calls that ended with a failure or an answer of 500 and above.
+    pub errors: u64,
+    /// Calls that trapped, took too long, or found no room.
+    pub failures: u64,
+}
+
+/// A path and the methods that are answered on it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RouteView {
+    /// The pattern, such as `/api/things/{id}`.
+    pub path: String,
+    /// In upper case.
+    pub methods: Vec<String>,
+}
+
+/// A plugin with its settings, limits and grants.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PluginDetails {
+    /// The plugin, as in the list.
+    #[serde(flatten)]
+    pub plugin: PluginView,
+    /// The values of its declared settings.
+    pub config: BTreeMap<String, String>,
+    /// The source of each of these values.
+    #[schema(value_type = BTreeMap<String, ValueSource>)]
+    pub config_sources: BTreeMap<String, Word<ValueSource>>,
+    /// The values among them that an operator has set while the host ran.
+    pub config_set: BTreeMap<String, String>,
+    /// Limits that an operator has set while the host ran.
+    #[schema(value_type = LimitOverrides)]
+    pub limits: BTreeMap<String, u64>,
+    /// All limits that hold now, each with its source.
+    pub limits_in_force: BTreeMap<String, LimitView>,
+    /// The capabilities that it may import. Harmless imports need no grant.
+    #[schema(value_type = BTreeSet<Grant>)]
+    pub grants: BTreeSet<Word<Grant>>,
+    /// Hosts with ports to which it may send requests.
+    pub http_hosts: BTreeSet<String>,
+    /// The revision to which a rollback returns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    /// Why it was quarantined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<String>,
+}
+
+/// A limit that holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LimitView {
+    /// In the unit of its name.
+    pub value: u64,
+    /// The source of the value.
+    #[schema(value_type = ValueSource)]
+    pub source: Word<ValueSource>,
+}
+
+/// What a plugin may use. A client may send it back, changed, as
+/// [`NewGrants`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct GrantsView {
+    /// The capabilities that it may import. Harmless imports need no grant.
+    #[schema(value_type = BTreeSet<Grant>)]
+    pub grants: BTreeSet<Word<Grant>>,
+    /// Hosts with ports to which it may send requests.
+    pub http_hosts: BTreeSet<String>,
+}
+
+/// What a plugin may use from now on.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGrants {
+    /// The capabilities that it may import.
+    pub grants: BTreeSet<Grant>,
+    /// Hosts with ports to which it may send requests.
+    #[serde(default)]
+    #[schema(example = json!(["api.example.com:443"]))]
+    pub http_hosts: BTreeSet<String>,
+}
