@@ -215,7 +215,7 @@ impl Instances {
         instance: &mut Instance,
         transaction: Box<dyn Transaction>,
     ) -> wasmtime::Result<Resource<OpenTransaction>> {
-        let open = OpenTransaction::deferred(transaction, self.component.limits.transaction_ms);
+        let open = OpenTransaction::lazy(transaction, self.component.limits.transaction_ms);
         Ok(instance.store.data_mut().table.push(open)?)
     }
 

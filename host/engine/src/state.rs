@@ -10,7 +10,7 @@ use host_capabilities::{
     payments::{self, Payments, PaymentsView},
 };
 use host_config::limits::Limits;
-use host_store::{Database, StoreView};
+use host_store::{ComponentSql, StoreView};
 use parking_lot::Mutex;
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -40,7 +40,7 @@ pub struct ComponentContext {
     /// The plugin's name.
     pub name: String,
     /// Its own database. None if it does not use one.
-    pub database: Option<Arc<dyn Database>>,
+    pub database: Option<Arc<dyn ComponentSql>>,
     /// The subjects that it may publish.
     pub publishes: Vec<String>,
     /// Its limits.
@@ -129,7 +129,7 @@ impl State {
         let state = self.enter();
         StoreView {
             table: &mut state.table,
-            database: state.component.database.as_ref(),
+            database: state.component.database.as_deref(),
             publishes: &state.component.publishes,
             component: &state.component.name,
             traceparent: state.call.traceparent.as_deref(),

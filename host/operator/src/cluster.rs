@@ -36,8 +36,9 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>, _: Caller) -> Re
 /// answer.
 async fn lag_of(revision: &Revision) -> Option<(String, LagView)> {
     let database = revision.database.as_ref()?;
-    let (outbox, timer) = (database.outbox(0, 1).await.ok()?, database.next_timer_ms().await.ok()?);
+    let (outbox, timers) = (database.read_outbox(0, 1).await.ok()?, database.upcoming_timers(0, 1).await.ok()?);
     let since = |at_ms: Option<u64>| at_ms.map_or(0, |at_ms| now_ms().saturating_sub(at_ms));
-    let oldest = outbox.first().map(|oldest| oldest.event.time_ms);
-    Some((revision.name().to_owned(), LagView { outbox_ms: since(oldest), timers_ms: since(timer) }))
+    let event_ms = outbox.first().map(|oldest| oldest.event.time_ms);
+    let due_ms = timers.first().map(|earliest| earliest.timer.due_ms);
+    Some((revision.name().to_owned(), LagView { outbox_ms: since(event_ms), timers_ms: since(due_ms) }))
 }

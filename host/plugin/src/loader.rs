@@ -24,7 +24,7 @@ use host_engine::{
     WasiHttpInstances,
 };
 use host_sql::Applied;
-use host_store::{Database, Databases, Error as StoreError, MigrationError};
+use host_store::{ComponentSql, Database, Databases, Error as StoreError, MigrationError};
 use host_telemetry::RevisionSeries;
 use std::{
     collections::BTreeMap,
@@ -232,7 +232,7 @@ impl Loader {
         let manifest = Manifest { limits, ..manifest };
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
-            database: database.clone(),
+            database: database.clone().map(|database| database as Arc<dyn ComponentSql>),
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
             config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),

@@ -1,7 +1,6 @@
-//! Rust types and traits of `platform:store/sql`, made of its WIT.
+//! The Rust types and traits of `platform:store/sql`, generated from its WIT.
 //!
-//! The engine's own bindings refer to these, so nothing is converted between
-//! the layers.
+//! The engine's bindings refer to these types, so no layer converts values.
 
 #![expect(missing_docs, reason = "the documentation is the prose in wit/")]
 

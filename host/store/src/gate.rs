@@ -1,22 +1,23 @@
-//! The gate that every statement of a component passes on its way to a
+//! The gate that every statement of a component passes before it reaches the
 //! database.
 //!
-//! Which SQL is allowed, `host-sql` decides. A verdict is kept per text: a
-//! statement is parsed once, not on every call. One gate lives as long as its
-//! database, so components do not push out each other's verdicts.
+//! `host-sql` decides which SQL is allowed. The gate caches each verdict, so it
+//! parses a statement once and not on every call. Each database has its own
+//! gate, so the statements of one component do not evict the verdicts of
+//! another.
 
-use super::{Error, Value};
+use super::{Error, Value, values::value_bytes};
 use host_base::Dialect;
 use host_sql::{PARAMETERS, Permitted, STATEMENT_BYTES, permit};
 use moka::sync::Cache;
 use std::sync::Arc;
 
-/// All parameters of one call together.
-pub(crate) const PARAMETER_BYTES: usize = 8 * 1024 * 1024;
+/// The most bytes of all parameters of one call.
+const PARAMETER_BYTES: usize = 8 * 1024 * 1024;
 
 const VERDICT_CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Judges statements and remembers its verdicts.
+/// Judges statements and caches the verdicts.
 #[derive(Debug)]
 pub(crate) struct Gate {
     dialect: Dialect,
@@ -24,7 +25,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate before a database of this engine.
+    /// The gate of a database of this engine.
     pub(crate) fn new(dialect: Dialect) -> Self {
         let weigh = |text: &Arc<str>, _: &Result<Arc<Permitted>, Error>| {
             u32::try_from(text.len().saturating_mul(2).saturating_add(200)).unwrap_or(u32::MAX)
@@ -32,11 +33,11 @@ impl Gate {
         Self { dialect, verdicts: Cache::builder().weigher(weigh).max_capacity(VERDICT_CACHE_BYTES).build() }
     }
 
-    /// Judges a statement and the parameters that go with it.
+    /// Judges a statement and its parameters.
     ///
     /// # Errors
-    /// [`Error::Limit`] for what is too large, [`Error::Invalid`] for what is
-    /// not allowed.
+    /// [`Error::Limit`] if one of them is too large, [`Error::Invalid`] if the
+    /// statement is not allowed.
     pub(crate) async fn check(&self, statement: &str, parameters: &[Value]) -> Result<Arc<Permitted>, Error> {
         if parameters.len() > PARAMETERS {
             return Err(Error::Limit(format!("more than {PARAMETERS} parameters")));
@@ -64,8 +65,8 @@ impl Gate {
         }
         let text: Arc<str> = statement.into();
         let (judged, dialect) = (text.clone(), self.dialect);
-        // A thread of its own: a parser wants more stack than a guest's fiber
-        // may have left, and more time than an async thread should give.
+        // The parser needs more stack than a guest's fiber may have left, and
+        // more time than an async thread may spend.
         let verdict = tokio::task::spawn_blocking(move || permit(dialect, &judged))
             .await
             .map_err(|_| Error::Invalid("the statement cannot be parsed".into()))?
@@ -76,22 +77,12 @@ impl Gate {
     }
 }
 
-/// The bytes that a value takes on its way to or from the database.
-pub(crate) fn value_bytes(value: &Value) -> usize {
-    match value {
-        Value::Null => 1,
-        Value::Integer(_) | Value::Real(_) => 8,
-        Value::Text(text) => text.len(),
-        Value::Blob(bytes) => bytes.len(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn parameters_have_to_match_and_fit() {
+    async fn the_number_and_the_size_of_parameters_are_checked() {
         let gate = Gate::new(Dialect::Sqlite);
         assert!(gate.check("SELECT $1", &[Value::Integer(1)]).await.is_ok());
         assert!(matches!(gate.check("SELECT $1", &[]).await, Err(Error::Invalid(_))));
@@ -104,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_statement_is_over_the_limit() {
+    async fn a_statement_that_is_too_long_is_refused() {
         let long = format!("SELECT {}1", " ".repeat(STATEMENT_BYTES));
         assert!(matches!(Gate::new(Dialect::Sqlite).judge(&long).await, Err(Error::Limit(_))));
     }

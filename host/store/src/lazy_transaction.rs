@@ -1,58 +1,65 @@
 //! The transaction of an event or a timer, which begins with its first use.
 //!
-//! What a component does before that, such as a call to somebody else, keeps
-//! none of its other transactions waiting. Whether there is anything to do is
-//! known only then: if there is not, or the database cannot be reached, the
-//! component's call ends where it stands, without a word to the component.
+//! Until then the component's other transactions do not wait for it, for example
+//! while its handler calls another service. Only the beginning shows whether the
+//! delivery still has an effect. If it has none, or the database is unavailable,
+//! the call never returns to the component; the host is told and ends the
+//! invocation.
 
-use super::{Database, DueTimer, Error, Once, Rows, Timer, Transaction, Value};
+use super::{Error, IdempotencyKey, Inbox, Rows, Timer, Transaction, Value, sql_span::SqlTracer};
 use async_trait::async_trait;
 use host_base::event::Event;
-use metrics::Histogram;
 use std::{future::pending, sync::Arc, time::Instant};
 use tokio::sync::oneshot;
 
 /// Why a transaction did not begin.
 #[derive(Debug)]
 pub enum NotStarted {
-    /// It was done before, or is no longer wanted.
+    /// The key was claimed before, or its timer was replaced or cancelled.
     NothingToDo,
-    /// The database's.
+    /// The error of the database.
     Failed(Error),
 }
 
-/// A transaction that may not have begun.
+/// A transaction that claims an [`IdempotencyKey`] with its first use.
 pub struct LazyTransaction {
-    database: Arc<dyn Database>,
-    once: Once,
-    wait: Histogram,
+    inbox: Arc<dyn Inbox>,
+    key: IdempotencyKey,
+    component: String,
+    traceparent: Option<String>,
     begun: Option<Box<dyn Transaction>>,
-    /// It waits for its turn.
-    waits: bool,
-    hindrance: Option<oneshot::Sender<NotStarted>>,
+    /// Whether it waits for the write lock.
+    is_beginning: bool,
+    /// Empty once the receiver was told.
+    not_started: Option<oneshot::Sender<NotStarted>>,
 }
 
 impl LazyTransaction {
-    /// One in which this is done once. What hinders it is told to the receiver,
-    /// and the transaction waits for ever to be dropped. `wait` is told how
-    /// long its turn took to come.
-    pub fn new(database: Arc<dyn Database>, once: Once, wait: Histogram) -> (Self, oneshot::Receiver<NotStarted>) {
-        let (hindrance, hindered) = oneshot::channel();
-        (Self { database, once, wait, begun: None, waits: false, hindrance: Some(hindrance) }, hindered)
+    /// A transaction of a component that has not begun. The receiver is told if
+    /// it cannot begin; then every call waits until the transaction is dropped.
+    pub fn new(
+        inbox: Arc<dyn Inbox>,
+        key: IdempotencyKey,
+        component: &str,
+        traceparent: Option<&str>,
+    ) -> (Self, oneshot::Receiver<NotStarted>) {
+        let (sender, receiver) = oneshot::channel();
+        let lazy = Self {
+            inbox,
+            key,
+            component: component.to_owned(),
+            traceparent: traceparent.map(str::to_owned),
+            begun: None,
+            is_beginning: false,
+            not_started: Some(sender),
+        };
+        (lazy, receiver)
     }
 
+    /// The transaction, which begins now if it has not begun.
     async fn begun(&mut self) -> &mut dyn Transaction {
         if self.begun.is_none() {
-            let asked = Instant::now();
-            self.waits = true;
-            let begun = self.database.begin_once(&self.once).await;
-            self.waits = false;
-            self.wait.record(asked.elapsed());
-            match begun {
-                Ok(Some(transaction)) => self.begun = Some(transaction),
-                Ok(None) => self.tell(NotStarted::NothingToDo),
-                Err(error) => self.tell(NotStarted::Failed(error)),
-            }
+            self.begin().await;
         }
         match &mut self.begun {
             Some(transaction) => &mut **transaction,
@@ -60,26 +67,40 @@ impl LazyTransaction {
         }
     }
 
-    fn tell(&mut self, hindrance: NotStarted) {
-        if let Some(told) = self.hindrance.take() {
-            // If nobody hears it, nobody waits either.
-            let _ = told.send(hindrance);
+    async fn begin(&mut self) {
+        let asked = Instant::now();
+        self.is_beginning = true;
+        let begun = self.inbox.begin_once(&self.key).await;
+        self.is_beginning = false;
+        metrics::histogram!("store_wait_seconds", "component" => self.component.clone()).record(asked.elapsed());
+        match begun {
+            Ok(Some(transaction)) => self.begun = Some(transaction),
+            Ok(None) => self.report(NotStarted::NothingToDo),
+            Err(error) => self.report(NotStarted::Failed(error)),
+        }
+    }
+
+    fn report(&mut self, reason: NotStarted) {
+        if let Some(sender) = self.not_started.take() {
+            // Without a receiver, the delivery has ended already.
+            drop(sender.send(reason));
         }
     }
 }
 
 impl Drop for LazyTransaction {
-    /// Whoever had no more time to wait for its turn has not failed.
+    /// A delivery whose time ended while it waited for the write lock is
+    /// repeated. It does not count as a failure of the component.
     fn drop(&mut self) {
-        if self.waits {
-            self.tell(NotStarted::Failed(Error::Timeout));
+        if self.is_beginning {
+            self.report(NotStarted::Failed(Error::Timeout));
         }
     }
 }
 
 #[async_trait]
 impl Transaction for LazyTransaction {
-    async fn begin(&mut self) {
+    async fn ensure_begun(&mut self) {
         self.begun().await;
     }
 
@@ -103,16 +124,12 @@ impl Transaction for LazyTransaction {
         self.begun().await.cancel_timer(key).await
     }
 
-    async fn put_off_timer(&mut self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {
-        self.begun().await.put_off_timer(timer, due_ms).await
-    }
-
     async fn commit(mut self: Box<Self>) -> Result<(), Error> {
+        let system_name = self.inbox.system_name();
         self.begun().await;
-        match self.begun.take() {
-            Some(transaction) => transaction.commit().await,
-            None => pending().await,
-        }
+        let Some(transaction) = self.begun.take() else { return pending().await };
+        let tracer = SqlTracer { system_name, component: &self.component, traceparent: self.traceparent.as_deref() };
+        tracer.start("COMMIT").end(transaction.commit().await)
     }
 
     async fn rollback(mut self: Box<Self>) {
@@ -124,9 +141,11 @@ impl Transaction for LazyTransaction {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conformance::{Store, event};
     use super::*;
-    use crate::{Databases, SqliteDatabases};
+    use crate::{
+        Databases, SqliteDatabases,
+        conformance::{Store, event},
+    };
     use std::time::Duration;
     use tokio::time::timeout;
 
@@ -136,60 +155,61 @@ mod tests {
         SqliteDatabases::new(folder.path(), &settings).unwrap().open("things").await.unwrap()
     }
 
-    fn deferred(store: &Store) -> (Box<LazyTransaction>, oneshot::Receiver<NotStarted>) {
-        let (deferred, hindered) = LazyTransaction::new(store.clone(), Once::Event("e".to_owned()), Histogram::noop());
-        (Box::new(deferred), hindered)
+    fn lazy(store: &Store) -> (Box<LazyTransaction>, oneshot::Receiver<NotStarted>) {
+        let key = IdempotencyKey::Event("e".to_owned());
+        let (lazy, not_started) = LazyTransaction::new(store.clone(), key, "things", None);
+        (Box::new(lazy), not_started)
     }
 
     #[tokio::test]
-    async fn it_keeps_nobody_waiting_before_its_first_use() {
+    async fn no_transaction_waits_for_it_before_its_first_use() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder).await;
-        let (mut late, _hindered) = deferred(&store);
+        let (mut lazy, _not_started) = lazy(&store);
         let mut other = store.begin().await.unwrap();
         other.publish(&event("other")).await.unwrap();
         other.commit().await.unwrap();
-        late.publish(&event("late")).await.unwrap();
-        assert!(store.begin().await.is_err(), "now it has its turn");
-        late.commit().await.unwrap();
-        assert_eq!(store.outbox(0, 9).await.unwrap().len(), 2);
+        lazy.publish(&event("lazy")).await.unwrap();
+        assert!(store.begin().await.is_err(), "it does not hold the write lock");
+        lazy.commit().await.unwrap();
+        assert_eq!(store.read_outbox(0, 9).await.unwrap().len(), 2);
     }
 
     #[tokio::test]
-    async fn what_was_done_before_is_not_begun() {
+    async fn a_key_that_was_claimed_before_begins_no_transaction() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder).await;
-        // Without a use, it is done all the same.
-        deferred(&store).0.commit().await.unwrap();
-        let (mut again, hindered) = deferred(&store);
+        // A commit without another use claims the key too.
+        lazy(&store).0.commit().await.unwrap();
+        let (mut again, not_started) = lazy(&store);
         let event = event("again");
-        assert!(timeout(Duration::from_millis(100), again.publish(&event)).await.is_err(), "there is no answer");
-        assert!(matches!(hindered.await, Ok(NotStarted::NothingToDo)));
-        assert!(store.outbox(0, 9).await.unwrap().is_empty());
+        assert!(timeout(Duration::from_millis(100), again.publish(&event)).await.is_err(), "the call returns");
+        assert!(matches!(not_started.await, Ok(NotStarted::NothingToDo)));
+        assert!(store.read_outbox(0, 9).await.unwrap().is_empty());
     }
 
     #[tokio::test]
-    async fn one_that_is_dropped_before_its_turn_is_hindered() {
+    async fn dropping_it_while_it_waits_for_the_write_lock_reports_a_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder).await;
         let other = store.begin().await.unwrap();
-        let (mut late, hindered) = deferred(&store);
-        assert!(timeout(Duration::from_millis(100), late.begin()).await.is_err());
-        drop(late);
-        assert!(matches!(hindered.await, Ok(NotStarted::Failed(Error::Timeout))));
+        let (mut waiting, not_started) = lazy(&store);
+        assert!(timeout(Duration::from_millis(100), waiting.ensure_begun()).await.is_err());
+        drop(waiting);
+        assert!(matches!(not_started.await, Ok(NotStarted::Failed(Error::Timeout))));
         other.rollback().await;
-        let (unused, hindered) = deferred(&store);
+        let (unused, not_started) = lazy(&store);
         drop(unused);
-        assert!(hindered.await.is_err(), "nothing has hindered it");
+        assert!(not_started.await.is_err(), "nothing has failed");
     }
 
     #[tokio::test]
-    async fn what_hinders_it_is_told() {
+    async fn an_error_at_its_beginning_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder).await;
         store.close().await;
-        let (late, hindered) = deferred(&store);
-        assert!(timeout(Duration::from_millis(100), late.commit()).await.is_err(), "there is no answer");
-        assert!(matches!(hindered.await, Ok(NotStarted::Failed(Error::Unavailable(_)))));
+        let (lazy, not_started) = lazy(&store);
+        assert!(timeout(Duration::from_millis(100), lazy.commit()).await.is_err(), "the call returns");
+        assert!(matches!(not_started.await, Ok(NotStarted::Failed(Error::Unavailable(_)))));
     }
 }

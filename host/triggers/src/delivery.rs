@@ -5,7 +5,7 @@ use futures::FutureExt;
 use host_base::{clock::now_ms, text};
 use host_bus::{BusError, DeadLetter};
 use host_engine::{Handled, Outcome, handler::Handler};
-use host_store::{Error, LazyTransaction, NotStarted, Once, Operations, Transaction, describe};
+use host_store::{Error, IdempotencyKey, LazyTransaction, NotStarted, Transaction, describe};
 use sha2::{Digest, Sha256};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -17,17 +17,15 @@ const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
 /// the transaction cannot begin, the component's work is dropped. An error is
 /// the host's: nothing was done, and the attempt does not count.
 pub(super) async fn deliver_once(
-    component: &ComponentWorkers,
     handler: &Arc<dyn Handler>,
     attempt: u32,
-    traceparent: Option<&str>,
     mut not_started: oneshot::Receiver<NotStarted>,
     handle: impl Future<Output = Handled>,
 ) -> Result<Outcome, Error> {
     let (not_started, outcome) = tokio::select! {
         biased;
         Ok(not_started) = &mut not_started => (Some(not_started), Ok(Outcome::Skipped)),
-        outcome = conclude(component, traceparent, handle) => (not_started.try_recv().ok(), outcome),
+        outcome = conclude(handle) => (not_started.try_recv().ok(), outcome),
     };
     match not_started {
         None => Ok(within_attempts(outcome?, attempt, handler.delivery_attempts())),
@@ -37,19 +35,13 @@ pub(super) async fn deliver_once(
 }
 
 /// Commits the component's transaction, if the component handled the delivery.
-async fn conclude(
-    component: &ComponentWorkers,
-    traceparent: Option<&str>,
-    handle: impl Future<Output = Handled>,
-) -> Result<Outcome, Error> {
+async fn conclude(handle: impl Future<Output = Handled>) -> Result<Outcome, Error> {
     let transaction = match AssertUnwindSafe(handle).catch_unwind().await {
         Ok(Ok(transaction)) => transaction,
         Ok(Err(outcome)) => return Ok(outcome),
         Err(_) => return Ok(Outcome::retry("the host panicked")),
     };
-    let (database, component) = (&*component.database, component.name.as_str());
-    let operation = Operations { database, component, traceparent }.begin("COMMIT");
-    match operation.end(transaction.commit().await) {
+    match transaction.commit().await {
         Ok(()) => Ok(Outcome::Done),
         Err(error @ (Error::Conflict | Error::Unavailable(_))) => Err(error),
         Err(error) => Ok(Outcome::retry(format!("its transaction failed: {}", describe(&error)))),
@@ -125,11 +117,14 @@ impl ComponentWorkers {
         self.bus.set_aside(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
     }
 
-    /// A transaction that applies this event or timer once.
-    pub(super) fn once(&self, what: Once) -> (Box<dyn Transaction>, oneshot::Receiver<NotStarted>) {
-        let wait = metrics::histogram!("store_wait_seconds", "component" => self.name.clone());
-        let (transaction, hindered) = LazyTransaction::new(self.database.clone(), what, wait);
-        (Box::new(transaction), hindered)
+    /// A transaction that claims this key with its first use.
+    pub(super) fn once(
+        &self,
+        key: IdempotencyKey,
+        traceparent: Option<&str>,
+    ) -> (Box<dyn Transaction>, oneshot::Receiver<NotStarted>) {
+        let (transaction, not_started) = LazyTransaction::new(self.inbox.clone(), key, &self.name, traceparent);
+        (Box::new(transaction), not_started)
     }
 }
 

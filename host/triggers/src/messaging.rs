@@ -4,7 +4,7 @@ use super::{delivery::deliver_once, workers::ComponentWorkers};
 use host_base::{clock::now_ms, event::Event};
 use host_bus::{DeadLetter, DeadLetterKind, Delivery};
 use host_engine::Outcome;
-use host_store::{Error, Once};
+use host_store::{Error, IdempotencyKey};
 use host_telemetry::{Span, SpanKind};
 use std::{
     sync::Arc,
@@ -124,9 +124,10 @@ impl ComponentWorkers {
         if delivery.attempt == 1 {
             metrics::histogram!("event_wait_seconds", "component" => self.name.clone()).record(age(&delivery.event));
         }
-        let (transaction, hindered) = self.once(Once::Event(delivery.event.id.clone()));
+        let key = IdempotencyKey::Event(delivery.event.id.clone());
+        let (transaction, not_started) = self.once(key, delivery.event.traceparent.as_deref());
         let handle = handler.handle_event(&delivery.event, delivery.attempt, transaction);
-        deliver_once(self, &handler, delivery.attempt, delivery.event.traceparent.as_deref(), hindered, handle).await
+        deliver_once(&handler, delivery.attempt, not_started, handle).await
     }
 
     async fn conclude(&self, delivery: &Delivery, next: Outcome) {
@@ -186,7 +187,7 @@ async fn prune(component: Arc<ComponentWorkers>) {
     let mut hours = tokio::time::interval(PRUNE_EVERY);
     loop {
         hours.tick().await;
-        match component.database.prune_inbox(now_ms().saturating_sub(kept_ms)).await {
+        match component.inbox.prune_inbox(now_ms().saturating_sub(kept_ms)).await {
             Ok(marks) => tracing::debug!(component = component.name, marks, "old inbox entries were deleted"),
             Err(error) => tracing::warn!(component = component.name, ?error, "old inbox entries could not be deleted"),
         }

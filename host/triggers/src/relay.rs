@@ -2,15 +2,16 @@
 //! order.
 //!
 //! A commit hands its events in memory to the relay of its own host. If another
-//! host leads, the relay passes the events on to that host. The leading relay
-//! notices a gap in the sequence numbers and reads the missing events from the
-//! outbox. It deletes events some time after the bus has them. An event that is
-//! carried twice because of this has the same id, and the bus ignores it.
+//! host holds the lease, the relay passes the events on to that host. The relay
+//! with the lease notices a gap in the sequence numbers and reads the missing
+//! events from the outbox. It deletes events some time after the bus has them. An
+//! event that is carried twice because of this has the same id, and the bus
+//! ignores it.
 
 use super::workers::ComponentWorkers;
 use host_base::{clock::now_ms, event::Event};
 use host_bus::BusError;
-use host_store::{Error, LeaderRole, Leadership, OutboxEvent, Published, Signals, Waiting};
+use host_store::{Error, Lease, LeaseRole, Outbox, OutboxBatch, OutboxEvent, OutboxSignal, PendingEvents};
 use host_telemetry::{Span, SpanKind};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -26,7 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The relay of one component.
 pub(super) struct Relay {
     component: ComponentWorkers,
-    signals: Arc<Signals>,
+    outbox: Arc<dyn Outbox>,
+    signal: Arc<OutboxSignal>,
     /// The sequence number of the last event that the bus has.
     carried: i64,
     /// The time at which the carried events are deleted.
@@ -34,9 +36,9 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(component: ComponentWorkers) -> Self {
-        let signals = component.database.signals().clone();
-        Self { component, signals, carried: 0, forget_at: None }
+    pub(super) fn new(component: ComponentWorkers, outbox: Arc<dyn Outbox>) -> Self {
+        let signal = outbox.outbox_signal().clone();
+        Self { component, outbox, signal, carried: 0, forget_at: None }
     }
 
     /// Runs until the host stops. Of the hosts that share a database one at a
@@ -45,15 +47,15 @@ impl Relay {
     pub(super) async fn run(mut self) {
         let stop = self.component.stop.clone();
         loop {
-            let lead = tokio::select! {
+            let lease = tokio::select! {
                 biased;
-                lead = self.lead() => lead,
+                lease = self.acquire_lease() => lease,
                 never = self.pass_on() => match never {},
             };
-            let Some(lead) = lead else { return self.pass_nothing_on() };
-            self.signals.outbox.keep(true);
+            let Some(lease) = lease else { return self.pass_nothing_on() };
+            self.signal.set_buffering(true);
             self.component.consumer.prefer(true);
-            self.carry_while_leading(lead).await;
+            self.carry_while_leased(lease).await;
             self.component.consumer.prefer(false);
             self.pass_nothing_on();
             if stop.is_cancelled() {
@@ -62,50 +64,50 @@ impl Relay {
         }
     }
 
-    /// Passes the events of this host's commits on to the leading host, or
+    /// Passes the events of this host's commits on to the host with the lease, or
     /// notifies that host through the database.
     async fn pass_on(&self) -> Infallible {
-        let ComponentWorkers { name, bus, database, .. } = &self.component;
-        let outbox = &self.signals.outbox;
+        let ComponentWorkers { name, bus, leases, .. } = &self.component;
+        let signal = &self.signal;
         loop {
             bus.reachable().await;
             // Earlier commits are not in memory, so the first notification goes
             // through the database.
-            outbox.keep(true);
+            signal.set_buffering(true);
             while bus.trouble().is_none() {
-                outbox.grown().await;
-                let passed_on = match outbox.take_all() {
+                signal.changed().await;
+                let passed_on = match signal.drain() {
                     Some(commits) if commits.is_empty() => Ok(()),
                     Some(commits) => bus.hand_over(name, encode(&commits)).await,
                     None => Err(BusError("there was too much".to_owned())),
                 };
                 if let Err(error) = passed_on {
                     tracing::debug!(component = name, %error, "events are announced through the database");
-                    database.tell(LeaderRole::Outbox);
+                    leases.notify_lease_holder(LeaseRole::Outbox);
                 }
             }
             self.pass_nothing_on();
         }
     }
 
-    /// Notifies the leading host through the database, now and for later
+    /// Notifies the host with the lease through the database, now and for later
     /// commits.
     fn pass_nothing_on(&self) {
-        self.signals.outbox.keep(false);
-        self.component.database.tell(LeaderRole::Outbox);
+        self.signal.set_buffering(false);
+        self.component.leases.notify_lease_holder(LeaseRole::Outbox);
     }
 
     /// None when the host stops first.
-    async fn lead(&self) -> Option<Box<dyn Leadership>> {
+    async fn acquire_lease(&self) -> Option<Box<dyn Lease>> {
         self.component.stop.run_until_cancelled(self.reaches_bus()).await?;
-        self.component.lead(LeaderRole::Outbox).await
+        self.component.acquire_lease(LeaseRole::Outbox).await
     }
 
     async fn reaches_bus(&self) {
         let look = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                match self.component.database.outbox(self.carried, 1).await {
+                match self.outbox.read_outbox(self.carried, 1).await {
                     Ok(waiting) => self.note_age(waiting.first()),
                     Err(error) => tracing::debug!(component = self.component.name, ?error, "the outbox cannot be read"),
                 }
@@ -117,8 +119,8 @@ impl Relay {
         }
     }
 
-    async fn carry_while_leading(&mut self, mut lead: Box<dyn Leadership>) {
-        let signals = self.signals.clone();
+    async fn carry_while_leased(&mut self, mut lease: Box<dyn Lease>) {
+        let signal = self.signal.clone();
         let stop = self.component.stop.clone();
         let mut takeover = self.component.bus.takeover(&self.component.name).await;
         let mut reaches_bus = self.carry_all().await;
@@ -130,12 +132,12 @@ impl Relay {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = lead.lost() => {
+                () = lease.lost() => {
                     tracing::info!(component = self.component.name, "this host no longer carries the events");
                     return;
                 }
-                commits = takeover.next() => take_over(&signals, &commits),
-                () = signals.outbox.grown() => reaches_bus = self.carry_all().await,
+                commits = takeover.next() => take_over(&signal, &commits),
+                () = signal.changed() => reaches_bus = self.carry_all().await,
                 () = sleep_until(forget_at.unwrap_or_else(Instant::now)), if forget_at.is_some() => self.forget().await,
             }
         }
@@ -156,7 +158,7 @@ impl Relay {
                 Ok(_) => failures = 0,
                 Err(error) => {
                     failures += 1;
-                    self.signals.outbox.look();
+                    self.signal.require_read();
                     metrics::counter!("bus_publish_failures_total", "component" => self.component.name.clone())
                         .increment(1);
                     tracing::warn!(component = self.component.name, failures, error, "events wait for the bus");
@@ -190,12 +192,12 @@ impl Relay {
     }
 
     async fn next_batch(&self) -> Result<Vec<OutboxEvent>, Error> {
-        match self.signals.outbox.take(self.carried, BATCH_EVENTS as usize) {
-            Waiting::Events(events) => Ok(events),
-            Waiting::Look => {
-                let batch = self.component.database.outbox(self.carried, BATCH_EVENTS).await?;
+        match self.signal.take_after(self.carried, BATCH_EVENTS as usize) {
+            PendingEvents::Buffered(events) => Ok(events),
+            PendingEvents::InOutbox => {
+                let batch = self.outbox.read_outbox(self.carried, BATCH_EVENTS).await?;
                 if batch.len() == BATCH_EVENTS as usize {
-                    self.signals.outbox.look();
+                    self.signal.require_read();
                 }
                 Ok(batch)
             }
@@ -211,7 +213,7 @@ impl Relay {
         if self.forget_at.take().is_none() {
             return;
         }
-        if let Err(error) = self.component.database.clear_outbox(self.carried).await {
+        if let Err(error) = self.outbox.clear_outbox(self.carried).await {
             tracing::warn!(component = self.component.name, ?error, "carried events could not be deleted yet");
             self.forget_at = Some(Instant::now() + self.component.settings.max_backoff);
         }
@@ -219,22 +221,22 @@ impl Relay {
 }
 
 /// Encodes the events of commits for another host.
-fn encode(commits: &[Published]) -> Vec<u8> {
+fn encode(commits: &[OutboxBatch]) -> Vec<u8> {
     serde_json::to_vec(commits).unwrap_or_default()
 }
 
 /// Takes another host's commits as if they were this host's.
-fn take_over(signals: &Signals, commits: &[u8]) {
-    match serde_json::from_slice::<Vec<Published>>(commits) {
+fn take_over(signal: &OutboxSignal, commits: &[u8]) {
+    match serde_json::from_slice::<Vec<OutboxBatch>>(commits) {
         Ok(commits) => {
-            for published in commits {
-                signals.outbox.hand_over(published);
+            for batch in commits {
+                signal.offer(batch);
             }
         }
         // A host of another version may encode events in another way.
         Err(error) => {
             tracing::debug!(%error, "the events of another host are read from the outbox");
-            signals.outbox.look();
+            signal.require_read();
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{delivery::deliver_once, messaging::end_span, workers::ComponentWorke
 use host_base::clock::now_ms;
 use host_bus::{DeadLetter, DeadLetterKind};
 use host_engine::Outcome;
-use host_store::{DueTimer, Error, LeaderRole, Leadership, Once};
+use host_store::{DueTimer, Error, IdempotencyKey, Lease, LeaseRole, TimerQueue};
 use host_telemetry::{Span, SpanKind};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -27,6 +27,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// own.
 pub(super) struct Timers {
     component: Arc<ComponentWorkers>,
+    queue: Arc<dyn TimerQueue>,
     under_way: Arc<UnderWay>,
     tasks: TaskTracker,
 }
@@ -49,42 +50,42 @@ struct Held {
 }
 
 impl Timers {
-    pub(super) fn new(component: ComponentWorkers) -> Self {
-        Self { component: Arc::new(component), under_way: Arc::default(), tasks: TaskTracker::new() }
+    pub(super) fn new(component: ComponentWorkers, queue: Arc<dyn TimerQueue>) -> Self {
+        Self { component: Arc::new(component), queue, under_way: Arc::default(), tasks: TaskTracker::new() }
     }
 
     /// Runs until the host stops, and ends after the timers in flight. Of the
     /// hosts that share a database one at a time fires timers.
     pub(super) async fn run(self) {
         while self.component.handler().await.is_some() {
-            let Some(lead) = self.component.lead(LeaderRole::Timers).await else { break };
-            self.fire_while_leading(lead).await;
+            let Some(lease) = self.component.acquire_lease(LeaseRole::Timers).await else { break };
+            self.fire_while_leased(lease).await;
         }
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     /// Fires timers until this host stops, has no active revision, or loses the
-    /// leadership.
-    async fn fire_while_leading(&self, mut lead: Box<dyn Leadership>) {
-        let timers = &self.component.database.signals().timers;
-        timers.look();
+    /// lease.
+    async fn fire_while_leased(&self, mut lease: Box<dyn Lease>) {
+        let signal = self.queue.timers_signal();
+        signal.read_now();
         while self.component.handlers.current(&self.component.name).is_some() {
-            if timers.look_ms() <= now_ms() {
-                timers.reading();
+            if signal.next_read_ms() <= now_ms() {
+                signal.begin_read();
                 let next = self.fire_due().await;
-                timers.read_until(next);
+                signal.end_read(next);
             }
-            let wait_ms = timers.look_ms().saturating_sub(now_ms());
+            let wait_ms = signal.next_read_ms().saturating_sub(now_ms());
             tokio::select! {
                 biased;
                 () = self.component.stop.cancelled() => return,
-                () = lead.lost() => {
+                () = lease.lost() => {
                     tracing::info!(component = self.component.name, "this host no longer fires the timers");
                     return;
                 }
-                () = timers.earlier() => {}
-                () = self.under_way.ended.notified() => timers.look(),
+                () = signal.earlier() => {}
+                () = self.under_way.ended.notified() => signal.read_now(),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms).min(LONGEST_SLEEP)) => {}
             }
         }
@@ -108,7 +109,7 @@ impl Timers {
         // The timers in flight stay in the table until their commit.
         let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
         let now_ms = now_ms();
-        let upcoming = self.component.database.upcoming_timers(now_ms, limit).await?;
+        let upcoming = self.queue.upcoming_timers(now_ms, limit).await?;
         let (mut sleep, mut begun_all) = (LONGEST_SLEEP, upcoming.len() < limit as usize);
         for timer in upcoming {
             if timer.timer.due_ms > now_ms {
@@ -131,10 +132,10 @@ impl Timers {
         let lag_ms = now_ms.saturating_sub(timer.timer.due_ms);
         metrics::histogram!("timer_lag_seconds", "component" => self.component.name.clone())
             .record(lag_ms as f64 / 1_000.0);
-        let (component, under_way) = (self.component.clone(), self.under_way.clone());
+        let (component, queue, under_way) = (self.component.clone(), self.queue.clone(), self.under_way.clone());
         self.tasks.spawn(async move {
             let generation = timer.generation;
-            component.fire(timer).await;
+            component.fire(&*queue, timer).await;
             under_way.end(generation);
         });
     }
@@ -176,7 +177,7 @@ impl UnderWay {
 }
 
 impl ComponentWorkers {
-    async fn fire(&self, mut timer: DueTimer) {
+    async fn fire(&self, queue: &dyn TimerQueue, mut timer: DueTimer) {
         let mut otel_span = self.start_timer_span(&mut timer);
         let span = tracing::info_span!(
             "timer",
@@ -199,7 +200,7 @@ impl ComponentWorkers {
                 Outcome::Retry { reason, .. } => tracing::warn!(outcome, duration_ms, reason, "timer"),
                 _ => tracing::debug!(outcome, duration_ms, "timer"),
             }
-            self.persist("a timer's outcome", || self.note(&timer, &next)).await;
+            self.persist("a timer's outcome", || self.note(queue, &timer, &next)).await;
         }
         .instrument(span)
         .await;
@@ -226,26 +227,25 @@ impl ComponentWorkers {
         let Some(handler) = self.handler().await else {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
-        let (transaction, hindered) = self.once(Once::Timer(timer.clone()));
+        let key = IdempotencyKey::Timer(timer.clone());
+        let (transaction, not_started) = self.once(key, timer.traceparent.as_deref());
         let handle = handler.handle_timer(timer, transaction);
-        deliver_once(self, &handler, timer.attempt, timer.traceparent.as_deref(), hindered, handle).await
+        deliver_once(&handler, timer.attempt, not_started, handle).await
     }
 
     /// Stores the outcome of a timer that was not handled.
-    async fn note(&self, timer: &DueTimer, next: &Outcome) -> Result<(), Error> {
+    async fn note(&self, queue: &dyn TimerQueue, timer: &DueTimer, next: &Outcome) -> Result<(), Error> {
         match next {
             Outcome::Done | Outcome::Skipped => Ok(()),
             Outcome::Retry { after, .. } => {
                 let delay = self.retry_delay(*after, timer.attempt);
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                let mut transaction = self.database.begin().await?;
-                transaction.put_off_timer(timer, now_ms().saturating_add(delay_ms)).await?;
-                transaction.commit().await
+                queue.postpone_timer(timer, now_ms().saturating_add(delay_ms)).await
             }
             Outcome::SetAside(reason) => {
                 let letter = self.timer_letter(timer, reason.clone());
                 self.set_aside(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-                match self.database.begin_once(&Once::Timer(timer.clone())).await? {
+                match self.inbox.begin_once(&IdempotencyKey::Timer(timer.clone())).await? {
                     Some(transaction) => transaction.commit().await,
                     None => Ok(()),
                 }

@@ -6,7 +6,7 @@ use host_bus::{Bus, BusError, Consumer, Subjects};
 use host_config::messaging::MessagingConfig;
 use host_engine::handler::{Handler, Handlers};
 use host_plugin::rollout::Subscriptions;
-use host_store::{Database, LeaderRole, Leadership};
+use host_store::{Database, Inbox, Lease, LeaseRole, Leases};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -34,14 +34,15 @@ struct Watched {
     started: bool,
     /// The tokens that stop the workers of each component.
     components: HashMap<String, CancellationToken>,
-    waiting: Vec<ComponentWorkers>,
+    waiting: Vec<(ComponentWorkers, Arc<dyn Database>)>,
 }
 
 /// The data that the workers of one component share.
 #[derive(Clone)]
 pub(super) struct ComponentWorkers {
     pub(super) name: String,
-    pub(super) database: Arc<dyn Database>,
+    pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) leases: Arc<dyn Leases>,
     pub(super) consumer: Arc<dyn Consumer>,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) handlers: Arc<dyn Handlers>,
@@ -68,8 +69,8 @@ impl Triggers {
         if !std::mem::replace(&mut watched.started, true) {
             self.tasks.spawn(backlog::watch(self.bus.clone(), self.stop.clone()));
         }
-        for component in watched.waiting.drain(..) {
-            self.spawn(&component);
+        for (component, database) in watched.waiting.drain(..) {
+            self.spawn(&component, database);
         }
     }
 
@@ -84,10 +85,10 @@ impl Triggers {
         complete
     }
 
-    fn spawn(&self, component: &ComponentWorkers) {
-        self.tasks.spawn(Relay::new(component.clone()).run());
+    fn spawn(&self, component: &ComponentWorkers, database: Arc<dyn Database>) {
+        self.tasks.spawn(Relay::new(component.clone(), database.clone()).run());
         self.tasks.spawn(Events::new(component.clone()).run());
-        self.tasks.spawn(Timers::new(component.clone()).run());
+        self.tasks.spawn(Timers::new(component.clone(), database).run());
     }
 }
 
@@ -103,7 +104,8 @@ impl Subscriptions for Triggers {
         watched.components.insert(component.to_owned(), stop.clone());
         let component = ComponentWorkers {
             name: component.to_owned(),
-            database,
+            inbox: database.clone(),
+            leases: database.clone(),
             consumer,
             bus: self.bus.clone(),
             handlers: self.handlers.clone(),
@@ -111,9 +113,9 @@ impl Subscriptions for Triggers {
             stop,
         };
         if watched.started {
-            self.spawn(&component);
+            self.spawn(&component, database);
         } else {
-            watched.waiting.push(component);
+            watched.waiting.push((component, database));
         }
         Ok(())
     }
@@ -145,21 +147,21 @@ impl ComponentWorkers {
         }
     }
 
-    /// Waits until this host leads in this role. None when the host stops
+    /// Waits for the component's lease in this role. None when the host stops
     /// first.
-    pub(super) async fn lead(&self, duty: LeaderRole) -> Option<Box<dyn Leadership>> {
+    pub(super) async fn acquire_lease(&self, role: LeaseRole) -> Option<Box<dyn Lease>> {
         let mut failures = 0;
         loop {
-            match self.stop.run_until_cancelled(self.database.lead(duty)).await? {
-                Ok(lead) => return Some(lead),
+            match self.stop.run_until_cancelled(self.leases.acquire_lease(role)).await? {
+                Ok(lease) => return Some(lease),
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(
                         component = self.name,
-                        ?duty,
+                        ?role,
                         failures,
                         ?error,
-                        "this host cannot lead for the component yet"
+                        "this host cannot get the component's lease yet"
                     );
                     if !self.pause(self.backoff(failures)).await {
                         return None;

@@ -1,46 +1,8 @@
-//! What statements and migrations mean.
+//! Tests of the statements of components.
 
 use super::{Store, count, insert, migration, tables, text};
-use crate::{Error, MigrationError, Value};
-use host_sql::{
-    Applied,
-    samples::{ACCEPTED, REFUSED},
-};
-
-pub(crate) async fn migrations_run_once_and_must_not_change(store: Store) {
-    assert!(store.applied().await.unwrap().is_empty());
-    let first = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY)");
-    let second = migration("0002.sql", "ALTER TABLE things ADD COLUMN n BIGINT NOT NULL DEFAULT 4");
-    assert_eq!(store.migrate(std::slice::from_ref(&first)).await.unwrap(), ["0001.sql"]);
-    insert_id(&store, "a").await;
-    assert_eq!(store.query("SELECT * FROM things", vec![]).await.unwrap().columns, ["id"]);
-    assert_eq!(store.migrate(&[first.clone(), second.clone()]).await.unwrap(), ["0002.sql"]);
-    let rows = store.query("SELECT * FROM things", vec![]).await.unwrap();
-    assert_eq!(format!("{:?}", rows.rows), format!("{:?}", [[text("a"), Value::Integer(4)]]));
-    assert!(store.migrate(&[first.clone(), second.clone()]).await.unwrap().is_empty());
-    // An older revision knows fewer.
-    assert!(store.migrate(std::slice::from_ref(&first)).await.unwrap().is_empty());
-    let applied = store.applied().await.unwrap();
-    assert_eq!(applied, [&first, &second].map(Applied::of));
-
-    let changed = migration("0001.sql", "CREATE TABLE things (id TEXT PRIMARY KEY, x TEXT)");
-    assert!(applied[0].is(&first) && !applied[0].is(&changed));
-    assert!(
-        matches!(store.migrate(&[changed, second]).await, Err(MigrationError::Changed(name)) if name == "0001.sql")
-    );
-    let broken = migration("0003.sql", "CREATE TABLE more (id TEXT); CREATE TABLE things (id TEXT)");
-    assert!(matches!(store.migrate(&[broken]).await, Err(MigrationError::Failed { name, .. }) if name == "0003.sql"));
-    assert!(store.query("SELECT id FROM more", vec![]).await.is_err(), "a failed migration leaves nothing");
-    let hostile = migration("0004.sql", "CREATE TABLE fine (id TEXT); DROP TABLE host_migrations");
-    assert!(matches!(store.migrate(&[hostile]).await, Err(MigrationError::Failed { .. })));
-    assert_eq!(store.applied().await.unwrap(), applied, "what failed was not applied");
-}
-
-async fn insert_id(store: &Store, id: &str) {
-    let mut transaction = store.begin().await.unwrap();
-    transaction.execute("INSERT INTO things (id) VALUES ($1)", vec![text(id)]).await.unwrap();
-    transaction.commit().await.unwrap();
-}
+use crate::{Error, Value};
+use host_sql::samples::{ACCEPTED, REFUSED};
 
 pub(crate) async fn a_query_outside_a_transaction_only_reads(store: Store) {
     tables(&store).await;
@@ -57,7 +19,7 @@ pub(crate) async fn a_query_outside_a_transaction_only_reads(store: Store) {
     assert_eq!(count(&store).await, 1);
 }
 
-pub(crate) async fn what_the_gate_lets_through_is_understood(store: Store) {
+pub(crate) async fn every_permitted_statement_runs(store: Store) {
     let sql = "CREATE TABLE things (id TEXT PRIMARY KEY, title TEXT, state TEXT, version BIGINT, amount BIGINT, at_ms BIGINT, \"order\" TEXT);
         CREATE TABLE others (id TEXT PRIMARY KEY, title TEXT, thing_id TEXT);";
     store.migrate(&[migration("0001.sql", sql)]).await.unwrap();
@@ -71,7 +33,7 @@ pub(crate) async fn what_the_gate_lets_through_is_understood(store: Store) {
     }
 }
 
-pub(crate) async fn nothing_gets_out_and_nothing_is_harmed(store: Store) {
+pub(crate) async fn every_refused_statement_has_no_effect(store: Store) {
     tables(&store).await;
     insert(&store, "a", 1).await.unwrap();
     let mut transaction = store.begin().await.unwrap();
@@ -88,7 +50,7 @@ pub(crate) async fn nothing_gets_out_and_nothing_is_harmed(store: Store) {
     assert_eq!(count(&store).await, 2);
 }
 
-/// What authors can see of an engine: how it compares, sorts and converts.
+/// Covers how an engine compares, sorts and converts values.
 pub(crate) async fn statements_mean_the_same_on_every_engine(store: Store) {
     let sql = "CREATE TABLE Things (id TEXT PRIMARY KEY, n BIGINT, d DOUBLE PRECISION, b BLOB);
         INSERT INTO things (id, n, d) VALUES ('b', 1, 1.5), ('A', NULL, 2.5), ('a', 3, -0.25), ('Z', 4, NULL);";

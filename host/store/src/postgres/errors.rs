@@ -1,42 +1,52 @@
-//! What PostgreSQL's error codes mean to a component.
+//! The errors of PostgreSQL as errors for a component.
 
-use super::super::{ConstraintKind, Error, Violation};
+use crate::{ConstraintKind, Error, Violation};
 use sqlx::postgres::PgDatabaseError;
 
-/// A statement failed.
+/// The failure of a statement.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What the component is told.
+    /// The error for the component.
     pub(super) error: Error,
-    /// The transaction cannot go on.
+    /// Whether the transaction cannot continue.
     pub(super) ends_transaction: bool,
-    /// What may be done before it is tried once more.
-    pub(super) remedy: Option<Remedy>,
+    /// The preparation with which another attempt may succeed.
+    pub(super) recovery: Option<Recovery>,
 }
 
-/// What helps a statement that failed for no fault of its own.
+/// What another attempt at a statement needs first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remedy {
-    /// The types of its parameters have to be said.
-    Types,
-    /// The tables have changed since it was prepared.
-    Prepare,
-    /// The connection is gone: nothing was done.
-    Connect,
+pub(super) enum Recovery {
+    /// The types of the parameters have to be declared.
+    DeclareTypes,
+    /// The tables have changed, so the statement has to be prepared again.
+    PrepareAgain,
+    /// The connection is lost, and the statement had no effect.
+    Reconnect,
 }
 
 impl Failure {
-    /// The transaction goes on as if the statement had not been made.
+    /// A failure of the statement alone. The transaction continues without it.
     pub(super) fn statement(error: Error) -> Self {
-        Self { error, ends_transaction: false, remedy: None }
+        Self { error, ends_transaction: false, recovery: None }
     }
 
+    /// A failure that ends the transaction.
     pub(super) fn transaction(error: Error) -> Self {
-        Self { error, ends_transaction: true, remedy: None }
+        Self { error, ends_transaction: true, recovery: None }
     }
 
-    fn with(self, remedy: Remedy) -> Self {
-        Self { remedy: Some(remedy), ..self }
+    /// The error for the component of an error of the driver.
+    pub(super) fn error_of(error: sqlx::Error) -> Error {
+        Self::from(error).error
+    }
+
+    pub(super) fn into_error(self) -> Error {
+        self.error
+    }
+
+    fn with(self, recovery: Recovery) -> Self {
+        Self { recovery: Some(recovery), ..self }
     }
 }
 
@@ -50,7 +60,7 @@ impl From<sqlx::Error> for Failure {
                 }
                 sqlx::Error::PoolTimedOut => Self::transaction(Error::Timeout),
                 sqlx::Error::PoolClosed => Self::transaction(Error::Unavailable("the database is closed".into())),
-                _ => Self::transaction(Error::Unavailable(error.to_string())).with(Remedy::Connect),
+                _ => Self::transaction(Error::Unavailable(error.to_string())).with(Recovery::Reconnect),
             },
         }
     }
@@ -71,25 +81,25 @@ fn from_database(error: &PgDatabaseError) -> Failure {
         }
         // Serialization failure, deadlock.
         "40001" | "40P01" => Failure::transaction(Error::Conflict),
-        // Cancelled by the time limit, or waited too long for a lock.
+        // The statement or its wait for a lock took too long.
         "57014" | "55P03" => Failure::transaction(Error::Timeout),
-        // Indeterminate data type: nothing says what a parameter is.
-        "42P18" => Failure::statement(Error::Invalid(message.to_owned())).with(Remedy::Types),
+        // The statement does not determine the type of a parameter.
+        "42P18" => Failure::statement(Error::Invalid(message.to_owned())).with(Recovery::DeclareTypes),
         "0A000" if message.contains("cached plan") => {
-            Failure::statement(Error::Invalid(message.to_owned())).with(Remedy::Prepare)
+            Failure::statement(Error::Invalid(message.to_owned())).with(Recovery::PrepareAgain)
         }
-        // A prepared statement that another use of the connection has removed.
-        "26000" => Failure::statement(Error::Invalid(message.to_owned())).with(Remedy::Prepare),
-        // Program limits, such as a value of more than a gigabyte.
+        // The prepared statement does not exist any more.
+        "26000" => Failure::statement(Error::Invalid(message.to_owned())).with(Recovery::PrepareAgain),
+        // Limits of PostgreSQL, such as a value of at most one gigabyte.
         "54000" | "54001" | "22P07" => {
             Failure::statement(Error::Limit("a value or statement of too many bytes".into()))
         }
-        // Shutdown, crash, and sessions that the server ended.
-        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => unavailable(message).with(Remedy::Connect),
-        code if code.starts_with("08") => unavailable(message).with(Remedy::Connect),
-        // Out of memory, disk or connections.
+        // The server stops, or has ended the session.
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => unavailable(message).with(Recovery::Reconnect),
+        code if code.starts_with("08") => unavailable(message).with(Recovery::Reconnect),
+        // Too little memory, disk space or connections.
         code if code.starts_with("53") => unavailable(message),
-        // Data, syntax, rights, and features that it does not have.
+        // Wrong data or syntax, missing rights, unknown features.
         code if ["22", "42", "0A", "21", "2F"].iter().any(|class| code.starts_with(class)) => {
             Failure::statement(Error::Invalid(message.to_owned()))
         }
@@ -105,8 +115,8 @@ fn violation(kind: ConstraintKind, target: String) -> Error {
     Error::Constraint(Violation { kind, target })
 }
 
-/// `things.a, things.b`: the detail has the columns in parentheses, before
-/// their values.
+/// The columns of a unique constraint, as `things.a, things.b`. The detail of
+/// the error has them in parentheses, before their values.
 fn unique_columns(error: &PgDatabaseError) -> String {
     let table = error.table().unwrap_or_default();
     let detail = error.detail().unwrap_or_default();

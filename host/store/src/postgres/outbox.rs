@@ -1,42 +1,27 @@
-//! A transaction's events, put in the outbox as the last thing before its
-//! commit.
+//! The outbox of a component on PostgreSQL.
 
-use super::{
-    super::{OutboxEvent, Published},
-    clamp,
-    errors::Failure,
-};
-use host_base::event::Event;
-use sqlx::PgConnection;
+use super::{PostgresDatabase, errors::Failure};
+use crate::{Error, Outbox, OutboxEvent, OutboxSignal, outbox::OutboxRow};
+use async_trait::async_trait;
+use std::sync::Arc;
 
-const APPEND: &str = "SELECT after, sequences FROM ticketing_host.store_append($1, $2, $3, $4, $5, $6, $7)";
-
-/// What is to be put in the outbox: at least one event.
-pub(super) struct Append {
-    secret: String,
-    events: Vec<Event>,
-}
-
-impl Append {
-    /// None if there are no events.
-    pub(super) fn new(secret: &str, events: Vec<Event>) -> Option<Self> {
-        (!events.is_empty()).then(|| Self { secret: secret.to_owned(), events })
+#[async_trait]
+impl Outbox for PostgresDatabase {
+    async fn read_outbox(&self, after_sequence: i64, limit_rows: u32) -> Result<Vec<OutboxEvent>, Error> {
+        let sql = "SELECT sequence, id, subject, source, time_ms, traceparent, payload \
+                   FROM store_outbox WHERE component = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
+        let query = sqlx::query_as(sql).bind(&self.shared.component).bind(after_sequence).bind(i64::from(limit_rows));
+        let rows: Vec<OutboxRow> = query.fetch_all(&self.host).await.map_err(Failure::error_of)?;
+        Ok(rows.into_iter().map(OutboxEvent::from).collect())
     }
 
-    /// Puts them there, in their order.
-    pub(super) async fn run(self, connection: &mut PgConnection) -> Result<Published, Failure> {
-        let texts = |of: fn(&Event) -> &str| self.events.iter().map(of).collect::<Vec<_>>();
-        let (after, sequences): (Option<i64>, Vec<i64>) = sqlx::query_as(APPEND)
-            .bind(&self.secret)
-            .bind(texts(|event| &event.id))
-            .bind(texts(|event| &event.subject))
-            .bind(texts(|event| &event.source))
-            .bind(self.events.iter().map(|event| clamp(event.time_ms)).collect::<Vec<_>>())
-            .bind(self.events.iter().map(|event| event.traceparent.as_deref()).collect::<Vec<_>>())
-            .bind(self.events.iter().map(|event| event.payload.as_slice()).collect::<Vec<_>>())
-            .fetch_one(connection)
-            .await?;
-        let events = sequences.into_iter().zip(self.events);
-        Ok(Published { after, events: events.map(|(sequence, event)| OutboxEvent { sequence, event }).collect() })
+    async fn clear_outbox(&self, up_to_sequence: i64) -> Result<(), Error> {
+        let sql = "DELETE FROM store_outbox WHERE component = $1 AND sequence <= $2";
+        let query = sqlx::query(sql).bind(&self.shared.component).bind(up_to_sequence);
+        query.execute(&self.host).await.map(drop).map_err(Failure::error_of)
+    }
+
+    fn outbox_signal(&self) -> &Arc<OutboxSignal> {
+        &self.shared.signals.outbox
     }
 }

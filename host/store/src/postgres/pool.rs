@@ -1,39 +1,39 @@
-//! Connections of one component's role.
+//! A pool of connections of one component's role.
 //!
-//! sqlx's own pool asks the server for a sign of life whenever a connection
-//! comes back, which is one more round trip for each use, and hands them out in
-//! turn, so that each use finds the server's process that has been idle longest.
-//! Here the one that was used last is used next, and whoever finds that one is
-//! gone lets go of all the others that are idle.
+//! sqlx's own pool pings each connection that comes back, which is one more
+//! round trip for each use. It also gives out the connection that was idle
+//! longest. This pool gives out the connection that was used last. When that one
+//! turns out to be lost, its user closes all idle connections.
 
-use super::{super::Error, errors::Failure};
+use super::errors::Failure;
+use crate::Error;
 use deadpool::managed::{self, Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{io::ErrorKind, time::Duration};
 use tokio::time::sleep;
 
-/// A connection that is not needed goes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// What the server's process remembers for a connection only grows.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(15);
+/// The memory that the server keeps for a connection only grows.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// Between attempts to connect to a server that is starting; doubled each time.
+/// The pause before the second attempt to connect. It doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// `too_many_connections`, and `cannot_connect_now`: it is starting.
-const SOON_BETTER: [&str; 2] = ["53300", "57P03"];
+/// `too_many_connections`, and `cannot_connect_now` while the server starts.
+const TEMPORARY_ERRORS: [&str; 2] = ["53300", "57P03"];
 
-/// Connections are made as they are needed, up to a number.
-pub(super) struct Pool(managed::Pool<Role>);
+/// Creates connections as they are needed, up to a number.
+pub(super) struct Pool(managed::Pool<Connector>);
 
 impl Pool {
     pub(super) fn new(options: PgConnectOptions, most: u32) -> Result<Self, Error> {
-        let pool = managed::Pool::builder(Role(options)).max_size(most as usize).queue_mode(QueueMode::Lifo).build();
+        let builder = managed::Pool::builder(Connector(options)).max_size(most as usize);
+        let pool = builder.queue_mode(QueueMode::Lifo).build();
         let pool = pool.map_err(|error| Error::Unavailable(error.to_string()))?;
         let weak = pool.weak();
         tokio::spawn(async move {
             loop {
-                sleep(LOOK_EVERY).await;
+                sleep(IDLE_CHECK_INTERVAL).await;
                 let Some(pool) = weak.upgrade() else { return };
                 Self(pool).close_idle(IDLE_TIMEOUT);
             }
@@ -41,23 +41,23 @@ impl Pool {
         Ok(Self(pool))
     }
 
-    /// Waits for a connection as long as the caller does, those who came first
-    /// before others.
-    pub(super) async fn acquire(&self) -> Result<Lease, Failure> {
+    /// Waits for a connection as long as the caller does. The caller that waits
+    /// longest is first.
+    pub(super) async fn acquire(&self) -> Result<PooledConnection, Failure> {
         match self.0.get().await {
-            Ok(connection) => Ok(Lease(Some(connection))),
+            Ok(connection) => Ok(PooledConnection(Some(connection))),
             Err(PoolError::Backend(error)) => Err(error.into()),
             Err(PoolError::Closed) => Err(Failure::transaction(closed())),
             Err(error) => Err(Failure::transaction(Error::Unavailable(error.to_string()))),
         }
     }
 
-    /// Closes those that nobody has used for so long.
-    pub(super) fn close_idle(&self, unused: Duration) {
-        drop(self.0.retain(|_, metrics| metrics.last_used() < unused));
+    /// Closes the connections that were idle for this time.
+    pub(super) fn close_idle(&self, idle: Duration) {
+        drop(self.0.retain(|_, metrics| metrics.last_used() < idle));
     }
 
-    /// Waits for those in use. Nobody gets one any more.
+    /// Closes the pool and waits for the connections that are in use.
     pub(super) async fn close(&self) {
         self.0.close();
         while self.0.status().size > 0 {
@@ -70,23 +70,23 @@ pub(super) fn closed() -> Error {
     Error::Unavailable("the database is closed".into())
 }
 
-/// A connection in use. One that is dropped before
-/// [`release`](Self::release) is closed: a statement may be under way on it, and
-/// the server ends that and rolls back.
-pub(super) struct Lease(Option<Object<Role>>);
+/// A connection in use. Dropping it before [`release`](Self::release) closes it,
+/// because a statement may run on it. The server ends the statement and rolls
+/// back.
+pub(super) struct PooledConnection(Option<Object<Connector>>);
 
-impl Lease {
+impl PooledConnection {
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Error> {
         self.0.as_deref_mut().ok_or_else(closed)
     }
 
-    /// Gives it to the next: nothing is under way on it.
+    /// Gives the connection back. No statement may run on it.
     pub(super) fn release(mut self) {
         drop(self.0.take());
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
             drop(Object::take(connection));
@@ -94,10 +94,10 @@ impl Drop for Lease {
     }
 }
 
-/// Who connects, and how.
-struct Role(PgConnectOptions);
+/// Connects as the component's role.
+struct Connector(PgConnectOptions);
 
-impl Manager for Role {
+impl Manager for Connector {
     type Type = PgConnection;
     type Error = sqlx::Error;
 
@@ -105,7 +105,7 @@ impl Manager for Role {
         let mut pause = FIRST_PAUSE;
         loop {
             match PgConnection::connect_with(&self.0).await {
-                Err(error) if is_soon_better(&error) => sleep(pause).await,
+                Err(error) if is_temporary(&error) => sleep(pause).await,
                 connected => return connected,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -117,12 +117,12 @@ impl Manager for Role {
     }
 }
 
-fn is_soon_better(error: &sqlx::Error) -> bool {
+fn is_temporary(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
         error => {
             let code = error.as_database_error().and_then(|error| error.code());
-            code.is_some_and(|code| SOON_BETTER.contains(&&*code))
+            code.is_some_and(|code| TEMPORARY_ERRORS.contains(&&*code))
         }
     }
 }

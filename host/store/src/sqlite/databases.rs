@@ -1,8 +1,10 @@
 //! The folder with the components' files.
 
-use super::{
-    super::{Database, Databases, Error, check_name},
-    Limits, SqliteDatabase,
+use super::SqliteDatabase;
+use crate::{
+    Database, Databases, Error,
+    database::{check_component_name, shutting_down},
+    limits::Limits,
 };
 use async_trait::async_trait;
 use host_config::store::StoreConfig;
@@ -14,31 +16,26 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// Opens each component's file once, and keeps it open until the host ends.
+/// Opens each component's file once, and keeps it open until the host stops.
 pub struct SqliteDatabases {
     folder: PathBuf,
     limits: Limits,
-    /// None once closed.
+    /// None after [`Databases::close`].
     open: Mutex<Option<HashMap<String, Arc<SqliteDatabase>>>>,
 }
 
 impl SqliteDatabases {
-    /// Keeps the files in this folder, and makes it if there is none.
+    /// Keeps the files in this folder. Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// The folder cannot be created.
     pub fn new(folder: &Path, settings: &StoreConfig) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let limits = Limits {
-            readers: settings.readers as usize,
-            wait_ms: u64::try_from(settings.queue_wait.as_millis()).unwrap_or(u64::MAX),
-            ..Limits::default()
-        };
-        Ok(Self { folder: folder.to_owned(), limits, open: Mutex::new(Some(HashMap::new())) })
+        Ok(Self { folder: folder.to_owned(), limits: settings.into(), open: Mutex::new(Some(HashMap::new())) })
     }
 
     fn path(&self, component: &str) -> Result<PathBuf, Error> {
-        check_name(component)?;
+        check_component_name(component)?;
         Ok(self.folder.join(format!("{component}.db")))
     }
 }
@@ -48,9 +45,7 @@ impl Databases for SqliteDatabases {
     async fn open(&self, component: &str) -> Result<Arc<dyn Database>, Error> {
         let path = self.path(component)?;
         let mut open = self.open.lock().await;
-        let Some(open) = open.as_mut() else {
-            return Err(Error::Unavailable("the host is shutting down".into()));
-        };
+        let open = open.as_mut().ok_or_else(shutting_down)?;
         if let Some(database) = open.get(component) {
             return Ok(database.clone());
         }

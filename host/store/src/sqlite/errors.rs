@@ -1,13 +1,14 @@
-//! What SQLite's error codes mean to a component.
+//! The errors of SQLite as errors for a component.
 
-use super::super::{ConstraintKind, Error, Violation};
+use crate::{ConstraintKind, Error, Violation};
 
-/// A statement failed.
+/// The failure of a statement.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What the component is told.
+    /// The error for the component.
     pub(super) error: Error,
-    /// The transaction cannot go on: SQLite may have rolled it back already.
+    /// Whether the transaction cannot continue, because SQLite may have rolled
+    /// it back.
     pub(super) ends_transaction: bool,
 }
 
@@ -56,17 +57,22 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl Failure {
-    /// The transaction goes on as if the statement had not been made.
+    /// A failure of the statement alone. The transaction continues without it.
     pub(super) fn statement(error: Error) -> Self {
         Self { error, ends_transaction: false }
     }
 
+    /// A failure that ends the transaction.
     pub(super) fn transaction(error: Error) -> Self {
         Self { error, ends_transaction: true }
     }
+
+    pub(super) fn into_error(self) -> Error {
+        self.error
+    }
 }
 
-/// SQLite names what was violated behind the colon.
+/// SQLite's message names the columns or the constraint after the colon.
 fn constraint(code: i32, message: &str) -> Error {
     let kind = match code {
         SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID => ConstraintKind::Unique,

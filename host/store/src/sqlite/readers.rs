@@ -1,7 +1,8 @@
-//! The connections that only read. They are opened as they are needed and
-//! kept; a change of the schema replaces them.
+//! The connections that only read. Each is opened when it is needed, and stays
+//! open. A change of the schema replaces all of them.
 
-use super::{super::Error, connection::Connection};
+use super::{connection::Connection, errors::Failure};
+use crate::Error;
 use parking_lot::Mutex;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::{
@@ -14,101 +15,112 @@ use tokio::{
     time::timeout,
 };
 
-/// A few readers, handed to one query at a time.
+/// A pool of connections that only read.
 pub(super) struct Readers {
     options: SqliteConnectOptions,
     wait: Duration,
     permits: Semaphore,
-    idle: Mutex<Vec<Idle>>,
-    epoch: AtomicU64,
+    idle: Mutex<Vec<IdleConnection>>,
+    /// Counts the changes of the schema.
+    schema_version: AtomicU64,
 }
 
-struct Idle {
+struct IdleConnection {
     connection: Connection,
-    epoch: u64,
-    interrupted: bool,
+    schema_version: u64,
+    is_interrupted: bool,
 }
 
 impl Readers {
-    pub(super) fn new(options: SqliteConnectOptions, count: usize, wait: Duration) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, count: u32, wait: Duration) -> Self {
         Self {
             options: options.read_only(true).pragma("query_only", "on"),
             wait,
-            permits: Semaphore::new(count),
+            permits: Semaphore::new(count as usize),
             idle: Mutex::default(),
-            epoch: AtomicU64::new(0),
+            schema_version: AtomicU64::new(0),
         }
     }
 
-    /// Waits for a reader.
-    pub(super) async fn lease(&self) -> Result<Lease<'_>, Error> {
+    /// Waits for a connection.
+    pub(super) async fn acquire(&self) -> Result<Reader<'_>, Error> {
         let permit = timeout(self.wait, self.permits.acquire())
             .await
             .map_err(|_| Error::Timeout)?
             .map_err(|_| Error::Unavailable("the database is closed".into()))?;
-        let epoch = self.epoch.load(Ordering::Acquire);
-        while let Some(mut found) = self.take_idle() {
-            let usable = found.epoch == epoch && (!found.interrupted || found.connection.idle().await.is_ok());
-            if usable {
-                return Ok(Lease { readers: self, _permit: permit, connection: Some(found.connection), epoch });
-            }
-        }
-        let connection = Connection::open(&self.options).await.map_err(|failure| failure.error)?;
-        Ok(Lease { readers: self, _permit: permit, connection: Some(connection), epoch })
+        let schema_version = self.schema_version.load(Ordering::Acquire);
+        let connection = match self.take_idle(schema_version).await {
+            Some(connection) => connection,
+            None => Connection::open(&self.options).await.map_err(Failure::into_error)?,
+        };
+        Ok(Reader { readers: self, _permit: permit, connection: Some(connection), schema_version })
     }
 
-    /// Lets go of all connections, so that the next ones see a new schema.
-    pub(super) fn renew(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+    /// Replaces all connections, because a prepared statement has the columns
+    /// of an earlier schema.
+    pub(super) fn replace_all(&self) {
+        self.schema_version.fetch_add(1, Ordering::AcqRel);
         self.idle.lock().clear();
     }
 
     pub(super) async fn close(&self) {
         self.permits.close();
         let idle = mem::take(&mut *self.idle.lock());
-        for found in idle {
-            found.connection.close().await;
+        for IdleConnection { connection, .. } in idle {
+            connection.close().await;
         }
     }
 
-    fn take_idle(&self) -> Option<Idle> {
-        self.idle.lock().pop()
+    async fn take_idle(&self, schema_version: u64) -> Option<Connection> {
+        loop {
+            let mut idle = self.idle.lock().pop()?;
+            let is_usable = idle.schema_version == schema_version
+                && (!idle.is_interrupted || idle.connection.wait_until_idle().await.is_ok());
+            if is_usable {
+                return Some(idle.connection);
+            }
+        }
     }
 
-    fn give_back(&self, idle: Idle) {
-        if !self.permits.is_closed() && idle.epoch == self.epoch.load(Ordering::Acquire) {
+    fn give_back(&self, idle: IdleConnection) {
+        if !self.permits.is_closed() && idle.schema_version == self.schema_version.load(Ordering::Acquire) {
             self.idle.lock().push(idle);
         }
     }
 }
 
-/// A reader in use. One that is dropped before [`release`](Self::release) has
-/// lost its caller: what it does is interrupted.
-pub(super) struct Lease<'a> {
+/// A connection in use. Dropping it before [`release`](Self::release) interrupts
+/// its statement, because the caller was dropped.
+pub(super) struct Reader<'a> {
     readers: &'a Readers,
     _permit: SemaphorePermit<'a>,
     connection: Option<Connection>,
-    epoch: u64,
+    schema_version: u64,
 }
 
-impl Lease<'_> {
+impl Reader<'_> {
     #[expect(clippy::expect_used, reason = "only release and drop take it")]
     pub(super) fn connection(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("a lease has its connection")
+        self.connection.as_mut().expect("a reader has its connection")
     }
 
     pub(super) fn release(mut self) {
+        self.give_back(false);
+    }
+
+    fn give_back(&mut self, is_interrupted: bool) {
         if let Some(connection) = self.connection.take() {
-            self.readers.give_back(Idle { connection, epoch: self.epoch, interrupted: false });
+            if is_interrupted {
+                connection.interrupt();
+            }
+            let schema_version = self.schema_version;
+            self.readers.give_back(IdleConnection { connection, schema_version, is_interrupted });
         }
     }
 }
 
-impl Drop for Lease<'_> {
+impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.interrupt();
-            self.readers.give_back(Idle { connection, epoch: self.epoch, interrupted: true });
-        }
+        self.give_back(true);
     }
 }

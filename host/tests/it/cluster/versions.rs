@@ -67,7 +67,7 @@ async fn newer_host(url: &str) -> JoinHandle<()> {
         "INSERT INTO ticketing_host.cluster_answers (proposal, host)
          SELECT id, 'newer' FROM ticketing_host.cluster_proposals ON CONFLICT DO NOTHING"
             .to_owned(),
-        r#"SELECT pg_notify('ticketing_store', 'newer retention orders'), pg_notify('ticketing_store', '{"v": 2}'),
+        r#"SELECT pg_notify('ticketing_store', 'newer 0 retention orders'), pg_notify('ticketing_store', '{"v": 2}'),
                   pg_notify('ticketing_changes', '{"kind": "zone", "of": ["orders"]}')"#
             .to_owned(),
     ];

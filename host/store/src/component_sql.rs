@@ -1,0 +1,21 @@
+//! The SQL of a component.
+
+use super::{Error, Rows, Transaction, Value};
+use async_trait::async_trait;
+
+/// The engine of a database.
+pub trait SqlEngine: Send + Sync + 'static {
+    /// OpenTelemetry's name of the engine (`db.system.name`).
+    fn system_name(&self) -> &'static str;
+}
+
+/// The SQL that a component runs, judged by the gate first.
+#[async_trait]
+pub trait ComponentSql: SqlEngine {
+    /// Runs one statement that only reads, on a snapshot of everything
+    /// committed.
+    async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
+
+    /// Waits for the write lock of the component and begins a transaction.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, Error>;
+}

@@ -1,0 +1,136 @@
+//! The calls of a component to `platform:store/sql`. The limits here hold for
+//! every engine.
+
+mod on_database;
+mod on_transaction;
+
+use super::{ComponentSql, Error, OpenTransaction, Rows, Timer, Value, sql_span::SqlTracer};
+use crate::bindings::platform::store::sql::{self, Host, HostTransaction};
+use host_config::{offer::Offer, plugins::Grant};
+use metrics::Histogram;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+
+/// The interface of the store and the grant that it needs.
+pub const OFFER: Offer = Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] };
+
+/// The parts of an invocation that its calls of the store use.
+pub struct StoreView<'a> {
+    /// Holds the invocation's open transactions.
+    pub table: &'a mut ResourceTable,
+    /// None if the component has no database.
+    pub database: Option<&'a dyn ComponentSql>,
+    /// The subjects that the component may publish.
+    pub publishes: &'a [String],
+    /// The component's name.
+    pub component: &'a str,
+    /// The trace of this invocation.
+    pub traceparent: Option<&'a str>,
+    /// How long a transaction may be open.
+    pub transaction_ms: u64,
+    /// The largest payload of an event.
+    pub event_bytes: usize,
+    /// Records how long transactions wait for the write lock.
+    pub wait: &'a Histogram,
+}
+
+/// Ties [`StoreView`] to the linker.
+struct HasStore;
+
+impl HasData for HasStore {
+    type Data<'a> = StoreView<'a>;
+}
+
+/// Links `platform:store`; `view` lends the parts of an invocation that it uses.
+///
+/// # Errors
+/// When the linker has the interface already.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> StoreView<'_>,
+) -> wasmtime::Result<()> {
+    sql::add_to_linker::<T, HasStore>(linker, view)
+}
+
+impl<'a> StoreView<'a> {
+    fn database(&self) -> Result<&'a dyn ComponentSql, Error> {
+        self.database.ok_or_else(|| Error::Unavailable("the component has no database".into()))
+    }
+
+    fn tracer(&self) -> Result<SqlTracer<'a>, Error> {
+        let system_name = self.database()?.system_name();
+        Ok(SqlTracer { system_name, component: self.component, traceparent: self.traceparent })
+    }
+}
+
+/// The result of a call: the outer error ends the guest, the inner error is for
+/// the guest.
+type CallResult<T> = wasmtime::Result<Result<T, Error>>;
+
+impl Host for StoreView<'_> {
+    async fn query(&mut self, statement: String, parameters: Vec<Value>) -> CallResult<Rows> {
+        Ok(self.query_snapshot(&statement, parameters).await)
+    }
+
+    async fn execute(&mut self, statement: String, parameters: Vec<Value>) -> CallResult<u64> {
+        Ok(self.execute_and_commit(&statement, parameters).await)
+    }
+}
+
+impl HostTransaction for StoreView<'_> {
+    async fn begin(&mut self) -> CallResult<Resource<OpenTransaction>> {
+        Ok(self.open_transaction().await)
+    }
+
+    async fn query(
+        &mut self,
+        handle: Resource<OpenTransaction>,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> CallResult<Rows> {
+        Ok(self.query_in(&handle, &statement, parameters).await)
+    }
+
+    async fn execute(
+        &mut self,
+        handle: Resource<OpenTransaction>,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> CallResult<u64> {
+        Ok(self.execute_in(&handle, &statement, parameters).await)
+    }
+
+    async fn publish(
+        &mut self,
+        handle: Resource<OpenTransaction>,
+        subject: String,
+        payload: Vec<u8>,
+    ) -> CallResult<String> {
+        Ok(self.publish_in(&handle, subject, payload).await)
+    }
+
+    async fn schedule(&mut self, handle: Resource<OpenTransaction>, timer: Timer) -> CallResult<()> {
+        Ok(self.schedule_in(&handle, timer).await)
+    }
+
+    async fn cancel_timer(&mut self, handle: Resource<OpenTransaction>, key: String) -> CallResult<bool> {
+        Ok(self.cancel_timer_in(&handle, &key).await)
+    }
+
+    async fn commit(&mut self, handle: Resource<OpenTransaction>) -> CallResult<()> {
+        Ok(self.commit_open(handle).await)
+    }
+
+    async fn rollback(&mut self, handle: Resource<OpenTransaction>) -> wasmtime::Result<()> {
+        self.drop(handle).await
+    }
+
+    async fn drop(&mut self, handle: Resource<OpenTransaction>) -> wasmtime::Result<()> {
+        if let Some(inner) = self.table.delete(handle).ok().and_then(OpenTransaction::into_inner) {
+            inner.rollback().await;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

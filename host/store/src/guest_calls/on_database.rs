@@ -1,0 +1,40 @@
+//! Calls outside a transaction, and the beginning of one.
+
+use super::StoreView;
+use crate::{Error, OpenTransaction, Rows, Transaction, Value, sql_span::operation_of};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+use wasmtime::component::Resource;
+
+impl StoreView<'_> {
+    pub(super) async fn query_snapshot(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
+        let (database, span) = (self.database()?, self.tracer()?.start(operation_of(statement)));
+        span.end(database.query(statement, parameters).await)
+    }
+
+    pub(super) async fn execute_and_commit(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
+        let (tracer, mut transaction) = (self.tracer()?, self.begin_transaction().await?);
+        let work = async {
+            let span = tracer.start(operation_of(statement));
+            let changed = span.end(transaction.execute(statement, parameters).await)?;
+            tracer.start("COMMIT").end(transaction.commit().await)?;
+            Ok(changed)
+        };
+        timeout(Duration::from_millis(self.transaction_ms), work).await.unwrap_or(Err(Error::Timeout))
+    }
+
+    pub(super) async fn open_transaction(&mut self) -> Result<Resource<OpenTransaction>, Error> {
+        let inner = self.begin_transaction().await?;
+        self.table
+            .push(OpenTransaction::new(inner, self.transaction_ms))
+            .map_err(|_| Error::Limit("too many open resources".into()))
+    }
+
+    async fn begin_transaction(&mut self) -> Result<Box<dyn Transaction>, Error> {
+        let begun = Instant::now();
+        let span = self.tracer()?.start("BEGIN");
+        let transaction = span.end(self.database()?.begin().await);
+        self.wait.record(begun.elapsed());
+        transaction
+    }
+}

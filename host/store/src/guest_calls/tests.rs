@@ -1,0 +1,140 @@
+use super::*;
+use crate::{Database, limits::Limits, sqlite::SqliteDatabase};
+use host_base::clock::now_ms;
+use std::{sync::Arc, time::Duration};
+use tempfile::TempDir;
+
+struct Fixture {
+    _folder: TempDir,
+    database: Arc<dyn Database>,
+    table: ResourceTable,
+    publishes: Vec<String>,
+    wait: Histogram,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { wait_ms: 1_000, ..Limits::default() };
+        let database = SqliteDatabase::open(&folder.path().join("x.db"), limits).await.unwrap();
+        Self {
+            _folder: folder,
+            database,
+            table: ResourceTable::new(),
+            publishes: vec!["thing.created".into()],
+            wait: Histogram::noop(),
+        }
+    }
+
+    fn view(&mut self) -> StoreView<'_> {
+        StoreView {
+            table: &mut self.table,
+            database: Some(&*self.database),
+            publishes: &self.publishes,
+            component: "things",
+            traceparent: Some("trace"),
+            transaction_ms: 200,
+            event_bytes: 10,
+            wait: &self.wait,
+        }
+    }
+
+    async fn begin(&mut self) -> Resource<OpenTransaction> {
+        self.view().begin().await.unwrap().unwrap()
+    }
+}
+
+fn again(handle: &Resource<OpenTransaction>) -> Resource<OpenTransaction> {
+    Resource::new_own(handle.rep())
+}
+
+#[tokio::test]
+async fn a_transaction_is_cut_off_at_its_deadline_even_when_nothing_is_called() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    // The second transaction begins although the guest never dropped the first.
+    let second = fixture.begin().await;
+    let mut view = fixture.view();
+    let query = view.select(again(&handle)).await;
+    assert!(matches!(query, Err(Error::Timeout)), "{query:?}");
+    assert!(matches!(view.commit(handle).await.unwrap(), Err(Error::Timeout)));
+    assert!(view.commit(second).await.unwrap().is_ok());
+}
+
+impl StoreView<'_> {
+    async fn select(&mut self, handle: Resource<OpenTransaction>) -> Result<Rows, Error> {
+        HostTransaction::query(self, handle, "SELECT 1".into(), vec![]).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_stale_handle_is_an_error_and_not_a_trap() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    view.select(again(&handle)).await.unwrap();
+    let stale = again(&handle);
+    view.commit(handle).await.unwrap().unwrap();
+    assert!(matches!(view.select(again(&stale)).await, Err(Error::Invalid(_))));
+    assert!(matches!(view.commit(again(&stale)).await.unwrap(), Err(Error::Invalid(_))));
+    view.rollback(stale).await.unwrap();
+}
+
+#[tokio::test]
+async fn events_and_timers_obey_the_manifest_and_the_limits() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    let timer = |key: String, bytes| Timer { key, due_ms: 1, payload: vec![0; bytes] };
+    assert!(matches!(view.publish(again(&handle), "other".into(), vec![]).await.unwrap(), Err(Error::Invalid(_))));
+    let large = view.publish(again(&handle), "thing.created".into(), vec![0; 11]).await.unwrap();
+    assert!(matches!(large, Err(Error::Limit(_))));
+    let zero = view.schedule(again(&handle), timer("a\0b".into(), 0)).await.unwrap();
+    assert!(matches!(zero, Err(Error::Invalid(_))), "PostgreSQL cannot store it");
+    for refused in [timer(String::new(), 0), timer("k".repeat(201), 0), timer("k".into(), 65_537)] {
+        assert!(matches!(view.schedule(again(&handle), refused).await.unwrap(), Err(Error::Limit(_))));
+    }
+    let id = view.publish(again(&handle), "thing.created".into(), vec![1]).await.unwrap().unwrap();
+    view.schedule(again(&handle), timer("k".into(), 1)).await.unwrap().unwrap();
+    assert!(view.cancel_timer(again(&handle), "k".into()).await.unwrap().unwrap());
+    view.commit(handle).await.unwrap().unwrap();
+    let outbox = fixture.database.read_outbox(0, 10).await.unwrap();
+    assert_eq!((outbox[0].event.id.as_str(), outbox[0].event.traceparent.as_deref()), (id.as_str(), Some("trace")));
+}
+
+#[tokio::test]
+async fn dropping_a_handle_rolls_back_and_frees_the_write_lock() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    view.publish(again(&handle), "thing.created".into(), vec![1]).await.unwrap().unwrap();
+    HostTransaction::drop(&mut view, handle).await.unwrap();
+    let next = tokio::time::timeout(Duration::from_millis(100), fixture.begin()).await.unwrap();
+    fixture.view().commit(next).await.unwrap().unwrap();
+    assert!(fixture.database.read_outbox(0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_timer_for_a_time_in_the_past_is_due_now() {
+    let mut fixture = Fixture::new().await;
+    let begun_ms = now_ms();
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    let timer = Timer { key: "t".into(), due_ms: 0, payload: vec![] };
+    view.schedule_in(&handle, timer).await.unwrap();
+    view.commit(handle).await.unwrap().unwrap();
+    let due = fixture.database.upcoming_timers(now_ms(), 1).await.unwrap();
+    assert!(due[0].timer.due_ms >= begun_ms, "the timer seems to be late: {due:?}");
+}
+
+#[tokio::test]
+async fn the_time_of_a_lazy_transaction_counts_from_its_first_use() {
+    let mut fixture = Fixture::new().await;
+    let inner = fixture.database.begin().await.unwrap();
+    let handle = fixture.table.push(OpenTransaction::lazy(inner, 200)).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(fixture.view().select(again(&handle)).await.is_ok());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let late = fixture.view().select(again(&handle)).await;
+    assert!(matches!(late, Err(Error::Timeout)), "{late:?}");
+}

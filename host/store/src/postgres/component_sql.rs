@@ -1,0 +1,63 @@
+//! The SQL of a component on PostgreSQL.
+
+use super::{
+    PostgresDatabase,
+    errors::{Failure, Recovery},
+    statements::{self, BoundStatement},
+};
+use crate::{ComponentSql, Error, Rows, SqlEngine, Transaction, Value};
+use async_trait::async_trait;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The most attempts at a query whose connections turn out to be lost.
+const QUERY_ATTEMPTS: usize = 3;
+
+impl SqlEngine for PostgresDatabase {
+    fn system_name(&self) -> &'static str {
+        "postgresql"
+    }
+}
+
+#[async_trait]
+impl ComponentSql for PostgresDatabase {
+    async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
+        let permitted = self.shared.gate.check(statement, &parameters).await?;
+        if !permitted.reads_only {
+            return Err(Error::Invalid("a query outside a transaction only reads".into()));
+        }
+        let statement = BoundStatement { sql: permitted.sql.clone(), parameters };
+        let mut recovery = None;
+        for _ in 1..QUERY_ATTEMPTS {
+            match self.read(statement.clone(), recovery).await {
+                Err(Failure { recovery: Some(next), .. }) => recovery = Some(next),
+                result => return result.map_err(Failure::into_error),
+            }
+        }
+        self.read(statement, recovery).await.map_err(Failure::into_error)
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
+        Ok(Box::new(self.begin_write().await?))
+    }
+}
+
+impl PostgresDatabase {
+    /// Runs a statement on a connection that only reads. If the caller is
+    /// dropped, the connection is closed.
+    async fn read(&self, statement: BoundStatement, recovery: Option<Recovery>) -> Result<Rows, Failure> {
+        let wait = Duration::from_millis(self.shared.limits.wait_ms);
+        let acquired = timeout(wait, self.readers.acquire()).await;
+        let mut pooled = acquired.map_err(|_| Failure::transaction(Error::Timeout))??;
+        let connection = pooled.connection().map_err(Failure::transaction)?;
+        let result = statements::rows(connection, statement, recovery, &self.shared.limits).await;
+        match &result {
+            Err(Failure { recovery: Some(Recovery::Reconnect), .. }) => self.readers.close_idle(Duration::ZERO),
+            // Dropping the connection closes it, and discards the rest of the
+            // rows.
+            Err(Failure { error: Error::Limit(_), .. }) => {}
+            _ => pooled.release(),
+        }
+        result
+    }
+}

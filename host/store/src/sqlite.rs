@@ -1,0 +1,119 @@
+//! The embedded engine: one SQLite file per component.
+//!
+//! One connection writes and a few others only read. Each connection has its own
+//! thread. The file is opened when its component is first loaded, and closed
+//! when the host stops.
+
+mod component_sql;
+mod connection;
+mod databases;
+mod errors;
+mod group_commit;
+mod host_tables;
+mod inbox;
+mod leases;
+mod migrations;
+mod outbox;
+mod readers;
+mod timer_queue;
+mod transaction;
+mod values;
+mod writer;
+
+use super::{Database, Error, OutboxSignal, TimersSignal, gate::Gate, limits::Limits};
+use async_trait::async_trait;
+use connection::Connection;
+pub use databases::SqliteDatabases;
+use errors::Failure;
+use host_base::Dialect;
+use host_database::durable_options;
+use readers::Readers;
+use sqlx::{
+    FromRow,
+    sqlite::{SqliteConnectOptions, SqliteRow},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use transaction::SqliteTransaction;
+use writer::Writer;
+
+const PAGE_BYTES: u32 = 4_096;
+/// The size to which SQLite truncates its write-ahead log.
+const WAL_BYTES: u64 = 64 * 1024 * 1024;
+const CACHED_STATEMENTS: usize = 256;
+
+/// The database of one component in its own file.
+pub(crate) struct SqliteDatabase {
+    shared: Arc<Shared>,
+    readers: Readers,
+}
+
+/// The state that the database shares with its open transactions.
+struct Shared {
+    gate: Gate,
+    writer: Writer,
+    limits: Limits,
+    outbox_signal: Arc<OutboxSignal>,
+    timers_signal: Arc<TimersSignal>,
+}
+
+impl SqliteDatabase {
+    /// Opens a component's file. Creates it, with the host's own tables, if it
+    /// does not exist.
+    pub(crate) async fn open(path: &Path, limits: Limits) -> Result<Arc<Self>, Error> {
+        if let Some(folder) = path.parent() {
+            tokio::fs::create_dir_all(folder)
+                .await
+                .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
+        }
+        let options = options(path, &limits);
+        let mut connection = Connection::open(&options).await.map_err(Failure::into_error)?;
+        host_tables::create(&mut connection).await.map_err(Failure::into_error)?;
+        let wait = Duration::from_millis(limits.wait_ms);
+        Ok(Arc::new(Self {
+            readers: Readers::new(options.clone(), limits.readers, wait),
+            shared: Arc::new(Shared {
+                gate: Gate::new(Dialect::Sqlite),
+                writer: Writer::new(options, connection, wait),
+                limits,
+                outbox_signal: Arc::default(),
+                timers_signal: Arc::default(),
+            }),
+        }))
+    }
+
+    async fn begin_write(&self) -> Result<SqliteTransaction, Error> {
+        Ok(SqliteTransaction::new(self.shared.clone(), self.shared.writer.begin().await?))
+    }
+
+    /// Reads rows of the host's own tables.
+    async fn read_own<T>(&self, sql: &'static str, parameters: &[i64]) -> Result<Vec<T>, Error>
+    where
+        T: for<'row> FromRow<'row, SqliteRow> + Send + Unpin,
+    {
+        let mut reader = self.readers.acquire().await?;
+        let result = reader.connection().read_own(sql, parameters, self.shared.limits.statement_ms).await;
+        reader.release();
+        result.map_err(Failure::into_error)
+    }
+}
+
+fn options(path: &Path, limits: &Limits) -> SqliteConnectOptions {
+    let most_pages = (limits.database_bytes / u64::from(PAGE_BYTES)).max(1);
+    durable_options(path)
+        .statement_cache_capacity(CACHED_STATEMENTS)
+        .page_size(PAGE_BYTES)
+        .pragma("max_page_count", most_pages.to_string())
+        .pragma("journal_size_limit", WAL_BYTES.to_string())
+        .pragma("trusted_schema", "off")
+}
+
+#[async_trait]
+impl Database for SqliteDatabase {
+    async fn close(&self) {
+        self.readers.close().await;
+        self.shared.writer.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

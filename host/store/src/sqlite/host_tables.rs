@@ -1,0 +1,24 @@
+//! The host's own tables in a component's file.
+
+use super::{connection::Connection, errors::Failure};
+
+const HOST_TABLES: &str = "
+    BEGIN IMMEDIATE;
+    CREATE TABLE IF NOT EXISTS host_migrations (
+        name TEXT PRIMARY KEY, digest TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS host_outbox (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, subject TEXT NOT NULL, source TEXT NOT NULL,
+        time_ms INTEGER NOT NULL, traceparent TEXT, payload BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS host_inbox (
+        event_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS host_inbox_age ON host_inbox (at_ms);
+    CREATE TABLE IF NOT EXISTS host_timers (
+        generation INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, due_ms INTEGER NOT NULL,
+        payload BLOB NOT NULL, attempt INTEGER NOT NULL, traceparent TEXT) STRICT;
+    CREATE INDEX IF NOT EXISTS host_timers_due ON host_timers (due_ms);
+    COMMIT";
+
+/// Creates the tables that do not exist.
+pub(super) async fn create(connection: &mut Connection) -> Result<(), Failure> {
+    connection.control(HOST_TABLES).await
+}

@@ -1,0 +1,27 @@
+//! The timers of a component on SQLite.
+
+use super::SqliteDatabase;
+use crate::{DueTimer, Error, TimerQueue, TimersSignal, Transaction, timer_queue::TimerRow, values::signed};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+#[async_trait]
+impl TimerQueue for SqliteDatabase {
+    async fn upcoming_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error> {
+        let sql = "SELECT generation, key, due_ms, payload, attempt, traceparent FROM host_timers \
+                   WHERE due_ms <= max($1, coalesce((SELECT min(due_ms) FROM host_timers WHERE due_ms > $1), $1)) \
+                   ORDER BY due_ms LIMIT $2";
+        let rows: Vec<TimerRow> = self.read_own(sql, &[signed(now_ms), limit_rows.into()]).await?;
+        Ok(rows.into_iter().map(DueTimer::from).collect())
+    }
+
+    async fn postpone_timer(&self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {
+        let mut transaction = self.begin_write().await?;
+        transaction.postpone(timer, due_ms).await?;
+        Box::new(transaction).commit().await
+    }
+
+    fn timers_signal(&self) -> &Arc<TimersSignal> {
+        &self.shared.timers_signal
+    }
+}

@@ -1,0 +1,44 @@
+//! The timers of a component, sorted by the time when they are due.
+
+use super::{Error, Timer, TimersSignal};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// The timers of one component, for the worker that fires them.
+#[async_trait]
+pub trait TimerQueue: Send + Sync + 'static {
+    /// Returns the timers that are due at this time, the longest overdue first,
+    /// and the timer that is due next.
+    async fn upcoming_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error>;
+
+    /// Sets another time for a timer that was not handled, and counts the
+    /// attempt. Does nothing if the timer was replaced or cancelled meanwhile.
+    async fn postpone_timer(&self, timer: &DueTimer, due_ms: u64) -> Result<(), Error>;
+
+    /// Wakes the timer worker after a commit.
+    fn timers_signal(&self) -> &Arc<TimersSignal>;
+}
+
+/// A timer and the attempt to handle it.
+#[derive(Debug, Clone)]
+pub struct DueTimer {
+    /// The timer that the component set.
+    pub timer: Timer,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// Distinguishes this timer from earlier and later timers with its key.
+    pub generation: i64,
+    /// The trace in which it was set.
+    pub traceparent: Option<String>,
+}
+
+/// The columns of a timer table: generation, key, time, payload, attempt,
+/// traceparent.
+pub(crate) type TimerRow = (i64, String, i64, Vec<u8>, i64, Option<String>);
+
+impl From<TimerRow> for DueTimer {
+    fn from((generation, key, due_ms, payload, attempt, traceparent): TimerRow) -> Self {
+        let timer = Timer { key, due_ms: due_ms.cast_unsigned(), payload };
+        Self { timer, attempt: u32::try_from(attempt).unwrap_or(u32::MAX), generation, traceparent }
+    }
+}
