@@ -79,7 +79,7 @@ impl Host {
         let bus = bus(config, &database).await?;
         let services = services(config, secrets, &database, bus.clone()).await?;
         let identity = services.identity.clone();
-        let me = cluster::Identity::new(&config.cluster.name);
+        let me = cluster::HostIdentity::new(&config.cluster.name);
         let cluster = join(config, &database, &me).await.context("the table of hosts")?;
         let Running { rollout, triggers, databases } = rollout(config, services, &database, cluster.clone()).await?;
         rollout.start(built_in(config).await?).await?;
@@ -258,7 +258,7 @@ async fn only_host(config: &Config) -> anyhow::Result<Option<SingletonLock>> {
     let (Some(url), None) = (&config.store.database_url, &config.messaging.nats) else { return Ok(None) };
     let begun = Instant::now();
     loop {
-        if let Some(only_host) = SingletonLock::take(url).await.context("store.database_url")? {
+        if let Some(only_host) = SingletonLock::acquire(url).await.context("store.database_url")? {
             return Ok(Some(only_host));
         }
         // The host before this one may have just ended.
@@ -330,7 +330,11 @@ struct Running {
 }
 
 /// Joins the hosts on the same database, if the database is shared.
-async fn join(config: &Config, database: &HostDatabase, me: &cluster::Identity) -> sqlx::Result<Option<Arc<Cluster>>> {
+async fn join(
+    config: &Config,
+    database: &HostDatabase,
+    me: &cluster::HostIdentity,
+) -> sqlx::Result<Option<Arc<Cluster>>> {
     Ok(match &config.store.database_url {
         Some(url) => Some(Arc::new(Cluster::join(database.clone(), url, me.clone()).await?)),
         None => None,
@@ -342,7 +346,7 @@ fn take_part(cluster: &Arc<Cluster>, operator: &Arc<Operator>, identity: &Arc<Id
     let (living, told) = (cluster.clone(), operator.clone());
     let now = move || (told.is_ready(), told.rollout.runs());
     let until = stop.clone();
-    operator.work.spawn(async move { living.live(now, until).await });
+    operator.work.spawn(async move { living.run_heartbeat(now, until).await });
     tokio::spawn(operator.rollout.clone().take_part(cluster.clone(), stop.clone()));
     let mut news = cluster.listener();
     let (operator, identity, stop) = (operator.clone(), identity.clone(), stop.clone());

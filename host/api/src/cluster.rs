@@ -1,12 +1,12 @@
 //! `/cluster`: the hosts that share a database. Hosts also store
-//! [`Running`] in that database, where hosts of other versions read it.
+//! [`RunningPlugin`] in that database, where hosts of other versions read it.
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// What a host runs, by plugin.
-pub type Runs = BTreeMap<String, Running>;
+pub type RunningPlugins = BTreeMap<String, RunningPlugin>;
 
 /// The hosts on one database.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -46,7 +46,7 @@ pub struct Member {
     /// Whether it serves.
     pub status: Status,
     /// What it runs, by plugin.
-    pub plugins: Runs,
+    pub plugins: RunningPlugins,
 }
 
 /// Whether a host serves.
@@ -77,7 +77,7 @@ pub struct Serving {
 /// What a host runs of one plugin. A new field here must be one that hosts of
 /// older versions can do without.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Running {
+pub struct RunningPlugin {
     /// What it does with requests.
     #[serde(flatten)]
     pub serving: Serving,

@@ -1,16 +1,16 @@
-//! What differs between the two engines of databases.
+//! The differences between SQLite and PostgreSQL.
 
-/// The engine behind a database.
+/// The engine of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// A file of this host alone.
+    /// SQLite: a file of one host.
     Sqlite,
-    /// A database that several hosts may share.
+    /// PostgreSQL: a database that several hosts can share.
     Postgres,
 }
 
-/// What SQLite says, and what PostgreSQL says for it. The first ones come
-/// first: later ones match parts of them.
+/// Pairs of SQLite syntax and PostgreSQL syntax. The order matters, because
+/// later entries match parts of earlier ones.
 const TRANSLATIONS: [(&str, &str); 5] = [
     ("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
     ("INTEGER PRIMARY KEY", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
@@ -20,8 +20,8 @@ const TRANSLATIONS: [(&str, &str); 5] = [
 ];
 
 impl Dialect {
-    /// The database's own time in milliseconds since the Unix epoch: several
-    /// hosts agree on it, whatever their clocks say.
+    /// The SQL expression for the database's own time in milliseconds since the
+    /// Unix epoch. All hosts on a database agree on this time.
     pub const fn now_ms(self) -> &'static str {
         match self {
             Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
@@ -29,14 +29,14 @@ impl Dialect {
         }
     }
 
-    /// A schema step of the host, written for SQLite, for this engine: types,
-    /// keys that count by themselves, and options of tables.
+    /// Translates a schema step of the host from SQLite to this engine: types,
+    /// generated keys and table options.
     pub fn translate(self, step: &str) -> String {
         match self {
             Self::Sqlite => step.to_owned(),
             Self::Postgres => TRANSLATIONS
                 .iter()
-                .fold(step.replace(", WITHOUT ROWID", ""), |step, (theirs, ours)| step.replace(theirs, ours)),
+                .fold(step.replace(", WITHOUT ROWID", ""), |step, (sqlite, postgres)| step.replace(sqlite, postgres)),
         }
     }
 }

@@ -1,11 +1,10 @@
-//! New identifiers: UUIDs of version 7, which sort by the time that they were
-//! made.
+//! New identifiers: UUIDs of version 7, which sort by the time of their creation.
 
 use crate::clock::now_ms;
 use uuid::{Builder, Uuid};
 
-/// Unlike `Uuid::now_v7` this makes no system call: its random part comes from
-/// the thread's own generator.
+/// Creates an identifier. Unlike `Uuid::now_v7` this makes no system call: the
+/// thread's own generator makes the random part.
 pub fn new() -> Uuid {
     Builder::from_unix_timestamp_millis(now_ms(), &rand::random()).into_uuid()
 }
@@ -15,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identifier_is_new_and_tells_its_time() {
+    fn an_identifier_is_unique_and_contains_its_time() {
         let before_ms = now_ms();
         let (one, other) = (new(), new());
         assert_ne!(one, other);

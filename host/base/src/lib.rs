@@ -1,6 +1,6 @@
-//! What every layer of the host stands on and what needs nothing of the host
-//! itself: the clock, identifiers, secrets, events as values, texts of a
-//! bounded length, and what differs between the engines of databases.
+//! The foundation of all other crates of the host: the clock, identifiers,
+//! secrets, events, texts of limited length, and the differences between the
+//! database engines.
 
 pub mod clock;
 pub mod dialect;

@@ -1,5 +1,5 @@
-//! Secrets: what cannot be printed by accident, and the files that keep those
-//! that nobody has set.
+//! Secrets: values that no log shows by accident, and the files with generated
+//! secrets.
 
 use serde::Deserialize;
 use std::{
@@ -13,7 +13,7 @@ use std::{
 const GENERATED_BYTES: usize = 32;
 const OWNER_ONLY: u32 = 0o600;
 
-/// A value that never reaches a log: its `Debug` prints nothing of it.
+/// A value that never reaches a log. Its `Debug` does not show the value.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -24,7 +24,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for whoever checks or signs with it.
+    /// The value itself, for code that compares it or signs with it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -36,11 +36,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads the secret that an earlier start has left in the file, or generates
-/// one and leaves it there, readable by its owner alone.
+/// Reads the secret from the file. If there is no file, generates a secret and
+/// writes the file. Only its owner can read the file.
 ///
 /// # Errors
-/// When the file is empty, or cannot be read or written.
+/// If the file is empty, or cannot be read or written.
 pub fn load_or_generate(path: &Path) -> io::Result<Secret> {
     match fs::read_to_string(path) {
         Ok(text) => read(path, &text),
@@ -63,8 +63,8 @@ fn read(path: &Path, text: &str) -> io::Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// The file appears whole or not at all, and when two processes start at once
-/// both end up with the same secret.
+/// Writes the file in one step, so it is never incomplete. If two processes
+/// start at the same time, both use the same secret.
 fn generate(path: &Path) -> io::Result<Secret> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let secret = Secret::new(hex::encode(rand::random::<[u8; GENERATED_BYTES]>()));
@@ -82,59 +82,4 @@ fn generate(path: &Path) -> io::Result<Secret> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn a_generated_secret_is_for_its_owner_alone_and_survives_restarts() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        let first = load_or_generate(&path).unwrap();
-        assert_eq!(first.expose().len(), 2 * GENERATED_BYTES);
-        assert_eq!(mode(&path), 0o600);
-
-        let second = load_or_generate(&path).unwrap();
-        assert_eq!(first.expose(), second.expose());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_file_that_others_may_read_is_closed_to_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        fs::write(&path, "a secret of my own\n").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(load_or_generate(&path).unwrap().expose(), "a secret of my own");
-        assert_eq!(mode(&path), 0o600);
-    }
-
-    #[test]
-    fn an_empty_file_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        fs::write(&path, "\n").unwrap();
-        assert!(load_or_generate(&path).is_err());
-    }
-
-    #[test]
-    fn debug_shows_nothing() {
-        let shown = format!("{:?}", Secret::new("tell-nobody"));
-        assert!(!shown.contains("tell"));
-    }
-
-    #[test]
-    fn starts_at_the_same_time_agree_on_one_secret() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        let secrets: Vec<String> = std::thread::scope(|scope| {
-            let starts: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| load_or_generate(&path).unwrap().expose().to_owned())).collect();
-            starts.into_iter().map(|start| start.join().unwrap()).collect()
-        });
-        assert!(secrets.iter().all(|secret| *secret == secrets[0]));
-    }
-}
+mod tests;

@@ -1,17 +1,18 @@
-//! Texts whose length whoever makes them decides.
+//! Texts of limited length.
 
-/// The most that is kept of what a component says, where that is why something failed.
+/// The longest failure reason of a component that the host keeps.
 pub const REASON_BYTES: usize = 2 << 10;
 
-/// The beginning of it, of at most so many bytes.
-pub fn cut(text: &str, bytes: usize) -> &str {
+/// The beginning of a text, at most `bytes` long. It ends at a character
+/// boundary.
+pub fn truncate(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// A reason that anything can keep: cut, and without the zero bytes that
-/// PostgreSQL has no place for.
-pub fn reason(text: &str) -> String {
-    cut(text, REASON_BYTES).replace('\0', " ")
+/// A failure reason that every database can keep: it is truncated, and each zero
+/// byte is replaced, because PostgreSQL refuses zero bytes in a text.
+pub fn failure_reason(text: &str) -> String {
+    truncate(text, REASON_BYTES).replace('\0', " ")
 }
 
 #[cfg(test)]
@@ -19,9 +20,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_characters_are_kept() {
-        assert_eq!((cut("aä", 3), cut("aä", 2), cut("aä", 0), cut("", 9)), ("aä", "a", "", ""));
-        assert_eq!(reason("a\0b"), "a b");
-        assert_eq!(reason(&"x".repeat(REASON_BYTES + 1)).len(), REASON_BYTES);
+    fn truncation_keeps_whole_characters() {
+        assert_eq!((truncate("aä", 3), truncate("aä", 2), truncate("aä", 0), truncate("", 9)), ("aä", "a", "", ""));
+        assert_eq!(failure_reason("a\0b"), "a b");
+        assert_eq!(failure_reason(&"x".repeat(REASON_BYTES + 1)).len(), REASON_BYTES);
     }
 }

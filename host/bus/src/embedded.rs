@@ -66,7 +66,7 @@ impl EmbeddedBus {
     /// # Errors
     /// When the database cannot be used.
     pub async fn open(database: HostDatabase, settings: &MessagingConfig) -> Result<Self, BusError> {
-        database.ensure("bus", SCHEMA).await?;
+        database.ensure_schema("bus", SCHEMA).await?;
         let latest: Option<i64> =
             sqlx::query_scalar("SELECT max(not_before_ms) FROM bus_deliveries WHERE attempts = 0")
                 .fetch_one(&database.write)

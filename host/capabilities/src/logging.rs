@@ -4,7 +4,7 @@
 pub use crate::bindings::wasi::logging::logging::Level;
 
 use crate::bindings::wasi::logging::logging::Host;
-use host_base::text::cut;
+use host_base::text::truncate;
 use host_config::{offer::Offer, plugins::Grant};
 use wasmtime::component::{HasData, Linker};
 
@@ -59,7 +59,7 @@ impl LoggingView<'_> {
             metrics::counter!("plugin_log_lines_dropped_total", "component" => self.component.to_owned()).increment(1);
             return;
         }
-        let (message, context) = (cut(message, MAX_LINE_BYTES), cut(context, MAX_LINE_BYTES));
+        let (message, context) = (truncate(message, MAX_LINE_BYTES), truncate(context, MAX_LINE_BYTES));
         let (component, call) = (self.component, self.call_id);
         match level {
             Level::Trace => tracing::trace!(target: "plugin", component, call, context, "{message}"),

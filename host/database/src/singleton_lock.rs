@@ -1,5 +1,5 @@
-//! The right to be the only host of a database. Whoever keeps the event bus
-//! inside the process needs it: another host would not hear of its events.
+//! The right to be the only host on a database. A host with the embedded event
+//! bus needs it, because another host would not receive the events of that bus.
 
 use crate::lock_key;
 use host_base::secret::Secret;
@@ -8,58 +8,58 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Held as long as this value lives.
+/// Holds the right as long as this value lives.
 #[derive(Debug)]
 pub struct SingletonLock {
-    _held: DropGuard,
+    _task: DropGuard,
 }
 
 impl SingletonLock {
-    /// Takes the right. None if another host has it.
+    /// Takes the right. Returns `None` if another host has it.
     ///
     /// # Errors
-    /// When the database cannot be reached.
-    pub async fn take(url: &Secret) -> sqlx::Result<Option<Self>> {
-        let Some(connection) = hold(url).await? else { return Ok(None) };
+    /// If the database cannot be reached.
+    pub async fn acquire(url: &Secret) -> sqlx::Result<Option<Self>> {
+        let Some(connection) = try_lock(url).await? else { return Ok(None) };
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(keep(url.clone(), connection)));
-        Ok(Some(Self { _held: stop.drop_guard() }))
+        Ok(Some(Self { _task: stop.drop_guard() }))
     }
 }
 
-/// The lock is the connection's: it is free when the connection ends, however
-/// that happens.
-async fn hold(url: &Secret) -> sqlx::Result<Option<PgConnection>> {
+/// Takes the lock on a new connection. PostgreSQL releases the lock when the
+/// connection ends, for any reason.
+async fn try_lock(url: &Secret) -> sqlx::Result<Option<PgConnection>> {
     let mut connection = PgConnection::connect(url.expose()).await?;
-    let held: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+    let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
         .bind(lock_key(&["only host"]))
         .fetch_one(&mut connection)
         .await?;
-    Ok(held.then_some(connection))
+    Ok(locked.then_some(connection))
 }
 
-/// Takes the right again whenever the connection is lost.
+/// Takes the lock again whenever the connection is lost.
 async fn keep(url: Secret, mut connection: PgConnection) {
     loop {
-        sleep(LOOK_EVERY).await;
-        if matches!(timeout(LOOK_LIMIT, connection.ping()).await, Ok(Ok(()))) {
-            continue;
+        sleep(CHECK_INTERVAL).await;
+        if !matches!(timeout(CHECK_TIMEOUT, connection.ping()).await, Ok(Ok(()))) {
+            connection = lock_again(&url).await;
         }
-        loop {
-            match hold(&url).await {
-                Ok(Some(again)) => {
-                    connection = again;
-                    break;
-                }
-                Ok(None) => tracing::error!(
-                    "another host has taken over this database, and this one still runs: stop one of them, or set TICKETING_NATS_URL for both"
-                ),
-                Err(error) => tracing::warn!(%error, "the database cannot be reached"),
-            }
-            sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn lock_again(url: &Secret) -> PgConnection {
+    loop {
+        match try_lock(url).await {
+            Ok(Some(connection)) => return connection,
+            Ok(None) => tracing::error!(
+                "another host has taken over this database while this one still runs: stop one of them, or set TICKETING_NATS_URL for both"
+            ),
+            Err(error) => tracing::warn!(%error, "the host cannot reach the database"),
         }
+        sleep(CHECK_INTERVAL).await;
     }
 }

@@ -1,5 +1,4 @@
-//! For the tests of all that is kept in the host's own tables: how they open
-//! the database of a test.
+//! Opens the host's database for tests.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,21 +1,23 @@
 use super::*;
+use host_base::Secret;
 use host_test_support::postgres;
+use std::time::Duration;
 
 #[tokio::test]
-async fn each_step_is_taken_once_and_survives_reopening() {
+async fn each_step_is_applied_once_also_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a folder?#%.db");
     let database = HostDatabase::open(&path).await.unwrap();
-    database.ensure("one", &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')"]).await.unwrap();
+    database.ensure_schema("one", &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')"]).await.unwrap();
     database.close().await;
     assert!(path.is_file());
-    takes_a_second_step(HostDatabase::open(&path).await.unwrap()).await;
+    applies_a_second_step(HostDatabase::open(&path).await.unwrap()).await;
 }
 
-async fn takes_a_second_step(database: HostDatabase) {
+async fn applies_a_second_step(database: HostDatabase) {
     let steps = &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')", "INSERT INTO one VALUES ('y')"];
-    database.ensure("one", steps).await.unwrap();
-    database.ensure("one", steps).await.unwrap();
+    database.ensure_schema("one", steps).await.unwrap();
+    database.ensure_schema("one", steps).await.unwrap();
     let rows: Vec<String> = sqlx::query_scalar("SELECT a FROM one ORDER BY a").fetch_all(&database.read).await.unwrap();
     assert_eq!(rows, ["x", "y"]);
 }
@@ -40,23 +42,23 @@ async fn hosts_that_start_at_once_share_a_postgres_database() {
     let url = Secret::new(url);
     let start = async || {
         let database = HostDatabase::connect(&url).await.unwrap();
-        database.ensure("one", &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')"]).await.unwrap();
+        database.ensure_schema("one", &["CREATE TABLE one (a TEXT); INSERT INTO one VALUES ('x')"]).await.unwrap();
         database
     };
     let started = futures::future::join_all((0..5).map(|_| start())).await;
     for database in started {
-        takes_a_second_step(database).await;
+        applies_a_second_step(database).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL"]
-async fn transactions_of_a_module_take_turns_across_hosts() {
+async fn transactions_of_a_module_run_one_at_a_time_across_hosts() {
     let url = postgres::new_database().await;
     let url = Secret::new(url);
     let one = HostDatabase::connect(&url).await.unwrap();
     let other = HostDatabase::connect(&url).await.unwrap();
-    one.ensure("counter", &["CREATE TABLE counter (n INTEGER NOT NULL) STRICT; INSERT INTO counter VALUES (0)"])
+    one.ensure_schema("counter", &["CREATE TABLE counter (n INTEGER NOT NULL) STRICT; INSERT INTO counter VALUES (0)"])
         .await
         .unwrap();
     let count = async |database: HostDatabase| {
@@ -65,23 +67,23 @@ async fn transactions_of_a_module_take_turns_across_hosts() {
         sqlx::query("UPDATE counter SET n = $1").bind(n + 1).execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
     };
-    let turns = (0..20).map(|turn| count(if turn % 2 == 0 { one.clone() } else { other.clone() }));
-    futures::future::join_all(turns).await;
+    let counts = (0..20).map(|n| count(if n % 2 == 0 { one.clone() } else { other.clone() }));
+    futures::future::join_all(counts).await;
     let n: i64 = sqlx::query_scalar("SELECT n FROM counter").fetch_one(&other.read).await.unwrap();
     assert_eq!(n, 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL"]
-async fn one_host_at_a_time_is_the_only_one() {
+async fn one_host_at_a_time_has_the_singleton_lock() {
     let url = postgres::new_database().await;
     let url = Secret::new(url);
-    let first = SingletonLock::take(&url).await.unwrap().expect("nobody has it");
-    assert!(SingletonLock::take(&url).await.unwrap().is_none());
+    let first = SingletonLock::acquire(&url).await.unwrap().expect("no host has the lock");
+    assert!(SingletonLock::acquire(&url).await.unwrap().is_none());
     drop(first);
     let begun = std::time::Instant::now();
-    while SingletonLock::take(&url).await.unwrap().is_none() {
-        assert!(begun.elapsed().as_secs() < 10, "it is not free again");
+    while SingletonLock::acquire(&url).await.unwrap().is_none() {
+        assert!(begun.elapsed().as_secs() < 10, "the lock is not free again");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

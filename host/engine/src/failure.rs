@@ -1,6 +1,6 @@
 //! The reason why an invocation gave no answer, and who is to blame.
 
-use host_base::text::cut;
+use host_base::text::truncate;
 
 /// The longest text of a trap that is kept.
 const TRAP_BYTES: usize = 8 << 10;
@@ -77,7 +77,7 @@ impl Failure {
     /// names in it and their length.
     pub fn trap(component: &str, words: &str) -> Self {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self::Trap { component: component.to_owned(), message: cut(&words, TRAP_BYTES).to_owned() }
+        Self::Trap { component: component.to_owned(), message: truncate(&words, TRAP_BYTES).to_owned() }
     }
 
     /// Who is to blame for the failure.

@@ -7,7 +7,7 @@ use super::{
 };
 use axum::{Json, extract::State};
 use host_api::{audit::AuditRow, error::Envelope, tokens::Role};
-use host_database::audit::Seen;
+use host_database::audit::AuditScope;
 use host_http::error::{Problem, Refusal};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -36,17 +36,17 @@ pub(super) async fn list(
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Vec<AuditRow>>, Problem> {
     let limit_rows = limit_rows(query.limit)?;
-    operator.audit.list(&rows_seen_by(caller), query.before, limit_rows).await.map(Json).map_err(|error| {
+    operator.audit.list(&scope_of(caller), query.before, limit_rows).await.map(Json).map_err(|error| {
         tracing::error!(%error, "the audit cannot be read");
         Refusal::Unavailable.into()
     })
 }
 
-fn rows_seen_by(caller: Caller) -> Seen {
+fn scope_of(caller: Caller) -> AuditScope {
     match caller.plugins {
-        Some(plugins) => Seen::Bound(plugins),
-        None if caller.role == Role::Admin => Seen::All,
-        None => Seen::Plugins,
+        Some(plugins) => AuditScope::Named(plugins),
+        None if caller.role == Role::Admin => AuditScope::All,
+        None => AuditScope::Plugins,
     }
 }
 
@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn admins_see_all_rows_and_others_the_rows_of_their_plugins() {
         let bound = Caller { plugins: Some(BTreeSet::from(["a".to_owned()])), ..Caller::unbound("ci", Role::Admin) };
-        assert!(matches!(rows_seen_by(bound), Seen::Bound(plugins) if plugins.contains("a")));
-        assert!(matches!(rows_seen_by(Caller::unbound("operator", Role::Admin)), Seen::All));
-        assert!(matches!(rows_seen_by(Caller::unbound("ci", Role::Deploy)), Seen::Plugins));
+        assert!(matches!(scope_of(bound), AuditScope::Named(plugins) if plugins.contains("a")));
+        assert!(matches!(scope_of(Caller::unbound("operator", Role::Admin)), AuditScope::All));
+        assert!(matches!(scope_of(Caller::unbound("ci", Role::Deploy)), AuditScope::Plugins));
     }
 }

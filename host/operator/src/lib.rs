@@ -28,7 +28,7 @@ use host_bus::Bus;
 use host_config::uploads::UploadsConfig;
 use host_database::{
     audit::{Audit, Entry, Outcome},
-    cluster::{Cluster, Identity},
+    cluster::{Cluster, HostIdentity},
 };
 use host_http::error::{Problem, Refusal};
 use host_plugin::Rollout;
@@ -61,7 +61,7 @@ pub struct Operator {
     /// Renders the metrics.
     pub metrics: Metrics,
     /// This host.
-    pub me: Identity,
+    pub me: HostIdentity,
     /// The hosts that share the database, if it is shared.
     pub cluster: Option<Arc<Cluster>>,
     /// Gauges that are read when a client asks for the metrics.
@@ -112,8 +112,8 @@ impl Operator {
 
     /// Whether the host takes work.
     pub fn is_ready(&self) -> bool {
-        let in_touch = self.cluster.as_ref().is_none_or(|cluster| cluster.is_in_touch());
-        self.ready.load(Ordering::Acquire) && in_touch
+        let is_connected = self.cluster.as_ref().is_none_or(|cluster| cluster.is_connected());
+        self.ready.load(Ordering::Acquire) && is_connected
     }
 }
 

@@ -63,9 +63,9 @@ impl Archive {
     /// When the folder or the database cannot be used.
     pub async fn open(database: HostDatabase, folder: &Path) -> Result<Self, ArchiveError> {
         std::fs::create_dir_all(folder)?;
-        database.ensure("plugins", SCHEMA).await?;
+        database.ensure_schema("plugins", SCHEMA).await?;
         if database.dialect() == Dialect::Postgres {
-            database.ensure("plugin_files", FILES_SCHEMA).await?;
+            database.ensure_schema("plugin_files", FILES_SCHEMA).await?;
         }
         Ok(Self { database, folder: Arc::new(folder.to_owned()) })
     }

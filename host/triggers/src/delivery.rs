@@ -53,9 +53,9 @@ async fn conclude(handle: impl Future<Output = Handled>) -> Result<Outcome, Erro
 fn within_attempts(outcome: Outcome, attempt: u32, most: u32) -> Outcome {
     match outcome {
         Outcome::Retry { reason, .. } if attempt >= most => {
-            Outcome::SetAside(format!("given up after {attempt} attempts: {}", text::reason(&reason)))
+            Outcome::SetAside(format!("given up after {attempt} attempts: {}", text::failure_reason(&reason)))
         }
-        Outcome::Retry { after, reason } => Outcome::Retry { after, reason: text::reason(&reason) },
+        Outcome::Retry { after, reason } => Outcome::Retry { after, reason: text::failure_reason(&reason) },
         outcome => outcome,
     }
 }

@@ -14,7 +14,7 @@ use axum::{
 };
 use host_base::{
     id,
-    text::{REASON_BYTES, cut},
+    text::{REASON_BYTES, truncate},
 };
 use host_capabilities::identity::{Identity, Session};
 use host_config::http::HttpConfig;
@@ -284,7 +284,7 @@ fn wire_response(revision: &Revision, answer: wit::Response) -> Result<Response,
     let headers = response.headers_mut();
     for (name, value) in answer.headers {
         let name = HeaderName::try_from(&name)
-            .map_err(|_| broken(format!("the header name {:?}", cut(&name, REASON_BYTES))))?;
+            .map_err(|_| broken(format!("the header name {:?}", truncate(&name, REASON_BYTES))))?;
         let value = HeaderValue::try_from(value).map_err(|_| broken(format!("the value of the header {name}")))?;
         if !NOT_PASSED_ON.contains(&name) {
             headers.append(name, value);

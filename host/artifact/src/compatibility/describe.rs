@@ -1,6 +1,6 @@
 //! Describes types in the words of WIT.
 
-use host_base::text::cut;
+use host_base::text::truncate;
 use std::fmt::Write;
 use wit_parser::{Handle, Resolve, Type, TypeDef, TypeDefKind, TypeId};
 
@@ -64,7 +64,7 @@ pub(super) fn describe(resolve: &Resolve, ty: Option<Type>) -> String {
         None => text.push_str("nothing"),
     }
     if text.len() > MAX_DESCRIPTION_BYTES {
-        text.truncate(cut(&text, MAX_DESCRIPTION_BYTES).len());
+        text.truncate(truncate(&text, MAX_DESCRIPTION_BYTES).len());
         text.push_str("...");
     }
     text

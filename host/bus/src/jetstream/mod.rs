@@ -56,7 +56,7 @@ pub struct JetStreamBus {
 /// # Errors
 /// When the database cannot be used.
 pub async fn installation(database: &HostDatabase) -> Result<String, BusError> {
-    database.ensure("installation", SCHEMA).await?;
+    database.ensure_schema("installation", SCHEMA).await?;
     sqlx::query("INSERT INTO installation (number, id) VALUES (1, $1) ON CONFLICT (number) DO NOTHING")
         .bind(host_base::id::new().to_string())
         .execute(&database.write)

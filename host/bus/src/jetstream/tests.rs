@@ -363,7 +363,7 @@ async fn the_largest_event_can_be_published_and_set_aside() {
     bus.publish(std::slice::from_ref(&largest)).await.unwrap();
     assert_eq!(next(&one).await.event, largest);
 
-    let reason = host_base::text::reason(&"\u{1}".repeat(9_999));
+    let reason = host_base::text::failure_reason(&"\u{1}".repeat(9_999));
     let letter = DeadLetter { reason, subject_id: largest.id, payload: largest.payload, ..conformance::letter("x", 1) };
     bus.set_aside(letter.clone()).await.unwrap();
     let kept = bus.dead_letter("x").await.unwrap().unwrap();

@@ -170,7 +170,7 @@ struct Revocations {
 
 impl Revocations {
     async fn open(database: HostDatabase) -> sqlx::Result<Self> {
-        database.ensure("identity", SCHEMA).await?;
+        database.ensure_schema("identity", SCHEMA).await?;
         let now = now_seconds();
         delete_expired(&database, now).await?;
         let revocations = Self {

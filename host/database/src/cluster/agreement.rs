@@ -1,54 +1,54 @@
-//! How a change reaches all hosts or none: one proposes it, every other one
-//! prepares it and answers, and only then does it become durable.
+//! How a change reaches all hosts or none. One host proposes the change, every
+//! other host prepares it and answers, and only then the change becomes durable.
 
 use super::{Cluster, LOST_AFTER_MS, members::NOW_MS};
-use host_api::cluster::{Member, PeerReport, Running, Serving, Status};
+use host_api::cluster::{Member, PeerReport, RunningPlugin, Serving, Status};
 use host_base::id;
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::{Duration, Instant};
 
-/// How long the others may take to prepare a change.
-const PREPARED_WITHIN: Duration = Duration::from_secs(30);
-/// How long the proposer waits until the others run what was decided. Those
-/// that take longer follow later; the report says so.
-const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(25);
-/// A proposal that is older was made by a host that died.
+/// The time that the other hosts have to prepare a change.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time that the proposer waits until the other hosts run the decided
+/// revision. Slower hosts follow later, and the report says so.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
+/// The host that made an older proposal has died.
 const STALE_AFTER_MS: i64 = 60_000;
 
-/// A change that another host is about to make.
+/// A change that another host wants to make.
 #[derive(Debug, Clone)]
 pub struct Proposal {
-    /// Identifies it.
+    /// The identifier of the proposal.
     pub id: String,
-    /// What is to change.
+    /// The plugin that changes.
     pub plugin: String,
-    /// What is to be active then, as it was written.
+    /// The proposed state, as JSON.
     state: String,
 }
 
-/// A proposal under way. It is withdrawn when it has been decided on.
+/// A proposal that all hosts have agreed to. It is withdrawn after the decision.
 pub struct Agreement {
     id: String,
 }
 
 impl Proposal {
-    /// What is to be active then.
+    /// The proposed state.
     ///
     /// # Errors
-    /// When a newer version of the host has proposed what this one does not
-    /// understand.
+    /// If a newer version of the host has made the proposal, and this host does
+    /// not understand it.
     pub fn state<S: DeserializeOwned>(&self) -> serde_json::Result<S> {
         serde_json::from_str(&self.state)
     }
 }
 
 impl Cluster {
-    /// Asks all live hosts to prepare a change, and waits until they have.
-    /// The inner error names those that cannot, each with its reason.
+    /// Asks all live hosts to prepare a change, and waits for their answers. The
+    /// inner error lists the hosts that cannot prepare it, with their reasons.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// If the database cannot be reached.
     pub async fn propose(&self, plugin: &str, state: &impl Serialize) -> sqlx::Result<Result<Agreement, Vec<String>>> {
         let agreement = Agreement { id: id::new().to_string() };
         let state = serde_json::to_string(state).map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -64,26 +64,27 @@ impl Cluster {
         self.announce().await;
         let begun = Instant::now();
         loop {
-            let (open, problems) = self.answers(&agreement).await?;
+            let (waiting, problems) = self.answers(&agreement).await?;
             if !problems.is_empty() {
                 self.withdraw(&agreement).await?;
                 return Ok(Err(problems));
             }
-            if open.is_empty() {
+            if waiting.is_empty() {
                 return Ok(Ok(agreement));
             }
-            if begun.elapsed() > PREPARED_WITHIN {
+            if begun.elapsed() > PREPARE_TIMEOUT {
                 self.withdraw(&agreement).await?;
-                return Ok(Err(open.iter().map(|host| format!("{host} does not answer")).collect()));
+                return Ok(Err(waiting.iter().map(|host| format!("{host} does not answer")).collect()));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Ends a proposal, whatever came of it.
+    /// Ends a proposal after the decision.
     ///
     /// # Errors
-    /// When the database cannot be reached; it ends by itself after a while.
+    /// If the database cannot be reached. The proposal then expires after a
+    /// while.
     pub async fn withdraw(&self, agreement: &Agreement) -> sqlx::Result<()> {
         for sql in ["DELETE FROM cluster_answers WHERE proposal = $1", "DELETE FROM cluster_proposals WHERE id = $1"] {
             sqlx::query(sql).bind(&agreement.id).execute(&self.database.write).await?;
@@ -91,11 +92,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// What other hosts propose and this one has not answered.
+    /// The proposals of other hosts that this host has not answered yet.
     ///
     /// # Errors
-    /// When the database cannot be reached.
-    pub async fn proposals(&self) -> sqlx::Result<Vec<Proposal>> {
+    /// If the database cannot be reached.
+    pub async fn open_proposals(&self) -> sqlx::Result<Vec<Proposal>> {
         let sql = format!(
             "SELECT id, plugin, state FROM cluster_proposals WHERE host <> $1 AND at_ms > {NOW_MS} - {STALE_AFTER_MS} \
              AND id NOT IN (SELECT proposal FROM cluster_answers WHERE host = $1)"
@@ -105,10 +106,10 @@ impl Cluster {
         Ok(rows.into_iter().map(|(id, plugin, state)| Proposal { id, plugin, state }).collect())
     }
 
-    /// Says whether this host is prepared, or why it cannot be.
+    /// Answers a proposal. Without a problem, this host is prepared.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// If the database cannot be reached.
     pub async fn answer(&self, proposal: &Proposal, problem: Option<&str>) -> sqlx::Result<()> {
         sqlx::query(
             "INSERT INTO cluster_answers (proposal, host, problem) \
@@ -122,24 +123,24 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until the others run a plugin as it was decided, for a bounded
-    /// time, and says what became of it on each. None for a plugin that was
-    /// removed.
-    pub async fn followed(&self, plugin: &str, decided: Option<&Serving>) -> Vec<PeerReport> {
+    /// Waits until the other hosts run the decided revisions of a plugin, for a
+    /// limited time, and reports on each host. `decided` is `None` for a plugin
+    /// that was removed.
+    pub async fn wait_for_followers(&self, plugin: &str, decided: Option<&Serving>) -> Vec<PeerReport> {
         let begun = Instant::now();
         loop {
             let Ok(members) = self.members.all().await else { return Vec::new() };
             let others = members.into_iter().filter(|one| one.id != self.me.id && one.status == Status::Ready);
             let reports: Vec<PeerReport> = others.map(|member| report(&member, plugin, decided)).collect();
-            if reports.iter().all(|report| report.follows) || begun.elapsed() > FOLLOWED_WITHIN {
+            if reports.iter().all(|report| report.follows) || begun.elapsed() > FOLLOW_TIMEOUT {
                 return reports;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// The hosts whose answer is still open, and the problems of those that
-    /// have one. A host that dies meanwhile is not waited for.
+    /// The live hosts that have not answered yet, and the problems of those that
+    /// have.
     async fn answers(&self, agreement: &Agreement) -> sqlx::Result<(Vec<String>, Vec<String>)> {
         let sql = format!(
             "SELECT h.name, a.host IS NOT NULL, a.problem FROM cluster_hosts h \
@@ -151,16 +152,16 @@ impl Cluster {
             .bind(&self.me.id)
             .fetch_all(&self.database.write)
             .await?;
-        let open = rows.iter().filter(|(_, answered, _)| !answered).map(|(name, ..)| name.clone());
+        let waiting = rows.iter().filter(|(_, answered, _)| !answered).map(|(name, ..)| name.clone());
         let problems = rows.iter().filter_map(|(name, _, problem)| Some(format!("{name}: {}", problem.as_ref()?)));
-        Ok((open.collect(), problems.collect()))
+        Ok((waiting.collect(), problems.collect()))
     }
 }
 
 fn report(member: &Member, plugin: &str, decided: Option<&Serving>) -> PeerReport {
     let running = member.plugins.get(plugin);
     let follows = match (running, decided) {
-        (Some(running), Some(decided)) => runs_what_was_decided(running, decided),
+        (Some(running), Some(decided)) => follows(running, decided),
         (None, None) => true,
         _ => false,
     };
@@ -168,9 +169,9 @@ fn report(member: &Member, plugin: &str, decided: Option<&Serving>) -> PeerRepor
     PeerReport { host: member.name.clone(), follows, problem }
 }
 
-/// Whether a host runs the revision that was decided on, or the one of its own
-/// binary in its place.
-fn runs_what_was_decided(running: &Running, decided: &Serving) -> bool {
+/// Whether a host runs the decided revisions, or those of its own binary in
+/// their place.
+fn follows(running: &RunningPlugin, decided: &Serving) -> bool {
     let Serving { revision, canary, held } = &running.serving;
     let revision = running.instead_of.as_ref().unwrap_or(revision);
     (revision, canary, held) == (&decided.revision, &decided.canary, &decided.held)

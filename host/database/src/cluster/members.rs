@@ -1,15 +1,16 @@
-//! Who there is: a row for each host, which it renews while it lives. The
-//! database's clock decides, since those of the hosts may differ.
+//! The members of the cluster: a row for each host, which the host renews while
+//! it lives. The database's clock decides, because the clocks of the hosts may
+//! differ.
 
-use super::{Identity, LOST_AFTER_MS};
+use super::{HostIdentity, LOST_AFTER_MS};
 use crate::HostDatabase;
-use host_api::cluster::{Member, Runs, Status};
+use host_api::cluster::{Member, RunningPlugins, Status};
 use host_base::Dialect;
 use std::collections::BTreeMap;
 
 /// The database's time, see [`Dialect::now_ms`].
 pub(super) const NOW_MS: &str = Dialect::Postgres.now_ms();
-/// A host that ended without a word is shown for this long.
+/// A lost host is shown for this time.
 const FORGOTTEN_AFTER_MS: i64 = 600_000;
 
 const SCHEMA: &[&str] = &["
@@ -23,9 +24,9 @@ const SCHEMA: &[&str] = &["
         proposal TEXT NOT NULL, host TEXT NOT NULL, problem TEXT, PRIMARY KEY (proposal, host)) STRICT;
 "];
 
-impl Identity {
+impl HostIdentity {
     /// This host as the only member, with a database of its own.
-    pub fn only_member(&self, ready: bool, plugins: Runs) -> Member {
+    pub fn only_member(&self, ready: bool, plugins: RunningPlugins) -> Member {
         Member {
             id: self.id.clone(),
             name: self.name.clone(),
@@ -40,6 +41,24 @@ impl Identity {
 
 type Row = (String, String, String, i64, i64, i64, String);
 
+fn member((id, name, version, started_ms, seen_ms_ago, ready, plugins): Row) -> Member {
+    let status = match (seen_ms_ago.abs() > LOST_AFTER_MS, ready) {
+        (true, _) => Status::Lost,
+        (false, 0) => Status::Starting,
+        _ => Status::Ready,
+    };
+    Member { id, name, version, started_ms, seen_ms_ago, status, plugins: parse(&plugins) }
+}
+
+/// Reads what a host runs. A host of another version may write something about
+/// a plugin that this host does not understand. That plugin is left out, and the
+/// others are kept.
+fn parse(json: &str) -> RunningPlugins {
+    let plugins: BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    let understood = |(plugin, running)| Some((plugin, serde_json::from_value(running).ok()?));
+    plugins.into_iter().filter_map(understood).collect()
+}
+
 /// The table of hosts.
 pub(super) struct Members {
     database: HostDatabase,
@@ -47,13 +66,13 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) async fn open(database: HostDatabase) -> sqlx::Result<Self> {
-        database.ensure("cluster", SCHEMA).await?;
+        database.ensure_schema("cluster", SCHEMA).await?;
         Ok(Self { database })
     }
 
-    /// Says that this host lives, and what it runs.
-    pub(super) async fn beat(&self, me: &Identity, ready: bool, runs: &Runs) -> sqlx::Result<()> {
-        let runs = serde_json::to_string(runs).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    /// Renews the row of a host.
+    pub(super) async fn heartbeat(&self, me: &HostIdentity, ready: bool, plugins: &RunningPlugins) -> sqlx::Result<()> {
+        let plugins = serde_json::to_string(plugins).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let sql = format!(
             "INSERT INTO cluster_hosts (id, name, version, started_ms, seen_ms, ready, runs) \
              VALUES ($1, $2, $3, $4, {NOW_MS}, $5, $6) \
@@ -65,62 +84,42 @@ impl Members {
             .bind(env!("CARGO_PKG_VERSION"))
             .bind(me.started_ms)
             .bind(i64::from(ready))
-            .bind(runs)
+            .bind(plugins)
             .execute(&self.database.write)
             .await?;
         Ok(())
     }
 
-    /// Takes a host that ends out, and those that ended long ago.
-    pub(super) async fn leave(&self, me: &Identity) -> sqlx::Result<()> {
+    /// Deletes the row of a host that ends, so that no other host waits for it.
+    /// Deletes the rows of hosts that were lost long ago, too.
+    pub(super) async fn leave(&self, me: &HostIdentity) -> sqlx::Result<()> {
         let sql = format!("DELETE FROM cluster_hosts WHERE id = $1 OR seen_ms < {NOW_MS} - {FORGOTTEN_AFTER_MS}");
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&me.id).execute(&self.database.write).await?;
         Ok(())
     }
 
-    /// All of them, the oldest first.
+    /// Reads all hosts, the oldest first.
     pub(super) async fn all(&self) -> sqlx::Result<Vec<Member>> {
         let sql = format!(
             "SELECT id, name, version, started_ms, {NOW_MS} - seen_ms, ready, runs \
              FROM cluster_hosts ORDER BY started_ms, id"
         );
         let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.database.read).await?;
-        let member = |(id, name, version, started_ms, seen_ms_ago, ready, runs): Row| Member {
-            id,
-            name,
-            version,
-            started_ms,
-            seen_ms_ago,
-            status: match (seen_ms_ago.abs() > LOST_AFTER_MS, ready) {
-                (true, _) => Status::Lost,
-                (false, 0) => Status::Starting,
-                _ => Status::Ready,
-            },
-            plugins: read(&runs),
-        };
         Ok(rows.into_iter().map(member).collect())
     }
-}
-
-/// What another version of the host writes may be unknown to this one: what it
-/// does not understand of one plugin hides no other.
-fn read(runs: &str) -> Runs {
-    let runs: BTreeMap<String, serde_json::Value> = serde_json::from_str(runs).unwrap_or_default();
-    let known = |(plugin, running)| Some((plugin, serde_json::from_value(running).ok()?));
-    runs.into_iter().filter_map(known).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host_api::cluster::{Running, Serving};
+    use host_api::cluster::{RunningPlugin, Serving};
 
     #[test]
     fn what_another_version_runs_is_read_as_far_as_it_is_understood() {
-        let runs = r#"{"a": {"revision": "r1", "mood": ["good"]}, "b": "all of it", "c": {"revision": 3}}"#;
+        let json = r#"{"a": {"revision": "r1", "mood": ["good"]}, "b": "all of it", "c": {"revision": 3}}"#;
         let serving = Serving { revision: "r1".to_owned(), ..Serving::default() };
-        let running = Running { serving, ..Running::default() };
-        assert_eq!(read(runs), Runs::from([("a".to_owned(), running)]));
-        assert!(read("[]").is_empty() && read("").is_empty());
+        let running = RunningPlugin { serving, ..RunningPlugin::default() };
+        assert_eq!(parse(json), RunningPlugins::from([("a".to_owned(), running)]));
+        assert!(parse("[]").is_empty() && parse("").is_empty());
     }
 }

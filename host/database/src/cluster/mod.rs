@@ -1,25 +1,27 @@
-//! Several hosts on one database: which of them live, what each runs, and how
-//! a change of a plugin reaches all of them or none.
+//! Several hosts on one database: which hosts live, what each of them runs, and
+//! how a change of a plugin reaches all hosts or none.
 //!
-//! Whoever changes a plugin holds its lock in the database, asks every live
-//! host to prepare the change, and makes it durable only when all have. What
-//! is durable is what all follow, also one that was away or is new: nothing
-//! depends on a message that could be lost, a message only makes it faster.
-//! A host with a database of its own is alone and does none of this.
+//! A host that changes a plugin locks the plugin in the database and asks every
+//! live host to prepare the change. The change becomes durable only when all
+//! hosts are prepared. All hosts follow the durable state, also a host that was
+//! away or is new. So correctness does not depend on messages that can be lost.
+//! A message only makes the others look sooner. A host with a database of its
+//! own is alone and does none of this.
 
 mod agreement;
 mod members;
 mod notifications;
+mod plugin_lock;
 
 pub use agreement::{Agreement, Proposal};
 pub use notifications::Listener;
+pub use plugin_lock::PluginLock;
 
-use crate::{HostDatabase, lock_key};
-use host_api::cluster::{Member, Runs, Status};
+use crate::HostDatabase;
+use host_api::cluster::{Member, RunningPlugins, Status};
 use host_base::{id, secret::Secret};
 use members::Members;
 use notifications::Notifications;
-use sqlx::{Connection, PgConnection};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering},
@@ -31,125 +33,108 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often a host says that it lives, and looks for what it has missed.
-pub const BEAT: Duration = Duration::from_millis(500);
-/// Who has not been heard of for this long takes no part.
+/// How often a host renews its row, and looks for changes that it has missed.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// A host counts as lost after this time without a heartbeat.
 const LOST_AFTER_MS: i64 = 3_000;
-/// A host that could not say for this long that it lives sends work elsewhere.
-const OUT_OF_TOUCH: Duration = Duration::from_millis(2_500);
+/// A host that cannot renew its row for this time asks for no more work.
+const DISCONNECTED_AFTER: Duration = Duration::from_millis(2_500);
 
-/// What tells a host from others.
+/// The identity of a host in the cluster.
 #[derive(Debug, Clone)]
-pub struct Identity {
-    /// New at each start.
+pub struct HostIdentity {
+    /// A new identifier at each start.
     pub id: String,
-    /// For people: what the settings say, or the machine's name.
+    /// The name for people: from the settings, or the machine's name.
     pub name: String,
-    /// When it started, in milliseconds since the Unix epoch.
+    /// When the host started, in milliseconds since the Unix epoch.
     pub started_ms: i64,
 }
 
-/// One host's place among those on the same database.
+/// This host's membership among the hosts on the same database.
 pub struct Cluster {
     /// This host.
-    pub me: Identity,
+    pub me: HostIdentity,
     url: Secret,
     database: HostDatabase,
     members: Members,
-    news: Notifications,
-    beat_now: Notify,
-    in_touch: AtomicBool,
-}
-
-/// The right to change a plugin, across all hosts. It ends with its session of
-/// the database, however that ends.
-pub struct Turn {
-    _session: PgConnection,
+    notifications: Notifications,
+    heartbeat_requested: Notify,
+    is_connected: AtomicBool,
 }
 
 impl Cluster {
-    /// Takes a place among the hosts on this database. It is shown as starting
-    /// until [`live`](Self::live) says that it is ready.
+    /// Joins the hosts on this database. The others see this host as starting
+    /// until [`run_heartbeat`](Self::run_heartbeat) reports that it is ready.
     ///
     /// # Errors
-    /// When the database cannot be reached.
-    pub async fn join(database: HostDatabase, url: &Secret, me: Identity) -> sqlx::Result<Self> {
+    /// If the database cannot be reached.
+    pub async fn join(database: HostDatabase, url: &Secret, me: HostIdentity) -> sqlx::Result<Self> {
         let members = Members::open(database.clone()).await?;
         let cluster = Self {
             me,
             url: url.clone(),
-            news: Notifications::hear(url),
-            beat_now: Notify::new(),
-            in_touch: AtomicBool::new(true),
+            notifications: Notifications::listen(url),
+            heartbeat_requested: Notify::new(),
+            is_connected: AtomicBool::new(true),
             database,
             members,
         };
-        cluster.beat(false, &Runs::new()).await?;
+        cluster.heartbeat(false, &RunningPlugins::new()).await?;
         Ok(cluster)
     }
 
-    /// Says that this host lives, whether it serves, and what it runs.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    async fn beat(&self, ready: bool, runs: &Runs) -> sqlx::Result<()> {
-        self.members.beat(&self.me, ready, runs).await
+    async fn heartbeat(&self, ready: bool, plugins: &RunningPlugins) -> sqlx::Result<()> {
+        self.members.heartbeat(&self.me, ready, plugins).await
     }
 
-    /// Says again and again that this host lives, until it stops. `now` gives
-    /// whether it serves and what it runs.
-    pub async fn live(&self, now: impl Fn() -> (bool, Runs), stop: CancellationToken) {
-        let mut told = None;
+    /// Sends heartbeats until the host stops. `state` returns whether the host
+    /// serves, and what it runs.
+    pub async fn run_heartbeat(&self, state: impl Fn() -> (bool, RunningPlugins), stop: CancellationToken) {
+        let mut last_success = None;
         loop {
-            let (ready, runs) = now();
-            match self.beat(ready, &runs).await {
-                Ok(()) => told = Some(Instant::now()),
-                Err(error) => tracing::warn!(%error, "the other hosts do not hear of this one"),
+            let (ready, plugins) = state();
+            match self.heartbeat(ready, &plugins).await {
+                Ok(()) => last_success = Some(Instant::now()),
+                Err(error) => tracing::warn!(%error, "the host cannot send its heartbeat to the other hosts"),
             }
-            self.in_touch.store(told.is_some_and(|told| told.elapsed() < OUT_OF_TOUCH), Ordering::Release);
+            let is_connected = last_success.is_some_and(|at| at.elapsed() < DISCONNECTED_AFTER);
+            self.is_connected.store(is_connected, Ordering::Release);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.beat_now.notified() => {}
-                () = sleep(BEAT) => {}
+                () = self.heartbeat_requested.notified() => {}
+                () = sleep(HEARTBEAT_INTERVAL) => {}
             }
         }
-        if let Err(error) = self.leave().await {
-            tracing::debug!(%error, "the other hosts find out by themselves that this one has ended");
+        if let Err(error) = self.members.leave(&self.me).await {
+            tracing::debug!(%error, "the host cannot report its end: the other hosts will count it as lost");
         }
     }
 
-    /// Says at once what this host runs, and not with the next beat.
-    pub fn hurry(&self) {
-        self.beat_now.notify_one();
+    /// Sends the next heartbeat at once.
+    pub fn request_heartbeat(&self) {
+        self.heartbeat_requested.notify_one();
     }
 
-    /// Whether the database has heard of this host lately. While it has not,
-    /// others decide without it.
-    pub fn is_in_touch(&self) -> bool {
-        self.in_touch.load(Ordering::Acquire)
+    /// Whether the database has taken a recent heartbeat of this host. If not,
+    /// the other hosts decide without this one.
+    pub fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Acquire)
     }
 
-    /// Says that this host ends, so that nobody waits for it.
+    /// All hosts, the oldest first. Recently lost hosts are among them.
     ///
     /// # Errors
-    /// When the database cannot be reached; then it is lost after a while.
-    async fn leave(&self) -> sqlx::Result<()> {
-        self.members.leave(&self.me).await
-    }
-
-    /// All hosts, the oldest first, with those that were lost lately.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
+    /// If the database cannot be reached.
     pub async fn hosts(&self) -> sqlx::Result<Vec<Member>> {
         self.members.all().await
     }
 
-    /// The subjects that the other live hosts take, by plugin.
+    /// The subjects that the other live hosts subscribe to, by plugin.
     ///
     /// # Errors
-    /// When the database cannot be reached.
-    pub async fn subscribed_elsewhere(&self) -> sqlx::Result<BTreeMap<String, BTreeSet<String>>> {
+    /// If the database cannot be reached.
+    pub async fn subjects_of_other_hosts(&self) -> sqlx::Result<BTreeMap<String, BTreeSet<String>>> {
         let hosts = self.hosts().await?;
         let others = hosts.into_iter().filter(|host| host.id != self.me.id && host.status != Status::Lost);
         let mut subjects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -159,19 +144,9 @@ impl Cluster {
         Ok(subjects)
     }
 
-    /// Waits until no other host changes this plugin.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub async fn turn(&self, plugin: &str) -> sqlx::Result<Turn> {
-        let mut session = PgConnection::connect(self.url.expose()).await?;
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(lock_key(&["plugin", plugin])).execute(&mut session).await?;
-        Ok(Turn { _session: session })
-    }
-
-    /// Hears of what other hosts announce from now on.
+    /// Receives the announcements of other hosts from now on.
     pub fn listener(&self) -> Listener {
-        self.news.listener()
+        self.notifications.listener()
     }
 
     /// Wakes the other hosts.
@@ -180,8 +155,8 @@ impl Cluster {
     }
 }
 
-impl Identity {
-    /// One that no host has had before.
+impl HostIdentity {
+    /// Creates an identity that no host has had before.
     pub fn new(name: &str) -> Self {
         let started_ms = i64::try_from(host_base::clock::now_ms()).unwrap_or(i64::MAX);
         Self { id: id::new().to_string(), name: name.to_owned(), started_ms }

@@ -1,8 +1,9 @@
-//! Wakes this host when another has announced something: PostgreSQL's
-//! `NOTIFY`. What is lost while the connection is away is made up for by
-//! looking again, which every host does by itself.
+//! Wakes this host when another host announces a change. PostgreSQL's `NOTIFY`
+//! carries the announcements. While the connection is lost, announcements are
+//! lost too. Every host also looks for changes at an interval, so no change is
+//! missed.
 
-use super::BEAT;
+use super::HEARTBEAT_INTERVAL;
 use crate::CHANNEL;
 use host_base::secret::Secret;
 use sqlx::postgres::PgListener;
@@ -10,63 +11,63 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::AbortHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// Listens as long as it lives.
 pub(super) struct Notifications {
-    heard: Arc<watch::Sender<()>>,
-    listening: AbortHandle,
+    received: Arc<watch::Sender<()>>,
+    task: AbortHandle,
 }
 
-/// Hears of what is announced from now on.
+/// Receives announcements.
 pub struct Listener(watch::Receiver<()>);
 
 impl Notifications {
-    pub(super) fn hear(url: &Secret) -> Self {
-        let heard = Arc::new(watch::Sender::new(()));
-        let listening = tokio::spawn(listen(url.clone(), heard.clone())).abort_handle();
-        Self { heard, listening }
+    pub(super) fn listen(url: &Secret) -> Self {
+        let received = Arc::new(watch::Sender::new(()));
+        let task = tokio::spawn(listen(url.clone(), received.clone())).abort_handle();
+        Self { received, task }
     }
 
     pub(super) fn listener(&self) -> Listener {
-        Listener(self.heard.subscribe())
+        Listener(self.received.subscribe())
     }
 }
 
 impl Listener {
-    /// Waits until something was announced, or until it is time to look again.
-    /// False when this host stops first.
+    /// Waits for an announcement, or until it is time to look for changes
+    /// anyway. Returns false if the host stops first.
     pub async fn next(&mut self, stop: &CancellationToken) -> bool {
         tokio::select! {
             biased;
             () = stop.cancelled() => false,
             Ok(()) = self.0.changed() => true,
-            () = sleep(BEAT) => true,
+            () = sleep(HEARTBEAT_INTERVAL) => true,
         }
     }
 }
 
 impl Drop for Notifications {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.task.abort();
     }
 }
 
-async fn listen(url: Secret, heard: Arc<watch::Sender<()>>) {
+async fn listen(url: Secret, received: Arc<watch::Sender<()>>) {
     loop {
-        if let Err(error) = listen_once(&url, &heard).await {
-            tracing::debug!(%error, "other hosts are not heard");
+        if let Err(error) = listen_once(&url, &received).await {
+            tracing::debug!(%error, "the host cannot receive announcements of other hosts");
         }
-        sleep(AFTER_AN_ERROR).await;
+        sleep(RECONNECT_DELAY).await;
     }
 }
 
-async fn listen_once(url: &Secret, heard: &watch::Sender<()>) -> sqlx::Result<()> {
+async fn listen_once(url: &Secret, received: &watch::Sender<()>) -> sqlx::Result<()> {
     let mut listener = PgListener::connect(url.expose()).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        // What was announced until now may not have been heard.
-        heard.send_replace(());
+        // The first round stands for the announcements before the connection.
+        received.send_replace(());
         listener.recv().await?;
     }
 }

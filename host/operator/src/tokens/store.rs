@@ -76,7 +76,7 @@ impl Tokens {
     /// with is not among them: it is an admin named `operator` that cannot be
     /// revoked.
     pub async fn open(database: HostDatabase, built_in: &Secret) -> sqlx::Result<Self> {
-        database.ensure("operator_tokens", SCHEMA).await?;
+        database.ensure_schema("operator_tokens", SCHEMA).await?;
         Ok(Self {
             issued: RwLock::new(read(&database).await?),
             built_in: TokenDigest::of(built_in.expose()),

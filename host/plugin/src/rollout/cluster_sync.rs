@@ -11,7 +11,7 @@ use crate::{
     registry::{Plugin, Standing},
 };
 use host_api::{
-    cluster::{Runs, Serving},
+    cluster::{RunningPlugins, Serving},
     revisions::Source,
 };
 use host_database::cluster::{Cluster, Proposal};
@@ -42,7 +42,7 @@ impl Rollout {
     /// # Errors
     /// The first thing that could not be followed; the rest was.
     pub async fn catch_up(self: &Arc<Self>, cluster: &Cluster) -> Result<(), RolloutError> {
-        for proposal in cluster.proposals().await.map_err(database)? {
+        for proposal in cluster.open_proposals().await.map_err(database)? {
             let prepared = self.prepare(&proposal).await;
             let problem = prepared.err().map(|error| error.to_string());
             tracing::info!(component = proposal.plugin, problem, "the host prepared the proposal of another host");
@@ -54,7 +54,7 @@ impl Rollout {
             let followed = self.follow(&plugin).await;
             self.peers.note_behind(&plugin, followed.as_ref().err());
             // The others wait to hear of it.
-            cluster.hurry();
+            cluster.request_heartbeat();
             if let Err(error) = followed {
                 tracing::error!(component = plugin, %error, "this host does not run the decided revision");
                 first = first.and(Err(error));
@@ -66,7 +66,7 @@ impl Rollout {
     /// What other hosts take of a plugin's events and this one does not, such
     /// as those of another version of the host, is left to them.
     async fn leave_to_others(&self, cluster: &Cluster) -> sqlx::Result<()> {
-        let mut elsewhere = cluster.subscribed_elsewhere().await?;
+        let mut elsewhere = cluster.subjects_of_other_hosts().await?;
         for plugin in self.registry.snapshot().plugins() {
             let name = plugin.revision.name();
             self.subscriptions.leave_to_others(name, elsewhere.remove(name).unwrap_or_default()).await;
@@ -75,7 +75,7 @@ impl Rollout {
     }
 
     /// The revisions that this host runs, for the other hosts.
-    pub fn runs(&self) -> Runs {
+    pub fn runs(&self) -> RunningPlugins {
         self.peers.runs(&self.registry.snapshot())
     }
 

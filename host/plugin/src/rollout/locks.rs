@@ -1,6 +1,6 @@
 //! Changes of one plugin happen one after the other, on all hosts.
 
-use host_database::cluster::{self, Cluster};
+use host_database::cluster::{Cluster, PluginLock};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
@@ -12,7 +12,7 @@ pub(super) struct PluginLocks(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>
 /// The right to change a plugin, until it is dropped.
 pub(super) struct PluginGuard {
     _here: OwnedMutexGuard<()>,
-    everywhere: Option<cluster::Turn>,
+    everywhere: Option<PluginLock>,
 }
 
 impl PluginGuard {
@@ -27,7 +27,7 @@ impl PluginLocks {
     pub(super) async fn everywhere(&self, plugin: &str, cluster: Option<&Arc<Cluster>>) -> sqlx::Result<PluginGuard> {
         // The other hosts first: a change that waits for them delays nothing here.
         let everywhere = match cluster {
-            Some(cluster) => Some(cluster.turn(plugin).await?),
+            Some(cluster) => Some(cluster.lock_plugin(plugin).await?),
             None => None,
         };
         Ok(PluginGuard { _here: self.here(plugin).await, everywhere })

@@ -7,7 +7,7 @@ use crate::{
     archive::State,
     registry::{Plugin, Snapshot, Standing},
 };
-use host_api::cluster::{PeerReport, Running, Runs, Serving};
+use host_api::cluster::{PeerReport, RunningPlugin, RunningPlugins, Serving};
 use host_database::cluster::{Agreement, Cluster};
 use parking_lot::Mutex;
 use std::{
@@ -39,16 +39,16 @@ impl Peers {
     /// The subjects that other hosts take for a plugin.
     pub(super) async fn subscribed_elsewhere(&self, plugin: &str) -> Result<BTreeSet<String>, RolloutError> {
         let Some(cluster) = &self.cluster else { return Ok(BTreeSet::new()) };
-        let elsewhere = cluster.subscribed_elsewhere().await.map_err(database)?.remove(plugin);
+        let elsewhere = cluster.subjects_of_other_hosts().await.map_err(database)?.remove(plugin);
         Ok(elsewhere.unwrap_or_default())
     }
 
     /// The revisions that this host runs, for the other hosts.
-    pub(super) fn runs(&self, snapshot: &Snapshot) -> Runs {
+    pub(super) fn runs(&self, snapshot: &Snapshot) -> RunningPlugins {
         let (behind, instead_of) = (self.behind.lock().clone(), self.instead_of.lock().clone());
         let one = |plugin: &Plugin| {
             let name = plugin.revision.name().to_owned();
-            let running = Running {
+            let running = RunningPlugin {
                 serving: serving(plugin),
                 instead_of: instead_of.get(&name).cloned(),
                 subscribes: plugin.subjects(),
@@ -87,7 +87,7 @@ impl Peers {
     pub(super) async fn tell(&self, plugin: &str, state: &State, agreement: Option<&Agreement>) -> Vec<PeerReport> {
         let Some(cluster) = &self.cluster else { return Vec::new() };
         cluster.announce().await;
-        let reports = cluster.followed(plugin, wanted(state).as_ref()).await;
+        let reports = cluster.wait_for_followers(plugin, wanted(state).as_ref()).await;
         if let Some(agreement) = agreement
             && let Err(error) = cluster.withdraw(agreement).await
         {

@@ -24,7 +24,7 @@ pub(super) struct Account {
 /// Creates the host's tables for components. Takes the right to create temporary
 /// tables from all roles.
 pub(super) async fn prepare(host: &HostDatabase, pool: &PgPool) -> sqlx::Result<()> {
-    host.ensure("store", super::host_tables::STEPS).await?;
+    host.ensure_schema("store", super::host_tables::STEPS).await?;
     let database: String = sqlx::query_scalar("SELECT quote_ident(current_database())").fetch_one(pool).await?;
     let mut transaction = begin_locked(pool).await?;
     // The text contains nothing but the quoted name.

@@ -40,7 +40,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) async fn open(database: HostDatabase) -> sqlx::Result<Self> {
-        database.ensure("simulated_payments", SCHEMA).await?;
+        database.ensure_schema("simulated_payments", SCHEMA).await?;
         Ok(Self { database })
     }
 

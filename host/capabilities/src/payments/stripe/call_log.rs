@@ -57,7 +57,7 @@ pub(super) struct CallLog {
 
 impl CallLog {
     pub(super) async fn open(database: HostDatabase) -> sqlx::Result<Self> {
-        database.ensure(MODULE, SCHEMA).await?;
+        database.ensure_schema(MODULE, SCHEMA).await?;
         Ok(Self { database })
     }
 
