@@ -58,7 +58,8 @@ struct Window {
 /// One piece of work in flight. Dropping it without [`InFlight::end`] counts it
 /// as abandoned.
 pub struct InFlight {
-    counts: Arc<Counts>,
+    /// None for a probe, which is nobody's work.
+    counts: Option<Arc<Counts>>,
     begun: Instant,
     answered: Option<Duration>,
     ended: bool,
@@ -85,7 +86,7 @@ impl Counts {
     /// Begins a piece of work.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.started.fetch_add(1, Relaxed);
-        InFlight { counts: self.clone(), begun: Instant::now(), answered: None, ended: false }
+        InFlight { counts: Some(self.clone()), begun: Instant::now(), answered: None, ended: false }
     }
 
     /// The counters of this moment.
@@ -129,6 +130,11 @@ impl Counts {
 }
 
 impl InFlight {
+    /// Work that no counter counts.
+    pub fn uncounted() -> Self {
+        Self { counts: None, begun: Instant::now(), answered: None, ended: false }
+    }
+
     /// The answer begins. The time until now counts, however long the body
     /// takes.
     pub fn answered(&mut self) {
@@ -140,16 +146,18 @@ impl InFlight {
         self.ended = true;
         let took_us =
             u64::try_from(self.answered.unwrap_or_else(|| self.begun.elapsed()).as_micros()).unwrap_or(u64::MAX);
-        self.counts.busy_us.fetch_add(took_us, Relaxed);
-        self.counts.errors.fetch_add(u64::from(error), Relaxed);
-        self.counts.finished.fetch_add(1, Relaxed);
+        if let Some(counts) = &self.counts {
+            counts.busy_us.fetch_add(took_us, Relaxed);
+            counts.errors.fetch_add(u64::from(error), Relaxed);
+            counts.finished.fetch_add(1, Relaxed);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if !self.ended {
-            self.counts.abandoned.fetch_add(1, Relaxed);
+        if let (false, Some(counts)) = (self.ended, &self.counts) {
+            counts.abandoned.fetch_add(1, Relaxed);
         }
     }
 }

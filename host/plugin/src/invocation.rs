@@ -40,6 +40,11 @@ impl Revision {
     pub fn begin(self: &Arc<Self>, patience: Patience) -> Invocation {
         Invocation { in_flight: self.counts.begin(), revision: self.clone(), patience }
     }
+
+    /// Begins a probe. It waits like a worker, and is not counted as a call.
+    pub(super) fn begin_probe(self: &Arc<Self>) -> Invocation {
+        Invocation { in_flight: InFlight::uncounted(), revision: self.clone(), patience: Patience::Worker }
+    }
 }
 
 impl Invocation {

@@ -5,7 +5,7 @@ use super::RolloutError;
 use crate::Revision;
 use axum::body::Body;
 use host_api::swap::ProbeView;
-use host_engine::{CallContext, Failure, Patience, bindings::exports::platform::http::handler::Request};
+use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler::Request};
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ async fn ask(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<
         body: Vec::new(),
         principal: None,
     };
-    let invocation = revision.begin(Patience::Worker);
+    let invocation = revision.begin_probe();
     let answer = invocation.answer(call, &request).await;
     invocation.end(answer.as_ref().map_or(true, |answer| answer.status >= 500));
     Ok(answer?.status)
@@ -47,7 +47,7 @@ async fn ask_wasi_http(revision: &Arc<Revision>, path: &str, call: CallContext) 
     let host = |problem: String| Failure::Host { component: revision.name().to_owned(), problem };
     let request = http::Request::get(format!("http://localhost{path}"));
     let request = request.body(Body::empty()).map_err(|error| host(error.to_string()))?;
-    let (head, body) = revision.begin(Patience::Worker).stream(call, request).await?.into_parts();
+    let (head, body) = revision.begin_probe().stream(call, request).await?.into_parts();
     let milliseconds = revision.manifest.limits.wall_time_ms;
     match tokio::time::timeout(Duration::from_millis(milliseconds), body.collect()).await {
         Ok(Ok(_)) => Ok(head.status.as_u16()),

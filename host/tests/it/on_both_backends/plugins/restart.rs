@@ -59,7 +59,7 @@ async fn a_damaged_upload_gives_way_to_the_one_before() {
         return;
     }
     assert_eq!(host.visitor().colour().await, "green");
-    assert!(host.log().contains("the one before it takes over"));
+    assert!(host.log().contains("the revision before it takes over"));
 }
 
 #[tokio::test]
