@@ -14,7 +14,7 @@ const MONTH_HOURS: i64 = 30 * 24;
 
 /// Sets the clock, and waits until the host notices.
 pub(crate) async fn set(host: &Host, clock: &MachineClock, hours: i64) {
-    let seen = || host.log().matches("the machine's clock is not that of the host").count();
+    let seen = || host.log().matches("the machine's clock differs from the host's clock").count();
     let before = seen();
     clock.set(hours);
     eventually("the host notices that its clock was set", async || seen(), |now| *now > before).await;

@@ -2,7 +2,7 @@
 
 use super::{Client, Host, Reply, Setup};
 use http::Method;
-use plugin_pack::{MANIFEST_SECTION, MIGRATIONS_SECTION, Migration};
+use plugin_pack::{MANIFEST_SECTION, MIGRATIONS_SECTION};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -90,9 +90,32 @@ impl PluginFile {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let migrations = self.migrations.iter().cloned().map(|(name, sql)| Migration { name, sql });
-        plugin_pack::pack(&self.component, self.manifest.as_bytes(), &migrations.collect::<Vec<_>>()).unwrap()
+        let migrations: Vec<_> =
+            self.migrations.iter().map(|(name, sql)| json!({ "name": name, "sql": sql })).collect();
+        let mut bytes = self.component.clone();
+        append(&mut bytes, MANIFEST_SECTION, self.manifest.as_bytes());
+        append(&mut bytes, MIGRATIONS_SECTION, &serde_json::to_vec(&migrations).unwrap());
+        bytes
     }
+}
+
+/// Appends a custom section. It does not look at the bytes before, because a
+/// hostile component is not valid.
+fn append(bytes: &mut Vec<u8>, name: &str, data: &[u8]) {
+    fn number(mut value: usize, into: &mut Vec<u8>) {
+        while value >= 0x80 {
+            into.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        into.push(value as u8);
+    }
+    let mut content = Vec::new();
+    number(name.len(), &mut content);
+    content.extend_from_slice(name.as_bytes());
+    content.extend_from_slice(data);
+    bytes.push(0);
+    number(content.len(), bytes);
+    bytes.extend_from_slice(&content);
 }
 
 /// The plugin file of the chameleon, a guest whose settings decide its answers
