@@ -94,7 +94,7 @@ async fn a_failed_pack_names_its_reason_and_leaves_no_file() {
 
     shell.write("migrations/0001_first.sql", "CREATE TABLE one (id TEXT)");
     shell.plugin("pack module.wasm").await.done();
-    shell.plugin("pack quiet.wasm -o again.wasm").await.fails(1, "a manifest already");
+    shell.plugin("pack quiet.wasm -o again.wasm").await.fails(1, "already contains a manifest");
     shell.plugin("check quiet.wasm").await.done();
 }
 
