@@ -40,7 +40,7 @@ fn statement_bombs_are_refused_and_do_not_exhaust_the_stack() {
         format!("SELECT {}1{}", "(SELECT ".repeat(5_000), ")".repeat(5_000)),
     ];
     for bomb in bombs {
-        assert!(matches!(permit(Dialect::Sqlite, &bomb), Err(_)), "{}", &bomb[..40]);
+        assert!(permit(Dialect::Sqlite, &bomb).is_err(), "{}", &bomb[..40]);
     }
 }
 
