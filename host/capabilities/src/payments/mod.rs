@@ -1,6 +1,6 @@
 //! `platform:payments`: charges a card in two steps.
 //!
-//! [`Payments`] is the service of the host. It calls one [`Provider`]: `simulated`
+//! [`Payments`] is the service of the host. It calls one `Provider`: `simulated`
 //! needs no other service, and `stripe` moves real money. [`PaymentsView`] is the
 //! view of one invocation of a component.
 

@@ -19,5 +19,5 @@
 //! function would do the same, but setting and resetting it takes most of the
 //! time of such a call.
 
-/// The steps of [`HostDatabase::ensure`](host_database::HostDatabase::ensure).
+/// The steps of `HostDatabase`, one for each version.
 pub(super) const STEPS: &[&str] = &[include_str!("host_tables.sql")];
