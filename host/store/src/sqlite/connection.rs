@@ -37,6 +37,8 @@ fn clock_ms() -> u64 {
 
 /// A connection to a component's file.
 pub(super) struct Connection {
+    /// The component's name, for the log.
+    component: String,
     inner: SqliteConnection,
     deadline_ms: Arc<AtomicU64>,
 }
@@ -50,7 +52,7 @@ impl Connection {
             .lock_handle()
             .await?
             .set_progress_handler(STEPS_BETWEEN_CLOCK_READS, move || clock_ms() < deadline.load(Ordering::Relaxed));
-        Ok(Self { inner, deadline_ms })
+        Ok(Self { component: component_of(options), inner, deadline_ms })
     }
 
     /// Runs statements of the host without a deadline.
@@ -130,13 +132,18 @@ impl Connection {
 
     pub(super) async fn close(self) {
         if let Err(error) = self.inner.close().await {
-            tracing::warn!(%error, "a connection to a component's database did not close");
+            tracing::warn!(component = self.component, %error, "a connection to the component's database did not close");
         }
     }
 
     fn set_deadline(&self, statement_ms: u64) {
         self.deadline_ms.store(clock_ms().saturating_add(statement_ms), Ordering::Relaxed);
     }
+}
+
+/// The component whose file it is.
+pub(super) fn component_of(options: &SqliteConnectOptions) -> String {
+    options.get_filename().file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn names<C: Column>(columns: &[C]) -> Vec<String> {

@@ -1,7 +1,10 @@
 //! The connection that writes, and the group of transactions that share its next
 //! commit (see [`writer`](super::writer)).
 
-use super::{connection::Connection, errors::Failure};
+use super::{
+    connection::{Connection, component_of},
+    errors::Failure,
+};
 use crate::{Error, database::shutting_down};
 use sqlx::sqlite::SqliteConnectOptions;
 use std::time::Instant;
@@ -110,9 +113,10 @@ impl WriteConnection {
         // A statement whose caller was dropped may still run. It has to end at
         // its own deadline, which the statements below remove.
         if let Some(connection) = &mut self.connection
-            && let Err(failure) = connection.wait_until_idle().await
+            && let Err(Failure { error, .. }) = connection.wait_until_idle().await
         {
-            tracing::debug!(error = ?failure.error, "the connection failed while an abandoned statement ran");
+            let component = component_of(&self.options);
+            tracing::debug!(component, ?error, "the connection failed while an abandoned statement ran");
         }
         if self.is_alone() || self.control("ROLLBACK TO member; RELEASE member").await.is_err() {
             // SQLite itself rolls everything back when it interrupts a change or
@@ -140,7 +144,8 @@ impl WriteConnection {
     /// Rolls back the outer transaction and tells the members of the group.
     async fn roll_back_group(&mut self, error: &Error) {
         if let Err(Failure { error: Error::Unavailable(reason), .. }) = self.control("ROLLBACK").await {
-            tracing::error!(reason, "a rollback failed, the connection to the component's database is opened again");
+            let component = component_of(&self.options);
+            tracing::error!(component, reason, "a rollback failed, the connection is opened again");
             self.connection = None;
         }
         self.is_member_open = false;
@@ -154,10 +159,12 @@ impl WriteConnection {
         }
     }
 
-    pub(super) async fn clear_prepared_statements(&mut self) -> Result<(), Failure> {
-        match &mut self.connection {
-            Some(connection) => connection.clear_prepared_statements().await,
-            None => Ok(()),
+    pub(super) async fn clear_prepared_statements(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && let Err(Failure { error, .. }) = connection.clear_prepared_statements().await
+        {
+            let component = component_of(&self.options);
+            tracing::warn!(component, ?error, "the prepared statements of the component's database were not cleared");
         }
     }
 

@@ -63,9 +63,7 @@ impl Writer {
     }
 
     pub(super) async fn clear_prepared_statements(&self) {
-        if let Err(failure) = self.connection.lock().await.clear_prepared_statements().await {
-            tracing::warn!(error = ?failure.error, "the prepared statements of a component's database were not cleared");
-        }
+        self.connection.lock().await.clear_prepared_statements().await;
     }
 
     pub(super) async fn close(&self) {
