@@ -118,36 +118,43 @@ pub(super) fn check(method: &Method, uri: &Uri, granted: &[Destination]) -> Resu
     if method.as_str().eq_ignore_ascii_case("CONNECT") {
         return Err(Refusal::Malformed("the method is CONNECT"));
     }
+    let destination = destination_of(uri).map_err(Refusal::Malformed)?;
+    if !granted.contains(&destination) {
+        return Err(Refusal::NotGranted(destination));
+    }
+    url(uri, &destination).map_err(Refusal::Malformed)
+}
+
+fn destination_of(uri: &Uri) -> Result<Destination, &'static str> {
     let default_port = match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => 443,
         Some(scheme) if *scheme == Scheme::HTTP => 80,
-        _ => return Err(Refusal::Malformed("the scheme must be http or https")),
+        _ => return Err("the scheme must be http or https"),
     };
-    let authority = uri.authority().ok_or(Refusal::Malformed("the host is missing"))?.as_str();
+    let authority = uri.authority().ok_or("the host is missing")?.as_str();
     if authority.contains('@') {
-        return Err(Refusal::Malformed("the URL contains a user"));
+        return Err("the URL contains a user");
     }
     let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, canonical_port(port).map_err(Refusal::Malformed)?),
+        Some((host, port)) if !port.contains(']') => (host, canonical_port(port)?),
         _ => (authority, default_port),
     };
-    let wanted = Destination { host: host.parse().map_err(Refusal::Malformed)?, port };
-    if !granted.contains(&wanted) {
-        return Err(Refusal::NotGranted(wanted));
-    }
+    Ok(Destination { host: host.parse()?, port })
+}
+
+fn url(uri: &Uri, destination: &Destination) -> Result<Url, &'static str> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     if !path.starts_with('/') {
-        return Err(Refusal::Malformed("the path must begin with /"));
+        return Err("the path must begin with /");
     }
     let scheme = uri.scheme_str().unwrap_or_default();
-    let url =
-        Url::parse(&format!("{scheme}://{wanted}{path}")).map_err(|_| Refusal::Malformed("the text is not a URL"))?;
+    let url = Url::parse(&format!("{scheme}://{destination}{path}")).map_err(|_| "the text is not a URL")?;
     // The HTTP client parses the text again, by its own rules.
-    let same = url.host_str() == Some(wanted.host.to_string().as_str())
-        && url.port_or_known_default() == Some(wanted.port)
+    let is_same = url.host_str() == Some(destination.host.to_string().as_str())
+        && url.port_or_known_default() == Some(destination.port)
         && url.username().is_empty()
         && url.password().is_none();
-    if same { Ok(url) } else { Err(Refusal::Malformed("the URL can be read in two ways")) }
+    if is_same { Ok(url) } else { Err("the URL can be read in two ways") }
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl Hosts {
 
 on_both_engines! {
     requests_follow_the_documentation_of_stripe
-    whatever_goes_wrong_with_a_request_money_moves_once
+    money_moves_once_with_every_fault_of_every_request
     keys_that_are_forgotten_make_no_difference
     a_step_that_failed_at_stripe_is_tried_again_with_another_key
     a_declined_card_has_a_message_for_the_payer
@@ -145,7 +145,7 @@ async fn requests_follow_the_documentation_of_stripe(database: TestDatabase) {
     assert_eq!(said.len(), expected.len());
 }
 
-async fn whatever_goes_wrong_with_a_request_money_moves_once(database: TestDatabase) {
+async fn money_moves_once_with_every_fault_of_every_request(database: TestDatabase) {
     let hosts = Hosts::new(database).await;
     let steps = [Endpoint::Create, Endpoint::Confirm, Endpoint::Capture, Endpoint::Refund, Endpoint::Cancel];
     let faults =
