@@ -8,6 +8,7 @@ mod browser;
 mod debian;
 mod deploy;
 mod dev;
+mod examples;
 mod fuzz;
 mod guests;
 mod layers;
@@ -110,6 +111,10 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Copy the interfaces of wit/deps into the plugins of examples/
+    #[command(after_help = "Example:
+  cargo xtask examples           after a change in wit/deps")]
+    Examples,
     /// Fuzz the code that reads an upload before it is compiled
     #[command(after_help = "Example:
   cargo xtask fuzz --seconds 600")]
@@ -158,6 +163,7 @@ fn run_task(task: Task) -> Result<()> {
         Task::Test { embedded, filter } => test::test(&workspace, embedded, filter.as_deref()),
         Task::Manifests { check: false } => deploy::write_manifests(&workspace),
         Task::Manifests { check: true } => deploy::check(&workspace).map(drop),
+        Task::Examples => examples::write_interfaces(&workspace),
         Task::Fuzz { seconds } => fuzz::fuzz(&workspace, seconds),
         Task::Check => test::check(&workspace),
         Task::Bench(rest) => bench(&workspace, &rest.arguments),

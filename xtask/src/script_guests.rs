@@ -1,9 +1,9 @@
-//! Fixtures in scripting languages. A tool makes one component of an interpreter
-//! and a script.
+//! Guests in scripting languages: fixtures of the host's tests, and an example. A
+//! tool makes one component of an interpreter and a script.
 //!
 //! The tools have pinned versions and are in `target/tools`. A component is built
-//! again only if its script, its interfaces or its tool has changed. It contains
-//! no manifest. The tests upload it with the `plugin.toml` beside the script.
+//! again only if its sources, its interfaces or its tool has changed. It contains
+//! no manifest. The tests use the `plugin.toml` of the script's folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,135 +11,184 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use walkdir::{DirEntry, WalkDir};
 
 use crate::process::{find_program, print_status, run};
 use crate::workspace::Workspace;
 use plugin_pack::write_if_changed;
 
-/// A scripting language, and its tool.
-struct Language {
-    /// The name of the component, and of the folder of the script.
+/// A tool that builds components.
+struct Tool {
+    /// The name and the version. They are also the name of its folder.
     name: &'static str,
-    script: &'static str,
-    world: &'static str,
-    /// The name and the version of the tool. They are also the name of its folder.
-    tool: &'static str,
     /// The programs that the tool needs.
     needs: &'static [&'static str],
     install: fn(&Path) -> Result<()>,
-    command: fn(&Inputs) -> Command,
+}
+
+const COMPONENTIZE_JS: Tool =
+    Tool { name: "componentize-js-0.23.0", needs: &["node", "npm"], install: install_componentize_js };
+const COMPONENTIZE_PY: Tool =
+    Tool { name: "componentize-py-0.25.0", needs: &["python3"], install: install_componentize_py };
+/// The packages of componentize-js. The version of its main dependency is pinned too.
+const COMPONENTIZE_JS_PACKAGES: [(&str, &str); 2] =
+    [("@bytecodealliance/componentize-js", "0.23.0"), ("@bytecodealliance/jco", "1.35.0")];
+
+/// A component that is built from a script.
+struct Script {
+    /// The name of the component's file.
+    name: &'static str,
+    /// The folder of the script, from the root of the workspace.
+    folder: &'static str,
+    /// All files of the component in that folder, the script first.
+    files: &'static [&'static str],
+    /// The folder of the world, from the root of the workspace.
+    wit: &'static str,
+    world: &'static str,
+    tool: &'static Tool,
+    build: fn(&Inputs) -> Result<()>,
 }
 
 /// The inputs of a tool.
-struct Inputs {
+struct Inputs<'a> {
+    script: &'a Script,
     tool: PathBuf,
-    wit: PathBuf,
-    world: &'static str,
     folder: PathBuf,
-    script: &'static str,
+    wit: PathBuf,
+    /// A folder for temporary files.
+    temporary: PathBuf,
     output: PathBuf,
 }
 
-const LANGUAGES: [Language; 2] = [
-    Language {
+const SCRIPTS: [Script; 3] = [
+    Script {
         name: "javascript",
-        script: "guest.js",
+        folder: "host/tests/scripts/javascript",
+        files: &["guest.js"],
+        wit: "host/tests/wit/p2",
         world: "service",
-        tool: "componentize-js-0.23.0",
-        needs: &["node", "npm"],
-        install: install_componentize_js,
-        command: componentize_js,
+        tool: &COMPONENTIZE_JS,
+        build: componentize_js,
     },
-    Language {
+    Script {
         name: "python",
-        script: "guest.py",
+        folder: "host/tests/scripts/python",
+        files: &["guest.py"],
+        wit: "host/tests/wit/p2",
         world: "answering",
-        tool: "componentize-py-0.25.0",
-        needs: &["python3"],
-        install: install_componentize_py,
-        command: componentize_py,
+        tool: &COMPONENTIZE_PY,
+        build: componentize_py,
+    },
+    Script {
+        name: "poll",
+        folder: "examples/javascript",
+        files: &["src/poll.js", "package.json"],
+        wit: "examples/javascript/wit",
+        world: "component",
+        tool: &COMPONENTIZE_JS,
+        build: npm_run_build,
     },
 ];
 
 /// Builds `target/components/test/NAME.wasm` from each script.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    for language in &LANGUAGES {
-        language.build(workspace).with_context(|| format!("cannot build the fixture in {}", language.name))?;
+    for script in &SCRIPTS {
+        script.build(workspace).with_context(|| format!("cannot build the component in {}", script.folder))?;
     }
     Ok(())
 }
 
-impl Language {
+impl Script {
     fn build(&self, workspace: &Workspace) -> Result<()> {
-        let folder = workspace.root.join("host/tests/scripts").join(self.name);
-        let wit = workspace.root.join("host/tests/wit/p2");
+        let (folder, wit) = (workspace.root.join(self.folder), workspace.root.join(self.wit));
         let output = workspace.components_folder().join("test").join(format!("{}.wasm", self.name));
         let stamp = output.with_extension("made-of");
         let sources = self.sources(&folder, &wit)?;
         if output.is_file() && fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == sources) {
             return Ok(());
         }
-        let tool = self.provide(workspace)?;
+        let tool = self.tool.provide(workspace)?;
         let start = Instant::now();
         fs::create_dir_all(workspace.components_folder().join("test"))?;
         let unfinished = output.with_extension("unfinished");
-        let inputs = Inputs { tool, wit, world: self.world, folder, script: self.script, output: unfinished.clone() };
-        run(&mut (self.command)(&inputs))?;
+        let temporary = workspace.temporary_folder(self.name);
+        (self.build)(&Inputs { script: self, tool, folder, wit, temporary, output: unfinished.clone() })?;
         fs::rename(&unfinished, &output)?;
         write_if_changed(&stamp, sources.as_bytes())?;
         let seconds = start.elapsed().as_secs_f64();
-        print_status(&format!("Built {} with {} in {seconds:.1} s", workspace.display(&output), self.tool));
+        print_status(&format!("Built {} with {} in {seconds:.1} s", workspace.display(&output), self.tool.name));
         Ok(())
     }
 
     /// The texts of all files that the component depends on, and the tool.
     fn sources(&self, folder: &Path, wit: &Path) -> Result<String> {
-        let mut sources = format!("{} {}\n", self.tool, self.world);
-        let mut files = vec![folder.join(self.script)];
-        for folder in [wit.to_owned(), wit.join("deps")] {
-            for entry in fs::read_dir(folder)? {
-                files.push(entry?.path());
-            }
-        }
-        files.sort();
-        for file in files.iter().filter(|file| file.is_file()) {
-            sources += &fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let mut sources = format!("{} {}\n", self.tool.name, self.world);
+        let mut files: Vec<_> = self.files.iter().map(|file| folder.join(file)).collect();
+        files.extend(files_below(wit)?);
+        for file in files {
+            sources += &fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         }
         Ok(sources)
     }
+}
 
+/// All files below a folder, in a fixed order.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = WalkDir::new(folder).sort_by_file_name().into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(entries.into_iter().filter(|entry| entry.file_type().is_file()).map(DirEntry::into_path).collect())
+}
+
+impl Tool {
     /// Returns the folder of the tool. Installs the tool if it is missing.
     fn provide(&self, workspace: &Workspace) -> Result<PathBuf> {
-        let folder = workspace.tools_folder().join(self.tool);
+        let folder = workspace.tools_folder().join(self.name);
         let complete = folder.join("complete");
         if complete.is_file() {
             return Ok(folder);
         }
         if let Some(missing) = self.needs.iter().find(|program| find_program(program).is_none()) {
-            bail!("{missing} is not installed; {} needs {}", self.tool, self.needs.join(" and "));
+            bail!("{missing} is not installed; {} needs {}", self.name, self.needs.join(" and "));
         }
-        print_status(&format!("Installing {} into {}", self.tool, workspace.display(&folder)));
+        print_status(&format!("Installing {} into {}", self.name, workspace.display(&folder)));
         fs::create_dir_all(&folder)?;
-        (self.install)(&folder).with_context(|| format!("cannot install {}", self.tool))?;
+        (self.install)(&folder).with_context(|| format!("cannot install {}", self.name))?;
         fs::write(complete, "")?;
         Ok(folder)
     }
 }
 
 fn install_componentize_js(folder: &Path) -> Result<()> {
-    // The version of its main dependency is pinned too.
-    run(Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
-        .arg(folder)
-        .args(["@bytecodealliance/componentize-js@0.23.0", "@bytecodealliance/jco@1.35.0"]))
+    let packages = COMPONENTIZE_JS_PACKAGES.map(|(name, version)| format!("{name}@{version}"));
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder);
+    run(npm.args(packages))
 }
 
-fn componentize_js(inputs: &Inputs) -> Command {
+fn componentize_js(inputs: &Inputs) -> Result<()> {
     let mut command = Command::new("node");
     command.current_dir(&inputs.folder);
-    command.arg(inputs.tool.join("node_modules/@bytecodealliance/componentize-js/src/cli.js")).arg(inputs.script);
-    command.arg("--wit").arg(&inputs.wit).args(["--world-name", inputs.world]).arg("-o").arg(&inputs.output);
     command
+        .arg(inputs.tool.join("node_modules/@bytecodealliance/componentize-js/src/cli.js"))
+        .args(inputs.script.files);
+    command.arg("--wit").arg(&inputs.wit).args(["--world-name", inputs.script.world]).arg("-o").arg(&inputs.output);
+    run(&mut command)
+}
+
+/// Does the same as an author who has run `npm install` in the folder.
+fn npm_run_build(inputs: &Inputs) -> Result<()> {
+    if inputs.temporary.exists() {
+        fs::remove_dir_all(&inputs.temporary)?;
+    }
+    let wit = files_below(&inputs.wit)?;
+    for file in inputs.script.files.iter().map(|file| inputs.folder.join(file)).chain(wit) {
+        let copy = inputs.temporary.join(file.strip_prefix(&inputs.folder)?);
+        fs::create_dir_all(copy.parent().unwrap_or(&inputs.temporary))?;
+        fs::copy(&file, &copy)?;
+    }
+    std::os::unix::fs::symlink(inputs.tool.join("node_modules"), inputs.temporary.join("node_modules"))?;
+    run(Command::new("npm").args(["run", "--silent", "build"]).current_dir(&inputs.temporary))?;
+    fs::rename(inputs.temporary.join("component.wasm"), &inputs.output)?;
+    Ok(())
 }
 
 fn install_componentize_py(folder: &Path) -> Result<()> {
@@ -147,12 +196,12 @@ fn install_componentize_py(folder: &Path) -> Result<()> {
     run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "componentize-py==0.25.0"]))
 }
 
-fn componentize_py(inputs: &Inputs) -> Command {
+fn componentize_py(inputs: &Inputs) -> Result<()> {
     let mut command = Command::new(inputs.tool.join("bin/componentize-py"));
-    let module = inputs.script.strip_suffix(".py").unwrap_or(inputs.script);
-    command.arg("--wit-path").arg(&inputs.wit).args(["--world", inputs.world, "--quiet", "componentize"]);
-    command.arg("--python-path").arg(&inputs.folder).arg(module).arg("--output").arg(&inputs.output);
-    command
+    let modules = inputs.script.files.iter().map(|file| file.strip_suffix(".py").unwrap_or(file));
+    command.arg("--wit-path").arg(&inputs.wit).args(["--world", inputs.script.world, "--quiet", "componentize"]);
+    command.arg("--python-path").arg(&inputs.folder).args(modules).arg("--output").arg(&inputs.output);
+    run(&mut command)
 }
 
 #[cfg(test)]
@@ -160,13 +209,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_script_has_a_manifest() {
+    fn every_script_has_its_manifest_and_its_interfaces() {
         let workspace = Workspace::find().unwrap();
-        for language in &LANGUAGES {
-            let folder = workspace.root.join("host/tests/scripts").join(language.name);
-            assert!(folder.join(language.script).is_file() && folder.join("plugin.toml").is_file());
-            let sources = language.sources(&folder, &workspace.root.join("host/tests/wit/p2")).unwrap();
-            assert!(sources.contains(language.tool) && sources.contains("package wasi:http"));
+        for script in &SCRIPTS {
+            let folder = workspace.root.join(script.folder);
+            assert!(folder.join("plugin.toml").is_file(), "{}", script.folder);
+            let sources = script.sources(&folder, &workspace.root.join(script.wit)).unwrap();
+            assert!(sources.contains(script.tool.name), "{}", script.folder);
+            assert!(sources.contains(&format!("world {} ", script.world)), "{}", script.folder);
         }
+    }
+
+    #[test]
+    fn the_example_is_made_with_the_versions_that_it_asks_for() {
+        let package = fs::read_to_string(Workspace::find().unwrap().root.join("examples/javascript/package.json"));
+        let package: serde_json::Value = serde_json::from_str(&package.unwrap()).unwrap();
+        let wanted = COMPONENTIZE_JS_PACKAGES.map(|(name, version)| (name.to_owned(), version.into())).into_iter();
+        assert_eq!(package["devDependencies"], serde_json::Value::Object(wanted.collect()));
+        assert!(COMPONENTIZE_JS.name.ends_with(COMPONENTIZE_JS_PACKAGES[0].1));
     }
 }

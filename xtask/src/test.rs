@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::browser;
 use crate::deploy;
+use crate::examples;
 use crate::guests::{self, Kind};
 use crate::layers;
 use crate::nats;
@@ -110,7 +111,12 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 }
 
 fn format(workspace: &Workspace) -> Result<Outcome> {
-    passed(workspace.cargo().args(["fmt", "--all", "--check"]))
+    run(workspace.cargo().args(["fmt", "--all", "--check"]))?;
+    let manifests = examples::folders(workspace)?.into_iter().map(|folder| folder.join("Cargo.toml"));
+    for manifest in manifests.filter(|manifest| manifest.is_file()) {
+        run(workspace.cargo().args(["fmt", "--check", "--manifest-path"]).arg(manifest))?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn clippy(workspace: &Workspace) -> Result<Outcome> {

@@ -14,6 +14,7 @@ mod clocks;
 mod cluster;
 mod deploy;
 mod dev;
+mod examples;
 mod hostile;
 mod jetstream;
 mod marketplace_words;

@@ -13,11 +13,11 @@ use std::{
     process::{Output, Stdio},
 };
 use tempfile::TempDir;
-use tokio::{process::Command, time::timeout};
+use tokio::{process::Command, sync::Mutex, time::timeout};
 
 /// A shell in a new folder, with an empty environment.
-struct Shell {
-    folder: TempDir,
+pub(crate) struct Shell {
+    pub(crate) folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
@@ -40,7 +40,7 @@ impl Shell {
     }
 
     /// The shell of an operator: it knows the host's address and token.
-    fn of(host: &Host) -> Self {
+    pub(crate) fn of(host: &Host) -> Self {
         Self::at(host).with("TICKETING_ADMIN_TOKEN", ADMIN_TOKEN)
     }
 
@@ -61,7 +61,7 @@ impl Shell {
     }
 
     /// `ticketing plugin` with these arguments.
-    fn command(&self, arguments: &str) -> Command {
+    pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ticketing"));
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null()).kill_on_drop(true);
         command.env("HOME", self.folder.path()).envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -109,17 +109,26 @@ impl Ended {
     }
 }
 
-/// Compiles a new plugin's folder as the guide says, with the workspace's own
-/// toolchain for components. Returns the module.
-async fn compile(folder: &Path) -> PathBuf {
+/// Compiles a plugin's folder as the guide says, with the workspace's own
+/// toolchain for components. Returns the module. It is where cargo would leave
+/// it.
+pub(crate) async fn compile(folder: &Path) -> PathBuf {
+    /// All plugins are compiled in one target folder, and two can have one name.
+    static COMPILING: Mutex<()> = Mutex::const_new(());
+
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     // The lock file of the workspace names versions that are already downloaded.
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let name = folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
+    let module = Path::new("wasm32-unknown-unknown/release").join(format!("{name}.wasm"));
+    let _turn = COMPILING.lock().await;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root).args(["run", "--quiet", "--package", "xtask", "--", "compile"]).arg(folder);
     let output = cargo.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let name = folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
-    target.join("guests/outside/wasm32-unknown-unknown/release").join(format!("{name}.wasm"))
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("guests/outside").join(&module);
+    let module = folder.join("target").join(module);
+    std::fs::create_dir_all(module.parent().unwrap()).unwrap();
+    std::fs::copy(made, &module).unwrap();
+    module
 }

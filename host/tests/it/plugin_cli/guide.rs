@@ -50,10 +50,7 @@ impl Author {
         match command.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["cd", folder] => self.folder = self.folder.join(folder),
             ["cargo", "build", ..] => {
-                let module = compile(&self.folder).await;
-                let place = self.folder.join("target/wasm32-unknown-unknown/release");
-                fs::create_dir_all(&place).unwrap();
-                fs::copy(&module, place.join(module.file_name().unwrap())).unwrap();
+                compile(&self.folder).await;
             }
             ["ticketing", "plugin", arguments @ ..] => {
                 let mut command = self.shell.command(&arguments.join(" "));

@@ -1,0 +1,4 @@
+CREATE TABLE votes (
+    choice TEXT PRIMARY KEY,
+    number BIGINT NOT NULL
+);
