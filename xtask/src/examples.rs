@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::files;
 use crate::process::print_status;
-use crate::script_guests::files_below;
 use crate::workspace::Workspace;
 
 /// The folders of the examples.
@@ -44,8 +44,10 @@ pub(crate) fn write_interfaces(workspace: &Workspace) -> Result<()> {
 
 /// The files of each package, by their path in the folder of all packages.
 fn interfaces(deps: &Path) -> Result<BTreeMap<PathBuf, String>> {
-    let files = files_below(deps)?.into_iter();
-    files.map(|file| Ok((file.strip_prefix(deps)?.to_owned(), fs::read_to_string(&file)?))).collect()
+    files::below(deps)?
+        .into_iter()
+        .map(|file| Ok((file.strip_prefix(deps)?.to_owned(), fs::read_to_string(&file)?)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod debian;
 mod deploy;
 mod dev;
 mod examples;
+mod files;
 mod fuzz;
 mod guests;
 mod layers;

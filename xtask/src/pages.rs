@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::files;
 use crate::steps::Outcome;
 use crate::workspace::Workspace;
 use markdown::{Page, Span};
@@ -31,8 +32,6 @@ const CODE: [&str; 3] = ["host", "components", "xtask"];
 /// The pages whose paths are paths of this repository. The others explain
 /// folders that their readers make.
 const WITH_PATHS: [&str; 2] = ["", "docs"];
-/// Folders that hold nothing of the repository.
-const NOT_OURS: [&str; 4] = [".git", "target", "data", "node_modules"];
 
 /// Checks all pages.
 pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
@@ -47,7 +46,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
 fn findings(root: &Path) -> Result<Vec<String>> {
     let tree = Tree::read(root)?;
     let mut findings = Vec::new();
-    for file in files(root, "md")? {
+    for file in files_with(root, "md")? {
         let name = file.strip_prefix(root)?.display().to_string();
         let text = read(&file)?;
         let page = Page::parse(&text);
@@ -76,12 +75,17 @@ impl<'a> Tree<'a> {
     fn read(root: &'a Path) -> Result<Self> {
         let mut functions = BTreeSet::new();
         for folder in CODE {
-            for file in files(&root.join(folder), "rs")? {
+            for file in files_with(&root.join(folder), "rs")? {
                 functions.extend(declared_functions(&read(&file)?));
             }
         }
-        let is_ours = |path: &&PathBuf| path.is_dir() && !NOT_OURS.contains(&name_of(path).as_str());
-        let top = entries(root)?.iter().filter(is_ours).map(|path| name_of(path)).collect();
+        let mut top = BTreeSet::new();
+        for entry in fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))? {
+            let entry = entry?;
+            if entry.path().is_dir() && files::is_ours(&entry.file_name()) {
+                top.insert(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
         Ok(Self { root, functions, top })
     }
 
@@ -169,29 +173,10 @@ fn declared_functions(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// The files with an extension below a folder, sorted.
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in entries(folder)? {
-        if path.is_dir() {
-            if !NOT_OURS.contains(&name_of(&path).as_str()) {
-                found.extend(files(&path, extension)?);
-            }
-        } else if path.extension().is_some_and(|other| other == extension) {
-            found.push(path);
-        }
-    }
+fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut found = files::below(folder)?;
+    found.retain(|path| path.extension().is_some_and(|other| other == extension));
     Ok(found)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn read(file: &Path) -> Result<String> {

@@ -11,8 +11,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use walkdir::{DirEntry, WalkDir};
 
+use crate::files;
 use crate::process::{find_program, print_status, run};
 use crate::workspace::Workspace;
 use plugin_pack::write_if_changed;
@@ -124,18 +124,12 @@ impl Script {
     fn sources(&self, folder: &Path, wit: &Path) -> Result<String> {
         let mut sources = format!("{} {}\n", self.tool.name, self.world);
         let mut files: Vec<_> = self.files.iter().map(|file| folder.join(file)).collect();
-        files.extend(files_below(wit)?);
+        files.extend(files::below(wit)?);
         for file in files {
             sources += &fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         }
         Ok(sources)
     }
-}
-
-/// All files below a folder, in a fixed order.
-pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = WalkDir::new(folder).sort_by_file_name().into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(entries.into_iter().filter(|entry| entry.file_type().is_file()).map(DirEntry::into_path).collect())
 }
 
 impl Tool {
@@ -179,7 +173,7 @@ fn npm_run_build(inputs: &Inputs) -> Result<()> {
     if inputs.temporary.exists() {
         fs::remove_dir_all(&inputs.temporary)?;
     }
-    let wit = files_below(&inputs.wit)?;
+    let wit = files::below(&inputs.wit)?;
     for file in inputs.script.files.iter().map(|file| inputs.folder.join(file)).chain(wit) {
         let copy = inputs.temporary.join(file.strip_prefix(&inputs.folder)?);
         fs::create_dir_all(copy.parent().unwrap_or(&inputs.temporary))?;
