@@ -1,7 +1,7 @@
-//! What every bus has to do, as tests over [`Bus`]. A bus's own tests call
-//! each of these with an empty one.
+//! The properties of every bus, as tests over [`Bus`]. The tests of each bus
+//! call these functions with an empty bus.
 
-use super::{Bus, Consumer, DeadLetter, DeadLetterKind, Delivery, Subjects, Waiting};
+use super::{Bus, Consumer, ConsumerBacklog, DeadLetter, DeadLetterKind, Delivery, Subjects};
 use host_base::event::Event;
 use std::{
     sync::Arc,
@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::time::timeout;
 
-pub(crate) type AnyBus = Arc<dyn Bus>;
+pub(crate) type SharedBus = Arc<dyn Bus>;
 
 pub(crate) fn event(id: &str, subject: &str) -> Event {
     Event {
@@ -23,13 +23,13 @@ pub(crate) fn event(id: &str, subject: &str) -> Event {
 }
 
 impl Subjects {
-    /// Those of the only host.
+    /// The subjects of the only host.
     pub(crate) fn of(subjects: &[&str]) -> Self {
-        Self { own: subjects.iter().map(|subject| (*subject).to_owned()).collect(), ..Self::default() }
+        Self { this_host: subjects.iter().map(|subject| (*subject).to_owned()).collect(), ..Self::default() }
     }
 }
 
-pub(crate) async fn consumer(bus: &AnyBus, component: &str, subjects: &[&str]) -> Arc<dyn Consumer> {
+pub(crate) async fn consumer(bus: &SharedBus, component: &str, subjects: &[&str]) -> Arc<dyn Consumer> {
     bus.consumer(component, Subjects::of(subjects)).await.unwrap()
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn nothing_is_due(consumer: &Arc<dyn Consumer>) {
     assert!(timeout(Duration::from_millis(150), consumer.next()).await.is_err());
 }
 
-pub(crate) async fn every_subscriber_gets_an_event_once_and_in_order(bus: AnyBus) {
+pub(crate) async fn every_subscriber_gets_an_event_once_and_in_order(bus: SharedBus) {
     let one = consumer(&bus, "one", &["a", "b"]).await;
     let two = consumer(&bus, "two", &["b"]).await;
     let events: Vec<Event> = (0..100).map(|n| event(&format!("e{n}"), if n % 2 == 0 { "a" } else { "b" })).collect();
@@ -61,46 +61,46 @@ pub(crate) async fn every_subscriber_gets_an_event_once_and_in_order(bus: AnyBus
     nothing_is_due(&two).await;
 }
 
-pub(crate) async fn a_waiting_consumer_is_woken(bus: AnyBus) {
+pub(crate) async fn a_waiting_consumer_is_woken(bus: SharedBus) {
     let one = consumer(&bus, "one", &["a"]).await;
     let waiting = tokio::spawn(async move { next(&one).await });
     tokio::task::yield_now().await;
     let published = Instant::now();
     bus.publish(&[event("e", "a")]).await.unwrap();
     assert_eq!(waiting.await.unwrap().event.id, "e");
-    assert!(published.elapsed() < Duration::from_secs(2), "woken, not found by chance");
+    assert!(published.elapsed() < Duration::from_secs(2), "the bus wakes the consumer, which does not poll");
 }
 
-pub(crate) async fn a_retry_comes_later_and_holds_up_nobody(bus: AnyBus) {
+pub(crate) async fn a_retry_comes_later_and_holds_up_nobody(bus: SharedBus) {
     let one = consumer(&bus, "one", &["a"]).await;
     bus.publish(&[event("first", "a"), event("second", "a")]).await.unwrap();
     let first = next(&one).await;
-    let put_off = Instant::now();
+    let retried = Instant::now();
     one.retry(&first, Duration::from_millis(300)).await.unwrap();
     let second = next(&one).await;
     assert_eq!(second.event.id, "second");
     one.acknowledge(&second).await.unwrap();
     let again = next(&one).await;
     assert_eq!((again.event.id.as_str(), again.attempt), ("first", 2));
-    assert!(put_off.elapsed() >= Duration::from_millis(290));
+    assert!(retried.elapsed() >= Duration::from_millis(290));
     one.acknowledge(&again).await.unwrap();
     nothing_is_due(&one).await;
 }
 
-pub(crate) async fn a_new_subject_starts_with_the_oldest_event(bus: AnyBus) {
+pub(crate) async fn a_new_subject_starts_with_the_oldest_event(bus: SharedBus) {
     bus.publish(&[event("1", "a"), event("2", "b")]).await.unwrap();
     let one = consumer(&bus, "one", &["a"]).await;
     assert_eq!(next(&one).await.event.id, "1");
     let one = consumer(&bus, "one", &["a", "b"]).await;
     assert_eq!(next(&one).await.event.id, "2");
     nothing_is_due(&one).await;
-    // What is no longer subscribed to is no longer delivered.
+    // The bus does not deliver a subject after the component unsubscribes.
     let one = consumer(&bus, "one", &["b"]).await;
     bus.publish(&[event("3", "a"), event("4", "b")]).await.unwrap();
     assert_eq!(next(&one).await.event.id, "4");
 }
 
-pub(crate) async fn an_older_event_comes_once_its_subject_is_subscribed_to(bus: AnyBus) {
+pub(crate) async fn an_older_event_comes_once_its_subject_is_subscribed_to(bus: SharedBus) {
     let one = consumer(&bus, "one", &["a"]).await;
     let events: Vec<Event> = (0..20).map(|n| event(&format!("e{n}"), if n % 2 == 0 { "a" } else { "b" })).collect();
     bus.publish(&events).await.unwrap();
@@ -110,7 +110,7 @@ pub(crate) async fn an_older_event_comes_once_its_subject_is_subscribed_to(bus: 
         one.acknowledge(&delivery).await.unwrap();
     }
     nothing_is_due(&one).await;
-    // Again and again: each time all of them.
+    // Each new subscription delivers all older events again.
     for _ in 0..2 {
         let one = consumer(&bus, "one", &["a", "b"]).await;
         let mut older: Vec<&str> = events.iter().skip(1).step_by(2).map(|event| event.id.as_str()).collect();
@@ -129,19 +129,19 @@ pub(crate) async fn an_older_event_comes_once_its_subject_is_subscribed_to(bus: 
     }
 }
 
-pub(crate) async fn what_waits_is_counted(bus: AnyBus) {
+pub(crate) async fn the_backlog_counts_waiting_events(bus: SharedBus) {
     let one = consumer(&bus, "one", &["a"]).await;
     consumer(&bus, "two", &[]).await;
     bus.publish(&[event("1", "a"), event("2", "a"), event("3", "b")]).await.unwrap();
     let first = next(&one).await;
     one.retry(&first, Duration::from_secs(60)).await.unwrap();
     one.acknowledge(&next(&one).await).await.unwrap();
-    bus.set_aside(letter("x", 1)).await.unwrap();
+    bus.add_dead_letter(dead_letter("x", 1)).await.unwrap();
     let begun = Instant::now();
     loop {
         let backlog = bus.backlog().await.unwrap();
         let (one, two) = (backlog.consumers["one"], backlog.consumers["two"]);
-        if (one.pending, one.unacknowledged, backlog.dead_letters, two) == (0, 1, 1, Waiting::default()) {
+        if (one.pending, one.unacknowledged, backlog.dead_letters, two) == (0, 1, 1, ConsumerBacklog::default()) {
             break;
         }
         assert!(begun.elapsed().as_secs() < 10, "{backlog:?}");
@@ -149,7 +149,7 @@ pub(crate) async fn what_waits_is_counted(bus: AnyBus) {
     }
 }
 
-pub(crate) fn letter(id: &str, set_aside_ms: u64) -> DeadLetter {
+pub(crate) fn dead_letter(id: &str, set_aside_ms: u64) -> DeadLetter {
     DeadLetter {
         id: id.into(),
         component: "one".into(),
@@ -166,32 +166,32 @@ pub(crate) fn letter(id: &str, set_aside_ms: u64) -> DeadLetter {
     }
 }
 
-pub(crate) async fn dead_letters_are_kept_listed_and_forgotten(bus: AnyBus) {
-    for (id, at_ms) in [("x", 1), ("y", 2), ("x", 3)] {
-        bus.set_aside(letter(id, at_ms)).await.unwrap();
+pub(crate) async fn dead_letters_are_stored_listed_and_deleted(bus: SharedBus) {
+    for (id, set_aside_ms) in [("x", 1), ("y", 2), ("x", 3)] {
+        bus.add_dead_letter(dead_letter(id, set_aside_ms)).await.unwrap();
     }
     let letters = bus.dead_letters(10).await.unwrap();
     assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
     assert_eq!(bus.dead_letters(1).await.unwrap().len(), 1);
     let found = bus.dead_letter("y").await.unwrap().unwrap();
     assert_eq!((found.kind, found.attempts, found.payload), (DeadLetterKind::Event, 10, vec![1, 2]));
-    assert!(bus.forget_dead_letter("y").await.unwrap());
-    assert!(!bus.forget_dead_letter("y").await.unwrap());
+    assert!(bus.delete_dead_letter("y").await.unwrap());
+    assert!(!bus.delete_dead_letter("y").await.unwrap());
     assert!(bus.dead_letter("y").await.unwrap().is_none());
     assert!(bus.dead_letter("no > such.*").await.unwrap().is_none());
-    // Those that are left are far apart, and the newest is still the first.
+    // The remaining dead letters are far apart. The newest is still the first.
     for number in 0..50 {
-        bus.set_aside(letter(&format!("{number}"), 10 + number)).await.unwrap();
+        bus.add_dead_letter(dead_letter(&format!("{number}"), 10 + number)).await.unwrap();
     }
     for number in (1..50).filter(|number| number % 24 != 0) {
-        assert!(bus.forget_dead_letter(&format!("{number}")).await.unwrap());
+        assert!(bus.delete_dead_letter(&format!("{number}")).await.unwrap());
     }
     let letters = bus.dead_letters(3).await.unwrap();
     assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["48", "24", "0"]);
     assert_eq!(bus.dead_letters(1_000).await.unwrap().len(), 4);
 }
 
-pub(crate) async fn a_redelivery_reaches_one_component_as_on_its_first_attempt(bus: AnyBus) {
+pub(crate) async fn a_redelivery_reaches_one_component_as_on_its_first_attempt(bus: SharedBus) {
     let one = consumer(&bus, "one", &["a"]).await;
     let two = consumer(&bus, "two", &["a"]).await;
     bus.publish(&[event("e", "a")]).await.unwrap();

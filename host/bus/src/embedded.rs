@@ -1,16 +1,16 @@
-//! The embedded bus: a durable log in the host's own database, and a row for
-//! each delivery that is not acknowledged.
+//! The embedded bus: a durable event log in the host's own database, and a row
+//! for each delivery that is not acknowledged.
 //!
-//! A publication writes its rows for every subscriber in one commit, then
-//! hands it over to them in the process; nothing polls. A lease lives in
-//! memory, so after a restart everything that was not acknowledged is due
-//! again.
+//! `publish` writes the rows for every subscriber in one commit. Then it offers
+//! the event to the consumers in memory, so nothing polls. Only memory knows
+//! which deliveries are outstanding. After a restart every delivery that was not
+//! acknowledged is due again.
 
 mod consumer;
-mod inbox;
-mod letters;
+mod dead_letters;
+mod delivery_queue;
 
-use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Subjects, Waiting};
+use super::{Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, Subjects};
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
 use host_base::clock::now_ms;
@@ -44,24 +44,24 @@ const SCHEMA: &[&str] = &["
     CREATE INDEX bus_dead_letters_age ON bus_dead_letters (set_aside_ms);
 "];
 
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-const PRUNED_AT_ONCE: u64 = 1_000;
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3_600);
+const PRUNE_BATCH: u64 = 1_000;
 
 /// The bus inside the process.
 pub struct EmbeddedBus {
-    log: Arc<Log>,
+    log: Arc<EventLog>,
     consumers: Mutex<HashMap<String, Arc<EmbeddedConsumer>>>,
 }
 
-/// The log, as the bus and its consumers share it.
-struct Log {
+/// The event log, which the bus and its consumers share.
+struct EventLog {
     database: HostDatabase,
-    begun: Instant,
-    begun_ms: i64,
+    opened: Instant,
+    opened_ms: i64,
 }
 
 impl EmbeddedBus {
-    /// Opens the log in the host's database.
+    /// Opens the event log in the host's database.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -72,12 +72,12 @@ impl EmbeddedBus {
                 .fetch_one(&database.write)
                 .await?;
         let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
-        let log = Arc::new(Log { database, begun: Instant::now(), begun_ms: now.max(latest.unwrap_or(0)) });
+        let log = Arc::new(EventLog { database, opened: Instant::now(), opened_ms: now.max(latest.unwrap_or(0)) });
         tokio::spawn(prune(Arc::downgrade(&log), settings.retention));
         Ok(Self { log, consumers: Mutex::default() })
     }
 
-    fn known(&self, component: &str) -> Option<Arc<EmbeddedConsumer>> {
+    fn existing_consumer(&self, component: &str) -> Option<Arc<EmbeddedConsumer>> {
         self.consumers.lock().get(component).cloned()
     }
 }
@@ -94,7 +94,7 @@ impl Bus for EmbeddedBus {
                 repeated = true;
                 continue;
             };
-            let made: Vec<(String, i64)> = sqlx::query_as(
+            let inserted: Vec<(String, i64)> = sqlx::query_as(
                 "INSERT INTO bus_deliveries (component, event, attempts, not_before_ms) \
                  SELECT component, $1, 0, $2 FROM bus_subscriptions WHERE subject = $3 RETURNING component, token",
             )
@@ -103,25 +103,25 @@ impl Bus for EmbeddedBus {
             .bind(&event.subject)
             .fetch_all(&mut *transaction)
             .await?;
-            deliveries.extend(made.into_iter().map(|(component, token)| (component, event, token)));
+            deliveries.extend(inserted.into_iter().map(|(component, token)| (component, event, token)));
         }
         transaction.commit().await?;
         if repeated {
-            // Whoever published it before may have gone before it was handed
-            // over.
+            // The first publisher may have ended after its commit and before it
+            // offered the event to the consumers.
             let consumers = self.consumers.lock();
-            consumers.values().for_each(|consumer| consumer.look());
+            consumers.values().for_each(|consumer| consumer.read_now());
         }
         for (component, event, token) in deliveries {
-            if let Some(consumer) = self.known(&component) {
-                consumer.hand_over(event, token);
+            if let Some(consumer) = self.existing_consumer(&component) {
+                consumer.offer(event, token);
             }
         }
         Ok(())
     }
 
     async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError> {
-        let subjects = subjects.own;
+        let subjects = subjects.this_host;
         self.log.subscribe(component, &subjects).await?;
         let consumer = {
             let mut consumers = self.consumers.lock();
@@ -132,26 +132,27 @@ impl Bus for EmbeddedBus {
         Ok(consumer)
     }
 
-    async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
-        letters::insert(&self.log.database, &letter).await
+    async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError> {
+        dead_letters::insert(&self.log.database, &letter).await
     }
 
     async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError> {
-        letters::list(&self.log.database, limit_rows).await
+        dead_letters::list(&self.log.database, limit_rows).await
     }
 
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError> {
-        letters::find(&self.log.database, id).await
+        dead_letters::find(&self.log.database, id).await
     }
 
-    async fn forget_dead_letter(&self, id: &str) -> Result<bool, BusError> {
-        letters::delete(&self.log.database, id).await
+    async fn delete_dead_letter(&self, id: &str) -> Result<bool, BusError> {
+        dead_letters::delete(&self.log.database, id).await
     }
 
     async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError> {
         let mut transaction = self.log.begin().await?;
         let at_ms = self.log.now_ms();
-        // It may have been pruned; nobody else gets it again.
+        // The log may have pruned the event. `append` makes no deliveries to
+        // other components.
         append(&mut transaction, event, at_ms).await?;
         sqlx::query(
             "INSERT INTO bus_deliveries (component, event, attempts, not_before_ms) \
@@ -163,8 +164,8 @@ impl Bus for EmbeddedBus {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        if let Some(consumer) = self.known(component) {
-            consumer.look();
+        if let Some(consumer) = self.existing_consumer(component) {
+            consumer.read_now();
         }
         Ok(())
     }
@@ -176,21 +177,21 @@ impl Bus for EmbeddedBus {
         )
         .fetch_all(&self.log.database.read)
         .await?;
-        let letters: i64 =
+        let dead_letters: i64 =
             sqlx::query_scalar("SELECT count(*) FROM bus_dead_letters").fetch_one(&self.log.database.read).await?;
-        let mut consumers: BTreeMap<String, Waiting> = {
+        let mut consumers: BTreeMap<String, ConsumerBacklog> = {
             let consumers = self.consumers.lock();
-            consumers.keys().map(|component| (component.clone(), Waiting::default())).collect()
+            consumers.keys().map(|component| (component.clone(), ConsumerBacklog::default())).collect()
         };
         for (component, all, tried) in rows {
             let (pending, tried) = ((all - tried).cast_unsigned(), tried.cast_unsigned());
-            consumers.insert(component, Waiting { pending, unacknowledged: tried, redelivered: tried });
+            consumers.insert(component, ConsumerBacklog { pending, unacknowledged: tried, redelivered: tried });
         }
-        Ok(Backlog { consumers, dead_letters: letters.cast_unsigned() })
+        Ok(Backlog { consumers, dead_letters: dead_letters.cast_unsigned() })
     }
 }
 
-/// Adds an event to the log. None if its id is there already.
+/// Adds an event to the log. None if the log has its id already.
 async fn append(transaction: &mut Transaction<'_, Any>, event: &Event, at_ms: i64) -> Result<Option<i64>, BusError> {
     let sequence = sqlx::query_scalar(
         "INSERT INTO bus_events (id, subject, source, time_ms, traceparent, payload, at_ms) \
@@ -208,16 +209,16 @@ async fn append(transaction: &mut Transaction<'_, Any>, event: &Event, at_ms: i6
     Ok(sequence)
 }
 
-impl Log {
+impl EventLog {
     async fn begin(&self) -> Result<Transaction<'static, Any>, BusError> {
         Ok(self.database.begin("bus").await?)
     }
 
-    /// The time of day at the start and what has passed since, so it never
-    /// goes back and never stands still, however the clock is set: what was
-    /// published later is also due later.
+    /// The time of day when the log was opened, plus the time since then. It
+    /// never goes back and never stands still, however the clock is set. So an
+    /// event that was published later is also due later.
     fn now_ms(&self) -> i64 {
-        self.begun_ms.saturating_add(i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX))
+        self.opened_ms.saturating_add(i64::try_from(self.opened.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
     async fn subscribe(&self, component: &str, subjects: &BTreeSet<String>) -> Result<(), BusError> {
@@ -255,11 +256,11 @@ impl Log {
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets events that are older than this and that nobody waits for.
+    /// Deletes events that are older than this and that no consumer waits for.
     async fn prune(&self, before_ms: i64) -> Result<u64, BusError> {
         let mut pruned = 0;
         loop {
-            let portion = sqlx::query(
+            let deleted = sqlx::query(
                 "DELETE FROM bus_events WHERE sequence IN (SELECT sequence FROM bus_events \
                  WHERE at_ms < $1 AND sequence NOT IN (SELECT event FROM bus_deliveries) ORDER BY sequence LIMIT 1000)",
             )
@@ -267,24 +268,24 @@ impl Log {
             .execute(&self.database.write)
             .await?
             .rows_affected();
-            pruned += portion;
-            if portion < PRUNED_AT_ONCE {
+            pruned += deleted;
+            if deleted < PRUNE_BATCH {
                 return Ok(pruned);
             }
         }
     }
 }
 
-async fn prune(log: Weak<Log>, retention: Duration) {
-    let mut hours = tokio::time::interval(PRUNE_EVERY);
+async fn prune(log: Weak<EventLog>, retention: Duration) {
+    let mut ticks = tokio::time::interval(PRUNE_INTERVAL);
     loop {
-        hours.tick().await;
+        ticks.tick().await;
         let Some(log) = log.upgrade() else { return };
         let before_ms = log.now_ms().saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
         match log.prune(before_ms).await {
             Ok(0) => {}
-            Ok(events) => tracing::info!(events, "old events forgotten"),
-            Err(error) => tracing::warn!(%error, "old events could not be forgotten"),
+            Ok(events) => tracing::info!(events, "the bus deleted old events"),
+            Err(error) => tracing::warn!(%error, "the bus cannot delete old events"),
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Events: the bus that carries them, and what it does with one that nobody
-//! can handle.
+//! The event bus: it delivers events between components and keeps dead letters.
 //!
-//! [`Bus`] and [`Consumer`] are what a broker implements; `embedded` is the
-//! in-process durable one, `jetstream` the one that several hosts share.
+//! A broker implements [`Bus`] and [`Consumer`]. [`EmbeddedBus`] is a durable
+//! bus inside the process. [`JetStreamBus`] is the bus that several hosts share.
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -21,162 +20,163 @@ use std::{
     time::Duration,
 };
 
-/// What a component subscribes to.
+/// The subjects that a component subscribes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subjects {
-    /// In the revisions that this host runs.
-    pub own: BTreeSet<String>,
-    /// In those that other hosts run for the same component, such as hosts of
-    /// another version during an upgrade.
-    pub elsewhere: BTreeSet<String>,
+    /// The subjects of the revisions on this host.
+    pub this_host: BTreeSet<String>,
+    /// The subjects of the component's revisions on other hosts. They differ
+    /// while hosts of two versions run side by side in an upgrade.
+    pub other_hosts: BTreeSet<String>,
 }
 
 impl Subjects {
-    /// What the bus has to deliver to one of the hosts.
+    /// All subjects that the bus has to deliver to at least one host.
     pub fn all(&self) -> BTreeSet<String> {
-        self.own.union(&self.elsewhere).cloned().collect()
+        self.this_host.union(&self.other_hosts).cloned().collect()
     }
 }
 
-/// Carries events from any component to every subscriber, at least once.
+/// Delivers events from any component to every subscriber, at least once.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
-    /// Takes events over, in order. When it returns they are durable; one
-    /// whose id is known already is not taken twice.
+    /// Publishes events in this order. The events are durable when this
+    /// returns. The bus ignores an event whose id it knows already.
     async fn publish(&self, events: &[Event]) -> Result<(), BusError>;
 
-    /// The durable consumer of a component. A subject that is new to it starts
-    /// with the oldest event that the bus still holds.
+    /// The durable consumer of a component. For a new subject it begins with
+    /// the oldest event that the bus still has.
     async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError>;
 
-    /// Replaces the subjects that are taken elsewhere for a component. A bus
-    /// that one host has for itself need not know.
-    async fn leave_to_others(&self, _component: &str, _subjects: BTreeSet<String>) {}
+    /// Replaces the subjects that other hosts subscribe to for a component. A
+    /// bus with a single host ignores them.
+    async fn set_subjects_of_other_hosts(&self, _component: &str, _subjects: BTreeSet<String>) {}
 
-    /// Sets something aside that cannot be handled; a dead letter with the
-    /// same id is replaced.
-    async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError>;
+    /// Stores a dead letter. It replaces a dead letter with the same id.
+    async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError>;
 
-    /// What was set aside, newest first.
+    /// The dead letters, the newest first.
     async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError>;
 
-    /// One of them. None if there is none with this id.
+    /// One dead letter. None if there is no dead letter with this id.
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError>;
 
-    /// Forgets a dead letter. False if there is none with this id.
-    async fn forget_dead_letter(&self, id: &str) -> Result<bool, BusError>;
+    /// Deletes a dead letter. False if there is no dead letter with this id.
+    async fn delete_dead_letter(&self, id: &str) -> Result<bool, BusError>;
 
-    /// Makes an event deliverable again to one component alone, as on its
-    /// first attempt.
+    /// Delivers an event again to one component alone, as on its first attempt.
     async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError>;
 
-    /// How much waits.
+    /// The number of events that wait for each consumer.
     async fn backlog(&self) -> Result<Backlog, BusError>;
 
-    /// The largest payload of an event that it takes, in bytes.
-    fn largest_event(&self) -> usize {
+    /// The largest payload of an event that the bus accepts, in bytes.
+    fn max_event_bytes(&self) -> usize {
         usize::MAX
     }
 
-    /// Why it cannot be reached at the moment. None where it can.
-    fn trouble(&self) -> Option<String> {
+    /// The reason why the bus is unavailable. None while it is available.
+    fn unavailable_reason(&self) -> Option<String> {
         None
     }
 
-    /// Whether it could be reached at any time since the start.
-    fn was_reached(&self) -> bool {
+    /// Whether the bus was available at any time since the start.
+    fn was_available(&self) -> bool {
         true
     }
 
-    /// Waits until it can be reached.
-    async fn reachable(&self) {}
+    /// Waits until the bus is available.
+    async fn wait_until_available(&self) {}
 
-    /// Hands something over to the host that [takes over](Self::takeover) for a
-    /// component. Fails unless that host says that it has it.
-    async fn hand_over(&self, _component: &str, _what: Vec<u8>) -> Result<(), BusError> {
+    /// Sends a payload to the host that [receives](Self::receive_forwarded) for
+    /// a component. An error means that no host has confirmed it.
+    async fn forward(&self, _component: &str, _payload: Vec<u8>) -> Result<(), BusError> {
         Err(BusError("no other host is on this bus".to_owned()))
     }
 
-    /// From now on, for as long as the value lives, this is the host to which
-    /// others hand over what concerns a component.
-    async fn takeover(&self, _component: &str) -> Box<dyn Takeover> {
-        Box::new(Nothing)
+    /// Makes this host the one that receives what other hosts
+    /// [forward](Self::forward) for a component, for as long as the returned
+    /// value lives.
+    async fn receive_forwarded(&self, _component: &str) -> Box<dyn ForwardReceiver> {
+        Box::new(NeverReceives)
     }
 
-    /// Gives back what was delivered and not concluded, and ends. Nobody waits
-    /// for deliveries any more.
+    /// Returns the deliveries that are not acknowledged to the broker, and
+    /// ends. No delivery arrives after this call.
     async fn close(&self) {}
 }
 
-/// One component's place in the stream of events.
+/// The position of one component in the stream of events.
 #[async_trait]
 pub trait Consumer: Send + Sync + 'static {
-    /// Waits for the next event that is due, and leases it to the caller.
+    /// Waits for the next event that is due, and reserves it for the caller.
     async fn next(&self) -> Result<Delivery, BusError>;
 
-    /// The event was applied.
+    /// Tells the bus that the component has applied the event.
     async fn acknowledge(&self, delivery: &Delivery) -> Result<(), BusError>;
 
-    /// Deliver it again after the delay; others go on meanwhile.
+    /// Delivers the event again after the delay. Other events do not wait for
+    /// it.
     async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<(), BusError>;
 
-    /// Says whether this host comes before the others of the same component:
-    /// they get what it has no room for, and what only they want. A bus that
-    /// one host has for itself need not know.
-    fn prefer(&self, _preferred: bool) {}
+    /// Sets whether the bus delivers to this host before other hosts of the
+    /// same component. The other hosts get the events that this host has no
+    /// capacity for and those that only they subscribe to. A bus with a single
+    /// host ignores it.
+    fn set_preferred(&self, _preferred: bool) {}
 }
 
-/// What other hosts hand over to this one.
+/// Receives the payloads that other hosts forward to this host.
 #[async_trait]
-pub trait Takeover: Send {
-    /// Waits for the next.
+pub trait ForwardReceiver: Send {
+    /// Waits for the next payload.
     async fn next(&mut self) -> Vec<u8>;
 }
 
-/// There are no other hosts, or they are not heard.
-struct Nothing;
+/// The receiver of a host that no other host can forward to.
+struct NeverReceives;
 
 #[async_trait]
-impl Takeover for Nothing {
+impl ForwardReceiver for NeverReceives {
     async fn next(&mut self) -> Vec<u8> {
         std::future::pending().await
     }
 }
 
-/// An event handed to a component's consumer.
+/// An event that the bus delivers to a component's consumer.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// What was published.
+    /// The published event.
     pub event: Event,
     /// 1 on the first delivery.
     pub attempt: u32,
-    /// The bus's own handle of this delivery.
+    /// Identifies this delivery inside the bus.
     pub token: i64,
 }
 
-/// How much waits on a bus.
+/// The work that waits on a bus.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Of every consumer, by component.
-    pub consumers: BTreeMap<String, Waiting>,
-    /// What was set aside.
+    /// The backlog of every consumer, by component.
+    pub consumers: BTreeMap<String, ConsumerBacklog>,
+    /// The number of dead letters.
     pub dead_letters: u64,
 }
 
-/// How much waits for one component.
+/// The number of events that wait for one component.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Events that were not delivered yet. The bus inside the process counts
-    /// those that are being handled for the first time here.
+pub struct ConsumerBacklog {
+    /// Events that were not delivered yet. The embedded bus also counts the
+    /// events whose first delivery is in progress.
     pub pending: u64,
-    /// Events that were delivered and not concluded, or wait for another
-    /// attempt.
+    /// Events that were delivered and not acknowledged, or that wait for
+    /// another attempt.
     pub unacknowledged: u64,
-    /// Those of them that were delivered more than once.
+    /// The unacknowledged events that were delivered more than once.
     pub redelivered: u64,
 }
 
-/// The bus could not do it; the caller tries again.
+/// The bus did not do what the caller asked for. The caller tries again.
 #[derive(Debug, thiserror::Error)]
 #[error("the event bus is unavailable: {0}")]
 pub struct BusError(pub String);

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_key_is_named() {
+    fn an_invalid_key_is_named() {
         let refused = SignatureKeys::parse(["RWabc"]).unwrap_err();
         assert!(refused.contains("`RWabc` is not the public key"), "{refused}");
     }

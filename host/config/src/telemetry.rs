@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_telemetry_settings_are_refused() {
         for endpoint in ["localhost:4318", "ftp://localhost", "nonsense"] {
             assert!(TelemetryConfig::try_from(raw(endpoint)).is_err(), "{endpoint}");
         }

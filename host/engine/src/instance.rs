@@ -272,7 +272,7 @@ fn handled(disposition: Result<(), Disposition>, transaction: Option<Box<dyn Tra
             let after = delay_ms.map(Duration::from_millis);
             Err(Outcome::Retry { after, reason: "it asked for another attempt".to_owned() })
         }
-        (Err(Disposition::Reject(reason)), _) => Err(Outcome::SetAside(text::failure_reason(&reason))),
+        (Err(Disposition::Reject(reason)), _) => Err(Outcome::DeadLetter(text::failure_reason(&reason))),
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Outcome {
         reason: String,
     },
     /// It cannot be handled and becomes a dead letter. The text is the reason.
-    SetAside(String),
+    DeadLetter(String),
 }
 
 /// The result of a component's handler: the transaction to commit, or an
@@ -40,7 +40,7 @@ impl Outcome {
             Self::Done => "done",
             Self::Skipped => "skipped",
             Self::Retry { .. } => "retried",
-            Self::SetAside(_) => "dead",
+            Self::DeadLetter(_) => "dead",
         }
     }
 
@@ -48,7 +48,7 @@ impl Outcome {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Done | Self::Skipped => None,
-            Self::Retry { reason, .. } | Self::SetAside(reason) => Some(reason),
+            Self::Retry { reason, .. } | Self::DeadLetter(reason) => Some(reason),
         }
     }
 }

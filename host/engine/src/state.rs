@@ -134,7 +134,7 @@ impl State {
             component: &state.component.name,
             traceparent: state.call.traceparent.as_deref(),
             transaction_ms: state.component.limits.transaction_ms,
-            event_bytes: state.component.limits.event_bytes.min(state.component.services.bus.largest_event()),
+            event_bytes: state.component.limits.event_bytes.min(state.component.services.bus.max_event_bytes()),
             wait: &state.component.store_wait,
         }
     }

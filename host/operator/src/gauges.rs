@@ -34,7 +34,7 @@ impl Gauges {
         gauge!("host_calls_in_flight").set(self.admission.in_flight() as f64);
         gauge!("host_calls_waiting").set(self.admission.waiting() as f64);
         gauge!("host_calls_limit").set(self.admission.limit() as f64);
-        gauge!("bus_connected").set(f64::from(u8::from(self.bus.trouble().is_none())));
+        gauge!("bus_connected").set(f64::from(u8::from(self.bus.unavailable_reason().is_none())));
         self.plugins();
         if let Some(usage) = self.engine.usage() {
             gauge!("engine_instances").set(usage.instances as f64);
@@ -55,7 +55,7 @@ impl Gauges {
             let sum =
                 |of: fn(&host_plugin::Revision) -> usize| both().map(|revision| of(revision)).sum::<usize>() as f64;
             gauge("plugin_calls_in_flight")
-                .set(both().map(|revision| revision.tally().in_flight()).sum::<u64>() as f64);
+                .set(both().map(|revision| revision.call_counts().in_flight()).sum::<u64>() as f64);
             gauge("plugin_calls_waiting").set(sum(|revision| revision.waiting()));
             gauge("plugin_calls_limit").set(revision.manifest.limits.concurrency as f64);
             gauge("plugin_instances_warm").set(sum(|revision| revision.warm()));

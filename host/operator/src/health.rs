@@ -29,9 +29,9 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
     // Once this host has reached the bus, a loss of it is no reason to send work
     // to other hosts. Either they do not reach the bus either, or they carry the
     // events of this host too.
-    match operator.bus.trouble() {
+    match operator.bus.unavailable_reason() {
         None => "ready\n".into_response(),
-        Some(reason) if operator.bus.was_reached() => {
+        Some(reason) if operator.bus.was_available() => {
             format!("ready, and the event bus is out of reach: {reason}\n").into_response()
         }
         Some(reason) => {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 fn plugin_view(plugin: &Plugin) -> PluginView {
     let revision = &plugin.revision;
     let manifest = &revision.manifest;
-    let tally = revision.tally();
+    let counts = revision.call_counts();
     let routes = manifest.routes.iter();
     PluginView {
         name: manifest.name.clone(),
@@ -46,8 +46,8 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
             revision: canary.revision.id.clone(),
             percent: canary.percent,
             promote_at_ms: canary.promote_at_ms,
-            calls: canary.revision.tally().started,
-            errors: canary.revision.tally().errors,
+            calls: canary.revision.call_counts().started,
+            errors: canary.revision.call_counts().errors,
             failures: canary.revision.failures(),
         }),
         imports: revision.imports.clone(),
@@ -55,8 +55,8 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
         routes: routes.map(|r| RouteView { path: r.path.clone(), methods: r.methods.clone() }).collect(),
         subscribes: manifest.messaging.subscribes.clone(),
         publishes: manifest.messaging.publishes.clone(),
-        in_flight: tally.in_flight(),
-        calls: tally.started,
+        in_flight: counts.in_flight(),
+        calls: counts.started,
         failures: revision.failures(),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 
 /// The counters of one revision since it was loaded.
-pub struct Counts {
+pub struct CallCounter {
     started: AtomicU64,
     finished: AtomicU64,
     abandoned: AtomicU64,
@@ -59,13 +59,13 @@ struct Window {
 /// as abandoned.
 pub struct InFlight {
     /// None for a probe, which is nobody's work.
-    counts: Option<Arc<Counts>>,
+    counter: Option<Arc<CallCounter>>,
     begun: Instant,
     answered: Option<Duration>,
     ended: bool,
 }
 
-impl Counts {
+impl CallCounter {
     /// All counters are zero.
     pub fn new(settings: &RolloutConfig, alarm: Alarm) -> Self {
         Self {
@@ -86,11 +86,11 @@ impl Counts {
     /// Begins a piece of work.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.started.fetch_add(1, Relaxed);
-        InFlight { counts: Some(self.clone()), begun: Instant::now(), answered: None, ended: false }
+        InFlight { counter: Some(self.clone()), begun: Instant::now(), answered: None, ended: false }
     }
 
     /// The counters of this moment.
-    pub fn tally(&self) -> CallCounts {
+    pub fn call_counts(&self) -> CallCounts {
         // Reads the ends first, so that never more work has ended than began.
         let (finished, abandoned) = (self.finished.load(Relaxed), self.abandoned.load(Relaxed));
         let (errors, busy_us) = (self.errors.load(Relaxed), self.busy_us.load(Relaxed));
@@ -132,7 +132,7 @@ impl Counts {
 impl InFlight {
     /// Work that no counter counts.
     pub fn uncounted() -> Self {
-        Self { counts: None, begun: Instant::now(), answered: None, ended: false }
+        Self { counter: None, begun: Instant::now(), answered: None, ended: false }
     }
 
     /// The answer begins. The time until now counts, however long the body
@@ -146,18 +146,18 @@ impl InFlight {
         self.ended = true;
         let took_us =
             u64::try_from(self.answered.unwrap_or_else(|| self.begun.elapsed()).as_micros()).unwrap_or(u64::MAX);
-        if let Some(counts) = &self.counts {
-            counts.busy_us.fetch_add(took_us, Relaxed);
-            counts.errors.fetch_add(u64::from(error), Relaxed);
-            counts.finished.fetch_add(1, Relaxed);
+        if let Some(counter) = &self.counter {
+            counter.busy_us.fetch_add(took_us, Relaxed);
+            counter.errors.fetch_add(u64::from(error), Relaxed);
+            counter.finished.fetch_add(1, Relaxed);
         }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let (false, Some(counts)) = (self.ended, &self.counts) {
-            counts.abandoned.fetch_add(1, Relaxed);
+        if let (false, Some(counter)) = (self.ended, &self.counter) {
+            counter.abandoned.fetch_add(1, Relaxed);
         }
     }
 }
@@ -201,42 +201,42 @@ pub(super) mod tests {
         Config::load(&Flags::default(), []).unwrap().rollout
     }
 
-    fn counts(traps: u64) -> (Arc<Counts>, UnboundedReceiver<(String, String)>) {
+    fn counter(traps: u64) -> (Arc<CallCounter>, UnboundedReceiver<(String, String)>) {
         let (sender, receiver) = unbounded_channel();
         let settings = RolloutConfig { quarantine_traps: traps, ..defaults() };
-        (Arc::new(Counts::new(&settings, Alarm(sender))), receiver)
+        (Arc::new(CallCounter::new(&settings, Alarm(sender))), receiver)
     }
 
     #[test]
-    fn what_begins_ends_or_is_abandoned() {
-        let (counts, _) = counts(0);
-        let (one, two, three) = (counts.begin(), counts.begin(), counts.begin());
-        assert_eq!(counts.tally().in_flight(), 3);
+    fn every_call_is_finished_or_abandoned() {
+        let (counter, _) = counter(0);
+        let (one, two, three) = (counter.begin(), counter.begin(), counter.begin());
+        assert_eq!(counter.call_counts().in_flight(), 3);
         one.end(false);
         two.end(true);
         drop(three);
-        let tally = counts.tally();
-        assert_eq!((tally.in_flight(), tally.finished, tally.abandoned, tally.errors), (0, 2, 1, 1));
-        assert_eq!(tally.error_percent(), 50);
+        let counts = counter.call_counts();
+        assert_eq!((counts.in_flight(), counts.finished, counts.abandoned, counts.errors), (0, 2, 1, 1));
+        assert_eq!(counts.error_percent(), 50);
     }
 
     #[test]
     fn the_alarm_is_raised_once_and_not_by_a_few_bad_requests_among_many() {
-        let (counts, mut alarm) = counts(3);
+        let (counter, mut alarm) = counter(3);
         for _ in 0..100 {
-            counts.begin().end(false);
+            counter.begin().end(false);
         }
         for _ in 0..50 {
-            counts.begin().end(true);
-            counts.trapped("p", "r");
+            counter.begin().end(true);
+            counter.trapped("p", "r");
         }
         assert!(alarm.try_recv().is_err(), "less than half of the calls trapped");
         for _ in 0..60 {
-            counts.begin().end(true);
-            counts.trapped("p", "r");
+            counter.begin().end(true);
+            counter.trapped("p", "r");
         }
         assert_eq!(alarm.try_recv().unwrap(), ("p".to_owned(), "r".to_owned()));
-        counts.trapped("p", "r");
+        counter.trapped("p", "r");
         assert!(alarm.try_recv().is_err());
     }
 }

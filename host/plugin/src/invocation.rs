@@ -38,7 +38,7 @@ pub(super) struct Turns {
 impl Revision {
     /// Begins a piece of work and counts it as in flight until its end.
     pub fn begin(self: &Arc<Self>, patience: Patience) -> Invocation {
-        Invocation { in_flight: self.counts.begin(), revision: self.clone(), patience }
+        Invocation { in_flight: self.call_counter.begin(), revision: self.clone(), patience }
     }
 
     /// Begins a probe. It waits like a worker, and is not counted as a call.

@@ -3,7 +3,7 @@
 
 use super::{
     archive::{Record, Settings},
-    call_stats::{Alarm, Counts},
+    call_stats::{Alarm, CallCounter},
     revision::{OwnEndpoint, Revision},
 };
 use host_artifact::{
@@ -262,7 +262,7 @@ impl Loader {
             instances,
             admission,
             host_admission: self.admission.clone(),
-            counts: Arc::new(Counts::new(&self.rollout, self.alarm.clone())),
+            call_counter: Arc::new(CallCounter::new(&self.rollout, self.alarm.clone())),
             _series: series,
             manifest,
         }))

@@ -3,7 +3,7 @@
 //! A revision is immutable. It lives until the last snapshot that holds it and
 //! the last call in it are gone.
 
-use super::call_stats::{CallCounts, Counts};
+use super::call_stats::{CallCounter, CallCounts};
 use host_artifact::manifest::{Manifest, Route};
 use host_config::plugins::Setting;
 use host_engine::{Admission, Failure, Pool};
@@ -35,7 +35,7 @@ pub struct Revision {
     pub(super) admission: Admission,
     /// Turns of all components together.
     pub(super) host_admission: Arc<Admission>,
-    pub(super) counts: Arc<Counts>,
+    pub(super) call_counter: Arc<CallCounter>,
     /// This is the last field, because nothing is recorded after its drop.
     pub(super) _series: RevisionSeries,
 }
@@ -101,13 +101,13 @@ impl Revision {
     }
 
     /// The counters of its calls.
-    pub fn tally(&self) -> CallCounts {
-        self.counts.tally()
+    pub fn call_counts(&self) -> CallCounts {
+        self.call_counter.call_counts()
     }
 
     /// The number of failed calls.
     pub fn failures(&self) -> u64 {
-        self.counts.failures()
+        self.call_counter.failures()
     }
 
     /// Whether it handles events of this subject.
@@ -117,9 +117,9 @@ impl Revision {
 
     /// Counts and logs a failure, once.
     pub fn note(&self, failure: &Failure) {
-        self.counts.failed();
+        self.call_counter.failed();
         if matches!(failure, Failure::Trap { .. }) {
-            self.counts.trapped(&self.manifest.name, &self.id);
+            self.call_counter.trapped(&self.manifest.name, &self.id);
         }
         let (kind, blame) = (failure.kind(), failure.blame().as_str());
         metrics::counter!("plugin_failures_total",

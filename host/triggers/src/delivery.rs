@@ -53,7 +53,7 @@ async fn conclude(handle: impl Future<Output = Handled>) -> Result<Outcome, Erro
 fn within_attempts(outcome: Outcome, attempt: u32, most: u32) -> Outcome {
     match outcome {
         Outcome::Retry { reason, .. } if attempt >= most => {
-            Outcome::SetAside(format!("given up after {attempt} attempts: {}", text::failure_reason(&reason)))
+            Outcome::DeadLetter(format!("given up after {attempt} attempts: {}", text::failure_reason(&reason)))
         }
         Outcome::Retry { after, reason } => Outcome::Retry { after, reason: text::failure_reason(&reason) },
         outcome => outcome,
@@ -103,7 +103,7 @@ impl ComponentWorkers {
     }
 
     /// Keeps a dead letter and raises the alarm.
-    pub(super) async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
+    pub(super) async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError> {
         tracing::error!(
             component = letter.component,
             id = letter.id,
@@ -114,7 +114,7 @@ impl ComponentWorkers {
             "dead letter"
         );
         metrics::counter!("dead_letters_total", "component" => self.name.clone()).increment(1);
-        self.bus.set_aside(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
+        self.bus.add_dead_letter(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
     }
 
     /// A transaction that claims this key with its first use.

@@ -51,7 +51,7 @@ impl Redelivery {
                 self.set_timer(&letter).await.map_err(|error| RedeliverError::Database(describe(&error)))?;
             }
         }
-        self.bus.forget_dead_letter(id).await?;
+        self.bus.delete_dead_letter(id).await?;
         tracing::info!(component, id, "dead letter sent again");
         Ok(())
     }

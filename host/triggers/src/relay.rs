@@ -54,9 +54,9 @@ impl Relay {
             };
             let Some(lease) = lease else { return self.pass_nothing_on() };
             self.signal.set_buffering(true);
-            self.component.consumer.prefer(true);
+            self.component.consumer.set_preferred(true);
             self.carry_while_leased(lease).await;
-            self.component.consumer.prefer(false);
+            self.component.consumer.set_preferred(false);
             self.pass_nothing_on();
             if stop.is_cancelled() {
                 return;
@@ -70,11 +70,11 @@ impl Relay {
         let ComponentWorkers { name, bus, leases, .. } = &self.component;
         let signal = &self.signal;
         loop {
-            bus.reachable().await;
+            bus.wait_until_available().await;
             // Earlier commits are not in memory, so the first notification goes
             // through the database.
             signal.set_buffering(true);
-            while bus.trouble().is_none() {
+            while bus.unavailable_reason().is_none() {
                 signal.changed().await;
                 let passed_on = match signal.drain() {
                     Some(commits) if commits.is_empty() => Ok(()),
@@ -114,7 +114,7 @@ impl Relay {
             }
         };
         tokio::select! {
-            () = self.component.bus.reachable() => {}
+            () = self.component.bus.wait_until_available() => {}
             () = look => {}
         }
     }
@@ -122,7 +122,7 @@ impl Relay {
     async fn carry_while_leased(&mut self, mut lease: Box<dyn Lease>) {
         let signal = self.signal.clone();
         let stop = self.component.stop.clone();
-        let mut takeover = self.component.bus.takeover(&self.component.name).await;
+        let mut takeover = self.component.bus.receive_forwarded(&self.component.name).await;
         let mut reaches_bus = self.carry_all().await;
         loop {
             if !reaches_bus {
@@ -162,7 +162,7 @@ impl Relay {
                     metrics::counter!("bus_publish_failures_total", "component" => self.component.name.clone())
                         .increment(1);
                     tracing::warn!(component = self.component.name, failures, error, "events wait for the bus");
-                    if self.component.bus.trouble().is_some() {
+                    if self.component.bus.unavailable_reason().is_some() {
                         return false;
                     }
                     if !self.component.pause(self.component.backoff(failures)).await {

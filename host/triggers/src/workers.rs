@@ -129,8 +129,8 @@ impl Subscriptions for Triggers {
         Ok(())
     }
 
-    async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>) {
-        self.bus.leave_to_others(component, subjects).await;
+    async fn set_subjects_of_other_hosts(&self, component: &str, subjects: BTreeSet<String>) {
+        self.bus.set_subjects_of_other_hosts(component, subjects).await;
     }
 }
 

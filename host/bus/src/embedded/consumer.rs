@@ -1,14 +1,14 @@
-//! One component's deliveries. It lives as long as the bus.
+//! The deliveries of one component. A consumer lives as long as the bus.
 //!
-//! What is published goes from the publisher's hands into the consumer's
-//! [`Inbox`]. The log is read for what cannot come that way: what waits since
-//! before the start or the subscription, what was put off, and what had no
-//! room.
+//! The bus puts each published event into the consumer's [`DeliveryQueue`]. The
+//! consumer reads all other events from the log: events from before the start or
+//! the subscription, retried events, and events for which the queue had no
+//! capacity.
 
 use super::{
     super::{BusError, Consumer, Delivery},
-    Log,
-    inbox::{Inbox, Step},
+    EventLog,
+    delivery_queue::{Action, DeliveryQueue},
 };
 use async_trait::async_trait;
 use host_base::event::Event;
@@ -17,60 +17,61 @@ use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
-/// Deliveries read from the log at once.
+/// The number of deliveries that one read of the log takes.
 const READ_AHEAD: usize = 32;
-/// Acknowledgements wait this long for others to share a commit with. One
-/// that is lost means a second delivery, which the component's inbox knows.
-const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(20);
-const ACKNOWLEDGED_AT_ONCE: usize = 512;
-const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
+/// The time for which acknowledgements wait, so that several share a commit. If
+/// one gets lost, the bus delivers the event again, and the component's inbox
+/// recognizes it.
+const ACKNOWLEDGE_INTERVAL: Duration = Duration::from_millis(20);
+const MAX_ACKNOWLEDGED_TOGETHER: usize = 512;
+const ERROR_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct EmbeddedConsumer {
     component: String,
-    log: Arc<Log>,
+    log: Arc<EventLog>,
     subjects: Mutex<BTreeSet<String>>,
-    inbox: Arc<Inbox>,
+    queue: Arc<DeliveryQueue>,
     acknowledged: mpsc::UnboundedSender<i64>,
 }
 
 impl EmbeddedConsumer {
-    pub(super) fn new(component: &str, log: Arc<Log>) -> Self {
-        let inbox = Arc::new(Inbox::new());
+    pub(super) fn new(component: &str, log: Arc<EventLog>) -> Self {
+        let queue = Arc::new(DeliveryQueue::new());
         let (acknowledged, tokens) = mpsc::unbounded_channel();
-        tokio::spawn(delete_acknowledged(log.clone(), inbox.clone(), tokens));
-        Self { component: component.to_owned(), log, subjects: Mutex::default(), inbox, acknowledged }
+        tokio::spawn(delete_acknowledged(component.to_owned(), log.clone(), queue.clone(), tokens));
+        Self { component: component.to_owned(), log, subjects: Mutex::default(), queue, acknowledged }
     }
 
-    /// What it has subscribed to from now on. Older events of a new subject
+    /// Replaces the subjects of the component. Older events of a new subject
     /// are in the log.
     pub(super) fn set_subjects(&self, subjects: BTreeSet<String>) {
-        self.inbox.keep(&subjects);
+        self.queue.retain_subjects(&subjects);
         *self.subjects.lock() = subjects;
-        self.look();
+        self.read_now();
     }
 
-    /// Takes over what was published just now.
-    pub(super) fn hand_over(&self, event: &Event, token: i64) {
+    /// Queues an event that was published just now.
+    pub(super) fn offer(&self, event: &Event, token: i64) {
         if self.subjects.lock().contains(&event.subject) {
-            self.inbox.hand_over(event, token, self.log.now_ms());
+            self.queue.offer(event, token, self.log.now_ms());
         }
     }
 
-    /// Has the log read for what is due.
-    pub(super) fn look(&self) {
-        self.inbox.look_at(0);
+    /// Requires a read of the log now.
+    pub(super) fn read_now(&self) {
+        self.queue.read_at(0);
     }
 
     async fn read_log(&self, now_ms: i64) -> Result<(), BusError> {
-        let limit = self.inbox.begin_reading() + READ_AHEAD;
+        let limit = self.queue.begin_read() + READ_AHEAD;
         let read = async {
             let due = self.due(now_ms, limit).await?;
-            let look_ms = if due.len() < limit { self.next_due_ms(now_ms).await? } else { now_ms };
-            Ok((due, look_ms))
+            let next_read_ms = if due.len() < limit { self.next_due_ms(now_ms).await? } else { now_ms };
+            Ok((due, next_read_ms))
         };
-        // After an error the caller pauses, and then it reads again.
+        // After an error the caller pauses and reads again.
         let (read, outcome) = read.await.map_or_else(|error| ((Vec::new(), now_ms), Err(error)), |read| (read, Ok(())));
-        self.inbox.end_reading(read.0, read.1);
+        self.queue.end_read(read.0, read.1);
         outcome
     }
 
@@ -94,7 +95,7 @@ impl EmbeddedConsumer {
         Ok(rows.into_iter().map(delivery).collect())
     }
 
-    /// When the next delivery that is put off is due.
+    /// The time when the next retried delivery is due.
     async fn next_due_ms(&self, now_ms: i64) -> Result<i64, BusError> {
         let next: Option<i64> = sqlx::query_scalar(
             "SELECT min(not_before_ms) FROM bus_deliveries WHERE component = $1 AND not_before_ms > $2",
@@ -112,11 +113,11 @@ impl Consumer for EmbeddedConsumer {
     async fn next(&self) -> Result<Delivery, BusError> {
         loop {
             let now_ms = self.log.now_ms();
-            match self.inbox.step(now_ms) {
-                Step::Take(delivery) => return Ok(delivery),
-                Step::ReadLog => self.read_log(now_ms).await?,
-                Step::Wait(until_ms) => tokio::select! {
-                    () = self.inbox.changed.notified() => {}
+            match self.queue.next_action(now_ms) {
+                Action::Deliver(delivery) => return Ok(delivery),
+                Action::ReadLog => self.read_log(now_ms).await?,
+                Action::WaitUntil(until_ms) => tokio::select! {
+                    () = self.queue.changed.notified() => {}
                     () = sleep(Duration::from_millis(until_ms.abs_diff(now_ms))) => {}
                 },
             }
@@ -124,7 +125,7 @@ impl Consumer for EmbeddedConsumer {
     }
 
     async fn acknowledge(&self, delivery: &Delivery) -> Result<(), BusError> {
-        self.acknowledged.send(delivery.token).map_err(|_| BusError("it is closed".into()))
+        self.acknowledged.send(delivery.token).map_err(|_| BusError("the bus is closed".into()))
     }
 
     async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<(), BusError> {
@@ -136,20 +137,25 @@ impl Consumer for EmbeddedConsumer {
                 .bind(due_ms)
                 .execute(&self.log.database.write)
                 .await;
-        // If it could not be put off, it is due again at once.
-        self.inbox.release([delivery.token]);
-        self.inbox.look_at(if updated.is_ok() { due_ms } else { 0 });
+        // If the update failed, the delivery is due again at once.
+        self.queue.release([delivery.token]);
+        self.queue.read_at(if updated.is_ok() { due_ms } else { 0 });
         updated.map(drop).map_err(Into::into)
     }
 }
 
-/// Deletes what was acknowledged, many in one commit, until the consumer is
-/// gone.
-async fn delete_acknowledged(log: Arc<Log>, inbox: Arc<Inbox>, mut tokens: mpsc::UnboundedReceiver<i64>) {
+/// Deletes the acknowledged deliveries, many in one commit, until the consumer
+/// is dropped.
+async fn delete_acknowledged(
+    component: String,
+    log: Arc<EventLog>,
+    queue: Arc<DeliveryQueue>,
+    mut tokens: mpsc::UnboundedReceiver<i64>,
+) {
     let mut batch = Vec::new();
-    while tokens.recv_many(&mut batch, ACKNOWLEDGED_AT_ONCE).await > 0 {
-        sleep(ACKNOWLEDGE_EVERY).await;
-        while batch.len() < ACKNOWLEDGED_AT_ONCE
+    while tokens.recv_many(&mut batch, MAX_ACKNOWLEDGED_TOGETHER).await > 0 {
+        sleep(ACKNOWLEDGE_INTERVAL).await;
+        while batch.len() < MAX_ACKNOWLEDGED_TOGETHER
             && let Ok(token) = tokens.try_recv()
         {
             batch.push(token);
@@ -158,14 +164,14 @@ async fn delete_acknowledged(log: Arc<Log>, inbox: Arc<Inbox>, mut tokens: mpsc:
             if log.database.write.is_closed() {
                 return;
             }
-            tracing::warn!(%error, "acknowledgements could not be kept");
-            sleep(AFTER_AN_ERROR).await;
+            tracing::warn!(component, %error, "the bus cannot store acknowledgements");
+            sleep(ERROR_DELAY).await;
         }
-        inbox.release(batch.drain(..));
+        queue.release(batch.drain(..));
     }
 }
 
-async fn delete(log: &Log, tokens: &[i64]) -> Result<(), BusError> {
+async fn delete(log: &EventLog, tokens: &[i64]) -> Result<(), BusError> {
     let tokens: Vec<String> = tokens.iter().map(i64::to_string).collect();
     let sql = format!("DELETE FROM bus_deliveries WHERE token IN ({})", tokens.join(", "));
     sqlx::query(AssertSqlSafe(sql)).persistent(false).execute(&log.database.write).await?;

@@ -1,5 +1,5 @@
 use super::{
-    super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due},
+    super::conformance::{self, SharedBus, consumer, event, next, nothing_is_due},
     *,
 };
 use host_test_support::{TestDatabase, on_both_engines};
@@ -15,7 +15,7 @@ fn settings() -> MessagingConfig {
     }
 }
 
-async fn open(place: &TestDatabase) -> (HostDatabase, AnyBus) {
+async fn open(place: &TestDatabase) -> (HostDatabase, SharedBus) {
     let database: HostDatabase = place.open().await;
     let bus = EmbeddedBus::open(database.clone(), &settings()).await.unwrap();
     (database, Arc::new(bus))
@@ -35,8 +35,8 @@ conforms! {
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
     an_older_event_comes_once_its_subject_is_subscribed_to
-    what_waits_is_counted
-    dead_letters_are_kept_listed_and_forgotten
+    the_backlog_counts_waiting_events
+    dead_letters_are_stored_listed_and_deleted
     a_redelivery_reaches_one_component_as_on_its_first_attempt
 }
 
@@ -46,23 +46,23 @@ on_both_engines! {
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
     an_older_event_comes_once_its_subject_is_subscribed_to
-    what_waits_is_counted
-    dead_letters_are_kept_listed_and_forgotten
+    the_backlog_counts_waiting_events
+    dead_letters_are_stored_listed_and_deleted
     a_redelivery_reaches_one_component_as_on_its_first_attempt
-    what_was_not_acknowledged_is_due_again_after_a_restart
-    old_events_are_forgotten_unless_somebody_waits_for_them
-    what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again
+    unacknowledged_events_are_due_again_after_a_restart
+    old_events_are_deleted_unless_a_consumer_waits_for_them
+    an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_again
 }
 
-async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: TestDatabase) {
+async fn unacknowledged_events_are_due_again_after_a_restart(place: TestDatabase) {
     let (database, bus) = open(&place).await;
     let one = consumer(&bus, "one", &["a"]).await;
     let events = [event("1", "a"), event("2", "a"), event("3", "a")];
     bus.publish(&events).await.unwrap();
     let acknowledged = next(&one).await;
     one.acknowledge(&acknowledged).await.unwrap();
-    let put_off = next(&one).await;
-    one.retry(&put_off, Duration::ZERO).await.unwrap();
+    let retried = next(&one).await;
+    one.retry(&retried, Duration::ZERO).await.unwrap();
     for _ in 0..500 {
         let left: i64 =
             sqlx::query_scalar("SELECT count(*) FROM bus_deliveries").fetch_one(&database.read).await.unwrap();
@@ -81,10 +81,10 @@ async fn what_was_not_acknowledged_is_due_again_after_a_restart(place: TestDatab
     nothing_is_due(&one).await;
 }
 
-async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: TestDatabase) {
+async fn old_events_are_deleted_unless_a_consumer_waits_for_them(place: TestDatabase) {
     let database: HostDatabase = place.open().await;
     let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["waited-for"]).await;
     bus.publish(&[event("old", "other"), event("kept", "waited-for")]).await.unwrap();
     assert_eq!(bus.log.prune(i64::MAX).await.unwrap(), 1);
@@ -98,15 +98,15 @@ async fn old_events_are_forgotten_unless_somebody_waits_for_them(place: TestData
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("an acknowledged event is not forgotten");
+    panic!("the bus keeps an acknowledged event");
 }
 
-async fn what_a_publisher_that_went_away_has_written_comes_when_it_is_published_again(place: TestDatabase) {
+async fn an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_again(place: TestDatabase) {
     let database: HostDatabase = place.open().await;
-    let bus: AnyBus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
+    let bus: SharedBus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
     let one = consumer(&bus, "one", &["a"]).await;
     nothing_is_due(&one).await;
-    // Committed by another, and handed over to nobody.
+    // Another bus commits the event and offers it to no consumer of this bus.
     let other = EmbeddedBus::open(database, &settings()).await.unwrap();
     other.publish(&[event("1", "a")]).await.unwrap();
     nothing_is_due(&one).await;

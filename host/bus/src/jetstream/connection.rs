@@ -1,10 +1,11 @@
-//! The connection to the broker: made again whenever it breaks, and usable
-//! only while the streams are there and are this installation's.
+//! The connection to the broker. The client connects again whenever the
+//! connection breaks. The connection is available only while the streams exist
+//! and belong to this installation.
 
 use super::{
     super::BusError,
+    connect_error,
     names::Names,
-    refusal,
     streams::{self, EnsureError},
 };
 use async_nats::{Client, ConnectOptions, Event, connection::State, jetstream::Context};
@@ -23,53 +24,53 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// For whatever is asked of the broker, and what is told to it.
+/// The timeout of each call to the broker.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Two of these without an answer, and the connection is made anew.
+/// After two pings without an answer the client connects again.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The state is looked at this often even if nothing was heard of a change.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-const AFTER_A_REFUSAL: Duration = Duration::from_secs(5);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// The interval of checks while the client reports no change.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const REJECTED_DELAY: Duration = Duration::from_secs(5);
 
-/// The connection, and what is known of it.
-pub(super) struct Link {
+/// The connection and its status.
+pub(super) struct Connection {
     pub(super) names: Names,
     pub(super) settings: NatsConfig,
-    /// How long events are kept.
+    /// The time for which the stream keeps events.
     pub(super) retention: Duration,
-    /// Whose streams they are.
+    /// The installation that owns the streams.
     pub(super) installation: String,
     pub(super) client: Client,
     pub(super) context: Context,
     pub(super) stop: CancellationToken,
     status: watch::Sender<Status>,
-    was_usable: AtomicBool,
-    seen: Arc<Seen>,
+    was_available: AtomicBool,
+    changes: Arc<ClientChanges>,
 }
 
-/// What can be done at the moment.
+/// Whether the bus can use the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Status {
-    /// Nothing; why.
-    Away(String),
-    /// Nothing, until somebody changes the settings; why.
-    Refused(String),
-    /// Everything.
-    Usable,
+    /// It cannot, for this reason. The host tries again.
+    Unavailable(String),
+    /// It cannot, for this reason, until an operator changes the settings.
+    Rejected(String),
+    /// It can.
+    Available,
 }
 
-/// What the client tells of itself.
+/// The changes of the connection that the client reports.
 #[derive(Default)]
-struct Seen {
+struct ClientChanges {
     changed: Notify,
-    /// How often the connection broke.
-    breaks: AtomicU64,
-    trouble: Mutex<Option<String>>,
+    /// The number of times that the connection broke.
+    disconnects: AtomicU64,
+    last_error: Mutex<Option<String>>,
 }
 
-impl Link {
-    /// Begins to connect, and goes on with it until it is stopped.
+impl Connection {
+    /// Begins to connect, and keeps the connection until the bus stops.
     ///
     /// # Errors
     /// When a file of the settings cannot be read.
@@ -78,17 +79,17 @@ impl Link {
         retention: Duration,
         installation: String,
     ) -> Result<Arc<Self>, BusError> {
-        let seen = Arc::new(Seen::default());
+        let changes = Arc::new(ClientChanges::default());
         let servers = settings.servers().map_err(|error| BusError(error.to_string()))?;
-        let heard = seen.clone();
+        let reported = changes.clone();
         let options = options(&settings).await?.event_callback(move |event| {
-            heard.note(&event);
+            reported.record(&event);
             std::future::ready(())
         });
         let client = options.connect(servers).await.map_err(|error| BusError(error.to_string()))?;
         let mut context = async_nats::jetstream::new(client.clone());
         context.set_timeout(CALL_TIMEOUT);
-        let link = Arc::new(Self {
+        let connection = Arc::new(Self {
             names: Names::new(&settings.subject_prefix),
             settings,
             retention,
@@ -96,87 +97,78 @@ impl Link {
             client,
             context,
             stop: CancellationToken::new(),
-            status: watch::Sender::new(Status::Away("it is being connected".to_owned())),
-            was_usable: AtomicBool::new(false),
-            seen,
+            status: watch::Sender::new(Status::Unavailable("the host is connecting".to_owned())),
+            was_available: AtomicBool::new(false),
+            changes,
         });
-        tokio::spawn(link.clone().keep());
-        Ok(link)
+        tokio::spawn(connection.clone().maintain());
+        Ok(connection)
     }
 
     pub(super) fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    pub(super) fn is_usable(&self) -> bool {
-        *self.status.borrow() == Status::Usable
+    pub(super) fn is_available(&self) -> bool {
+        *self.status.borrow() == Status::Available
     }
 
-    /// Whether everything could be done at any time since the start.
-    pub(super) fn was_usable(&self) -> bool {
-        self.was_usable.load(Ordering::Acquire)
+    /// Whether the bus was available at any time since the start.
+    pub(super) fn was_available(&self) -> bool {
+        self.was_available.load(Ordering::Acquire)
     }
 
-    /// Waits until everything can be done.
-    pub(super) async fn usable(&self) {
-        // The sender is part of this value, so there is always an answer.
-        let _ = self.status.subscribe().wait_for(|status| *status == Status::Usable).await;
+    /// Waits until the bus is available.
+    pub(super) async fn wait_until_available(&self) {
+        // The wait cannot fail, because the sender is a field of this value.
+        let _ = self.status.subscribe().wait_for(|status| *status == Status::Available).await;
     }
 
-    /// Waits until nothing can be done.
-    pub(super) async fn unusable(&self) {
-        let _ = self.status.subscribe().wait_for(|status| *status != Status::Usable).await;
+    /// Waits until the bus is unavailable or rejected.
+    pub(super) async fn wait_until_unavailable(&self) {
+        let _ = self.status.subscribe().wait_for(|status| *status != Status::Available).await;
     }
 
-    /// Waits for the end of the first attempt, for as long as this.
-    pub(super) async fn first_attempt(&self, limit: Duration) -> Status {
+    /// Waits for the end of the first attempt to connect, up to a limit.
+    pub(super) async fn wait_for_first_attempt(&self, limit: Duration) -> Status {
         let mut status = self.status.subscribe();
-        let decided = status.wait_for(|status| !matches!(status, Status::Away(_)));
+        let decided = status.wait_for(|status| !matches!(status, Status::Unavailable(_)));
         let _ = timeout(limit, decided).await;
         self.status()
     }
 
-    /// An error unless everything can be done.
-    pub(super) fn require(&self) -> Result<(), BusError> {
+    /// # Errors
+    /// When the bus is not available, with the reason.
+    pub(super) fn require_available(&self) -> Result<(), BusError> {
         match &*self.status.borrow() {
-            Status::Usable => Ok(()),
-            Status::Away(reason) | Status::Refused(reason) => Err(BusError(reason.clone())),
+            Status::Available => Ok(()),
+            Status::Unavailable(reason) | Status::Rejected(reason) => Err(BusError(reason.clone())),
         }
     }
 
-    /// Looks again at the streams: something in the broker was not as it
-    /// should be.
-    pub(super) fn doubt(&self) {
-        self.set(Status::Away("its streams are looked at again".to_owned()));
-        self.seen.changed.notify_one();
+    /// Checks the streams again, because an answer of the broker did not fit
+    /// them.
+    pub(super) fn recheck_streams(&self) {
+        self.set_status(Status::Unavailable("the host checks the streams again".to_owned()));
+        self.changes.changed.notify_one();
     }
 
-    /// Keeps the status true until the end.
-    async fn keep(self: Arc<Self>) {
+    /// Updates the status until the bus stops.
+    async fn maintain(self: Arc<Self>) {
         let stop = self.stop.clone();
         stop.run_until_cancelled(async {
             loop {
-                self.connected().await;
-                let breaks = self.seen.breaks.load(Ordering::Acquire);
+                self.wait_until_connected().await;
+                let disconnects = self.disconnects();
                 match streams::ensure(&self).await {
-                    Ok(()) => {
-                        self.set(Status::Usable);
-                        while self.is_usable() && self.seen.breaks.load(Ordering::Acquire) == breaks {
-                            self.look_again().await;
-                        }
-                        if self.is_usable() {
-                            // What the broker knew of this connection is gone,
-                            // even if there is another one already.
-                            self.set(Status::Away("the connection broke".to_owned()));
-                        }
+                    Ok(()) => self.serve(disconnects).await,
+                    Err(EnsureError::Permanent(reason)) => {
+                        self.set_status(Status::Rejected(reason));
+                        sleep(REJECTED_DELAY).await;
                     }
-                    Err(EnsureError::Refused(reason)) => {
-                        self.set(Status::Refused(reason));
-                        sleep(AFTER_A_REFUSAL).await;
-                    }
-                    Err(EnsureError::Failed(reason)) => {
-                        self.set(Status::Away(reason));
-                        sleep(LOOK_EVERY).await;
+                    Err(EnsureError::Temporary(reason)) => {
+                        self.set_status(Status::Unavailable(reason));
+                        sleep(CHECK_INTERVAL).await;
                     }
                 }
             }
@@ -184,33 +176,53 @@ impl Link {
         .await;
     }
 
-    async fn connected(&self) {
-        while self.client.connection_state() != State::Connected {
-            let trouble = self.seen.trouble.lock().take();
-            let servers = self.settings.servers_shown();
-            if let Some(trouble) = trouble {
-                let reason = refusal::explained(&trouble, &self.settings).await;
-                self.set(Status::Away(format!("no connection to {servers}: {reason}")));
-            }
-            self.look_again().await;
+    /// The bus is available until the connection breaks or the streams have to
+    /// be checked again.
+    async fn serve(&self, disconnects: u64) {
+        self.set_status(Status::Available);
+        while self.is_available() && self.disconnects() == disconnects {
+            self.wait_for_change().await;
+        }
+        if self.is_available() {
+            // The broker has forgotten the requests of this connection, even if
+            // the client is connected again.
+            self.set_status(Status::Unavailable("the connection broke".to_owned()));
         }
     }
 
-    async fn look_again(&self) {
-        let _ = timeout(LOOK_EVERY, self.seen.changed.notified()).await;
+    fn disconnects(&self) -> u64 {
+        self.changes.disconnects.load(Ordering::Acquire)
     }
 
-    /// Tells the log of what has changed.
-    fn set(&self, status: Status) {
-        self.was_usable.fetch_or(status == Status::Usable, Ordering::AcqRel);
+    async fn wait_until_connected(&self) {
+        while self.client.connection_state() != State::Connected {
+            let error = self.changes.last_error.lock().take();
+            let servers = self.settings.servers_shown();
+            if let Some(error) = error {
+                let reason = connect_error::explain(&error, &self.settings).await;
+                self.set_status(Status::Unavailable(format!("no connection to {servers}: {reason}")));
+            }
+            self.wait_for_change().await;
+        }
+    }
+
+    async fn wait_for_change(&self) {
+        let _ = timeout(CHECK_INTERVAL, self.changes.changed.notified()).await;
+    }
+
+    /// Sets the status and logs a change.
+    fn set_status(&self, status: Status) {
+        self.was_available.fetch_or(status == Status::Available, Ordering::AcqRel);
         self.status.send_if_modified(|known| {
             if *known == status {
                 return false;
             }
             match &status {
-                Status::Usable => tracing::info!(servers = self.settings.servers_shown(), "the event bus is reached"),
-                Status::Away(reason) => tracing::warn!(reason, "the event bus cannot be reached: events wait"),
-                Status::Refused(reason) => tracing::error!(reason, "the event bus must not be used: events wait"),
+                Status::Available => {
+                    tracing::info!(servers = self.settings.servers_shown(), "the event bus is available")
+                }
+                Status::Unavailable(reason) => tracing::warn!(reason, "the event bus is unavailable: events wait"),
+                Status::Rejected(reason) => tracing::error!(reason, "the host must not use the event bus: events wait"),
             }
             *known = status;
             true
@@ -218,19 +230,19 @@ impl Link {
     }
 }
 
-impl Seen {
-    fn note(&self, event: &Event) {
-        let trouble = match event {
+impl ClientChanges {
+    fn record(&self, event: &Event) {
+        let error = match event {
             Event::Connected => None,
             Event::ServerError(error) => Some(error.to_string()),
             Event::ClientError(error) => Some(error.to_string()),
             Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => return,
             Event::Disconnected | Event::Closed => {
-                self.breaks.fetch_add(1, Ordering::AcqRel);
+                self.disconnects.fetch_add(1, Ordering::AcqRel);
                 None
             }
         };
-        *self.trouble.lock() = trouble;
+        *self.last_error.lock() = error;
         self.changed.notify_one();
     }
 }
@@ -242,7 +254,7 @@ async fn options(settings: &NatsConfig) -> Result<ConnectOptions, BusError> {
         .connection_timeout(CALL_TIMEOUT)
         .request_timeout(Some(CALL_TIMEOUT))
         .ping_interval(PING_INTERVAL)
-        .reconnect_delay_callback(pause);
+        .reconnect_delay_callback(reconnect_delay);
     let unreadable = |path: &std::path::Path| {
         let path = path.display().to_string();
         move |error: std::io::Error| BusError(format!("{path}: {error}"))
@@ -255,8 +267,8 @@ async fn options(settings: &NatsConfig) -> Result<ConnectOptions, BusError> {
     if let Some(path) = &settings.credentials_file {
         options = options.credentials_file(path).await.map_err(unreadable(path))?;
     }
-    // The client reads these at each attempt; a file that is not there is
-    // told at the start.
+    // The client reads these files at each attempt. A missing file is an error
+    // at the start.
     if let Some(path) = &settings.tls_ca_file {
         tokio::fs::metadata(path).await.map_err(unreadable(path))?;
         options = options.add_root_certificates(path.clone()).require_tls(true);
@@ -270,11 +282,12 @@ async fn options(settings: &NatsConfig) -> Result<ConnectOptions, BusError> {
     Ok(options)
 }
 
-/// Before an attempt to connect: none before the first, then more and more.
-fn pause(attempts: usize) -> Duration {
+/// The delay before an attempt to connect. The first attempt has none, and each
+/// later one has a longer one.
+fn reconnect_delay(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
     match doublings {
         0 => Duration::ZERO,
-        _ => Duration::from_millis(2_u64.saturating_pow(doublings)).min(LONGEST_PAUSE),
+        _ => Duration::from_millis(2_u64.saturating_pow(doublings)).min(MAX_RECONNECT_DELAY),
     }
 }

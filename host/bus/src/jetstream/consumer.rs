@@ -1,13 +1,14 @@
-//! One component's deliveries. It lives as long as the bus.
+//! The deliveries of one component. A consumer lives as long as the bus.
 //!
-//! A task asks the broker for a few at a time (`pull`), and another tells it
-//! of all that are held here, before the broker takes them for lost.
+//! One task requests a few deliveries at a time from the broker (`pull`).
+//! Another task reports progress on all outstanding deliveries, so that the
+//! broker does not deliver them to another host.
 
 use super::{
     super::{BusError, Consumer, Delivery, Subjects},
-    connection::{CALL_TIMEOUT, Link},
+    connection::{CALL_TIMEOUT, Connection},
     message,
-    names::Way,
+    names::SubjectKind,
     pull::pull,
     subscription,
 };
@@ -17,6 +18,7 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use futures::future::join_all;
+use host_base::Event;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -32,112 +34,115 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Deliveries that are held before anybody asks for them. What one host has no
-/// room for is free for the others.
+/// The most deliveries in the queue. Other hosts get the deliveries for which
+/// this host has no capacity.
 pub(super) const READ_AHEAD: usize = 16;
-/// The broker hears of a delivery so many times before it would take it for
-/// lost.
-const WORDS_PER_ACK_WAIT: u32 = 3;
-/// Another host may want what this one does not: it is left to that one for a
-/// moment.
-const LEFT_TO_OTHERS: Duration = Duration::from_secs(1);
+/// The number of progress reports on a delivery within the broker's
+/// acknowledgement wait.
+const REPORTS_PER_ACK_WAIT: u32 = 3;
+/// The delay of an event that this host returns because only other hosts
+/// subscribe to it. Within the delay another host may take it.
+const RETURN_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct JetStreamConsumer {
     pub(super) component: String,
-    pub(super) link: Arc<Link>,
-    /// What is wanted, and how often it was changed.
-    pub(super) wanted: watch::Sender<(u64, Subjects)>,
-    /// Whether this host comes before the others.
+    pub(super) connection: Arc<Connection>,
+    /// The subjects of the component, and the number of their changes.
+    pub(super) subjects: watch::Sender<(u64, Subjects)>,
+    /// Whether the broker delivers to this host first.
     pub(super) preferred: watch::Sender<bool>,
-    /// The change that the broker knows.
+    /// The last change that the broker knows.
     applied: watch::Sender<u64>,
-    /// What comes as copies up to there, see [`super::subscription::Applied`].
+    /// See [`super::subscription::Applied`].
     copied: Mutex<BTreeMap<String, u64>>,
-    held: Mutex<Held>,
+    outstanding: Mutex<Outstanding>,
     arrived: Notify,
-    /// There is room for more.
-    pub(super) taken: Notify,
-    /// Nothing more is asked for, and nothing is on its way here.
+    /// The queue has capacity for another delivery.
+    pub(super) capacity_freed: Notify,
+    /// Cancelled when the broker sends no more deliveries to this host.
     pub(super) pull_ended: CancellationToken,
     next_token: AtomicI64,
 }
 
-/// Of the hosts that ask for deliveries of one component.
+/// The priority of a host among the hosts that request deliveries of one
+/// component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
-    First = 0,
-    Common = 1,
+    Preferred = 0,
+    Normal = 1,
 }
 
-/// Deliveries that the broker awaits word of.
+/// The deliveries that are not acknowledged.
 #[derive(Default)]
-struct Held {
-    queue: VecDeque<Queued>,
-    /// Where to send it, by token: of those in the queue, and of those that
-    /// are being handled.
+struct Outstanding {
+    queue: VecDeque<QueuedDelivery>,
+    /// The subjects for acknowledgements, by token. They include the deliveries
+    /// that a handler works on.
     replies: HashMap<i64, Subject>,
 }
 
-struct Queued {
+struct QueuedDelivery {
     delivery: Delivery,
-    /// It is wanted whatever is subscribed to.
-    always: bool,
+    /// The component gets a redelivery without a subscription too.
+    is_redelivery: bool,
 }
 
 impl JetStreamConsumer {
-    pub(super) fn start(component: &str, link: Arc<Link>, subjects: Subjects) -> Arc<Self> {
+    pub(super) fn start(component: &str, connection: Arc<Connection>, subjects: Subjects) -> Arc<Self> {
         let consumer = Arc::new(Self {
             component: component.to_owned(),
-            link,
-            wanted: watch::Sender::new((1, subjects)),
+            connection,
+            subjects: watch::Sender::new((1, subjects)),
             preferred: watch::Sender::new(false),
             applied: watch::Sender::new(0),
             copied: Mutex::default(),
-            held: Mutex::default(),
+            outstanding: Mutex::default(),
             arrived: Notify::new(),
-            taken: Notify::new(),
+            capacity_freed: Notify::new(),
             pull_ended: CancellationToken::new(),
             next_token: AtomicI64::new(0),
         });
         tokio::spawn(pull(consumer.clone()));
-        tokio::spawn(consumer.clone().keep_alive());
+        tokio::spawn(consumer.clone().report_progress());
         consumer
     }
 
-    /// Changes what is wanted, and forgets what is not any more.
-    pub(super) async fn want(&self, subjects: Subjects) {
-        let unwanted: Vec<Subject> = {
-            let Held { queue, replies } = &mut *self.held();
-            let (kept, unwanted): (VecDeque<Queued>, VecDeque<Queued>) =
-                queue.drain(..).partition(|next| next.always || subjects.own.contains(&next.delivery.event.subject));
+    /// Replaces the subjects, and returns the queued deliveries of other
+    /// subjects to the broker.
+    pub(super) async fn set_subjects(&self, subjects: Subjects) {
+        let removed: Vec<Subject> = {
+            let Outstanding { queue, replies } = &mut *self.outstanding();
+            let (kept, removed): (VecDeque<QueuedDelivery>, VecDeque<QueuedDelivery>) = queue
+                .drain(..)
+                .partition(|next| next.is_redelivery || subjects.this_host.contains(&next.delivery.event.subject));
             *queue = kept;
-            unwanted.iter().filter_map(|next| replies.remove(&next.delivery.token)).collect()
+            removed.iter().filter_map(|next| replies.remove(&next.delivery.token)).collect()
         };
-        self.wanted.send_if_modified(|(changes, known)| {
+        self.subjects.send_if_modified(|(changes, known)| {
             let changed = *known != subjects;
             *changes += u64::from(changed);
             *known = subjects;
             changed
         });
-        for reply in unwanted {
-            self.tell(reply, AckKind::Nak(Some(LEFT_TO_OTHERS))).await;
+        for reply in removed {
+            self.try_reply(reply, AckKind::Nak(Some(RETURN_DELAY))).await;
         }
     }
 
-    /// Changes what other hosts want.
-    pub(super) fn leave_to_others(&self, subjects: BTreeSet<String>) {
-        self.wanted.send_if_modified(|(changes, known)| {
-            let changed = known.elsewhere != subjects;
+    /// Replaces the subjects of other hosts.
+    pub(super) fn set_subjects_of_other_hosts(&self, subjects: BTreeSet<String>) {
+        self.subjects.send_if_modified(|(changes, known)| {
+            let changed = known.other_hosts != subjects;
             *changes += u64::from(changed);
-            known.elsewhere = subjects;
+            known.other_hosts = subjects;
             changed
         });
     }
 
-    /// Waits until the broker knows what is wanted. False if it does not learn
-    /// of it in time.
-    pub(super) async fn applied(&self, limit: Duration) -> bool {
-        let change = self.wanted.borrow().0;
+    /// Waits until the broker knows the subjects. False if it does not know them
+    /// in time.
+    pub(super) async fn wait_until_applied(&self, limit: Duration) -> bool {
+        let change = self.subjects.borrow().0;
         let mut applied = self.applied.subscribe();
         timeout(limit, applied.wait_for(|applied| *applied >= change)).await.is_ok()
     }
@@ -147,125 +152,135 @@ impl JetStreamConsumer {
         self.applied.send_replace(change);
     }
 
-    fn comes_as_copy(&self, subject: &str, message: &Message) -> bool {
+    /// Whether the stream also has a copy of this message for the component.
+    fn was_copied(&self, subject: &str, message: &Message) -> bool {
         let copied = self.copied.lock();
         let last = copied.get(subject).copied();
         last.is_some_and(|last| message.info().is_ok_and(|info| info.stream_sequence <= last))
     }
 
-    /// When it is this host's turn: first, or when those that come first have
-    /// enough. One that does not want all that is to be delivered comes first
-    /// nowhere: it would get again and again what it leaves to others.
+    /// The priority of this host. A host that does not subscribe to all subjects
+    /// is never preferred, because the broker would send it the events that it
+    /// returns again and again.
     pub(super) fn priority(&self) -> Priority {
-        let wants_all = {
-            let wanted = self.wanted.borrow();
-            wanted.1.elsewhere.is_subset(&wanted.1.own)
+        let takes_all = {
+            let (_, subjects) = &*self.subjects.borrow();
+            subjects.other_hosts.is_subset(&subjects.this_host)
         };
-        if wants_all && *self.preferred.borrow() { Priority::First } else { Priority::Common }
+        if takes_all && *self.preferred.borrow() { Priority::Preferred } else { Priority::Normal }
     }
 
-    /// How many more there is room for.
-    pub(super) fn room(&self) -> usize {
-        READ_AHEAD.saturating_sub(self.held().queue.len())
+    /// The number of deliveries that the queue has capacity for.
+    pub(super) fn free_capacity(&self) -> usize {
+        READ_AHEAD.saturating_sub(self.outstanding().queue.len())
     }
 
-    /// Takes a message for whoever asks next.
-    pub(super) async fn take(&self, message: Message) {
+    /// Queues a message of the broker, returns it to the broker, or ends its
+    /// delivery.
+    pub(super) async fn receive(&self, message: Message) {
         let Some(reply) = message.reply.clone() else { return };
         let attempt = message.info().map_or(1, |info| u32::try_from(info.delivered).unwrap_or(1));
-        let way = self.link.names.way(&self.component, &message.subject);
-        let wanted = match &way {
-            Some(Way::Redelivery(_)) => true,
-            Some(Way::Event(subject) | Way::CatchUp(subject)) => self.wanted.borrow().1.own.contains(*subject),
-            None => false,
-        };
-        if !wanted {
-            return self.decline(reply, way.as_ref().map_or("", Way::subject)).await;
+        let kind = self.connection.names.kind_of(&self.component, &message.subject);
+        let subject = kind.as_ref().map_or("", SubjectKind::event_subject);
+        let is_redelivery = matches!(kind, Some(SubjectKind::Redelivery(_)));
+        let is_subscribed = kind.is_some() && self.subjects.borrow().1.this_host.contains(subject);
+        if !is_redelivery && !is_subscribed {
+            return self.return_or_end(reply, subject).await;
         }
-        if let Some(Way::Event(subject)) = way
-            && self.comes_as_copy(subject, &message)
-        {
-            return self.tell(reply, AckKind::Term).await;
+        if matches!(kind, Some(SubjectKind::Event(_))) && self.was_copied(subject, &message) {
+            return self.try_reply(reply, AckKind::Term).await;
         }
-        match message::read(way.as_ref().map_or("", Way::subject), &message) {
-            Ok(event) => {
-                let token = self.next_token.fetch_add(1, Ordering::Relaxed);
-                let mut held = self.held();
-                held.replies.insert(token, reply);
-                let always = matches!(way, Some(Way::Redelivery(_)));
-                held.queue.push_back(Queued { delivery: Delivery { event, attempt, token }, always });
-                drop(held);
-                self.arrived.notify_one();
-            }
+        match message::read(subject, &message) {
+            Ok(event) => self.push(event, attempt, reply, is_redelivery),
             Err(reason) => {
                 let subject = message.subject.as_str();
-                tracing::warn!(component = self.component, subject, reason, "a message that is no event is ignored");
+                tracing::warn!(
+                    component = self.component,
+                    subject,
+                    reason,
+                    "the host ignores a message that is no event"
+                );
                 metrics::counter!("bus_messages_ignored_total", "component" => self.component.clone()).increment(1);
-                self.tell(reply, AckKind::Term).await;
+                self.try_reply(reply, AckKind::Term).await;
             }
         }
     }
 
-    /// What is not wanted here may be wanted elsewhere, before this host has
-    /// heard of it, too. What the broker would not send any more is not wanted
-    /// at all: should somebody want it again, it is copied.
-    async fn decline(&self, reply: Subject, subject: &str) {
-        let known_elsewhere = self.wanted.borrow().1.elsewhere.contains(subject);
-        let wanted = known_elsewhere || subscription::includes(&self.link, &self.component, subject).await;
-        self.tell(reply, if wanted { AckKind::Nak(Some(LEFT_TO_OTHERS)) } else { AckKind::Term }).await;
+    fn push(&self, event: Event, attempt: u32, reply: Subject, is_redelivery: bool) {
+        let token = self.next_token.fetch_add(1, Ordering::Relaxed);
+        let mut outstanding = self.outstanding();
+        outstanding.replies.insert(token, reply);
+        outstanding.queue.push_back(QueuedDelivery { delivery: Delivery { event, attempt, token }, is_redelivery });
+        drop(outstanding);
+        self.arrived.notify_one();
     }
 
-    /// Tells the broker something whose loss does no harm.
-    async fn tell(&self, reply: Subject, word: AckKind) {
-        if let Err(error) = self.link.client.publish(reply, word.into()).await {
-            tracing::debug!(%error, "the broker did not hear it");
+    /// Returns an event to the broker that another host may subscribe to, even
+    /// if this host does not know that yet. If the broker's consumer no longer
+    /// includes the subject, no host subscribes, and the delivery ends. A later
+    /// subscription copies the event.
+    async fn return_or_end(&self, reply: Subject, subject: &str) {
+        let is_known = self.subjects.borrow().1.other_hosts.contains(subject);
+        let is_included = is_known || subscription::includes(&self.connection, &self.component, subject).await;
+        self.try_reply(reply, if is_included { AckKind::Nak(Some(RETURN_DELAY)) } else { AckKind::Term }).await;
+    }
+
+    /// Sends the broker a reply whose loss does no harm.
+    async fn try_reply(&self, reply: Subject, kind: AckKind) {
+        if let Err(error) = self.connection.client.publish(reply, kind.into()).await {
+            tracing::debug!(component = self.component, %error, "a reply did not reach the broker");
         }
     }
 
-    /// Tells the broker the outcome of a delivery. It may not come to know: then
-    /// it sends the event again, and the inbox knows that it was applied. So
-    /// nobody waits for the broker's word.
-    async fn conclude(&self, delivery: &Delivery, outcome: AckKind) -> Result<(), BusError> {
-        let Some(reply) = self.held().replies.remove(&delivery.token) else {
-            return Err(BusError("this delivery was concluded before".to_owned()));
+    /// Sends the outcome of a delivery. It does not wait for a confirmation of
+    /// the broker. If the outcome gets lost, the broker delivers the event again,
+    /// and the component's inbox recognizes it.
+    async fn send_outcome(&self, delivery: &Delivery, outcome: AckKind) -> Result<(), BusError> {
+        let Some(reply) = self.outstanding().replies.remove(&delivery.token) else {
+            return Err(BusError("this delivery already has an outcome".to_owned()));
         };
-        self.link.require()?;
-        self.link.client.publish(reply, outcome.into()).await.map_err(|error| BusError(error.to_string()))
+        self.connection.require_available()?;
+        self.connection.client.publish(reply, outcome.into()).await.map_err(|error| BusError(error.to_string()))
     }
 
-    /// Keeps the broker from taking for lost what is held here.
-    async fn keep_alive(self: Arc<Self>) {
-        let stop = self.link.stop.clone();
-        let mut words = interval((self.link.settings.ack_wait / WORDS_PER_ACK_WAIT).max(Duration::from_millis(1)));
-        words.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(words.tick()).await.is_some() {
-            // Words that wait for a connection would come too late.
-            if !self.link.is_usable() {
+    /// Reports progress on all outstanding deliveries, so that the broker does not
+    /// deliver them again.
+    async fn report_progress(self: Arc<Self>) {
+        let stop = self.connection.stop.clone();
+        let mut ticks =
+            interval((self.connection.settings.ack_wait / REPORTS_PER_ACK_WAIT).max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            // A report that waits for a connection would come too late.
+            if !self.connection.is_available() {
                 continue;
             }
-            let replies: Vec<Subject> = self.held().replies.values().cloned().collect();
+            let replies: Vec<Subject> = self.outstanding().replies.values().cloned().collect();
             for reply in replies {
-                self.tell(reply, AckKind::Progress).await;
+                self.try_reply(reply, AckKind::Progress).await;
             }
         }
     }
 
-    /// Gives back all that is held, once no more comes: another host may take
-    /// it at once.
-    pub(super) async fn give_back(&self) {
+    /// Returns all outstanding deliveries to the broker after the last one has
+    /// arrived. Other hosts can get them at once.
+    pub(super) async fn return_all(&self) {
         if timeout(CALL_TIMEOUT, self.pull_ended.cancelled()).await.is_err() {
-            tracing::debug!(component = self.component, "what is on its way here is sent again later");
+            tracing::debug!(
+                component = self.component,
+                "the broker delivers the events again that are in transit to this host"
+            );
         }
         let replies: Vec<Subject> = {
-            let mut held = self.held();
-            held.queue.clear();
-            held.replies.drain().map(|(_, reply)| reply).collect()
+            let mut outstanding = self.outstanding();
+            outstanding.queue.clear();
+            outstanding.replies.drain().map(|(_, reply)| reply).collect()
         };
-        join_all(replies.into_iter().map(|reply| self.tell(reply, AckKind::Nak(None)))).await;
+        join_all(replies.into_iter().map(|reply| self.try_reply(reply, AckKind::Nak(None)))).await;
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock()
+    fn outstanding(&self) -> MutexGuard<'_, Outstanding> {
+        self.outstanding.lock()
     }
 }
 
@@ -274,15 +289,15 @@ impl Consumer for JetStreamConsumer {
     async fn next(&self) -> Result<Delivery, BusError> {
         loop {
             let next = {
-                let mut held = self.held();
-                let next = held.queue.pop_front();
-                if !held.queue.is_empty() {
+                let mut outstanding = self.outstanding();
+                let next = outstanding.queue.pop_front();
+                if !outstanding.queue.is_empty() {
                     self.arrived.notify_one();
                 }
                 next
             };
-            if let Some(Queued { delivery, .. }) = next {
-                self.taken.notify_one();
+            if let Some(QueuedDelivery { delivery, .. }) = next {
+                self.capacity_freed.notify_one();
                 return Ok(delivery);
             }
             self.arrived.notified().await;
@@ -290,15 +305,15 @@ impl Consumer for JetStreamConsumer {
     }
 
     async fn acknowledge(&self, delivery: &Delivery) -> Result<(), BusError> {
-        self.conclude(delivery, AckKind::Ack).await
+        self.send_outcome(delivery, AckKind::Ack).await
     }
 
     async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<(), BusError> {
         let delay = Some(delay).filter(|delay| !delay.is_zero());
-        self.conclude(delivery, AckKind::Nak(delay)).await
+        self.send_outcome(delivery, AckKind::Nak(delay)).await
     }
 
-    fn prefer(&self, preferred: bool) {
+    fn set_preferred(&self, preferred: bool) {
         self.preferred.send_replace(preferred);
     }
 }

@@ -19,12 +19,13 @@ const VERSION: &str = "ce-specversion";
 const TRACE: &str = "traceparent";
 const CONTENT: &str = "content-type";
 
-/// Of an id or a source that another program made.
-const LONGEST_NAME_BYTES: usize = 256;
-const ANONYMOUS: &str = "unknown";
+/// The longest id or source that another program may set.
+const MAX_NAME_BYTES: usize = 256;
+/// The source of an event without one.
+const UNKNOWN_SOURCE: &str = "unknown";
 
-/// The headers of an event. What has the same `message_id` the broker takes
-/// once; without one, it takes it every time.
+/// The headers of an event. The broker takes messages with the same `message_id`
+/// once, and messages without one every time.
 pub(super) fn headers(event: &Event, message_id: Option<&str>) -> Result<HeaderMap, BusError> {
     let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: &str| match value.parse::<async_nats::HeaderValue>() {
@@ -44,7 +45,7 @@ pub(super) fn headers(event: &Event, message_id: Option<&str>) -> Result<HeaderM
     if let Some(traceparent) = &event.traceparent {
         set(TRACE, traceparent)?;
     }
-    // The component's bytes are its own; other programs like to know.
+    // The host does not read the payload. The header helps other programs.
     let is_json = serde_json::from_slice::<IgnoredAny>(&event.payload).is_ok();
     set(CONTENT, if is_json { "application/json" } else { "application/octet-stream" })?;
     if let Some(message_id) = message_id {
@@ -54,29 +55,29 @@ pub(super) fn headers(event: &Event, message_id: Option<&str>) -> Result<HeaderM
     Ok(headers)
 }
 
-/// Reads a message from the stream, that anybody may have published.
+/// Reads a message of the stream. Any program may have published it.
 ///
 /// # Errors
-/// Says why it is no event.
+/// The reason why the message is no event.
 pub(super) fn read(subject: &str, message: &jetstream::Message) -> Result<Event, &'static str> {
     let stored = message.info().map_err(|_| "it does not come from a stream")?.published;
     let stored_ms = u64::try_from(stored.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     event(subject, message.headers.as_ref(), &message.payload, stored_ms)
 }
 
-/// Reads an event that was stored then.
+/// Reads an event that the stream stored at `stored_ms`.
 ///
 /// # Errors
-/// Says why it is none.
+/// The reason why the message is no event.
 fn event(subject: &str, headers: Option<&HeaderMap>, payload: &[u8], stored_ms: u64) -> Result<Event, &'static str> {
     let header = |name| headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
     let name = |name| header(name).filter(|value| !value.is_empty());
     let id = name(ID).ok_or("it has no header ce-id")?;
-    let source = name(SOURCE).unwrap_or(ANONYMOUS);
-    if id.len() > LONGEST_NAME_BYTES || source.len() > LONGEST_NAME_BYTES {
+    let source = name(SOURCE).unwrap_or(UNKNOWN_SOURCE);
+    if id.len() > MAX_NAME_BYTES || source.len() > MAX_NAME_BYTES {
         return Err("its ce-id or ce-source is too long");
     }
-    // PostgreSQL keeps no text with a zero byte in it.
+    // PostgreSQL stores no text with a zero byte.
     if id.contains('\0') || source.contains('\0') {
         return Err("its ce-id or ce-source has a zero byte");
     }
@@ -90,7 +91,7 @@ fn event(subject: &str, headers: Option<&HeaderMap>, payload: &[u8], stored_ms: 
     })
 }
 
-/// None for a time that no calendar has.
+/// None for a time that the calendar does not have.
 fn time(time_ms: u64) -> Option<String> {
     let time = UNIX_EPOCH.checked_add(Duration::from_millis(time_ms))?;
     let mut text = String::new();
@@ -107,7 +108,7 @@ fn milliseconds(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn made(payload: &[u8]) -> Event {
+    fn sample(payload: &[u8]) -> Event {
         Event {
             id: "e-1".into(),
             subject: "thing.made".into(),
@@ -121,18 +122,18 @@ mod tests {
     #[test]
     fn an_event_is_read_as_it_was_written() {
         for payload in [&b"{\"a\":1}"[..], b"", &[0, 159]] {
-            let made = made(payload);
-            let headers = headers(&made, Some("m")).unwrap();
+            let event_before = sample(payload);
+            let headers = headers(&event_before, Some("m")).unwrap();
             assert_eq!(headers.get(TIME).unwrap().as_str(), "2023-11-14T22:13:20.123Z");
             assert_eq!(headers.get(NATS_MESSAGE_ID).unwrap().as_str(), "m");
-            assert_eq!(event("thing.made", Some(&headers), payload, 0), Ok(made));
+            assert_eq!(event("thing.made", Some(&headers), payload, 0), Ok(event_before));
         }
-        assert_eq!(headers(&made(b"[1]"), None).unwrap().get(CONTENT).unwrap().as_str(), "application/json");
-        assert_eq!(headers(&made(b"[1"), None).unwrap().get(CONTENT).unwrap().as_str(), "application/octet-stream");
+        assert_eq!(headers(&sample(b"[1]"), None).unwrap().get(CONTENT).unwrap().as_str(), "application/json");
+        assert_eq!(headers(&sample(b"[1"), None).unwrap().get(CONTENT).unwrap().as_str(), "application/octet-stream");
     }
 
     #[test]
-    fn what_others_publish_needs_an_id_and_nothing_else() {
+    fn an_event_of_another_program_needs_only_an_id() {
         assert_eq!(event("a", None, b"", 0), Err("it has no header ce-id"));
         let mut headers = HeaderMap::new();
         headers.insert(ID, "");
@@ -148,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_no_calendar_has_is_left_out() {
-        let event = Event { time_ms: u64::MAX, ..made(b"") };
+    fn a_time_outside_the_calendar_is_left_out() {
+        let event = Event { time_ms: u64::MAX, ..sample(b"") };
         assert!(headers(&event, None).unwrap().get(TIME).is_none());
-        let event = Event { id: "a\nb".into(), ..made(b"") };
+        let event = Event { id: "a\nb".into(), ..sample(b"") };
         assert!(headers(&event, None).is_err());
     }
 }

@@ -1,25 +1,25 @@
 //! The bus on NATS JetStream, which several hosts share: one stream of events,
 //! one durable consumer for each component, and a stream of dead letters.
 //!
-//! The host makes and changes all three. While the broker is away events wait
-//! in the components' outboxes, and everything goes on by itself when it is
-//! back.
+//! The host creates and updates all three. While the broker is unavailable,
+//! events wait in the components' outboxes. When the broker is back, delivery
+//! goes on without an operator.
 
+mod connect_error;
 mod connection;
 mod consumer;
-mod letters;
+mod dead_letters;
+mod forwarding;
 mod message;
 mod names;
 mod pull;
-mod refusal;
 mod streams;
 mod subscription;
-mod takeover;
 
-use super::{Backlog, Bus, BusError, Consumer, DeadLetter, Subjects, Takeover, Waiting};
+use super::{Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, ForwardReceiver, Subjects};
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use async_trait::async_trait;
-use connection::{CALL_TIMEOUT, Link, Status};
+use connection::{CALL_TIMEOUT, Connection, Status};
 use consumer::JetStreamConsumer;
 use futures::future::join_all;
 use host_base::event::Event;
@@ -33,25 +33,26 @@ use std::{
 };
 use tokio_util::sync::DropGuard;
 
-/// One row.
+/// The table has one row.
 const SCHEMA: &[&str] = &["CREATE TABLE installation (number INTEGER NOT NULL UNIQUE, id TEXT NOT NULL) STRICT"];
 
-/// The start waits this long for the broker; later everything else does.
-const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
+/// The longest time for which the start waits for the broker. After it the host
+/// starts, and events wait.
+const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the headers of a message are given beside its payload: most are needed
-/// by a dead letter, which says in one why it is there, and escapes that.
+/// The bytes that a message reserves for its headers. A dead letter needs the
+/// most, because one header contains its escaped reason.
 const HEADERS_BYTES: usize = 16 << 10;
 
 /// The bus on NATS JetStream.
 pub struct JetStreamBus {
-    link: Arc<Link>,
+    connection: Arc<Connection>,
     consumers: Mutex<HashMap<String, Arc<JetStreamConsumer>>>,
     _stop: DropGuard,
 }
 
-/// The id of this installation: made once, and kept in its database. Hosts
-/// that share a database are one installation.
+/// The id of this installation. The first call creates it and stores it in the
+/// database. Hosts that share a database are one installation.
 ///
 /// # Errors
 /// When the database cannot be used.
@@ -65,21 +66,21 @@ pub async fn installation(database: &HostDatabase) -> Result<String, BusError> {
 }
 
 impl JetStreamBus {
-    /// Connects. A broker that is away is not an error: the bus waits for it.
+    /// Connects. An unavailable broker is no error: the bus waits for it.
     ///
     /// # Errors
-    /// When a file of the settings cannot be read, or the streams are those of
+    /// When a file of the settings cannot be read, or when the streams belong to
     /// another installation.
     pub async fn open(settings: &MessagingConfig, nats: &NatsConfig, installation: String) -> Result<Self, BusError> {
-        let link = Link::open(nats.clone(), settings.retention, installation).await?;
-        let stop = link.stop.clone().drop_guard();
-        if let Status::Refused(reason) = link.first_attempt(FIRST_ATTEMPT).await {
+        let connection = Connection::open(nats.clone(), settings.retention, installation).await?;
+        let stop = connection.stop.clone().drop_guard();
+        if let Status::Rejected(reason) = connection.wait_for_first_attempt(FIRST_ATTEMPT_TIMEOUT).await {
             return Err(BusError(reason));
         }
-        Ok(Self { link, consumers: Mutex::default(), _stop: stop })
+        Ok(Self { connection, consumers: Mutex::default(), _stop: stop })
     }
 
-    fn known(&self) -> Vec<Arc<JetStreamConsumer>> {
+    fn all_consumers(&self) -> Vec<Arc<JetStreamConsumer>> {
         self.consumers.lock().values().cloned().collect()
     }
 }
@@ -87,21 +88,21 @@ impl JetStreamBus {
 #[async_trait]
 impl Bus for JetStreamBus {
     async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
-        self.link.require()?;
-        // All are on their way before the first word of any is awaited. If one
-        // fails the caller sends all of them again, and the broker knows those
-        // that it has.
-        let mut under_way = Vec::with_capacity(events.len());
+        self.connection.require_available()?;
+        // Sends all events before it waits for the first acknowledgement. If one
+        // fails, the caller sends all of them again, and the broker recognizes
+        // the events that it has.
+        let mut pending_acks = Vec::with_capacity(events.len());
         for event in events {
             let headers = message::headers(event, Some(&event.id))?;
             let message = PublishMessage::build().headers(headers).payload(event.payload.clone().into());
-            let subject = self.link.names.event(&event.subject);
-            under_way.push(self.link.context.send_publish(subject, message).await.map_err(failed)?);
+            let subject = self.connection.names.event_subject(&event.subject);
+            pending_acks.push(self.connection.context.send_publish(subject, message).await.map_err(failed)?);
         }
-        for taken in under_way {
-            if let Err(error) = taken.await {
+        for ack in pending_acks {
+            if let Err(error) = ack.await {
                 if error.kind() == PublishErrorKind::StreamNotFound {
-                    self.link.doubt();
+                    self.connection.recheck_streams();
                 }
                 return Err(failed(error));
             }
@@ -112,106 +113,107 @@ impl Bus for JetStreamBus {
     async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError> {
         let consumer = {
             let mut consumers = self.consumers.lock();
-            let new = || JetStreamConsumer::start(component, self.link.clone(), subjects.clone());
+            let new = || JetStreamConsumer::start(component, self.connection.clone(), subjects.clone());
             consumers.entry(component.to_owned()).or_insert_with(new).clone()
         };
-        consumer.want(subjects).await;
-        // Later is as good: a subject begins with its oldest event whenever it
-        // comes to be known.
-        if !self.link.is_usable() || !consumer.applied(CALL_TIMEOUT).await {
-            tracing::warn!(component, "the event bus learns later what is subscribed to");
+        consumer.set_subjects(subjects).await;
+        // The broker may learn the subjects later, because a new subject always
+        // begins with its oldest event.
+        if !self.connection.is_available() || !consumer.wait_until_applied(CALL_TIMEOUT).await {
+            tracing::warn!(component, "the event bus does not know the component's subscriptions yet");
         }
         Ok(consumer)
     }
 
-    async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>) {
-        let known = self.consumers.lock().get(component).cloned();
-        if let Some(consumer) = known {
-            consumer.leave_to_others(subjects);
+    async fn set_subjects_of_other_hosts(&self, component: &str, subjects: BTreeSet<String>) {
+        let consumer = self.consumers.lock().get(component).cloned();
+        if let Some(consumer) = consumer {
+            consumer.set_subjects_of_other_hosts(subjects);
         }
     }
 
-    async fn set_aside(&self, letter: DeadLetter) -> Result<(), BusError> {
-        letters::keep(&self.link, &letter).await
+    async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError> {
+        dead_letters::store(&self.connection, &letter).await
     }
 
     async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError> {
-        letters::list(&self.link, usize::try_from(limit_rows).unwrap_or(usize::MAX)).await
+        dead_letters::list(&self.connection, usize::try_from(limit_rows).unwrap_or(usize::MAX)).await
     }
 
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError> {
-        letters::find(&self.link, id).await
+        dead_letters::find(&self.connection, id).await
     }
 
-    async fn forget_dead_letter(&self, id: &str) -> Result<bool, BusError> {
-        letters::delete(&self.link, id).await
+    async fn delete_dead_letter(&self, id: &str) -> Result<bool, BusError> {
+        dead_letters::delete(&self.connection, id).await
     }
 
     async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError> {
-        self.link.require()?;
-        // Without an id of its own the message is taken every time.
+        self.connection.require_available()?;
+        // The broker takes a message without an id every time.
         let message =
             PublishMessage::build().headers(message::headers(event, None)?).payload(event.payload.clone().into());
-        let subject = self.link.names.redelivery(component, &event.subject);
-        let taken = self.link.context.send_publish(subject, message).await.map_err(failed)?;
-        taken.await.map(drop).map_err(failed)
+        let subject = self.connection.names.redelivery_subject(component, &event.subject);
+        let ack = self.connection.context.send_publish(subject, message).await.map_err(failed)?;
+        ack.await.map(drop).map_err(failed)
     }
 
     async fn backlog(&self) -> Result<Backlog, BusError> {
-        self.link.require()?;
-        let mut backlog = Backlog { dead_letters: letters::count(&self.link).await?, ..Backlog::default() };
-        let stream = self.link.context.get_stream_no_info(self.link.names.events()).await.map_err(failed)?;
-        for consumer in self.known() {
+        self.connection.require_available()?;
+        let mut backlog = Backlog { dead_letters: dead_letters::count(&self.connection).await?, ..Backlog::default() };
+        let stream = self.connection.names.event_stream();
+        let stream = self.connection.context.get_stream_no_info(stream).await.map_err(failed)?;
+        for consumer in self.all_consumers() {
             let info = stream.consumer_info(&consumer.component).await.map_err(failed)?;
-            let waiting = Waiting {
+            let consumer_backlog = ConsumerBacklog {
                 pending: info.num_pending,
                 unacknowledged: info.num_ack_pending as u64,
                 redelivered: info.num_redelivered as u64,
             };
-            backlog.consumers.insert(consumer.component.clone(), waiting);
+            backlog.consumers.insert(consumer.component.clone(), consumer_backlog);
         }
         Ok(backlog)
     }
 
-    async fn hand_over(&self, component: &str, what: Vec<u8>) -> Result<(), BusError> {
-        takeover::hand_over(&self.link, component, what).await
+    async fn forward(&self, component: &str, payload: Vec<u8>) -> Result<(), BusError> {
+        forwarding::forward(&self.connection, component, payload).await
     }
 
-    async fn takeover(&self, component: &str) -> Box<dyn Takeover> {
-        takeover::takeover(&self.link, component).await
+    async fn receive_forwarded(&self, component: &str) -> Box<dyn ForwardReceiver> {
+        forwarding::receive_forwarded(&self.connection, component).await
     }
 
-    fn largest_event(&self) -> usize {
-        // Before the first contact it is not known.
-        match self.link.client.max_payload() {
+    fn max_event_bytes(&self) -> usize {
+        // The client does not know it before its first connection.
+        match self.connection.client.max_payload() {
             0 => usize::MAX,
-            message => message.saturating_sub(HEADERS_BYTES),
+            message_bytes => message_bytes.saturating_sub(HEADERS_BYTES),
         }
     }
 
-    fn trouble(&self) -> Option<String> {
-        match self.link.status() {
-            Status::Usable => None,
-            Status::Away(reason) | Status::Refused(reason) => Some(reason),
+    fn unavailable_reason(&self) -> Option<String> {
+        match self.connection.status() {
+            Status::Available => None,
+            Status::Unavailable(reason) | Status::Rejected(reason) => Some(reason),
         }
     }
 
-    fn was_reached(&self) -> bool {
-        self.link.was_usable()
+    fn was_available(&self) -> bool {
+        self.connection.was_available()
     }
 
-    async fn reachable(&self) {
-        self.link.usable().await;
+    async fn wait_until_available(&self) {
+        self.connection.wait_until_available().await;
     }
 
     async fn close(&self) {
-        self.link.stop.cancel();
-        if self.link.is_usable() {
-            let known = self.known();
-            join_all(known.iter().map(|consumer| consumer.give_back())).await;
-            let flushed = tokio::time::timeout(CALL_TIMEOUT, self.link.client.flush()).await;
+        self.connection.stop.cancel();
+        if self.connection.is_available() {
+            let consumers = self.all_consumers();
+            join_all(consumers.iter().map(|consumer| consumer.return_all())).await;
+            let flushed = tokio::time::timeout(CALL_TIMEOUT, self.connection.client.flush()).await;
             if !matches!(flushed, Ok(Ok(()))) {
-                tracing::debug!("the broker learns by itself that what was held here is free");
+                tracing::debug!("the broker takes back the deliveries of this host after the acknowledgement wait");
             }
         }
     }

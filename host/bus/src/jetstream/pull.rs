@@ -1,5 +1,5 @@
-//! Asks the broker for a component's deliveries, as many as there is room for,
-//! and begins anew after whatever happens to the connection.
+//! Requests a component's deliveries from the broker, as many as the queue has
+//! capacity for. After any fault of the connection it begins again.
 
 use super::{
     super::{BusError, Subjects},
@@ -17,124 +17,128 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// A request that finds nothing ends after this. A host that stands still is
-/// delivered to for as long.
-const EXPIRES: Duration = Duration::from_secs(10);
-/// The broker says this often that it still knows of a request.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-/// Without a word for so long it has forgotten the request.
-const SILENCE: Duration = Duration::from_secs(5);
+/// The time after which a request without deliveries ends. The broker delivers to
+/// a host that stands still for as long.
+const REQUEST_EXPIRY: Duration = Duration::from_secs(10);
+/// The interval at which the broker confirms that it knows a request.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// Without a message for this time the broker has forgotten the request.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The header with the number of messages that a request did not get.
-const MISSING: &str = "Nats-Pending-Messages";
-const AFTER_AN_ERROR: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const PENDING_MESSAGES: &str = "Nats-Pending-Messages";
+const ERROR_DELAY: Duration = Duration::from_millis(250);
+const MAX_ERROR_DELAY: Duration = Duration::from_secs(5);
 
 /// Runs until the bus is closed.
 pub(super) async fn pull(consumer: Arc<JetStreamConsumer>) {
     let _ended = consumer.pull_ended.clone().drop_guard();
-    let stop = consumer.link.stop.clone();
-    let mut pause = AFTER_AN_ERROR;
-    while stop.run_until_cancelled(consumer.link.usable()).await.is_some() {
+    let stop = consumer.connection.stop.clone();
+    let mut delay = ERROR_DELAY;
+    while stop.run_until_cancelled(consumer.connection.wait_until_available()).await.is_some() {
         let begun = Instant::now();
         tokio::select! {
-            () = consumer.link.unusable() => {}
-            ended = deliveries(&consumer) => {
+            () = consumer.connection.wait_until_unavailable() => {}
+            ended = receive_until_closed(&consumer) => {
                 if stop.is_cancelled() {
                     return;
                 }
                 if let Err(error) = ended {
-                    tracing::warn!(component = consumer.component, %error, "no events: trying again");
+                    tracing::warn!(component = consumer.component, %error, "the consumer gets no events and tries again");
                 }
-                pause = if begun.elapsed() > LONGEST_PAUSE { AFTER_AN_ERROR } else { (pause * 2).min(LONGEST_PAUSE) };
-                stop.run_until_cancelled(sleep(pause)).await;
+                delay = if begun.elapsed() > MAX_ERROR_DELAY { ERROR_DELAY } else { (delay * 2).min(MAX_ERROR_DELAY) };
+                stop.run_until_cancelled(sleep(delay)).await;
             }
         }
     }
 }
 
-/// What was asked for and has not come, of one request or two: the next one is
-/// made before the last has all that it wanted, so that there is always one.
-struct Asked {
+/// The messages that were requested and did not arrive yet. They belong to one
+/// or two requests, because the host sends the next request before the last one
+/// is complete. So there is always a request.
+struct PendingRequest {
     messages: usize,
-    /// None where the broker knows of none.
+    /// None if the broker does not support priorities.
     priority: Option<Priority>,
-    /// When it is forgotten, unless something is heard before.
-    silent_at: Instant,
+    /// The time at which the request counts as lost, unless the broker sends a
+    /// message before.
+    lost_at: Instant,
 }
 
-impl Asked {
-    /// When so many have come, or will not. None if that is all.
-    fn less(self, messages: usize, silent_at: Instant) -> Option<Self> {
+impl PendingRequest {
+    /// The request without this number of messages, which have arrived or will
+    /// not arrive. None if none is left.
+    fn without(self, messages: usize, lost_at: Instant) -> Option<Self> {
         let messages = self.messages.saturating_sub(messages);
-        (messages > 0).then_some(Self { messages, silent_at, ..self })
+        (messages > 0).then_some(Self { messages, lost_at, ..self })
     }
 }
 
-/// Takes deliveries until something fails or the bus is closed.
-async fn deliveries(consumer: &JetStreamConsumer) -> Result<(), BusError> {
+/// Receives deliveries until a call fails or the bus closes.
+async fn receive_until_closed(consumer: &JetStreamConsumer) -> Result<(), BusError> {
     let mut stopped = false;
     while !stopped {
-        let inbox: async_nats::Subject = consumer.link.client.new_inbox().into();
-        let mut messages = consumer.link.client.subscribe(inbox.clone()).await.map_err(failed)?;
-        match consumer.link.stop.run_until_cancelled(receive(consumer, &inbox, &mut messages)).await {
-            Some(outdated) => outdated?,
+        let inbox: async_nats::Subject = consumer.connection.client.new_inbox().into();
+        let mut messages = consumer.connection.client.subscribe(inbox.clone()).await.map_err(failed)?;
+        match consumer.connection.stop.run_until_cancelled(receive(consumer, &inbox, &mut messages)).await {
+            Some(priority_changed) => priority_changed?,
             None => stopped = true,
         }
-        take_what_is_on_its_way(consumer, messages).await?;
+        drain(consumer, messages).await?;
     }
     Ok(())
 }
 
-/// Takes deliveries until something fails, or what was asked for was asked for
-/// with another priority than this host has now.
+/// Receives deliveries until a call fails, or until this host has another
+/// priority than its pending request.
 async fn receive(
     consumer: &JetStreamConsumer,
     inbox: &async_nats::Subject,
     messages: &mut Subscriber,
 ) -> Result<(), BusError> {
-    let mut wanted = consumer.wanted.subscribe();
+    let mut subjects = consumer.subjects.subscribe();
     let mut preferred = consumer.preferred.subscribe();
-    let mut durable = apply(consumer, &mut wanted).await?;
-    let mut asked: Option<Asked> = None;
+    let mut durable = apply(consumer, &mut subjects).await?;
+    let mut pending: Option<PendingRequest> = None;
     loop {
-        let room = consumer.room();
+        let capacity = consumer.free_capacity();
         let priority = subscription::has_priorities(&durable).then(|| consumer.priority());
-        if asked.as_ref().is_some_and(|asked| asked.priority != priority) {
+        if pending.as_ref().is_some_and(|pending| pending.priority != priority) {
             return Ok(());
         }
-        let more = room.saturating_sub(asked.as_ref().map_or(0, |asked| asked.messages));
+        let more = capacity.saturating_sub(pending.as_ref().map_or(0, |pending| pending.messages));
         if more >= READ_AHEAD / 2 {
             durable.request_batch(request(more, priority), inbox.clone()).await.map_err(failed)?;
-            let silent_at = asked.map_or_else(|| Instant::now() + SILENCE, |asked| asked.silent_at);
-            asked = Some(Asked { messages: room, priority, silent_at });
+            let lost_at = pending.map_or_else(|| Instant::now() + HEARTBEAT_TIMEOUT, |pending| pending.lost_at);
+            pending = Some(PendingRequest { messages: capacity, priority, lost_at });
         }
         tokio::select! {
             biased;
-            message = next(messages, asked.as_ref()) => asked = hear(consumer, message?, asked).await?,
-            _ = wanted.changed() => durable = apply(consumer, &mut wanted).await?,
+            message = next(messages, pending.as_ref()) => pending = handle_message(consumer, message?, pending).await?,
+            _ = subjects.changed() => durable = apply(consumer, &mut subjects).await?,
             _ = preferred.changed() => {}
-            () = consumer.taken.notified() => {}
+            () = consumer.capacity_freed.notified() => {}
         }
     }
 }
 
-/// Ends the request, so that nothing more is sent here, and takes what was
-/// sent before: the bus gives it back with the rest.
-async fn take_what_is_on_its_way(consumer: &JetStreamConsumer, mut messages: Subscriber) -> Result<(), BusError> {
+/// Ends the request, so that the broker sends no more messages to this host, and
+/// receives the messages that are in transit. The bus returns them with the other
+/// outstanding deliveries.
+async fn drain(consumer: &JetStreamConsumer, mut messages: Subscriber) -> Result<(), BusError> {
     messages.drain().await.map_err(failed)?;
     while let Some(message) = messages.next().await {
-        // That the request has ended, in whatever way, is no news.
-        let _ = hear(consumer, Some(message), None).await;
+        // The request has ended, so its errors do not matter.
+        let _ = handle_message(consumer, Some(message), None).await;
     }
     Ok(())
 }
 
 async fn apply(
     consumer: &JetStreamConsumer,
-    wanted: &mut watch::Receiver<(u64, Subjects)>,
+    changes: &mut watch::Receiver<(u64, Subjects)>,
 ) -> Result<PullConsumer, BusError> {
-    let (change, subjects) = wanted.borrow_and_update().clone();
-    let applied = subscription::apply(&consumer.link, &consumer.component, &subjects.all()).await?;
+    let (change, subjects) = changes.borrow_and_update().clone();
+    let applied = subscription::apply(&consumer.connection, &consumer.component, &subjects.all()).await?;
     consumer.set_applied(change, applied.copied);
     Ok(applied.consumer)
 }
@@ -142,18 +146,18 @@ async fn apply(
 fn request(messages: usize, priority: Option<Priority>) -> BatchConfig {
     BatchConfig {
         batch: messages,
-        expires: Some(EXPIRES),
-        idle_heartbeat: HEARTBEAT,
-        group: priority.map(|_| subscription::GROUP.to_owned()),
+        expires: Some(REQUEST_EXPIRY),
+        idle_heartbeat: HEARTBEAT_INTERVAL,
+        group: priority.map(|_| subscription::PRIORITY_GROUP.to_owned()),
         priority: priority.map(|priority| priority as usize),
         ..BatchConfig::default()
     }
 }
 
-/// The next message. None when nothing was heard for too long.
-async fn next(messages: &mut Subscriber, asked: Option<&Asked>) -> Result<Option<Message>, BusError> {
-    let next = match asked {
-        Some(asked) => match timeout_at(asked.silent_at, messages.next()).await {
+/// The next message. None if the request counts as lost.
+async fn next(messages: &mut Subscriber, pending: Option<&PendingRequest>) -> Result<Option<Message>, BusError> {
+    let next = match pending {
+        Some(pending) => match timeout_at(pending.lost_at, messages.next()).await {
             Ok(next) => next,
             Err(_) => return Ok(None),
         },
@@ -162,31 +166,33 @@ async fn next(messages: &mut Subscriber, asked: Option<&Asked>) -> Result<Option
     next.map(Some).ok_or_else(|| BusError("the connection was closed".to_owned()))
 }
 
-/// Gives what is still to come.
-async fn hear(
+/// Handles a message of the broker. Returns the messages that are still pending.
+async fn handle_message(
     consumer: &JetStreamConsumer,
     message: Option<Message>,
-    asked: Option<Asked>,
-) -> Result<Option<Asked>, BusError> {
+    pending: Option<PendingRequest>,
+) -> Result<Option<PendingRequest>, BusError> {
     let Some(message) = message else { return Ok(None) };
-    let silent_at = Instant::now() + SILENCE;
+    let lost_at = Instant::now() + HEARTBEAT_TIMEOUT;
     match message.status {
         None | Some(StatusCode::OK) => {
-            consumer.take(jetstream::Message { message, context: consumer.link.context.clone() }).await;
-            Ok(asked.and_then(|asked| asked.less(1, silent_at)))
+            consumer.receive(jetstream::Message { message, context: consumer.connection.context.clone() }).await;
+            Ok(pending.and_then(|pending| pending.without(1, lost_at)))
         }
-        Some(StatusCode::IDLE_HEARTBEAT) => Ok(asked.map(|asked| Asked { silent_at, ..asked })),
-        // A request has ended, and says what is missing.
+        Some(StatusCode::IDLE_HEARTBEAT) => Ok(pending.map(|pending| PendingRequest { lost_at, ..pending })),
+        // A request has ended. The header has the number of messages that it did
+        // not get.
         Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
-            let missing = message.headers.as_ref().and_then(|headers| headers.get(MISSING)?.as_str().parse().ok());
-            Ok(asked.and_then(|asked| asked.less(missing.unwrap_or(usize::MAX), silent_at)))
+            let missing =
+                message.headers.as_ref().and_then(|headers| headers.get(PENDING_MESSAGES)?.as_str().parse().ok());
+            Ok(pending.and_then(|pending| pending.without(missing.unwrap_or(usize::MAX), lost_at)))
         }
         Some(StatusCode::NO_RESPONDERS) => {
-            consumer.link.doubt();
-            Err(BusError("nobody knows the consumer".to_owned()))
+            consumer.connection.recheck_streams();
+            Err(BusError("the broker does not know the consumer".to_owned()))
         }
-        // The consumer moved to another server, was deleted, or the like: it
-        // is looked for anew.
+        // For example, the consumer was deleted or moved to another server. The
+        // caller looks it up again.
         Some(status) => Err(BusError(format!("{status}: {}", message.description.unwrap_or_default()))),
     }
 }

@@ -1,6 +1,6 @@
-//! The two streams: made, and kept as the settings say.
+//! Creates the two streams, and updates them when the settings change.
 
-use super::connection::Link;
+use super::connection::Connection;
 use async_nats::jetstream::{
     ErrorCode,
     context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind},
@@ -8,102 +8,113 @@ use async_nats::jetstream::{
 };
 use std::collections::HashMap;
 
-/// In a stream's metadata: whose it is.
+/// The key in a stream's metadata with the installation that owns the stream.
 const INSTALLATION: &str = "installation";
-/// Consumers with several filters are of this version.
-const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 0);
+/// The first version in which a consumer can have several filters.
+const MIN_SERVER_VERSION: (i64, i64, i64) = (2, 10, 0);
 
-/// Why the streams cannot be used.
+/// The reason why the host cannot use the streams.
 pub(super) enum EnsureError {
-    /// It may go away by itself.
-    Failed(String),
-    /// It will not.
-    Refused(String),
+    /// A later attempt may succeed.
+    Temporary(String),
+    /// An operator has to change the settings or the server.
+    Permanent(String),
 }
 
-/// Makes the streams, or changes what the settings want otherwise.
-pub(super) async fn ensure(link: &Link) -> Result<(), EnsureError> {
-    let (major, minor, patch) = OLDEST_SERVER;
-    let version = link.client.server_info().version;
+/// Creates the streams, or updates them to the settings.
+pub(super) async fn ensure(connection: &Connection) -> Result<(), EnsureError> {
+    let (major, minor, patch) = MIN_SERVER_VERSION;
+    let version = connection.client.server_info().version;
     if version.is_empty() {
-        // The connection is there a moment before the client knows to what.
-        return Err(EnsureError::Failed("the server has not said yet what it is".to_owned()));
+        // The client is connected a moment before it knows the server.
+        return Err(EnsureError::Temporary("the server has not sent its version yet".to_owned()));
     }
-    if !link.client.is_server_compatible(major, minor, patch) {
-        return Err(EnsureError::Refused(format!("its version {version} is too old: {major}.{minor} is needed")));
+    if !connection.client.is_server_compatible(major, minor, patch) {
+        return Err(EnsureError::Permanent(format!("its version {version} is too old: {major}.{minor} is needed")));
     }
-    for wanted in [events(link), dead_letters(link)] {
-        ensure_one(link, wanted).await?;
+    for wanted in [events(connection), dead_letters(connection)] {
+        ensure_stream(connection, wanted).await?;
     }
     Ok(())
 }
 
-fn events(link: &Link) -> Config {
+fn events(connection: &Connection) -> Config {
     Config {
-        name: link.names.events(),
+        name: connection.names.event_stream(),
         description: Some("Events between components".to_owned()),
-        subjects: link.names.of_events(),
-        max_age: link.retention,
-        max_bytes: link.settings.max_bytes.unwrap_or(-1),
-        duplicate_window: link.settings.deduplication.min(link.retention),
+        subjects: connection.names.event_stream_subjects(),
+        max_age: connection.retention,
+        max_bytes: connection.settings.max_bytes.unwrap_or(-1),
+        duplicate_window: connection.settings.deduplication.min(connection.retention),
         max_messages_per_subject: -1,
-        ..common(link)
+        ..common(connection)
     }
 }
 
-/// One message for each letter, which a later one with the same id replaces.
-fn dead_letters(link: &Link) -> Config {
+/// One message for each dead letter. A later one with the same id replaces it.
+fn dead_letters(connection: &Connection) -> Config {
     Config {
-        name: link.names.dead_letters(),
+        name: connection.names.dead_letter_stream(),
         description: Some("Events and timers that could not be handled".to_owned()),
-        subjects: link.names.of_dead_letters(),
+        subjects: connection.names.dead_letter_stream_subjects(),
         max_bytes: -1,
         max_messages_per_subject: 1,
-        ..common(link)
+        ..common(connection)
     }
 }
 
-fn common(link: &Link) -> Config {
+fn common(connection: &Connection) -> Config {
     Config {
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
-        // A full stream refuses what is new, which then waits where it comes
-        // from; it forgets nothing that somebody may be waiting for.
+        // A full stream refuses new messages, and these wait at their origin. It
+        // deletes no message that a consumer may wait for.
         discard: DiscardPolicy::New,
-        num_replicas: link.settings.stream_replicas,
+        num_replicas: connection.settings.stream_replicas,
         allow_direct: true,
-        metadata: HashMap::from([(INSTALLATION.to_owned(), link.installation.clone())]),
+        metadata: HashMap::from([(INSTALLATION.to_owned(), connection.installation.clone())]),
         ..Config::default()
     }
 }
 
-async fn ensure_one(link: &Link, wanted: Config) -> Result<(), EnsureError> {
+async fn ensure_stream(connection: &Connection, wanted: Config) -> Result<(), EnsureError> {
     let name = wanted.name.clone();
-    let failed = |error: &dyn std::fmt::Display| EnsureError::Failed(format!("the stream {name}: {error}"));
-    let known = match link.context.get_stream(&wanted.name).await {
+    let failed = |error: &dyn std::fmt::Display| EnsureError::Temporary(format!("the stream {name}: {error}"));
+    let known = match connection.context.get_stream(&wanted.name).await {
         Ok(stream) => stream.cached_info().config.clone(),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                link.context.create_stream(&wanted).await.map_err(|error| creation(&name, &error))?;
+                connection.context.create_stream(&wanted).await.map_err(|error| create_error(&name, &error))?;
                 return Ok(());
             }
             _ => return Err(failed(&error)),
         },
     };
     let owner = known.metadata.get(INSTALLATION);
-    if owner != Some(&link.installation) {
-        let prefix = &link.settings.subject_prefix;
-        return Err(EnsureError::Refused(format!(
+    if owner != Some(&connection.installation) {
+        let prefix = &connection.settings.subject_prefix;
+        return Err(EnsureError::Permanent(format!(
             "the stream {name} belongs to another installation: set messaging.nats.subject_prefix to something else \
              than {prefix}"
         )));
     }
-    // Hosts of another version may write what this one does not know of.
+    let updated = update(&known, wanted);
+    if updated != known {
+        connection.context.update_stream(&updated).await.map_err(|error| failed(&error))?;
+        tracing::info!(stream = name, "the host updated the stream to the settings");
+    }
+    Ok(())
+}
+
+/// The configuration of an existing stream with the settings of this host.
+fn update(known: &Config, wanted: Config) -> Config {
+    // Hosts of another version may use subjects and metadata that this host
+    // does not know.
     let mut subjects = known.subjects.clone();
     subjects.extend(wanted.subjects.into_iter().filter(|subject| !known.subjects.contains(subject)));
     let mut metadata = known.metadata.clone();
     metadata.extend(wanted.metadata);
-    let changed = Config {
+    Config {
         description: wanted.description,
         subjects,
         max_age: wanted.max_age,
@@ -119,19 +130,14 @@ async fn ensure_one(link: &Link, wanted: Config) -> Result<(), EnsureError> {
         allow_direct: wanted.allow_direct,
         metadata,
         ..known.clone()
-    };
-    if changed != known {
-        link.context.update_stream(&changed).await.map_err(|error| failed(&error))?;
-        tracing::info!(stream = name, "the stream was changed to what the settings say");
     }
-    Ok(())
 }
 
-fn creation(name: &str, error: &CreateStreamError) -> EnsureError {
+fn create_error(name: &str, error: &CreateStreamError) -> EnsureError {
     match error.kind() {
         CreateStreamErrorKind::JetStreamUnavailable => {
-            EnsureError::Failed("JetStream is not switched on, or has no leader".to_owned())
+            EnsureError::Temporary("JetStream is not enabled, or has no leader".to_owned())
         }
-        _ => EnsureError::Failed(format!("the stream {name} cannot be made: {error}")),
+        _ => EnsureError::Temporary(format!("the stream {name} cannot be created: {error}")),
     }
 }

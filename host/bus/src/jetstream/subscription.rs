@@ -1,14 +1,15 @@
-//! What a component's durable consumer delivers.
+//! The durable consumer of a component and its filters.
 //!
-//! JetStream lets a filter be changed, but never goes back for it, and does
-//! not tell where it is: what was published on a subject before it was
-//! subscribed to is copied, for this component alone, behind what is in the
-//! stream, and the copies count. That it has to be is noted in the consumer
-//! with the same change, so that it is done whatever dies.
+//! JetStream can change the filter of a consumer, but it does not go back in the
+//! stream for a new subject, and it does not say where the consumer is. So the
+//! host copies the older events of a new subject to the end of the stream, for
+//! this component alone, and the component gets the copies. The same update that
+//! changes the filter also notes in the consumer that copies are due. So they
+//! are made even if a host or the broker dies.
 
 use super::{
     super::BusError,
-    connection::{CALL_TIMEOUT, Link},
+    connection::{CALL_TIMEOUT, Connection},
     message,
 };
 use async_nats::jetstream::{
@@ -29,34 +30,38 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// In a consumer's metadata: a name of this copying, and the subjects.
+/// The key in a consumer's metadata with the id of a catch-up and its subjects.
 const CATCHING_UP: &str = "catching-up";
-/// Copies on their way at once.
-const COPIED_AT_ONCE: usize = 256;
-const ATTEMPTS_TO_SEE_A_CHANGE: u32 = 100;
-/// Servers from this version on deliver to some before others.
-const SERVER_WITH_PRIORITIES: (i64, i64, i64) = (2, 12, 0);
-/// Whoever asks a consumer with priorities says for which group it does.
-pub(super) const GROUP: &str = "hosts";
+/// The most copies without an acknowledgement at the same time.
+const MAX_PENDING_COPIES: usize = 256;
+const FILTER_CHECKS: u32 = 100;
+/// The first version in which a consumer has priorities.
+const MIN_VERSION_WITH_PRIORITIES: (i64, i64, i64) = (2, 12, 0);
+/// A request to a consumer with priorities has to name this group.
+pub(super) const PRIORITY_GROUP: &str = "hosts";
 
-/// A consumer as it is wanted.
+/// A consumer with the filters that this host needs.
 pub(super) struct Applied {
     pub(super) consumer: PullConsumer,
-    /// Subjects that were copied, and the last message up to which they were:
-    /// what else comes of them up to there comes twice.
+    /// The copied subjects, each with the sequence number of the last copied
+    /// message. The stream delivers messages of these subjects up to there twice.
     pub(super) copied: BTreeMap<String, u64>,
 }
 
-/// Makes the consumer, or changes it, so that it delivers these subjects, each
-/// from the oldest event on.
-pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Result<Applied, BusError> {
-    let stream = link.context.get_stream(link.names.events()).await.map_err(|error| {
+/// Creates or updates the consumer, so that it delivers these subjects, each from
+/// the oldest event on.
+pub(super) async fn apply(
+    connection: &Connection,
+    component: &str,
+    subjects: &BTreeSet<String>,
+) -> Result<Applied, BusError> {
+    let stream = connection.context.get_stream(connection.names.event_stream()).await.map_err(|error| {
         if matches!(error.kind(), GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND) {
-            link.doubt();
+            connection.recheck_streams();
         }
         failed(error)
     })?;
-    let wanted = config(link, component, subjects);
+    let wanted = config(connection, component, subjects);
     if let Err(error) = stream.consumer_info(component).await {
         return match error.kind() {
             ConsumerInfoErrorKind::NotFound => {
@@ -68,165 +73,173 @@ pub(super) async fn apply(link: &Link, component: &str, subjects: &BTreeSet<Stri
     }
     let mut consumer: PullConsumer = stream.get_consumer(component).await.map_err(failed)?;
     let known_config = &consumer.cached_info().config;
-    let mut missing = CatchUp::read(known_config.metadata.get(CATCHING_UP));
-    let subscribed = link.names.subjects(&filters(known_config));
-    missing.subjects.retain(|subject| subjects.contains(subject));
+    let mut catch_up = CatchUp::read(known_config.metadata.get(CATCHING_UP));
+    let subscribed = connection.names.subscribed_subjects(&filters(known_config));
+    catch_up.subjects.retain(|subject| subjects.contains(subject));
     let added = subjects.difference(&subscribed);
-    if missing.add(added) || needs_change(known_config, &wanted) {
+    if catch_up.add(added) || needs_change(known_config, &wanted) {
         let mut wanted = wanted.clone();
-        missing.write(&mut wanted);
+        catch_up.write(&mut wanted);
         consumer = stream.update_consumer(wanted).await.map_err(failed)?;
     }
-    if missing.subjects.is_empty() {
+    if catch_up.subjects.is_empty() {
         return Ok(Applied { consumer, copied: BTreeMap::new() });
     }
-    sees_filter(&mut consumer, &wanted).await?;
+    wait_for_filter(&mut consumer, &wanted).await?;
     let last = stream.get_info().await.map_err(failed)?.state.last_sequence;
-    let events = missing.copy(link, component, &stream, last).await?;
-    tracing::info!(component, subjects = ?missing.subjects, events, "caught up with older events");
+    let events = catch_up.copy(connection, component, &stream, last).await?;
+    tracing::info!(component, subjects = ?catch_up.subjects, events, "the host copied older events for the component");
     let consumer = stream.update_consumer(wanted).await.map_err(failed)?;
-    Ok(Applied { consumer, copied: missing.subjects.into_iter().map(|subject| (subject, last)).collect() })
+    Ok(Applied { consumer, copied: catch_up.subjects.into_iter().map(|subject| (subject, last)).collect() })
 }
 
-/// Whether the consumer delivers events of this subject, as far as can be told.
-pub(super) async fn includes(link: &Link, component: &str, subject: &str) -> bool {
+/// Whether the consumer delivers events of this subject. Also true if the broker
+/// does not answer.
+pub(super) async fn includes(connection: &Connection, component: &str, subject: &str) -> bool {
     let known = async {
-        let stream = link.context.get_stream_no_info(link.names.events()).await.map_err(failed)?;
+        let stream = connection.context.get_stream_no_info(connection.names.event_stream()).await.map_err(failed)?;
         stream.consumer_info(component).await.map_err(failed)
     };
     let known: Result<_, BusError> = known.await;
-    known.map_or(true, |info| link.names.subjects(&filters(&info.config)).contains(subject))
+    known.map_or(true, |info| connection.names.subscribed_subjects(&filters(&info.config)).contains(subject))
 }
 
-/// Whether those who ask this consumer have to say how urgent it is for them.
+/// Whether requests to this consumer have a priority.
 pub(super) fn has_priorities(consumer: &PullConsumer) -> bool {
     consumer.cached_info().config.priority_policy == PriorityPolicy::Prioritized
 }
 
-fn config(link: &Link, component: &str, subjects: &BTreeSet<String>) -> Config {
-    let (major, minor, patch) = SERVER_WITH_PRIORITIES;
-    let prioritized = link.client.is_server_compatible(major, minor, patch);
+fn config(connection: &Connection, component: &str, subjects: &BTreeSet<String>) -> Config {
+    let (major, minor, patch) = MIN_VERSION_WITH_PRIORITIES;
+    let prioritized = connection.client.is_server_compatible(major, minor, patch);
     Config {
         durable_name: Some(component.to_owned()),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
-        ack_wait: link.settings.ack_wait,
-        // The host gives up, and makes a dead letter.
+        ack_wait: connection.settings.ack_wait,
+        // The host limits the attempts and makes the dead letter.
         max_deliver: -1,
-        filter_subjects: link.names.filters(component, subjects),
+        filter_subjects: connection.names.filters(component, subjects),
         replay_policy: ReplayPolicy::Instant,
-        max_ack_pending: link.settings.max_ack_pending,
+        max_ack_pending: connection.settings.max_ack_pending,
         priority_policy: if prioritized { PriorityPolicy::Prioritized } else { PriorityPolicy::None },
-        priority_groups: prioritized.then(|| GROUP.to_owned()).into_iter().collect(),
+        priority_groups: prioritized.then(|| PRIORITY_GROUP.to_owned()).into_iter().collect(),
         ..Config::default()
     }
 }
 
-/// One filter comes back as the single one.
+/// The broker returns a single filter in a field of its own.
 fn filters(config: &async_nats::jetstream::consumer::Config) -> Vec<String> {
     let single = Some(config.filter_subject.clone()).filter(|filter| !filter.is_empty());
     config.filter_subjects.iter().cloned().chain(single).collect()
 }
 
 fn needs_change(known: &async_nats::jetstream::consumer::Config, wanted: &Config) -> bool {
-    let of = |filters: Vec<String>| filters.into_iter().collect::<BTreeSet<_>>();
-    of(filters(known)) != of(wanted.filter_subjects.clone())
+    let set = |filters: Vec<String>| filters.into_iter().collect::<BTreeSet<_>>();
+    set(filters(known)) != set(wanted.filter_subjects.clone())
         || known.ack_wait != wanted.ack_wait
         || known.max_ack_pending != wanted.max_ack_pending
         || known.priority_policy != wanted.priority_policy
 }
 
-/// Waits until the consumer has its new filter, wherever it is kept.
-async fn sees_filter(consumer: &mut PullConsumer, wanted: &Config) -> Result<(), BusError> {
-    for _ in 0..ATTEMPTS_TO_SEE_A_CHANGE {
+/// Waits until all servers that keep the consumer have its new filter.
+async fn wait_for_filter(consumer: &mut PullConsumer, wanted: &Config) -> Result<(), BusError> {
+    for _ in 0..FILTER_CHECKS {
         let info = consumer.info().await.map_err(failed)?;
         if !needs_change(&info.config, wanted) {
             return Ok(());
         }
         sleep(Duration::from_millis(50)).await;
     }
-    Err(BusError("the consumer does not take its new filter".to_owned()))
+    Err(BusError("the consumer does not get its new filter".to_owned()))
 }
 
-/// Subjects whose older events have to be copied.
+/// The subjects whose older events the host has to copy.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct CatchUp {
-    /// Copies bear it in their ids: those of an earlier time do not stand for
-    /// those of this one.
-    name: String,
+    /// A part of the ids of the copies, so that the broker does not take them for
+    /// the copies of an earlier catch-up.
+    id: String,
     subjects: BTreeSet<String>,
 }
 
 impl CatchUp {
     fn read(text: Option<&String>) -> Self {
         let mut words = text.map(|text| text.split(' ')).into_iter().flatten().map(str::to_owned);
-        Self { name: words.next().unwrap_or_default(), subjects: words.collect() }
+        Self { id: words.next().unwrap_or_default(), subjects: words.collect() }
     }
 
     fn add<'a>(&mut self, subjects: impl Iterator<Item = &'a String>) -> bool {
         let before = self.subjects.len();
         self.subjects.extend(subjects.cloned());
-        let more = self.subjects.len() > before;
-        if more {
-            self.name = host_base::id::new().to_string();
+        let has_new = self.subjects.len() > before;
+        if has_new {
+            self.id = host_base::id::new().to_string();
         }
-        more
+        has_new
     }
 
     fn write(&self, config: &mut Config) {
         if self.subjects.is_empty() {
             return;
         }
-        let words = std::iter::once(self.name.as_str()).chain(self.subjects.iter().map(String::as_str));
+        let words = std::iter::once(self.id.as_str()).chain(self.subjects.iter().map(String::as_str));
         config.metadata.insert(CATCHING_UP.to_owned(), words.collect::<Vec<_>>().join(" "));
     }
 
-    /// Copies what lies in the stream up to a message. Gives the number.
-    async fn copy(&self, link: &Link, component: &str, stream: &Stream, last: u64) -> Result<usize, BusError> {
-        let filter_subjects = self.subjects.iter().map(|subject| link.names.event(subject)).collect();
+    /// Copies the messages of the stream up to this sequence number. Returns the
+    /// number of copies.
+    async fn copy(
+        &self,
+        connection: &Connection,
+        component: &str,
+        stream: &Stream,
+        last: u64,
+    ) -> Result<usize, BusError> {
+        let filter_subjects = self.subjects.iter().map(|subject| connection.names.event_subject(subject)).collect();
         let config = OrderedConfig { filter_subjects, ..OrderedConfig::default() };
         let reader = stream.create_consumer(config).await.map_err(failed)?;
-        let mut left = reader.cached_info().num_pending;
+        let mut remaining = reader.cached_info().num_pending;
         let mut messages = reader.messages().await.map_err(failed)?;
-        let (mut copied, mut under_way) = (0, Vec::new());
-        while left > 0 {
+        let (mut copied, mut pending_acks) = (0, Vec::new());
+        while remaining > 0 {
             let next = timeout(CALL_TIMEOUT, messages.next()).await.map_err(failed)?;
             let message = next.ok_or_else(|| BusError("the stream ended".to_owned()))?.map_err(failed)?;
             let info = message.info().map_err(failed)?;
             if info.stream_sequence > last {
                 break;
             }
-            left = info.pending;
-            under_way.extend(self.copy_one(link, component, &message).await?);
+            remaining = info.pending;
+            pending_acks.extend(self.copy_message(connection, component, &message).await?);
             copied += 1;
-            if under_way.len() == COPIED_AT_ONCE {
-                settle(&mut under_way).await?;
+            if pending_acks.len() == MAX_PENDING_COPIES {
+                wait_for_acks(&mut pending_acks).await?;
             }
         }
-        settle(&mut under_way).await?;
+        wait_for_acks(&mut pending_acks).await?;
         Ok(copied)
     }
 
-    async fn copy_one(
+    async fn copy_message(
         &self,
-        link: &Link,
+        connection: &Connection,
         component: &str,
         message: &Message,
     ) -> Result<Option<PublishAckFuture>, BusError> {
-        let prefix = link.names.event("");
+        let prefix = connection.names.event_subject("");
         let Some(subject) = message.subject.strip_prefix(prefix.as_str()) else { return Ok(None) };
-        // What is no event is not one when it is delivered either.
+        // The consumer ignores a message that is no event, too.
         let Ok(event) = message::read(subject, message) else { return Ok(None) };
-        let headers = message::headers(&event, Some(&format!("{}/{}", self.name, event.id)))?;
+        let headers = message::headers(&event, Some(&format!("{}/{}", self.id, event.id)))?;
         let copy = PublishMessage::build().headers(headers).payload(message.payload.clone());
-        let sent = link.context.send_publish(link.names.catch_up(component, subject), copy).await;
+        let sent = connection.context.send_publish(connection.names.catch_up_subject(component, subject), copy).await;
         Ok(Some(sent.map_err(failed)?))
     }
 }
 
-async fn settle(under_way: &mut Vec<PublishAckFuture>) -> Result<(), BusError> {
-    for taken in under_way.drain(..) {
-        taken.await.map_err(failed)?;
+async fn wait_for_acks(pending_acks: &mut Vec<PublishAckFuture>) -> Result<(), BusError> {
+    for ack in pending_acks.drain(..) {
+        ack.await.map_err(failed)?;
     }
     Ok(())
 }
@@ -240,14 +253,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_to_be_caught_up_with_is_read_as_it_was_written() {
-        let mut missing = CatchUp::read(None);
-        assert_eq!(missing, CatchUp::default());
+    fn a_catch_up_is_read_from_the_metadata_that_it_writes() {
+        let mut catch_up = CatchUp::read(None);
+        assert_eq!(catch_up, CatchUp::default());
         let subjects = BTreeSet::from(["a.b".to_owned(), "c".to_owned()]);
-        assert!(missing.add(subjects.iter()));
-        assert!(!missing.add(subjects.iter()));
+        assert!(catch_up.add(subjects.iter()));
+        assert!(!catch_up.add(subjects.iter()));
         let mut config = Config::default();
-        missing.write(&mut config);
-        assert_eq!(CatchUp::read(config.metadata.get(CATCHING_UP)), missing);
+        catch_up.write(&mut config);
+        assert_eq!(CatchUp::read(config.metadata.get(CATCHING_UP)), catch_up);
     }
 }

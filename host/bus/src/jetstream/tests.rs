@@ -1,5 +1,5 @@
 use super::{
-    super::conformance::{self, AnyBus, consumer, event, next, nothing_is_due},
+    super::conformance::{self, SharedBus, consumer, event, next, nothing_is_due},
     *,
 };
 use async_nats::HeaderMap;
@@ -12,13 +12,13 @@ use std::{
     time::Instant,
 };
 
-mod beside;
+mod different_subjects;
+mod forwarding;
 mod preferred;
-mod takeover;
 
 const ACK_WAIT: Duration = Duration::from_millis(600);
 
-/// Settings for a server, with subjects that no other test has.
+/// Settings for a server, with a subject prefix that no other test has.
 fn settings(url: &str) -> MessagingConfig {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let config = Config::load(&Flags::default(), [(OsString::from("TICKETING_NATS_URL"), OsString::from(url))]);
@@ -70,28 +70,28 @@ conforms! {
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
     an_older_event_comes_once_its_subject_is_subscribed_to
-    what_waits_is_counted
-    dead_letters_are_kept_listed_and_forgotten
+    the_backlog_counts_waiting_events
+    dead_letters_are_stored_listed_and_deleted
     a_redelivery_reaches_one_component_as_on_its_first_attempt
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn what_was_not_concluded_is_delivered_again_whether_the_host_ends_well_or_not() {
+async fn unacknowledged_events_are_delivered_again_after_a_clean_or_a_sudden_end() {
     let mut settings = shared();
     let bus = open(&settings).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     bus.publish(&[event("1", "a"), event("2", "a"), event("3", "a")]).await.unwrap();
     one.acknowledge(&next(&one).await).await.unwrap();
     next(&one).await;
     bus.close().await;
 
-    // One that ended well has given back what it had; the wait for lost ones
-    // is far longer than a test.
+    // A host that ended cleanly has returned its deliveries. The acknowledgement
+    // wait is far longer than a test.
     settings.nats.as_mut().unwrap().ack_wait = Duration::from_secs(600);
     let bus = open(&settings).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     let mut seen = [next(&one).await.event.id, next(&one).await.event.id];
     seen.sort();
@@ -101,13 +101,13 @@ async fn what_was_not_concluded_is_delivered_again_whether_the_host_ends_well_or
 
     settings.nats.as_mut().unwrap().ack_wait = ACK_WAIT;
     let bus = open(&settings).await;
-    let any: AnyBus = bus.clone();
-    let held = consumer(&any, "one", &["a"]).await;
-    next(&held).await;
-    // This one is gone without a word.
-    bus.link.stop.cancel();
+    let any: SharedBus = bus.clone();
+    let outstanding = consumer(&any, "one", &["a"]).await;
+    next(&outstanding).await;
+    // This host ends without returning its deliveries.
+    bus.connection.stop.cancel();
     let bus = open(&settings).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     let mut seen = [next(&one).await.event.id, next(&one).await.event.id];
     seen.sort();
@@ -116,9 +116,9 @@ async fn what_was_not_concluded_is_delivered_again_whether_the_host_ends_well_or
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn what_is_on_its_way_to_a_host_that_ends_is_given_back() {
+async fn events_in_transit_to_a_host_that_ends_are_returned() {
     let mut settings = shared();
-    // Far longer than a test: what is lost on its way does not come again.
+    // The wait is far longer than a test, so a lost event does not come again.
     settings.nats.as_mut().unwrap().ack_wait = Duration::from_secs(600);
     let bus = open(&settings).await;
     let events: Vec<Event> = (0..200).map(|n| event(&n.to_string(), "a")).collect();
@@ -126,12 +126,12 @@ async fn what_is_on_its_way_to_a_host_that_ends_is_given_back() {
     bus.close().await;
     for round in 0..20 {
         let bus = open(&settings).await;
-        let any: AnyBus = bus.clone();
+        let any: SharedBus = bus.clone();
         consumer(&any, "one", &["a"]).await;
         tokio::time::sleep(Duration::from_micros(300 * round)).await;
         bus.close().await;
     }
-    let any: AnyBus = open(&settings).await;
+    let any: SharedBus = open(&settings).await;
     let one = consumer(&any, "one", &["a"]).await;
     let mut left: std::collections::BTreeSet<String> = events.into_iter().map(|event| event.id).collect();
     while !left.is_empty() {
@@ -145,7 +145,7 @@ async fn what_is_on_its_way_to_a_host_that_ends_is_given_back() {
 #[ignore = "needs NATS"]
 async fn a_delivery_that_takes_long_is_not_made_twice() {
     let bus = open(&shared()).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     bus.publish(&[event("slow", "a"), event("waits", "a")]).await.unwrap();
     let slow = next(&one).await;
@@ -155,23 +155,23 @@ async fn a_delivery_that_takes_long_is_not_made_twice() {
     one.acknowledge(&slow).await.unwrap();
     one.acknowledge(&waited).await.unwrap();
     let backlog = async || bus.backlog().await.unwrap().consumers["one"];
-    eventually(backlog, |waiting| *waiting == Waiting::default()).await;
-    assert!(one.acknowledge(&slow).await.is_err(), "once is enough");
+    eventually(backlog, |waiting| *waiting == ConsumerBacklog::default()).await;
+    assert!(one.acknowledge(&slow).await.is_err(), "a second acknowledgement is an error");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn deliveries_that_nobody_concludes_are_bounded() {
+async fn unacknowledged_deliveries_are_bounded() {
     let mut settings = shared();
     settings.nats.as_mut().unwrap().max_ack_pending = 3;
     let bus = open(&settings).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     let events: Vec<Event> = (0..10).map(|n| event(&n.to_string(), "a")).collect();
     bus.publish(&events).await.unwrap();
-    let held = [next(&one).await, next(&one).await, next(&one).await];
+    let outstanding = [next(&one).await, next(&one).await, next(&one).await];
     nothing_is_due(&one).await;
-    for delivery in &held {
+    for delivery in &outstanding {
         one.acknowledge(delivery).await.unwrap();
     }
     assert_eq!(next(&one).await.event.id, "3");
@@ -182,15 +182,15 @@ async fn deliveries_that_nobody_concludes_are_bounded() {
 async fn other_programs_read_and_publish_events() {
     let settings = shared();
     let bus = open(&settings).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let prefix = settings.nats.as_ref().unwrap().subject_prefix.clone();
     let client = async_nats::connect(NatsServer::shared().url()).await.unwrap();
-    let mut heard = client.subscribe(format!("{prefix}.events.>")).await.unwrap();
+    let mut messages = client.subscribe(format!("{prefix}.events.>")).await.unwrap();
     client.flush().await.unwrap();
     let one = consumer(&any, "one", &["a.b"]).await;
 
     bus.publish(&[event("ours", "a.b")]).await.unwrap();
-    let message = tokio::time::timeout(Duration::from_secs(5), heard.next()).await.unwrap().unwrap();
+    let message = tokio::time::timeout(Duration::from_secs(5), messages.next()).await.unwrap().unwrap();
     let headers = message.headers.unwrap();
     let header = |name: &str| headers.get(name).unwrap().as_str().to_owned();
     assert_eq!(message.subject.as_str(), format!("{prefix}.events.a.b"));
@@ -220,10 +220,10 @@ async fn other_programs_read_and_publish_events() {
     let Event { id, subject, source, time_ms, traceparent, payload } = theirs.event.clone();
     assert_eq!((id.as_str(), subject.as_str(), source.as_str()), ("theirs", "a.b", "them"));
     assert_eq!((traceparent, payload.as_slice()), (None, &b"{}"[..]));
-    assert!(time_ms.abs_diff(host_base::clock::now_ms()) < 60_000, "when it was stored");
+    assert!(time_ms.abs_diff(host_base::clock::now_ms()) < 60_000, "the time at which the stream stored it");
     one.acknowledge(&theirs).await.unwrap();
     let backlog = async || bus.backlog().await.unwrap().consumers["one"];
-    eventually(backlog, |waiting| *waiting == Waiting::default()).await;
+    eventually(backlog, |waiting| *waiting == ConsumerBacklog::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,7 +231,7 @@ async fn other_programs_read_and_publish_events() {
 async fn the_streams_of_another_installation_are_left_alone() {
     let settings = shared();
     let bus = open(&settings).await;
-    let Err(refusal) = try_open(&settings, "theirs").await else { panic!("it was let in") };
+    let Err(refusal) = try_open(&settings, "theirs").await else { panic!("the bus opened the streams") };
     assert!(refusal.to_string().contains("belongs to another installation"), "{refusal}");
     assert!(refusal.to_string().contains("subject_prefix"), "{refusal}");
     bus.publish(&[event("e", "a")]).await.unwrap();
@@ -247,19 +247,19 @@ async fn the_streams_follow_the_settings() {
     settings.nats.as_mut().unwrap().max_bytes = Some(1 << 20);
     let bus = open(&settings).await;
     let config = async || {
-        let stream = bus.link.context.get_stream(bus.link.names.events()).await.unwrap();
+        let stream = bus.connection.context.get_stream(bus.connection.names.event_stream()).await.unwrap();
         let config = &stream.cached_info().config;
         (config.max_age, config.max_bytes)
     };
     assert_eq!(config().await, (Duration::from_secs(7_200), 1 << 20));
-    // What does not fit is refused, and nothing is forgotten for it.
+    // A full stream refuses new events and deletes no old ones.
     let big = |id: usize| Event { payload: vec![0; 200 << 10], ..event(&id.to_string(), "a") };
     let mut taken = 0;
     while bus.publish(&[big(taken)]).await.is_ok() {
         taken += 1;
         assert!(taken < 10);
     }
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     for number in 0..taken {
         assert_eq!(next(&one).await.event.id, number.to_string());
@@ -268,28 +268,28 @@ async fn the_streams_follow_the_settings() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn everything_goes_on_when_the_broker_is_back() {
+async fn delivery_goes_on_when_the_broker_is_back() {
     let mut server = NatsServer::start();
     let bus = open(&settings(&server.url())).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     bus.publish(&[event("1", "a")]).await.unwrap();
-    let held = next(&one).await;
+    let outstanding = next(&one).await;
     server.kill();
-    eventually(async || bus.trouble(), Option::is_some).await;
+    eventually(async || bus.unavailable_reason(), Option::is_some).await;
     assert!(bus.publish(&[event("2", "a")]).await.is_err());
-    assert!(bus.was_reached());
-    // What is wanted meanwhile is wanted afterwards.
+    assert!(bus.was_available());
+    // A subscription that is made meanwhile is in force afterwards.
     let begun = Instant::now();
     let one = consumer(&any, "one", &["a", "b"]).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "a broker that is away holds up no swap");
+    assert!(begun.elapsed() < Duration::from_secs(2), "an unavailable broker delays no swap");
     server.start_again();
-    bus.reachable().await;
+    bus.wait_until_available().await;
     bus.publish(&[event("2", "b")]).await.unwrap();
-    // The one that was held is concluded now, or comes anew.
-    let concluded = one.acknowledge(&held).await.is_ok();
+    // The outstanding event is acknowledged now, or it is delivered again.
+    let acknowledged = one.acknowledge(&outstanding).await.is_ok();
     let mut due = BTreeSet::from(["1", "2"]);
-    if concluded {
+    if acknowledged {
         due.remove("1");
     }
     while !due.is_empty() {
@@ -301,18 +301,18 @@ async fn everything_goes_on_when_the_broker_is_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn streams_that_the_broker_has_lost_are_made_again() {
+async fn streams_that_the_broker_has_lost_are_created_again() {
     let mut server = NatsServer::start();
     let bus = open(&settings(&server.url())).await;
-    let any: AnyBus = bus.clone();
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     server.kill();
     server.lose_store();
     server.start_again();
     eventually(async || bus.publish(&[event("1", "a")]).await.is_ok(), |taken| *taken).await;
     assert_eq!(next(&one).await.event.id, "1");
-    // And when only the stream goes.
-    bus.link.context.delete_stream(bus.link.names.events()).await.unwrap();
+    // The broker loses only the stream.
+    bus.connection.context.delete_stream(bus.connection.names.event_stream()).await.unwrap();
     eventually(async || bus.publish(&[event("2", "a")]).await.is_ok(), |taken| *taken).await;
     let mut id = next(&one).await.event.id;
     if id == "1" {
@@ -323,49 +323,50 @@ async fn streams_that_the_broker_has_lost_are_made_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn a_broker_that_is_away_at_the_start_is_waited_for() {
+async fn the_bus_waits_for_a_broker_that_is_unavailable_at_the_start() {
     let mut server = NatsServer::start();
     let settings = settings(&server.url());
     server.kill();
     let bus = open(&settings).await;
-    assert!(!bus.was_reached());
-    assert!(bus.trouble().unwrap().contains("127.0.0.1"), "{:?}", bus.trouble());
-    let any: AnyBus = bus.clone();
+    assert!(!bus.was_available());
+    assert!(bus.unavailable_reason().unwrap().contains("127.0.0.1"), "{:?}", bus.unavailable_reason());
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     server.start_again();
-    bus.reachable().await;
+    bus.wait_until_available().await;
     bus.publish(&[event("1", "a")]).await.unwrap();
     assert_eq!(next(&one).await.event.id, "1");
-    assert!(bus.was_reached());
+    assert!(bus.was_available());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn a_wrong_password_is_said_and_never_shown() {
+async fn a_wrong_password_is_reported_and_never_shown() {
     let server = NatsServer::with(&["--user", "host", "--pass", "right"]);
     let with = |password: &str| settings(&format!("nats://host:{password}@127.0.0.1:{}", server.port()));
     let bus = open(&with("tell-nobody")).await;
-    let trouble = bus.trouble().unwrap();
-    assert!(trouble.contains("authorization") && !trouble.contains("tell-nobody"), "{trouble}");
+    let reason = bus.unavailable_reason().unwrap();
+    assert!(reason.contains("authorization") && !reason.contains("tell-nobody"), "{reason}");
     let bus = open(&with("right")).await;
-    assert_eq!(bus.trouble(), None);
+    assert_eq!(bus.unavailable_reason(), None);
 }
 
-/// Whatever is said of it, and however that is escaped.
+/// This holds for every reason, however its escaped text grows.
 #[tokio::test]
 #[ignore = "needs NATS"]
-async fn the_largest_event_can_be_published_and_set_aside() {
+async fn the_largest_event_can_be_published_and_can_become_a_dead_letter() {
     let server = NatsServer::with_file("max_payload: 65536");
     let bus = open(&settings(&server.url())).await;
-    let largest = Event { payload: vec![0; bus.largest_event()], ..event(&"i".repeat(256), "a") };
-    let any: AnyBus = bus.clone();
+    let largest = Event { payload: vec![0; bus.max_event_bytes()], ..event(&"i".repeat(256), "a") };
+    let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["a"]).await;
     bus.publish(std::slice::from_ref(&largest)).await.unwrap();
     assert_eq!(next(&one).await.event, largest);
 
     let reason = host_base::text::failure_reason(&"\u{1}".repeat(9_999));
-    let letter = DeadLetter { reason, subject_id: largest.id, payload: largest.payload, ..conformance::letter("x", 1) };
-    bus.set_aside(letter.clone()).await.unwrap();
+    let letter =
+        DeadLetter { reason, subject_id: largest.id, payload: largest.payload, ..conformance::dead_letter("x", 1) };
+    bus.add_dead_letter(letter.clone()).await.unwrap();
     let kept = bus.dead_letter("x").await.unwrap().unwrap();
     assert_eq!((kept.reason, kept.payload), (letter.reason, letter.payload));
 
@@ -378,7 +379,7 @@ async fn the_largest_event_can_be_published_and_set_aside() {
 async fn a_file_that_is_missing_is_named_at_the_start() {
     let mut settings = shared();
     settings.nats.as_mut().unwrap().credentials_file = Some("no-such.creds".into());
-    let Err(error) = try_open(&settings, "ours").await else { panic!("it was opened") };
+    let Err(error) = try_open(&settings, "ours").await else { panic!("the bus opened") };
     assert!(error.to_string().contains("no-such.creds"), "{error}");
 }
 

@@ -83,7 +83,7 @@ fn everything_that_nobody_declares_is_named() {
 }
 
 #[test]
-fn what_is_declared_is_accepted() {
+fn declared_settings_are_accepted() {
     let declared = declared();
     let plugins = plugins("mailer.limits.memory_mib = 8", &["mailer.greeting=hi"], &[("TICKETING_RETRY_SECONDS", "5")]);
     plugins.check_all_used([("mailer", &declared)]).unwrap();

@@ -115,7 +115,7 @@ mod tests {
     use host_api::cluster::{RunningPlugin, Serving};
 
     #[test]
-    fn what_another_version_runs_is_read_as_far_as_it_is_understood() {
+    fn plugins_that_another_version_runs_are_read_without_unknown_fields() {
         let json = r#"{"a": {"revision": "r1", "mood": ["good"]}, "b": "all of it", "c": {"revision": 3}}"#;
         let serving = Serving { revision: "r1".to_owned(), ..Serving::default() };
         let running = RunningPlugin { serving, ..RunningPlugin::default() };

@@ -96,9 +96,9 @@ enum Over {
 
 /// Counts the bytes that the parser is given.
 #[derive(Clone)]
-struct Meter(Arc<Mutex<Counts>>);
+struct Meter(Arc<Mutex<FormState>>);
 
-struct Counts {
+struct FormState {
     most_bytes: usize,
     given_bytes: usize,
     /// Bytes since the parser began to look for the next part. None within a
@@ -109,7 +109,7 @@ struct Counts {
 
 impl Meter {
     fn new(most_bytes: usize) -> Self {
-        Self(Arc::new(Mutex::new(Counts { most_bytes, given_bytes: 0, header_bytes: Some(0), over: None })))
+        Self(Arc::new(Mutex::new(FormState { most_bytes, given_bytes: 0, header_bytes: Some(0), over: None })))
     }
 
     fn between_parts(&self) {
@@ -144,7 +144,7 @@ impl Meter {
         })
     }
 
-    fn counts<T>(&self, with: impl FnOnce(&mut Counts) -> T) -> T {
+    fn counts<T>(&self, with: impl FnOnce(&mut FormState) -> T) -> T {
         with(&mut self.0.lock())
     }
 }

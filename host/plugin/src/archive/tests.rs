@@ -19,11 +19,11 @@ fn record(id: &str, digest: &str) -> Record {
 }
 
 on_both_engines! {
-    what_a_newer_host_has_written_is_kept_or_named
-    what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revision
+    data_of_a_newer_host_is_kept_or_named
+    revisions_in_use_outlive_old_ones_and_files_go_with_their_last_revision
 }
 
-async fn what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revision(place: TestDatabase) {
+async fn revisions_in_use_outlive_old_ones_and_files_go_with_their_last_revision(place: TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
     let archive = Archive::open(place.open().await, &folder.path().join("plugins")).await.unwrap();
     let digests: Vec<String> = (0..4_u8).map(|i| hex::encode(Sha256::digest([i]))).collect();
@@ -60,7 +60,7 @@ async fn what_is_in_use_outlives_what_is_old_and_files_go_with_their_last_revisi
     }
 }
 
-async fn what_a_newer_host_has_written_is_kept_or_named(place: TestDatabase) {
+async fn data_of_a_newer_host_is_kept_or_named(place: TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
     let archive = Archive::open(place.open().await, &folder.path().join("plugins")).await.unwrap();
     let write = async |plugin: &str, state: &str| {

@@ -29,8 +29,8 @@ impl Rollout {
         let mut news = cluster.listener();
         while news.next(&stop).await {
             let caught_up = self.catch_up(&cluster).await;
-            let left = self.leave_to_others(&cluster).await.map_err(database);
-            if let Err(error) = caught_up.and(left) {
+            let updated = self.update_subjects_of_other_hosts(&cluster).await.map_err(database);
+            if let Err(error) = caught_up.and(updated) {
                 tracing::warn!(%error, "this host cannot follow the decisions of other hosts yet");
                 sleep(AFTER_AN_ERROR).await;
             }
@@ -63,13 +63,14 @@ impl Rollout {
         first
     }
 
-    /// What other hosts take of a plugin's events and this one does not, such
-    /// as those of another version of the host, is left to them.
-    async fn leave_to_others(&self, cluster: &Cluster) -> sqlx::Result<()> {
-        let mut elsewhere = cluster.subjects_of_other_hosts().await?;
+    /// Tells the bus the subjects that other hosts subscribe to for each plugin.
+    /// They may differ from this host's, for example in another version of the
+    /// host. The bus does not deliver such events here.
+    async fn update_subjects_of_other_hosts(&self, cluster: &Cluster) -> sqlx::Result<()> {
+        let mut other_hosts = cluster.subjects_of_other_hosts().await?;
         for plugin in self.registry.snapshot().plugins() {
             let name = plugin.revision.name();
-            self.subscriptions.leave_to_others(name, elsewhere.remove(name).unwrap_or_default()).await;
+            self.subscriptions.set_subjects_of_other_hosts(name, other_hosts.remove(name).unwrap_or_default()).await;
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Rollout {
     ) -> Result<Exchange, RolloutError> {
         let outgoing = before.and_then(|before| outgoing(before, next));
         let took = self.registry.update(|plugins| drop(plugins.insert(plugin.to_owned(), next.clone())))?;
-        let at_swap = outgoing.as_ref().map(|revision| revision.tally()).unwrap_or_default();
+        let at_swap = outgoing.as_ref().map(|revision| revision.call_counts()).unwrap_or_default();
         self.begin_watch(plugin, before, next);
         Ok(Exchange { outgoing, took, at_swap, swapped_at: Instant::now() })
     }
@@ -76,11 +76,11 @@ fn outgoing(before: &Plugin, next: &Plugin) -> Option<Arc<Revision>> {
 pub(super) async fn drain(revision: &Revision, at_swap: CallCounts, limit: Duration) -> CallCounts {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(200);
-    while revision.tally().in_flight() > 0 && begun.elapsed() < limit {
+    while revision.call_counts().in_flight() > 0 && begun.elapsed() < limit {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-    let ended = revision.tally().since(&at_swap);
+    let ended = revision.call_counts().since(&at_swap);
     // One that had taken the old snapshot may have begun after the swap.
     CallCounts { finished: ended.finished.min(at_swap.in_flight().saturating_sub(ended.abandoned)), ..ended }
 }

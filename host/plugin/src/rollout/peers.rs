@@ -36,11 +36,11 @@ impl Peers {
         self.cluster.as_ref()
     }
 
-    /// The subjects that other hosts take for a plugin.
-    pub(super) async fn subscribed_elsewhere(&self, plugin: &str) -> Result<BTreeSet<String>, RolloutError> {
+    /// The subjects that other hosts subscribe to for a plugin.
+    pub(super) async fn subjects_of_other_hosts(&self, plugin: &str) -> Result<BTreeSet<String>, RolloutError> {
         let Some(cluster) = &self.cluster else { return Ok(BTreeSet::new()) };
-        let elsewhere = cluster.subjects_of_other_hosts().await.map_err(database)?.remove(plugin);
-        Ok(elsewhere.unwrap_or_default())
+        let subjects = cluster.subjects_of_other_hosts().await.map_err(database)?.remove(plugin);
+        Ok(subjects.unwrap_or_default())
     }
 
     /// The revisions that this host runs, for the other hosts.

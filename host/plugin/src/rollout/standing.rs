@@ -53,7 +53,7 @@ impl Rollout {
         self.watches.end(plugin);
         self.subscriptions.unwatch(plugin).await?;
         for revision in before.revisions() {
-            drain(revision, revision.tally(), self.config.drain).await;
+            drain(revision, revision.call_counts(), self.config.drain).await;
             revision.retire();
         }
         host_telemetry::metrics::forget_component(plugin);

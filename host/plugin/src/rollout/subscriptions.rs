@@ -24,8 +24,8 @@ pub trait Subscriptions: Send + Sync + 'static {
     /// component.
     async fn unwatch(&self, component: &str) -> Result<(), BusError>;
 
-    /// Sets the subjects that other hosts take for a component.
-    async fn leave_to_others(&self, component: &str, subjects: BTreeSet<String>);
+    /// Replaces the subjects that other hosts subscribe to for a component.
+    async fn set_subjects_of_other_hosts(&self, component: &str, subjects: BTreeSet<String>);
 }
 
 impl Rollout {
@@ -35,14 +35,14 @@ impl Rollout {
         name: &str,
         plugins: impl IntoIterator<Item = &Plugin>,
     ) -> Result<(), RolloutError> {
-        let (mut own, mut database) = (BTreeSet::new(), None);
+        let (mut this_host, mut database) = (BTreeSet::new(), None);
         for plugin in plugins {
-            own.append(&mut plugin.subjects());
+            this_host.append(&mut plugin.subjects());
             database = plugin.revisions().find_map(|revision| revision.database.clone()).or(database);
         }
         // Without a database there are neither events nor timers.
         let Some(database) = database else { return Ok(self.subscriptions.unwatch(name).await?) };
-        let subjects = Subjects { own, elsewhere: self.peers.subscribed_elsewhere(name).await? };
+        let subjects = Subjects { this_host, other_hosts: self.peers.subjects_of_other_hosts(name).await? };
         Ok(self.subscriptions.watch(name, database, subjects).await?)
     }
 }

@@ -43,7 +43,7 @@ struct Baseline {
     /// The revision that does the same work now. None if it no longer runs.
     revision: Option<Arc<Revision>>,
     /// Its counters when the comparison began, or its final counters.
-    tally: CallCounts,
+    counts: CallCounts,
     /// The time of the automatic promotion, in milliseconds since the Unix
     /// epoch.
     promote_at_ms: Option<u64>,
@@ -110,15 +110,15 @@ impl Rollout {
         self.watches.end(name);
         let (new, baseline) = match (&next.canary, before) {
             (Some(canary), _) => {
-                let tally = next.revision.tally();
+                let counts = next.revision.call_counts();
                 let promote_at_ms = canary.promote_at_ms;
-                (canary.revision.clone(), Baseline { revision: Some(next.revision.clone()), tally, promote_at_ms })
+                (canary.revision.clone(), Baseline { revision: Some(next.revision.clone()), counts, promote_at_ms })
             }
             // A new revision is compared with the counters of the one before
             // it.
             (None, Some(before)) if !Arc::ptr_eq(&before.revision, &next.revision) => {
-                let tally = before.revision.tally();
-                (next.revision.clone(), Baseline { revision: None, tally, promote_at_ms: None })
+                let counts = before.revision.call_counts();
+                (next.revision.clone(), Baseline { revision: None, counts, promote_at_ms: None })
             }
             _ => return,
         };
@@ -129,20 +129,20 @@ impl Rollout {
     }
 
     async fn watch(self: &Arc<Self>, plugin: &str, new: &Arc<Revision>, baseline: &Baseline) {
-        let (begun, first) = (Instant::now(), new.tally());
+        let (begun, first) = (Instant::now(), new.call_counts());
         let on_trial = baseline.revision.is_some();
         while on_trial || begun.elapsed() < self.config.watch {
             tokio::time::sleep(LOOK_EVERY).await;
             let old = match &baseline.revision {
-                Some(revision) => revision.tally().since(&baseline.tally),
-                None => baseline.tally,
+                Some(revision) => revision.call_counts().since(&baseline.counts),
+                None => baseline.counts,
             };
-            let tally = new.tally().since(&first);
-            let (step, reason) = match judge(&tally, &old, &self.config) {
+            let counts = new.call_counts().since(&first);
+            let (step, reason) = match judge(&counts, &old, &self.config) {
                 Some(reason) => (Step::RollBack, reason),
-                None if baseline.is_over(&tally, &self.config) => {
-                    let errors = tally.error_percent();
-                    (Step::Promote, format!("{errors} % of {} answers were errors", tally.finished))
+                None if baseline.is_over(&counts, &self.config) => {
+                    let errors = counts.error_percent();
+                    (Step::Promote, format!("{errors} % of {} answers were errors", counts.finished))
                 }
                 None => continue,
             };
@@ -221,32 +221,32 @@ fn judge(new: &CallCounts, old: &CallCounts, config: &RolloutConfig) -> Option<S
 mod tests {
     use super::*;
 
-    fn tally(finished: u64, errors: u64, mean_us: u64) -> CallCounts {
+    fn counts(finished: u64, errors: u64, mean_us: u64) -> CallCounts {
         CallCounts { started: finished, finished, errors, busy_us: mean_us * finished, abandoned: 0 }
     }
 
     #[test]
     fn a_trial_is_over_when_its_time_has_passed_and_enough_was_seen() {
         let config = crate::call_stats::tests::defaults();
-        let trial = |promote_at_ms| Baseline { revision: None, tally: CallCounts::default(), promote_at_ms };
-        assert!(trial(Some(1)).is_over(&tally(20, 0, 10), &config));
-        assert!(!trial(Some(1)).is_over(&tally(19, 0, 10), &config), "too few calls");
-        assert!(!trial(Some(u64::MAX)).is_over(&tally(20, 0, 10), &config), "too early");
-        assert!(!trial(None).is_over(&tally(20, 0, 10), &config), "nobody wants it");
+        let trial = |promote_at_ms| Baseline { revision: None, counts: CallCounts::default(), promote_at_ms };
+        assert!(trial(Some(1)).is_over(&counts(20, 0, 10), &config));
+        assert!(!trial(Some(1)).is_over(&counts(19, 0, 10), &config), "too few calls");
+        assert!(!trial(Some(u64::MAX)).is_over(&counts(20, 0, 10), &config), "too early");
+        assert!(!trial(None).is_over(&counts(20, 0, 10), &config), "nobody wants it");
     }
 
     #[test]
     fn only_what_is_clearly_worse_is_judged_so() {
         let config = crate::call_stats::tests::defaults();
         let bad = |new: CallCounts, old: CallCounts| judge(&new, &old, &config).is_some();
-        let old = tally(1_000, 10, 10_000);
-        assert!(!bad(tally(19, 19, 10), old), "too few calls");
-        assert!(!bad(tally(100, 5, 10_000), old), "within the margin");
-        assert!(bad(tally(100, 7, 10_000), old));
-        assert!(!bad(tally(100, 0, 29_000), old), "within the margin");
-        assert!(bad(tally(100, 0, 31_000), old));
-        assert!(!bad(tally(100, 0, 19_000), tally(1_000, 0, 100)), "fast enough for anybody");
-        assert!(!bad(tally(100, 0, 90_000), tally(3, 0, 100)), "nothing to compare with");
-        assert!(bad(tally(100, 50, 100), tally(0, 0, 0)), "errors need no comparison");
+        let old = counts(1_000, 10, 10_000);
+        assert!(!bad(counts(19, 19, 10), old), "too few calls");
+        assert!(!bad(counts(100, 5, 10_000), old), "within the margin");
+        assert!(bad(counts(100, 7, 10_000), old));
+        assert!(!bad(counts(100, 0, 29_000), old), "within the margin");
+        assert!(bad(counts(100, 0, 31_000), old));
+        assert!(!bad(counts(100, 0, 19_000), counts(1_000, 0, 100)), "fast enough for anybody");
+        assert!(!bad(counts(100, 0, 90_000), counts(3, 0, 100)), "nothing to compare with");
+        assert!(bad(counts(100, 50, 100), counts(0, 0, 0)), "errors need no comparison");
     }
 }

@@ -41,7 +41,7 @@ impl Script {
                 after: delay_ms.map(Duration::from_millis),
                 reason: "it asked for another attempt".into(),
             }),
-            Act::Reject => Err(Outcome::SetAside("never".into())),
+            Act::Reject => Err(Outcome::DeadLetter("never".into())),
             Act::Trap => Err(Outcome::retry("trap")),
             Act::Panic => panic!("as the test wants it"),
             Act::Slow(duration) => {
@@ -179,9 +179,9 @@ fn event(id: &str, subject: &str) -> Event {
 
 on_both_engines! {
     a_committed_event_travels_and_is_applied_once
-    a_poisonous_event_is_set_aside_and_holds_up_nobody
+    a_poisonous_event_becomes_a_dead_letter_and_holds_up_nobody
     timers_fire_in_time_and_fail_like_events
-    what_is_due_waits_for_code_and_survives_a_restart
+    due_work_waits_for_an_active_revision_and_survives_a_restart
 }
 
 async fn a_committed_event_travels_and_is_applied_once(place: TestDatabase) {
@@ -206,7 +206,7 @@ async fn a_committed_event_travels_and_is_applied_once(place: TestDatabase) {
     fixture.close().await;
 }
 
-async fn a_poisonous_event_is_set_aside_and_holds_up_nobody(place: TestDatabase) {
+async fn a_poisonous_event_becomes_a_dead_letter_and_holds_up_nobody(place: TestDatabase) {
     let behaviour: Behaviour = |name, attempt| match (name, attempt) {
         ("trap", _) => Act::Trap,
         ("panic", _) => Act::Panic,
@@ -275,7 +275,7 @@ async fn timers_fire_in_time_and_fail_like_events(place: TestDatabase) {
     fixture.close().await;
 }
 
-async fn what_is_due_waits_for_code_and_survives_a_restart(place: TestDatabase) {
+async fn due_work_waits_for_an_active_revision_and_survives_a_restart(place: TestDatabase) {
     let fixture = Fixture::open(&place, None).await;
     let mut transaction = fixture.database.begin().await.unwrap();
     transaction.publish(&event("a", "thing")).await.unwrap();
@@ -296,7 +296,7 @@ async fn what_is_due_waits_for_code_and_survives_a_restart(place: TestDatabase) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_lets_what_runs_finish_and_begins_nothing_more() {
+async fn a_stop_waits_for_work_in_flight_and_begins_no_more() {
     let place = TestDatabase::sqlite();
     let behaviour: Behaviour = |name, _| {
         if name == "slow" { Act::Slow(Duration::from_millis(300)) } else { Act::Done }

@@ -1,11 +1,10 @@
-//! Hosts that share a component's deliveries, one of which comes before the
-//! others.
+//! Hosts that share a component's deliveries, of which the broker prefers one.
 
 use super::*;
 
-/// Publishes a few events and has them taken by whoever is sent them. Says how
-/// many went to the first of the two.
-async fn taken_by_the_first(bus: &JetStreamBus, first: &Arc<dyn Consumer>, second: &Arc<dyn Consumer>) -> usize {
+/// Publishes a few events, which both hosts receive. Returns the number of
+/// events that the first host received.
+async fn received_by_the_first(bus: &JetStreamBus, first: &Arc<dyn Consumer>, second: &Arc<dyn Consumer>) -> usize {
     const EVENTS: usize = 8;
     let name = host_base::id::new();
     let events: Vec<Event> = (0..EVENTS).map(|n| event(&format!("{name}-{n}"), "a")).collect();
@@ -24,24 +23,24 @@ async fn taken_by_the_first(bus: &JetStreamBus, first: &Arc<dyn Consumer>, secon
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn the_host_that_is_preferred_comes_first_and_the_others_get_what_it_has_no_room_for() {
+async fn a_preferred_host_gets_events_first_and_the_others_get_those_above_its_capacity() {
     let settings = shared();
     let (here, there) = (open(&settings).await, open(&settings).await);
     let first = here.consumer("one", Subjects::of(&["a"])).await.unwrap();
     let second = there.consumer("one", Subjects::of(&["a"])).await.unwrap();
-    // The control: without it both are sent some.
-    eventually(async || taken_by_the_first(&here, &first, &second).await, |count| (1..8).contains(count)).await;
+    // The control: without a preferred host both receive some.
+    eventually(async || received_by_the_first(&here, &first, &second).await, |count| (1..8).contains(count)).await;
 
-    first.prefer(true);
-    eventually(async || taken_by_the_first(&here, &first, &second).await, |count| *count == 8).await;
+    first.set_preferred(true);
+    eventually(async || received_by_the_first(&here, &first, &second).await, |count| *count == 8).await;
     let mut by_the_first = 0;
     for _ in 0..5 {
-        by_the_first += taken_by_the_first(&here, &first, &second).await;
+        by_the_first += received_by_the_first(&here, &first, &second).await;
     }
-    // Between one request and its next an event may go elsewhere.
+    // Between two requests of the preferred host an event may go to the other.
     assert!(by_the_first >= 36, "{by_the_first} of 40");
 
-    // It takes nothing out of what it holds.
+    // The preferred host takes no event from its full queue.
     let events: Vec<Event> = (0..40).map(|n| event(&n.to_string(), "a")).collect();
     here.publish(&events).await.unwrap();
     let mut seen = BTreeSet::new();
@@ -56,28 +55,28 @@ async fn the_host_that_is_preferred_comes_first_and_the_others_get_what_it_has_n
             delivery = second.next() => (&second, delivery.unwrap()),
         };
         consumer.acknowledge(&delivery).await.unwrap();
-        assert!(seen.insert(delivery.event.id), "it came twice");
+        assert!(seen.insert(delivery.event.id), "an event came twice");
     }
 
-    first.prefer(false);
-    eventually(async || taken_by_the_first(&here, &first, &second).await, |count| (1..8).contains(count)).await;
+    first.set_preferred(false);
+    eventually(async || received_by_the_first(&here, &first, &second).await, |count| (1..8).contains(count)).await;
 }
 
-/// It would be sent again and again what it leaves to others.
+/// Otherwise the broker would send the returned events to it again and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
-async fn what_the_host_that_is_preferred_does_not_take_goes_to_another() {
+async fn events_that_a_preferred_host_does_not_subscribe_to_go_to_another_host() {
     let settings = shared();
     let older = open(&settings).await;
     let few = older.consumer("one", Subjects::of(&["a"])).await.unwrap();
-    few.prefer(true);
+    few.set_preferred(true);
     let newer = open(&settings).await;
     let many = newer.consumer("one", Subjects::of(&["a", "b"])).await.unwrap();
     let events: Vec<Event> = (0..20).map(|n| event(&n.to_string(), "b")).collect();
     newer.publish(&events).await.unwrap();
-    // The older one hears of it a moment later.
+    // The older host learns the subjects a moment later.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    older.leave_to_others("one", Subjects::of(&["a", "b"]).own).await;
+    older.set_subjects_of_other_hosts("one", Subjects::of(&["a", "b"]).this_host).await;
     let mut seen = BTreeSet::new();
     while seen.len() < 20 {
         let delivery = tokio::time::timeout(Duration::from_secs(20), many.next()).await;

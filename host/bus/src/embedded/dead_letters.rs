@@ -15,9 +15,9 @@ const INSERT: &str = "INSERT INTO bus_dead_letters (id, component, kind, subject
      reason = excluded.reason, set_aside_ms = excluded.set_aside_ms, payload = excluded.payload, \
      traceparent = excluded.traceparent";
 
-struct Found(DeadLetter);
+struct DeadLetterRow(DeadLetter);
 
-impl<'r> FromRow<'r, AnyRow> for Found {
+impl<'r> FromRow<'r, AnyRow> for DeadLetterRow {
     fn from_row(row: &'r AnyRow) -> sqlx::Result<Self> {
         let kind: String = row.try_get("kind")?;
         Ok(Self(DeadLetter {
@@ -61,17 +61,17 @@ pub(super) async fn insert(database: &HostDatabase, letter: &DeadLetter) -> Resu
 }
 
 pub(super) async fn list(database: &HostDatabase, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError> {
-    let found = sqlx::query_as::<Any, Found>(SELECT)
+    let rows = sqlx::query_as::<Any, DeadLetterRow>(SELECT)
         .bind(None::<&str>)
         .bind(i64::from(limit_rows))
         .fetch_all(&database.read)
         .await?;
-    Ok(found.into_iter().map(|found| found.0).collect())
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 pub(super) async fn find(database: &HostDatabase, id: &str) -> Result<Option<DeadLetter>, BusError> {
-    let found = sqlx::query_as::<Any, Found>(SELECT).bind(id).bind(1_i64).fetch_optional(&database.read).await?;
-    Ok(found.map(|found| found.0))
+    let row = sqlx::query_as::<Any, DeadLetterRow>(SELECT).bind(id).bind(1_i64).fetch_optional(&database.read).await?;
+    Ok(row.map(|row| row.0))
 }
 
 pub(super) async fn delete(database: &HostDatabase, id: &str) -> Result<bool, BusError> {

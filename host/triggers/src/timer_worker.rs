@@ -242,9 +242,9 @@ impl ComponentWorkers {
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                 queue.postpone_timer(timer, now_ms().saturating_add(delay_ms)).await
             }
-            Outcome::SetAside(reason) => {
+            Outcome::DeadLetter(reason) => {
                 let letter = self.timer_letter(timer, reason.clone());
-                self.set_aside(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
+                self.add_dead_letter(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
                 match self.inbox.begin_once(&IdempotencyKey::Timer(timer.clone())).await? {
                     Some(transaction) => transaction.commit().await,
                     None => Ok(()),

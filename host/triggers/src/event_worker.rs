@@ -136,7 +136,7 @@ impl ComponentWorkers {
             Outcome::Retry { after, .. } => {
                 self.consumer.retry(delivery, self.retry_delay(after, delivery.attempt)).await
             }
-            Outcome::SetAside(reason) => match self.set_aside(self.letter(delivery, reason)).await {
+            Outcome::DeadLetter(reason) => match self.add_dead_letter(self.letter(delivery, reason)).await {
                 Ok(()) => self.consumer.acknowledge(delivery).await,
                 Err(error) => {
                     tracing::error!(%error, "the bus did not keep a dead letter");
