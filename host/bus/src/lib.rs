@@ -94,9 +94,9 @@ pub trait Bus: Send + Sync + 'static {
         Err(BusError("no other host is on this bus".to_owned()))
     }
 
-    /// Makes this host the one that receives what other hosts
-    /// [forward](Self::forward) for a component, for as long as the returned
-    /// value lives.
+    /// Makes this host the receiver of the payloads that other hosts
+    /// [forward](Self::forward) for a component. It is the receiver for as long
+    /// as the returned value lives.
     async fn receive_forwarded(&self, _component: &str) -> Box<dyn ForwardReceiver> {
         Box::new(NeverReceives)
     }
@@ -176,7 +176,7 @@ pub struct ConsumerBacklog {
     pub redelivered: u64,
 }
 
-/// The bus did not do what the caller asked for. The caller tries again.
+/// A call to the bus failed. The caller tries again.
 #[derive(Debug, thiserror::Error)]
 #[error("the event bus is unavailable: {0}")]
 pub struct BusError(pub String);

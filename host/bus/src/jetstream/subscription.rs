@@ -55,23 +55,12 @@ pub(super) async fn apply(
     component: &str,
     subjects: &BTreeSet<String>,
 ) -> Result<Applied, BusError> {
-    let stream = connection.context.get_stream(connection.names.event_stream()).await.map_err(|error| {
-        if matches!(error.kind(), GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND) {
-            connection.recheck_streams();
-        }
-        failed(error)
-    })?;
+    let stream = event_stream(connection).await?;
     let wanted = config(connection, component, subjects);
-    if let Err(error) = stream.consumer_info(component).await {
-        return match error.kind() {
-            ConsumerInfoErrorKind::NotFound => {
-                let consumer = stream.create_consumer(wanted).await.map_err(failed)?;
-                Ok(Applied { consumer, copied: BTreeMap::new() })
-            }
-            _ => Err(failed(error)),
-        };
-    }
-    let mut consumer: PullConsumer = stream.get_consumer(component).await.map_err(failed)?;
+    let Some(mut consumer) = existing_consumer(&stream, component).await? else {
+        let consumer = stream.create_consumer(wanted).await.map_err(failed)?;
+        return Ok(Applied { consumer, copied: BTreeMap::new() });
+    };
     let known_config = &consumer.cached_info().config;
     let mut catch_up = CatchUp::read(known_config.metadata.get(CATCHING_UP));
     let subscribed = connection.names.subscribed_subjects(&filters(known_config));
@@ -91,6 +80,24 @@ pub(super) async fn apply(
     tracing::info!(component, subjects = ?catch_up.subjects, events, "the host copied older events for the component");
     let consumer = stream.update_consumer(wanted).await.map_err(failed)?;
     Ok(Applied { consumer, copied: catch_up.subjects.into_iter().map(|subject| (subject, last)).collect() })
+}
+
+async fn event_stream(connection: &Connection) -> Result<Stream, BusError> {
+    connection.context.get_stream(connection.names.event_stream()).await.map_err(|error| {
+        if matches!(error.kind(), GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND)
+        {
+            connection.recheck_streams();
+        }
+        failed(error)
+    })
+}
+
+async fn existing_consumer(stream: &Stream, component: &str) -> Result<Option<PullConsumer>, BusError> {
+    match stream.consumer_info(component).await {
+        Ok(_) => stream.get_consumer(component).await.map(Some).map_err(failed),
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Whether the consumer delivers events of this subject. Also true if the broker
