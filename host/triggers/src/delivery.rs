@@ -11,7 +11,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// The longest delay that a component may ask for.
-const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3_600);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Makes one attempt. `handle` lets the component work in the transaction. If
 /// the transaction cannot begin, the component's work is dropped. An error is
@@ -25,17 +25,18 @@ pub(super) async fn deliver_once(
     let (not_started, outcome) = tokio::select! {
         biased;
         Ok(not_started) = &mut not_started => (Some(not_started), Ok(Outcome::Skipped)),
-        outcome = conclude(handle) => (not_started.try_recv().ok(), outcome),
+        outcome = handle_and_commit(handle) => (not_started.try_recv().ok(), outcome),
     };
     match not_started {
-        None => Ok(within_attempts(outcome?, attempt, handler.delivery_attempts())),
+        None => Ok(limit_attempts(outcome?, attempt, handler.delivery_attempts())),
         Some(NotStarted::NothingToDo) => Ok(Outcome::Skipped),
         Some(NotStarted::Failed(error)) => Err(error),
     }
 }
 
-/// Commits the component's transaction, if the component handled the delivery.
-async fn conclude(handle: impl Future<Output = Handled>) -> Result<Outcome, Error> {
+/// Lets the component handle the delivery, and commits its transaction if that
+/// succeeds.
+async fn handle_and_commit(handle: impl Future<Output = Handled>) -> Result<Outcome, Error> {
     let transaction = match AssertUnwindSafe(handle).catch_unwind().await {
         Ok(Ok(transaction)) => transaction,
         Ok(Err(outcome)) => return Ok(outcome),
@@ -50,9 +51,9 @@ async fn conclude(handle: impl Future<Output = Handled>) -> Result<Outcome, Erro
 
 /// Turns the outcome of the last attempt into a dead letter, if that attempt
 /// failed.
-fn within_attempts(outcome: Outcome, attempt: u32, most: u32) -> Outcome {
+fn limit_attempts(outcome: Outcome, attempt: u32, max_attempts: u32) -> Outcome {
     match outcome {
-        Outcome::Retry { reason, .. } if attempt >= most => {
+        Outcome::Retry { reason, .. } if attempt >= max_attempts => {
             Outcome::DeadLetter(format!("given up after {attempt} attempts: {}", text::failure_reason(&reason)))
         }
         Outcome::Retry { after, reason } => Outcome::Retry { after, reason: text::failure_reason(&reason) },
@@ -64,7 +65,7 @@ impl ComponentWorkers {
     /// The delay before the next attempt: the component's, or the host's
     /// backoff.
     pub(super) fn retry_delay(&self, after: Option<Duration>, attempt: u32) -> Duration {
-        after.map_or_else(|| self.backoff(attempt), |after| after.min(LONGEST_RETRY))
+        after.map_or_else(|| self.backoff(attempt), |after| after.min(MAX_RETRY_DELAY))
     }
 
     /// The delay after a failed attempt. It doubles each time. A random part
@@ -75,11 +76,11 @@ impl ComponentWorkers {
         doubled.min(self.settings.max_backoff).mul_f64(rand::random_range(0.5..=1.0))
     }
 
-    /// Repeats work that the host failed to do, with a backoff. None when the
-    /// host stops first.
-    pub(super) async fn persist<T, F: Future<Output = Result<T, Error>>>(
+    /// Repeats work with a backoff until the host does it without an error. None
+    /// when the host stops first. `task` completes the log message.
+    pub(super) async fn retry_host_errors<T, F: Future<Output = Result<T, Error>>>(
         &self,
-        what: &str,
+        task: &str,
         mut work: impl FnMut() -> F,
     ) -> Option<T> {
         let mut failures = 0;
@@ -92,7 +93,7 @@ impl ComponentWorkers {
                         component = self.name,
                         failures,
                         error = describe(&error),
-                        "the host failed at {what} and tries again"
+                        "the host failed {task} and tries again"
                     );
                     if !self.pause(self.backoff(failures)).await {
                         return None;
@@ -102,7 +103,7 @@ impl ComponentWorkers {
         }
     }
 
-    /// Keeps a dead letter and raises the alarm.
+    /// Stores a dead letter, logs it and counts it.
     pub(super) async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError> {
         tracing::error!(
             component = letter.component,
@@ -111,14 +112,14 @@ impl ComponentWorkers {
             subject = letter.subject,
             attempts = letter.attempts,
             reason = letter.reason,
-            "dead letter"
+            "an event or timer became a dead letter"
         );
         metrics::counter!("dead_letters_total", "component" => self.name.clone()).increment(1);
-        self.bus.add_dead_letter(DeadLetter { id: letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
+        self.bus.add_dead_letter(DeadLetter { id: dead_letter_id(&letter), set_aside_ms: now_ms(), ..letter }).await
     }
 
     /// A transaction that claims this key with its first use.
-    pub(super) fn once(
+    pub(super) fn lazy_transaction(
         &self,
         key: IdempotencyKey,
         traceparent: Option<&str>,
@@ -129,8 +130,8 @@ impl ComponentWorkers {
 }
 
 /// The id of a dead letter. It is the same for the same event or timer, so that
-/// two attempts to keep it make one letter.
-fn letter_id(letter: &DeadLetter) -> String {
+/// two attempts to store it make one dead letter.
+fn dead_letter_id(letter: &DeadLetter) -> String {
     let mut hash = Sha256::new();
     for part in [
         letter.component.as_bytes(),

@@ -14,19 +14,20 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// The inbox keeps the ids of applied events for longer than the bus keeps the
-/// events, because the bus can deliver an event again as long as it has it.
+const ERROR_DELAY: Duration = Duration::from_secs(1);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3_600);
+/// The inbox keeps the ids of applied events for this multiple of the time for
+/// which the bus keeps the events, because the bus can deliver an event again as
+/// long as it has it.
 const INBOX_RETENTIONS: u32 = 2;
 
 /// Delivers a component's events: a few at a time, each in a transaction of its
 /// own.
-pub(super) struct Events {
+pub(super) struct EventWorker {
     component: ComponentWorkers,
 }
 
-impl Events {
+impl EventWorker {
     pub(super) fn new(component: ComponentWorkers) -> Self {
         Self { component }
     }
@@ -36,7 +37,7 @@ impl Events {
         let component = Arc::new(self.component);
         let pruning = tokio::spawn(prune(component.clone()));
         let slots = Arc::new(Semaphore::new(component.settings.concurrency));
-        let under_way = TaskTracker::new();
+        let deliveries = TaskTracker::new();
         while component.handler().await.is_some() {
             let Ok(slot) = slots.clone().acquire_owned().await else { break };
             let delivery = tokio::select! {
@@ -47,19 +48,19 @@ impl Events {
             match delivery {
                 Ok(delivery) => {
                     let component = component.clone();
-                    under_way.spawn(async move {
+                    deliveries.spawn(async move {
                         component.deliver(delivery).await;
                         drop(slot);
                     });
                 }
                 Err(error) => {
                     tracing::warn!(component = component.name, %error, "the bus delivers no events");
-                    component.pause(AFTER_AN_ERROR).await;
+                    component.pause(ERROR_DELAY).await;
                 }
             }
         }
-        under_way.close();
-        under_way.wait().await;
+        deliveries.close();
+        deliveries.wait().await;
         pruning.abort();
     }
 }
@@ -80,19 +81,23 @@ impl ComponentWorkers {
             let begun = Instant::now();
             // None means that the host stops. The bus delivers the event again
             // after the next start.
-            let Some(next) = self.persist("an event", || self.apply(&delivery)).await else { return };
-            let outcome = next.name();
-            end_span(&mut otel_span, &next);
+            let Some(result) = self.retry_host_errors("to deliver an event", || self.apply(&delivery)).await else {
+                return;
+            };
+            let outcome = result.name();
+            end_span(&mut otel_span, &result);
             metrics::counter!("event_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let age_seconds = age(event);
             metrics::histogram!("event_latency_seconds", "component" => self.name.clone()).record(age_seconds);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            match &next {
-                Outcome::Retry { reason, .. } => tracing::warn!(outcome, duration_ms, reason, "event"),
-                _ => tracing::debug!(outcome, duration_ms, age_seconds, "event"),
+            match &result {
+                Outcome::Retry { reason, .. } => {
+                    tracing::warn!(outcome, duration_ms, reason, "the component did not handle an event yet")
+                }
+                _ => tracing::debug!(outcome, duration_ms, age_seconds, "the host delivered an event"),
             }
-            self.conclude(&delivery, next).await;
+            self.report_outcome(&delivery, result).await;
         }
         .instrument(span)
         .await;
@@ -125,31 +130,31 @@ impl ComponentWorkers {
             metrics::histogram!("event_wait_seconds", "component" => self.name.clone()).record(age(&delivery.event));
         }
         let key = IdempotencyKey::Event(delivery.event.id.clone());
-        let (transaction, not_started) = self.once(key, delivery.event.traceparent.as_deref());
+        let (transaction, not_started) = self.lazy_transaction(key, delivery.event.traceparent.as_deref());
         let handle = handler.handle_event(&delivery.event, delivery.attempt, transaction);
         deliver_once(&handler, delivery.attempt, not_started, handle).await
     }
 
-    async fn conclude(&self, delivery: &Delivery, next: Outcome) {
-        let concluded = match next {
+    async fn report_outcome(&self, delivery: &Delivery, outcome: Outcome) {
+        let reported = match outcome {
             Outcome::Done | Outcome::Skipped => self.consumer.acknowledge(delivery).await,
             Outcome::Retry { after, .. } => {
                 self.consumer.retry(delivery, self.retry_delay(after, delivery.attempt)).await
             }
-            Outcome::DeadLetter(reason) => match self.add_dead_letter(self.letter(delivery, reason)).await {
+            Outcome::DeadLetter(reason) => match self.add_dead_letter(self.event_dead_letter(delivery, reason)).await {
                 Ok(()) => self.consumer.acknowledge(delivery).await,
                 Err(error) => {
-                    tracing::error!(%error, "the bus did not keep a dead letter");
+                    tracing::error!(component = self.name, %error, "the bus did not store a dead letter");
                     self.consumer.retry(delivery, self.settings.max_backoff).await
                 }
             },
         };
-        if let Err(error) = concluded {
-            tracing::warn!(%error, "the bus did not take the outcome of an event and delivers the event again");
+        if let Err(error) = reported {
+            tracing::warn!(component = self.name, %error, "the bus did not take the outcome of an event and delivers the event again");
         }
     }
 
-    fn letter(&self, delivery: &Delivery, reason: String) -> DeadLetter {
+    fn event_dead_letter(&self, delivery: &Delivery, reason: String) -> DeadLetter {
         let event = delivery.event.clone();
         DeadLetter {
             id: String::new(),
@@ -174,9 +179,9 @@ fn age(event: &Event) -> f64 {
 }
 
 /// Writes the outcome of an attempt into its span.
-pub(super) fn end_span(otel_span: &mut Span, next: &Outcome) {
-    otel_span.set_attributes(|| [("outcome", next.name().into())]);
-    if let Some(reason) = next.reason() {
+pub(super) fn end_span(otel_span: &mut Span, outcome: &Outcome) {
+    otel_span.set_attributes(|| [("outcome", outcome.name().into())]);
+    if let Some(reason) = outcome.reason() {
         otel_span.fail(|| reason.to_owned());
     }
 }
@@ -184,12 +189,14 @@ pub(super) fn end_span(otel_span: &mut Span, next: &Outcome) {
 async fn prune(component: Arc<ComponentWorkers>) {
     let kept = component.settings.retention.saturating_mul(INBOX_RETENTIONS);
     let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
-    let mut hours = tokio::time::interval(PRUNE_EVERY);
+    let mut ticks = tokio::time::interval(PRUNE_INTERVAL);
     loop {
-        hours.tick().await;
+        ticks.tick().await;
         match component.inbox.prune_inbox(now_ms().saturating_sub(kept_ms)).await {
-            Ok(marks) => tracing::debug!(component = component.name, marks, "old inbox entries were deleted"),
-            Err(error) => tracing::warn!(component = component.name, ?error, "old inbox entries could not be deleted"),
+            Ok(marks) => tracing::debug!(component = component.name, marks, "the host deleted old inbox entries"),
+            Err(error) => {
+                tracing::warn!(component = component.name, ?error, "the host could not delete old inbox entries")
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Requests, from the connection to the component and back.
 //!
-//! The host does its part for every component here, once: the route, the
-//! session, the limits on the size and time of the body, the refusal of
-//! requests from other sites, the request's id, its log line and its metrics.
+//! This module does the host's part for every component: the route, the session,
+//! the limits on the size and time of the body, the refusal of requests from
+//! other sites, the request's id, its log line and its metrics.
 
 mod wasi_http;
 
@@ -51,7 +51,7 @@ pub struct Front {
 }
 
 /// A request without its body.
-struct Arrival<'a> {
+struct IncomingRequest<'a> {
     peer: SocketAddr,
     parts: &'a Parts,
     id: &'a str,
@@ -76,8 +76,8 @@ impl Front {
         let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target.as_ref()));
         let mut response = match (&target, served) {
             (Some(target), Some(served)) => {
-                let arrival = Arrival { peer, parts: &parts, id: &id, span: &span };
-                self.answer(target, &served.revision, arrival, body).await
+                let incoming = IncomingRequest { peer, parts: &parts, id: &id, span: &span };
+                self.answer(target, &served.revision, incoming, body).await
             }
             (Some(_), None) => Refusal::Unavailable.into_response(),
             (None, _) => Refusal::NotFound.into_response(),
@@ -91,9 +91,9 @@ impl Front {
             response.headers_mut().insert(REVISION, value);
         }
         let status = response.status();
-        let answered = Answered { parts: &parts, target: target.as_ref(), served, status, id: &id };
-        answered.note(started.elapsed(), span.trace_id());
-        answered.describe(&mut span);
+        let completed = CompletedRequest { parts: &parts, target: target.as_ref(), served, status, id: &id };
+        completed.log_and_count(started.elapsed(), span.trace_id());
+        completed.describe(&mut span);
         response
     }
 
@@ -101,14 +101,14 @@ impl Front {
         &self,
         target: &Target<'_>,
         revision: &Arc<Revision>,
-        arrival: Arrival<'_>,
+        incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Response {
         if revision.exports_wasi_http() {
-            return self.stream(revision, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
+            return self.stream(revision, incoming, body).await.unwrap_or_else(IntoResponse::into_response);
         }
         let invocation = revision.begin(Patience::Caller);
-        let response = self.call(target, &invocation, arrival, body).await.unwrap_or_else(IntoResponse::into_response);
+        let response = self.call(target, &invocation, incoming, body).await.unwrap_or_else(IntoResponse::into_response);
         invocation.end(response.status().is_server_error());
         response
     }
@@ -117,21 +117,22 @@ impl Front {
         &self,
         target: &Target<'_>,
         invocation: &Invocation,
-        arrival: Arrival<'_>,
+        incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
         let revision = invocation.revision();
-        let (_, call) = self.visitor(&arrival)?;
-        let Arrival { parts, id, .. } = arrival;
+        let (_, call) = self.authenticate(&incoming)?;
+        let IncomingRequest { parts, id, .. } = incoming;
         let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
         let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
-        let answer = ask(invocation, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
-        wire_response(revision, answer)
+        let answer =
+            call_until_answered(invocation, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
+        http_response(revision, answer)
     }
 
-    /// The client, and the context of the call for it.
-    fn visitor(&self, arrival: &Arrival<'_>) -> Result<(Client, CallContext), Refusal> {
-        let Arrival { peer, parts, id, span } = *arrival;
+    /// The client, and the context of the call with its session.
+    fn authenticate(&self, incoming: &IncomingRequest<'_>) -> Result<(Client, CallContext), Refusal> {
+        let IncomingRequest { peer, parts, id, span } = *incoming;
         let client = Client::of(peer, &parts.headers, &self.config);
         let session = self.identity.session(&parts.headers);
         if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
@@ -148,12 +149,12 @@ impl Front {
     }
 
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
-        let announced = announced(headers);
-        if announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
+        let content_length = content_length(headers);
+        if content_length.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
             return Ok(Vec::new());
         }
         let limit = self.config.body_read_timeout;
-        let read = match announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
+        let read = match content_length.is_some_and(|bytes| bytes > limit_bytes as u64) {
             true => Err(Refusal::TooLarge),
             false => match tokio::time::timeout(limit, Limited::new(&mut body, limit_bytes).collect()).await {
                 Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
@@ -169,14 +170,19 @@ impl Front {
     }
 }
 
-/// Asks the component, and asks again while the component says that an event
-/// which it needs may still be on its way. Between two calls it holds no turn.
-async fn ask(invocation: &Invocation, call: CallContext, request: &wit::Request) -> Result<wit::Response, Failure> {
+/// Calls the component, and repeats the call while the component answers that an
+/// event which it needs may still arrive. Between two calls the request takes no
+/// part of the component's concurrency.
+async fn call_until_answered(
+    invocation: &Invocation,
+    call: CallContext,
+    request: &wit::Request,
+) -> Result<wit::Response, Failure> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(2);
     loop {
         let answer = invocation.answer(call.clone(), request).await?;
-        if begun.elapsed() + pause > ask_again(&answer).min(LONGEST_ASKING) {
+        if begun.elapsed() + pause > ask_again_time(&answer).min(MAX_ASK_AGAIN) {
             return Ok(answer);
         }
         tokio::time::sleep(pause).await;
@@ -184,14 +190,15 @@ async fn ask(invocation: &Invocation, call: CallContext, request: &wit::Request)
     }
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
+/// The length of the body, as the client announces it.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 /// The largest part of a refused body that the host reads and discards.
 const DISCARDED_BYTES: usize = 16 << 20;
 /// The longest time for this.
-const DISCARDING: Duration = Duration::from_secs(2);
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lets a client finish sending a refused body. A client that still sends when
 /// the connection closes never reads the answer.
@@ -204,7 +211,7 @@ async fn discard(mut body: Body) {
             left = rest;
         }
     };
-    if tokio::time::timeout(DISCARDING, reading).await.is_err() {
+    if tokio::time::timeout(DISCARD_TIMEOUT, reading).await.is_err() {
         tracing::debug!("a client did not send a refused body in time");
     }
 }
@@ -245,16 +252,17 @@ fn wit_request(
     })
 }
 
-/// The longest time for which a component may let the host ask again.
-const LONGEST_ASKING: Duration = Duration::from_secs(2);
+/// The longest time for which a component may let the host repeat a call.
+const MAX_ASK_AGAIN: Duration = Duration::from_secs(2);
 
-fn ask_again(answer: &wit::Response) -> Duration {
+fn ask_again_time(answer: &wit::Response) -> Duration {
     let header = answer.headers.iter().find(|(name, _)| name == ASK_AGAIN.as_str());
     Duration::from_millis(header.and_then(|(_, value)| value.parse().ok()).unwrap_or(0))
 }
 
-/// Headers that belong to the host or to the host's connection.
-const NOT_PASSED_ON: [HeaderName; 8] = [
+/// Headers that the host removes, because they belong to the host or to one
+/// connection.
+const REMOVED_HEADERS: [HeaderName; 8] = [
     ASK_AGAIN,
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -265,8 +273,8 @@ const NOT_PASSED_ON: [HeaderName; 8] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-fn wire_response(revision: &Revision, answer: wit::Response) -> Result<Response, Refusal> {
-    let broken = |problem: String| {
+fn http_response(revision: &Revision, answer: wit::Response) -> Result<Response, Refusal> {
+    let invalid = |problem: String| {
         let failure = Failure::Answer { component: revision.name().to_owned(), problem };
         revision.note(&failure);
         Refusal::from(&failure)
@@ -274,19 +282,19 @@ fn wire_response(revision: &Revision, answer: wit::Response) -> Result<Response,
     let status = StatusCode::from_u16(answer.status)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
-        .ok_or_else(|| broken(format!("the status {}", answer.status)))?;
+        .ok_or_else(|| invalid(format!("the status {}", answer.status)))?;
     let limit = revision.manifest.limits.response_bytes;
     if answer.body.len() > limit {
-        return Err(broken(format!("a body of {} bytes, over the limit of {limit}", answer.body.len())));
+        return Err(invalid(format!("a body of {} bytes, over the limit of {limit}", answer.body.len())));
     }
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in answer.headers {
         let name = HeaderName::try_from(&name)
-            .map_err(|_| broken(format!("the header name {:?}", truncate(&name, REASON_BYTES))))?;
-        let value = HeaderValue::try_from(value).map_err(|_| broken(format!("the value of the header {name}")))?;
-        if !NOT_PASSED_ON.contains(&name) {
+            .map_err(|_| invalid(format!("the header name {:?}", truncate(&name, REASON_BYTES))))?;
+        let value = HeaderValue::try_from(value).map_err(|_| invalid(format!("the value of the header {name}")))?;
+        if !REMOVED_HEADERS.contains(&name) {
             headers.append(name, value);
         }
     }
@@ -327,7 +335,7 @@ fn span_name(method: &Method, target: Option<&Target<'_>>) -> String {
 }
 
 /// A request with its outcome.
-struct Answered<'a> {
+struct CompletedRequest<'a> {
     parts: &'a Parts,
     /// None if no component has the route.
     target: Option<&'a Target<'a>>,
@@ -337,7 +345,7 @@ struct Answered<'a> {
     id: &'a str,
 }
 
-impl Answered<'_> {
+impl CompletedRequest<'_> {
     fn component(&self) -> &str {
         self.target.map_or("", |target| target.endpoint.plugin())
     }
@@ -347,7 +355,7 @@ impl Answered<'_> {
     }
 
     /// Writes the request's log line and counts it.
-    fn note(&self, took: Duration, trace_id: TraceId) {
+    fn log_and_count(&self, took: Duration, trace_id: TraceId) {
         let Self { parts, status, id, .. } = self;
         tracing::info!(
             target: "request",

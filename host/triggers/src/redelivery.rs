@@ -10,9 +10,9 @@ use tokio::sync::Mutex;
 pub struct Redelivery {
     bus: Arc<dyn Bus>,
     databases: Arc<dyn Databases>,
-    /// One delivery at a time: a letter that two operators send is delivered
-    /// once.
-    turn: Mutex<()>,
+    /// Allows one redelivery at a time. So the host delivers a dead letter once
+    /// that two operators send.
+    lock: Mutex<()>,
 }
 
 /// The reason why a dead letter was not delivered again.
@@ -21,7 +21,7 @@ pub enum RedeliverError {
     /// There is no dead letter with this id.
     #[error("there is no dead letter with this id")]
     Unknown,
-    /// The bus cannot be reached.
+    /// The bus is unavailable.
     #[error(transparent)]
     Bus(#[from] BusError),
     /// The component's database cannot be reached.
@@ -32,7 +32,7 @@ pub enum RedeliverError {
 impl Redelivery {
     /// Reads dead letters from the bus, and sets timers in these databases.
     pub fn new(bus: Arc<dyn Bus>, databases: Arc<dyn Databases>) -> Self {
-        Self { bus, databases, turn: Mutex::default() }
+        Self { bus, databases, lock: Mutex::default() }
     }
 
     /// Delivers a dead letter to its component again, as on its first attempt,
@@ -42,7 +42,7 @@ impl Redelivery {
     /// # Errors
     /// See [`RedeliverError`]. The dead letter is kept then.
     pub async fn redeliver(&self, id: &str) -> Result<(), RedeliverError> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.lock.lock().await;
         let letter = self.bus.dead_letter(id).await?.ok_or(RedeliverError::Unknown)?;
         let component = letter.component.clone();
         match letter.kind {
@@ -52,7 +52,7 @@ impl Redelivery {
             }
         }
         self.bus.delete_dead_letter(id).await?;
-        tracing::info!(component, id, "dead letter sent again");
+        tracing::info!(component, id, "the host delivers a dead letter again");
         Ok(())
     }
 

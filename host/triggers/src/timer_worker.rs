@@ -3,7 +3,7 @@
 //! It sleeps until the next timer is due. A commit that sets an earlier timer
 //! wakes it.
 
-use super::{delivery::deliver_once, messaging::end_span, workers::ComponentWorkers};
+use super::{delivery::deliver_once, event_worker::end_span, workers::ComponentWorkers};
 use host_base::clock::now_ms;
 use host_bus::{DeadLetter, DeadLetterKind};
 use host_engine::Outcome;
@@ -19,39 +19,39 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
+const ERROR_DELAY: Duration = Duration::from_secs(1);
 /// The longest sleep, because the clock may be set.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+const MAX_SLEEP: Duration = Duration::from_secs(10);
 
 /// Fires a component's timers: a few at a time, each in a transaction of its
 /// own.
-pub(super) struct Timers {
+pub(super) struct TimerWorker {
     component: Arc<ComponentWorkers>,
     queue: Arc<dyn TimerQueue>,
-    under_way: Arc<UnderWay>,
+    in_flight: Arc<InFlightTimers>,
     tasks: TaskTracker,
 }
 
 /// The timers in flight, by their generation.
 #[derive(Default)]
-struct UnderWay {
-    held: Mutex<Held>,
+struct InFlightTimers {
+    state: Mutex<InFlightState>,
     ended: Notify,
 }
 
 #[derive(Default)]
-struct Held {
+struct InFlightState {
     generations: HashSet<i64>,
     /// Timers that have ended. They are kept until the next read of the timers,
-    /// because a read that is under way may still see them.
+    /// because a read in progress may still see them.
     ended: Vec<i64>,
-    /// Whether the end of a timer makes room for another timer that is due.
-    crowded: bool,
+    /// Whether a timer that is due waits for the end of a timer in flight.
+    has_waiting: bool,
 }
 
-impl Timers {
+impl TimerWorker {
     pub(super) fn new(component: ComponentWorkers, queue: Arc<dyn TimerQueue>) -> Self {
-        Self { component: Arc::new(component), queue, under_way: Arc::default(), tasks: TaskTracker::new() }
+        Self { component: Arc::new(component), queue, in_flight: Arc::default(), tasks: TaskTracker::new() }
     }
 
     /// Runs until the host stops, and ends after the timers in flight. Of the
@@ -85,45 +85,47 @@ impl Timers {
                     return;
                 }
                 () = signal.earlier() => {}
-                () = self.under_way.ended.notified() => signal.read_now(),
-                () = tokio::time::sleep(Duration::from_millis(wait_ms).min(LONGEST_SLEEP)) => {}
+                () = self.in_flight.ended.notified() => signal.read_now(),
+                () = tokio::time::sleep(Duration::from_millis(wait_ms).min(MAX_SLEEP)) => {}
             }
         }
     }
 
-    /// Fires the timers that are due, and returns the time of the next look.
+    /// Fires the timers that are due, and returns the time of the next read.
     async fn fire_due(&self) -> u64 {
-        let sleep = self.fire_some().await.unwrap_or_else(|error| {
-            tracing::warn!(component = self.component.name, ?error, "the timers cannot be read");
-            AFTER_AN_ERROR
+        let sleep = self.fire_up_to_limit().await.unwrap_or_else(|error| {
+            tracing::warn!(component = self.component.name, ?error, "the host cannot read the timers");
+            ERROR_DELAY
         });
         now_ms().saturating_add(u64::try_from(sleep.as_millis()).unwrap_or(u64::MAX))
     }
 
-    async fn fire_some(&self) -> Result<Duration, Error> {
-        let busy = self.under_way.remove_ended();
+    /// Fires the timers that are due, up to the limit on concurrency. Returns the
+    /// time to sleep.
+    async fn fire_up_to_limit(&self) -> Result<Duration, Error> {
+        let busy = self.in_flight.remove_ended();
         let free = self.component.settings.concurrency.saturating_sub(busy);
         if free == 0 {
-            return Ok(LONGEST_SLEEP);
+            return Ok(MAX_SLEEP);
         }
         // The timers in flight stay in the table until their commit.
         let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
         let now_ms = now_ms();
         let upcoming = self.queue.upcoming_timers(now_ms, limit).await?;
-        let (mut sleep, mut begun_all) = (LONGEST_SLEEP, upcoming.len() < limit as usize);
+        let (mut sleep, mut fired_all) = (MAX_SLEEP, upcoming.len() < limit as usize);
         for timer in upcoming {
             if timer.timer.due_ms > now_ms {
-                sleep = Duration::from_millis(timer.timer.due_ms - now_ms).min(LONGEST_SLEEP);
-            } else if self.under_way.add(timer.generation) {
+                sleep = Duration::from_millis(timer.timer.due_ms - now_ms).min(MAX_SLEEP);
+            } else if self.in_flight.add(timer.generation) {
                 self.spawn(timer, now_ms);
             } else {
                 // The timer in flight may be about to end with a delay that is
                 // already over.
-                begun_all = false;
+                fired_all = false;
             }
         }
-        if begun_all {
-            self.under_way.begun_all();
+        if fired_all {
+            self.in_flight.none_waits();
         }
         Ok(sleep)
     }
@@ -132,47 +134,47 @@ impl Timers {
         let lag_ms = now_ms.saturating_sub(timer.timer.due_ms);
         metrics::histogram!("timer_lag_seconds", "component" => self.component.name.clone())
             .record(lag_ms as f64 / 1_000.0);
-        let (component, queue, under_way) = (self.component.clone(), self.queue.clone(), self.under_way.clone());
+        let (component, queue, in_flight) = (self.component.clone(), self.queue.clone(), self.in_flight.clone());
         self.tasks.spawn(async move {
             let generation = timer.generation;
             component.fire(&*queue, timer).await;
-            under_way.end(generation);
+            in_flight.end(generation);
         });
     }
 }
 
-impl UnderWay {
+impl InFlightTimers {
     /// Removes the timers that have ended, before the timers are read, and
-    /// counts the others. Until [`begun_all`](Self::begun_all) each end wakes
+    /// counts the others. Until [`none_waits`](Self::none_waits) each end wakes
     /// the worker.
     fn remove_ended(&self) -> usize {
-        let Held { generations, ended, crowded } = &mut *self.held();
+        let InFlightState { generations, ended, has_waiting } = &mut *self.state();
         for generation in ended.drain(..) {
             generations.remove(&generation);
         }
-        *crowded = true;
+        *has_waiting = true;
         generations.len()
     }
 
     /// No due timer waits for the end of another timer.
-    fn begun_all(&self) {
-        self.held().crowded = false;
+    fn none_waits(&self) {
+        self.state().has_waiting = false;
     }
 
     fn add(&self, generation: i64) -> bool {
-        self.held().generations.insert(generation)
+        self.state().generations.insert(generation)
     }
 
     fn end(&self, generation: i64) {
-        let mut held = self.held();
-        held.ended.push(generation);
-        if held.crowded {
+        let mut state = self.state();
+        state.ended.push(generation);
+        if state.has_waiting {
             self.ended.notify_one();
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock()
+    fn state(&self) -> MutexGuard<'_, InFlightState> {
+        self.state.lock()
     }
 }
 
@@ -190,17 +192,22 @@ impl ComponentWorkers {
             let begun = Instant::now();
             // None means that the host stops. The timer is still in the table
             // after the next start.
-            let Some(next) = self.persist("a timer", || self.handle(&timer)).await else { return };
-            let outcome = next.name();
-            end_span(&mut otel_span, &next);
+            let Some(result) = self.retry_host_errors("to deliver a timer", || self.handle(&timer)).await else {
+                return;
+            };
+            let outcome = result.name();
+            end_span(&mut otel_span, &result);
             metrics::counter!("timer_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            match &next {
-                Outcome::Retry { reason, .. } => tracing::warn!(outcome, duration_ms, reason, "timer"),
-                _ => tracing::debug!(outcome, duration_ms, "timer"),
+            match &result {
+                Outcome::Retry { reason, .. } => {
+                    tracing::warn!(outcome, duration_ms, reason, "the component did not handle a timer yet")
+                }
+                _ => tracing::debug!(outcome, duration_ms, "the host fired a timer"),
             }
-            self.persist("a timer's outcome", || self.note(queue, &timer, &next)).await;
+            self.retry_host_errors("to store the outcome of a timer", || self.store_outcome(queue, &timer, &result))
+                .await;
         }
         .instrument(span)
         .await;
@@ -228,14 +235,14 @@ impl ComponentWorkers {
             return Err(Error::Unavailable("the component has no active revision".into()));
         };
         let key = IdempotencyKey::Timer(timer.clone());
-        let (transaction, not_started) = self.once(key, timer.traceparent.as_deref());
+        let (transaction, not_started) = self.lazy_transaction(key, timer.traceparent.as_deref());
         let handle = handler.handle_timer(timer, transaction);
         deliver_once(&handler, timer.attempt, not_started, handle).await
     }
 
     /// Stores the outcome of a timer that was not handled.
-    async fn note(&self, queue: &dyn TimerQueue, timer: &DueTimer, next: &Outcome) -> Result<(), Error> {
-        match next {
+    async fn store_outcome(&self, queue: &dyn TimerQueue, timer: &DueTimer, outcome: &Outcome) -> Result<(), Error> {
+        match outcome {
             Outcome::Done | Outcome::Skipped => Ok(()),
             Outcome::Retry { after, .. } => {
                 let delay = self.retry_delay(*after, timer.attempt);
@@ -243,7 +250,7 @@ impl ComponentWorkers {
                 queue.postpone_timer(timer, now_ms().saturating_add(delay_ms)).await
             }
             Outcome::DeadLetter(reason) => {
-                let letter = self.timer_letter(timer, reason.clone());
+                let letter = self.timer_dead_letter(timer, reason.clone());
                 self.add_dead_letter(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
                 match self.inbox.begin_once(&IdempotencyKey::Timer(timer.clone())).await? {
                     Some(transaction) => transaction.commit().await,
@@ -253,7 +260,7 @@ impl ComponentWorkers {
         }
     }
 
-    fn timer_letter(&self, timer: &DueTimer, reason: String) -> DeadLetter {
+    fn timer_dead_letter(&self, timer: &DueTimer, reason: String) -> DeadLetter {
         DeadLetter {
             id: String::new(),
             component: self.name.clone(),

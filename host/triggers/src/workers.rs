@@ -1,6 +1,6 @@
 //! The workers of every component, from their start to their end.
 
-use super::{backlog, messaging::Events, relay::Relay, timers::Timers};
+use super::{backlog, event_worker::EventWorker, relay::Relay, timer_worker::TimerWorker};
 use async_trait::async_trait;
 use host_bus::{Bus, BusError, Consumer, Subjects};
 use host_config::messaging::MessagingConfig;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The longest time that deliveries in flight may take when the host stops.
-pub const DRAIN: Duration = Duration::from_secs(15);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Runs the workers of all components that it was told to watch.
 pub struct Triggers {
@@ -34,7 +34,8 @@ struct Watched {
     started: bool,
     /// The tokens that stop the workers of each component.
     components: HashMap<String, CancellationToken>,
-    waiting: Vec<(ComponentWorkers, Arc<dyn Database>)>,
+    /// The components whose workers begin with the start of the host.
+    not_started: Vec<(ComponentWorkers, Arc<dyn Database>)>,
 }
 
 /// The data that the workers of one component share.
@@ -67,9 +68,9 @@ impl Triggers {
     pub fn start(&self) {
         let mut watched = self.watched.lock();
         if !std::mem::replace(&mut watched.started, true) {
-            self.tasks.spawn(backlog::watch(self.bus.clone(), self.stop.clone()));
+            self.tasks.spawn(backlog::report_regularly(self.bus.clone(), self.stop.clone()));
         }
-        for (component, database) in watched.waiting.drain(..) {
+        for (component, database) in watched.not_started.drain(..) {
             self.spawn(&component, database);
         }
     }
@@ -80,15 +81,15 @@ impl Triggers {
     pub async fn stop(&self) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        let complete = timeout(DRAIN, self.tasks.wait()).await.is_ok();
+        let complete = timeout(DRAIN_TIMEOUT, self.tasks.wait()).await.is_ok();
         self.bus.close().await;
         complete
     }
 
     fn spawn(&self, component: &ComponentWorkers, database: Arc<dyn Database>) {
         self.tasks.spawn(Relay::new(component.clone(), database.clone()).run());
-        self.tasks.spawn(Events::new(component.clone()).run());
-        self.tasks.spawn(Timers::new(component.clone(), database).run());
+        self.tasks.spawn(EventWorker::new(component.clone()).run());
+        self.tasks.spawn(TimerWorker::new(component.clone(), database).run());
     }
 }
 
@@ -115,7 +116,7 @@ impl Subscriptions for Triggers {
         if watched.started {
             self.spawn(&component, database);
         } else {
-            watched.waiting.push((component, database));
+            watched.not_started.push((component, database));
         }
         Ok(())
     }

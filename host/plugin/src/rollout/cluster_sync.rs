@@ -19,8 +19,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// What cannot be followed is tried again this often.
-const AFTER_AN_ERROR: Duration = Duration::from_secs(2);
+/// The delay before the host tries again to follow the decisions of other hosts.
+const ERROR_DELAY: Duration = Duration::from_secs(2);
 
 impl Rollout {
     /// Prepares what other hosts propose and follows what was decided, until
@@ -32,7 +32,7 @@ impl Rollout {
             let updated = self.update_subjects_of_other_hosts(&cluster).await.map_err(database);
             if let Err(error) = caught_up.and(updated) {
                 tracing::warn!(%error, "this host cannot follow the decisions of other hosts yet");
-                sleep(AFTER_AN_ERROR).await;
+                sleep(ERROR_DELAY).await;
             }
         }
     }

@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::{sync::mpsc::UnboundedReceiver, task::AbortHandle};
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// A revision with a lower average is never called slow.
 const FAST_US: u64 = 20_000;
 
@@ -132,7 +132,7 @@ impl Rollout {
         let (begun, first) = (Instant::now(), new.call_counts());
         let on_trial = baseline.revision.is_some();
         while on_trial || begun.elapsed() < self.config.watch {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             let old = match &baseline.revision {
                 Some(revision) => revision.call_counts().since(&baseline.counts),
                 None => baseline.counts,

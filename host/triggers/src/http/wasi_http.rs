@@ -1,7 +1,7 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{Arrival, Front, NOT_PASSED_ON, REQUEST_ID, announced, discard};
+use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, content_length, discard};
 use crate::client::Client;
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
@@ -19,8 +19,9 @@ const PRINCIPAL_ID: HeaderName = HeaderName::from_static("x-principal-id");
 const PRINCIPAL_EMAIL: HeaderName = HeaderName::from_static("x-principal-email");
 const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
-/// Headers that only the host may set.
-const NOT_BELIEVED: [HeaderName; 5] =
+/// Headers of the client that the component does not get. The host sets some of
+/// them itself.
+const UNTRUSTED_HEADERS: [HeaderName; 5] =
     [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
 
 impl Front {
@@ -28,16 +29,16 @@ impl Front {
     pub(super) async fn stream(
         &self,
         revision: &Arc<Revision>,
-        arrival: Arrival<'_>,
+        incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let (client, call) = self.visitor(&arrival)?;
+        let (client, call) = self.authenticate(&incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
-        if announced(&arrival.parts.headers).is_some_and(|bytes| bytes > limit) {
+        if content_length(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
             discard(body).await;
             return Err(Refusal::TooLarge);
         }
-        let request = request(&arrival, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let request = request(&incoming, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
         let answer =
             revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
         response(revision, answer)
@@ -45,8 +46,13 @@ impl Front {
 }
 
 /// None when the address cannot be written as a URL.
-fn request(arrival: &Arrival<'_>, client: &Client, session: Option<&Session>, body: Body) -> Option<Request<Body>> {
-    let parts = arrival.parts;
+fn request(
+    incoming: &IncomingRequest<'_>,
+    client: &Client,
+    session: Option<&Session>,
+    body: Body,
+) -> Option<Request<Body>> {
+    let parts = incoming.parts;
     let authority = client.host.as_deref().and_then(|host| host.parse::<Authority>().ok());
     let uri = Uri::builder()
         .scheme(if client.secure { Scheme::HTTPS } else { Scheme::HTTP })
@@ -58,13 +64,13 @@ fn request(arrival: &Arrival<'_>, client: &Client, session: Option<&Session>, bo
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = headers(&parts.headers);
-    let own = [
-        (REQUEST_ID, Some(arrival.id.to_owned())),
-        (TRACE, Some(arrival.span.traceparent())),
+    let added = [
+        (REQUEST_ID, Some(incoming.id.to_owned())),
+        (TRACE, Some(incoming.span.traceparent())),
         (PRINCIPAL_ID, session.map(|session| session.principal.id.clone())),
         (PRINCIPAL_EMAIL, session.map(|session| session.principal.email.clone())),
     ];
-    for (name, text) in own {
+    for (name, text) in added {
         if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
             request.headers_mut().insert(name, value);
         }
@@ -73,8 +79,8 @@ fn request(arrival: &Arrival<'_>, client: &Client, session: Option<&Session>, bo
 }
 
 fn headers(sent: &HeaderMap) -> HeaderMap {
-    let of_the_connection = |name: &HeaderName| NOT_PASSED_ON.contains(name) && *name != header::CONTENT_LENGTH;
-    let kept = sent.iter().filter(|(name, _)| !NOT_BELIEVED.contains(name) && !of_the_connection(name));
+    let is_removed = |name: &HeaderName| REMOVED_HEADERS.contains(name) && *name != header::CONTENT_LENGTH;
+    let kept = sent.iter().filter(|(name, _)| !UNTRUSTED_HEADERS.contains(name) && !is_removed(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -87,7 +93,7 @@ fn response(revision: &Revision, mut answer: Response) -> Result<Response, Refus
         return Err(Refusal::from(&failure));
     }
     let headers = answer.headers_mut();
-    for name in &NOT_PASSED_ON {
+    for name in &REMOVED_HEADERS {
         headers.remove(name);
     }
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));

@@ -88,8 +88,8 @@ struct Fixture {
 }
 
 /// The subjects of the only host.
-fn subjects(own: &[&str]) -> Subjects {
-    Subjects { own: own.iter().map(|subject| (*subject).to_owned()).collect(), ..Subjects::default() }
+fn subjects(this_host: &[&str]) -> Subjects {
+    Subjects { this_host: this_host.iter().map(|subject| (*subject).to_owned()).collect(), ..Subjects::default() }
 }
 
 impl Fixture {

@@ -92,7 +92,7 @@ async fn a_commit_wakes_no_host_that_holds_another_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL"]
-async fn events_that_a_relay_passes_on_need_no_notification() {
+async fn forwarded_events_need_no_notification() {
     let hosts = TwoHosts::start().await;
     let TwoHosts { url, here, there, .. } = &hosts;
     conformance::tables(here).await;
