@@ -113,11 +113,11 @@ impl Host {
             redelivery: Redelivery::new(bus.clone(), databases.clone()),
             bus,
             metrics,
-            me,
+            this_host: me,
             cluster: cluster.clone(),
             gauges,
             ready: ready.clone(),
-            work: changes.clone(),
+            tasks: changes.clone(),
             log_streams: Arc::new(Semaphore::new(host_operator::MAX_LOG_STREAMS)),
             stopping: stop.clone(),
         });
@@ -346,7 +346,7 @@ fn take_part(cluster: &Arc<Cluster>, operator: &Arc<Operator>, identity: &Arc<Id
     let (living, told) = (cluster.clone(), operator.clone());
     let now = move || (told.is_ready(), told.rollout.runs());
     let until = stop.clone();
-    operator.work.spawn(async move { living.run_heartbeat(now, until).await });
+    operator.tasks.spawn(async move { living.run_heartbeat(now, until).await });
     tokio::spawn(operator.rollout.clone().take_part(cluster.clone(), stop.clone()));
     let mut news = cluster.listener();
     let (operator, identity, stop) = (operator.clone(), identity.clone(), stop.clone());

@@ -1,5 +1,6 @@
-//! Every error that the host answers with, and the one place where its HTTP
-//! status is decided: `{"errors":[{"message": "...", "field": "..."}]}`.
+//! Every error that the host answers with. The body of the answer is
+//! `{"errors":[{"message": "...", "field": "..."}]}`. Only this module decides the
+//! HTTP status of an error.
 
 use axum::{
     Json,
@@ -18,7 +19,7 @@ use std::borrow::Cow;
 pub enum Refusal {
     /// No plugin answers this method on this path.
     NotFound,
-    /// The request's head or body cannot be read.
+    /// The host cannot read the request's head or body.
     Malformed(&'static str),
     /// The body is over the component's limit.
     TooLarge,
@@ -28,9 +29,9 @@ pub enum Refusal {
     CrossSite,
     /// A bearer token is missing or wrong.
     Unauthorized,
-    /// Too much at once; worth another try.
+    /// The host has too much work. The client may try again.
     Busy,
-    /// Something that the host needs is not there at the moment.
+    /// A service that the host needs is unavailable at the moment.
     Unavailable,
     /// The component took too long.
     Deadline,
@@ -72,8 +73,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A refusal in words of its own: what operators are told. Handlers return it
-/// as their error, and `?` makes one of a [`Refusal`].
+/// An error with a message for operators. Handlers return it, and `?` converts a
+/// [`Refusal`] into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
@@ -81,23 +82,23 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// One thing that is wrong.
+    /// An error with one fault.
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, errors: vec![Fault { message: message.into(), field: None }] }
     }
 
-    /// Blames an input for what was named last.
+    /// Names the input that the last fault is about.
     #[must_use]
-    pub fn on(mut self, field: impl Into<String>) -> Self {
+    pub fn for_field(mut self, field: impl Into<String>) -> Self {
         if let Some(fault) = self.errors.last_mut() {
             fault.field = Some(field.into());
         }
         self
     }
 
-    /// One thing more that is wrong.
+    /// Adds another fault.
     #[must_use]
-    pub fn and(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn with_fault(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.errors.push(Fault { message: message.into(), field: None });
         self
     }
@@ -107,12 +108,12 @@ impl Problem {
         self.status
     }
 
-    /// All that is wrong, in one line.
+    /// The messages of all faults, in one line.
     pub fn message(&self) -> String {
         self.errors.iter().map(|fault| fault.message.as_ref()).collect::<Vec<_>>().join("; ")
     }
 
-    /// The input that each thing is blamed on.
+    /// The input of each fault, if the fault is about one.
     pub fn fields(&self) -> Vec<Option<&str>> {
         self.errors.iter().map(|fault| fault.field.as_deref()).collect()
     }
@@ -130,8 +131,8 @@ impl IntoResponse for Problem {
         let header = match self.status {
             StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            // What is left of the body may not have been read, so nothing can
-            // follow it on this connection.
+            // The host may not have read the rest of the body, so no other request
+            // can follow on this connection.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
                 Some((CONNECTION, HeaderValue::from_static("close")))
             }

@@ -1,5 +1,5 @@
-//! A listening socket and the connections on it, with limits on both and an
-//! orderly end.
+//! A listening socket and its connections, with limits on both and a graceful
+//! shutdown.
 
 use axum::{extract::Request, response::Response};
 use hyper::{
@@ -18,32 +18,33 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What bounds a connection.
+/// The limits of a listener and its connections.
 #[derive(Debug, Clone)]
-pub struct Bounds {
-    /// Open connections; one more waits in the kernel's queue.
+pub struct ConnectionLimits {
+    /// The most open connections. Further ones wait in the kernel's queue.
     pub max_connections: usize,
-    /// The request line and all headers together.
+    /// The most bytes of the request line and all headers together.
     pub header_bytes: usize,
-    /// How long a client may take to send them, also on an idle connection.
+    /// The longest time in which a client sends them. It also limits an idle
+    /// connection.
     pub header_read_timeout: Duration,
-    /// How long requests under way may go on after the end was asked for.
+    /// The longest time for requests in flight after the shutdown has begun.
     pub drain: Duration,
 }
 
-/// Serves until the token is cancelled, then lets requests under way finish.
-/// True if all of them did.
-pub async fn serve<F, R>(listener: TcpListener, bounds: Bounds, stop: CancellationToken, answer: F) -> bool
+/// Serves until the token is cancelled, and then waits for the requests in
+/// flight. True if all of them finished.
+pub async fn serve<F, R>(listener: TcpListener, limits: ConnectionLimits, stop: CancellationToken, answer: F) -> bool
 where
     F: Fn(SocketAddr, Request) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(bounds.max_connections));
+    let connections = Arc::new(Semaphore::new(limits.max_connections));
     loop {
-        let place = tokio::select! {
+        let permit = tokio::select! {
             () = stop.cancelled() => break,
-            Ok(place) = connections.clone().acquire_owned() => place,
+            Ok(permit) = connections.clone().acquire_owned() => permit,
         };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -51,29 +52,30 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = graceful.watch(connection(stream, peer, &bounds, answer.clone()));
+                let connection = graceful.watch(connection(stream, peer, &limits, answer.clone()));
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%peer, %error, "a connection ended early");
                     }
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {
-                // Out of file descriptors, most likely: others will be closed.
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Most likely the process has no file descriptor left. Other
+                // connections will close.
+                tracing::warn!(%error, "the listener could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
     drop(listener);
-    tokio::time::timeout(bounds.drain, graceful.shutdown()).await.is_ok()
+    tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_ok()
 }
 
 fn connection<F, R>(
     stream: TcpStream,
     peer: SocketAddr,
-    bounds: &Bounds,
+    limits: &ConnectionLimits,
     answer: F,
 ) -> http1::Connection<
     TokioIo<TcpStream>,
@@ -84,7 +86,7 @@ where
     R: Future<Output = Response> + Send + 'static,
 {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
+        tracing::debug!(%peer, %error, "the listener could not set TCP_NODELAY");
     }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let response = answer(peer, request.map(axum::body::Body::new));
@@ -92,7 +94,7 @@ where
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_read_timeout)
-        .max_buf_size(bounds.header_bytes)
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(limits.header_bytes)
         .serve_connection(TokioIo::new(stream), service)
 }

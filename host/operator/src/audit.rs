@@ -37,7 +37,7 @@ pub(super) async fn list(
 ) -> Result<Json<Vec<AuditRow>>, Problem> {
     let limit_rows = limit_rows(query.limit)?;
     operator.audit.list(&scope_of(caller), query.before, limit_rows).await.map(Json).map_err(|error| {
-        tracing::error!(%error, "the audit cannot be read");
+        tracing::error!(%error, "the host cannot read the audit");
         Refusal::Unavailable.into()
     })
 }

@@ -1,5 +1,5 @@
-//! The caller of the operator API, and what it may do. A [`Caller`] lives as
-//! long as one request.
+//! The caller of the operator API and its rights. A [`Caller`] lives as long as
+//! one request.
 
 use super::{Operator, credential::bearer};
 use axum::{
@@ -45,7 +45,7 @@ impl Caller {
     /// For a change use [`Operator::allow`], which records a refusal.
     ///
     /// # Errors
-    /// 403 with what the caller lacks.
+    /// 403 with the role or token that the caller lacks.
     pub fn require(&self, role: Role, plugin: Option<&str>) -> Result<(), Problem> {
         let (name, bound) = (&self.name, &self.plugins);
         let needed = match (plugin, bound) {
@@ -85,7 +85,7 @@ pub(super) async fn authenticate(State(operator): State<Arc<Operator>>, mut requ
     }
     // A change that has begun runs to its end and into the audit, even if the
     // client disconnects.
-    operator.work.spawn(next.run(request)).await.unwrap_or_else(|_| Refusal::Failed.into_response())
+    operator.tasks.spawn(next.run(request)).await.unwrap_or_else(|_| Refusal::Failed.into_response())
 }
 
 #[cfg(test)]

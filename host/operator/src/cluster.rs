@@ -12,24 +12,24 @@ use host_http::error::{Problem, Refusal};
 use host_plugin::Revision;
 use std::sync::Arc;
 
-/// The hosts, what each of them runs, and the work that waits.
+/// The hosts, the revisions that each of them runs, and the work that waits.
 #[utoipa::path(get, path = "/cluster", tag = "cluster", responses(
     (status = 200, body = ClusterView),
     (status = 503, body = Envelope, description = "The database does not answer"),
 ))]
 pub(super) async fn show(State(operator): State<Arc<Operator>>, _: Caller) -> Result<Json<ClusterView>, Problem> {
     let unavailable = |error| {
-        tracing::warn!(?error, "the cluster cannot be shown");
+        tracing::warn!(?error, "the host cannot read the state of the cluster");
         Refusal::Unavailable
     };
     let hosts = match &operator.cluster {
         Some(cluster) => cluster.hosts().await.map_err(unavailable)?,
-        None => vec![operator.me.only_member(operator.is_ready(), operator.rollout.runs())],
+        None => vec![operator.this_host.only_member(operator.is_ready(), operator.rollout.runs())],
     };
     let snapshot = operator.rollout.registry.snapshot();
     let lags = snapshot.plugins().map(|plugin| lag_of(&plugin.revision));
     let lag = join_all(lags).await.into_iter().flatten().collect();
-    Ok(Json(ClusterView { this: operator.me.id.clone(), hosts, lag }))
+    Ok(Json(ClusterView { this: operator.this_host.id.clone(), hosts, lag }))
 }
 
 /// The lag of a plugin; none if it has no database, or if its database does not

@@ -70,7 +70,7 @@ pub(super) async fn redeliver(
         Ok(()) => (Outcome::Done, None),
         Err(RedeliverError::Unknown) => (Outcome::Refused, Some(unknown(&id))),
         Err(error) => {
-            tracing::error!(%error, id, "the dead letter could not be delivered again");
+            tracing::error!(component, id, %error, "the host could not deliver the dead letter again");
             (Outcome::Failed, Some(Refusal::Unavailable.into()))
         }
     };
@@ -84,6 +84,6 @@ fn unknown(id: &str) -> Problem {
 }
 
 fn unreadable(error: BusError) -> Problem {
-    tracing::error!(%error, "the dead letters could not be read");
+    tracing::error!(%error, "the host cannot read the dead letters");
     Refusal::Unavailable.into()
 }

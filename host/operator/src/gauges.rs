@@ -1,5 +1,5 @@
-//! Gauges that are read when a client asks for the metrics: how much of each
-//! bounded resource is in use.
+//! Gauges that the host reads when a client asks for the metrics. They show how
+//! much of each bounded resource is in use.
 
 use host_bus::Bus;
 use host_engine::{Admission, Engine};

@@ -43,7 +43,7 @@ fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
         let problem = refused(error.inner().to_string());
         match error.path().to_string().as_str() {
             "." => problem,
-            path => problem.on(path),
+            path => problem.for_field(path),
         }
     })?;
     json.end().map_err(|error| refused(error.to_string()))?;
@@ -65,7 +65,7 @@ pub(super) fn limit_rows(wanted: Option<u32>) -> Result<u32, Problem> {
     if (1..=MAX_ROWS).contains(&limit) {
         return Ok(limit);
     }
-    Err(Problem::new(StatusCode::BAD_REQUEST, format!("limit must be 1 to {MAX_ROWS}")).on("limit"))
+    Err(Problem::new(StatusCode::BAD_REQUEST, format!("limit must be 1 to {MAX_ROWS}")).for_field("limit"))
 }
 
 #[cfg(test)]

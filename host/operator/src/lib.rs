@@ -60,16 +60,17 @@ pub struct Operator {
     pub redelivery: Redelivery,
     /// Renders the metrics.
     pub metrics: Metrics,
-    /// This host.
-    pub me: HostIdentity,
+    /// The identity of this host.
+    pub this_host: HostIdentity,
     /// The hosts that share the database, if it is shared.
     pub cluster: Option<Arc<Cluster>>,
-    /// Gauges that are read when a client asks for the metrics.
+    /// The gauges that the host reads when a client asks for the metrics.
     pub gauges: Arc<Gauges>,
     /// Set once every component can serve. Unset when the host stops.
     pub ready: Arc<AtomicBool>,
-    /// Changes under way. Each runs to its end, even if the client disconnects.
-    pub work: TaskTracker,
+    /// The tasks that a stopping host waits for. A change is a task, so it runs to
+    /// its end even if the client disconnects.
+    pub tasks: TaskTracker,
     /// A permit for each reader of a log.
     pub log_streams: Arc<Semaphore>,
     /// Cancelled when the host stops. It ends streams that have no end of their
@@ -82,7 +83,7 @@ impl Operator {
     /// plugin it is a change of the host as a whole.
     ///
     /// # Errors
-    /// 403 with what the caller lacks.
+    /// 403 with the role or token that the caller lacks.
     pub async fn allow(&self, caller: &Caller, role: Role, action: &str, plugin: Option<&str>) -> Result<(), Problem> {
         let Err(problem) = caller.require(role, plugin) else { return Ok(()) };
         let detail = problem.message();
@@ -96,7 +97,7 @@ impl Operator {
     /// known.
     ///
     /// # Errors
-    /// 403 with what the caller lacks.
+    /// 403 with the role or token that the caller lacks.
     pub async fn allow_before_name_is_known(&self, caller: &Caller, role: Role, action: &str) -> Result<(), Problem> {
         let bound = caller.plugins.as_ref().and_then(|plugins| plugins.first());
         self.allow(caller, role, action, bound.map(String::as_str)).await

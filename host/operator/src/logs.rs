@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 /// The number of readers at the same time, for all plugins together.
 pub const MAX_LOG_STREAMS: usize = 32;
 
-/// One reader. Dropping it frees its place.
+/// One reader. Dropping it releases its permit.
 struct LogReader {
     tail: LogTail,
     revoked: CancellationToken,
     stopping: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// The lines that a plugin logs from now on, and its requests, if the filter of
@@ -44,12 +44,12 @@ pub(super) async fn follow(
     if operator.rollout.registry.snapshot().plugin(&name).is_none() {
         return Err(plugins::unknown(&name));
     }
-    let place = operator.log_streams.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
+    let permit = operator.log_streams.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
     let reader = LogReader {
         tail: LogTail::open(&name),
         revoked: caller.revoked,
         stopping: operator.stopping.clone(),
-        _place: place,
+        _permit: permit,
     };
     let events = stream::unfold(reader, |mut reader| async move {
         let item = reader.next().await?;

@@ -67,7 +67,7 @@ fn document(open: Routes, guarded: Routes) -> utoipa::openapi::OpenApi {
     base
 }
 
-/// Adds to an operation what all operations behind a token have in common.
+/// Adds the parts that all operations behind a token have in common.
 fn guard(operation: &mut Operation) {
     operation.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
     let envelope = ContentBuilder::new().schema(Some(Ref::from_schema_name("Envelope"))).build();

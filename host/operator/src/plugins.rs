@@ -121,18 +121,20 @@ pub(super) fn problem(error: RolloutError) -> Problem {
         }
         RolloutError::Peers(problems) => {
             let first = "Other hosts cannot make this change; `force` makes it without them";
-            problems.into_iter().fold(Problem::new(StatusCode::CONFLICT, first), Problem::and)
+            problems.into_iter().fold(Problem::new(StatusCode::CONFLICT, first), Problem::with_fault)
         }
         RolloutError::Incompatible(problems) => {
             let first = "It is not compatible with the active revision; `force` activates it nevertheless";
-            problems.into_iter().fold(Problem::new(StatusCode::CONFLICT, first), Problem::and)
+            problems.into_iter().fold(Problem::new(StatusCode::CONFLICT, first), Problem::with_fault)
         }
-        RolloutError::Value { field, problem } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problem).on(field),
+        RolloutError::Value { field, problem } => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problem).for_field(field)
+        }
         RolloutError::Unknown(_) => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
         RolloutError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, error.to_string()),
         RolloutError::State(_) => Problem::new(StatusCode::CONFLICT, error.to_string()),
         RolloutError::Archive(_) | RolloutError::Bus(_) => {
-            tracing::error!(%error, "the plugin could not be changed");
+            tracing::error!(%error, "the host could not change the plugin");
             Refusal::Unavailable.into()
         }
     }

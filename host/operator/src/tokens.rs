@@ -96,11 +96,13 @@ pub(super) async fn revoke(
 async fn refused(operator: &Operator, caller: &Caller, action: &str, error: TokenError) -> Problem {
     let message = error.to_string();
     let (outcome, problem) = match error {
-        TokenError::Taken(_) => (Outcome::Refused, Problem::new(StatusCode::CONFLICT, message.clone()).on("name")),
+        TokenError::Taken(_) => {
+            (Outcome::Refused, Problem::new(StatusCode::CONFLICT, message.clone()).for_field("name"))
+        }
         TokenError::Full => (Outcome::Refused, Problem::new(StatusCode::CONFLICT, message.clone())),
         TokenError::Unknown(_) => (Outcome::Refused, Problem::new(StatusCode::NOT_FOUND, message.clone())),
         TokenError::Database(error) => {
-            tracing::error!(%error, action, "the tokens cannot be changed");
+            tracing::error!(%error, action, "the host could not change the tokens");
             (Outcome::Failed, Refusal::Unavailable.into())
         }
     };
@@ -113,7 +115,7 @@ async fn refused(operator: &Operator, caller: &Caller, action: &str, error: Toke
 
 /// The caller that a new token stands for.
 fn caller_of(new: NewToken) -> Result<Caller, Problem> {
-    let wrong = |field: &str, message: String| Err(Problem::new(StatusCode::BAD_REQUEST, message).on(field));
+    let wrong = |field: &str, message: String| Err(Problem::new(StatusCode::BAD_REQUEST, message).for_field(field));
     let NewToken { name, role, plugins } = new;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(is_plain) {

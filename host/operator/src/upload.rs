@@ -1,5 +1,5 @@
-//! `POST /plugins`: an upload. It is written to disk while it arrives, bounded in
-//! size and time, and then judged.
+//! `POST /plugins`: an upload. The host writes it to disk while it arrives, limits
+//! its size and time, and then judges it.
 
 mod form;
 
@@ -103,7 +103,7 @@ async fn stage(
         let signature = parts.signature.as_deref();
         let key = limits.keys.verify(&bytes, signature);
         let key = key.map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?;
-        tracing::info!(%key, "the upload is signed");
+        tracing::info!(%key, "a trusted key has signed the upload");
     }
     if limits.require_signature && parts.manifest.is_some() {
         let message = "The manifest beside the component is not signed: put it into the component and sign that";
@@ -111,13 +111,13 @@ async fn stage(
     }
     let UploadQuery { name, dry_run } = query;
     let upload = Upload { bytes, manifest: parts.manifest, name, by: caller.name.clone(), dry_run };
-    let may = |plugin: &str| caller.require(Role::Deploy, Some(plugin)).is_ok();
-    operator.rollout.stage(upload, may).await.map_err(problem)
+    let is_allowed = |plugin: &str| caller.require(Role::Deploy, Some(plugin)).is_ok();
+    operator.rollout.stage(upload, is_allowed).await.map_err(problem)
 }
 
 async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem> {
     let limits = &operator.upload_limits;
-    let Ok(_place) = operator.uploads.try_acquire() else { return Err(Refusal::Busy.into()) };
+    let Ok(_permit) = operator.uploads.try_acquire() else { return Err(Refusal::Busy.into()) };
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(unsupported("The host takes no compressed upload; send the component as it is"));
     }
@@ -161,7 +161,7 @@ async fn receive_on_disk(
     mut stream: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
 ) -> Result<Vec<u8>, Problem> {
     let failed = |error: std::io::Error| {
-        tracing::error!(%error, "the upload could not be written to disk");
+        tracing::error!(%error, "the host could not write an upload to disk");
         Problem::from(Refusal::Unavailable)
     };
     let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(folder).map_err(failed)?);

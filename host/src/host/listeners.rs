@@ -3,7 +3,7 @@
 use anyhow::Context;
 use axum::response::IntoResponse;
 use host_config::Config;
-use host_http::listener::{self, Bounds};
+use host_http::listener::{self, ConnectionLimits};
 use host_operator::Operator;
 use host_triggers::http::Front;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -19,8 +19,8 @@ pub(super) async fn serve_front(
     front: Arc<Front>,
     stop: &CancellationToken,
 ) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
-    let bounds = bounds(config, config.http.max_in_flight_requests.saturating_mul(8));
-    listen(config.http.listen, bounds, stop, move |peer, request| {
+    let limits = limits(config, config.http.max_in_flight_requests.saturating_mul(8));
+    listen(config.http.listen, limits, stop, move |peer, request| {
         let front = front.clone();
         async move { front.serve(peer, request).await }
     })
@@ -33,7 +33,7 @@ pub(super) async fn serve_operator(
     stop: &CancellationToken,
 ) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
     let router = host_operator::router(operator);
-    listen(config.operator.listen, bounds(config, OPERATOR_CONNECTIONS), stop, move |_, request| {
+    listen(config.operator.listen, limits(config, OPERATOR_CONNECTIONS), stop, move |_, request| {
         let router = router.clone();
         async move { router.oneshot(request).await.into_response() }
     })
@@ -42,7 +42,7 @@ pub(super) async fn serve_operator(
 
 async fn listen<F, R>(
     address: SocketAddr,
-    bounds: Bounds,
+    limits: ConnectionLimits,
     stop: &CancellationToken,
     answer: F,
 ) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)>
@@ -52,11 +52,11 @@ where
 {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
-    Ok((bound, tokio::spawn(listener::serve(listener, bounds, stop.clone(), answer))))
+    Ok((bound, tokio::spawn(listener::serve(listener, limits, stop.clone(), answer))))
 }
 
-fn bounds(config: &Config, max_connections: usize) -> Bounds {
-    Bounds {
+fn limits(config: &Config, max_connections: usize) -> ConnectionLimits {
+    ConnectionLimits {
         max_connections,
         header_bytes: config.http.header_bytes,
         header_read_timeout: config.http.header_read_timeout,

@@ -54,7 +54,7 @@ pub(crate) async fn show(
     }))
 }
 
-/// What a plugin may use. It need not be uploaded yet.
+/// The grants of a plugin. It need not be uploaded yet.
 #[utoipa::path(get, path = "/plugins/{name}/grants", operation_id = "show_grants", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 200, body = GrantsView),
     (status = 403, body = Envelope),

@@ -56,7 +56,7 @@ pub(super) struct Issued {
     pub(super) last_used_ms: AtomicU64,
 }
 
-/// Why a token was not created or revoked.
+/// The reason why the host did not create or revoke a token.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TokenError {
     #[error("there is a token named {0} already")]
@@ -104,7 +104,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// The caller that a token belongs to; none if the token is not valid.
+    /// The caller of a token. None if the token is not valid.
     pub(in super::super) fn caller(&self, token: &str) -> Option<Caller> {
         let offered = TokenDigest::of(token);
         if self.built_in.matches(&offered) {
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(kept_text.len(), 3 + 16 + 1 + 64);
         let during = tokens.caller(&gone_text).unwrap();
         tokens.revoke(&by, &gone.id, &audit).await.unwrap();
-        assert!(during.revoked.is_cancelled(), "a stream that uses the token is told");
+        assert!(during.revoked.is_cancelled(), "a stream that uses the token ends");
 
         for tokens in [tokens, open(&place).await.0] {
             assert_eq!(tokens.caller(&kept_text).unwrap().name, "kept");

@@ -33,11 +33,11 @@ pub(super) async fn receive(operator: &Operator, request: Request) -> Result<Par
     let limits = &operator.upload_limits;
     let meter = Meter::new(limits.max_bytes + MAX_MANIFEST_BYTES + MAX_SIGNATURE_BYTES + MAX_AROUND_BYTES);
     let broken = |error: MultipartError| {
-        let over = meter.over().map(|over| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, over.to_string()));
-        over.unwrap_or_else(|| unreadable(format!("The form cannot be read: {}", error.body_text())))
+        let too_large = meter.exceeded().map(|limit| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, limit.to_string()));
+        too_large.unwrap_or_else(|| unreadable(format!("The form cannot be read: {}", error.body_text())))
     };
     let (head, body) = request.into_parts();
-    let metered = Body::from_stream(Metered::new(body.into_data_stream(), meter.clone()));
+    let metered = Body::from_stream(MeteredBody::new(body.into_data_stream(), meter.clone()));
     let mut request = Request::from_parts(head, metered);
     // The meter limits the whole form.
     DefaultBodyLimit::disable().apply(&mut request);
@@ -69,13 +69,13 @@ pub(super) async fn receive(operator: &Operator, request: Request) -> Result<Par
 async fn text(
     mut stream: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
     part: &str,
-    most_bytes: usize,
+    max_bytes: usize,
 ) -> Result<String, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk?);
-        if bytes.len() > most_bytes {
-            let message = format!("The part {part} is over {most_bytes} bytes");
+        if bytes.len() > max_bytes {
+            let message = format!("The part {part} is over {max_bytes} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message));
         }
     }
@@ -84,7 +84,7 @@ async fn text(
 
 /// The limit of a form that was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Over {
+enum LimitExceeded {
     #[error("The form has more than {MAX_HEADER_BYTES} bytes before the content of a part")]
     Headers,
     #[error("The form is over the limit of {0} bytes")]
@@ -99,36 +99,38 @@ enum Over {
 struct Meter(Arc<Mutex<FormState>>);
 
 struct FormState {
-    most_bytes: usize,
+    max_bytes: usize,
     given_bytes: usize,
     /// Bytes since the parser began to look for the next part. None within a
     /// part.
     header_bytes: Option<usize>,
-    over: Option<Over>,
+    exceeded: Option<LimitExceeded>,
 }
 
 impl Meter {
-    fn new(most_bytes: usize) -> Self {
-        Self(Arc::new(Mutex::new(FormState { most_bytes, given_bytes: 0, header_bytes: Some(0), over: None })))
+    fn new(max_bytes: usize) -> Self {
+        Self(Arc::new(Mutex::new(FormState { max_bytes, given_bytes: 0, header_bytes: Some(0), exceeded: None })))
     }
 
     fn between_parts(&self) {
-        self.counts(|counts| counts.header_bytes = Some(0));
+        self.with(|state| state.header_bytes = Some(0));
     }
 
     fn within_a_part(&self) {
-        self.counts(|counts| counts.header_bytes = None);
+        self.with(|state| state.header_bytes = None);
     }
 
-    fn over(&self) -> Option<Over> {
-        self.counts(|counts| counts.over)
+    fn exceeded(&self) -> Option<LimitExceeded> {
+        self.with(|state| state.exceeded)
     }
 
     /// The number of these bytes that the parser may be given now.
-    fn admit(&self, bytes: usize) -> Result<usize, Over> {
-        self.counts(|counts| {
-            let bytes = match &mut counts.header_bytes {
-                Some(before) if *before >= MAX_HEADER_BYTES => return Err(*counts.over.insert(Over::Headers)),
+    fn admit(&self, bytes: usize) -> Result<usize, LimitExceeded> {
+        self.with(|state| {
+            let bytes = match &mut state.header_bytes {
+                Some(before) if *before >= MAX_HEADER_BYTES => {
+                    return Err(*state.exceeded.insert(LimitExceeded::Headers));
+                }
                 Some(before) => {
                     let piece = bytes.min(PIECE_BYTES);
                     *before += piece;
@@ -136,51 +138,51 @@ impl Meter {
                 }
                 None => bytes,
             };
-            counts.given_bytes += bytes;
-            if counts.given_bytes > counts.most_bytes {
-                return Err(*counts.over.insert(Over::Whole(counts.most_bytes)));
+            state.given_bytes += bytes;
+            if state.given_bytes > state.max_bytes {
+                return Err(*state.exceeded.insert(LimitExceeded::Whole(state.max_bytes)));
             }
             Ok(bytes)
         })
     }
 
-    fn counts<T>(&self, with: impl FnOnce(&mut FormState) -> T) -> T {
-        with(&mut self.0.lock())
+    fn with<T>(&self, action: impl FnOnce(&mut FormState) -> T) -> T {
+        action(&mut self.0.lock())
     }
 }
 
 /// The body, one piece for each poll. The parser polls until no piece is ready,
 /// and only then parses. So after each piece this stream answers once that no
 /// piece is ready, and the parser's buffer stays small.
-struct Metered {
+struct MeteredBody {
     body: BodyDataStream,
     meter: Meter,
     rest: Bytes,
-    just_gave: bool,
+    has_yielded: bool,
 }
 
-impl Metered {
+impl MeteredBody {
     fn new(body: BodyDataStream, meter: Meter) -> Self {
-        Self { body, meter, rest: Bytes::new(), just_gave: false }
+        Self { body, meter, rest: Bytes::new(), has_yielded: false }
     }
 }
 
-impl Stream for Metered {
-    type Item = Result<Bytes, Over>;
+impl Stream for MeteredBody {
+    type Item = Result<Bytes, LimitExceeded>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.just_gave) {
+        if std::mem::take(&mut self.has_yielded) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         while self.rest.is_empty() {
             match futures::ready!(self.body.poll_next_unpin(context)) {
                 Some(Ok(chunk)) => self.rest = chunk,
-                Some(Err(_)) => return Poll::Ready(Some(Err(Over::Broken))),
+                Some(Err(_)) => return Poll::Ready(Some(Err(LimitExceeded::Broken))),
                 None => return Poll::Ready(None),
             }
         }
-        self.just_gave = true;
+        self.has_yielded = true;
         let admitted = self.meter.admit(self.rest.len());
         Poll::Ready(Some(admitted.map(|bytes| self.rest.split_to(bytes))))
     }
@@ -194,7 +196,7 @@ mod tests {
     fn the_bytes_before_a_part_and_the_whole_form_are_bounded() {
         let meter = Meter::new(100_000);
         let given: usize = std::iter::from_fn(|| meter.admit(50_000).ok()).sum();
-        assert_eq!((given, meter.over()), (MAX_HEADER_BYTES, Some(Over::Headers)));
+        assert_eq!((given, meter.exceeded()), (MAX_HEADER_BYTES, Some(LimitExceeded::Headers)));
 
         let meter = Meter::new(100_000);
         assert_eq!(meter.admit(100), Ok(100));
@@ -203,15 +205,15 @@ mod tests {
         meter.between_parts();
         assert_eq!(meter.admit(50_000), Ok(PIECE_BYTES));
         meter.within_a_part();
-        assert_eq!(meter.admit(50_000), Err(Over::Whole(100_000)));
-        assert_eq!(meter.over(), Some(Over::Whole(100_000)));
+        assert_eq!(meter.admit(50_000), Err(LimitExceeded::Whole(100_000)));
+        assert_eq!(meter.exceeded(), Some(LimitExceeded::Whole(100_000)));
     }
 
     #[tokio::test]
     async fn the_parser_runs_after_every_piece() {
         let meter = Meter::new(100_000);
         let body = Body::from(vec![b'x'; 3 * PIECE_BYTES]).into_data_stream();
-        let mut metered = Metered::new(body, meter);
+        let mut metered = MeteredBody::new(body, meter);
         let mut context = Context::from_waker(std::task::Waker::noop());
         for _ in 0..3 {
             let given = metered.poll_next_unpin(&mut context);
