@@ -1,4 +1,4 @@
-//! `ticketing health`: whether the host on this machine lives. It is for callers
+//! `ticketing health`: checks that the host on this machine runs. It is for callers
 //! that can start a program but cannot send HTTP requests, such as the health
 //! check of a container without a shell.
 
@@ -13,7 +13,7 @@ use std::{
 /// The timeout of the connection, of the request and of each read.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks the operator listener of these settings for `/healthz`.
+/// Requests `/healthz` from the operator listener of these settings.
 ///
 /// # Errors
 /// When the listener does not answer with 200, or when the settings leave its
@@ -23,15 +23,15 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     if address.port() == 0 {
         return Err(ConfigError::new("operator.listen: with port 0 the address of the host is unknown").into());
     }
-    let status = ask(address).with_context(|| format!("the host at {address} does not answer"))?;
+    let status = request_health(address).with_context(|| format!("the host at {address} does not answer"))?;
     if !status.starts_with("HTTP/1.1 200 ") {
         bail!("the host at {address} answers {}", status.trim_end());
     }
     Ok(())
 }
 
-/// Asks, and returns the first line of the answer.
-fn ask(address: SocketAddr) -> std::io::Result<String> {
+/// Sends the request, and returns the first line of the answer.
+fn request_health(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
@@ -42,7 +42,7 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
     Ok(line)
 }
 
-/// The address to ask. A host that listens on all addresses also listens on the
+/// The address for the request. A host that listens on all addresses also listens on the
 /// loopback address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let own = match listen.ip() {
@@ -68,7 +68,7 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
-            // All of it: what is left unread resets the connection.
+            // Reads the whole request, because unread bytes reset the connection.
             let lines = BufReader::new(&stream).lines().map(Result::unwrap);
             let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
             assert_eq!(request[0], "GET /healthz HTTP/1.1");
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_on_all_addresses_is_asked_on_the_loopback_address() {
+    fn the_request_to_a_host_on_all_addresses_goes_to_the_loopback_address() {
         assert_eq!(reachable("0.0.0.0:8081".parse().unwrap()).to_string(), "127.0.0.1:8081");
         assert_eq!(reachable("[::]:8081".parse().unwrap()).to_string(), "[::1]:8081");
         assert_eq!(reachable("10.0.0.1:8081".parse().unwrap()).to_string(), "10.0.0.1:8081");
@@ -87,10 +87,10 @@ mod tests {
     #[test]
     fn only_an_answer_of_200_is_good() {
         check(&config(&answers("HTTP/1.1 200 OK\r\n\r\nok\n"))).unwrap();
-        let ill = check(&config(&answers("HTTP/1.1 503 Service Unavailable\r\n\r\n"))).unwrap_err();
-        assert!(ill.to_string().contains("503"), "{ill}");
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        assert!(check(&config(&nobody)).is_err());
+        let failure = check(&config(&answers("HTTP/1.1 503 Service Unavailable\r\n\r\n"))).unwrap_err();
+        assert!(failure.to_string().contains("503"), "{failure}");
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        assert!(check(&config(&unused)).is_err());
         assert!(check(&config("127.0.0.1:0")).unwrap_err().is::<ConfigError>());
     }
 }

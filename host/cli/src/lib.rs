@@ -35,18 +35,18 @@ pub enum Command {
     /// Validates the settings and the plugins, without serving.
     #[command(after_help = EXAMPLES)]
     Check(Flags),
-    /// Asks the host that runs here with these settings whether it lives; the exit code is 0 if it does.
+    /// Checks that the host with these settings runs on this machine; the exit code is 0 if it does.
     #[command(after_help = EXAMPLES)]
     Health(Flags),
-    /// Makes plugins, and changes the plugins of a running host.
+    /// Creates plugins, and changes the plugins of a running host.
     Plugin(Box<plugin::Plugin>),
 }
 
-/// A plugin's file that is judged without a running host.
+/// A plugin file that is judged without a running host.
 pub struct Candidate {
     /// The file.
     pub bytes: Vec<u8>,
-    /// A manifest in place of the one in the file.
+    /// A manifest that replaces the one in the file.
     pub manifest: Option<String>,
     /// The file to compare with, as if it were active.
     pub active: Option<Vec<u8>>,

@@ -129,7 +129,7 @@ fn profile(wanted: Option<String>, file: Option<&Path>) -> Result<Profile, Failu
     let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     let profiles: Profiles = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
     if profiles.profiles.values().any(|profile| profile.token.is_some()) && is_readable_by_others(file) {
-        return Err(wrong("it holds a token and other users can read it; run `chmod 600` on it".to_owned()));
+        return Err(wrong("it contains a token and other users can read it; run `chmod 600` on it".to_owned()));
     }
     let Some(name) = wanted.or(profiles.default) else { return Ok(Profile::default()) };
     let known = profiles.profiles.keys().cloned().collect::<Vec<_>>().join(", ");

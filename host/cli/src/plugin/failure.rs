@@ -3,7 +3,7 @@
 use host_api::error::Envelope;
 use http::StatusCode;
 
-/// Why a command failed.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// A failure of another kind than the others.
@@ -14,7 +14,7 @@ pub(super) enum Failure {
     Usage(String),
     /// The host has no such plugin, revision or token.
     #[error("{0}")]
-    NotThere(String),
+    NotFound(String),
     /// The host understood the request and refused it.
     #[error("{0}")]
     Refused(String),
@@ -24,7 +24,7 @@ pub(super) enum Failure {
     /// The host does not answer.
     #[error("{0}")]
     Unreachable(String),
-    /// The host can judge the file, and it is not compatible.
+    /// The file is not compatible.
     #[error("{0}")]
     Incompatible(String),
 }
@@ -33,7 +33,7 @@ impl Failure {
     /// The exit code of the process.
     pub(super) fn code(&self) -> u8 {
         match self {
-            Self::Failed(_) | Self::NotThere(_) => 1,
+            Self::Failed(_) | Self::NotFound(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
             Self::NotAuthorized(_) => 4,
@@ -50,7 +50,7 @@ impl Failure {
                 "{message}: the token is missing or wrong; give one with --token-file, TICKETING_ADMIN_TOKEN or a profile"
             )),
             403 => Self::NotAuthorized(message),
-            404 => Self::NotThere(message),
+            404 => Self::NotFound(message),
             400 | 408 | 409 | 411 | 413 | 415 | 422 => Self::Refused(message),
             503 => Self::Failed(format!("{message}; try again in a moment")),
             _ => Self::Failed(message),

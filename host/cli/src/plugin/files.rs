@@ -35,7 +35,7 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
 pub(super) fn token(file: &Path) -> Result<String, Failure> {
     let token = text(file)?.trim().to_owned();
     if token.is_empty() || token.contains(char::is_whitespace) {
-        return Err(Failure::Usage(format!("{} does not hold a token", file.display())));
+        return Err(Failure::Usage(format!("{} does not contain a token", file.display())));
     }
     Ok(token)
 }

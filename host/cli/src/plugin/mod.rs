@@ -1,10 +1,10 @@
-//! `ticketing plugin`: makes plugin files, and changes the plugins of a running
+//! `ticketing plugin`: creates plugin files, and changes the plugins of a running
 //! host.
 //!
 //! These commands do not read the settings of a host. Its address and the token
 //! come from flags, the environment or a profile (`connection`). Every command
-//! ends with an exit code of `failure`. A command that fails prints one line,
-//! which says what to do.
+//! ends with an exit code of `failure`. A command that fails prints one line, which
+//! tells the user the next step.
 
 mod check;
 mod client;
@@ -52,7 +52,7 @@ folder (~/.config on Linux):
   address = \"http://127.0.0.1:8081\"
   token_file = \"/var/lib/ticketing/admin-token\"";
 
-/// Makes plugins, and changes the plugins of a running host.
+/// Creates plugins, and changes the plugins of a running host.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Plugin {

@@ -1,4 +1,4 @@
-//! `new`: makes a folder with a working component and the published interfaces.
+//! `new`: creates a folder with a working component and the published interfaces.
 
 use super::{failure::Failure, files, output::line};
 use clap::Args;
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Makes a folder with a working plugin in Rust.
+/// Creates a folder with a working plugin in Rust.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +17,7 @@ Examples:
 pub(super) struct New {
     /// The plugin's name: small letters, digits and dashes
     name: String,
-    /// The folder to make [default: ./NAME]
+    /// The folder to create [default: ./NAME]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ impl New {
             write(&folder.join(file), text)?;
         }
         let module = format!("target/wasm32-unknown-unknown/release/{}.wasm", crate_name(&self.name));
-        line(&format!("{} holds a plugin; next:", folder.display()));
+        line(&format!("{} contains a plugin; next:", folder.display()));
         line(&format!("  cd {}", folder.display()));
         line(&"  cargo build --release --target wasm32-unknown-unknown");
         line(&format!("  ticketing plugin pack {module}"));

@@ -10,7 +10,7 @@ use clap::Args;
 use host_artifact::{Artifact, Manifest};
 use std::path::{Path, PathBuf};
 
-/// Makes a plugin file from the output of a compiler.
+/// Creates a plugin file from the output of a compiler.
 ///
 /// A core module that was built with bindings of `wit/` becomes a component. A component stays as it is. The
 /// command puts the manifest and the migrations inside.

@@ -57,7 +57,7 @@ pub(super) struct Limits {
     unset: Vec<String>,
 }
 
-/// Shows or changes what a plugin may use.
+/// Shows or changes the grants of a plugin.
 ///
 /// The grants of the command replace the present ones. You can give grants to a
 /// plugin before you upload it.
@@ -115,11 +115,11 @@ impl Grants {
         // The command replaces only the kind of grants that it names. A plugin that
         // the host does not know has none.
         let now: GrantsView = match client.get(&["plugins", &self.name, "grants"]).await {
-            Err(Failure::NotThere(_)) => GrantsView::default(),
+            Err(Failure::NotFound(_)) => GrantsView::default(),
             now => now?.read()?,
         };
         let wanted = GrantsView {
-            grants: if changes_grants { words(self.grants) } else { now.grants },
+            grants: if changes_grants { as_typed(self.grants) } else { now.grants },
             http_hosts: if changes_hosts { self.http_hosts.into_iter().collect() } else { now.http_hosts },
         };
         put(client, output, &self.name, "grants", &wanted).await
@@ -127,7 +127,7 @@ impl Grants {
 }
 
 /// The grants as the user typed them. The host knows which of them exist.
-fn words(grants: Vec<String>) -> BTreeSet<Word<Grant>> {
+fn as_typed(grants: Vec<String>) -> BTreeSet<Word<Grant>> {
     grants.into_iter().map(Word::Unknown).collect()
 }
 
@@ -137,10 +137,10 @@ async fn plugin(client: &Client, name: &str) -> Result<PluginDetails, Failure> {
 
 /// Sends the new values and prints the swap. A plugin that is not active has no
 /// swap.
-async fn put(client: &Client, output: Output, name: &str, what: &str, body: &impl Serialize) -> Result<(), Failure> {
-    let answer = client.put(&["plugins", name, what], body).await?;
+async fn put(client: &Client, output: Output, name: &str, setting: &str, body: &impl Serialize) -> Result<(), Failure> {
+    let answer = client.put(&["plugins", name, setting], body).await?;
     if !output.json && answer.read::<Option<SwapReport>>()?.is_none() {
-        line(&format!("kept for when {name} is activated"));
+        line(&format!("the host applies this when {name} is activated"));
         return Ok(());
     }
     output.answer::<SwapText>(&answer)

@@ -34,7 +34,7 @@ enum Action {
     Create {
         /// The token's name: the actor in the audit
         name: String,
-        /// What the token allows
+        /// The role of the token
         #[arg(long, value_parser = role())]
         role: Role,
         /// A plugin that the token is bound to; may be repeated [default: all plugins]

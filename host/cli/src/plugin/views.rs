@@ -49,7 +49,7 @@ struct Sourced {
     source: Word<ValueSource>,
 }
 
-/// What a plugin may use.
+/// The grants of a plugin.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct GrantsText(GrantsView);

@@ -1,4 +1,4 @@
-//! `watch`: uploads a file, and swaps it in, each time that it changes.
+//! `watch`: uploads a file, and swaps it in, each time that the file changes.
 
 use super::{
     client::Client,
@@ -24,12 +24,12 @@ use std::{
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-/// Writes within this time are one change.
-const QUIET: Duration = Duration::from_millis(50);
+/// Writes within this time count as one change.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// Uploads a plugin now and each time that its file changes.
 ///
-/// The command prints a failure and waits for the next change. The active revision still serves. Ctrl-C ends it.
+/// The command prints a failure and waits for the next change. The active revision still serves. Ctrl-C ends the command.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,7 +69,7 @@ impl Watch {
                 Err(failure) => eprintln!("waiting: {failure}"),
             }
             if changes.recv().await.is_none() {
-                return Err(Failure::Failed("the file is no longer watched".to_owned()));
+                return Err(Failure::Failed("the command can no longer watch the file".to_owned()));
             }
         }
     }
@@ -102,7 +102,7 @@ fn changes(file: &Path) -> Result<(Debouncer<RecommendedWatcher>, UnboundedRecei
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let unwatched = |error| Failure::Failed(format!("{} cannot be watched: {error}", folder.display()));
     let (sender, receiver) = mpsc::unbounded_channel();
-    let mut watcher = new_debouncer(QUIET, move |events: DebounceEventResult| {
+    let mut watcher = new_debouncer(DEBOUNCE, move |events: DebounceEventResult| {
         let is_ours = |events: &[notify_debouncer_mini::DebouncedEvent]| {
             events.iter().any(|event| event.path.file_name() == name.as_deref())
         };

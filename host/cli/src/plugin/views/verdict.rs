@@ -71,12 +71,12 @@ impl Display for VerdictText {
     }
 }
 
-fn write_changes<T: Display>(f: &mut Formatter<'_>, what: &str, added: &[T], removed: &[T]) -> fmt::Result {
+fn write_changes<T: Display>(f: &mut Formatter<'_>, kind: &str, added: &[T], removed: &[T]) -> fmt::Result {
     for added in added {
-        writeln!(f, "+ {what:<11} {added}")?;
+        writeln!(f, "+ {kind:<11} {added}")?;
     }
     for removed in removed {
-        writeln!(f, "- {what:<11} {removed}")?;
+        writeln!(f, "- {kind:<11} {removed}")?;
     }
     Ok(())
 }
