@@ -150,7 +150,11 @@ impl ComponentWorkers {
             },
         };
         if let Err(error) = reported {
-            tracing::warn!(component = self.name, %error, "the bus did not take the outcome of an event and delivers the event again");
+            tracing::warn!(
+                component = self.name,
+                %error,
+                "the bus did not take the outcome of an event and delivers the event again"
+            );
         }
     }
 

@@ -142,7 +142,9 @@ impl Relay {
                 }
                 commits = forwarded.next() => offer_forwarded(&self.component.name, &signal, &commits),
                 () = signal.changed() => reaches_bus = self.publish_all().await,
-                () = sleep_until(clear_at.unwrap_or_else(Instant::now)), if clear_at.is_some() => self.clear_published().await,
+                () = sleep_until(clear_at.unwrap_or_else(Instant::now)), if clear_at.is_some() => {
+                    self.clear_published().await;
+                }
             }
         }
         // The relay publishes the events that are committed until now, before the

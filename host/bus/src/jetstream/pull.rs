@@ -43,7 +43,8 @@ pub(super) async fn pull(consumer: Arc<JetStreamConsumer>) {
                     return;
                 }
                 if let Err(error) = ended {
-                    tracing::warn!(component = consumer.component, %error, "the consumer gets no events and tries again");
+                    let component = &consumer.component;
+                    tracing::warn!(component, %error, "the consumer gets no events and tries again");
                 }
                 delay = if begun.elapsed() > MAX_ERROR_DELAY { ERROR_DELAY } else { (delay * 2).min(MAX_ERROR_DELAY) };
                 stop.run_until_cancelled(sleep(delay)).await;
