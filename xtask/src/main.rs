@@ -33,12 +33,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::guests::Kind;
 use crate::process::{print_status, run};
 use crate::stages::Stages;
-use crate::workspace::Workspace;
+use crate::workspace::{HostProfile, Workspace};
 
 /// The usual duration of the first build of the components, on two cores.
 const COMPONENTS_MINUTES: u32 = 2;
-/// The usual duration of the first build of the host, on two cores.
-const HOST_MINUTES: u32 = 8;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, runs, checks and measures the workspace", version)]
@@ -57,14 +55,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the components and the host in the release profile
+    /// Build the components and the host with full optimisation
     #[command(after_help = "Examples:
   cargo xtask build               target/release/ticketing with the components in it, and target/components/*.wasm
+  cargo xtask build --dist        target/dist/ticketing, as in a release: also optimised across crates, which takes longer
   cargo xtask build --components  only target/components/*.wasm and target/components/test/*.wasm")]
     Build {
         /// Build the components and the guests of the tests, and not the host
         #[arg(long)]
         components: bool,
+        /// Build the program of a release
+        #[arg(long, conflicts_with = "components")]
+        dist: bool,
     },
     /// Compile a plugin outside the workspace with the toolchain of the components
     #[command(after_help = "Example:
@@ -73,7 +75,7 @@ enum Task {
         /// The folder with the Cargo.toml of the plugin
         folder: PathBuf,
     },
-    /// Build everything, then serve
+    /// Build everything in the dev profile, which compiles fast, then serve
     #[command(after_help = "Examples:
   cargo xtask run
   cargo xtask run -- --listen 127.0.0.1:9000 --data-dir /tmp/ticketing")]
@@ -156,8 +158,11 @@ fn main() -> ExitCode {
 fn run_task(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Build { components: true } => guests::build(&workspace, &[Kind::Component, Kind::Test]),
-        Task::Build { components: false } => build(&workspace, &mut Stages::new(2)),
+        Task::Build { components: true, .. } => guests::build(&workspace, &[Kind::Component, Kind::Test]),
+        Task::Build { dist, .. } => {
+            build(&workspace, if dist { HostProfile::Dist } else { HostProfile::Release }, &mut Stages::new(2))
+                .map(drop)
+        }
         Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
         Task::Dev { host, rest } => dev::dev(&workspace, host.as_deref(), &rest.arguments),
@@ -171,26 +176,26 @@ fn run_task(task: Task) -> Result<()> {
     }
 }
 
-/// Builds `target/release/ticketing` with the components in it.
-fn build(workspace: &Workspace, stages: &mut Stages) -> Result<()> {
+/// Builds the host with the components in it. Returns the program.
+fn build(workspace: &Workspace, profile: HostProfile, stages: &mut Stages) -> Result<PathBuf> {
     let components_minutes = (!guests::are_built(workspace)).then_some(COMPONENTS_MINUTES);
     stages.run("Building the components", components_minutes, || guests::build(workspace, &[Kind::Component]))?;
-    let binary = workspace.host_binary();
-    let host_minutes = (!binary.is_file()).then_some(HOST_MINUTES);
+    let binary = workspace.host_binary(profile);
+    let host_minutes = (!binary.is_file()).then_some(profile.host_minutes());
     stages.run("Building the host", host_minutes, || {
-        run(workspace.cargo().args(["build", "--package", "ticketing", "--release"]))
+        run(workspace.cargo().args(["build", "--package", "ticketing", "--profile", profile.name()]))
     })?;
     print_status(&format!("Built {}", workspace.display(&binary)));
-    Ok(())
+    Ok(binary)
 }
 
 /// Builds the host and replaces this process by it, so that the host gets all
 /// signals.
 fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut stages = Stages::new(3);
-    build(workspace, &mut stages)?;
+    let binary = build(workspace, HostProfile::Dev, &mut stages)?;
     stages.announce("Starting the host");
-    process::replace_process(Command::new(workspace.host_binary()).arg("serve").args(arguments))
+    process::replace_process(Command::new(binary).arg("serve").args(arguments))
 }
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {

@@ -20,6 +20,36 @@ pub(crate) struct Workspace {
     packages: Vec<Package>,
 }
 
+/// The profile of cargo that compiles the host.
+#[derive(Clone, Copy)]
+pub(crate) enum HostProfile {
+    /// For fast compilation.
+    Dev,
+    /// With full optimisation.
+    Release,
+    /// The same, also across crates.
+    Dist,
+}
+
+impl HostProfile {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+
+    /// The usual duration of the first build of the host, on two cores.
+    pub(crate) fn host_minutes(self) -> u32 {
+        match self {
+            Self::Dev => 8,
+            Self::Release => 25,
+            Self::Dist => 35,
+        }
+    }
+}
+
 /// A member of the workspace.
 #[derive(Deserialize)]
 pub(crate) struct Package {
@@ -107,11 +137,6 @@ impl Workspace {
         folders
     }
 
-    /// The binary of the host in the dev profile.
-    pub(crate) fn dev_host_binary(&self) -> PathBuf {
-        self.target.join("debug").join("ticketing")
-    }
-
     /// The folder of the fuzzer: its build, its corpus and its findings.
     pub(crate) fn fuzz_folder(&self) -> PathBuf {
         self.target.join("fuzz")
@@ -122,9 +147,13 @@ impl Workspace {
         self.target.join("dev-data")
     }
 
-    /// The binary of the host in the release profile.
-    pub(crate) fn host_binary(&self) -> PathBuf {
-        self.target.join("release").join("ticketing")
+    /// The binary of the host.
+    pub(crate) fn host_binary(&self, profile: HostProfile) -> PathBuf {
+        let folder = match profile {
+            HostProfile::Dev => "debug",
+            HostProfile::Release | HostProfile::Dist => profile.name(),
+        };
+        self.target.join(folder).join("ticketing")
     }
 
     /// A path for messages. It is relative if the file is in the workspace.

@@ -23,7 +23,7 @@ use crate::guests::{self, Guest, Kind, Profile};
 use crate::process::{print_status, run};
 use crate::stages::Stages;
 use crate::toolchain::Toolchain;
-use crate::workspace::Workspace;
+use crate::workspace::{HostProfile, Workspace};
 use affected_components::affected_components;
 use host::{Client, Host};
 use watcher::SourceWatcher;
@@ -36,7 +36,7 @@ pub(crate) fn dev(workspace: &Workspace, host: Option<&Path>, arguments: &[Strin
         Some(binary) => binary.to_owned(),
         None => {
             stages.run("Building the host", None, || build_host(workspace))?;
-            workspace.dev_host_binary()
+            workspace.host_binary(HostProfile::Dev)
         }
     };
     let session = Session {
