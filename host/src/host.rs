@@ -3,8 +3,8 @@
 mod listeners;
 
 use anyhow::Context;
-use host_api::{revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
-use host_artifact::Artifact;
+use host_api::{policy::NewPolicy, revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
+use host_artifact::{Artifact, policy::policy_of};
 use host_base::clock;
 use host_bus::{Bus, EmbeddedBus, JetStreamBus};
 use host_capabilities::{identity::Identity, payments::Payments};
@@ -18,17 +18,16 @@ use host_database::{
 use host_engine::{Admission, CompileCache, Engine, Services};
 use host_operator::{Gauges, Operator, Tokens};
 use host_plugin::{
-    Loader, Registry, Revision, Rollout,
+    Loader, Policies, Registry, Revision, Rollout,
     archive::Archive,
     call_stats::Alarm,
-    rollout::{BuiltIn, Change, PluginsError, Preparer, Upload},
+    rollout::{BuiltIn, PluginsError, Preparer, Upload},
 };
 use host_store::{Databases, PostgresDatabases, SqliteDatabases};
 use host_telemetry::{Metrics, OtlpExporter};
 use host_triggers::{Redelivery, Triggers, http::Front};
 use listeners::{serve_front, serve_operator};
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     path::Path,
     sync::{
@@ -206,9 +205,11 @@ pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verd
     let label = "what is active".to_owned();
     let active = active.map(|bytes| BuiltIn { label, bytes, source: Source::File, grants: None });
     rollout.start(active.into_iter().collect()).await?;
-    let name = Artifact::parse(bytes.clone(), manifest.as_deref())?.manifest.name;
-    rollout.set(&name, Change::Grants(Grant::ALL.into(), BTreeSet::new())).await?;
-    let upload = Upload { bytes, manifest, name: None, by: String::new(), dry_run: false };
+    let asked = Artifact::parse(bytes.clone(), manifest.as_deref())?.manifest;
+    let name = asked.name.clone();
+    let policy = policy_of(&asked, Grant::ALL.into());
+    rollout.set_policy(&name, &NewPolicy { replaces: None, policy }).await?;
+    let upload = Upload { bytes, manifest, name: None, by: String::new(), signature: None, dry_run: false };
     let (verdict, _) = rollout.stage(upload, |_| true).await?;
     if verdict.against.as_ref() == Some(&verdict.revision) {
         // The same file as the active one: it has been migrated, started and
@@ -309,9 +310,10 @@ async fn rollout(
     let triggers = Arc::new(Triggers::new(registry.clone(), bus, config.messaging.clone()));
     let archive =
         Archive::open(database.clone(), &config.data_dir.join("plugins")).await.context("the plugins' folder")?;
+    let policies = Policies::open(database.clone()).await.context("the policies of plugins")?;
     let audit = Audit::open(database.clone(), config.operator.audit_rows).await?;
     let rollout = Arc::new(Rollout::new(
-        Preparer::new(loader, archive),
+        Preparer::new(loader, archive, policies, config.uploads.clone()),
         registry,
         triggers.clone(),
         audit,

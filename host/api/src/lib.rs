@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod dead_letters;
 pub mod error;
 pub mod plugins;
+pub mod policy;
 pub mod revisions;
 pub mod settings;
 pub mod swap;

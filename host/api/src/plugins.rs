@@ -127,26 +127,3 @@ pub struct LimitView {
     #[schema(value_type = ValueSource)]
     pub source: Word<ValueSource>,
 }
-
-/// What a plugin may use. A client may send it back, changed, as
-/// [`NewGrants`].
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-pub struct GrantsView {
-    /// The capabilities that it may import. Harmless imports need no grant.
-    #[schema(value_type = BTreeSet<Grant>)]
-    pub grants: BTreeSet<Word<Grant>>,
-    /// Hosts with ports to which it may send requests.
-    pub http_hosts: BTreeSet<String>,
-}
-
-/// What a plugin may use from now on.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewGrants {
-    /// The capabilities that it may import.
-    pub grants: BTreeSet<Grant>,
-    /// Hosts with ports to which it may send requests.
-    #[serde(default)]
-    #[schema(example = json!(["api.example.com:443"]))]
-    pub http_hosts: BTreeSet<String>,
-}

@@ -82,3 +82,22 @@ pub struct LimitOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_attempts: Option<u32>,
 }
+
+impl LimitOverrides {
+    /// For each limit the higher one of both values.
+    #[must_use]
+    pub fn at_least(&self, other: &Self) -> Self {
+        Self {
+            memory_mib: self.memory_mib.max(other.memory_mib),
+            wall_time_ms: self.wall_time_ms.max(other.wall_time_ms),
+            transaction_ms: self.transaction_ms.max(other.transaction_ms),
+            concurrency: self.concurrency.max(other.concurrency),
+            queue: self.queue.max(other.queue),
+            body_bytes: self.body_bytes.max(other.body_bytes),
+            response_bytes: self.response_bytes.max(other.response_bytes),
+            event_bytes: self.event_bytes.max(other.event_bytes),
+            host_calls: self.host_calls.max(other.host_calls),
+            delivery_attempts: self.delivery_attempts.max(other.delivery_attempts),
+        }
+    }
+}

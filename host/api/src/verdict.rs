@@ -1,5 +1,6 @@
 //! The verdict on a plugin file, as the operator API returns it.
 
+use crate::policy::Excess;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
@@ -41,7 +42,11 @@ pub struct Verdict {
     pub types: Vec<TypeChange>,
     /// The migrations, in the order in which they run.
     pub migrations: Vec<MigrationView>,
-    /// Whether the list of problems is empty.
+    /// The requests of the file that the policy of the plugin does not allow. The
+    /// host refuses such a file.
+    #[serde(default)]
+    pub beyond_policy: Vec<Excess>,
+    /// Whether the lists of problems and of requests beyond the policy are empty.
     pub compatible: bool,
     /// The reasons why the host activates the file only when it is forced to.
     pub problems: Vec<String>,

@@ -3,6 +3,8 @@
 //! [`artifact`] reads the file and [`manifest`] its `plugin.toml`.
 //! `complexity_limits` bounds the contents of the file, [`permissions`] checks
 //! its imports, and [`compatibility`] compares it with the active revision.
+//! [`policy`] compares its requests with the rights of the plugin's name, and
+//! [`routes`] finds patterns that match the same path.
 
 pub mod artifact;
 pub mod compatibility;
@@ -10,6 +12,8 @@ mod complexity_limits;
 pub mod kind;
 pub mod manifest;
 pub mod permissions;
+pub mod policy;
+pub mod routes;
 
 pub use artifact::Artifact;
 pub use kind::ComponentKind;

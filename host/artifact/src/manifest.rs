@@ -1,6 +1,7 @@
 //! The manifest of a plugin: `plugin.toml`. The component carries it in the custom
 //! section `platform:manifest`.
 
+use crate::routes;
 use host_config::{
     limits::{LimitError, Limits},
     plugins::ConfigKey,
@@ -118,6 +119,20 @@ impl Manifest {
         Ok(())
     }
 
+    /// Checks that no proxy and no browser would change the paths of the routes.
+    /// The host checks only uploads, because older versions accepted such paths.
+    ///
+    /// # Errors
+    /// The field of the first such path.
+    pub fn check_paths(&self) -> Result<(), ManifestError> {
+        for (index, route) in self.routes.iter().enumerate() {
+            if let Some(problem) = routes::problem(&route.path) {
+                return Err(invalid(&format!("routes[{index}].path"), problem));
+            }
+        }
+        Ok(())
+    }
+
     fn check_health(&self) -> Result<(), ManifestError> {
         let Some(health) = &self.health else { return Ok(()) };
         let mut routes = self.routes.iter();
@@ -173,7 +188,7 @@ pub fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-fn is_subject(subject: &str) -> bool {
+pub(crate) fn is_subject(subject: &str) -> bool {
     subject.len() <= 200
         && subject.split('.').all(|word| {
             !word.is_empty()

@@ -1,6 +1,6 @@
-//! Checks the imports of a component against the interfaces that the host offers
-//! and against the grants of the operator. The world of a component is the list of
-//! permissions that it asks for.
+//! Checks the imports of a component against the interfaces that the host offers.
+//! The world of a component is the list of permissions that it asks for, and
+//! [`crate::policy`] says which of them it gets.
 
 use crate::{kind::ComponentKind, manifest::Manifest};
 use host_config::{offer::Offer, plugins::Grant};
@@ -67,24 +67,6 @@ const TYPE_INTERFACES: [&str; 2] = ["platform:http/types", "platform:messaging/t
 /// component.
 const IMPLICIT_GRANTS: [Grant; 4] = [Grant::Config, Grant::Logging, Grant::Clocks, Grant::Random];
 
-/// The grants of a plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grants {
-    /// All grants, for the components that are part of the host.
-    All,
-    /// These grants and the implicit ones.
-    Named(BTreeSet<Grant>),
-}
-
-impl Grants {
-    fn include(&self, grant: Grant) -> bool {
-        match self {
-            Self::All => true,
-            Self::Named(named) => IMPLICIT_GRANTS.contains(&grant) || named.contains(&grant),
-        }
-    }
-}
-
 /// Why the host refuses the world of a component.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WorldError {
@@ -95,14 +77,6 @@ pub enum WorldError {
         import: String,
         /// The list of the offered interfaces.
         offered: String,
-    },
-    /// The host offers the interface, but the plugin does not have the grant.
-    #[error("it imports {import}, and the grant {} is missing", grant_name(*grant))]
-    NotGranted {
-        /// The import, as the component names it.
-        import: String,
-        /// The missing grant.
-        grant: Grant,
     },
     /// The manifest declares work that the component does not export a handler for.
     #[error("its manifest has {declared}, but it does not export {interface}")]
@@ -115,28 +89,23 @@ pub enum WorldError {
 }
 
 impl Offers {
-    /// Checks that the host offers each import and that the plugin has the grant
-    /// for it.
+    /// Checks that the host offers each import to components of this kind.
     ///
     /// # Errors
     /// The first import that is refused.
-    pub fn check_imports(&self, imports: &[String], kind: ComponentKind, grants: &Grants) -> Result<(), WorldError> {
-        imports.iter().try_for_each(|import| self.check_import(import, kind, grants))
+    pub fn check_imports(&self, imports: &[String], kind: ComponentKind) -> Result<(), WorldError> {
+        imports.iter().try_for_each(|import| self.check_import(import, kind))
     }
 
-    fn check_import(&self, import: &str, kind: ComponentKind, grants: &Grants) -> Result<(), WorldError> {
+    fn check_import(&self, import: &str, kind: ComponentKind) -> Result<(), WorldError> {
         let interface = without_version(import);
         let (offers, is_free) = match kind {
             ComponentKind::Platform => (self.platform, TYPE_INTERFACES.contains(&interface)),
             ComponentKind::WasiHttp => (self.wasi_http, needs_no_grant(interface)),
         };
-        if is_free {
-            return Ok(());
-        }
-        match grant_in(offers, interface) {
-            None => Err(WorldError::Unknown { import: import.to_owned(), offered: self.list(kind) }),
-            Some(grant) if grants.include(grant) => Ok(()),
-            Some(grant) => Err(WorldError::NotGranted { import: import.to_owned(), grant }),
+        match is_free || grant_in(offers, interface).is_some() {
+            true => Ok(()),
+            false => Err(WorldError::Unknown { import: import.to_owned(), offered: self.list(kind) }),
         }
     }
 
@@ -214,32 +183,24 @@ mod tests {
         ],
     };
 
-    fn check(import: &str, kind: ComponentKind, grants: &[Grant]) -> Result<(), String> {
-        let grants = Grants::Named(grants.iter().copied().collect());
-        OFFERS.check_imports(&[import.to_owned()], kind, &grants).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn clocks_and_output_need_no_grant_and_requests_need_one() {
-        for import in ["wasi:clocks/monotonic-clock@0.2.6", "wasi:cli/stdout@0.2.6", "wasi:sockets/tcp@0.2.0"] {
-            assert_eq!(check(import, ComponentKind::WasiHttp, &[]), Ok(()));
-        }
-        let outgoing = "wasi:http/outgoing-handler@0.2.6";
-        assert_eq!(check(outgoing, ComponentKind::WasiHttp, &[Grant::Http]), Ok(()));
-        let refusal = check(outgoing, ComponentKind::WasiHttp, &[Grant::Store]).unwrap_err();
-        assert!(refusal.ends_with("the grant http is missing"), "{refusal}");
+    fn check(import: &str, kind: ComponentKind) -> Result<(), String> {
+        OFFERS.check_imports(&[import.to_owned()], kind).map_err(|error| error.to_string())
     }
 
     #[test]
     fn an_import_that_is_not_offered_to_this_kind_of_component_is_refused() {
-        let unknown = check("wasi:keyvalue/store@0.2.0", ComponentKind::WasiHttp, &[]).unwrap_err();
+        for import in ["wasi:clocks/monotonic-clock@0.2.6", "wasi:cli/stdout@0.2.6", "wasi:http/outgoing-handler@0.2.0"]
+        {
+            assert_eq!(check(import, ComponentKind::WasiHttp), Ok(()));
+        }
+        let unknown = check("wasi:keyvalue/store@0.2.0", ComponentKind::WasiHttp).unwrap_err();
         assert!(
             unknown.ends_with(
                 "it offers wasi:http/outgoing-handler, wasi:clocks/monotonic-clock, and WASI without files and sockets"
             ),
             "{unknown}"
         );
-        let of_wasi_http = check("wasi:cli/stdout@0.2.6", ComponentKind::Platform, &Grant::ALL).unwrap_err();
+        let of_wasi_http = check("wasi:cli/stdout@0.2.6", ComponentKind::Platform).unwrap_err();
         assert!(of_wasi_http.ends_with("it offers platform:store/sql"), "{of_wasi_http}");
     }
 

@@ -57,6 +57,39 @@ pub struct LimitError {
 }
 
 impl Limits {
+    /// The highest limits of a plugin whose policy names no higher ones. They
+    /// leave room for other plugins on a small machine.
+    pub fn ceilings() -> Self {
+        Self {
+            memory_mib: 128,
+            wall_time_ms: 30_000,
+            transaction_ms: 10_000,
+            concurrency: 64,
+            queue: 512,
+            body_bytes: 8 << 20,
+            response_bytes: 16 << 20,
+            event_bytes: 256 << 10,
+            host_calls: 100_000,
+            delivery_attempts: 100,
+        }
+    }
+
+    /// All limits by name, in the order of the fields.
+    pub fn values(&self) -> [(&'static str, u64); 10] {
+        [
+            ("memory_mib", self.memory_mib as u64),
+            ("wall_time_ms", self.wall_time_ms),
+            ("transaction_ms", self.transaction_ms),
+            ("concurrency", self.concurrency as u64),
+            ("queue", self.queue as u64),
+            ("body_bytes", self.body_bytes as u64),
+            ("response_bytes", self.response_bytes as u64),
+            ("event_bytes", self.event_bytes as u64),
+            ("host_calls", u64::from(self.host_calls)),
+            ("delivery_attempts", u64::from(self.delivery_attempts)),
+        ]
+    }
+
     /// Puts an operator's limits in the place of the author's.
     ///
     /// # Errors
@@ -85,20 +118,21 @@ impl Limits {
     /// # Errors
     /// The first one that is not.
     pub fn check(&self) -> Result<(), LimitError> {
-        let bounds: [(&'static str, u64, u64, u64); 10] = [
-            ("memory_mib", self.memory_mib as u64, 1, 512),
-            ("wall_time_ms", self.wall_time_ms, 1, 300_000),
-            ("transaction_ms", self.transaction_ms, 1, 60_000),
-            ("concurrency", self.concurrency as u64, 1, 1_000),
-            ("queue", self.queue as u64, 0, 100_000),
-            ("body_bytes", self.body_bytes as u64, 0, 64 << 20),
-            ("response_bytes", self.response_bytes as u64, 1, 64 << 20),
-            ("event_bytes", self.event_bytes as u64, 1, 1 << 20),
-            ("host_calls", u64::from(self.host_calls), 1, 10_000_000),
-            ("delivery_attempts", u64::from(self.delivery_attempts), 1, 1_000),
+        let bounds: [(u64, u64); 10] = [
+            (1, 512),
+            (1, 300_000),
+            (1, 60_000),
+            (1, 1_000),
+            (0, 100_000),
+            (0, 64 << 20),
+            (1, 64 << 20),
+            (1, 1 << 20),
+            (1, 10_000_000),
+            (1, 1_000),
         ];
-        match bounds.into_iter().find(|(_, value, low, high)| value < low || value > high) {
-            Some((limit, _, low, high)) => Err(LimitError { limit, problem: format!("must be {low} to {high}") }),
+        let mut checked = self.values().into_iter().zip(bounds);
+        match checked.find(|((_, value), (low, high))| value < low || value > high) {
+            Some(((limit, _), (low, high))) => Err(LimitError { limit, problem: format!("must be {low} to {high}") }),
             None => Ok(()),
         }
     }

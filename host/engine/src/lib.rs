@@ -31,8 +31,8 @@ use wasi_http::WasiHttpEngine;
 pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 
 use host_artifact::ComponentKind;
-use host_config::engine::EngineConfig;
-use std::{sync::Arc, time::Duration};
+use host_config::{engine::EngineConfig, plugins::Grant};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
@@ -77,7 +77,7 @@ impl Engine {
     pub fn new(config: &EngineConfig) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings(config))?;
         let mut linker = Linker::new(&wasmtime);
-        state::link(&mut linker)?;
+        state::link(&mut linker, &BTreeSet::new())?;
         start_ticker(&wasmtime)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -140,15 +140,21 @@ impl Engine {
     }
 
     /// Checks a component against what the host offers and prepares it to be
-    /// instantiated.
+    /// instantiated. A call of an import whose grant is in `denied` traps.
     ///
     /// # Errors
     /// Names an import that the host does not have or has with another type.
-    pub fn program(&self, code: &Code) -> wasmtime::Result<Linked> {
+    pub fn program(&self, code: &Code, denied: &BTreeSet<Grant>) -> wasmtime::Result<Linked> {
         Ok(match code {
             Code::Platform(component) => {
                 let (turns, warm) = (self.turns.clone(), self.warm.clone());
-                Linked::Platform(Program::new(&self.linker, component, turns, warm)?)
+                if denied.is_empty() {
+                    return Ok(Linked::Platform(Program::new(&self.linker, component, turns, warm)?));
+                }
+                let mut linker = Linker::new(&self.wasmtime);
+                state::link(&mut linker, denied)?;
+                linker.define_unknown_imports_as_traps(component)?;
+                Linked::Platform(Program::new(&linker, component, turns, warm)?)
             }
             Code::WasiHttp(component) => Linked::WasiHttp(self.wasi_http()?.program(component)?),
         })

@@ -3,16 +3,17 @@
 //! [`CallContext`].
 
 use super::time::{HasHostTime, HostTime};
+use host_api::policy::Policy;
 use host_bus::Bus;
 use host_capabilities::{
     identity::{self, Identity, IdentityView, Session},
     logging::{self, LoggingView},
     payments::{self, Payments, PaymentsView},
 };
-use host_config::limits::Limits;
+use host_config::{limits::Limits, plugins::Grant};
 use host_store::{ComponentSql, StoreView};
 use parking_lot::Mutex;
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
@@ -41,6 +42,8 @@ pub struct ComponentContext {
     pub name: String,
     /// Its own database. None if it does not use one.
     pub database: Option<Arc<dyn ComponentSql>>,
+    /// The rights of its name.
+    pub policy: Arc<Policy>,
     /// The subjects that it may publish.
     pub publishes: Vec<String>,
     /// Its limits.
@@ -168,11 +171,19 @@ impl State {
     }
 }
 
-/// Links every interface that the host offers.
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    host_store::add_to_linker(linker, State::store)?;
-    identity::add_to_linker(linker, State::identity)?;
-    payments::add_to_linker(linker, State::payments)?;
+/// Links every interface that the host offers, without those of `denied`.
+/// Logging, settings, clocks and randomness are never denied.
+pub(super) fn link(linker: &mut Linker<State>, denied: &BTreeSet<Grant>) -> wasmtime::Result<()> {
+    let is_granted = |grant| !denied.contains(&grant);
+    if is_granted(Grant::Store) {
+        host_store::add_to_linker(linker, State::store)?;
+    }
+    if is_granted(Grant::Identity) {
+        identity::add_to_linker(linker, State::identity)?;
+    }
+    if is_granted(Grant::Payments) {
+        payments::add_to_linker(linker, State::payments)?;
+    }
     logging::add_to_linker(linker, State::logging)?;
     wasmtime_wasi_config::add_to_linker(linker, State::config)?;
     wall_clock::add_to_linker::<State, HasHostTime>(linker, |state| {

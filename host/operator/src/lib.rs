@@ -151,7 +151,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::changes::resume))
         .routes(routes!(plugins::changes::config))
         .routes(routes!(plugins::changes::limits))
-        .routes(routes!(plugins::details::grants, plugins::changes::grants))
+        .routes(routes!(plugins::policy::show, plugins::policy::set))
         .routes(routes!(logs::follow))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::redeliver))

@@ -27,7 +27,7 @@ const TOKEN: &str = "token";
     info(
         title = "Operator API",
         description = "Shows and changes the plugins of this host. \
-            Roles: `view` reads, `deploy` changes plugins, `admin` changes grants and tokens. \
+            Roles: `view` reads, `deploy` changes plugins, `admin` changes policies and tokens. \
             A token that is bound to plugins reads and changes only these. \
             Every error has the same envelope. A token that is unknown, wrong or revoked has the answer 401.",
     ),

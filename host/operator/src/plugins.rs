@@ -2,6 +2,7 @@
 
 pub(super) mod changes;
 pub(super) mod details;
+pub(super) mod policy;
 
 use super::{Operator, caller::Caller};
 use axum::{
@@ -17,6 +18,7 @@ use host_api::{
 use host_http::error::{Problem, Refusal};
 use host_plugin::{
     archive::State as Desired,
+    policies::PolicyError,
     registry::{Plugin, Standing},
     rollout::RolloutError,
 };
@@ -130,10 +132,19 @@ pub(super) fn problem(error: RolloutError) -> Problem {
         RolloutError::Value { field, problem } => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problem).for_field(field)
         }
+        RolloutError::NotAllowed(excesses) => {
+            let mut problems = excesses.iter().map(ToString::to_string);
+            let first = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problems.next().unwrap_or_default());
+            problems.fold(first, Problem::with_fault)
+        }
+        RolloutError::NotTrusted(_) => Problem::new(StatusCode::FORBIDDEN, error.to_string()),
+        RolloutError::Policy(PolicyError::Conflict(_)) => {
+            Problem::new(StatusCode::CONFLICT, error.to_string()).for_field("replaces")
+        }
         RolloutError::Unknown(_) => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
         RolloutError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, error.to_string()),
         RolloutError::State(_) => Problem::new(StatusCode::CONFLICT, error.to_string()),
-        RolloutError::Archive(_) | RolloutError::Bus(_) => {
+        RolloutError::Archive(_) | RolloutError::Bus(_) | RolloutError::Policy(_) => {
             tracing::error!(%error, "the host could not change the plugin");
             Refusal::Unavailable.into()
         }

@@ -95,9 +95,9 @@ async fn stage(
     operator: &Operator,
     caller: &Caller,
     query: UploadQuery,
-    parts: Parts,
+    mut parts: Parts,
 ) -> Result<(Verdict, bool), Problem> {
-    let bytes = parts.component.ok_or_else(|| unreadable("The form has no part named component"))?;
+    let bytes = parts.component.take().ok_or_else(|| unreadable("The form has no part named component"))?;
     let limits = &operator.upload_limits;
     if limits.require_signature || parts.signature.is_some() {
         let signature = parts.signature.as_deref();
@@ -110,7 +110,8 @@ async fn stage(
         return Err(Problem::new(StatusCode::FORBIDDEN, message.to_owned()));
     }
     let UploadQuery { name, dry_run } = query;
-    let upload = Upload { bytes, manifest: parts.manifest, name, by: caller.name.clone(), dry_run };
+    let Parts { manifest, signature, .. } = parts;
+    let upload = Upload { bytes, manifest, name, by: caller.name.clone(), signature, dry_run };
     let is_allowed = |plugin: &str| caller.require(Role::Deploy, Some(plugin)).is_ok();
     operator.rollout.stage(upload, is_allowed).await.map_err(problem)
 }

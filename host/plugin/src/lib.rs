@@ -2,14 +2,15 @@
 //!
 //! [`loader`] makes a [`Revision`] of a file. The [`registry`] holds the active
 //! revisions in one immutable snapshot. [`rollout`] decides which revisions are
-//! active, and the [`archive`] keeps these decisions. Every call of a revision
-//! is an [`Invocation`].
+//! active, and the [`archive`] keeps these decisions. The [`policies`] say what a
+//! plugin may do. Every call of a revision is an [`Invocation`].
 
 pub mod archive;
 pub mod call_stats;
 mod handler;
 pub mod invocation;
 pub mod loader;
+pub mod policies;
 pub mod registry;
 pub mod revision;
 pub mod rollout;
@@ -17,6 +18,7 @@ mod stream;
 
 pub use invocation::Invocation;
 pub use loader::{LoadError, Loader};
+pub use policies::Policies;
 pub use registry::{Registry, Snapshot};
 pub use revision::Revision;
 pub use rollout::Rollout;

@@ -6,17 +6,18 @@ use super::{
     call_stats::{Alarm, CallCounter},
     revision::{OwnEndpoint, Revision},
 };
+use host_api::policy::{Excess, Policy};
 use host_artifact::{
     ComponentKind,
     artifact::{Artifact, ArtifactError},
     compatibility::{Interfaces, InterfacesError},
     manifest::{Manifest, ManifestError},
-    permissions::{self, Grants, WorldError},
+    permissions::{self, WorldError},
+    policy::Rights,
 };
-use host_config::limits::Limits;
 use host_config::{
     ConfigError,
-    plugins::{PluginsConfig, Setting},
+    plugins::{Grant, PluginsConfig, Setting},
     rollout::RolloutConfig,
 };
 use host_engine::{
@@ -27,7 +28,7 @@ use host_sql::Applied;
 use host_store::{ComponentSql, Database, Databases, Error as StoreError, MigrationError};
 use host_telemetry::RevisionSeries;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
@@ -80,7 +81,9 @@ pub struct Compiled {
 struct Fitted {
     program: Linked,
     config: BTreeMap<String, Setting>,
-    limits: Limits,
+    /// With the operator's limits, and without the requests that the policy does
+    /// not allow.
+    manifest: Manifest,
 }
 
 /// The reason why a plugin was not loaded. Nothing has changed.
@@ -89,7 +92,7 @@ pub enum LoadError {
     /// The file is not a plugin.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// An import is not granted, or an export is missing.
+    /// The host does not offer an import, or an export is missing.
     #[error(transparent)]
     World(#[from] WorldError),
     /// It was built for other interfaces.
@@ -150,27 +153,43 @@ impl Loader {
         .map_err(|error| LoadError::Compile(error.to_string()))?
     }
 
-    /// Checks a compiled file against its grants and settings.
+    /// Checks a compiled file against the host and the settings.
     ///
     /// # Errors
     /// The first thing that does not fit.
-    pub fn check(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<(), LoadError> {
-        self.fit(compiled, grants, settings).map(drop)
+    pub fn check(&self, compiled: &Compiled, policy: &Policy, settings: &Settings) -> Result<(), LoadError> {
+        self.fit(compiled, policy, settings).map(drop)
+    }
+
+    /// The requests of a file, with these settings, that the policy does not
+    /// allow.
+    ///
+    /// # Errors
+    /// A limit of the settings is out of its bounds.
+    pub fn excesses(
+        &self,
+        compiled: &Compiled,
+        policy: &Policy,
+        settings: &Settings,
+    ) -> Result<Vec<Excess>, LoadError> {
+        let manifest = self.with_limits(&compiled.artifact.manifest, settings)?;
+        let rights = Rights { plugin: &manifest.name, policy };
+        Ok(rights.excesses(&manifest, &OFFERS.grants_of(&compiled.imports)))
     }
 
     /// Runs the plugin's migrations and makes a revision. Returns the names of
     /// the migrations that ran.
     ///
     /// # Errors
-    /// A grant or setting that does not fit, a migration that failed, or a
+    /// An import or setting that does not fit, a migration that failed, or a
     /// component that did not start.
     pub async fn prepare(
         &self,
         compiled: Compiled,
         record: &Record,
-        grants: &Grants,
+        policy: Arc<Policy>,
     ) -> Result<(Arc<Revision>, Vec<String>), LoadError> {
-        let fitted = self.fit(&compiled, grants, &record.settings)?;
+        let fitted = self.fit(&compiled, &policy, &record.settings)?;
         let migrations = &compiled.artifact.migrations;
         let (database, migrated) = match permissions::uses_store(&compiled.imports) || !migrations.is_empty() {
             true => {
@@ -183,19 +202,28 @@ impl Loader {
         for name in &migrated {
             tracing::info!(component = record.plugin, revision = record.id, migration = name, "migrated");
         }
-        Ok((self.revision(compiled, fitted, record, database).await?, migrated))
+        Ok((self.revision(compiled, fitted, record, policy, database).await?, migrated))
     }
 
-    fn fit(&self, compiled: &Compiled, grants: &Grants, settings: &Settings) -> Result<Fitted, LoadError> {
+    fn fit(&self, compiled: &Compiled, policy: &Policy, settings: &Settings) -> Result<Fitted, LoadError> {
         let manifest = &compiled.artifact.manifest;
-        OFFERS.check_imports(&compiled.imports, compiled.code.kind(), grants)?;
-        let program = self.engine.program(&compiled.code).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        OFFERS.check_imports(&compiled.imports, compiled.code.kind())?;
+        let denied: BTreeSet<Grant> = OFFERS.grants_of(&compiled.imports).difference(&policy.grants).copied().collect();
+        let linked = self.engine.program(&compiled.code, &denied);
+        let program = linked.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         permissions::check_exports(manifest, program.handles_http(), program.handles_events())?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
+        let rights = Rights { plugin: &manifest.name, policy };
+        let manifest = rights.narrow(&self.with_limits(manifest, settings)?);
+        Ok(Fitted { program, config, manifest })
+    }
+
+    /// The manifest with the limits of the settings file and of the operator.
+    fn with_limits(&self, manifest: &Manifest, settings: &Settings) -> Result<Manifest, ManifestError> {
         let mut limits = manifest.limits.clone();
-        limits.override_with(&self.plugins.limits(&manifest.name)).map_err(ManifestError::from)?;
-        limits.override_with(&settings.limits).map_err(ManifestError::from)?;
-        Ok(Fitted { program, config, limits })
+        limits.override_with(&self.plugins.limits(&manifest.name))?;
+        limits.override_with(&settings.limits)?;
+        Ok(Manifest { limits, ..manifest.clone() })
     }
 
     /// The applied migrations of a plugin's database, of all revisions, because
@@ -223,20 +251,23 @@ impl Loader {
         compiled: Compiled,
         fitted: Fitted,
         record: &Record,
+        policy: Arc<Policy>,
         database: Option<Arc<dyn Database>>,
     ) -> Result<Arc<Revision>, LoadError> {
         // This comes before the first metric of the revision.
         let series = RevisionSeries::of(&record.plugin, &record.id);
-        let Fitted { program, config, limits } = fitted;
-        let Artifact { digest, bytes, manifest, .. } = compiled.artifact;
-        let manifest = Manifest { limits, ..manifest };
+        let Fitted { program, config, manifest } = fitted;
+        let Artifact { digest, bytes, .. } = compiled.artifact;
+        // Without the grant, an outgoing request finds no allowed host.
+        let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
             database: database.clone().map(|database| database as Arc<dyn ComponentSql>),
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
             config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
-            http_hosts: record.settings.http_hosts.iter().cloned().collect(),
+            http_hosts: http_hosts.cloned().collect(),
+            policy: policy.clone(),
             store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
             services: self.services.clone(),
         });
@@ -253,6 +284,7 @@ impl Loader {
         Ok(Arc::new(Revision {
             id: record.id.clone(),
             endpoints: OwnEndpoint::of(&manifest, &record.id),
+            policy,
             digest,
             size_bytes: bytes.len(),
             imports: compiled.imports,

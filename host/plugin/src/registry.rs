@@ -8,7 +8,10 @@ use super::{
     revision::{OwnEndpoint, Revision},
 };
 use arc_swap::ArcSwap;
-use host_artifact::manifest::Manifest;
+use host_artifact::{
+    manifest::{Manifest, Route},
+    routes::Pattern,
+};
 use host_engine::handler::{Handler, Handlers};
 use host_telemetry::EndpointMetrics;
 use http::{HeaderMap, HeaderName};
@@ -131,6 +134,18 @@ pub enum SnapshotError {
         /// The plugin that wants the route.
         plugin: String,
         /// The plugin that has the route.
+        owner: String,
+    },
+    /// Two plugins have patterns that match the same path.
+    #[error("the route {path} of {plugin} matches paths of {other}, which belongs to {owner}")]
+    Overlap {
+        /// The pattern.
+        path: String,
+        /// The plugin that wants the route.
+        plugin: String,
+        /// The pattern of the other plugin.
+        other: String,
+        /// The plugin that has the paths.
         owner: String,
     },
     /// The router cannot tell the pattern from another one.
@@ -269,39 +284,24 @@ impl Snapshot {
         Ok(Self { plugins, routes })
     }
 
-    /// Whether a plugin with this manifest could be active beside the others.
+    /// Whether a plugin with this manifest could be active beside the others. Two
+    /// plugins may have the same pattern with different methods. They may not
+    /// have different patterns that match the same path, because the router
+    /// would take the path away from one of them.
     ///
     /// # Errors
-    /// When another plugin has one of its routes.
+    /// When another plugin has one of its paths.
     pub fn has_room_for(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
         let others = self.plugins.iter().filter(|(name, _)| **name != manifest.name);
-        let mut owners: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-        let mut patterns = matchit::Router::new();
-        for (name, plugin) in others {
-            for route in &plugin.revision.manifest.routes {
-                owners
-                    .extend(route.methods.iter().map(|method| ((route.path.as_str(), method.as_str()), name.as_str())));
-                // Several plugins may share a pattern with different methods.
-                let _ = patterns.insert(route.path.as_str(), ());
-            }
-        }
-        for route in &manifest.routes {
-            for method in &route.methods {
-                if let Some(owner) = owners.get(&(route.path.as_str(), method.as_str())) {
-                    return Err(SnapshotError::Owned {
-                        method: method.clone(),
-                        path: route.path.clone(),
-                        plugin: manifest.name.clone(),
-                        owner: (*owner).to_owned(),
-                    });
-                }
-            }
-            if !owners.keys().any(|(path, _)| *path == route.path) {
-                patterns.insert(route.path.as_str(), ()).map_err(|error| SnapshotError::Pattern {
-                    path: route.path.clone(),
-                    plugin: manifest.name.clone(),
-                    reason: error.to_string(),
-                })?;
+        for (owner, plugin) in others {
+            for (other, route) in plugin
+                .revision
+                .manifest
+                .routes
+                .iter()
+                .flat_map(|other| manifest.routes.iter().map(move |route| (other, route)))
+            {
+                check_room(manifest, route, owner, other)?;
             }
         }
         Ok(())
@@ -322,6 +322,30 @@ impl Snapshot {
     /// All plugins, by name.
     pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.values()
+    }
+}
+
+/// Refuses a route that could take a request away from a route of `owner`.
+fn check_room(manifest: &Manifest, route: &Route, owner: &str, other: &Route) -> Result<(), SnapshotError> {
+    if route.path == other.path {
+        return match route.methods.iter().find(|method| other.methods.contains(method)) {
+            None => Ok(()),
+            Some(method) => Err(SnapshotError::Owned {
+                method: method.clone(),
+                path: route.path.clone(),
+                plugin: manifest.name.clone(),
+                owner: owner.to_owned(),
+            }),
+        };
+    }
+    match Pattern::of(&route.path).overlaps(&Pattern::of(&other.path)) {
+        false => Ok(()),
+        true => Err(SnapshotError::Overlap {
+            path: route.path.clone(),
+            plugin: manifest.name.clone(),
+            other: other.path.clone(),
+            owner: owner.to_owned(),
+        }),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the last call in it are gone.
 
 use super::call_stats::{CallCounter, CallCounts};
+use host_api::policy::Policy;
 use host_artifact::manifest::{Manifest, Route};
 use host_config::plugins::Setting;
 use host_engine::{Admission, Failure, Pool};
@@ -25,7 +26,11 @@ pub struct Revision {
     pub exports: Vec<String>,
     /// The values of its declared settings.
     pub config: BTreeMap<String, Setting>,
-    /// Its manifest, with the operator's limits.
+    /// The rights of the plugin when the revision was loaded. A change of the
+    /// policy loads the revision again.
+    pub policy: Arc<Policy>,
+    /// Its manifest, with the operator's limits, and without the requests that
+    /// the policy does not allow.
     pub manifest: Manifest,
     /// The plugin's database, shared by its revisions.
     pub database: Option<Arc<dyn Database>>,

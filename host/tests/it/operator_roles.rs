@@ -52,11 +52,10 @@ async fn a_token_without_the_right_to_change_a_plugin_changes_nothing_and_is_rec
         expected.push(("upload".to_owned(), "refused".to_owned()));
         assert_eq!(recorded(&host, name).await, expected);
     }
-    let grants = json!({ "grants": [] });
     let deploy = with_token(&host, json!({ "name": "deployer", "role": "deploy" })).await;
     let needs = "This needs the role admin; the token deployer has the role deploy";
-    deploy.put("/plugins/chameleon/grants", grants.clone()).await.refuses(403, needs);
-    assert_eq!(other.put("/plugins/chameleon/grants", grants).await.status, 403);
+    deploy.set_policy("chameleon", json!({})).await.refuses(403, needs);
+    assert_eq!(other.set_policy("chameleon", json!({})).await.status, 403);
     for path in ["", "/revisions", "/logs"] {
         assert_eq!(other.get(&format!("/plugins/chameleon{path}")).await.status, 403);
     }

@@ -100,6 +100,7 @@ pub fn compare(
         publishes,
         types,
         migrations,
+        beyond_policy: Vec::new(),
         compatible: problems.is_empty(),
         problems,
     }

@@ -15,6 +15,7 @@ mod logs;
 mod new;
 mod output;
 mod pack;
+mod policy;
 mod rollout;
 mod settings;
 mod show;
@@ -86,7 +87,7 @@ enum Action {
     Remove(rollout::Remove),
     Config(settings::Config),
     Limits(settings::Limits),
-    Grants(settings::Grants),
+    Policy(policy::Policy),
     Token(token::Token),
 }
 
@@ -138,7 +139,7 @@ impl Plugin {
             Action::Remove(remove) => remove.run(&client, output).await,
             Action::Config(config) => config.run(&client, output).await,
             Action::Limits(limits) => limits.run(&client, output).await,
-            Action::Grants(grants) => grants.run(&client, output).await,
+            Action::Policy(policy) => policy.run(&client, output).await,
             Action::Token(token) => token.run(&client, output).await,
         }
     }

@@ -1,21 +1,16 @@
-//! `config`, `limits` and `grants`: the values that an operator sets for a
-//! plugin. Each change is a new revision and a swap.
+//! `config` and `limits`: the values that an operator sets for a plugin. Each
+//! change is a new revision and a swap.
 
 use super::{
     client::Client,
     failure::Failure,
     output::{Output, line},
-    views::{GrantsText, SourceTable, SwapText},
+    views::{SourceTable, SwapText},
 };
 use clap::Args;
-use host_api::{
-    Word,
-    plugins::{GrantsView, PluginDetails},
-    settings::Grant,
-    swap::SwapReport,
-};
+use host_api::{plugins::PluginDetails, swap::SwapReport};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Shows or changes the settings that a plugin declares.
 ///
@@ -57,34 +52,6 @@ pub(super) struct Limits {
     unset: Vec<String>,
 }
 
-/// Shows or changes the grants of a plugin.
-///
-/// The grants of the command replace the present ones. You can give grants to a
-/// plugin before you upload it.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ticketing plugin grants hello
-  ticketing plugin grants hello --grant store --grant identity
-  ticketing plugin grants hello --http-host api.example.com:443
-  ticketing plugin grants hello --no-grants")]
-pub(super) struct Grants {
-    /// The plugin's name
-    name: String,
-    /// A capability, such as store; may be repeated
-    #[arg(long = "grant", value_name = "CAPABILITY", conflicts_with = "no_grants")]
-    grants: Vec<String>,
-    /// A server that the plugin may send requests to; may be repeated
-    #[arg(long = "http-host", value_name = "HOST:PORT", conflicts_with = "no_http_hosts")]
-    http_hosts: Vec<String>,
-    /// Take all capabilities away
-    #[arg(long)]
-    no_grants: bool,
-    /// Take all servers away
-    #[arg(long)]
-    no_http_hosts: bool,
-}
-
 impl Config {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let plugin = plugin(client, &self.name).await?;
@@ -103,32 +70,6 @@ impl Limits {
         }
         put(client, output, &self.name, "limits", &changed(plugin.limits, self.pairs, &self.unset)?).await
     }
-}
-
-impl Grants {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let changes_grants = self.no_grants || !self.grants.is_empty();
-        let changes_hosts = self.no_http_hosts || !self.http_hosts.is_empty();
-        if !changes_grants && !changes_hosts {
-            return output.answer::<GrantsText>(&client.get(&["plugins", &self.name, "grants"]).await?);
-        }
-        // The command replaces only the kind of grants that it names. A plugin that
-        // the host does not know has none.
-        let now: GrantsView = match client.get(&["plugins", &self.name, "grants"]).await {
-            Err(Failure::NotFound(_)) => GrantsView::default(),
-            now => now?.read()?,
-        };
-        let wanted = GrantsView {
-            grants: if changes_grants { as_typed(self.grants) } else { now.grants },
-            http_hosts: if changes_hosts { self.http_hosts.into_iter().collect() } else { now.http_hosts },
-        };
-        put(client, output, &self.name, "grants", &wanted).await
-    }
-}
-
-/// The grants as the user typed them. The host knows which of them exist.
-fn as_typed(grants: Vec<String>) -> BTreeSet<Word<Grant>> {
-    grants.into_iter().map(Word::Unknown).collect()
 }
 
 async fn plugin(client: &Client, name: &str) -> Result<PluginDetails, Failure> {
@@ -168,7 +109,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn limit(text: &str) -> Result<(String, u64), String> {
+pub(super) fn limit(text: &str) -> Result<(String, u64), String> {
     let (key, value) = pair(text)?;
     let value =
         value.parse().map_err(|_| format!("{value:?} is not a whole number; the unit is a part of the name"))?;

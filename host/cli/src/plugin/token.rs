@@ -54,7 +54,7 @@ fn role() -> impl TypedValueParser<Value = Role> {
     let help = |role| match role {
         Role::View => "Read",
         Role::Deploy => "Upload and swap plugins",
-        Role::Admin => "Everything, also grants and tokens",
+        Role::Admin => "Everything, also policies and tokens",
     };
     let values = Role::ALL.map(|role| PossibleValue::new(role.as_str()).help(help(role)));
     PossibleValuesParser::new(values).try_map(|text| Role::from_text(&text).ok_or("there is no such role"))

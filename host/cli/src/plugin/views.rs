@@ -9,7 +9,7 @@ use super::output::{ago, joined, size, table, text_of, until};
 use host_api::{
     Word,
     audit::AuditRow,
-    plugins::{CanaryView, GrantsView, LimitView, PluginDetails, PluginView},
+    plugins::{CanaryView, LimitView, PluginDetails, PluginView},
     revisions::RevisionView,
     settings::ValueSource,
     swap::SwapReport,
@@ -48,11 +48,6 @@ struct Sourced {
     value: Value,
     source: Word<ValueSource>,
 }
-
-/// The grants of a plugin.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(super) struct GrantsText(GrantsView);
 
 /// The result of an activation.
 #[derive(Debug, Deserialize)]
@@ -188,13 +183,6 @@ impl Display for SourceTable {
             table.add_row([key.clone(), value, source.to_string()]);
         }
         f.write_str(&text_of(&table))
-    }
-}
-
-impl Display for GrantsText {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "grants      {}", joined(&self.0.grants))?;
-        write!(f, "http hosts  {}", joined(&self.0.http_hosts))
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
 };
 use host_api::{
     error::Envelope,
-    plugins::{NewGrants, PluginView},
+    plugins::PluginView,
     settings::LimitOverrides,
     swap::{Activation, SwapReport},
     tokens::Role,
@@ -109,7 +109,7 @@ pub(crate) async fn resume(
 }
 
 /// Takes a plugin out of service. The host keeps its database and its revisions.
-/// It deletes the grants of a plugin that was never uploaded.
+/// It deletes the policy of a plugin that was never uploaded.
 #[utoipa::path(delete, path = "/plugins/{name}", operation_id = "remove", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 204, description = "The plugin is out of service"),
     (status = 403, body = Envelope),
@@ -166,28 +166,6 @@ pub(crate) async fn limits(
 ) -> Changed<Option<SwapReport>> {
     operator.allow(&caller, Role::Deploy, "limits", Some(&name)).await?;
     set(&operator, &caller, "limits", &name, Change::Limits(body?.0)).await
-}
-
-/// Replaces the grants of a plugin, by a swap. The host keeps the grants of a
-/// plugin that does not exist yet until it is uploaded or removed.
-#[utoipa::path(put, path = "/plugins/{name}/grants", operation_id = "set_grants", tag = "plugins", params(("name" = String, Path)),
-    request_body = NewGrants, responses(
-        (status = 200, body = Option<SwapReport>),
-        (status = 403, body = Envelope),
-        (status = 422, body = Envelope, description = "The active revision needs more"),
-    ))]
-pub(crate) async fn grants(
-    State(operator): State<Arc<Operator>>,
-    caller: Caller,
-    Path(name): Path<String>,
-    body: Result<Body<NewGrants>, Problem>,
-) -> Changed<Option<SwapReport>> {
-    operator.allow(&caller, Role::Admin, "grants", Some(&name)).await?;
-    if !host_artifact::manifest::is_name(&name) {
-        return Err(Refusal::NotFound.into());
-    }
-    let NewGrants { grants, http_hosts } = body?.0;
-    set(&operator, &caller, "grants", &name, Change::Grants(grants, http_hosts)).await
 }
 
 async fn set(

@@ -1,5 +1,4 @@
-//! One plugin with its settings, limits and grants. Grants can exist before the
-//! plugin does.
+//! One plugin with its settings, limits and grants.
 
 use super::{plugin_view, problem, unknown};
 use crate::{Operator, caller::Caller};
@@ -8,21 +7,17 @@ use axum::{
     extract::{Path, State},
 };
 use host_api::{
-    Word,
     error::Envelope,
-    plugins::{GrantsView, LimitView, PluginDetails},
-    settings::{Grant, LimitOverrides, ValueSource},
+    plugins::{LimitView, PluginDetails},
+    settings::{LimitOverrides, ValueSource},
     tokens::Role,
 };
 use host_config::limits::Limits;
 use host_http::error::Problem;
-use host_plugin::{archive::Settings, registry::Plugin};
+use host_plugin::registry::Plugin;
 use serde::Serialize;
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// One plugin.
 #[utoipa::path(get, path = "/plugins/{name}", operation_id = "show_plugin", tag = "plugins", params(("name" = String, Path)), responses(
@@ -40,39 +35,19 @@ pub(crate) async fn show(
     let plugin = snapshot.plugin(&name).ok_or_else(|| unknown(&name))?;
     let state = operator.rollout.state(&name).await.map_err(problem)?;
     let config = &plugin.revision.config;
+    let policy = operator.rollout.preparer.policies.of(&name);
     Ok(Json(PluginDetails {
         plugin: plugin_view(plugin),
         config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
         config_sources: config.iter().map(|(key, setting)| (key.clone(), setting.source.into())).collect(),
         limits_in_force: limits_of(&operator, plugin, &state.settings.limits),
-        grants: grants_of(&operator, &name, &state.settings),
+        grants: policy.grants.iter().copied().map(Into::into).collect(),
         config_set: state.settings.config,
         limits: numbers(&state.settings.limits),
-        http_hosts: state.settings.http_hosts,
+        http_hosts: policy.http_hosts.clone(),
         previous: state.previous,
         quarantined: state.quarantined,
     }))
-}
-
-/// The grants of a plugin. It need not be uploaded yet.
-#[utoipa::path(get, path = "/plugins/{name}/grants", operation_id = "show_grants", tag = "plugins", params(("name" = String, Path)), responses(
-    (status = 200, body = GrantsView),
-    (status = 403, body = Envelope),
-    (status = 404, body = Envelope, description = "There is no such plugin, and no grant for one"),
-))]
-pub(crate) async fn grants(
-    State(operator): State<Arc<Operator>>,
-    caller: Caller,
-    Path(name): Path<String>,
-) -> Result<Json<GrantsView>, Problem> {
-    caller.require(Role::View, Some(&name))?;
-    let state = operator.rollout.state(&name).await.map_err(problem)?;
-    let grants = grants_of(&operator, &name, &state.settings);
-    Ok(Json(GrantsView { grants, http_hosts: state.settings.http_hosts }))
-}
-
-fn grants_of(operator: &Operator, name: &str, settings: &Settings) -> BTreeSet<Word<Grant>> {
-    operator.rollout.preparer.grants(name, settings).into_iter().map(Word::from).collect()
 }
 
 fn limits_of(operator: &Operator, plugin: &Plugin, set: &LimitOverrides) -> BTreeMap<String, LimitView> {

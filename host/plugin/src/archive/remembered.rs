@@ -39,6 +39,9 @@ pub struct Record {
     pub uploaded_ms: u64,
     /// Who made it.
     pub uploaded_by: String,
+    /// The signature of the file. The host checks it again at the activation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// What a newer version of the host has written beside.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -53,9 +56,10 @@ pub struct Settings {
     pub config: BTreeMap<String, String>,
     /// Limits that replace those of the manifest.
     pub limits: LimitOverrides,
-    /// What it may import; none to leave that to the host's own settings.
+    /// The grants that older versions of the host have stored here. The policy of
+    /// the plugin has taken their place.
     pub grants: Option<BTreeSet<Grant>>,
-    /// Hosts with ports to which it may make requests.
+    /// The hosts for outgoing requests that older versions have stored here.
     pub http_hosts: BTreeSet<String>,
     /// What a newer version of the host has set beside.
     #[serde(flatten)]

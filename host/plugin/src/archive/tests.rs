@@ -14,6 +14,7 @@ fn record(id: &str, digest: &str) -> Record {
         settings: Settings::default(),
         uploaded_ms: 1,
         uploaded_by: "somebody".into(),
+        signature: None,
         unknown: Unknown::new(),
     }
 }

@@ -42,6 +42,7 @@ impl Rollout {
     /// # Errors
     /// The first thing that could not be followed; the rest was.
     pub async fn catch_up(self: &Arc<Self>, cluster: &Cluster) -> Result<(), RolloutError> {
+        self.preparer.policies.refresh().await?;
         for proposal in cluster.open_proposals().await.map_err(database)? {
             let prepared = self.prepare(&proposal).await;
             let problem = prepared.err().map(|error| error.to_string());
@@ -107,7 +108,7 @@ impl Rollout {
         let instead_of = decided.filter(|decided| wanted.as_ref().is_some_and(|own| own.revision != decided.revision));
         if before.as_ref().map(serving) == wanted {
             self.peers.note_own(plugin, instead_of);
-            return Ok(());
+            return self.apply_policy(plugin).await;
         }
         let Some(wanted) = wanted else {
             return match before {
@@ -136,8 +137,10 @@ impl Rollout {
     /// The revision with this id, ready to serve: one that runs or was
     /// prepared, or else made now.
     async fn revision(&self, plugin: &str, id: &str, before: Option<&Plugin>) -> Result<Arc<Revision>, RolloutError> {
+        let policy = self.preparer.policy(plugin);
         let running = before.into_iter().flat_map(Plugin::revisions).find(|revision| revision.id == id);
-        if let Some(revision) = running.cloned().or_else(|| self.peers.prepared(plugin, id)) {
+        let ready = running.cloned().or_else(|| self.peers.prepared(plugin, id));
+        if let Some(revision) = ready.filter(|revision| revision.policy == policy) {
             return Ok(revision);
         }
         let record = self.preparer.record(plugin, id).await?;

@@ -11,6 +11,7 @@ mod cluster_sync;
 mod exchange;
 mod locks;
 mod peers;
+mod policy;
 mod prepare;
 mod probe;
 mod settings;
@@ -30,8 +31,10 @@ pub use subscriptions::Subscriptions;
 use crate::{
     archive::{Archive, ArchiveError, State},
     loader::LoadError,
+    policies::PolicyError,
     registry::{Plugin, Registry, SnapshotError},
 };
+use host_api::policy::Excess;
 use host_bus::BusError;
 use host_config::rollout::RolloutConfig;
 use host_database::{audit::Audit, cluster::Cluster};
@@ -64,6 +67,15 @@ pub enum RolloutError {
     /// The file is refused.
     #[error(transparent)]
     Refused(#[from] LoadError),
+    /// It asks for more than the policy of its plugin allows.
+    #[error("{}", list(.0))]
+    NotAllowed(Vec<Excess>),
+    /// Its signature or its version is not one that the operator accepts.
+    #[error("{0}")]
+    NotTrusted(String),
+    /// The policy was not changed.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// It does not fit the active revision or other plugins.
     #[error("it does not fit to what is active: {}", .0.join("; "))]
     Incompatible(Vec<String>),
@@ -137,11 +149,21 @@ impl Rollout {
         }
     }
 
+    /// Whether the plugin is active or an operator has ever decided something
+    /// about it.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn knows(&self, plugin: &str) -> Result<bool, RolloutError> {
+        Ok(self.active(plugin).is_some() || self.archive.state(plugin).await?.is_some())
+    }
+
     /// Waits for the lock of a plugin on all hosts, and catches up with the
     /// decision of the change before.
     async fn lock(self: &Arc<Self>, plugin: &str) -> Result<PluginGuard, RolloutError> {
         let guard = self.locks.everywhere(plugin, self.peers.cluster()).await.map_err(ArchiveError::from)?;
         if guard.is_shared() {
+            self.preparer.policies.refresh().await?;
             self.follow(plugin).await?;
         }
         Ok(guard)
@@ -150,6 +172,10 @@ impl Rollout {
     fn active(&self, plugin: &str) -> Option<Plugin> {
         self.registry.snapshot().plugin(plugin).cloned()
     }
+}
+
+fn list(excesses: &[Excess]) -> String {
+    excesses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn milliseconds(duration: Duration) -> u64 {

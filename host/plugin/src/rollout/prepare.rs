@@ -7,15 +7,21 @@ use crate::{
     Revision,
     archive::{Archive, Record, Settings},
     loader::{Compiled, Loader},
+    policies::Policies,
     registry::Standing,
 };
-use host_api::{settings::Grant, swap::ProbeView};
-use host_artifact::permissions::Grants;
-use parking_lot::Mutex;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use host_api::{
+    policy::{Excess, Policy},
+    revisions::Source,
+    swap::ProbeView,
 };
+use host_artifact::policy::Rights;
+use host_config::uploads::UploadsConfig;
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
+
+const UNSIGNED_MANIFEST: &str =
+    "the manifest beside the component is not signed: put it into the component and sign that";
 
 /// The number of instances that are created before a revision serves.
 const WARM_INSTANCES: usize = 4;
@@ -24,6 +30,10 @@ const WARM_INSTANCES: usize = 4;
 pub struct Preparer {
     /// Makes revisions of files.
     pub loader: Loader,
+    /// The rights of plugins.
+    pub policies: Policies,
+    /// The keys of the signers, and whether files must be signed.
+    pub(super) uploads: UploadsConfig,
     pub(super) archive: Archive,
     /// The plugins of the binary and of the settings, by name. The start fills
     /// it.
@@ -37,7 +47,6 @@ pub(super) struct Origin {
     pub(super) label: String,
     pub(super) record: Record,
     pub(super) bytes: Arc<[u8]>,
-    pub(super) grants: BTreeSet<Grant>,
 }
 
 /// A revision that can serve, and the report of its preparation.
@@ -52,8 +61,8 @@ pub(super) struct Prepared {
 
 impl Preparer {
     /// Nothing is built in yet.
-    pub fn new(loader: Loader, archive: Archive) -> Self {
-        Self { loader, archive, built_in: Mutex::default() }
+    pub fn new(loader: Loader, archive: Archive, policies: Policies, uploads: UploadsConfig) -> Self {
+        Self { loader, policies, uploads, archive, built_in: Mutex::default() }
     }
 
     /// Remembers a built-in plugin.
@@ -66,17 +75,57 @@ impl Preparer {
         self.built_in.lock().get(plugin).cloned()
     }
 
-    /// The grants of a plugin.
-    pub fn grants(&self, plugin: &str, settings: &Settings) -> BTreeSet<Grant> {
-        match &settings.grants {
-            Some(grants) => grants.clone(),
-            None => self.origin(plugin).map(|origin| origin.grants).unwrap_or_default(),
+    /// The policy of a plugin. The settings file of the host may name higher
+    /// limits.
+    pub fn policy(&self, plugin: &str) -> Arc<Policy> {
+        let policy = self.policies.of(plugin);
+        let rights = Rights { plugin, policy: &policy };
+        match rights.raised(&self.loader.plugins.limits(plugin)) {
+            Some(raised) => Arc::new(raised),
+            None => policy,
         }
     }
 
-    /// The grants of a revision.
-    pub(super) fn granted(&self, record: &Record) -> Grants {
-        Grants::Named(self.grants(&record.plugin, &record.settings))
+    /// The requests of a file that the policy of its plugin does not allow.
+    pub(super) fn excesses(&self, compiled: &Compiled, settings: &Settings) -> Result<Vec<Excess>, RolloutError> {
+        let policy = self.policy(&compiled.artifact.manifest.name);
+        Ok(self.loader.excesses(compiled, &policy, settings)?)
+    }
+
+    /// Refuses a revision that asks for more than the policy of its plugin
+    /// allows. The policy may have changed since the upload.
+    pub(super) fn require_allowed(&self, compiled: &Compiled, record: &Record) -> Result<(), RolloutError> {
+        let excesses = self.excesses(compiled, &record.settings)?;
+        match excesses.is_empty() {
+            true => Ok(()),
+            false => Err(RolloutError::NotAllowed(excesses)),
+        }
+    }
+
+    /// Refuses an uploaded file whose signature or version the operator does not
+    /// accept. The settings, the keys and the policy may have changed since the
+    /// upload.
+    pub(super) fn require_trusted(&self, compiled: &Compiled, record: &Record) -> Result<(), RolloutError> {
+        if record.source != Source::Upload {
+            return Ok(());
+        }
+        let policy = self.policies.of(&record.plugin);
+        let (bytes, signature) = (&compiled.artifact.bytes, record.signature.as_deref());
+        if self.uploads.require_signature || policy.require_signature {
+            self.uploads.keys.verify(bytes, signature).map_err(|error| RolloutError::NotTrusted(error.to_string()))?;
+            if record.manifest.is_some() {
+                return Err(RolloutError::NotTrusted(UNSIGNED_MANIFEST.to_owned()));
+            }
+        }
+        let version = &compiled.artifact.manifest.version;
+        let lowest = policy.lowest_version.as_deref().and_then(|lowest| semver::Version::parse(lowest).ok());
+        match lowest.filter(|lowest| version < lowest) {
+            Some(lowest) => Err(RolloutError::NotTrusted(format!(
+                "the version {version} is below {lowest}, the lowest version that the policy of {} allows",
+                record.plugin
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The revision of this id.
@@ -114,7 +163,7 @@ impl Preparer {
         record: &Record,
         standing: Standing,
     ) -> Result<Prepared, RolloutError> {
-        let (revision, migrations) = self.loader.prepare(compiled, record, &self.granted(record)).await?;
+        let (revision, migrations) = self.loader.prepare(compiled, record, self.policy(&record.plugin)).await?;
         if standing != Standing::Serving {
             return Ok(Prepared { revision, migrations, warm_instances: 1, probe: None });
         }

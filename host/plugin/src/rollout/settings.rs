@@ -1,18 +1,12 @@
 //! Settings that operators change while a plugin runs. They are part of a
 //! revision's identity, so a change makes another revision and swaps to it.
 
-use super::{Rollout, RolloutError};
+use super::{Rollout, RolloutError, swap::How};
 use crate::archive::{Record, Settings, State};
-use host_api::{
-    settings::{Grant, LimitOverrides},
-    swap::SwapReport,
-};
+use host_api::{settings::LimitOverrides, swap::SwapReport};
+use host_artifact::policy::Rights;
 use host_base::clock::now_ms;
-use host_capabilities::outbound::Destination;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// One change of a plugin's settings. It replaces a setting as a whole.
 #[derive(Debug, Clone)]
@@ -21,8 +15,6 @@ pub enum Change {
     Config(BTreeMap<String, String>),
     /// Limits that replace those of the manifest.
     Limits(LimitOverrides),
-    /// The grants, and the hosts for outgoing requests.
-    Grants(BTreeSet<Grant>, BTreeSet<String>),
 }
 
 impl Rollout {
@@ -33,19 +25,19 @@ impl Rollout {
     /// See [`RolloutError`]; nothing has changed then.
     pub async fn set(self: &Arc<Self>, plugin: &str, change: Change) -> Result<Option<SwapReport>, RolloutError> {
         let _guard = self.lock(plugin).await?;
-        let state = match self.state(plugin).await {
-            Err(RolloutError::Unknown(_)) if matches!(change, Change::Grants(..)) => State::default(),
-            state => state?,
-        };
+        let state = self.state(plugin).await?;
         let settings = match change {
             Change::Config(config) => {
                 self.check_keys(plugin, &config)?;
                 Settings { config, ..state.settings.clone() }
             }
-            Change::Limits(limits) => Settings { limits, ..state.settings.clone() },
-            Change::Grants(grants, http_hosts) => {
-                check_hosts(&http_hosts)?;
-                Settings { grants: Some(grants), http_hosts, ..state.settings.clone() }
+            Change::Limits(limits) => {
+                let policy = self.preparer.policy(plugin);
+                let beyond = Rights { plugin, policy: &policy }.limits_beyond(&limits);
+                if !beyond.is_empty() {
+                    return Err(RolloutError::NotAllowed(beyond));
+                }
+                Settings { limits, ..state.settings.clone() }
             }
         };
         let Some(active) = &state.active else {
@@ -59,7 +51,7 @@ impl Rollout {
             return Err(RolloutError::State("these settings are in force already".to_owned()));
         }
         self.archive.add(&record).await?;
-        self.swap(&record, state, None, true).await.map(Some)
+        self.swap(&record, state, None, How::Settings).await.map(Some)
     }
 
     fn check_keys(&self, plugin: &str, config: &BTreeMap<String, String>) -> Result<(), RolloutError> {
@@ -74,11 +66,4 @@ impl Rollout {
             None => Ok(()),
         }
     }
-}
-
-fn check_hosts(hosts: &BTreeSet<String>) -> Result<(), RolloutError> {
-    hosts.iter().try_for_each(|host| match host.parse::<Destination>() {
-        Ok(_) => Ok(()),
-        Err(problem) => Err(RolloutError::Value { field: "http_hosts", problem: format!("{host:?}: {problem}") }),
-    })
 }

@@ -27,8 +27,18 @@ pub struct Upload {
     pub name: Option<String>,
     /// The name of the caller.
     pub by: String,
+    /// The text of the signature, if the file has one.
+    pub signature: Option<String>,
     /// Whether the caller wants only the verdict.
     pub dry_run: bool,
+}
+
+/// The claims of an upload beside its file.
+struct Claim {
+    manifest: Option<String>,
+    name: Option<String>,
+    by: String,
+    signature: Option<String>,
 }
 
 impl Rollout {
@@ -38,11 +48,14 @@ impl Rollout {
     /// # Errors
     /// The first problem. Nothing was kept then.
     pub async fn stage(&self, upload: Upload, may: impl FnOnce(&str) -> bool) -> Result<(Verdict, bool), RolloutError> {
-        let Upload { bytes, manifest, name, by, dry_run } = upload;
+        let Upload { bytes, manifest, name, by, signature, dry_run } = upload;
+        if self.peers.cluster().is_some() {
+            self.preparer.policies.refresh().await?;
+        }
         let size_bytes = bytes.len();
         let kept: Arc<[u8]> = Arc::from(bytes.as_slice());
         let compiled = self.preparer.loader.compile(bytes, manifest.as_deref()).await?;
-        let staged = self.examine(&compiled, manifest, name, by, may).await;
+        let staged = self.examine(&compiled, Claim { manifest, name, by, signature }, may).await;
         let (record, verdict) = match staged {
             Ok((record, verdict)) => (Record { size_bytes, ..record }, verdict),
             Err(error) => {
@@ -50,6 +63,10 @@ impl Rollout {
                 return Err(error);
             }
         };
+        if !dry_run && !verdict.beyond_policy.is_empty() {
+            self.forget_unless_kept(&compiled);
+            return Err(RolloutError::NotAllowed(verdict.beyond_policy));
+        }
         if dry_run {
             self.forget_unless_kept(&compiled);
             return Ok((verdict, false));
@@ -63,11 +80,10 @@ impl Rollout {
     async fn examine(
         &self,
         compiled: &Compiled,
-        manifest: Option<String>,
-        name: Option<String>,
-        by: String,
+        claim: Claim,
         may: impl FnOnce(&str) -> bool,
     ) -> Result<(Record, Verdict), RolloutError> {
+        let Claim { manifest, name, by, signature } = claim;
         let declared = &compiled.artifact.manifest;
         if let Some(name) = name.filter(|name| *name != declared.name) {
             let problem = format!("is {name}, but the manifest says {}", declared.name);
@@ -89,9 +105,12 @@ impl Rollout {
             settings,
             uploaded_ms: now_ms(),
             uploaded_by: by,
+            signature,
             unknown: Unknown::new(),
         };
-        self.preparer.loader.check(compiled, &self.preparer.granted(&record), &record.settings)?;
+        declared.check_paths().map_err(LoadError::from)?;
+        self.preparer.require_trusted(compiled, &record)?;
+        self.preparer.loader.check(compiled, &self.preparer.policy(&record.plugin), &record.settings)?;
         self.registry.snapshot().has_room_for(declared)?;
         let verdict = self.verdict(compiled, &record).await?;
         Ok((record, verdict))
@@ -124,8 +143,10 @@ impl Rollout {
             compile_ms: u64::try_from(compiled.took.as_millis()).unwrap_or(u64::MAX),
             from_cache: compiled.from_cache,
         };
+        let beyond_policy = self.preparer.excesses(compiled, &record.settings)?;
         let new = ComparedRevision { manifest: &compiled.artifact.manifest, interfaces: &new_interfaces };
-        Ok(compatibility::compare(new, &compiled.artifact.migrations, host, info))
+        let verdict = compatibility::compare(new, &compiled.artifact.migrations, host, info);
+        Ok(Verdict { compatible: verdict.compatible && beyond_policy.is_empty(), beyond_policy, ..verdict })
     }
 
     /// The file of the active revision, for comparison.

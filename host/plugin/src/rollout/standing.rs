@@ -30,13 +30,14 @@ impl Rollout {
     }
 
     /// Removes a plugin. Its database and its revisions stay. If it was never
-    /// uploaded, its grants are deleted.
+    /// uploaded, its policy is deleted.
     ///
     /// # Errors
     /// See [`RolloutError`].
     pub async fn remove(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
         let _guard = self.lock(plugin).await?;
         if self.is_expected(plugin).await? {
+            self.preparer.policies.forget(plugin).await?;
             return Ok(self.archive.forget_state(plugin).await?);
         }
         let (before, state) = self.in_use(plugin).await?;
@@ -76,9 +77,10 @@ impl Rollout {
         Ok(())
     }
 
-    /// Whether a plugin without any revision has grants.
+    /// Whether there is nothing of a plugin but its policy.
     async fn is_expected(&self, plugin: &str) -> Result<bool, RolloutError> {
         let there = self.active(plugin).is_some() || !self.archive.records(plugin).await?.is_empty();
-        Ok(!there && self.archive.state(plugin).await?.is_some())
+        let expected = self.preparer.policies.is_set(plugin) || self.archive.state(plugin).await?.is_some();
+        Ok(!there && expected)
     }
 }

@@ -9,6 +9,7 @@ use crate::{
 };
 use futures::future::try_join_all;
 use host_api::{revisions::Source, settings::Grant};
+use host_artifact::policy::policy_of;
 use host_base::clock::now_ms;
 use host_config::ConfigError;
 use host_engine::OFFERS;
@@ -77,6 +78,7 @@ impl Rollout {
         }
         let declared = fresh.iter().map(|(name, compiled)| (name.as_str(), &compiled.artifact.manifest.config));
         self.preparer.loader.plugins.check_all_used(declared)?;
+        self.carry_over(&states).await?;
 
         let names: BTreeSet<String> = fresh.keys().chain(states.keys()).cloned().collect();
         let loading = names.into_iter().filter_map(|name| {
@@ -119,10 +121,12 @@ impl Rollout {
             settings,
             uploaded_ms: now_ms(),
             uploaded_by: String::new(),
+            signature: None,
             unknown: Unknown::new(),
         };
         let grants = plugin.grants.unwrap_or_else(|| OFFERS.grants_of(&compiled.imports));
-        Ok((Origin { label, record, bytes, grants }, compiled))
+        self.preparer.policies.add_built_in(&record.plugin, policy_of(&compiled.artifact.manifest, grants));
+        Ok((Origin { label, record, bytes }, compiled))
     }
 
     /// The plugin with its active revisions. None if its uploads cannot be

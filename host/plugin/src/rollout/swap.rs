@@ -15,6 +15,22 @@ use host_api::swap::{Activation, SwapReport};
 use host_base::clock::now_ms;
 use std::{sync::Arc, time::Instant};
 
+/// The checks of a swap.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// An activation. The revision must be compatible, and all hosts must be able
+    /// to run it.
+    Checked,
+    /// An activation without these two checks. The policy and the signature are
+    /// checked all the same.
+    Forced,
+    /// A rollback. The policy narrows the revision where it has become stricter,
+    /// because there has to be a way back.
+    Back,
+    /// Other settings for the file that serves.
+    Settings,
+}
+
 /// A change that is ready to be made.
 struct Put {
     next: Plugin,
@@ -40,7 +56,8 @@ impl Rollout {
             state => state?,
         };
         let record = self.with_settings(record, &state).await?;
-        self.swap(&record, state, trial.as_ref(), wanted.force).await
+        let how = if wanted.force { How::Forced } else { How::Checked };
+        self.swap(&record, state, trial.as_ref(), how).await
     }
 
     /// Lets the canary serve alone.
@@ -86,7 +103,7 @@ impl Rollout {
             return Err(RolloutError::State(format!("{plugin} has no previous revision")));
         };
         let record = self.preparer.record(plugin, &previous).await?;
-        self.swap(&record, state, None, true).await
+        self.swap(&record, state, None, How::Back).await
     }
 
     /// Prepares a revision and puts it in place.
@@ -95,9 +112,10 @@ impl Rollout {
         record: &Record,
         state: State,
         trial: Option<&Share>,
-        force: bool,
+        how: How,
     ) -> Result<SwapReport, RolloutError> {
         let begun = Instant::now();
+        let force = how != How::Checked;
         let plugin = record.plugin.as_str();
         let before = self.active(plugin);
         let in_use = before.as_ref().is_some_and(|before| before.revision.id == record.id);
@@ -110,6 +128,13 @@ impl Rollout {
             )));
         }
         let compiled = self.preparer.compile(record).await?;
+        if how != How::Settings {
+            self.preparer.require_trusted(&compiled, record)?;
+        }
+        if matches!(how, How::Checked | How::Forced) {
+            self.preparer.require_allowed(&compiled, record)?;
+            self.settle_policy(plugin).await?;
+        }
         self.registry.snapshot().has_room_for(&compiled.artifact.manifest)?;
         let verdict = self.verdict(&compiled, record).await?;
         if !verdict.compatible && !force {

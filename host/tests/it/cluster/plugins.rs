@@ -11,8 +11,7 @@ async fn three_empty() -> [Host; 3] {
     let setup = joined(Setup::without_components(), &url, &NatsServer::shared().url());
     let hosts = Setup::start_all(named(&setup)).await;
     knows_all(&hosts[0]).await;
-    let grants = json!({ "grants": ["store"] });
-    assert_eq!(hosts[0].operator().put("/plugins/chameleon/grants", grants).await.status, 200);
+    hosts[0].operator().allow("chameleon", json!({ "grants": ["store"] })).await;
     hosts
 }
 

@@ -115,7 +115,7 @@ async fn hosts_serve_start_and_agree_beside_a_newer_version_of_the_host() {
     let [one, two, three] = named(&setup);
     let mut older = Setup::start_all([one, two]).await;
     let operator = older[0].operator();
-    assert_eq!(operator.put("/plugins/chameleon/grants", json!({ "grants": ["store"] })).await.status, 200);
+    operator.allow("chameleon", json!({ "grants": ["store"] })).await;
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
 
     migrates(&url).await;

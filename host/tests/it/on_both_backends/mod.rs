@@ -8,6 +8,7 @@
 //! the pass. A test that chooses a backend itself, or that depends on neither,
 //! belongs outside, because it needs to run only once.
 
+mod adversary;
 mod auth;
 mod backup;
 mod crash;

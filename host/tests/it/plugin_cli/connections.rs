@@ -64,7 +64,7 @@ async fn a_wrong_token_and_a_host_that_is_down_have_codes_of_their_own() {
         "logs chameleon -f",
         "config chameleon a=b",
         "limits chameleon queue=1",
-        "grants chameleon --grant store",
+        "policy chameleon --grant store",
         "token list",
         "token create me --role view",
         "token revoke 1",
@@ -100,8 +100,8 @@ async fn tokens_are_made_listed_and_revoked() {
 
     let deployer = Shell::at(&host).with("TICKETING_ADMIN_TOKEN", &token);
     deployer.write("green.wasm", chameleon("1.0.0", "green", "good"));
-    deployer.plugin("grants chameleon --grant store").await.fails(4, "role admin");
-    admin.plugin("grants chameleon --grant store").await.done();
+    deployer.plugin("policy chameleon --grant store").await.fails(4, "role admin");
+    admin.plugin("policy chameleon --grant store").await.done();
     deployer.plugin("push green.wasm --activate").await.done();
     deployer.plugin("pause orders").await.fails(4, "bound to chameleon");
     deployer.plugin("token list").await.fails(4, "role admin");

@@ -39,7 +39,7 @@ async fn becomes(host: &Host, colour: &str) {
 async fn each_build_is_swapped_in_and_a_broken_one_changes_nothing() {
     let host = Setup::without_components().start().await;
     let shell = Shell::of(&host);
-    shell.plugin("grants chameleon --grant store").await.done();
+    shell.plugin("policy chameleon --grant store").await.done();
     save(&shell, &chameleon("1.0.0", "green", "good"));
     let mut command = shell.command("watch chameleon.wasm --activate");
     let mut watching = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -16,7 +16,7 @@ async fn with_files() -> (Host, Shell) {
     let shell = Shell::of(&host);
     shell.write("green.wasm", chameleon("1.0.0", "green", "good"));
     shell.write("red.wasm", chameleon("2.0.0", "red", "good"));
-    shell.plugin("grants chameleon --grant store").await.done();
+    shell.plugin("policy chameleon --grant store").await.done();
     (host, shell)
 }
 
@@ -172,15 +172,20 @@ async fn settings_are_shown_with_their_source_and_changed_one_by_one() {
     assert!(shell.plugin("show chameleon").await.done().contains("limit       queue = 3 (operator)"));
     shell.plugin("limits chameleon memory_mib=9999").await.fails(3, "memory_mib");
 
-    shell.plugin("grants later --http-host api.example.com:443 --grant http").await.done();
-    let grants = shell.plugin("grants later --json").await.json();
-    assert_eq!(grants, json!({ "grants": ["http"], "http_hosts": ["api.example.com:443"] }));
-    shell.plugin("grants later --grant store").await.done();
-    let grants = shell.plugin("grants later").await;
-    assert_eq!(grants.done(), "grants      store\nhttp hosts  api.example.com:443\n", "other values stay");
+    shell.plugin("policy later --http-host api.example.com:443 --grant http").await.done();
+    let policy = shell.plugin("policy later --json").await.json();
+    assert_eq!(policy["policy"]["http_hosts"], json!(["api.example.com:443"]), "{policy}");
+    shell.plugin("policy later --grant store --no-grant http --visitor true").await.done();
+    let policy = shell.plugin("policy later").await;
+    let text = policy.done();
+    for line in ["policy of later, version 2", "  grants            store", "  visitor           true"] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(text.contains("  http hosts        api.example.com:443"), "other values stay: {text}");
     shell.plugin("remove later").await.done();
-    shell.plugin("grants later").await.fails(1, "there is no plugin later");
-    shell.plugin("grants chameleon --no-grants").await.fails(3, "the grant store is missing");
+    shell.plugin("policy later").await.fails(1, "there is no plugin later");
+    shell.plugin("policy chameleon --no-grant identity").await.fails(2, "no entry identity in grants");
+    shell.plugin("policy chameleon --path api").await.fails(3, "must begin with /");
 }
 
 #[tokio::test]

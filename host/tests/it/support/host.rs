@@ -196,6 +196,13 @@ impl Host {
         self.process = Some(Process::start(&self.setup).await);
     }
 
+    /// Ends the process and starts another one with more settings.
+    pub(crate) async fn restart_with(&mut self, toml: &str) {
+        self.stop().await;
+        self.setup = self.setup.clone().toml(toml);
+        self.start_again().await;
+    }
+
     /// The same user, who sends requests to the host's present address.
     pub(crate) fn again(&self, client: &Client) -> Client {
         client.at(&self.process().public)

@@ -46,7 +46,7 @@ impl PluginFile {
         let bytes = std::fs::read(path).unwrap();
         let (mut manifest, mut migrations) = (None, Vec::new());
         // The platform's sections are at the end of the file.
-        let (mut position, mut component_end) = (0, bytes.len() as u64);
+        let (mut position, mut component_end) = (0, bytes.len());
         for payload in Parser::new(0).parse_all(&bytes) {
             let payload = payload.unwrap();
             let section_end = payload.as_section().map(|(_, range)| range.end);
@@ -66,11 +66,7 @@ impl PluginFile {
             }
             position = section_end.map_or(position, |end| position.max(end));
         }
-        Self {
-            component: bytes[..component_end as usize].to_vec(),
-            manifest: manifest.expect("a manifest"),
-            migrations,
-        }
+        Self { component: bytes[..component_end].to_vec(), manifest: manifest.expect("a manifest"), migrations }
     }
 
     /// Replaces the first occurrence of a text in the manifest.
@@ -131,12 +127,23 @@ pub(crate) fn chameleon(version: &str, colour: &str, mood: &str) -> Vec<u8> {
 /// Starts a host and grants the chameleon the store.
 pub(crate) async fn chameleon_host(setup: Setup) -> Host {
     let host = setup.start().await;
-    let grants = json!({ "grants": ["store"] });
-    assert_eq!(host.operator().put("/plugins/chameleon/grants", grants).await.status, 200);
+    host.operator().allow("chameleon", json!({ "grants": ["store"] })).await;
     host
 }
 
 impl Client {
+    /// Sets the policy of a plugin, with the default for each field that is not
+    /// named.
+    pub(crate) async fn allow(&self, plugin: &str, policy: Value) {
+        let reply = self.set_policy(plugin, policy).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// The same, whatever the host answers.
+    pub(crate) async fn set_policy(&self, plugin: &str, policy: Value) -> Reply {
+        self.put(&format!("/plugins/{plugin}/policy"), json!({ "policy": policy })).await
+    }
+
     /// Uploads a plugin file.
     pub(crate) async fn upload(&self, bytes: impl Into<reqwest::Body>) -> Reply {
         let request = self.request(Method::POST, "/plugins").header("content-type", "application/wasm").body(bytes);

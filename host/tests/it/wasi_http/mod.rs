@@ -81,7 +81,7 @@ impl WasiHttp {
 /// Grants a component that is not uploaded yet requests to these hosts.
 pub(crate) async fn grant(operator: &Client, plugin: &str, hosts: &[String]) {
     let grants = json!({ "grants": ["http"], "http_hosts": hosts });
-    let reply = operator.put(&format!("/plugins/{plugin}/grants"), grants).await;
+    let reply = operator.set_policy(plugin, grants).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 

@@ -86,7 +86,7 @@ async fn requests_to_other_hosts_need_a_grant() {
     assert!(refused.text.contains("wasi:http/outgoing-handler") && refused.text.contains("grant http is missing"));
     for wrong in ["*:443", "example.com", "https://example.com:443", "127.1:80"] {
         let grants = json!({ "grants": ["http"], "http_hosts": [wrong] });
-        let reply = operator.put("/plugins/asking/grants", grants).await;
+        let reply = operator.set_policy("asking", grants).await;
         assert_eq!((reply.status, reply.errors()[0].1.as_deref()), (422, Some("http_hosts")), "{wrong}: {reply:?}");
     }
 }
@@ -156,7 +156,7 @@ async fn a_grant_can_be_taken_back_by_a_swap() {
     let host = asking_host(std::slice::from_ref(&authority)).await;
     assert_eq!(ask(&host.visitor(), "http", &authority, "/", None).await.status, 302);
     let grants = json!({ "grants": ["http"], "http_hosts": [] });
-    assert_eq!(host.operator().put("/plugins/asking/grants", grants).await.status, 200);
+    host.operator().allow("asking", grants).await;
     let reply = ask(&host.visitor(), "http", &authority, "/", None).await;
     assert!(reply.status == 502 && reply.text.contains("HttpRequestDenied"), "{reply:?}");
 }

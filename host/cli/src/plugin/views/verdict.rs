@@ -4,7 +4,10 @@ use crate::plugin::{
     failure::Failure,
     output::{joined, size},
 };
-use host_api::verdict::{TypeChange, Verdict};
+use host_api::{
+    policy::Excess,
+    verdict::{TypeChange, Verdict},
+};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 
@@ -19,6 +22,10 @@ impl VerdictText {
     pub(in crate::plugin) fn require_compatible(&self) -> Result<(), Failure> {
         match (self.0.compatible, self.0.problems.as_slice()) {
             (true, _) => Ok(()),
+            (false, []) if !self.0.beyond_policy.is_empty() => {
+                let asks: Vec<String> = self.0.beyond_policy.iter().map(ToString::to_string).collect();
+                Err(Failure::Incompatible(asks.join("; ")))
+            }
             (false, []) => Err(Failure::Incompatible("it is not compatible with the active revision".to_owned())),
             (false, problems) => Err(Failure::Incompatible(problems.join("; "))),
         }
@@ -56,6 +63,9 @@ impl Display for VerdictText {
             let mark = if migration.compatible { " " } else { "!" };
             writeln!(f, "{mark} {:<11} {}: {state}", "migration", migration.name)?;
         }
+        for Excess { asks, command } in &verdict.beyond_policy {
+            writeln!(f, "! {:<11} it {asks}; an administrator can allow it: {command}", "policy")?;
+        }
         for problem in &verdict.problems {
             writeln!(f, "! {problem}")?;
         }
@@ -65,6 +75,9 @@ impl Display for VerdictText {
             (true, None) => write!(f, "a host can run it"),
             (false, _) if verdict.migrations.iter().any(|migration| migration.applied && !migration.compatible) => {
                 write!(f, "not compatible, and not to be forced: its migrations are not those that were applied")
+            }
+            (false, _) if !verdict.beyond_policy.is_empty() => {
+                write!(f, "refused, and not to be forced: it asks for more than its policy allows")
             }
             (false, _) => write!(f, "not compatible; it can be activated with --force alone"),
         }

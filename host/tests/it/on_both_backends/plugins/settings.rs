@@ -58,23 +58,23 @@ async fn each_value_is_listed_with_its_source() {
 }
 
 #[tokio::test]
-async fn grants_before_an_upload_are_listed_and_can_be_taken_back() {
+async fn a_policy_before_an_upload_is_listed_and_can_be_taken_back() {
     let host = Setup::without_components().start().await;
     let operator = host.operator();
-    assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404);
-    let wanted = json!({ "grants": ["store", "http"], "http_hosts": ["api.example.com:443"] });
-    assert_eq!(operator.put("/plugins/chameleon/grants", wanted.clone()).await.status, 200);
-    assert_eq!(operator.get("/plugins/chameleon/grants").await.json(), wanted);
+    assert_eq!(operator.get("/plugins/chameleon/policy").await.status, 404);
+    operator.allow("chameleon", json!({ "grants": ["store", "http"], "http_hosts": ["api.example.com:443"] })).await;
+    let listed = operator.get("/plugins/chameleon/policy").await.json();
+    assert_eq!(listed["policy"]["http_hosts"], json!(["api.example.com:443"]), "{listed}");
     assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
-    assert_eq!(operator.get("/plugins/chameleon/grants").await.status, 404, "the grants are gone");
+    assert_eq!(operator.get("/plugins/chameleon/policy").await.status, 404, "the policy is gone");
     let refused = operator.upload(chameleon("1.0.0", "green", "good")).await;
     assert_eq!(refused.status, 422, "{refused:?}");
 
-    operator.put("/plugins/chameleon/grants", json!({ "grants": ["store"] })).await;
+    operator.allow("chameleon", json!({ "grants": ["store"] })).await;
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     assert_eq!(operator.delete("/plugins/chameleon").await.status, 204);
-    let kept = operator.get("/plugins/chameleon/grants").await.json();
-    assert_eq!(kept["grants"], json!(["store"]), "its revisions stay and can be activated again");
+    let kept = operator.get("/plugins/chameleon/policy").await.json();
+    assert_eq!(kept["policy"]["grants"], json!(["store"]), "its revisions stay and can be activated again");
 }
 
 #[tokio::test]
@@ -97,17 +97,17 @@ async fn limits_hold_from_the_swap_on() {
 }
 
 #[tokio::test]
-async fn a_missing_grant_is_refused_by_name() {
+async fn a_missing_grant_is_refused_with_the_command_that_gives_it() {
     let host = Setup::without_components().start().await;
     let operator = host.operator();
     let refused = operator.upload(chameleon("1.0.0", "green", "good")).await;
     assert_eq!(refused.status, 422, "{refused:?}");
-    assert!(refused.errors()[0].0.contains("the grant store is missing"), "{refused:?}");
-    operator.put("/plugins/chameleon/grants", json!({ "grants": ["store"] })).await;
+    let message = &refused.errors()[0].0;
+    assert!(message.contains("it needs the grant store"), "{message}");
+    assert!(message.ends_with("ticketing plugin policy chameleon --grant store"), "{message}");
+    operator.allow("chameleon", json!({ "grants": ["store"] })).await;
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
-    let revoked = operator.put("/plugins/chameleon/grants", json!({ "grants": [] })).await;
-    assert_eq!(revoked.status, 422, "the active revision needs it: {revoked:?}");
-    let unknown = operator.put("/plugins/chameleon/grants", json!({ "grants": ["everything"] })).await;
+    let unknown = operator.set_policy("chameleon", json!({ "grants": ["everything"] })).await;
     assert_eq!(unknown.status, 400, "{unknown:?}");
     assert_eq!(host.visitor().colour().await, "green");
 }

@@ -33,7 +33,7 @@ async fn a_swap_reports_what_it_did_and_a_rollback_returns() {
     assert_eq!(operator.activate("chameleon", "9.9.9+00000000").await.status, 404);
     let actions: Vec<_> =
         audit(&host).await.into_iter().map(|(action, outcome)| format!("{action} {outcome}")).collect();
-    let expected = ["grants done", "upload done", "activate done", "upload done", "activate done", "rollback done"];
+    let expected = ["policy done", "upload done", "activate done", "upload done", "activate done", "rollback done"];
     assert_eq!(actions[..6], expected);
     assert_eq!(actions[6..], ["activate refused", "activate refused"]);
 }
@@ -165,7 +165,7 @@ async fn a_change_that_breaks_the_old_revision_or_other_plugins_needs_force() {
     let (head, rest) = listener.manifest.split_once("[[routes]]").unwrap();
     let (_, subscriptions) = rest.split_once("[messaging]").unwrap();
     listener.manifest = format!("{head}[messaging]{subscriptions}");
-    operator.put("/plugins/listener/grants", json!({ "grants": ["store"] })).await;
+    operator.allow("listener", json!({ "grants": ["store"] })).await;
     operator.deploy("listener", listener.bytes()).await;
 
     let file = || PluginFile::read(&guest("chameleon")).version("2.0.0");
