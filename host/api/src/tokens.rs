@@ -13,7 +13,7 @@ pub enum Role {
     View,
     /// Changes plugins.
     Deploy,
-    /// Changes grants and tokens.
+    /// Changes policies and tokens.
     Admin,
 }
 
@@ -57,6 +57,11 @@ pub struct NewToken {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["hello"]), min_items = 1, max_items = 100)]
     pub plugins: Option<BTreeSet<String>>,
+    /// The token is valid for this time, 1 to 315360000. Left out: until it is
+    /// revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 2_592_000, minimum = 1, maximum = 315_360_000)]
+    pub expires_after_seconds: Option<u64>,
 }
 
 /// A token, without its secret.
@@ -78,6 +83,9 @@ pub struct TokenView {
     pub created_ms: u64,
     /// The name of the token that created it.
     pub created_by: String,
+    /// The end of its validity, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
     /// The last use since the host was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_ms: Option<u64>,

@@ -14,6 +14,7 @@ use host_api::{
     tokens::{CreatedToken, NewToken, Role, TokenView},
 };
 use host_artifact::manifest;
+use host_base::clock::now_ms;
 use host_database::audit::{Entry, Outcome, actor};
 use host_http::error::{Problem, Refusal};
 use http::StatusCode;
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_BOUND_PLUGINS: usize = 100;
+/// Ten years.
+const MAX_EXPIRY_SECONDS: u64 = 315_360_000;
 
 impl From<&Issued> for TokenView {
     fn from(issued: &Issued) -> Self {
@@ -34,6 +37,7 @@ impl From<&Issued> for TokenView {
             plugins: issued.caller.plugins.clone(),
             created_ms: issued.created_ms,
             created_by: issued.created_by.clone(),
+            expires_ms: issued.expires_ms,
             last_used_ms: (last_used_ms > 0).then_some(last_used_ms),
         }
     }
@@ -65,8 +69,10 @@ pub(super) async fn create(
     body: Result<Body<NewToken>, Problem>,
 ) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
     operator.allow(&caller, Role::Admin, "create token", None).await?;
-    let new = caller_of(body?.0)?;
-    let created = operator.tokens.create(&caller, new, &operator.audit).await;
+    let Body(new) = body?;
+    let expires_ms = expiry(&new)?;
+    let new = caller_of(new)?;
+    let created = operator.tokens.create(&caller, new, expires_ms, &operator.audit).await;
     let (issued, token) = match created {
         Ok(created) => created,
         Err(error) => return Err(refused(&operator, &caller, "create token", error).await),
@@ -113,10 +119,24 @@ async fn refused(operator: &Operator, caller: &Caller, action: &str, error: Toke
     }
 }
 
+/// The end of a new token's validity.
+fn expiry(new: &NewToken) -> Result<Option<u64>, Problem> {
+    match new.expires_after_seconds {
+        None => Ok(None),
+        Some(seconds) if (1..=MAX_EXPIRY_SECONDS).contains(&seconds) => {
+            Ok(Some(now_ms().saturating_add(seconds.saturating_mul(1_000))))
+        }
+        Some(_) => {
+            let message = format!("must be 1 to {MAX_EXPIRY_SECONDS}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, message).for_field("expires_after_seconds"))
+        }
+    }
+}
+
 /// The caller that a new token stands for.
 fn caller_of(new: NewToken) -> Result<Caller, Problem> {
     let wrong = |field: &str, message: String| Err(Problem::new(StatusCode::BAD_REQUEST, message).for_field(field));
-    let NewToken { name, role, plugins } = new;
+    let NewToken { name, role, plugins, .. } = new;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(is_plain) {
         return wrong("name", format!("must match [a-zA-Z0-9._-]{{1,{MAX_NAME_BYTES}}}"));
@@ -144,8 +164,25 @@ mod tests {
 
     fn blamed(name: &str, plugins: Option<&[&str]>) -> Option<String> {
         let plugins = plugins.map(|plugins| plugins.iter().map(|&plugin| plugin.to_owned()).collect());
-        let problem = caller_of(NewToken { name: name.to_owned(), role: Role::View, plugins }).err()?;
+        let problem =
+            caller_of(NewToken { name: name.to_owned(), role: Role::View, plugins, expires_after_seconds: None })
+                .err()?;
         problem.fields()[0].map(str::to_owned)
+    }
+
+    #[test]
+    fn a_token_expires_after_one_second_to_ten_years_or_never() {
+        let new = |expires_after_seconds| NewToken {
+            name: "ci".to_owned(),
+            role: Role::View,
+            plugins: None,
+            expires_after_seconds,
+        };
+        assert_eq!(expiry(&new(None)).unwrap(), None);
+        assert!(expiry(&new(Some(1))).unwrap().unwrap() > now_ms());
+        for seconds in [0, MAX_EXPIRY_SECONDS + 1, u64::MAX] {
+            assert_eq!(expiry(&new(Some(seconds))).unwrap_err().fields()[0], Some("expires_after_seconds"));
+        }
     }
 
     #[test]

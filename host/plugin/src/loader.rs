@@ -280,7 +280,10 @@ impl Loader {
         };
         instances.warm_up().await?;
         let limits = &manifest.limits;
-        let admission = Admission::new(&manifest.name, limits.concurrency, limits.queue, self.queue_wait);
+        // Whatever its limits are, one plugin leaves turns of the host to the others.
+        let share = (self.admission.limit() * 3).div_ceil(4);
+        let concurrency = limits.concurrency.min(share);
+        let admission = Admission::new(&manifest.name, concurrency, limits.queue, self.queue_wait);
         Ok(Arc::new(Revision {
             id: record.id.clone(),
             endpoints: OwnEndpoint::of(&manifest, &record.id),

@@ -18,6 +18,7 @@ use host_api::tokens::{CreatedToken, NewToken, Role};
 Examples:
   ticketing plugin token list
   ticketing plugin token create ci --role deploy --plugin hello > ci.token
+  ticketing plugin token create guest --role view --expires-in-days 30
   ticketing plugin token revoke 5d2f3c0a9b1e7f64")]
 pub(super) struct Token {
     #[command(subcommand)]
@@ -40,6 +41,9 @@ enum Action {
         /// A plugin that the token is bound to; may be repeated [default: all plugins]
         #[arg(long = "plugin", value_name = "NAME")]
         plugins: Vec<String>,
+        /// The number of days after which the token expires [default: never]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=3_650))]
+        expires_in_days: Option<u64>,
     },
     /// Revokes a token at once.
     #[command(after_help = "Example:\n  ticketing plugin token revoke 5d2f3c0a9b1e7f64")]
@@ -64,7 +68,11 @@ impl Token {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         match self.action {
             Action::List => output.answer::<TokenTable>(&client.get(&["tokens"]).await?),
-            Action::Create { name, role, plugins } => create(client, output, &name, role, &plugins).await,
+            Action::Create { name, role, plugins, expires_in_days } => {
+                let plugins = (!plugins.is_empty()).then(|| plugins.into_iter().collect());
+                let expires_after_seconds = expires_in_days.map(|days| days * 86_400);
+                create(client, output, &NewToken { name, role, plugins, expires_after_seconds }).await
+            }
             Action::Revoke { id } => {
                 client.delete(&["tokens", &id]).await?;
                 if !output.json {
@@ -76,10 +84,8 @@ impl Token {
     }
 }
 
-async fn create(client: &Client, output: Output, name: &str, role: Role, plugins: &[String]) -> Result<(), Failure> {
-    let plugins = (!plugins.is_empty()).then(|| plugins.iter().cloned().collect());
-    let new = NewToken { name: name.to_owned(), role, plugins };
-    let answer = client.post(&["tokens"], &new).await?;
+async fn create(client: &Client, output: Output, new: &NewToken) -> Result<(), Failure> {
+    let answer = client.post(&["tokens"], new).await?;
     if output.json {
         line(&answer.text.trim_end());
         return Ok(());

@@ -250,7 +250,7 @@ impl Display for AuditTable {
 
 impl Display for TokenTable {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut table = table(&["ID", "NAME", "ROLE", "PLUGINS"]);
+        let mut table = table(&["ID", "NAME", "ROLE", "PLUGINS", "EXPIRES"]);
         for token in &self.0 {
             let plugins = token.plugins.as_ref().filter(|plugins| !plugins.is_empty());
             table.add_row([
@@ -258,6 +258,7 @@ impl Display for TokenTable {
                 token.name.clone(),
                 token.role.to_string(),
                 plugins.map_or_else(|| "all".to_owned(), joined),
+                token.expires_ms.map_or_else(|| "never".to_owned(), until),
             ]);
         }
         f.write_str(&text_of(&table))

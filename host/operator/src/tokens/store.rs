@@ -1,5 +1,6 @@
 //! The tokens of callers, as digests. They are in the host's database, and in
-//! memory for the look-up of each request. A token lives until it is revoked.
+//! memory for the look-up of each request. A token lives until it expires or is
+//! revoked.
 
 use super::super::{caller::Caller, credential::TokenDigest};
 use host_api::tokens::Role;
@@ -15,18 +16,22 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-const SCHEMA: &[&str] = &["CREATE TABLE operator_tokens (
+const SCHEMA: &[&str] = &[
+    "CREATE TABLE operator_tokens (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
         role TEXT NOT NULL,
         plugins TEXT,
         digest BLOB NOT NULL,
         created_ms INTEGER NOT NULL,
-        created_by TEXT NOT NULL) STRICT"];
+        created_by TEXT NOT NULL) STRICT",
+    "ALTER TABLE operator_tokens ADD COLUMN expires_ms INTEGER",
+];
 
 /// The most tokens at the same time.
 pub(super) const MAX_TOKENS: usize = 1_000;
@@ -52,6 +57,7 @@ pub(super) struct Issued {
     pub(super) caller: Caller,
     pub(super) created_ms: u64,
     pub(super) created_by: String,
+    pub(super) expires_ms: Option<u64>,
     /// 0 if it was not used since the host was started.
     pub(super) last_used_ms: AtomicU64,
 }
@@ -69,7 +75,7 @@ pub(super) enum TokenError {
     Database(#[from] sqlx::Error),
 }
 
-type Row = (String, String, String, Option<String>, Vec<u8>, i64, String);
+type Row = (String, String, String, Option<String>, Vec<u8>, i64, String, Option<i64>);
 
 impl Tokens {
     /// Reads the tokens from the database. The token that the host was started
@@ -77,8 +83,10 @@ impl Tokens {
     /// revoked.
     pub async fn open(database: HostDatabase, built_in: &Secret) -> sqlx::Result<Self> {
         database.ensure_schema("operator_tokens", SCHEMA).await?;
+        let issued = read(&database).await?;
+        issued.values().for_each(|token| token.end_at_expiry());
         Ok(Self {
-            issued: RwLock::new(read(&database).await?),
+            issued: RwLock::new(issued),
             built_in: TokenDigest::of(built_in.expose()),
             change: Mutex::default(),
             database,
@@ -99,7 +107,10 @@ impl Tokens {
             stays
         });
         for (id, token) in now {
-            issued.entry(id).or_insert(token);
+            issued.entry(id).or_insert_with(|| {
+                token.end_at_expiry();
+                token
+            });
         }
         Ok(())
     }
@@ -112,7 +123,7 @@ impl Tokens {
         }
         let (id, _secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let issued = self.issued.read().get(id)?.clone();
-        if !issued.digest.matches(&offered) {
+        if !issued.digest.matches(&offered) || issued.has_expired() {
             return None;
         }
         issued.last_used_ms.store(now_ms(), Ordering::Relaxed);
@@ -133,6 +144,7 @@ impl Tokens {
         &self,
         by: &Caller,
         new: Caller,
+        expires_ms: Option<u64>,
         audit: &Audit,
     ) -> Result<(Arc<Issued>, String), TokenError> {
         let _guard = self.change.lock().await;
@@ -151,6 +163,7 @@ impl Tokens {
             caller: new,
             created_ms: now_ms(),
             created_by: by.name.clone(),
+            expires_ms,
             last_used_ms: AtomicU64::new(0),
         });
         let detail = issued.describe();
@@ -160,6 +173,7 @@ impl Tokens {
         audit.record_in(&mut transaction, &by.name, &entry).await?;
         transaction.commit().await?;
         self.database.announce().await;
+        issued.end_at_expiry();
         self.issued.write().insert(id, issued.clone());
         Ok((issued, token))
     }
@@ -183,10 +197,11 @@ impl Tokens {
 }
 
 async fn read(database: &HostDatabase) -> sqlx::Result<BTreeMap<String, Arc<Issued>>> {
-    let rows: Vec<Row> =
-        sqlx::query_as("SELECT id, name, role, plugins, digest, created_ms, created_by FROM operator_tokens")
-            .fetch_all(&database.write)
-            .await?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, name, role, plugins, digest, created_ms, created_by, expires_ms FROM operator_tokens",
+    )
+    .fetch_all(&database.write)
+    .await?;
     let damaged = || sqlx::Error::Decode("a row of operator_tokens is damaged".into());
     let issued = rows.into_iter().map(|row| {
         let issued = Issued::from_row(row).ok_or_else(damaged)?;
@@ -196,7 +211,7 @@ async fn read(database: &HostDatabase) -> sqlx::Result<BTreeMap<String, Arc<Issu
 }
 
 impl Issued {
-    fn from_row((id, name, role, plugins, digest, created_ms, created_by): Row) -> Option<Self> {
+    fn from_row((id, name, role, plugins, digest, created_ms, created_by, expires_ms): Row) -> Option<Self> {
         let plugins: Option<BTreeSet<String>> = match plugins {
             Some(json) => Some(serde_json::from_str(&json).ok()?),
             None => None,
@@ -208,6 +223,7 @@ impl Issued {
             caller: Caller { name, role, plugins, revoked: CancellationToken::new() },
             created_ms: u64::try_from(created_ms).ok()?,
             created_by,
+            expires_ms: expires_ms.map(u64::try_from).transpose().ok()?,
             last_used_ms: AtomicU64::new(0),
         })
     }
@@ -215,8 +231,8 @@ impl Issued {
     async fn insert(&self, connection: &mut sqlx::AnyConnection) -> sqlx::Result<()> {
         let plugins = self.caller.plugins.as_ref().map(|plugins| serde_json::json!(plugins).to_string());
         sqlx::query(
-            "INSERT INTO operator_tokens (id, name, role, plugins, digest, created_ms, created_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO operator_tokens (id, name, role, plugins, digest, created_ms, created_by, expires_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(&self.id)
         .bind(&self.caller.name)
@@ -225,9 +241,26 @@ impl Issued {
         .bind(self.digest.as_bytes())
         .bind(self.created_ms.cast_signed())
         .bind(&self.created_by)
+        .bind(self.expires_ms.map(u64::cast_signed))
         .execute(connection)
         .await?;
         Ok(())
+    }
+
+    fn has_expired(&self) -> bool {
+        self.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms())
+    }
+
+    /// Ends the streams of the token when it expires.
+    fn end_at_expiry(&self) {
+        let Some(expires_ms) = self.expires_ms else { return };
+        let revoked = self.caller.revoked.clone();
+        let valid_for = Duration::from_millis(expires_ms.saturating_sub(now_ms()));
+        tokio::spawn(async move {
+            if revoked.run_until_cancelled(tokio::time::sleep(valid_for)).await.is_some() {
+                revoked.cancel();
+            }
+        });
     }
 
     /// The token's name, id, role and plugins, for the audit.
@@ -248,6 +281,7 @@ mod tests {
 
     on_both_engines! {
         a_token_is_valid_until_it_is_revoked_also_after_reopening
+        a_token_that_has_expired_is_not_valid_and_ends_its_streams
         of_many_tokens_at_once_with_one_name_one_is_created
     }
 
@@ -260,8 +294,8 @@ mod tests {
     async fn a_token_is_valid_until_it_is_revoked_also_after_reopening(place: TestDatabase) {
         let (tokens, audit) = open(&place).await;
         let by = Caller::unbound(actor::HOST, Role::Admin);
-        let (kept, kept_text) = tokens.create(&by, Caller::unbound("kept", Role::View), &audit).await.unwrap();
-        let (gone, gone_text) = tokens.create(&by, Caller::unbound("gone", Role::Admin), &audit).await.unwrap();
+        let (kept, kept_text) = tokens.create(&by, Caller::unbound("kept", Role::View), None, &audit).await.unwrap();
+        let (gone, gone_text) = tokens.create(&by, Caller::unbound("gone", Role::Admin), None, &audit).await.unwrap();
         assert!(kept_text.starts_with(&format!("tk_{}_", kept.id)));
         assert_eq!(kept_text.len(), 3 + 16 + 1 + 64);
         let during = tokens.caller(&gone_text).unwrap();
@@ -280,12 +314,24 @@ mod tests {
         }
     }
 
+    async fn a_token_that_has_expired_is_not_valid_and_ends_its_streams(place: TestDatabase) {
+        let (tokens, audit) = open(&place).await;
+        let by = Caller::unbound(actor::HOST, Role::Admin);
+        let soon = Some(now_ms() + 1_500);
+        let (_, text) = tokens.create(&by, Caller::unbound("soon", Role::View), soon, &audit).await.unwrap();
+        let caller = tokens.caller(&text).unwrap();
+        caller.revoked.cancelled().await;
+        for tokens in [tokens, open(&place).await.0] {
+            assert!(tokens.caller(&text).is_none());
+        }
+    }
+
     #[tokio::test]
     async fn the_database_does_not_store_the_token_itself() {
         let place = TestDatabase::sqlite();
         let (tokens, audit) = open(&place).await;
         let (_, text) = tokens
-            .create(&Caller::unbound(actor::HOST, Role::Admin), Caller::unbound("ci", Role::View), &audit)
+            .create(&Caller::unbound(actor::HOST, Role::Admin), Caller::unbound("ci", Role::View), None, &audit)
             .await
             .unwrap();
         let (_, secret) = text.rsplit_once('_').unwrap();
@@ -302,7 +348,7 @@ mod tests {
     async fn of_many_tokens_at_once_with_one_name_one_is_created(place: TestDatabase) {
         let (tokens, audit) = open(&place).await;
         let by = Caller::unbound(actor::HOST, Role::Admin);
-        let attempts = (0..20).map(|_| tokens.create(&by, Caller::unbound("ci", Role::View), &audit));
+        let attempts = (0..20).map(|_| tokens.create(&by, Caller::unbound("ci", Role::View), None, &audit));
         let created = futures::future::join_all(attempts).await.into_iter().filter(Result::is_ok).count();
         assert_eq!((created, tokens.list().len()), (1, 1));
     }

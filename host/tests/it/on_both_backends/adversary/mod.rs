@@ -2,4 +2,5 @@
 //! test shows that the attack is refused, or that it harms only the plugin
 //! itself.
 
+mod capacity;
 mod policy;
