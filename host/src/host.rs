@@ -5,7 +5,7 @@ mod listeners;
 use anyhow::Context;
 use host_api::{policy::NewPolicy, revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
 use host_artifact::{Artifact, policy::policy_of};
-use host_base::clock;
+use host_base::{Disk, clock};
 use host_bus::{Bus, EmbeddedBus, JetStreamBus};
 use host_capabilities::{identity::Identity, payments::Payments};
 use host_cli::Candidate;
@@ -15,12 +15,13 @@ use host_database::{
     audit::Audit,
     cluster::{self, Cluster},
 };
-use host_engine::{Admission, CompileCache, Engine, Services};
-use host_operator::{Gauges, Operator, Tokens};
+use host_engine::{Admission, CompileCache, Compiler, Engine, Services};
+use host_operator::{Gauges, Operator, Tokens, UploadQueue};
 use host_plugin::{
     Loader, Policies, Registry, Revision, Rollout,
     archive::Archive,
     call_stats::Alarm,
+    disk_quotas,
     rollout::{BuiltIn, PluginsError, Preparer, Upload},
 };
 use host_store::{Databases, PostgresDatabases, SqliteDatabases};
@@ -65,6 +66,9 @@ pub struct Host {
 /// The longest time in which the database server notices that a host has ended.
 const ONLY_HOST_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the start of a host waits for plugins that are not its binary's own.
+const START_BOUND: Duration = Duration::from_secs(2);
+
 impl Host {
     /// Opens everything, loads the plugins and begins to serve.
     ///
@@ -75,13 +79,15 @@ impl Host {
         let only_host = only_host(config).await?;
         let database = open_database(config).await?;
         clock::set(database.time().await?);
-        let bus = bus(config, &database).await?;
+        let disk = Disk::new(&config.data_dir, config.store.disk_reserve_bytes);
+        let bus = bus(config, &database, &disk).await?;
         let services = services(config, secrets, &database, bus.clone()).await?;
         let identity = services.identity.clone();
         let me = cluster::HostIdentity::new(&config.cluster.name);
         let cluster = join(config, &database, &me).await.context("the table of hosts")?;
-        let Running { rollout, triggers, databases } = rollout(config, services, &database, cluster.clone()).await?;
-        rollout.start(built_in(config).await?).await?;
+        let Running { rollout, triggers, databases } =
+            rollout(config, services, &database, cluster.clone(), Some(&disk)).await?;
+        rollout.start(built_in(config).await?, START_BOUND).await?;
         if let Some(cluster) = &cluster {
             // The other hosts may have decided something since this host read
             // their decisions.
@@ -101,13 +107,15 @@ impl Host {
             bus: bus.clone(),
             engine: rollout.preparer.loader.engine.clone(),
             ready: ready.clone(),
+            disk,
         });
+        tokio::spawn(disk_quotas::watch(registry.clone(), stop.clone()));
         let exporter = exporter(config, metrics, gauges.clone())?;
         let operator = Arc::new(Operator {
             tokens: Tokens::open(database.clone(), &secrets.admin_token).await?,
             audit: rollout.audit.clone(),
             rollout: rollout.clone(),
-            uploads: Semaphore::new(config.uploads.max_pending_uploads),
+            uploads: UploadQueue::new(config.uploads.max_pending_uploads),
             upload_limits: config.uploads.clone(),
             redelivery: Redelivery::new(bus.clone(), databases.clone()),
             bus,
@@ -170,14 +178,17 @@ fn exporter(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::R
 }
 
 /// The bus that the settings name.
-async fn bus(config: &Config, database: &HostDatabase) -> anyhow::Result<Arc<dyn Bus>> {
+async fn bus(config: &Config, database: &HostDatabase, disk: &Disk) -> anyhow::Result<Arc<dyn Bus>> {
     Ok(match &config.messaging.nats {
         Some(nats) => {
             let installation = host_bus::installation(database).await?;
             let bus = JetStreamBus::open(&config.messaging, nats, installation).await;
             Arc::new(bus.with_context(|| format!("NATS at {}", nats.servers_shown()))?)
         }
-        None => Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?),
+        None => {
+            let disk = config.store.database_url.is_none().then(|| disk.clone());
+            Arc::new(EmbeddedBus::open(database.clone(), &config.messaging, disk).await?)
+        }
     })
 }
 
@@ -189,7 +200,7 @@ async fn bus(config: &Config, database: &HostDatabase) -> anyhow::Result<Arc<dyn
 pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
     let folder = tempfile::tempdir()?;
     let rollout = in_folder(config, folder.path()).await?;
-    rollout.start(built_in(config).await?).await?;
+    rollout.start(built_in(config).await?, Duration::MAX).await?;
     Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
 }
 
@@ -204,7 +215,7 @@ pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verd
     let rollout = in_folder(config, folder.path()).await?;
     let label = "what is active".to_owned();
     let active = active.map(|bytes| BuiltIn { label, bytes, source: Source::File, grants: None });
-    rollout.start(active.into_iter().collect()).await?;
+    rollout.start(active.into_iter().collect(), Duration::MAX).await?;
     let asked = Artifact::parse(bytes.clone(), manifest.as_deref())?.manifest;
     let name = asked.name.clone();
     let policy = policy_of(&asked, Grant::ALL.into());
@@ -227,9 +238,9 @@ async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout
     let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
     let secrets = config.prepare()?;
     let database = open_database(&config).await?;
-    let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging).await?);
+    let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging, None).await?);
     let services = services(&config, &secrets, &database, bus).await?;
-    Ok(rollout(&config, services, &database, None).await?.rollout)
+    Ok(rollout(&config, services, &database, None, None).await?.rollout)
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
@@ -240,7 +251,11 @@ async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
 }
 
 /// The databases of the components.
-async fn open_databases(config: &Config, host: &HostDatabase) -> anyhow::Result<Arc<dyn Databases>> {
+async fn open_databases(
+    config: &Config,
+    host: &HostDatabase,
+    disk: Option<&Disk>,
+) -> anyhow::Result<Arc<dyn Databases>> {
     match &config.store.database_url {
         Some(url) => {
             let databases = PostgresDatabases::connect(url, host, &config.store).await;
@@ -248,7 +263,11 @@ async fn open_databases(config: &Config, host: &HostDatabase) -> anyhow::Result<
         }
         None => {
             let databases = SqliteDatabases::new(&config.data_dir.join("components"), &config.store);
-            Ok(Arc::new(databases.context("the components' folder")?))
+            let databases = databases.context("the components' folder")?;
+            Ok(Arc::new(match disk {
+                Some(disk) => databases.on_disk(disk.clone()),
+                None => databases,
+            }))
         }
     }
 }
@@ -289,8 +308,9 @@ async fn rollout(
     services: Services,
     database: &HostDatabase,
     cluster: Option<Arc<Cluster>>,
+    disk: Option<&Disk>,
 ) -> anyhow::Result<Running> {
-    let databases = open_databases(config, database).await?;
+    let databases = open_databases(config, database, disk).await?;
     let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let (alarm, alarms) = unbounded_channel();
     let bus = services.bus.clone();
@@ -298,10 +318,12 @@ async fn rollout(
     let loader = Loader {
         admission: Arc::new(Admission::new("host", limit, limit, config.http.queue_wait)),
         engine: Arc::new(engine),
-        cache: Arc::new(CompileCache::open(&config.cache_dir()).context("the compile cache")?),
+        cache: CompileCache::open(&config.cache_dir()).context("the compile cache")?,
+        compiler: Compiler::child(config.engine.compile).context("the path of this program")?,
         databases: databases.clone(),
         services,
         queue_wait: config.http.queue_wait,
+        quotas: config.quotas,
         plugins: config.plugins.clone(),
         rollout: config.rollout.clone(),
         alarm: Alarm(alarm),

@@ -2,8 +2,11 @@
 
 use anyhow::Context;
 use clap::Parser;
-use host_cli::{Cli, Command, health};
+use host_artifact::ComponentKind;
+use host_cli::{Cli, Command, CompileComponent, Kind, health};
 use host_config::{Config, ConfigError, EXIT_CODE, Flags};
+use host_engine::compiler;
+use rustix::{fs::Mode, process::umask};
 use std::process::ExitCode;
 use ticketing::host::{self, Host};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
             Config::load(&flags, std::env::vars_os()).map_err(Into::into).and_then(|config| health::check(&config))
         }
         Command::Plugin(plugin) => return plugin.run(host::judge),
+        Command::CompileComponent(job) => return compile(&job),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
@@ -28,6 +32,15 @@ fn main() -> ExitCode {
         true => ExitCode::from(EXIT_CODE),
         false => ExitCode::FAILURE,
     }
+}
+
+/// Compiles one component for the host that started this process.
+fn compile(job: &CompileComponent) -> ExitCode {
+    let kind = match job.kind {
+        Kind::Platform => ComponentKind::Platform,
+        Kind::WasiHttp => ComponentKind::WasiHttp,
+    };
+    compiler::run(compiler::Job { kind, memory_mib: job.memory_mib, cpu_seconds: job.cpu_seconds })
 }
 
 fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
@@ -46,6 +59,8 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
+    // Only the owner can read what the host writes, whoever made the folder.
+    umask(Mode::RWXG | Mode::RWXO);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let secrets = config.prepare()?;

@@ -35,6 +35,33 @@ pub struct DeadLetter {
     pub traceparent: Option<String>,
 }
 
+/// A dead letter in a list, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterSummary {
+    /// Its own identifier.
+    pub id: String,
+    /// The component that could not handle it.
+    pub component: String,
+    /// `event` or `timer`.
+    pub kind: DeadLetterKind,
+    /// The event's id, or the timer's key.
+    pub subject_id: String,
+    /// The event's subject; empty for a timer.
+    pub subject: String,
+    /// The component that published it.
+    pub source: String,
+    /// When it was published or due, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The number of attempts.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub reason: String,
+    /// When it became a dead letter, in milliseconds since the Unix epoch.
+    pub set_aside_ms: u64,
+    /// The size of its payload.
+    pub payload_bytes: u64,
+}
+
 /// The kind of work that became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

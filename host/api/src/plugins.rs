@@ -57,6 +57,8 @@ pub enum PluginStatus {
     Paused,
     /// It trapped too often.
     Quarantined,
+    /// The host is still loading it.
+    Starting,
 }
 
 /// A revision on trial.

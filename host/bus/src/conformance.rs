@@ -1,9 +1,10 @@
 //! The properties of every bus, as tests over [`Bus`]. The tests of each bus
 //! call these functions with an empty bus.
 
-use super::{Bus, Consumer, ConsumerBacklog, DeadLetter, DeadLetterKind, Delivery, Subjects};
+use super::{Bus, Consumer, ConsumerBacklog, DeadLetter, DeadLetterKind, DeadLetterPage, Delivery, Subjects};
 use host_base::event::Event;
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -170,9 +171,19 @@ pub(crate) async fn dead_letters_are_stored_listed_and_deleted(bus: SharedBus) {
     for (id, set_aside_ms) in [("x", 1), ("y", 2), ("x", 3)] {
         bus.add_dead_letter(dead_letter(id, set_aside_ms)).await.unwrap();
     }
-    let letters = bus.dead_letters(10).await.unwrap();
+    let letters = bus.dead_letters(&DeadLetterPage::newest(10)).await.unwrap();
     assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
-    assert_eq!(bus.dead_letters(1).await.unwrap().len(), 1);
+    assert_eq!(bus.dead_letters(&DeadLetterPage::newest(1)).await.unwrap().len(), 1);
+    assert!(letters.iter().all(|letter| letter.payload_bytes == 2));
+    let rest = DeadLetterPage { after: Some((3, "x".to_owned())), ..DeadLetterPage::newest(10) };
+    assert_eq!(bus.dead_letters(&rest).await.unwrap()[0].id, "y");
+    let of = |component: &str| Some(BTreeSet::from([component.to_owned()]));
+    let own = DeadLetterPage { components: of(&letters[0].component), ..DeadLetterPage::newest(10) };
+    assert_eq!(bus.dead_letters(&own).await.unwrap(), letters);
+    for others in [of("somebody-else"), Some(BTreeSet::new())] {
+        let page = DeadLetterPage { components: others, ..DeadLetterPage::newest(10) };
+        assert!(bus.dead_letters(&page).await.unwrap().is_empty());
+    }
     let found = bus.dead_letter("y").await.unwrap().unwrap();
     assert_eq!((found.kind, found.attempts, found.payload), (DeadLetterKind::Event, 10, vec![1, 2]));
     assert!(bus.delete_dead_letter("y").await.unwrap());
@@ -186,9 +197,9 @@ pub(crate) async fn dead_letters_are_stored_listed_and_deleted(bus: SharedBus) {
     for number in (1..50).filter(|number| number % 24 != 0) {
         assert!(bus.delete_dead_letter(&format!("{number}")).await.unwrap());
     }
-    let letters = bus.dead_letters(3).await.unwrap();
+    let letters = bus.dead_letters(&DeadLetterPage::newest(3)).await.unwrap();
     assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["48", "24", "0"]);
-    assert_eq!(bus.dead_letters(1_000).await.unwrap().len(), 4);
+    assert_eq!(bus.dead_letters(&DeadLetterPage::newest(1_000)).await.unwrap().len(), 4);
 }
 
 pub(crate) async fn a_redelivery_reaches_one_component_as_on_its_first_attempt(bus: SharedBus) {

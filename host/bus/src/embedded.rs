@@ -10,14 +10,18 @@ mod consumer;
 mod dead_letters;
 mod delivery_queue;
 
-use super::{Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, Subjects};
+mod room;
+
+use super::{
+    Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, Subjects,
+};
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
-use host_base::clock::now_ms;
-use host_base::event::Event;
+use host_base::{Disk, clock::now_ms, event::Event};
 use host_config::messaging::MessagingConfig;
 use host_database::HostDatabase;
 use parking_lot::Mutex;
+use room::Room;
 use sqlx::{Any, Transaction};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -58,6 +62,9 @@ struct EventLog {
     database: HostDatabase,
     opened: Instant,
     opened_ms: i64,
+    room: Room,
+    /// The disk with the host's database, if it has a reserve.
+    disk: Option<Disk>,
 }
 
 impl EmbeddedBus {
@@ -65,14 +72,24 @@ impl EmbeddedBus {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn open(database: HostDatabase, settings: &MessagingConfig) -> Result<Self, BusError> {
+    pub async fn open(
+        database: HostDatabase,
+        settings: &MessagingConfig,
+        disk: Option<Disk>,
+    ) -> Result<Self, BusError> {
         database.ensure_schema("bus", SCHEMA).await?;
         let latest: Option<i64> =
             sqlx::query_scalar("SELECT max(not_before_ms) FROM bus_deliveries WHERE attempts = 0")
                 .fetch_one(&database.write)
                 .await?;
         let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
-        let log = Arc::new(EventLog { database, opened: Instant::now(), opened_ms: now.max(latest.unwrap_or(0)) });
+        let log = Arc::new(EventLog {
+            database,
+            opened: Instant::now(),
+            opened_ms: now.max(latest.unwrap_or(0)),
+            room: Room::new(settings.retained_bytes),
+            disk,
+        });
         tokio::spawn(prune(Arc::downgrade(&log), settings.retention));
         Ok(Self { log, consumers: Mutex::default() })
     }
@@ -85,6 +102,7 @@ impl EmbeddedBus {
 #[async_trait]
 impl Bus for EmbeddedBus {
     async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
+        self.log.check_disk()?;
         let mut transaction = self.log.begin().await?;
         let at_ms = self.log.now_ms();
         let mut deliveries = Vec::new();
@@ -105,6 +123,7 @@ impl Bus for EmbeddedBus {
             .await?;
             deliveries.extend(inserted.into_iter().map(|(component, token)| (component, event, token)));
         }
+        self.log.room.make(&mut transaction, events).await?;
         transaction.commit().await?;
         if repeated {
             // The first publisher may have ended after its commit and before it
@@ -133,11 +152,29 @@ impl Bus for EmbeddedBus {
     }
 
     async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError> {
-        dead_letters::insert(&self.log.database, &letter).await
+        self.log.check_disk()?;
+        dead_letters::insert(&self.log.database, &letter).await?;
+        let Some(most) = self.log.room.dead_letters(&letter.component) else { return Ok(()) };
+        let dropped = dead_letters::keep_newest(&self.log.database, &letter.component, most).await?;
+        if dropped > 0 {
+            let component = letter.component;
+            tracing::error!(
+                component,
+                dropped,
+                most,
+                "the component has too many dead letters, the oldest are deleted"
+            );
+            metrics::counter!("dead_letters_dropped_total", "component" => component).increment(dropped);
+        }
+        Ok(())
     }
 
-    async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError> {
-        dead_letters::list(&self.log.database, limit_rows).await
+    fn limit_dead_letters(&self, component: &str, most: u64) {
+        self.log.room.set_dead_letters(component, most);
+    }
+
+    async fn dead_letters(&self, page: &DeadLetterPage) -> Result<Vec<DeadLetterSummary>, BusError> {
+        dead_letters::list(&self.log.database, page).await
     }
 
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError> {
@@ -212,6 +249,14 @@ async fn append(transaction: &mut Transaction<'_, Any>, event: &Event, at_ms: i6
 impl EventLog {
     async fn begin(&self) -> Result<Transaction<'static, Any>, BusError> {
         Ok(self.database.begin("bus").await?)
+    }
+
+    /// Components cannot add to a disk that is almost full. Their events wait.
+    fn check_disk(&self) -> Result<(), BusError> {
+        match self.disk.as_ref().is_some_and(Disk::is_low) {
+            true => Err(BusError("the disk of the host is almost full".to_owned())),
+            false => Ok(()),
+        }
     }
 
     /// The time of day when the log was opened, plus the time since then. It

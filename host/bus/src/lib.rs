@@ -9,7 +9,7 @@ mod embedded;
 mod jetstream;
 
 pub use embedded::EmbeddedBus;
-pub use host_api::dead_letters::{DeadLetter, DeadLetterKind};
+pub use host_api::dead_letters::{DeadLetter, DeadLetterKind, DeadLetterSummary};
 pub use jetstream::{JetStreamBus, installation};
 
 use async_trait::async_trait;
@@ -55,11 +55,15 @@ pub trait Bus: Send + Sync + 'static {
     /// Stores a dead letter. It replaces a dead letter with the same id.
     async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError>;
 
-    /// The dead letters, the newest first.
-    async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError>;
+    /// A page of the dead letters, the newest first.
+    async fn dead_letters(&self, page: &DeadLetterPage) -> Result<Vec<DeadLetterSummary>, BusError>;
 
     /// One dead letter. None if there is no dead letter with this id.
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError>;
+
+    /// Sets the largest number of dead letters of a component. One more replaces
+    /// the oldest. A bus with a limit of its own ignores it.
+    fn limit_dead_letters(&self, _component: &str, _most: u64) {}
 
     /// Deletes a dead letter. False if there is no dead letter with this id.
     async fn delete_dead_letter(&self, id: &str) -> Result<bool, BusError>;
@@ -104,6 +108,32 @@ pub trait Bus: Send + Sync + 'static {
     /// Returns the deliveries that are not acknowledged to the broker, and
     /// ends. No delivery arrives after this call.
     async fn close(&self) {}
+}
+
+/// Which dead letters are listed.
+#[derive(Debug, Clone, Default)]
+pub struct DeadLetterPage {
+    /// Only the dead letters of these components. None for all.
+    pub components: Option<BTreeSet<String>>,
+    /// Only dead letters that come after this one in the list.
+    pub after: Option<(u64, String)>,
+    /// The largest number of dead letters.
+    pub limit_rows: u32,
+}
+
+impl DeadLetterPage {
+    /// The newest dead letters of all components.
+    pub fn newest(limit_rows: u32) -> Self {
+        Self { limit_rows, ..Self::default() }
+    }
+
+    fn has(&self, letter: &DeadLetterSummary) -> bool {
+        let follows = self
+            .after
+            .as_ref()
+            .is_none_or(|(set_aside_ms, id)| (letter.set_aside_ms, letter.id.as_str()) < (*set_aside_ms, id.as_str()));
+        follows && self.components.as_ref().is_none_or(|components| components.contains(&letter.component))
+    }
 }
 
 /// The position of one component in the stream of events.

@@ -4,7 +4,7 @@
 pub mod health;
 pub mod plugin;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use host_config::Flags;
 
 const EXAMPLES: &str = "\
@@ -40,6 +40,33 @@ pub enum Command {
     Health(Flags),
     /// Creates plugins, and changes the plugins of a running host.
     Plugin(Box<plugin::Plugin>),
+    /// Compiles one component for a host. The host starts this process itself.
+    #[command(hide = true)]
+    CompileComponent(CompileComponent),
+}
+
+/// One compilation: a component on the standard input, compiled code on the
+/// standard output.
+#[derive(Debug, Args)]
+pub struct CompileComponent {
+    /// The interfaces of the component.
+    #[arg(long)]
+    pub kind: Kind,
+    /// The limit on memory.
+    #[arg(long)]
+    pub memory_mib: u64,
+    /// The limit on processor time.
+    #[arg(long)]
+    pub cpu_seconds: u64,
+}
+
+/// The interfaces of a component, which decide the settings of its compiler.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Kind {
+    /// The platform's.
+    Platform,
+    /// The standard's.
+    WasiHttp,
 }
 
 /// A plugin file that is judged without a running host.

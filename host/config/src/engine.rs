@@ -2,7 +2,7 @@
 
 use super::problem::{Invalid, within};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Settings of the WebAssembly engine.
 #[derive(Debug, Clone)]
@@ -13,6 +13,26 @@ pub struct EngineConfig {
     pub max_memory_mib: usize,
     /// Where compiled plugins are kept; unset: `cache` in the data directory.
     pub cache_dir: Option<PathBuf>,
+    /// What compiling one uploaded component may use.
+    pub compile: CompileLimits,
+}
+
+/// Limits of the process that compiles one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Memory.
+    pub memory_mib: u64,
+    /// Processor time, of all processors together.
+    pub cpu_seconds: u64,
+    /// Time from its start to its end.
+    pub wall_seconds: u64,
+}
+
+impl CompileLimits {
+    /// Time from the start of the process to its end.
+    pub fn wall_time(&self) -> Duration {
+        Duration::from_secs(self.wall_seconds)
+    }
 }
 
 /// As in the file.
@@ -22,6 +42,9 @@ pub(super) struct RawEngineConfig {
     max_instances: Option<u32>,
     max_memory_mib: Option<usize>,
     cache_dir: Option<PathBuf>,
+    compile_memory_mib: Option<u64>,
+    compile_cpu_seconds: Option<u64>,
+    compile_wall_seconds: Option<u64>,
 }
 
 impl TryFrom<RawEngineConfig> for EngineConfig {
@@ -32,6 +55,11 @@ impl TryFrom<RawEngineConfig> for EngineConfig {
             max_instances: within("engine.max_instances", raw.max_instances, 1_000, 1..=100_000)?,
             max_memory_mib: within("engine.max_memory_mib", raw.max_memory_mib, 512, 1..=4_096)?,
             cache_dir: raw.cache_dir,
+            compile: CompileLimits {
+                memory_mib: within("engine.compile_memory_mib", raw.compile_memory_mib, 768, 64..=65_536)?,
+                cpu_seconds: within("engine.compile_cpu_seconds", raw.compile_cpu_seconds, 15, 1..=3_600)?,
+                wall_seconds: within("engine.compile_wall_seconds", raw.compile_wall_seconds, 15, 1..=3_600)?,
+            },
         })
     }
 }

@@ -3,12 +3,30 @@
 use super::problem::{Invalid, within};
 use host_base::secret::Secret;
 use serde::Deserialize;
-use std::{thread, time::Duration};
-
-const MIN_KEY_BYTES: usize = 16;
+use std::{collections::BTreeSet, thread, time::Duration};
 
 /// What HS256 asks for (RFC 7518, 3.2).
-pub(super) const RECOMMENDED_KEY_BYTES: usize = 32;
+const MIN_KEY_BYTES: usize = 32;
+/// Fewer different bytes are no random key, in any notation.
+const MIN_DIFFERENT_BYTES: usize = 8;
+/// A key that repeats a piece has no more strength than the piece.
+const MIN_PERIOD_BYTES: usize = 17;
+/// Parts of keys from examples and templates, without punctuation and in small
+/// letters.
+const EXAMPLES: [&str; 12] = [
+    "changeme",
+    "changethis",
+    "replaceme",
+    "replacethis",
+    "your256bitsecret",
+    "yoursecret",
+    "yourjwt",
+    "stringsecretatleast256bitslong",
+    "supersecret",
+    "mysecret",
+    "secretkey",
+    "insecure",
+];
 
 /// Settings of `platform:identity`.
 #[derive(Debug, Clone)]
@@ -65,12 +83,8 @@ impl TryFrom<RawIdentityConfig> for IdentityConfig {
     type Error = Invalid;
 
     fn try_from(raw: RawIdentityConfig) -> Result<Self, Invalid> {
-        let key_bytes = raw.jwt_key.as_ref().map(|key| key.expose().len());
-        if key_bytes.is_some_and(|bytes| bytes < MIN_KEY_BYTES) {
-            return Err(Invalid::new(
-                "identity.jwt_key",
-                format!("must have at least {MIN_KEY_BYTES} bytes, better {RECOMMENDED_KEY_BYTES}"),
-            ));
+        if let Some(problem) = raw.jwt_key.as_ref().and_then(key_weakness) {
+            return Err(Invalid::new("identity.jwt_key", problem));
         }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -107,5 +121,54 @@ impl TryFrom<RawIdentityConfig> for IdentityConfig {
                 1..=86_400,
             )?),
         })
+    }
+}
+
+/// Why sessions cannot be signed with a key. None if they can.
+pub(super) fn key_weakness(key: &Secret) -> Option<String> {
+    let key = key.expose().as_bytes();
+    if key.len() < MIN_KEY_BYTES {
+        return Some(format!("the key has {} bytes and must have at least {MIN_KEY_BYTES}", key.len()));
+    }
+    let different = key.iter().collect::<BTreeSet<_>>().len();
+    if different < MIN_DIFFERENT_BYTES {
+        return Some(format!("the key has only {different} different bytes and can be guessed"));
+    }
+    if (1..MIN_PERIOD_BYTES).any(|period| key.iter().zip(key.iter().skip(period)).all(|(one, next)| one == next)) {
+        return Some("the key repeats a short piece and can be guessed".to_owned());
+    }
+    let letters = key.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(|byte| byte.to_ascii_lowercase());
+    let letters = String::from_utf8(letters.collect()).unwrap_or_default();
+    let example = EXAMPLES.iter().find(|example| letters.contains(*example))?;
+    Some(format!("the key contains {example:?}, as keys of examples do, and can be guessed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_can_be_guessed_is_refused_with_the_reason() {
+        for (key, reason) in [
+            ("", "0 bytes"),
+            ("0123456789abcdef0123456789abcde", "31 bytes"),
+            (&"a".repeat(64), "1 different"),
+            (&"\0".repeat(32), "1 different"),
+            (&"ab".repeat(64), "2 different"),
+            ("1111111111111111111111111111111111112", "2 different"),
+            (&"correct horse ".repeat(4), "repeats"),
+            ("0123456789abcdef0123456789abcdef", "repeats"),
+            ("please-Change-Me-before-production-0", "changeme"),
+            ("a-string-secret-at-least-256-bits-long", "stringsecret"),
+            ("your-256-bit-secret-your-256-bit-key", "your256bitsecret"),
+            ("my_super_secret_jwt_signing_key_2024", "supersecret"),
+        ] {
+            let problem = key_weakness(&Secret::new(key)).unwrap_or_default();
+            assert!(problem.contains(reason), "{key}: {problem}");
+            assert!(key.is_empty() || !problem.contains(key), "the reason does not show the key");
+        }
+        for key in ["1c9f4e07d35ab862f0e1d2c3b4a5968711", "k7Qw+9vTz3/LmR2xYc8NfB1sHd5Gj0Pa"] {
+            assert_eq!(key_weakness(&Secret::new(key)), None);
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod operator;
 pub mod payments;
 pub mod plugins;
 mod problem;
+pub mod quotas;
 pub mod rollout;
 pub mod signature;
 pub mod store;
@@ -59,6 +60,8 @@ pub struct Config {
     pub engine: engine::EngineConfig,
     /// The components' databases.
     pub store: store::StoreConfig,
+    /// What plugins may occupy on disk.
+    pub quotas: quotas::QuotasConfig,
     /// Events and timers.
     pub messaging: messaging::MessagingConfig,
     /// Passwords and sessions.
@@ -102,6 +105,7 @@ struct RawConfig {
     operator: operator::RawOperatorConfig,
     engine: engine::RawEngineConfig,
     store: store::RawStoreConfig,
+    quotas: quotas::RawQuotasConfig,
     messaging: messaging::RawMessagingConfig,
     identity: identity::RawIdentityConfig,
     payments: payments::RawPaymentsConfig,
@@ -150,6 +154,7 @@ impl Config {
         let operator = sources.section(raw.operator);
         let engine = sources.section(raw.engine);
         let store: Option<store::StoreConfig> = sources.section(raw.store);
+        let quotas = sources.section(raw.quotas);
         let messaging: Option<messaging::MessagingConfig> = sources.section(raw.messaging);
         let identity: Option<identity::IdentityConfig> = sources.section(raw.identity);
         let payments = sources.section(raw.payments);
@@ -175,6 +180,7 @@ impl Config {
                 operator: operator?,
                 engine: engine?,
                 store: store?,
+                quotas: quotas?,
                 messaging: messaging?,
                 identity: identity?,
                 payments: payments?,
@@ -210,10 +216,14 @@ impl Config {
             Some(secret) => Ok(secret.clone()),
             None => secret::load_or_generate(&path).map_err(problem(&path)),
         };
-        Ok(Secrets {
-            admin_token: secret(&self.operator.token, self.admin_token_path())?,
-            jwt_key: secret(&self.identity.jwt_key, self.data_dir.join("jwt-key"))?,
-        })
+        let key_path = self.data_dir.join("jwt-key");
+        let jwt_key = secret(&self.identity.jwt_key, key_path.clone())?;
+        if let Some(problem) = identity::key_weakness(&jwt_key) {
+            let path = key_path.display();
+            let problem = format!("{path}: {problem}; remove the file to have a new key generated");
+            return Err(ConfigError::new(problem));
+        }
+        Ok(Secrets { admin_token: secret(&self.operator.token, self.admin_token_path())?, jwt_key })
     }
 
     /// Where a generated operator token lies.
@@ -231,15 +241,6 @@ impl Config {
 
     fn weaknesses(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(key) = &self.identity.jwt_key
-            && key.expose().len() < identity::RECOMMENDED_KEY_BYTES
-        {
-            warnings.push(format!(
-                "the session key (identity.jwt_key) has {} bytes; HS256 wants {}",
-                key.expose().len(),
-                identity::RECOMMENDED_KEY_BYTES
-            ));
-        }
         if let Some(token) = &self.operator.token
             && token.expose().len() < operator::RECOMMENDED_TOKEN_BYTES
         {

@@ -19,6 +19,8 @@ pub struct MessagingConfig {
     pub max_backoff: Duration,
     /// How long events and the marks of applied ones are kept.
     pub retention: Duration,
+    /// What the bus inside the process keeps of the events of one component.
+    pub retained_bytes: u64,
     /// The broker; none: the bus inside the process.
     pub nats: Option<NatsConfig>,
 }
@@ -31,6 +33,7 @@ pub(super) struct RawMessagingConfig {
     backoff_ms: Option<u64>,
     max_backoff_ms: Option<u64>,
     retention_hours: Option<u64>,
+    retained_mib: Option<u64>,
     pub(super) nats_url: Option<Secret>,
     nats: RawNatsConfig,
 }
@@ -48,6 +51,7 @@ impl TryFrom<RawMessagingConfig> for MessagingConfig {
             backoff: Duration::from_millis(backoff_ms),
             max_backoff: Duration::from_millis(max_backoff_ms),
             retention: Duration::from_secs(retention_hours * 3_600),
+            retained_bytes: within("messaging.retained_mib", raw.retained_mib, 512, 1..=1_000_000)? << 20,
             nats: raw.nats_url.map(|url| raw.nats.with_url(url)).transpose()?,
         })
     }

@@ -17,6 +17,9 @@ pub struct StoreConfig {
     pub readers: u32,
     /// How long a transaction waits for its turn.
     pub queue_wait: Duration,
+    /// What is left to the host on the disk of the data directory. Components
+    /// cannot write when less is free.
+    pub disk_reserve_bytes: u64,
 }
 
 /// As in the file.
@@ -26,6 +29,7 @@ pub(super) struct RawStoreConfig {
     pub(super) database_url: Option<Secret>,
     readers: Option<u32>,
     queue_wait_ms: Option<u64>,
+    disk_reserve_mib: Option<u64>,
 }
 
 impl TryFrom<RawStoreConfig> for StoreConfig {
@@ -40,7 +44,9 @@ impl TryFrom<RawStoreConfig> for StoreConfig {
                 "it is not a URL such as postgres://user:password@host/database",
             ));
         }
+        let reserve_mib = within("store.disk_reserve_mib", raw.disk_reserve_mib, 128, 0..=1_000_000_000)?;
         Ok(Self {
+            disk_reserve_bytes: reserve_mib << 20,
             database_url: raw.database_url,
             readers: within("store.readers", raw.readers, 4, 1..=64)?,
             queue_wait: Duration::from_millis(within("store.queue_wait_ms", raw.queue_wait_ms, 5_000, 1..=60_000)?),

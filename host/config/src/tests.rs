@@ -42,7 +42,7 @@ fn hosts_that_share_everything_need_one_session_key() {
         [("TICKETING_DATABASE_URL", "postgres://me:secret@localhost/mine"), ("TICKETING_NATS_URL", "nats://one:4222")];
     assert!(problem("", &shared).contains("JWT_KEY"));
     let [database, nats] = shared;
-    for settings in [vec![database], vec![nats], vec![database, nats, ("JWT_KEY", "0123456789abcdef0123456789abcdef")]]
+    for settings in [vec![database], vec![nats], vec![database, nats, ("JWT_KEY", "0123456789abcdefghijklmnopqrstuv")]]
     {
         assert!(load("", &Flags::default(), &settings).is_ok(), "{settings:?}");
     }
@@ -143,9 +143,9 @@ fn a_weak_secret_is_refused_or_warned_of_and_never_shown() {
     assert!(text.starts_with("TICKETING_ADMIN_TOKEN (operator.token): "), "{text}");
     assert!(!text.contains("with space"), "{text}");
 
-    let config = load("", &Flags::default(), &[("JWT_KEY", "sixteen-bytes-xx")]).unwrap();
+    let config = load("", &Flags::default(), &[("TICKETING_ADMIN_TOKEN", "fifteen-bytes-x")]).unwrap();
     assert!(config.warnings[0].contains("16 bytes"), "{:?}", config.warnings);
-    assert!(!format!("{config:?}").contains("sixteen"));
+    assert!(!format!("{config:?}").contains("fifteen"));
 }
 
 #[test]
@@ -168,6 +168,9 @@ fn generated_secrets_are_private_and_survive_restarts() {
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(config.admin_token_path()), 0o600);
     assert_eq!(mode(config.data_dir.join("jwt-key")), 0o600);
+    fs::write(config.data_dir.join("jwt-key"), "a".repeat(64)).unwrap();
+    let refused = config.prepare().unwrap_err().to_string();
+    assert!(refused.contains("jwt-key: the key has only 1 different bytes"), "{refused}");
     assert_eq!(mode(config.data_dir.clone()), 0o700);
 }
 

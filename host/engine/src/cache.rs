@@ -13,9 +13,11 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
+use tempfile::NamedTempFile;
 use wasmtime::{Engine, component::Component};
 
 /// A folder of compiled components.
+#[derive(Debug, Clone)]
 pub struct CompileCache {
     folder: PathBuf,
 }
@@ -32,13 +34,15 @@ impl CompileCache {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Returns the compiled component, from disk if possible. A cache that
-    /// cannot be read or written costs time and is no error.
-    pub(super) fn load_or_compile(&self, engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
+    /// The compiled component, if it is on disk.
+    pub(super) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        load(engine, &self.path(engine, digest))
+    }
+
+    /// Compiles a component and keeps the code. A cache that cannot be written
+    /// costs time and is no error.
+    pub(super) fn compile(&self, engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
         let path = self.path(engine, digest);
-        if let Some(component) = load(engine, &path) {
-            return Ok(component);
-        }
         let component = Component::from_binary(engine, bytes)?;
         if let Err(error) = store(&path, &component.serialize()?) {
             tracing::warn!(path = %path.display(), %error, "the compiled component could not be cached");
@@ -46,8 +50,21 @@ impl CompileCache {
         Ok(component)
     }
 
-    pub(super) fn has(&self, engine: &Engine, digest: &str) -> bool {
-        self.path(engine, digest).exists()
+    /// A file for the output of a compiler. It is removed unless it is kept.
+    pub(super) fn new_entry(&self) -> std::io::Result<NamedTempFile> {
+        NamedTempFile::new_in(&self.folder)
+    }
+
+    /// Loads and keeps the output of a compiler. None if it is damaged.
+    pub(super) fn keep(
+        &self,
+        engine: &Engine,
+        digest: &str,
+        entry: NamedTempFile,
+    ) -> std::io::Result<Option<Component>> {
+        let Some(component) = load(engine, entry.path()) else { return Ok(None) };
+        entry.persist(self.path(engine, digest)).map_err(|error| error.error)?;
+        Ok(Some(component))
     }
 
     /// A file that cannot be removed stays. It does no harm.
@@ -90,7 +107,7 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
 /// name is complete.
 fn store(path: &Path, code: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(&Sha256::digest(code))?;
     file.write_all(code)?;
     file.persist(path).map_err(|error| error.error)?;
@@ -109,7 +126,7 @@ mod tests {
         let cache = CompileCache::open(folder.path()).unwrap();
         let engine = Engine::default();
         let bytes = wat::parse_str(EMPTY).unwrap();
-        cache.load_or_compile(&engine, "d", &bytes).unwrap();
+        cache.compile(&engine, "d", &bytes).unwrap();
         let path = cache.path(&engine, "d");
         let good = std::fs::read(&path).unwrap();
         assert!(load(&engine, &path).is_some());
@@ -119,7 +136,8 @@ mod tests {
         for damaged in [Vec::new(), good[..good.len() / 2].to_vec(), flipped] {
             std::fs::write(&path, &damaged).unwrap();
             assert!(load(&engine, &path).is_none());
-            cache.load_or_compile(&engine, "d", &bytes).unwrap();
+            assert!(cache.load(&engine, "d").is_none());
+            cache.compile(&engine, "d", &bytes).unwrap();
             assert_eq!(std::fs::read(&path).unwrap().len(), good.len());
             assert!(load(&engine, &path).is_some());
         }

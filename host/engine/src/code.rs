@@ -30,6 +30,14 @@ pub enum Pool {
 }
 
 impl Code {
+    /// What was compiled as a component of this kind.
+    pub(super) fn of(kind: ComponentKind, component: Component) -> Self {
+        match kind {
+            ComponentKind::Platform => Self::Platform(component),
+            ComponentKind::WasiHttp => Self::WasiHttp(component),
+        }
+    }
+
     /// The component itself.
     pub fn component(&self) -> &Component {
         match self {

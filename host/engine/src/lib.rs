@@ -7,6 +7,7 @@ pub mod admission;
 pub mod bindings;
 pub mod cache;
 mod code;
+pub mod compiler;
 pub mod failure;
 pub mod handler;
 pub mod instance;
@@ -20,6 +21,8 @@ pub mod wasi_http;
 pub use admission::{Admission, Patience};
 pub use cache::CompileCache;
 pub use code::{Code, Linked, Pool};
+use compiler::ChildCompiler;
+pub use compiler::{CompileError, Compiler};
 pub use failure::{Blame, Failure};
 pub use instance::{Instances, Program};
 pub use offers::OFFERS;
@@ -102,32 +105,58 @@ impl Engine {
         })
     }
 
-    /// Compiles a component, or takes it from the cache. The call blocks while
-    /// the compiler runs, so it must not run on an async thread.
+    /// The compiled code of a file, if the cache has it. The call reads a file,
+    /// so it must not run on an async thread.
+    pub fn cached(&self, cache: &CompileCache, digest: &str, kind: ComponentKind) -> Option<Code> {
+        let component = cache.load(&self.wasmtime_for(kind).ok()?, digest)?;
+        Some(Code::of(kind, component))
+    }
+
+    /// Compiles a component in this process and without limits. The call blocks
+    /// while the compiler runs, so it must not run on an async thread.
     ///
     /// # Errors
     /// The compiler refuses the component.
-    pub fn compile(
+    pub fn compile_here(
         &self,
         cache: &CompileCache,
         digest: &str,
         bytes: &[u8],
         kind: ComponentKind,
-    ) -> wasmtime::Result<Code> {
-        Ok(match kind {
-            ComponentKind::Platform => Code::Platform(cache.load_or_compile(&self.wasmtime, digest, bytes)?),
-            ComponentKind::WasiHttp => {
-                Code::WasiHttp(cache.load_or_compile(self.wasi_http()?.wasmtime(), digest, bytes)?)
-            }
-        })
+    ) -> Result<Code, CompileError> {
+        let compiled = self.wasmtime_for(kind).and_then(|engine| cache.compile(&engine, digest, bytes));
+        let component = compiled.map_err(|error| CompileError::Refused(format!("{error:#}")))?;
+        Ok(Code::of(kind, component))
     }
 
-    /// Whether the cache has the compiled code of a file.
-    pub fn is_compiled(&self, cache: &CompileCache, digest: &str, kind: ComponentKind) -> bool {
-        match kind {
-            ComponentKind::Platform => cache.has(&self.wasmtime, digest),
-            ComponentKind::WasiHttp => self.wasi_http().is_ok_and(|engine| cache.has(engine.wasmtime(), digest)),
-        }
+    /// Compiles a component in a child process with limits. Dropping the future
+    /// ends the child.
+    ///
+    /// # Errors
+    /// The compiler refuses the component, or a limit ended it.
+    pub async fn compile_in_child(
+        &self,
+        cache: &CompileCache,
+        digest: &str,
+        bytes: &[u8],
+        kind: ComponentKind,
+        compiler: &ChildCompiler,
+    ) -> Result<Code, CompileError> {
+        let entry = cache.new_entry()?;
+        compiler.compile(kind, bytes, entry.as_file().try_clone()?).await?;
+        let engine = self.wasmtime_for(kind).map_err(|error| CompileError::Refused(format!("{error:#}")))?;
+        let (cache, digest) = (cache.clone(), digest.to_owned());
+        let kept = tokio::task::spawn_blocking(move || cache.keep(&engine, &digest, entry));
+        let kept = kept.await.map_err(std::io::Error::other)??;
+        let damaged = || CompileError::Crashed("an output that is not compiled code".to_owned());
+        kept.map(|component| Code::of(kind, component)).ok_or_else(damaged)
+    }
+
+    fn wasmtime_for(&self, kind: ComponentKind) -> wasmtime::Result<wasmtime::Engine> {
+        Ok(match kind {
+            ComponentKind::Platform => self.wasmtime.clone(),
+            ComponentKind::WasiHttp => self.wasi_http()?.wasmtime().clone(),
+        })
     }
 
     /// Removes the compiled code of a file from the cache.
@@ -193,9 +222,16 @@ fn settings(config: &EngineConfig) -> Config {
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(16 << 10)
         .pagemap_scan(Enabled::Auto);
+    let mut settings = code_settings();
+    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    settings
+}
+
+/// The settings that decide the compiled code of the platform's components. The
+/// child that compiles has only these, because the pool takes address space.
+fn code_settings() -> Config {
     let mut settings = Config::new();
     settings
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_init_cow(true)

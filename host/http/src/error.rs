@@ -103,6 +103,15 @@ impl Problem {
         self
     }
 
+    /// Changes the message of every fault.
+    #[must_use]
+    pub fn map_messages(mut self, change: impl Fn(&str) -> String) -> Self {
+        for fault in &mut self.errors {
+            fault.message = change(&fault.message).into();
+        }
+        self
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status

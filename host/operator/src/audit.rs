@@ -4,8 +4,10 @@ use super::{
     Operator,
     caller::Caller,
     input::{Query, limit_rows},
+    page::Page,
+    redact::Redaction,
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use host_api::{audit::AuditRow, error::Envelope, tokens::Role};
 use host_database::audit::AuditScope;
 use host_http::error::{Problem, Refusal};
@@ -34,12 +36,17 @@ pub(super) async fn list(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Query(query): Query<AuditQuery>,
-) -> Result<Json<Vec<AuditRow>>, Problem> {
-    let limit_rows = limit_rows(query.limit)?;
-    operator.audit.list(&scope_of(caller), query.before, limit_rows).await.map(Json).map_err(|error| {
+) -> Result<Page<AuditRow>, Problem> {
+    // One more tells whether there is another page.
+    let limit_rows = limit_rows(query.limit)? + 1;
+    let redaction = Redaction::of(&operator, &caller);
+    let rows = operator.audit.list(&scope_of(caller), query.before, limit_rows).await.map_err(|error| {
         tracing::error!(%error, "the host cannot read the audit");
-        Refusal::Unavailable.into()
-    })
+        Problem::from(Refusal::Unavailable)
+    })?;
+    let redacted = |row: AuditRow| AuditRow { detail: row.detail.map(|detail| redaction.text(&detail)), ..row };
+    let rows = rows.into_iter().map(|row| (row.id.to_string(), redacted(row)));
+    Page::with_cursor("/audit", "before", query.limit, rows)
 }
 
 fn scope_of(caller: Caller) -> AuditScope {

@@ -4,48 +4,95 @@ use super::{
     Operator,
     caller::Caller,
     input::{Query, limit_rows},
+    page::{Page, PageQuery},
 };
 use axum::{
     Json,
     extract::{Path, State},
 };
 use host_api::{
-    dead_letters::{DeadLetter, Redelivered},
+    dead_letters::{DeadLetter, DeadLetterSummary, Redelivered},
     error::Envelope,
     tokens::Role,
 };
-use host_bus::BusError;
+use host_bus::{BusError, DeadLetterPage};
 use host_database::audit::{Entry, Outcome};
 use host_http::error::{Problem, Refusal};
 use host_triggers::RedeliverError;
 use http::StatusCode;
-use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::IntoParams;
 
 const REDELIVER: &str = "redeliver";
+const DISCARD: &str = "discard";
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeadLetterQuery {
-    /// The number of rows, 1 to 1000. Left out: 100.
-    limit: Option<u32>,
-}
-
-/// The dead letters, the newest first.
-#[utoipa::path(get, path = "/dead-letters", operation_id = "list_dead_letters", tag = "dead letters", params(DeadLetterQuery), responses(
-    (status = 200, body = [DeadLetter]),
+/// The dead letters, the newest first. The list has no payloads.
+#[utoipa::path(get, path = "/dead-letters", operation_id = "list_dead_letters", tag = "dead letters", params(PageQuery), responses(
+    (status = 200, body = [DeadLetterSummary]),
     (status = 400, body = Envelope),
 ))]
 pub(super) async fn list(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
-    Query(query): Query<DeadLetterQuery>,
-) -> Result<Json<Vec<DeadLetter>>, Problem> {
-    let mut letters = operator.bus.dead_letters(limit_rows(query.limit)?).await.map_err(unreadable)?;
-    letters.retain(|letter| caller.covers(&letter.component));
-    Ok(Json(letters))
+    Query(query): Query<PageQuery>,
+) -> Result<Page<DeadLetterSummary>, Problem> {
+    // One more tells whether there is another page.
+    let limit_rows = limit_rows(query.limit)? + 1;
+    let after = query.after.as_deref().map(position).transpose()?;
+    let wanted = DeadLetterPage { components: caller.plugins.clone(), after, limit_rows };
+    let letters = operator.bus.dead_letters(&wanted).await.map_err(unreadable)?;
+    let letters = letters.into_iter().map(|letter| (format!("{}.{}", letter.set_aside_ms, letter.id), letter));
+    Page::of("/dead-letters", &query, letters)
+}
+
+/// The position in the list that an earlier page ended at.
+fn position(after: &str) -> Result<(u64, String), Problem> {
+    let parts = after.split_once('.').and_then(|(time, id)| Some((time.parse().ok()?, id.to_owned())));
+    let wrong = || Problem::new(StatusCode::BAD_REQUEST, "after is not of an earlier page").for_field("after");
+    parts.ok_or_else(wrong)
+}
+
+/// One dead letter with its payload.
+#[utoipa::path(get, path = "/dead-letters/{id}", operation_id = "show_dead_letter", tag = "dead letters",
+    params(("id" = String, Path)), responses(
+        (status = 200, body = DeadLetter),
+        (status = 404, body = Envelope),
+))]
+pub(super) async fn show(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<DeadLetter>, Problem> {
+    covered(&operator, &caller, &id).await.map(Json)
+}
+
+/// The dead letter of this id, if the caller may see it.
+async fn covered(operator: &Operator, caller: &Caller, id: &str) -> Result<DeadLetter, Problem> {
+    let letter = operator.bus.dead_letter(id).await.map_err(unreadable)?;
+    letter.filter(|letter| caller.covers(&letter.component)).ok_or_else(|| unknown(id))
+}
+
+/// Deletes a dead letter. Nobody can deliver it again.
+#[utoipa::path(delete, path = "/dead-letters/{id}", operation_id = "discard_dead_letter", tag = "dead letters",
+    params(("id" = String, Path)), responses(
+        (status = 204, description = "The dead letter is deleted"),
+        (status = 403, body = Envelope),
+        (status = 404, body = Envelope),
+))]
+pub(super) async fn discard(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    operator.allow_before_name_is_known(&caller, Role::Deploy, DISCARD).await?;
+    let component = covered(&operator, &caller, &id).await?.component;
+    let (outcome, problem) = match operator.bus.delete_dead_letter(&id).await {
+        Ok(true) => (Outcome::Done, None),
+        Ok(false) => (Outcome::Refused, Some(unknown(&id))),
+        Err(error) => (Outcome::Failed, Some(unreadable(error))),
+    };
+    let entry = Entry { plugin: Some(&component), detail: Some(&id), ..Entry::new(DISCARD, outcome) };
+    operator.record(&caller, &entry).await?;
+    problem.map_or(Ok(StatusCode::NO_CONTENT), Err)
 }
 
 /// Delivers a dead letter to its component again, as on its first attempt.
@@ -60,12 +107,8 @@ pub(super) async fn redeliver(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Redelivered>), Problem> {
-    let component = operator.bus.dead_letter(&id).await.map_err(unreadable)?.map(|letter| letter.component);
-    let Some(component) = component else {
-        operator.allow(&caller, Role::Deploy, REDELIVER, None).await?;
-        return Err(unknown(&id));
-    };
-    operator.allow(&caller, Role::Deploy, REDELIVER, Some(&component)).await?;
+    operator.allow_before_name_is_known(&caller, Role::Deploy, REDELIVER).await?;
+    let component = covered(&operator, &caller, &id).await?.component;
     let (outcome, problem) = match operator.redelivery.redeliver(&id).await {
         Ok(()) => (Outcome::Done, None),
         Err(RedeliverError::Unknown) => (Outcome::Refused, Some(unknown(&id))),

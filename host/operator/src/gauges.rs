@@ -1,6 +1,7 @@
 //! Gauges that the host reads when a client asks for the metrics. They show how
 //! much of each bounded resource is in use.
 
+use host_base::Disk;
 use host_bus::Bus;
 use host_engine::{Admission, Engine};
 use host_plugin::{Registry, registry::Standing};
@@ -25,6 +26,8 @@ pub struct Gauges {
     pub engine: Arc<Engine>,
     /// Whether the host takes work.
     pub ready: Arc<AtomicBool>,
+    /// The disk with the data directory.
+    pub disk: Disk,
 }
 
 impl Gauges {
@@ -35,6 +38,10 @@ impl Gauges {
         gauge!("host_calls_waiting").set(self.admission.waiting() as f64);
         gauge!("host_calls_limit").set(self.admission.limit() as f64);
         gauge!("bus_connected").set(f64::from(u8::from(self.bus.unavailable_reason().is_none())));
+        if let Some(space) = self.disk.space() {
+            gauge!("host_disk_free_bytes").set(space.free_bytes as f64);
+            gauge!("host_disk_reserve_bytes").set(space.reserve_bytes as f64);
+        }
         self.plugins();
         if let Some(usage) = self.engine.usage() {
             gauge!("engine_instances").set(usage.instances as f64);
@@ -47,7 +54,11 @@ impl Gauges {
     }
 
     fn plugins(&self) {
-        for plugin in self.registry.snapshot().plugins() {
+        let snapshot = self.registry.snapshot();
+        for starting in snapshot.all_starting() {
+            gauge!("plugin_starting", "component" => starting.manifest.name.clone()).set(1.0);
+        }
+        for plugin in snapshot.plugins() {
             let revision = &plugin.revision;
             let gauge = |name: &'static str| gauge!(name, "component" => revision.name().to_owned());
             let canary = plugin.canary.as_ref().map(|canary| &canary.revision);
@@ -60,6 +71,7 @@ impl Gauges {
             gauge("plugin_calls_limit").set(revision.manifest.limits.concurrency as f64);
             gauge("plugin_instances_warm").set(sum(|revision| revision.warm()));
             let is = |standing| f64::from(u8::from(plugin.standing == standing));
+            gauge("plugin_starting").set(0.0);
             gauge("plugin_paused").set(is(Standing::Paused));
             gauge("plugin_quarantined").set(is(Standing::Quarantined));
         }

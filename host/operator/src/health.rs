@@ -29,6 +29,9 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
     // Once this host has reached the bus, a loss of it is no reason to send work
     // to other hosts. Either they do not reach the bus either, or they carry the
     // events of this host too.
+    if operator.gauges.disk.is_low() {
+        return "ready, and the disk of the data directory is almost full: plugins cannot write\n".into_response();
+    }
     match operator.bus.unavailable_reason() {
         None => "ready\n".into_response(),
         Some(reason) if operator.bus.was_available() => {

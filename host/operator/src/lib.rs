@@ -12,7 +12,9 @@ mod health;
 mod input;
 mod logs;
 mod openapi;
+mod page;
 mod plugins;
+mod redact;
 mod tokens;
 mod upload;
 
@@ -21,6 +23,7 @@ pub use gauges::Gauges;
 pub use input::{Body, Query};
 pub use logs::MAX_LOG_STREAMS;
 pub use tokens::Tokens;
+pub use upload::UploadQueue;
 
 use axum::{Router, middleware};
 use host_api::tokens::Role;
@@ -50,8 +53,8 @@ pub struct Operator {
     pub audit: Audit,
     /// The plugins, and their changes.
     pub rollout: Arc<Rollout>,
-    /// A permit for each upload that is received or checked.
-    pub uploads: Semaphore,
+    /// The uploads that are received or checked.
+    pub uploads: UploadQueue,
     /// The limits of uploads.
     pub upload_limits: UploadsConfig,
     /// The event bus, which keeps the dead letters.
@@ -154,6 +157,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::policy::show, plugins::policy::set))
         .routes(routes!(logs::follow))
         .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::show, dead_letters::discard))
         .routes(routes!(dead_letters::redeliver))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

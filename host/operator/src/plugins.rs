@@ -4,11 +4,13 @@ pub(super) mod changes;
 pub(super) mod details;
 pub(super) mod policy;
 
-use super::{Operator, caller::Caller};
-use axum::{
-    Json,
-    extract::{Path, State},
+use super::{
+    Operator,
+    caller::Caller,
+    input::Query,
+    page::{Page, PageQuery},
 };
+use axum::extract::{Path, State};
 use host_api::{
     error::Envelope,
     plugins::{CanaryView, PluginStatus, PluginView, RouteView},
@@ -17,13 +19,14 @@ use host_api::{
 };
 use host_http::error::{Problem, Refusal};
 use host_plugin::{
-    archive::State as Desired,
+    LoadError, Snapshot,
+    archive::{Record, State as Desired},
     policies::PolicyError,
-    registry::{Plugin, Standing},
+    registry::{Plugin, Standing, Starting},
     rollout::RolloutError,
 };
 use http::StatusCode;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// A plugin, as the API shows it.
 fn plugin_view(plugin: &Plugin) -> PluginView {
@@ -63,17 +66,59 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
     }
 }
 
-/// The plugins that are active.
-#[utoipa::path(get, path = "/plugins", operation_id = "list_plugins", tag = "plugins", responses((status = 200, body = [PluginView])))]
-pub(super) async fn list(State(operator): State<Arc<Operator>>, caller: Caller) -> Json<Vec<PluginView>> {
+/// A plugin that is being loaded, as the API shows it.
+fn starting_view(starting: &Starting) -> PluginView {
+    let Starting { record, manifest } = starting;
+    let routes = manifest.routes.iter();
+    PluginView {
+        name: manifest.name.clone(),
+        version: record.version.clone(),
+        revision: record.id.clone(),
+        digest: record.digest.clone(),
+        size_bytes: record.size_bytes,
+        status: PluginStatus::Starting.into(),
+        canary: None,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        routes: routes.map(|r| RouteView { path: r.path.clone(), methods: r.methods.clone() }).collect(),
+        subscribes: manifest.messaging.subscribes.clone(),
+        publishes: manifest.messaging.publishes.clone(),
+        in_flight: 0,
+        calls: 0,
+        failures: 0,
+    }
+}
+
+/// A plugin that is active or being loaded. None if there is none of this name.
+fn view_of(snapshot: &Snapshot, name: &str) -> Option<PluginView> {
+    let active = snapshot.plugin(name).map(plugin_view);
+    active.or_else(|| snapshot.starting(name).map(starting_view))
+}
+
+/// The plugins that are active or being loaded, by name.
+#[utoipa::path(get, path = "/plugins", operation_id = "list_plugins", tag = "plugins", params(PageQuery), responses(
+    (status = 200, body = [PluginView]),
+    (status = 400, body = Envelope),
+))]
+pub(super) async fn list(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Page<PluginView>, Problem> {
     let snapshot = operator.rollout.registry.snapshot();
-    let seen = snapshot.plugins().filter(|plugin| caller.covers(plugin.revision.name()));
-    Json(seen.map(plugin_view).collect())
+    let active = snapshot.plugins().map(|plugin| plugin.revision.name());
+    let names: BTreeSet<&str> =
+        active.chain(snapshot.all_starting().map(|starting| starting.manifest.name.as_str())).collect();
+    let seen = names.into_iter().filter(|name| caller.covers(name));
+    let rest = seen.filter(|name| query.after.as_deref().is_none_or(|after| *name > after));
+    let views = rest.filter_map(|name| Some((name.to_owned(), view_of(&snapshot, name)?)));
+    Page::of("/plugins", &query, views)
 }
 
 /// The revisions of a plugin that the host keeps, the newest first.
-#[utoipa::path(get, path = "/plugins/{name}/revisions", operation_id = "list_revisions", tag = "plugins", params(("name" = String, Path)), responses(
+#[utoipa::path(get, path = "/plugins/{name}/revisions", operation_id = "list_revisions", tag = "plugins", params(("name" = String, Path), PageQuery), responses(
     (status = 200, body = [RevisionView]),
+    (status = 400, body = Envelope),
     (status = 403, body = Envelope),
     (status = 404, body = Envelope),
 ))]
@@ -81,7 +126,8 @@ pub(super) async fn revisions(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Path(name): Path<String>,
-) -> Result<Json<Vec<RevisionView>>, Problem> {
+    Query(query): Query<PageQuery>,
+) -> Result<Page<RevisionView>, Problem> {
     caller.require(Role::View, Some(&name))?;
     let records = operator.rollout.archive.records(&name).await.map_err(|error| problem(error.into()))?;
     if records.is_empty() {
@@ -97,7 +143,7 @@ pub(super) async fn revisions(
         Desired { previous: Some(previous), .. } if previous == id => RevisionStatus::Previous,
         _ => RevisionStatus::Staged,
     };
-    let views = records.into_iter().map(|record| RevisionView {
+    let view = |record: Record| RevisionView {
         status: status(&record.id).into(),
         revision: record.id,
         version: record.version,
@@ -106,8 +152,13 @@ pub(super) async fn revisions(
         source: record.source.into(),
         uploaded_ms: record.uploaded_ms,
         uploaded_by: record.uploaded_by,
-    });
-    Ok(Json(views.collect()))
+    };
+    let first = match &query.after {
+        Some(after) => records.iter().position(|record| record.id == *after).map_or(records.len(), |place| place + 1),
+        None => 0,
+    };
+    let views = records.into_iter().skip(first).map(|record| (record.id.clone(), view(record)));
+    Page::of(&format!("/plugins/{name}/revisions"), &query, views)
 }
 
 /// The error for a plugin that does not exist.
@@ -118,6 +169,10 @@ pub(super) fn unknown(name: &str) -> Problem {
 /// The error for a change that the host did not make.
 pub(super) fn problem(error: RolloutError) -> Problem {
     match error {
+        RolloutError::Refused(LoadError::Host(error)) => {
+            tracing::error!(%error, "the plugin could not be loaded");
+            Refusal::Unavailable.into()
+        }
         RolloutError::Refused(_) | RolloutError::Route(_) | RolloutError::Probe(_) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
         }

@@ -4,7 +4,12 @@ mod store;
 
 pub use store::Tokens;
 
-use super::{Operator, caller::Caller, input::Body};
+use super::{
+    Operator,
+    caller::Caller,
+    input::{Body, Query},
+    page::{Page, PageQuery},
+};
 use axum::{
     Json,
     extract::{Path, State},
@@ -44,16 +49,24 @@ impl From<&Issued> for TokenView {
 }
 
 /// All tokens except the one that the host was started with, the oldest first.
-#[utoipa::path(get, path = "/tokens", operation_id = "list_tokens", tag = "operators", responses(
+#[utoipa::path(get, path = "/tokens", operation_id = "list_tokens", tag = "operators", params(PageQuery), responses(
     (status = 200, body = [TokenView]),
+    (status = 400, body = Envelope),
     (status = 403, body = Envelope),
 ))]
 pub(super) async fn list(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
-) -> Result<Json<Vec<TokenView>>, Problem> {
+    Query(query): Query<PageQuery>,
+) -> Result<Page<TokenView>, Problem> {
     caller.require(Role::Admin, None)?;
-    Ok(Json(operator.tokens.list().iter().map(|issued| TokenView::from(&**issued)).collect()))
+    let tokens = operator.tokens.list();
+    let first = match &query.after {
+        Some(after) => tokens.iter().position(|token| token.id == *after).map_or(tokens.len(), |place| place + 1),
+        None => 0,
+    };
+    let views = tokens.iter().skip(first).map(|issued| (issued.id.clone(), TokenView::from(&**issued)));
+    Page::of("/tokens", &query, views)
 }
 
 /// Creates a token.

@@ -2,8 +2,11 @@
 //! its size and time, and then judges it.
 
 mod form;
+mod queue;
 
-use super::{Operator, caller::Caller, input::Query, plugins::problem};
+pub use queue::UploadQueue;
+
+use super::{Operator, caller::Caller, input::Query, plugins::problem, redact::Redaction};
 use axum::{
     Json,
     body::Body,
@@ -43,9 +46,15 @@ pub(super) struct UploadQuery {
 /// The parts of an upload.
 #[derive(Default)]
 struct Parts {
-    component: Option<Vec<u8>>,
+    component: Option<Received>,
     manifest: Option<String>,
     signature: Option<String>,
+}
+
+/// A component that has arrived and lies on disk.
+struct Received {
+    file: tokio::fs::File,
+    size_bytes: usize,
 }
 
 /// Receives a plugin's file, judges it, and keeps it as a revision that can be
@@ -61,6 +70,7 @@ struct Parts {
         (status = 415, body = Envelope),
         (status = 422, body = Envelope, description = "The file is refused, with the reason"),
         (status = 503, body = Envelope, description = "Too many uploads at once"),
+        (status = 507, body = Envelope, description = "The disk of the host is almost full"),
     ))]
 pub(super) async fn upload(
     State(operator): State<Arc<Operator>>,
@@ -69,11 +79,17 @@ pub(super) async fn upload(
     request: Request,
 ) -> Result<(StatusCode, Json<Verdict>), Problem> {
     operator.allow_before_name_is_known(&caller, Role::Deploy, "upload").await?;
-    let received = receive(&operator, request).await;
-    let staged = match received {
-        Ok(parts) => stage(&operator, &caller, query, parts).await,
-        Err(problem) => Err(problem),
+    let staged = async {
+        let place = operator.uploads.enter(&caller.name)?;
+        if operator.gauges.disk.is_low() {
+            let message = "The disk of the host is almost full, so it takes no upload";
+            return Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, message));
+        }
+        let parts = receive(&operator, request).await?;
+        place.in_turn(stage(&operator, &caller, query, parts)).await
     };
+    let redaction = Redaction::of(&operator, &caller);
+    let staged = staged.await;
     let entry = |outcome| Entry::new("upload", outcome);
     match staged {
         Ok((verdict, new)) => {
@@ -81,12 +97,12 @@ pub(super) async fn upload(
             let entry =
                 Entry { plugin: Some(plugin), revision: Some(revision), digest: Some(digest), ..entry(Outcome::Done) };
             operator.record(&caller, &entry).await?;
-            Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(verdict)))
+            Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(redaction.verdict(verdict))))
         }
         Err(problem) => {
             let detail = problem.message();
             operator.record(&caller, &Entry { detail: Some(&detail), ..entry(Outcome::Refused) }).await?;
-            Err(problem)
+            Err(redaction.problem(problem))
         }
     }
 }
@@ -97,7 +113,8 @@ async fn stage(
     query: UploadQuery,
     mut parts: Parts,
 ) -> Result<(Verdict, bool), Problem> {
-    let bytes = parts.component.take().ok_or_else(|| unreadable("The form has no part named component"))?;
+    let component = parts.component.take().ok_or_else(|| unreadable("The form has no part named component"))?;
+    let bytes = component.read().await?;
     let limits = &operator.upload_limits;
     if limits.require_signature || parts.signature.is_some() {
         let signature = parts.signature.as_deref();
@@ -118,7 +135,6 @@ async fn stage(
 
 async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem> {
     let limits = &operator.upload_limits;
-    let Ok(_permit) = operator.uploads.try_acquire() else { return Err(Refusal::Busy.into()) };
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(unsupported("The host takes no compressed upload; send the component as it is"));
     }
@@ -154,17 +170,13 @@ fn signature_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     text.map(Some).ok_or_else(|| unreadable("The header x-plugin-signature is not base64 of a signature's text"))
 }
 
-/// Writes the bytes that arrive to a file without a name, so that a slow or large
-/// upload does not lie in memory, and reads the file when it is complete.
+/// Writes the bytes that arrive to a file without a name, so that an upload that
+/// is slow, large or not in turn does not lie in memory.
 async fn receive_on_disk(
     folder: &Path,
     limits: &UploadsConfig,
     mut stream: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
-) -> Result<Vec<u8>, Problem> {
-    let failed = |error: std::io::Error| {
-        tracing::error!(%error, "the host could not write an upload to disk");
-        Problem::from(Refusal::Unavailable)
-    };
+) -> Result<Received, Problem> {
     let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(folder).map_err(failed)?);
     let mut size_bytes = 0;
     while let Some(chunk) = stream.next().await {
@@ -175,10 +187,22 @@ async fn receive_on_disk(
         }
         file.write_all(&chunk).await.map_err(failed)?;
     }
-    file.seek(SeekFrom::Start(0)).await.map_err(failed)?;
-    let mut bytes = Vec::with_capacity(size_bytes);
-    file.read_to_end(&mut bytes).await.map_err(failed)?;
-    Ok(bytes)
+    file.flush().await.map_err(failed)?;
+    Ok(Received { file, size_bytes })
+}
+
+impl Received {
+    async fn read(mut self) -> Result<Vec<u8>, Problem> {
+        self.file.seek(SeekFrom::Start(0)).await.map_err(failed)?;
+        let mut bytes = Vec::with_capacity(self.size_bytes);
+        self.file.read_to_end(&mut bytes).await.map_err(failed)?;
+        Ok(bytes)
+    }
+}
+
+fn failed(error: std::io::Error) -> Problem {
+    tracing::error!(%error, "the host could not keep an upload on disk");
+    Refusal::Unavailable.into()
 }
 
 fn too_large(limits: &UploadsConfig) -> Problem {

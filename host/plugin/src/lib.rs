@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod call_stats;
+pub mod disk_quotas;
 mod handler;
 pub mod invocation;
 pub mod loader;

@@ -4,9 +4,13 @@
 use super::{
     archive::{Record, Settings},
     call_stats::{Alarm, CallCounter},
+    disk_quotas::disk_amount,
     revision::{OwnEndpoint, Revision},
 };
-use host_api::policy::{Excess, Policy};
+use host_api::{
+    policy::{Excess, Policy},
+    revisions::Source,
+};
 use host_artifact::{
     ComponentKind,
     artifact::{Artifact, ArtifactError},
@@ -18,11 +22,12 @@ use host_artifact::{
 use host_config::{
     ConfigError,
     plugins::{Grant, PluginsConfig, Setting},
+    quotas::QuotasConfig,
     rollout::RolloutConfig,
 };
 use host_engine::{
-    Admission, Code, CompileCache, ComponentContext, Engine, Failure, Instances, Linked, OFFERS, Pool, Services,
-    WasiHttpInstances,
+    Admission, Code, CompileCache, CompileError, Compiler, ComponentContext, Engine, Failure, Instances, Linked,
+    OFFERS, Pool, Services, WasiHttpInstances,
 };
 use host_sql::Applied;
 use host_store::{ComponentSql, Database, Databases, Error as StoreError, MigrationError};
@@ -37,7 +42,9 @@ use tokio::sync::Semaphore;
 /// Calls of an instance unless its manifest says otherwise.
 const DEFAULT_MAX_REQUESTS: u32 = 10_000;
 
-/// Compilations at the same time. Each of them uses all processors.
+/// Files that are read at the same time, and compilations at the same time.
+/// Each compilation uses all processors.
+static READS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 static COMPILATIONS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 
 /// Loads plugins.
@@ -45,7 +52,9 @@ pub struct Loader {
     /// Compiles and links.
     pub engine: Arc<Engine>,
     /// The compile cache.
-    pub cache: Arc<CompileCache>,
+    pub cache: CompileCache,
+    /// Compiles what operators upload.
+    pub compiler: Compiler,
     /// Opens a plugin's database, once.
     pub databases: Arc<dyn Databases>,
     /// The services behind the capabilities.
@@ -54,6 +63,8 @@ pub struct Loader {
     pub admission: Arc<Admission>,
     /// The longest wait for a turn.
     pub queue_wait: Duration,
+    /// What a plugin may occupy on disk, unless its policy says otherwise.
+    pub quotas: QuotasConfig,
     /// The settings of plugins in the host's own settings.
     pub plugins: PluginsConfig,
     /// The limits at which a revision raises the alarm.
@@ -77,6 +88,20 @@ pub struct Compiled {
     code: Code,
 }
 
+impl Compiled {
+    fn new(artifact: Artifact, code: Code, begun: Instant, from_cache: bool) -> Self {
+        let (imports, exports) = (code.imports(), code.exports());
+        Self { artifact, imports, exports, took: begun.elapsed(), from_cache, code }
+    }
+}
+
+/// Runs work that takes long on a thread for such work.
+async fn off_the_async_threads<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| LoadError::Host(std::io::Error::other(error)))?
+}
+
 /// The part of a compiled file that depends on the operator.
 struct Fitted {
     program: Linked,
@@ -98,9 +123,15 @@ pub enum LoadError {
     /// It was built for other interfaces.
     #[error(transparent)]
     Interfaces(#[from] InterfacesError),
-    /// The compiler or the linker refused it.
+    /// The compiler refused it, or a limit ended the compiler.
     #[error("the component cannot be compiled: {0}")]
-    Compile(String),
+    Compile(CompileError),
+    /// The linker refused it.
+    #[error("the component cannot be linked: {0}")]
+    Link(String),
+    /// The host failed.
+    #[error("the host cannot load it: {0}")]
+    Host(std::io::Error),
     /// A setting is wrong.
     #[error("a setting is wrong: {0}")]
     Config(#[from] ConfigError),
@@ -118,39 +149,64 @@ pub enum LoadError {
     Start(#[from] Failure),
 }
 
+impl From<CompileError> for LoadError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Host(error) => Self::Host(error),
+            error => Self::Compile(error),
+        }
+    }
+}
+
 impl Loader {
-    /// Reads and compiles a file. `manifest` replaces the manifest in the file.
+    /// Reads a file without compiling it. `manifest` replaces the manifest in the
+    /// file.
     ///
     /// # Errors
     /// The reason why it is not a plugin.
-    pub async fn compile(&self, bytes: Vec<u8>, manifest: Option<&str>) -> Result<Compiled, LoadError> {
-        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+    pub async fn read(&self, bytes: Vec<u8>, manifest: Option<&str>) -> Result<Artifact, LoadError> {
         let manifest = manifest.map(str::to_owned);
+        let _turn = READS.acquire().await;
+        off_the_async_threads(move || Ok(Artifact::parse(bytes, manifest.as_deref())?)).await
+    }
+
+    /// Compiles a file, or takes its code from the cache. A file that an operator
+    /// has uploaded is compiled within limits. The plugins of the binary and of
+    /// the settings are compiled in this process, on all processors, because
+    /// whoever chose them also chose the limits.
+    ///
+    /// # Errors
+    /// The reason why it cannot be compiled.
+    pub async fn compile(&self, artifact: Artifact, source: Source) -> Result<Compiled, LoadError> {
+        let begun = Instant::now();
+        let kind = ComponentKind::of(&artifact.bytes);
+        let (engine, cache, digest) = (self.engine.clone(), self.cache.clone(), artifact.digest.clone());
+        if let Some(code) = off_the_async_threads(move || Ok(engine.cached(&cache, &digest, kind))).await? {
+            return Ok(Compiled::new(artifact, code, begun, true));
+        }
         let _turn = COMPILATIONS.acquire().await;
-        tokio::task::spawn_blocking(move || {
-            let artifact = Artifact::parse(bytes, manifest.as_deref())?;
-            let begun = Instant::now();
-            let kind = ComponentKind::of(&artifact.bytes);
-            let from_cache = engine.is_compiled(&cache, &artifact.digest, kind);
-            if !from_cache {
-                // The linker would refuse interfaces that differ from the
-                // host's, but would not name the difference.
-                Interfaces::read_and_check(&artifact.bytes)?;
-            }
-            let code = engine
-                .compile(&cache, &artifact.digest, &artifact.bytes, kind)
-                .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-            Ok(Compiled {
-                imports: code.imports(),
-                exports: code.exports(),
-                took: begun.elapsed(),
-                artifact,
-                from_cache,
-                code,
-            })
+        let artifact = off_the_async_threads(move || {
+            // The linker would refuse interfaces that differ from the host's,
+            // but would not name the difference.
+            Interfaces::read_and_check(&artifact.bytes)?;
+            Ok(artifact)
         })
-        .await
-        .map_err(|error| LoadError::Compile(error.to_string()))?
+        .await?;
+        match &self.compiler {
+            Compiler::Child(compiler) if source == Source::Upload => {
+                let (digest, bytes) = (artifact.digest.as_str(), artifact.bytes.as_slice());
+                let code = self.engine.compile_in_child(&self.cache, digest, bytes, kind, compiler).await?;
+                Ok(Compiled::new(artifact, code, begun, false))
+            }
+            _ => {
+                let (engine, cache) = (self.engine.clone(), self.cache.clone());
+                off_the_async_threads(move || {
+                    let code = engine.compile_here(&cache, &artifact.digest, &artifact.bytes, kind)?;
+                    Ok(Compiled::new(artifact, code, begun, false))
+                })
+                .await
+            }
+        }
     }
 
     /// Checks a compiled file against the host and the settings.
@@ -188,12 +244,15 @@ impl Loader {
         compiled: Compiled,
         record: &Record,
         policy: Arc<Policy>,
+        quotas: QuotasConfig,
     ) -> Result<(Arc<Revision>, Vec<String>), LoadError> {
         let fitted = self.fit(&compiled, &policy, &record.settings)?;
         let migrations = &compiled.artifact.migrations;
         let (database, migrated) = match permissions::uses_store(&compiled.imports) || !migrations.is_empty() {
             true => {
                 let database = self.databases.open(&record.plugin).await.map_err(LoadError::Database)?;
+                database.set_quota(disk_amount(quotas));
+                self.services.bus.limit_dead_letters(&record.plugin, quotas.dead_letters);
                 let migrated = database.migrate(migrations).await?;
                 (Some(database), migrated)
             }
@@ -210,7 +269,7 @@ impl Loader {
         OFFERS.check_imports(&compiled.imports, compiled.code.kind())?;
         let denied: BTreeSet<Grant> = OFFERS.grants_of(&compiled.imports).difference(&policy.grants).copied().collect();
         let linked = self.engine.program(&compiled.code, &denied);
-        let program = linked.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let program = linked.map_err(|error| LoadError::Link(format!("{error:#}")))?;
         permissions::check_exports(manifest, program.handles_http(), program.handles_events())?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
         let rights = Rights { plugin: &manifest.name, policy };

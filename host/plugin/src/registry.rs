@@ -2,6 +2,10 @@
 //! request, an event or a timer reads the pointer once and sees one state of
 //! the host from its beginning to its end. Readers never lock.
 
+mod starting;
+
+pub use starting::Starting;
+
 use super::{
     archive::{State, Trial},
     handler::Active,
@@ -16,6 +20,7 @@ use host_engine::handler::{Handler, Handlers};
 use host_telemetry::EndpointMetrics;
 use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
+use starting::reserve;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -38,6 +43,7 @@ pub struct Registry {
 #[derive(Default)]
 pub struct Snapshot {
     plugins: BTreeMap<String, Plugin>,
+    starting: BTreeMap<String, Arc<Starting>>,
     routes: matchit::Router<RouteEntry>,
 }
 
@@ -99,7 +105,8 @@ pub struct Endpoint {
     method: String,
     plugin: String,
     standing: Standing,
-    serving: Served,
+    /// None while the plugin is being started.
+    serving: Option<Served>,
     canary: Option<(Served, u8)>,
 }
 
@@ -174,9 +181,11 @@ impl Registry {
     pub fn update(&self, change: impl FnOnce(&mut BTreeMap<String, Plugin>)) -> Result<Duration, SnapshotError> {
         let _turn = self.changes.lock();
         let begun = Instant::now();
-        let mut plugins = self.current.load().plugins.clone();
+        let current = self.current.load();
+        let (mut plugins, mut starting) = (current.plugins.clone(), current.starting.clone());
         change(&mut plugins);
-        self.current.store(Arc::new(Snapshot::new(plugins)?));
+        starting.retain(|name, _| !plugins.contains_key(name));
+        self.current.store(Arc::new(Snapshot::new(plugins, starting)?));
         Ok(begun.elapsed())
     }
 }
@@ -229,12 +238,13 @@ impl Endpoint {
         if self.standing != Standing::Serving {
             return None;
         }
-        let Some((canary, percent)) = &self.canary else { return Some(&self.serving) };
+        let serving = self.serving.as_ref()?;
+        let Some((canary, percent)) = &self.canary else { return Some(serving) };
         let chosen = match headers.get(CANARY) {
             Some(wanted) => wanted.as_bytes() == self.plugin.as_bytes(),
             None => falls_within(*percent),
         };
-        Some(if chosen { canary } else { &self.serving })
+        Some(if chosen { canary } else { serving })
     }
 
     fn new(endpoint: &OwnEndpoint, plugin: &Plugin) -> Self {
@@ -246,8 +256,18 @@ impl Endpoint {
             method: endpoint.method.clone(),
             plugin: plugin.revision.name().to_owned(),
             standing: plugin.standing,
-            serving: Served { revision: plugin.revision.clone(), metrics: endpoint.metrics.clone() },
+            serving: Some(Served { revision: plugin.revision.clone(), metrics: endpoint.metrics.clone() }),
             canary,
+        }
+    }
+
+    fn starting(method: &str, plugin: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            plugin: plugin.to_owned(),
+            standing: Standing::Serving,
+            serving: None,
+            canary: None,
         }
     }
 }
@@ -262,7 +282,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// Two plugins want the same route.
-    fn new(plugins: BTreeMap<String, Plugin>) -> Result<Self, SnapshotError> {
+    fn new(
+        plugins: BTreeMap<String, Plugin>,
+        starting: BTreeMap<String, Arc<Starting>>,
+    ) -> Result<Self, SnapshotError> {
         let mut entries: BTreeMap<String, RouteEntry> = BTreeMap::new();
         for plugin in plugins.values() {
             for endpoint in &plugin.revision.endpoints {
@@ -281,7 +304,10 @@ impl Snapshot {
                 reason: error.to_string(),
             })?;
         }
-        Ok(Self { plugins, routes })
+        for starting in starting.values() {
+            reserve(&mut routes, &starting.manifest);
+        }
+        Ok(Self { plugins, starting, routes })
     }
 
     /// Whether a plugin with this manifest could be active beside the others. Two
@@ -292,16 +318,12 @@ impl Snapshot {
     /// # Errors
     /// When another plugin has one of its paths.
     pub fn has_room_for(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
-        let others = self.plugins.iter().filter(|(name, _)| **name != manifest.name);
-        for (owner, plugin) in others {
-            for (other, route) in plugin
-                .revision
-                .manifest
-                .routes
-                .iter()
-                .flat_map(|other| manifest.routes.iter().map(move |route| (other, route)))
-            {
-                check_room(manifest, route, owner, other)?;
+        let active = self.plugins.values().map(|plugin| &plugin.revision.manifest);
+        let starting = self.starting.values().map(|starting| &starting.manifest);
+        for owner in active.chain(starting).filter(|other| other.name != manifest.name) {
+            let pairs = owner.routes.iter().flat_map(|other| manifest.routes.iter().map(move |route| (other, route)));
+            for (other, route) in pairs {
+                check_room(manifest, route, &owner.name, other)?;
             }
         }
         Ok(())

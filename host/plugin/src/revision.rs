@@ -123,7 +123,7 @@ impl Revision {
     /// Counts and logs a failure, once.
     pub fn note(&self, failure: &Failure) {
         self.call_counter.failed();
-        if matches!(failure, Failure::Trap { .. }) {
+        if matches!(failure, Failure::Trap { .. } | Failure::Deadline { .. }) {
             self.call_counter.trapped(&self.manifest.name, &self.id);
         }
         let (kind, blame) = (failure.kind(), failure.blame().as_str());

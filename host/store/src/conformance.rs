@@ -3,6 +3,7 @@
 //! database.
 
 pub(crate) mod deliveries;
+pub(crate) mod disk_use;
 pub(crate) mod migrations;
 pub(crate) mod statements;
 pub(crate) mod transactions;
@@ -33,6 +34,11 @@ macro_rules! conformance_suite {
                 an_event_is_claimed_once
                 the_outbox_keeps_the_order_of_commits
                 timers_are_replaced_cancelled_postponed_and_claimed_once
+            }
+            disk_use {
+                events_over_the_quota_are_refused_until_the_relay_has_carried_some
+                timers_over_the_quota_are_refused_until_some_are_gone
+                a_database_over_its_quota_can_be_read_and_emptied
             }
             migrations {
                 migrations_run_once_and_must_not_change

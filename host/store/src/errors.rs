@@ -2,6 +2,9 @@
 
 use super::Error;
 
+/// The error of SQLite when the disk is full or the file has its largest size.
+pub(crate) const DISK_FULL: &str = "the disk or the component's database is full";
+
 /// An error in words, for operators.
 pub fn describe(error: &Error) -> String {
     match error {

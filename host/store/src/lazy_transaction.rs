@@ -150,8 +150,12 @@ mod tests {
     use tokio::time::timeout;
 
     async fn store(folder: &tempfile::TempDir) -> Store {
-        let settings =
-            host_config::store::StoreConfig { database_url: None, readers: 2, queue_wait: Duration::from_secs(1) };
+        let settings = host_config::store::StoreConfig {
+            database_url: None,
+            readers: 2,
+            queue_wait: Duration::from_secs(1),
+            disk_reserve_bytes: 0,
+        };
         SqliteDatabases::new(folder.path(), &settings).unwrap().open("things").await.unwrap()
     }
 

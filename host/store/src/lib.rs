@@ -16,12 +16,14 @@
 //! | [`Inbox`] | the delivery of an event or a timer |
 //! | [`TimerQueue`] | the timer worker |
 //! | [`Leases`] | the relay and the timer worker |
+//! | [`DiskUse`] | the host, which gives quotas and measures |
 
 pub mod bindings;
 mod component_sql;
 #[cfg(test)]
 mod conformance;
 mod database;
+mod disk_use;
 mod errors;
 mod gate;
 mod guest_calls;
@@ -44,6 +46,7 @@ mod values;
 pub use bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 pub use component_sql::{ComponentSql, SqlEngine};
 pub use database::{Database, Databases};
+pub use disk_use::{DiskAmount, DiskUse};
 pub use errors::describe;
 pub use guest_calls::{OFFER, StoreView, add_to_linker};
 pub use inbox::{IdempotencyKey, Inbox};

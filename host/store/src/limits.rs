@@ -1,6 +1,7 @@
 //! The limits on the use of one component's database by one host.
 
 use super::{Error, Rows, Value, values::value_bytes};
+use host_base::Disk;
 use host_config::store::StoreConfig;
 
 /// The limits on one component's database.
@@ -20,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) result_bytes: usize,
     /// The largest size of a SQLite file.
     pub(crate) database_bytes: u64,
+    /// The disk with the SQLite files, if it has a reserve.
+    pub(crate) disk: Option<Disk>,
 }
 
 impl Default for Limits {
@@ -32,6 +35,7 @@ impl Default for Limits {
             result_rows: 10_000,
             result_bytes: 8 * 1024 * 1024,
             database_bytes: 16 * 1024 * 1024 * 1024,
+            disk: None,
         }
     }
 }

@@ -9,6 +9,7 @@
 mod accounts;
 mod component_sql;
 mod databases;
+mod disk_use;
 mod errors;
 mod host_tables;
 mod inbox;
@@ -30,7 +31,7 @@ mod values;
 mod write_guard;
 mod write_lock;
 
-use super::{Database, Error, gate::Gate, limits::Limits};
+use super::{Database, Error, disk_use::DiskAccount, gate::Gate, limits::Limits};
 use accounts::Account;
 use async_trait::async_trait;
 pub use databases::PostgresDatabases;
@@ -59,6 +60,7 @@ struct Shared {
     component: String,
     gate: Gate,
     limits: Limits,
+    disk: DiskAccount,
     signals: Signals,
     channel: Arc<NotifyChannel>,
     /// The first parameter of the host's functions.
@@ -78,6 +80,7 @@ impl PostgresDatabase {
                 component: component.to_owned(),
                 gate: Gate::new(Dialect::Postgres),
                 limits,
+                disk: DiskAccount::new(None),
                 signals: databases.channel.signals(component),
                 channel: databases.channel.clone(),
                 secret: account.secret.clone(),

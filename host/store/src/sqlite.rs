@@ -7,6 +7,7 @@
 mod component_sql;
 mod connection;
 mod databases;
+mod disk_use;
 mod errors;
 mod group_commit;
 mod host_tables;
@@ -20,7 +21,7 @@ mod transaction;
 mod values;
 mod writer;
 
-use super::{Database, Error, OutboxSignal, TimersSignal, gate::Gate, limits::Limits};
+use super::{Database, DiskUse, Error, OutboxSignal, TimersSignal, disk_use::DiskAccount, gate::Gate, limits::Limits};
 use async_trait::async_trait;
 use connection::Connection;
 pub use databases::SqliteDatabases;
@@ -52,6 +53,7 @@ struct Shared {
     gate: Gate,
     writer: Writer,
     limits: Limits,
+    disk: DiskAccount,
     outbox_signal: Arc<OutboxSignal>,
     timers_signal: Arc<TimersSignal>,
 }
@@ -69,16 +71,19 @@ impl SqliteDatabase {
         let mut connection = Connection::open(&options).await.map_err(Failure::into_error)?;
         host_tables::create(&mut connection).await.map_err(Failure::into_error)?;
         let wait = Duration::from_millis(limits.wait_ms);
-        Ok(Arc::new(Self {
+        let database = Arc::new(Self {
             readers: Readers::new(options.clone(), limits.readers, wait),
             shared: Arc::new(Shared {
                 gate: Gate::new(Dialect::Sqlite),
                 writer: Writer::new(options, connection, wait),
+                disk: DiskAccount::new(limits.disk.clone()),
                 limits,
                 outbox_signal: Arc::default(),
                 timers_signal: Arc::default(),
             }),
-        }))
+        });
+        database.measure().await?;
+        Ok(database)
     }
 
     async fn begin_write(&self) -> Result<SqliteTransaction, Error> {

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod adversary;
 mod auth_limits;
 mod clocks;
 mod cluster;

@@ -11,13 +11,14 @@ fn settings() -> MessagingConfig {
         backoff: Duration::from_millis(10),
         max_backoff: Duration::from_secs(1),
         retention: day,
+        retained_bytes: 1 << 20,
         nats: None,
     }
 }
 
 async fn open(place: &TestDatabase) -> (HostDatabase, SharedBus) {
     let database: HostDatabase = place.open().await;
-    let bus = EmbeddedBus::open(database.clone(), &settings()).await.unwrap();
+    let bus = EmbeddedBus::open(database.clone(), &settings(), None).await.unwrap();
     (database, Arc::new(bus))
 }
 
@@ -83,7 +84,7 @@ async fn unacknowledged_events_are_due_again_after_a_restart(place: TestDatabase
 
 async fn old_events_are_deleted_unless_a_consumer_waits_for_them(place: TestDatabase) {
     let database: HostDatabase = place.open().await;
-    let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
+    let bus = Arc::new(EmbeddedBus::open(database.clone(), &settings(), None).await.unwrap());
     let any: SharedBus = bus.clone();
     let one = consumer(&any, "one", &["waited-for"]).await;
     bus.publish(&[event("old", "other"), event("kept", "waited-for")]).await.unwrap();
@@ -103,11 +104,11 @@ async fn old_events_are_deleted_unless_a_consumer_waits_for_them(place: TestData
 
 async fn an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_again(place: TestDatabase) {
     let database: HostDatabase = place.open().await;
-    let bus: SharedBus = Arc::new(EmbeddedBus::open(database.clone(), &settings()).await.unwrap());
+    let bus: SharedBus = Arc::new(EmbeddedBus::open(database.clone(), &settings(), None).await.unwrap());
     let one = consumer(&bus, "one", &["a"]).await;
     nothing_is_due(&one).await;
     // Another bus commits the event and offers it to no consumer of this bus.
-    let other = EmbeddedBus::open(database, &settings()).await.unwrap();
+    let other = EmbeddedBus::open(database, &settings(), None).await.unwrap();
     other.publish(&[event("1", "a")]).await.unwrap();
     nothing_is_due(&one).await;
     bus.publish(&[event("1", "a"), event("2", "a")]).await.unwrap();

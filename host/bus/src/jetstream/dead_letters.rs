@@ -3,7 +3,7 @@
 //! body is the original payload, and a header contains all other fields.
 
 use super::{
-    super::{BusError, DeadLetter},
+    super::{BusError, DeadLetter, DeadLetterPage, DeadLetterSummary},
     connection::{CALL_TIMEOUT, Connection},
 };
 use async_nats::{
@@ -20,6 +20,10 @@ use std::cmp::Reverse;
 use tokio::time::timeout;
 
 const DEAD_LETTER_HEADER: &str = "dead-letter";
+/// The broker adds this header to a message whose body it leaves out.
+const SIZE_HEADER: &str = "Nats-Msg-Size";
+/// The most sequence numbers that are read at once.
+const MAX_PORTION: u64 = 10_000;
 
 pub(super) async fn store(connection: &Connection, letter: &DeadLetter) -> Result<(), BusError> {
     connection.require_available()?;
@@ -35,29 +39,31 @@ pub(super) async fn store(connection: &Connection, letter: &DeadLetter) -> Resul
     ack.await.map(drop).map_err(failed)
 }
 
-/// The newest dead letters. The function reads portions from the end of the
-/// stream, because an unknown number of the sequence numbers is deleted.
-pub(super) async fn list(connection: &Connection, limit: usize) -> Result<Vec<DeadLetter>, BusError> {
+/// The newest dead letters of a page. The function reads portions from the end
+/// of the stream, because an unknown number of the sequence numbers is deleted.
+pub(super) async fn list(connection: &Connection, page: &DeadLetterPage) -> Result<Vec<DeadLetterSummary>, BusError> {
     let stream = stream(connection).await?;
     let state = &stream.cached_info().state;
-    let (mut letters, mut end, mut portion) = (Vec::new(), state.last_sequence, limit as u64);
+    let limit = usize::try_from(page.limit_rows).unwrap_or(usize::MAX);
+    let (mut letters, mut end, mut portion) = (Vec::new(), state.last_sequence, u64::from(page.limit_rows));
     while end >= state.first_sequence.max(1) && letters.len() < limit {
         let start = end.saturating_sub(portion.saturating_sub(1)).max(state.first_sequence).max(1);
-        letters.extend(read_range(&stream, start, end).await?);
+        letters.extend(read_range(&stream, start, end).await?.into_iter().filter(|letter| page.has(letter)));
         end = start - 1;
-        portion = portion.saturating_mul(2);
+        portion = portion.saturating_mul(2).min(MAX_PORTION);
     }
     letters.sort_by(|one, other| {
-        let order = |letter: &DeadLetter| (letter.set_aside_ms, letter.id.clone());
+        let order = |letter: &DeadLetterSummary| (letter.set_aside_ms, letter.id.clone());
         Reverse(order(one)).cmp(&Reverse(order(other)))
     });
     letters.truncate(limit);
     Ok(letters)
 }
 
-async fn read_range(stream: &Stream, start: u64, end: u64) -> Result<Vec<DeadLetter>, BusError> {
+/// Reads the headers alone, because the payloads can be large.
+async fn read_range(stream: &Stream, start: u64, end: u64) -> Result<Vec<DeadLetterSummary>, BusError> {
     let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: start };
-    let config = OrderedConfig { deliver_policy, ..OrderedConfig::default() };
+    let config = OrderedConfig { deliver_policy, headers_only: true, ..OrderedConfig::default() };
     let reader = stream.create_consumer(config).await.map_err(failed)?;
     let mut remaining = reader.cached_info().num_pending;
     let mut messages = reader.messages().await.map_err(failed)?;
@@ -70,9 +76,27 @@ async fn read_range(stream: &Stream, start: u64, end: u64) -> Result<Vec<DeadLet
             break;
         }
         remaining = info.pending;
-        letters.extend(read(message.headers.as_ref(), &message.payload));
+        letters.extend(summary(message.headers.as_ref()));
     }
     Ok(letters)
+}
+
+fn summary(headers: Option<&HeaderMap>) -> Option<DeadLetterSummary> {
+    let letter = read(headers, &[])?;
+    let size = headers?.get(SIZE_HEADER).and_then(|size| size.as_str().parse().ok());
+    Some(DeadLetterSummary {
+        id: letter.id,
+        component: letter.component,
+        kind: letter.kind,
+        subject_id: letter.subject_id,
+        subject: letter.subject,
+        source: letter.source,
+        time_ms: letter.time_ms,
+        attempts: letter.attempts,
+        reason: letter.reason,
+        set_aside_ms: letter.set_aside_ms,
+        payload_bytes: size.unwrap_or_default(),
+    })
 }
 
 /// None if the message is no dead letter. Only hosts should write to this

@@ -16,7 +16,10 @@ mod pull;
 mod streams;
 mod subscription;
 
-use super::{Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, ForwardReceiver, Subjects};
+use super::{
+    Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, ForwardReceiver,
+    Subjects,
+};
 use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
 use async_trait::async_trait;
 use connection::{CALL_TIMEOUT, Connection, Status};
@@ -136,8 +139,8 @@ impl Bus for JetStreamBus {
         dead_letters::store(&self.connection, &letter).await
     }
 
-    async fn dead_letters(&self, limit_rows: u32) -> Result<Vec<DeadLetter>, BusError> {
-        dead_letters::list(&self.connection, usize::try_from(limit_rows).unwrap_or(usize::MAX)).await
+    async fn dead_letters(&self, page: &DeadLetterPage) -> Result<Vec<DeadLetterSummary>, BusError> {
+        dead_letters::list(&self.connection, page).await
     }
 
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError> {

@@ -4,11 +4,16 @@ use super::{
     connection::{Target, is_local},
     failure::Failure,
 };
-use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{AUTHORIZATION, LINK},
+};
 use reqwest::{RequestBuilder, Response, Url, redirect::Policy};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
+/// The largest page of a list.
+const PAGE_ROWS: &str = "1000";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The host compiles, migrates and drains before it answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
@@ -49,6 +54,40 @@ impl Client {
 
     pub(super) async fn get(&self, path: &[&str]) -> Result<Answer, Failure> {
         self.send(self.request(Method::GET, path)?).await
+    }
+
+    /// All pages of a list, as one answer.
+    pub(super) async fn list(&self, path: &[&str]) -> Result<Answer, Failure> {
+        let mut text = String::new();
+        let mut after: Option<String> = None;
+        loop {
+            let query: Vec<(&str, &str)> = after.iter().map(|after| ("after", after.as_str())).collect();
+            let request = self.request_with(Method::GET, path, &[&[("limit", PAGE_ROWS)], &query[..]].concat())?;
+            let response = self.open(request.timeout(ANSWER_TIMEOUT)).await?;
+            let next = self.next_page(&response);
+            let page = response.text().await.map_err(|error| self.broken(&error))?;
+            match page.strip_prefix('[') {
+                Some(rows) if text.ends_with(']') && rows != "]" => {
+                    text.pop();
+                    text.push(',');
+                    text.push_str(rows);
+                }
+                _ if text.is_empty() => text = page,
+                _ => {}
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(Answer { text }),
+            }
+        }
+    }
+
+    /// The last row of a page, if there is another page.
+    fn next_page(&self, response: &Response) -> Option<String> {
+        let link = response.headers().get(LINK)?.to_str().ok()?;
+        let (path, _) = link.strip_prefix('<')?.split_once('>')?;
+        let next = self.address.join(path).ok()?;
+        next.query_pairs().find(|(name, _)| name == "after").map(|(_, after)| after.into_owned())
     }
 
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Answer, Failure> {

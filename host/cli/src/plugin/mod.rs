@@ -9,6 +9,7 @@
 mod check;
 mod client;
 mod connection;
+mod dead_letters;
 mod failure;
 mod files;
 mod logs;
@@ -87,8 +88,9 @@ enum Action {
     Remove(rollout::Remove),
     Config(settings::Config),
     Limits(settings::Limits),
-    Policy(policy::Policy),
+    Policy(Box<policy::Policy>),
     Token(token::Token),
+    DeadLetters(dead_letters::DeadLetters),
 }
 
 impl Plugin {
@@ -141,6 +143,7 @@ impl Plugin {
             Action::Limits(limits) => limits.run(&client, output).await,
             Action::Policy(policy) => policy.run(&client, output).await,
             Action::Token(token) => token.run(&client, output).await,
+            Action::DeadLetters(letters) => letters.run(&client, output).await,
         }
     }
 }

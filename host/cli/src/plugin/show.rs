@@ -47,7 +47,7 @@ pub(super) struct Audit {
 
 impl List {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<PluginTable>(&client.get(&["plugins"]).await?)
+        output.answer::<PluginTable>(&client.list(&["plugins"]).await?)
     }
 }
 
@@ -59,7 +59,7 @@ impl Show {
 
 impl Revisions {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        output.answer::<RevisionTable>(&client.get(&["plugins", &self.name, "revisions"]).await?)
+        output.answer::<RevisionTable>(&client.list(&["plugins", &self.name, "revisions"]).await?)
     }
 }
 

@@ -67,7 +67,7 @@ fn role() -> impl TypedValueParser<Value = Role> {
 impl Token {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         match self.action {
-            Action::List => output.answer::<TokenTable>(&client.get(&["tokens"]).await?),
+            Action::List => output.answer::<TokenTable>(&client.list(&["tokens"]).await?),
             Action::Create { name, role, plugins, expires_in_days } => {
                 let plugins = (!plugins.is_empty()).then(|| plugins.into_iter().collect());
                 let expires_after_seconds = expires_in_days.map(|days| days * 86_400);

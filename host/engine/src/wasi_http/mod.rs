@@ -76,7 +76,7 @@ impl WasiHttpEngine {
 
 /// Interpreters in components recurse deeper than compiled code, so they get
 /// more stack.
-fn settings() -> Config {
+pub(super) fn settings() -> Config {
     let mut settings = Config::new();
     settings
         .concurrency_support(true)

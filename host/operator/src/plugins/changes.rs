@@ -1,7 +1,7 @@
 //! Changes of a plugin. The audit has every change, also each refused one.
 
-use super::{plugin_view, problem};
-use crate::{Operator, caller::Caller, input::Body};
+use super::{problem, view_of};
+use crate::{Operator, caller::Caller, input::Body, redact::Redaction};
 use axum::{
     Json,
     extract::{Path, State},
@@ -178,7 +178,7 @@ async fn set(
     let report = operator.rollout.set(name, change).await;
     let revision = report.as_ref().ok().and_then(|report| report.as_ref()?.new.as_deref());
     record_change(operator, caller, action, name, revision, &report).await?;
-    report.map(Json).map_err(problem)
+    report.map(Json).map_err(|error| Redaction::of(operator, caller).problem(problem(error)))
 }
 
 async fn answer_swap(
@@ -190,7 +190,7 @@ async fn answer_swap(
 ) -> Changed<SwapReport> {
     let revision = report.as_ref().ok().and_then(|report| report.new.as_deref());
     record_change(operator, caller, action, name, revision, &report).await?;
-    report.map(Json).map_err(problem)
+    report.map(Json).map_err(|error| Redaction::of(operator, caller).problem(problem(error)))
 }
 
 async fn answer_plugin(
@@ -201,10 +201,9 @@ async fn answer_plugin(
     changed: Result<(), RolloutError>,
 ) -> Changed<PluginView> {
     record_change(operator, caller, action, name, None, &changed).await?;
-    changed.map_err(problem)?;
-    let snapshot = operator.rollout.registry.snapshot();
-    let plugin = snapshot.plugin(name).ok_or(Refusal::NotFound)?;
-    Ok(Json(plugin_view(plugin)))
+    changed.map_err(|error| Redaction::of(operator, caller).problem(problem(error)))?;
+    let view = view_of(&operator.rollout.registry.snapshot(), name).ok_or(Refusal::NotFound)?;
+    Ok(Json(view))
 }
 
 /// Records a change, with the digest of the revision that is active afterwards.

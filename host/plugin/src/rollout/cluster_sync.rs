@@ -10,6 +10,7 @@ use crate::{
     archive::{Record, State},
     registry::{Plugin, Standing},
 };
+use futures::future::join_all;
 use host_api::{
     cluster::{RunningPlugins, Serving},
     revisions::Source,
@@ -43,25 +44,31 @@ impl Rollout {
     /// The first thing that could not be followed; the rest was.
     pub async fn catch_up(self: &Arc<Self>, cluster: &Cluster) -> Result<(), RolloutError> {
         self.preparer.policies.refresh().await?;
-        for proposal in cluster.open_proposals().await.map_err(database)? {
-            let prepared = self.prepare(&proposal).await;
-            let problem = prepared.err().map(|error| error.to_string());
-            tracing::info!(component = proposal.plugin, problem, "the host prepared the proposal of another host");
-            cluster.answer(&proposal, problem.as_deref()).await.map_err(database)?;
-        }
-        let mut first = Ok(());
-        for plugin in self.archive.plugins().await? {
-            let _guard = self.locks.here(&plugin).await;
-            let followed = self.follow(&plugin).await;
-            self.peers.note_behind(&plugin, followed.as_ref().err());
-            // The others wait to hear of it.
-            cluster.request_heartbeat();
-            if let Err(error) = followed {
-                tracing::error!(component = plugin, %error, "this host does not run the decided revision");
-                first = first.and(Err(error));
-            }
-        }
-        first
+        // A component that takes long to start delays no other one.
+        let proposals = cluster.open_proposals().await.map_err(database)?;
+        let answered = join_all(proposals.iter().map(|proposal| self.answer(cluster, proposal))).await;
+        answered.into_iter().collect::<Result<(), _>>()?;
+        let plugins = self.archive.plugins().await?;
+        let followed = join_all(plugins.iter().map(|plugin| self.follow_and_tell(cluster, plugin))).await;
+        followed.into_iter().collect()
+    }
+
+    async fn answer(&self, cluster: &Cluster, proposal: &Proposal) -> Result<(), RolloutError> {
+        let prepared = self.prepare(proposal).await;
+        let problem = prepared.err().map(|error| error.to_string());
+        tracing::info!(component = proposal.plugin, problem, "the host prepared the proposal of another host");
+        cluster.answer(proposal, problem.as_deref()).await.map_err(database)
+    }
+
+    async fn follow_and_tell(self: &Arc<Self>, cluster: &Cluster, plugin: &str) -> Result<(), RolloutError> {
+        let _guard = self.locks.here(plugin).await;
+        let followed = self.follow(plugin).await;
+        self.peers.note_behind(plugin, followed.as_ref().err());
+        // The others wait to hear of it.
+        cluster.request_heartbeat();
+        followed.inspect_err(
+            |error| tracing::error!(component = plugin, %error, "this host does not run the decided revision"),
+        )
     }
 
     /// Tells the bus the subjects that other hosts subscribe to for each plugin.
@@ -101,6 +108,10 @@ impl Rollout {
 
     /// Runs a plugin as it is to run on all hosts. The caller has its turn.
     pub(super) async fn follow(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
+        if self.registry.snapshot().starting(plugin).is_some() {
+            // The plugin follows when it is loaded.
+            return Ok(());
+        }
         let Some(state) = self.archive.state(plugin).await? else { return Ok(()) };
         let before = self.active(plugin);
         let decided = wanted(&state);

@@ -6,6 +6,7 @@ use super::{RolloutError, probe::probe};
 use crate::{
     Revision,
     archive::{Archive, Record, Settings},
+    disk_quotas::quotas_of,
     loader::{Compiled, Loader},
     policies::Policies,
     registry::Standing,
@@ -15,8 +16,8 @@ use host_api::{
     revisions::Source,
     swap::ProbeView,
 };
-use host_artifact::policy::Rights;
-use host_config::uploads::UploadsConfig;
+use host_artifact::{Artifact, policy::Rights};
+use host_config::{quotas::QuotasConfig, uploads::UploadsConfig};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -105,19 +106,19 @@ impl Preparer {
     /// Refuses an uploaded file whose signature or version the operator does not
     /// accept. The settings, the keys and the policy may have changed since the
     /// upload.
-    pub(super) fn require_trusted(&self, compiled: &Compiled, record: &Record) -> Result<(), RolloutError> {
+    pub(super) fn require_trusted(&self, artifact: &Artifact, record: &Record) -> Result<(), RolloutError> {
         if record.source != Source::Upload {
             return Ok(());
         }
         let policy = self.policies.of(&record.plugin);
-        let (bytes, signature) = (&compiled.artifact.bytes, record.signature.as_deref());
+        let (bytes, signature) = (&artifact.bytes, record.signature.as_deref());
         if self.uploads.require_signature || policy.require_signature {
             self.uploads.keys.verify(bytes, signature).map_err(|error| RolloutError::NotTrusted(error.to_string()))?;
             if record.manifest.is_some() {
                 return Err(RolloutError::NotTrusted(UNSIGNED_MANIFEST.to_owned()));
             }
         }
-        let version = &compiled.artifact.manifest.version;
+        let version = &artifact.manifest.version;
         let lowest = policy.lowest_version.as_deref().and_then(|lowest| semver::Version::parse(lowest).ok());
         match lowest.filter(|lowest| version < lowest) {
             Some(lowest) => Err(RolloutError::NotTrusted(format!(
@@ -145,10 +146,22 @@ impl Preparer {
         }
     }
 
+    /// What a plugin may occupy on disk. An upload of a built-in plugin has the
+    /// quotas of that plugin.
+    pub(super) fn quotas(&self, plugin: &str, policy: &Policy) -> QuotasConfig {
+        let source = self.origin(plugin).map_or(Source::Upload, |origin| origin.record.source);
+        quotas_of(source, self.loader.quotas, &policy.quotas)
+    }
+
+    /// Reads the file of a revision.
+    pub(super) async fn read(&self, record: &Record) -> Result<Artifact, RolloutError> {
+        Ok(self.loader.read(self.bytes(record).await?, record.manifest.as_deref()).await?)
+    }
+
     /// Compiles the file of a revision, or takes the compiled code from the
     /// cache.
     pub(super) async fn compile(&self, record: &Record) -> Result<Compiled, RolloutError> {
-        Ok(self.loader.compile(self.bytes(record).await?, record.manifest.as_deref()).await?)
+        Ok(self.loader.compile(self.read(record).await?, record.source).await?)
     }
 
     /// Migrates the database, starts instances and asks the health path. A
@@ -163,7 +176,9 @@ impl Preparer {
         record: &Record,
         standing: Standing,
     ) -> Result<Prepared, RolloutError> {
-        let (revision, migrations) = self.loader.prepare(compiled, record, self.policy(&record.plugin)).await?;
+        let policy = self.policy(&record.plugin);
+        let quotas = self.quotas(&record.plugin, &policy);
+        let (revision, migrations) = self.loader.prepare(compiled, record, policy, quotas).await?;
         if standing != Standing::Serving {
             return Ok(Prepared { revision, migrations, warm_instances: 1, probe: None });
         }

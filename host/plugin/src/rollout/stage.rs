@@ -52,12 +52,12 @@ impl Rollout {
         if self.peers.cluster().is_some() {
             self.preparer.policies.refresh().await?;
         }
-        let size_bytes = bytes.len();
         let kept: Arc<[u8]> = Arc::from(bytes.as_slice());
-        let compiled = self.preparer.loader.compile(bytes, manifest.as_deref()).await?;
-        let staged = self.examine(&compiled, Claim { manifest, name, by, signature }, may).await;
-        let (record, verdict) = match staged {
-            Ok((record, verdict)) => (Record { size_bytes, ..record }, verdict),
+        let artifact = self.preparer.loader.read(bytes, manifest.as_deref()).await?;
+        let record = self.admit(&artifact, Claim { manifest, name, by, signature }, may).await?;
+        let compiled = self.preparer.loader.compile(artifact, Source::Upload).await?;
+        let verdict = match self.examine(&compiled, &record).await {
+            Ok(verdict) => verdict,
             Err(error) => {
                 self.forget_unless_kept(&compiled);
                 return Err(error);
@@ -74,17 +74,29 @@ impl Rollout {
         self.archive.keep_file(&record.digest, kept).await?;
         let new = self.archive.add(&record).await?;
         tracing::info!(component = record.plugin, revision = record.id, new, compatible = verdict.compatible, "staged");
+        if new {
+            self.make_room(&record.plugin).await;
+        }
         Ok((verdict, new))
     }
 
-    async fn examine(
+    /// Deletes the oldest uploads of a plugin above its quota.
+    async fn make_room(&self, plugin: &str) {
+        let quotas = self.preparer.quotas(plugin, &self.preparer.policy(plugin));
+        let state = self.state(plugin).await.unwrap_or_default();
+        self.prune(plugin, &state, usize::try_from(quotas.staged_revisions).unwrap_or(usize::MAX)).await;
+    }
+
+    /// Checks what can be checked before anything is compiled: who may upload
+    /// under this name, the signature, and the paths.
+    async fn admit(
         &self,
-        compiled: &Compiled,
+        artifact: &Artifact,
         claim: Claim,
         may: impl FnOnce(&str) -> bool,
-    ) -> Result<(Record, Verdict), RolloutError> {
+    ) -> Result<Record, RolloutError> {
         let Claim { manifest, name, by, signature } = claim;
-        let declared = &compiled.artifact.manifest;
+        let declared = &artifact.manifest;
         if let Some(name) = name.filter(|name| *name != declared.name) {
             let problem = format!("is {name}, but the manifest says {}", declared.name);
             return Err(RolloutError::Value { field: "name", problem });
@@ -95,10 +107,10 @@ impl Rollout {
         let settings = self.archive.state(&declared.name).await?.unwrap_or_default().settings;
         let version = declared.version.to_string();
         let record = Record {
-            id: Record::id(&version, &compiled.artifact.digest, manifest.as_deref(), &settings),
+            id: Record::id(&version, &artifact.digest, manifest.as_deref(), &settings),
             plugin: declared.name.clone(),
-            digest: compiled.artifact.digest.clone(),
-            size_bytes: 0,
+            digest: artifact.digest.clone(),
+            size_bytes: artifact.bytes.len(),
             version,
             source: Source::Upload,
             manifest,
@@ -109,11 +121,14 @@ impl Rollout {
             unknown: Unknown::new(),
         };
         declared.check_paths().map_err(LoadError::from)?;
-        self.preparer.require_trusted(compiled, &record)?;
-        self.preparer.loader.check(compiled, &self.preparer.policy(&record.plugin), &record.settings)?;
+        self.preparer.require_trusted(artifact, &record)?;
         self.registry.snapshot().has_room_for(declared)?;
-        let verdict = self.verdict(compiled, &record).await?;
-        Ok((record, verdict))
+        Ok(record)
+    }
+
+    async fn examine(&self, compiled: &Compiled, record: &Record) -> Result<Verdict, RolloutError> {
+        self.preparer.loader.check(compiled, &self.preparer.policy(&record.plugin), &record.settings)?;
+        self.verdict(compiled, record).await
     }
 
     /// Compares a file with the active revision.

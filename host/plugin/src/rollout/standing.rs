@@ -15,7 +15,7 @@ impl Rollout {
     /// See [`RolloutError`].
     pub async fn pause(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
         let _guard = self.lock(plugin).await?;
-        let (_, state) = self.in_use(plugin).await?;
+        let state = self.in_use_or_starting(plugin).await?;
         self.set_standing(plugin, Standing::Paused, &State { paused: true, ..state }).await
     }
 
@@ -25,7 +25,7 @@ impl Rollout {
     /// See [`RolloutError`].
     pub async fn resume(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
         let _guard = self.lock(plugin).await?;
-        let (_, state) = self.in_use(plugin).await?;
+        let state = self.in_use_or_starting(plugin).await?;
         self.set_standing(plugin, Standing::Serving, &State { paused: false, quarantined: None, ..state }).await
     }
 
@@ -40,12 +40,26 @@ impl Rollout {
             self.preparer.policies.forget(plugin).await?;
             return Ok(self.archive.forget_state(plugin).await?);
         }
-        let (before, state) = self.in_use(plugin).await?;
+        let (before, state) = (self.active(plugin), self.in_use_or_starting(plugin).await?);
         let previous = state.active.clone();
         let state = State { active: None, canary: None, previous, removed: true, ..state };
         self.archive.set_state(plugin, &state).await?;
-        let (gone, _) = tokio::join!(self.take_away(plugin, &before), self.peers.tell(plugin, &state, None));
+        self.registry.end_start(plugin);
+        let take_away = async {
+            match &before {
+                Some(before) => self.take_away(plugin, before).await,
+                None => Ok(()),
+            }
+        };
+        let (gone, _) = tokio::join!(take_away, self.peers.tell(plugin, &state, None));
         gone
+    }
+
+    async fn in_use_or_starting(&self, plugin: &str) -> Result<State, RolloutError> {
+        match self.registry.snapshot().starting(plugin) {
+            Some(_) => self.state(plugin).await,
+            None => Ok(self.in_use(plugin).await?.1),
+        }
     }
 
     /// Takes a plugin out of service on this host.

@@ -1,11 +1,16 @@
 //! The start: the host activates the revisions that were active when it ended,
 //! and the plugins of the binary and of the settings.
+//!
+//! A component can take long to start, because it runs code of its own when it
+//! is instantiated. The host waits for the plugins of its binary. It waits for
+//! all others only for a while, and then serves without those that are not
+//! loaded yet. They begin to serve as soon as they are.
 
 use super::{Rollout, RolloutError, prepare::Origin};
 use crate::{
     archive::{ArchiveError, Record, Settings, State, Unknown},
     loader::Compiled,
-    registry::{Plugin, SnapshotError, Standing},
+    registry::{Plugin, SnapshotError, Standing, Starting},
 };
 use futures::future::try_join_all;
 use host_api::{revisions::Source, settings::Grant};
@@ -16,8 +21,9 @@ use host_engine::OFFERS;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
+use tokio::task::{JoinError, JoinHandle};
 
 /// A plugin that needs no upload.
 pub struct BuiltIn {
@@ -52,9 +58,77 @@ pub enum PluginsError {
     /// The archive failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The task that loads one of them panicked.
+    #[error("the plugin {0} could not be loaded")]
+    Panicked(String, #[source] JoinError),
     /// A subscription failed, or a revision that was active.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+}
+
+/// One plugin that is being loaded.
+struct Load {
+    name: String,
+    task: JoinHandle<Result<Option<Plugin>, PluginsError>>,
+    /// The time that the start of the host waits for it.
+    bound: Duration,
+}
+
+impl Load {
+    async fn begin(
+        rollout: &Arc<Rollout>,
+        name: String,
+        state: State,
+        fresh: Option<Compiled>,
+        bound: Duration,
+    ) -> Result<Self, PluginsError> {
+        let bound = match rollout.is_of_the_binary(&name, &state).await? {
+            true => Duration::MAX,
+            false => bound,
+        };
+        let task = tokio::spawn({
+            let (rollout, name) = (rollout.clone(), name.clone());
+            async move { rollout.load(name, state, fresh).await }
+        });
+        Ok(Self { name, task, bound })
+    }
+
+    /// The plugin. None if it cannot be loaded, or not within the bound. It is
+    /// put in place later then.
+    async fn wait(mut self, rollout: &Arc<Rollout>) -> Result<Option<Plugin>, PluginsError> {
+        match tokio::time::timeout(self.bound, &mut self.task).await {
+            Ok(loaded) => {
+                let loaded = match loaded {
+                    Ok(loaded) => loaded,
+                    Err(error) => Err(PluginsError::Panicked(self.name.clone(), error)),
+                };
+                if !matches!(loaded, Ok(Some(_))) {
+                    rollout.registry.end_start(&self.name);
+                }
+                loaded
+            }
+            Err(_) => {
+                tracing::warn!(component = self.name, "the component takes long to start, the host serves without it");
+                tokio::spawn(self.put_late(rollout.clone()));
+                Ok(None)
+            }
+        }
+    }
+
+    async fn put_late(self, rollout: Arc<Rollout>) {
+        let component = self.name;
+        let put = match self.task.await {
+            Ok(Ok(Some(plugin))) => rollout.put_late(&component, plugin).await.map_err(PluginsError::from),
+            Ok(Ok(None)) => Ok(()),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(PluginsError::Panicked(component.clone(), error)),
+        };
+        rollout.registry.end_start(&component);
+        if let Err(error) = put {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(component, error, "the component that takes long to start cannot be loaded");
+        }
+    }
 }
 
 impl Rollout {
@@ -65,7 +139,7 @@ impl Rollout {
     /// A built-in plugin cannot be loaded, or the plugins cannot run together.
     /// If an uploaded revision cannot be loaded, the revision before it takes
     /// over.
-    pub async fn start(self: &Arc<Self>, built_in: Vec<BuiltIn>) -> Result<(), PluginsError> {
+    pub async fn start(self: &Arc<Self>, built_in: Vec<BuiltIn>, bound: Duration) -> Result<(), PluginsError> {
         let states = self.archive.states().await?;
         let compiled = try_join_all(built_in.into_iter().map(|plugin| self.read(plugin))).await?;
         let mut fresh: BTreeMap<String, Compiled> = BTreeMap::new();
@@ -81,23 +155,54 @@ impl Rollout {
         self.carry_over(&states).await?;
 
         let names: BTreeSet<String> = fresh.keys().chain(states.keys()).cloned().collect();
-        let loading = names.into_iter().filter_map(|name| {
+        let mut loads = Vec::new();
+        for name in names {
             let state = states.get(&name).cloned().unwrap_or_default();
             let fresh = fresh.remove(&name);
-            let wanted = !state.removed && (fresh.is_some() || state.active.is_some());
-            wanted.then(|| self.load(name, state, fresh))
-        });
-        let loaded = try_join_all(loading.collect::<Vec<_>>()).await?;
+            if !state.removed && (fresh.is_some() || state.active.is_some()) {
+                loads.push(Load::begin(self, name, state, fresh, bound).await?);
+            }
+        }
+        let loaded = try_join_all(loads.into_iter().map(|load| load.wait(self))).await?;
         let plugins: BTreeMap<String, Plugin> =
             loaded.into_iter().flatten().map(|plugin| (plugin.revision.name().to_owned(), plugin)).collect();
         for (name, plugin) in &plugins {
             self.subscribe(name, [plugin]).await?;
         }
-        self.registry.update(|current| *current = plugins.clone())?;
+        self.registry.update(|current| current.extend(plugins.clone()))?;
         for (name, plugin) in plugins.iter().filter(|(_, plugin)| plugin.canary.is_some()) {
             self.begin_watch(name, None, plugin);
         }
         Ok(())
+    }
+
+    /// Whether the binary's own revision of a plugin is to serve.
+    async fn is_of_the_binary(&self, name: &str, state: &State) -> Result<bool, PluginsError> {
+        if self.preparer.origin(name).is_none_or(|origin| origin.record.source != Source::Bundled) {
+            return Ok(false);
+        }
+        let Some(active) = &state.active else { return Ok(true) };
+        Ok(self.archive.record(name, active).await?.is_none_or(|record| record.source != Source::Upload))
+    }
+
+    /// Puts a plugin in place that was loaded after the start, unless an operator
+    /// has decided something else in the meantime.
+    async fn put_late(self: &Arc<Self>, name: &str, plugin: Plugin) -> Result<(), RolloutError> {
+        let _guard = self.locks.here(name).await;
+        let state = self.archive.state(name).await?.unwrap_or_default();
+        if state.removed || self.registry.snapshot().starting(name).is_none() {
+            return Ok(());
+        }
+        let plugin = Plugin { standing: Standing::of(&state), ..plugin };
+        self.subscribe(name, [&plugin]).await?;
+        self.registry.update(|plugins| drop(plugins.insert(name.to_owned(), plugin.clone())))?;
+        if plugin.canary.is_some() {
+            self.begin_watch(name, None, &plugin);
+        }
+        match self.peers.cluster() {
+            Some(_) => self.follow(name).await,
+            None => Ok(()),
+        }
     }
 
     async fn read(&self, plugin: BuiltIn) -> Result<(Origin, Compiled), PluginsError> {
@@ -105,7 +210,9 @@ impl Rollout {
         let bytes: Arc<[u8]> = Arc::from(plugin.bytes.as_slice());
         let label = plugin.label;
         let refused = |error| PluginsError::Load(label.clone(), RolloutError::Refused(error));
-        let compiled = self.preparer.loader.compile(plugin.bytes, None).await.map_err(refused)?;
+        let loader = &self.preparer.loader;
+        let artifact = loader.read(plugin.bytes, None).await.map_err(refused)?;
+        let compiled = loader.compile(artifact, plugin.source).await.map_err(refused)?;
         let (artifact, milliseconds) = (&compiled.artifact, begun.elapsed().as_millis() as u64);
         tracing::debug!(component = artifact.manifest.name, milliseconds, cached = compiled.from_cache, "compiled");
         let version = artifact.manifest.version.to_string();
@@ -164,6 +271,8 @@ impl Rollout {
         };
         let id = Record::id(&origin.record.version, &origin.record.digest, None, &state.settings);
         let record = Record { id, settings: state.settings.clone(), ..origin.record };
+        let manifest = compiled.artifact.manifest.clone();
+        self.registry.begin_start(Starting { record: record.clone(), manifest });
         let prepared = self.preparer.prepare(compiled, &record, standing).await;
         let revision = prepared.map_err(|error| PluginsError::Load(origin.label, error))?.revision;
         self.archive.add(&record).await?;
@@ -187,7 +296,10 @@ impl Rollout {
         if record.source != Source::Upload && self.preparer.origin(name).is_some() {
             return Ok(None);
         }
-        let revision = self.preparer.load(&record, standing).await?.revision;
+        let artifact = self.preparer.read(&record).await?;
+        self.registry.begin_start(Starting { record: record.clone(), manifest: artifact.manifest.clone() });
+        let compiled = self.preparer.loader.compile(artifact, record.source).await?;
+        let revision = self.preparer.prepare(compiled, &record, standing).await?.revision;
         tracing::info!(component = name, revision = id, "loaded");
         Ok(Some(revision))
     }

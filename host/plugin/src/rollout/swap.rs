@@ -129,7 +129,7 @@ impl Rollout {
         }
         let compiled = self.preparer.compile(record).await?;
         if how != How::Settings {
-            self.preparer.require_trusted(&compiled, record)?;
+            self.preparer.require_trusted(&compiled.artifact, record)?;
         }
         if matches!(how, How::Checked | How::Forced) {
             self.preparer.require_allowed(&compiled, record)?;
@@ -219,7 +219,7 @@ impl Rollout {
             took_ms,
             "swapped"
         );
-        self.prune(plugin, &state).await;
+        self.prune(plugin, &state, self.config.kept_revisions).await;
         Ok(report)
     }
 
@@ -250,8 +250,8 @@ impl Rollout {
     }
 
     /// A revision that cannot be deleted now is deleted after another swap.
-    async fn prune(&self, plugin: &str, state: &State) {
-        match self.archive.prune(plugin, state, self.config.kept_revisions).await {
+    pub(super) async fn prune(&self, plugin: &str, state: &State, kept: usize) {
+        match self.archive.prune(plugin, state, kept).await {
             Ok(digests) => digests.iter().for_each(|digest| self.preparer.loader.forget(digest)),
             Err(error) => tracing::warn!(component = plugin, %error, "old revisions could not be removed"),
         }

@@ -18,7 +18,9 @@ impl Outbox for PostgresDatabase {
     async fn clear_outbox(&self, up_to_sequence: i64) -> Result<(), Error> {
         let sql = "DELETE FROM store_outbox WHERE component = $1 AND sequence <= $2";
         let query = sqlx::query(sql).bind(&self.shared.component).bind(up_to_sequence);
-        query.execute(&self.host).await.map(drop).map_err(Failure::error_of)
+        let deleted = query.execute(&self.host).await.map_err(Failure::error_of)?;
+        self.shared.disk.carried(deleted.rows_affected());
+        Ok(())
     }
 
     fn outbox_signal(&self) -> &Arc<OutboxSignal> {

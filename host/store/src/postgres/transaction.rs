@@ -7,6 +7,7 @@ use super::{
 use crate::{
     Error, OutboxBatch, Rows, Timer, Transaction, Value,
     limits::Limits,
+    sql_span::operation_of,
     values::{optional_text, signed},
 };
 use async_trait::async_trait;
@@ -24,6 +25,8 @@ pub(super) struct PostgresTransaction {
     pub(super) changes: Vec<Change>,
     /// The commit adds them to the outbox.
     published: Vec<Event>,
+    /// The timers that it has set.
+    scheduled: u64,
     /// When the earliest timer that it has set is due. `u64::MAX` if it has set
     /// none.
     earliest_due_ms: u64,
@@ -31,7 +34,15 @@ pub(super) struct PostgresTransaction {
 
 impl PostgresTransaction {
     pub(super) fn new(shared: Arc<Shared>, guard: WriteGuard) -> Self {
-        Self { shared, guard, failed: None, changes: Vec::new(), published: Vec::new(), earliest_due_ms: u64::MAX }
+        Self {
+            shared,
+            guard,
+            failed: None,
+            changes: Vec::new(),
+            published: Vec::new(),
+            scheduled: 0,
+            earliest_due_ms: u64::MAX,
+        }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -90,6 +101,9 @@ impl PostgresTransaction {
 impl Transaction for PostgresTransaction {
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
         let permitted = self.shared.gate.check(statement, &parameters).await?;
+        if !permitted.reads_only && operation_of(statement) != "DELETE" {
+            self.shared.disk.check_growth()?;
+        }
         self.rows(BoundStatement { sql: permitted.sql.clone(), parameters }, permitted.reads_only).await
     }
 
@@ -98,16 +112,21 @@ impl Transaction for PostgresTransaction {
         if permitted.reads_only {
             return Err(Error::Invalid("a statement that only reads is a query".into()));
         }
+        if operation_of(statement) != "DELETE" {
+            self.shared.disk.check_growth()?;
+        }
         self.change(BoundStatement { sql: permitted.sql.clone(), parameters }).await
     }
 
     async fn publish(&mut self, event: &Event) -> Result<(), Error> {
         self.check_not_failed()?;
+        self.shared.disk.check_event(self.published.len() as u64)?;
         self.published.push(event.clone());
         Ok(())
     }
 
     async fn schedule(&mut self, timer: &Timer, traceparent: Option<&str>) -> Result<(), Error> {
+        self.shared.disk.check_timer(self.scheduled)?;
         let parameters = vec![
             Value::Text(timer.key.clone()),
             Value::Integer(signed(timer.due_ms)),
@@ -115,6 +134,7 @@ impl Transaction for PostgresTransaction {
             optional_text(traceparent),
         ];
         self.change_host_table("SELECT ticketing_host.store_schedule($1, $2, $3, $4, $5)", parameters).await?;
+        self.scheduled += 1;
         self.earliest_due_ms = self.earliest_due_ms.min(timer.due_ms);
         Ok(())
     }
@@ -125,13 +145,15 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, guard, failed, published, earliest_due_ms, .. } = *self;
+        let Self { shared, guard, failed, published, scheduled, earliest_due_ms, .. } = *self;
         if let Some(error) = failed {
             guard.rollback().await;
             return Err(error);
         }
+        let events = published.len() as u64;
         let insert = OutboxInsert::new(&shared.secret, published);
         let announce = move |batch: Option<OutboxBatch>| {
+            shared.disk.committed(events, scheduled);
             if let Some(batch) = batch {
                 shared.announce_events(batch);
             }

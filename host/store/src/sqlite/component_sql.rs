@@ -24,6 +24,7 @@ impl ComponentSql for SqliteDatabase {
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {
+        self.shared.disk.check_disk()?;
         Ok(Box::new(self.begin_write().await?))
     }
 }

@@ -62,6 +62,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Sets the largest size of the file.
+    pub(super) async fn set_max_pages(&mut self, pages: u64) -> Result<(), Failure> {
+        self.deadline_ms.store(NO_DEADLINE, Ordering::Relaxed);
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut self.inner).await?;
+        Ok(())
+    }
+
     /// Runs a statement and returns its rows.
     pub(super) async fn rows(
         &mut self,

@@ -7,6 +7,7 @@ use crate::{
     limits::Limits,
 };
 use async_trait::async_trait;
+use host_base::Disk;
 use host_config::store::StoreConfig;
 use std::{
     collections::HashMap,
@@ -32,6 +33,13 @@ impl SqliteDatabases {
     pub fn new(folder: &Path, settings: &StoreConfig) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         Ok(Self { folder: folder.to_owned(), limits: settings.into(), open: Mutex::new(Some(HashMap::new())) })
+    }
+
+    /// Keeps a reserve of this disk for the host.
+    #[must_use]
+    pub fn on_disk(mut self, disk: Disk) -> Self {
+        self.limits.disk = Some(disk);
+        self
     }
 
     fn path(&self, component: &str) -> Result<PathBuf, Error> {

@@ -1,6 +1,6 @@
 //! The errors of SQLite as errors for a component.
 
-use crate::{ConstraintKind, Error, Violation};
+use crate::{ConstraintKind, Error, Violation, errors::DISK_FULL};
 
 /// The failure of a statement.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl From<sqlx::Error> for Failure {
             SQLITE_TOOBIG => Self::statement(Error::Limit("a value or statement of too many bytes".into())),
             SQLITE_INTERRUPT => Self::transaction(Error::Timeout),
             SQLITE_BUSY | SQLITE_LOCKED | SQLITE_SCHEMA => Self::transaction(Error::Conflict),
-            SQLITE_FULL => Self::transaction(Error::Unavailable("the disk or the component's database is full".into())),
+            SQLITE_FULL => Self::transaction(Error::Unavailable(DISK_FULL.into())),
             _ => Self::transaction(Error::Unavailable(format!("{message} (SQLite code {code})"))),
         }
     }

@@ -7,7 +7,13 @@ use super::{
 };
 use crate::{Error, database::shutting_down};
 use sqlx::sqlite::SqliteConnectOptions;
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 use tokio::sync::oneshot;
 
 /// The most transactions that share a commit.
@@ -24,6 +30,10 @@ pub(super) struct WriteConnection {
     /// Whether a transaction has not ended: its savepoint may be open.
     is_member_open: bool,
     group: Option<Group>,
+    /// The largest size of the file, in pages. 0 if none is set.
+    max_pages: Arc<AtomicU64>,
+    /// The largest size that the connection has.
+    set_pages: u64,
 }
 
 /// An outer transaction, and the transactions that wait for its commit.
@@ -36,14 +46,25 @@ struct Group {
 pub(super) struct GroupMember(oneshot::Receiver<Result<(), Error>>);
 
 impl WriteConnection {
-    pub(super) fn new(options: SqliteConnectOptions, connection: Connection) -> Self {
-        Self { options, connection: Some(connection), is_closed: false, is_member_open: false, group: None }
+    pub(super) fn new(options: SqliteConnectOptions, connection: Connection, max_pages: Arc<AtomicU64>) -> Self {
+        Self {
+            options,
+            connection: Some(connection),
+            is_closed: false,
+            is_member_open: false,
+            group: None,
+            max_pages,
+            set_pages: 0,
+        }
     }
 
     pub(super) async fn connection(&mut self) -> Result<&mut Connection, Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.options).await.map_err(Failure::into_error)?,
+            None => {
+                self.set_pages = 0;
+                Connection::open(&self.options).await.map_err(Failure::into_error)?
+            }
         };
         Ok(self.connection.insert(connection))
     }
@@ -57,10 +78,23 @@ impl WriteConnection {
         if self.is_closed {
             return Err(Error::Unavailable("the database is closed".into()));
         }
+        self.limit_size().await?;
         self.is_member_open = true;
         let sql = if self.group.is_none() { "BEGIN IMMEDIATE; SAVEPOINT member" } else { "SAVEPOINT member" };
         self.group.get_or_insert_with(|| Group { begun: Instant::now(), members: Vec::new() });
         self.control(sql).await.map_err(Failure::into_error)
+    }
+
+    /// Sets the largest size of the file, if another one was set.
+    async fn limit_size(&mut self) -> Result<(), Error> {
+        let pages = self.max_pages.load(Ordering::Relaxed);
+        // It may be opened now, with the size of the options.
+        self.connection().await?;
+        if pages != 0 && pages != self.set_pages {
+            self.connection().await?.set_max_pages(pages).await.map_err(Failure::into_error)?;
+            self.set_pages = pages;
+        }
+        Ok(())
     }
 
     /// Whether no ended transaction waits for the commit of the group.

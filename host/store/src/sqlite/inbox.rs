@@ -12,6 +12,7 @@ const PRUNED_ROWS: u64 = 1_000;
 #[async_trait]
 impl Inbox for SqliteDatabase {
     async fn begin_once(&self, key: &IdempotencyKey) -> Result<Option<Box<dyn Transaction>>, Error> {
+        self.shared.disk.check_disk()?;
         let mut transaction = self.begin_write().await?;
         if transaction.claim(key).await? {
             return Ok(Some(Box::new(transaction)));

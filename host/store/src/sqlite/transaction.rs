@@ -20,7 +20,10 @@ pub(super) struct SqliteTransaction {
     /// Set after an error that ends the transaction, because SQLite may have
     /// rolled it back. Every later call fails.
     failed: Option<Error>,
-    has_published: bool,
+    /// The events that it has published.
+    published: u64,
+    /// The timers that it has set.
+    scheduled: u64,
     /// When the earliest timer that it has set is due. `u64::MAX` if it has set
     /// none.
     earliest_due_ms: u64,
@@ -28,7 +31,7 @@ pub(super) struct SqliteTransaction {
 
 impl SqliteTransaction {
     pub(super) fn new(shared: Arc<Shared>, guard: WriteGuard) -> Self {
-        Self { shared, guard, failed: None, has_published: false, earliest_due_ms: u64::MAX }
+        Self { shared, guard, failed: None, published: 0, scheduled: 0, earliest_due_ms: u64::MAX }
     }
 
     /// Runs a statement of the host.
@@ -85,10 +88,11 @@ impl SqliteTransaction {
 
     fn note_failure<T>(&mut self, result: Result<T, Failure>) -> Result<T, Error> {
         result.map_err(|failure| {
+            let error = self.shared.disk.explain(failure.error);
             if failure.ends_transaction {
-                self.failed = Some(failure.error.clone());
+                self.failed = Some(error.clone());
             }
-            failure.error
+            error
         })
     }
 }
@@ -97,6 +101,9 @@ impl SqliteTransaction {
 impl Transaction for SqliteTransaction {
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
         let permitted = self.shared.gate.check(statement, &parameters).await?;
+        if !permitted.reads_only {
+            self.shared.disk.check_disk()?;
+        }
         self.rows(&permitted.sql, parameters).await
     }
 
@@ -105,10 +112,12 @@ impl Transaction for SqliteTransaction {
         if permitted.reads_only {
             return Err(Error::Invalid("a statement that only reads is a query".into()));
         }
+        self.shared.disk.check_disk()?;
         self.change(&permitted.sql, parameters, self.shared.limits.statement_ms).await
     }
 
     async fn publish(&mut self, event: &Event) -> Result<(), Error> {
+        self.shared.disk.check_event(self.published)?;
         let sql = "INSERT INTO host_outbox (id, subject, source, time_ms, traceparent, payload) \
                    VALUES ($1, $2, $3, $4, $5, $6)";
         let values = vec![
@@ -120,11 +129,12 @@ impl Transaction for SqliteTransaction {
             Value::Blob(event.payload.clone()),
         ];
         self.run_own(sql, values).await?;
-        self.has_published = true;
+        self.published += 1;
         Ok(())
     }
 
     async fn schedule(&mut self, timer: &Timer, traceparent: Option<&str>) -> Result<(), Error> {
+        self.shared.disk.check_timer(self.scheduled)?;
         let sql = "REPLACE INTO host_timers (key, due_ms, payload, attempt, traceparent) VALUES ($1, $2, $3, 1, $4)";
         let values = vec![
             Value::Text(timer.key.clone()),
@@ -133,6 +143,7 @@ impl Transaction for SqliteTransaction {
             optional_text(traceparent),
         ];
         self.run_own(sql, values).await?;
+        self.scheduled += 1;
         self.earliest_due_ms = self.earliest_due_ms.min(timer.due_ms);
         Ok(())
     }
@@ -143,7 +154,7 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, guard, failed, has_published, earliest_due_ms } = *self;
+        let Self { shared, guard, failed, published, scheduled, earliest_due_ms } = *self;
         if let Some(error) = failed {
             guard.rollback().await;
             return Err(error);
@@ -151,8 +162,9 @@ impl Transaction for SqliteTransaction {
         // The signals are part of the task: a caller that is dropped during the
         // commit leaves no event without a signal.
         uninterrupted(async move {
-            guard.commit().await?;
-            if has_published {
+            guard.commit().await.map_err(|error| shared.disk.explain(error))?;
+            shared.disk.committed(published, scheduled);
+            if published > 0 {
                 shared.outbox_signal.require_read();
             }
             if earliest_due_ms < u64::MAX {

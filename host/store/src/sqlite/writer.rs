@@ -16,7 +16,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,12 +32,14 @@ pub(super) struct Writer {
     /// The number of transactions that wait to begin.
     waiting: Arc<AtomicUsize>,
     wait: Duration,
+    max_pages: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub(super) fn new(options: SqliteConnectOptions, connection: Connection, wait: Duration) -> Self {
-        let connection = WriteConnection::new(options, connection);
-        Self { connection: Arc::new(Mutex::new(connection)), waiting: Arc::default(), wait }
+        let max_pages = Arc::new(AtomicU64::new(0));
+        let connection = WriteConnection::new(options, connection, max_pages.clone());
+        Self { connection: Arc::new(Mutex::new(connection)), waiting: Arc::default(), wait, max_pages }
     }
 
     /// Waits for the connection and begins a transaction.
@@ -60,6 +62,11 @@ impl Writer {
         };
         guard.locked()?.begin_member().await?;
         Ok(guard)
+    }
+
+    /// Sets the largest size of the file, from the next transaction on.
+    pub(super) fn set_max_pages(&self, pages: u64) {
+        self.max_pages.store(pages, Ordering::Relaxed);
     }
 
     pub(super) async fn clear_prepared_statements(&self) {

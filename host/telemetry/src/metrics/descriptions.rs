@@ -10,7 +10,7 @@ pub(super) fn description(name: &str) -> &'static str {
 }
 
 /// One sentence for each metric, sorted by name.
-const DESCRIPTIONS: [(&str, &str); 48] = [
+const DESCRIPTIONS: [(&str, &str); 58] = [
     (
         "admission_refused_total",
         "Invocations that found a full queue or waited in it for too long, by component; `host` is the host's own queue.",
@@ -23,6 +23,7 @@ const DESCRIPTIONS: [(&str, &str); 48] = [
     ("bus_publish_failures_total", "Failed attempts to publish events; the events stay in the outbox."),
     ("bus_redelivered_events", "Unacknowledged events that the bus has delivered more than once."),
     ("bus_unacknowledged_events", "Events that a component handles now or that wait for another attempt."),
+    ("dead_letters_dropped_total", "Dead letters that were deleted because the component has too many."),
     ("dead_letters_total", "Events and timers that became dead letters."),
     ("engine_instances", "Component instances that exist, including warm ones."),
     ("engine_instances_limit", "Upper limit of component instances."),
@@ -35,6 +36,8 @@ const DESCRIPTIONS: [(&str, &str); 48] = [
     ("host_calls_in_flight", "Running invocations of all components."),
     ("host_calls_limit", "Upper limit of running invocations in the host."),
     ("host_calls_waiting", "Invocations in the host's queue."),
+    ("host_disk_free_bytes", "Free space of the disk with the data directory."),
+    ("host_disk_reserve_bytes", "Components cannot write while less than this is free."),
     ("host_ready", "1 while the host can take work."),
     ("http_request_seconds", "Duration of requests."),
     ("http_requests_total", "Requests, by the class of the response status."),
@@ -48,15 +51,22 @@ const DESCRIPTIONS: [(&str, &str); 48] = [
     ("plugin_calls_in_flight", "Running invocations of the component."),
     ("plugin_calls_limit", "Upper limit of running invocations of the component."),
     ("plugin_calls_waiting", "Invocations in the component's queue."),
+    ("plugin_database_bytes", "Size of the component's database."),
+    ("plugin_database_limit_bytes", "Upper limit of the size of the component's database."),
     ("plugin_failures_total", "Failed invocations, by kind and blame."),
     ("plugin_instances_warm", "Warm instances of the component."),
     ("plugin_log_lines_dropped_total", "Log lines of the component that were dropped because it logs too much."),
+    ("plugin_outbox_events", "Events in the component's outbox."),
+    ("plugin_outbox_limit_events", "Upper limit of events in the component's outbox."),
     ("plugin_paused", "1 while an operator has paused the component."),
     ("plugin_promotions_total", "Canaries that the host has promoted automatically."),
     ("plugin_quarantined", "1 while the component is in quarantine because it trapped too often."),
     ("plugin_quarantines_total", "Times that the host has put the component into quarantine."),
     ("plugin_rollbacks_total", "Times that the host has rolled back to the previous revision automatically."),
+    ("plugin_starting", "1 while the host is still loading the component."),
     ("plugin_swaps_total", "Swaps that changed the component."),
+    ("plugin_timers", "Timers that the component has set."),
+    ("plugin_timers_limit", "Upper limit of timers of the component."),
     ("process_open_fds", "Open file descriptors of the process."),
     ("process_resident_memory_bytes", "Resident memory of the process."),
     ("store_wait_seconds", "Time that a transaction waits before it begins."),

@@ -30,6 +30,7 @@ pub(super) fn component(component: &str) {
     for name in [
         "bus_messages_ignored_total",
         "bus_publish_failures_total",
+        "dead_letters_dropped_total",
         "dead_letters_total",
         "plugin_log_lines_dropped_total",
         "plugin_promotions_total",

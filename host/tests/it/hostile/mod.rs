@@ -5,7 +5,7 @@ mod instance_pool;
 mod loading;
 mod neighbour;
 mod statements;
-mod uploads;
+pub(crate) mod uploads;
 
 use crate::support::{Client, Host, Reply, Setup, guest};
 use serde_json::Value;

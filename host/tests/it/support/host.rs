@@ -167,7 +167,8 @@ impl Host {
         stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap()
     }
 
-    fn id(&self) -> String {
+    /// The number of the process.
+    pub(crate) fn id(&self) -> String {
         self.process().child.id().expect("the host has ended").to_string()
     }
 

@@ -76,6 +76,18 @@ impl PluginFile {
         self
     }
 
+    /// Adds text to the end of the manifest.
+    pub(crate) fn manifest_end(mut self, text: &str) -> Self {
+        self.manifest.push_str(text);
+        self
+    }
+
+    /// Changes the bytes of the component.
+    pub(crate) fn map_component(mut self, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
+        self.component = change(&self.component);
+        self
+    }
+
     pub(crate) fn version(self, version: &str) -> Self {
         self.with("version = \"1.0.0\"", &format!("version = \"{version}\""))
     }
@@ -146,8 +158,14 @@ impl Client {
 
     /// Uploads a plugin file.
     pub(crate) async fn upload(&self, bytes: impl Into<reqwest::Body>) -> Reply {
-        let request = self.request(Method::POST, "/plugins").header("content-type", "application/wasm").body(bytes);
-        Reply::of(request).await.unwrap()
+        self.upload_to("/plugins", bytes).await.unwrap()
+    }
+
+    /// Uploads a plugin file to a path with a query. Fails when the connection
+    /// does.
+    pub(crate) async fn upload_to(&self, path: &str, bytes: impl Into<reqwest::Body>) -> reqwest::Result<Reply> {
+        let request = self.request(Method::POST, path).header("content-type", "application/wasm").body(bytes);
+        Reply::of(request).await
     }
 
     /// Uploads a component with its manifest beside it.

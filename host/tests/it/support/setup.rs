@@ -102,6 +102,12 @@ impl Setup {
         self
     }
 
+    /// Replaces the settings of the table `store`.
+    pub(crate) fn store(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.store);
+        self
+    }
+
     /// Uses the default limit of the wait for the store.
     pub(crate) fn impatient(mut self) -> Self {
         self.store.clear();

@@ -2,7 +2,7 @@ use super::*;
 use crate::Redelivery;
 use async_trait::async_trait;
 use host_base::{Event, Secret, clock::now_ms};
-use host_bus::{EmbeddedBus, Subjects};
+use host_bus::{DeadLetterPage, EmbeddedBus, Subjects};
 use host_config::store::StoreConfig;
 use host_database::HostDatabase;
 use host_engine::{Handled, Outcome, handler::Handler};
@@ -99,11 +99,13 @@ impl Fixture {
             backoff: Duration::from_millis(20),
             max_backoff: Duration::from_millis(200),
             retention: Duration::from_secs(3_600),
+            retained_bytes: 64 << 20,
             nats: None,
         };
         let host: HostDatabase = place.open().await;
-        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings).await.unwrap());
-        let store = StoreConfig { database_url: None, readers: 2, queue_wait: Duration::from_secs(5) };
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings, None).await.unwrap());
+        let store =
+            StoreConfig { database_url: None, readers: 2, queue_wait: Duration::from_secs(5), disk_reserve_bytes: 0 };
         let databases: Arc<dyn Databases> = match place {
             TestDatabase::Sqlite(folder) => {
                 Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap())
@@ -140,10 +142,10 @@ impl Fixture {
         }
     }
 
-    async fn wait_for_dead_letters(&self, count: usize) -> Vec<host_bus::DeadLetter> {
+    async fn wait_for_dead_letters(&self, count: usize) -> Vec<host_bus::DeadLetterSummary> {
         let begun = Instant::now();
         loop {
-            let letters = self.bus.dead_letters(10).await.unwrap();
+            let letters = self.bus.dead_letters(&DeadLetterPage::newest(10)).await.unwrap();
             if letters.len() == count {
                 return letters;
             }
@@ -242,7 +244,7 @@ async fn a_poisonous_event_becomes_a_dead_letter_and_holds_up_nobody(place: Test
     redelivery.redeliver(&trap.id).await.unwrap();
     assert!(redelivery.redeliver(&trap.id).await.is_err());
     fixture.wait_for(&[("fine", 1), ("later", 3), ("trap", 1)]).await;
-    assert_eq!(fixture.bus.dead_letters(10).await.unwrap().len(), 2);
+    assert_eq!(fixture.bus.dead_letters(&DeadLetterPage::newest(10)).await.unwrap().len(), 2);
     fixture.close().await;
 }
 
@@ -264,7 +266,8 @@ async fn timers_fire_in_time_and_fail_like_events(place: TestDatabase) {
     let took = set.elapsed().as_millis();
     assert!((550..1_600).contains(&took), "{took} ms");
     let letters = fixture.wait_for_dead_letters(1).await;
-    assert_eq!((letters[0].subject_id.as_str(), letters[0].payload.as_slice()), ("trap", [7].as_slice()));
+    let letter = fixture.bus.dead_letter(&letters[0].id).await.unwrap().unwrap();
+    assert_eq!((letter.subject_id.as_str(), letter.payload.as_slice()), ("trap", [7].as_slice()));
 
     *fixture.active.0.lock() = Some(|_, _| Act::Done);
     let redelivery = Redelivery::new(fixture.bus.clone(), fixture.databases.clone());

@@ -71,14 +71,14 @@ async fn the_error_for_a_large_result_or_statement_names_the_limit() {
 }
 
 #[tokio::test]
-async fn the_error_of_a_full_database_says_that_it_is_full() {
+async fn the_error_of_a_full_database_says_that_it_is_over_its_quota() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, Limits { database_bytes: 200_000, ..Limits::default() }).await;
     tables(&store).await;
     let mut transaction = store.begin().await.unwrap();
     let values = vec![Value::Blob(vec![1; 400_000])];
     let result = transaction.execute("INSERT INTO things (id, n, b) VALUES ('a', 0, $1)", values).await;
-    assert!(matches!(&result, Err(Error::Unavailable(text)) if text.contains("full")), "{result:?}");
+    assert!(matches!(&result, Err(Error::Limit(text)) if text.contains("quota")), "{result:?}");
     drop(transaction);
     fill_one(&store, "b").await;
 }

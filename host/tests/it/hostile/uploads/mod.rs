@@ -18,7 +18,7 @@ pub(crate) struct Installed {
     plugins: Vec<[String; 3]>,
     revisions: String,
     /// In the data directory and the compile cache, except the databases.
-    files: BTreeSet<String>,
+    pub(crate) files: BTreeSet<String>,
 }
 
 impl Host {

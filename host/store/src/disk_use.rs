@@ -1,0 +1,194 @@
+//! What a component occupies on disk, and how much it may.
+//!
+//! A component over its quota gets the error `limit` for what would occupy
+//! more. It can still read, delete and commit. When the disk is almost full, no
+//! component can write, because the rest is for the host.
+
+use super::{Error, errors::DISK_FULL};
+use async_trait::async_trait;
+use host_base::Disk;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What a component may occupy, or what it occupies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskAmount {
+    /// Its database, with what waits in outbox and timers.
+    pub database_bytes: u64,
+    /// Events that the relay has not carried yet.
+    pub outbox_events: u64,
+    /// Timers that are set.
+    pub timers: u64,
+}
+
+/// The disk space of one component, for the host.
+#[async_trait]
+pub trait DiskUse: Send + Sync + 'static {
+    /// What the component occupies now.
+    async fn measure(&self) -> Result<DiskAmount, Error>;
+
+    /// Sets what the component may occupy.
+    fn set_quota(&self, quota: DiskAmount);
+
+    /// What the component may occupy.
+    fn quota(&self) -> DiskAmount;
+}
+
+/// The account of one component. Counts of commits are added to the last
+/// measurement, so the account is right between two measurements too.
+#[derive(Debug)]
+pub(crate) struct DiskAccount {
+    /// None if the database lies elsewhere.
+    disk: Option<Disk>,
+    quota: Mutex<DiskAmount>,
+    database_bytes: AtomicU64,
+    outbox_events: AtomicU64,
+    timers: AtomicU64,
+}
+
+impl DiskAmount {
+    /// More than any disk has.
+    pub const UNLIMITED: Self = Self { database_bytes: u64::MAX, outbox_events: u64::MAX, timers: u64::MAX };
+}
+
+impl DiskAccount {
+    pub(crate) fn new(disk: Option<Disk>) -> Self {
+        Self {
+            disk,
+            quota: Mutex::new(DiskAmount::UNLIMITED),
+            database_bytes: AtomicU64::new(0),
+            outbox_events: AtomicU64::new(0),
+            timers: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn quota(&self) -> DiskAmount {
+        *self.quota.lock()
+    }
+
+    pub(crate) fn set_quota(&self, quota: DiskAmount) {
+        *self.quota.lock() = quota;
+    }
+
+    pub(crate) fn measured(&self, amount: DiskAmount) {
+        self.database_bytes.store(amount.database_bytes, Relaxed);
+        self.outbox_events.store(amount.outbox_events, Relaxed);
+        self.timers.store(amount.timers, Relaxed);
+    }
+
+    /// Adds what a commit has made durable.
+    pub(crate) fn committed(&self, events: u64, timers: u64) {
+        self.outbox_events.fetch_add(events, Relaxed);
+        self.timers.fetch_add(timers, Relaxed);
+    }
+
+    /// Subtracts what the relay has carried.
+    pub(crate) fn carried(&self, events: u64) {
+        // The closure never refuses.
+        let _ = self.outbox_events.fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(events)));
+    }
+
+    /// Whether the component may write at all.
+    pub(crate) fn check_disk(&self) -> Result<(), Error> {
+        if self.is_disk_low() {
+            return Err(Error::Limit("the disk of the host is almost full, components cannot write".into()));
+        }
+        Ok(())
+    }
+
+    /// Whether the component's database may grow.
+    pub(crate) fn check_growth(&self) -> Result<(), Error> {
+        self.check_disk()?;
+        let quota = self.quota().database_bytes;
+        if self.database_bytes.load(Relaxed) > quota {
+            return Err(Self::database_full(quota));
+        }
+        Ok(())
+    }
+
+    /// Whether a transaction that has published this number of events may
+    /// publish one more.
+    pub(crate) fn check_event(&self, published: u64) -> Result<(), Error> {
+        self.check_growth()?;
+        let quota = self.quota().outbox_events;
+        if self.outbox_events.load(Relaxed).saturating_add(published) >= quota {
+            return Err(Error::Limit(format!("the component's quota of {quota} events that wait for the bus")));
+        }
+        Ok(())
+    }
+
+    /// Whether a transaction that has set this number of timers may set one
+    /// more.
+    pub(crate) fn check_timer(&self, set: u64) -> Result<(), Error> {
+        self.check_growth()?;
+        let quota = self.quota().timers;
+        if self.timers.load(Relaxed).saturating_add(set) >= quota {
+            return Err(Error::Limit(format!("the component's quota of {quota} timers")));
+        }
+        Ok(())
+    }
+
+    /// SQLite reports a full disk and a full quota as the same error. Only the
+    /// latter is the component's.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Unavailable(text) if text == DISK_FULL && !self.is_disk_low() => {
+                Self::database_full(self.quota().database_bytes)
+            }
+            error => error,
+        }
+    }
+
+    fn is_disk_low(&self) -> bool {
+        self.disk.as_ref().is_some_and(Disk::is_low)
+    }
+
+    fn database_full(quota: u64) -> Error {
+        Error::Limit(format!("the component's quota of {} MiB for its database", quota >> 20))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(result: Result<(), Error>) -> String {
+        match result {
+            Err(Error::Limit(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_component_over_one_quota_cannot_add_to_it() {
+        let account = DiskAccount::new(None);
+        account.set_quota(DiskAmount { database_bytes: 3 << 20, outbox_events: 10, timers: 5 });
+        account.measured(DiskAmount { database_bytes: 3 << 20, outbox_events: 7, timers: 0 });
+        account.check_growth().unwrap();
+        account.check_event(2).unwrap();
+        assert!(text(account.check_event(3)).contains("10 events"));
+        account.committed(3, 5);
+        assert!(text(account.check_event(0)).contains("10 events"));
+        assert!(text(account.check_timer(0)).contains("5 timers"));
+        account.carried(4);
+        account.check_event(0).unwrap();
+        account.carried(100);
+        account.check_event(9).unwrap();
+        account.measured(DiskAmount { database_bytes: (3 << 20) + 1, outbox_events: 0, timers: 0 });
+        for refused in [account.check_growth(), account.check_event(0), account.check_timer(0)] {
+            assert!(text(refused).contains("3 MiB"));
+        }
+        account.check_disk().unwrap();
+    }
+
+    #[test]
+    fn nobody_writes_to_a_disk_that_is_almost_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let account = DiskAccount::new(Some(Disk::new(folder.path(), u64::MAX)));
+        assert!(text(account.check_disk()).contains("almost full"));
+        assert!(text(account.check_event(0)).contains("almost full"));
+        let full = Error::Unavailable(DISK_FULL.into());
+        assert!(matches!(account.explain(full.clone()), Error::Unavailable(_)), "it is the disk");
+        assert!(matches!(DiskAccount::new(None).explain(full), Error::Limit(_)), "it is the quota");
+    }
+}
