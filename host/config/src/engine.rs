@@ -2,7 +2,7 @@
 
 use super::problem::{Invalid, within};
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, thread, time::Duration};
 
 /// Settings of the WebAssembly engine.
 #[derive(Debug, Clone)]
@@ -51,13 +51,19 @@ impl TryFrom<RawEngineConfig> for EngineConfig {
     type Error = Invalid;
 
     fn try_from(raw: RawEngineConfig) -> Result<Self, Invalid> {
+        let processors = thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
         Ok(Self {
             max_instances: within("engine.max_instances", raw.max_instances, 1_000, 1..=100_000)?,
             max_memory_mib: within("engine.max_memory_mib", raw.max_memory_mib, 512, 1..=4_096)?,
             cache_dir: raw.cache_dir,
             compile: CompileLimits {
                 memory_mib: within("engine.compile_memory_mib", raw.compile_memory_mib, 768, 64..=65_536)?,
-                cpu_seconds: within("engine.compile_cpu_seconds", raw.compile_cpu_seconds, 15, 1..=3_600)?,
+                cpu_seconds: within(
+                    "engine.compile_cpu_seconds",
+                    raw.compile_cpu_seconds,
+                    15 * processors,
+                    1..=86_400,
+                )?,
                 wall_seconds: within("engine.compile_wall_seconds", raw.compile_wall_seconds, 15, 1..=3_600)?,
             },
         })

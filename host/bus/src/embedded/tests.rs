@@ -53,6 +53,8 @@ on_both_engines! {
     unacknowledged_events_are_due_again_after_a_restart
     old_events_are_deleted_unless_a_consumer_waits_for_them
     an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_again
+    a_component_keeps_a_limited_part_of_the_log
+    a_component_keeps_a_limited_number_of_dead_letters
 }
 
 async fn unacknowledged_events_are_due_again_after_a_restart(place: TestDatabase) {
@@ -114,4 +116,51 @@ async fn an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_ag
     bus.publish(&[event("1", "a"), event("2", "a")]).await.unwrap();
     assert_eq!([next(&one).await.event.id, next(&one).await.event.id], ["1", "2"]);
     nothing_is_due(&one).await;
+}
+
+async fn a_component_keeps_a_limited_part_of_the_log(place: TestDatabase) {
+    let (database, bus) = open(&place).await;
+    let large = |id: usize| Event { payload: vec![7; 100_000], ..event(&id.to_string(), "a") };
+    for id in 0..40 {
+        bus.publish(&[large(id)]).await.unwrap();
+    }
+    let count = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM bus_events").fetch_one(&database.read).await.unwrap()
+    };
+    assert!((5..=11).contains(&count().await), "{} events", count().await);
+
+    // A subscriber that applies nothing.
+    let one = consumer(&bus, "one", &["a"]).await;
+    let mut published = 100;
+    let refused = loop {
+        match bus.publish(&[large(published)]).await {
+            Ok(()) => published += 1,
+            Err(error) => break error.to_string(),
+        }
+        assert!(published < 120, "the log has a limit");
+    };
+    assert!(refused.contains("1 MiB of events of things wait"), "{refused}");
+    bus.publish(&[Event { source: "others".into(), ..large(200) }]).await.unwrap();
+    assert!(count().await < 15, "{} events", count().await);
+    for _ in 0..count().await {
+        let delivery = next(&one).await;
+        one.acknowledge(&delivery).await.unwrap();
+    }
+    for _ in 0..500 {
+        if bus.publish(&[large(300)]).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("there is no room after all were applied");
+}
+
+async fn a_component_keeps_a_limited_number_of_dead_letters(place: TestDatabase) {
+    let (_, bus) = open(&place).await;
+    bus.limit_dead_letters("one", 3);
+    for number in 0..10 {
+        bus.add_dead_letter(conformance::dead_letter(&number.to_string(), number)).await.unwrap();
+    }
+    let letters = bus.dead_letters(&DeadLetterPage::newest(100)).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["9", "8", "7"]);
 }

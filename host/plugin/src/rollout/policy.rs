@@ -70,7 +70,7 @@ impl Rollout {
     }
 
     /// The same revisions with the present rights.
-    async fn load_again(&self, before: &Plugin) -> Result<Plugin, RolloutError> {
+    pub(super) async fn load_again(&self, before: &Plugin) -> Result<Plugin, RolloutError> {
         let mut next = before.clone();
         let record = self.preparer.record(before.revision.name(), &before.revision.id).await?;
         next.revision = self.preparer.load(&record, before.standing).await?.revision;

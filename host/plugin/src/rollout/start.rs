@@ -193,7 +193,11 @@ impl Rollout {
         if state.removed || self.registry.snapshot().starting(name).is_none() {
             return Ok(());
         }
-        let plugin = Plugin { standing: Standing::of(&state), ..plugin };
+        let mut plugin = Plugin { standing: Standing::of(&state), ..plugin };
+        let policy = self.preparer.policy(name);
+        if plugin.revisions().any(|revision| revision.policy != policy) {
+            plugin = self.load_again(&plugin).await?;
+        }
         self.subscribe(name, [&plugin]).await?;
         self.registry.update(|plugins| drop(plugins.insert(name.to_owned(), plugin.clone())))?;
         if plugin.canary.is_some() {

@@ -76,7 +76,7 @@ impl Host {
 #[tokio::test]
 async fn a_component_that_the_compiler_cannot_digest_is_refused_with_the_limit_and_harms_nobody() {
     let setup =
-        hostile().private_cache().engine(LIMITS).variable("JWT_KEY", "a key that no child may see, whoever asks");
+        hostile().private_cache().compiler(LIMITS).variable("JWT_KEY", "a key that no child may see, whoever asks");
     let host = setup.start().await;
     let (operator, visitor) = (host.operator(), host.visitor());
     let before = (host.peak_mib(), host.installed().await.files);
@@ -115,7 +115,7 @@ async fn a_component_that_the_compiler_cannot_digest_is_refused_with_the_limit_a
 
 #[tokio::test]
 async fn nobody_compiles_what_the_token_may_not_upload() {
-    let host = chameleon_host(Setup::without_components().private_cache().engine(LIMITS)).await;
+    let host = chameleon_host(Setup::without_components().private_cache().compiler(LIMITS)).await;
     let token = json!({ "name": "ci", "role": "deploy", "plugins": ["chameleon"] });
     let ci = host.bearer(&host.operator().make_token(token).await.text);
     for name in ["bomb", "hello", "chameleon2"] {
@@ -149,7 +149,7 @@ async fn a_host_that_ends_takes_its_compiler_with_it() {
 async fn a_file_of_the_settings_is_compiled_without_limits() {
     let limits = "compile_memory_mib = 64\ncompile_cpu_seconds = 1\ncompile_wall_seconds = 1\n";
     let path = guest("hello");
-    let setup = Setup::without_components().private_cache().engine(limits);
+    let setup = Setup::without_components().private_cache().compiler(limits);
     let host = setup.toml(&format!("[[plugin]]\npath = {path:?}")).start().await;
     host.visitor().says_hello().await;
 }

@@ -13,7 +13,7 @@ async fn deployer(host: &Host, name: &str) -> Client {
 #[tokio::test]
 async fn the_uploads_of_one_token_delay_no_other_token() {
     let limits = "compile_cpu_seconds = 4\ncompile_wall_seconds = 20\n";
-    let host = chameleon_host(Setup::without_components().private_cache().engine(limits)).await;
+    let host = chameleon_host(Setup::without_components().private_cache().compiler(limits)).await;
     let (attacker, other) = (deployer(&host, "attacker").await, deployer(&host, "other").await);
     let begun = Instant::now();
     let bombs = (0..12).map(|number| attacker.upload(compiler_bomb("bomb", 2_000 + number, 900)));

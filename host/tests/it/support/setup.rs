@@ -18,6 +18,9 @@ const CHEAP_HASHING: &str = "argon2_memory_kib = 64\nargon2_iterations = 1\n";
 /// On a busy machine, requests wait long. Most tests are not about that.
 const PATIENT: &str = "queue_wait_ms = 20000\n";
 
+/// On a busy machine, compiling takes long. Most tests are not about that.
+const PATIENT_COMPILER: &str = "compile_memory_mib = 4096\ncompile_cpu_seconds = 600\ncompile_wall_seconds = 600\n";
+
 /// The settings of a host, and its folder.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -28,6 +31,7 @@ pub(crate) struct Setup {
     store: String,
     http: String,
     engine: String,
+    compiler: String,
     toml: String,
     cache: PathBuf,
     admin_token: bool,
@@ -47,6 +51,7 @@ impl Setup {
             store: PATIENT.to_owned(),
             http: PATIENT.to_owned(),
             engine: String::new(),
+            compiler: PATIENT_COMPILER.to_owned(),
             toml: String::new(),
             cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"),
             admin_token: true,
@@ -91,6 +96,12 @@ impl Setup {
     /// Adds settings to the table `engine`.
     pub(crate) fn engine(mut self, text: &str) -> Self {
         self.engine.push_str(text);
+        self
+    }
+
+    /// Replaces the limits of the compiler, in the table `engine`.
+    pub(crate) fn compiler(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.compiler);
         self
     }
 
@@ -193,8 +204,9 @@ impl Setup {
     pub(crate) fn command(&self, name: &str) -> Command {
         let config = self.folder.path().join("ticketing.toml");
         let text = format!(
-            "[engine]\ncache_dir = {:?}\n{}\n[store]\n{}[http]\n{}\n[identity]\n{}\n{}{}",
+            "[engine]\ncache_dir = {:?}\n{}{}\n[store]\n{}[http]\n{}\n[identity]\n{}\n{}{}",
             self.cache,
+            self.compiler,
             self.engine,
             self.store,
             self.http,
