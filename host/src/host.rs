@@ -1,14 +1,15 @@
 //! The host as a whole: the order in which it opens its parts, and its end.
 
 mod listeners;
+mod without_serving;
+
+pub use without_serving::{check, judge};
 
 use anyhow::Context;
-use host_api::{policy::NewPolicy, revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
-use host_artifact::{Artifact, policy::policy_of};
+use host_api::revisions::Source;
 use host_base::{Disk, clock};
 use host_bus::{Bus, EmbeddedBus, JetStreamBus};
 use host_capabilities::{identity::Identity, payments::Payments};
-use host_cli::Candidate;
 use host_config::{Config, ConfigError, Secrets, plugins::Bundled};
 use host_database::{
     HostDatabase, SingletonLock,
@@ -18,11 +19,11 @@ use host_database::{
 use host_engine::{Admission, CompileCache, Compiler, Engine, Services};
 use host_operator::{Gauges, Operator, Tokens, UploadQueue};
 use host_plugin::{
-    Loader, Policies, Registry, Revision, Rollout,
+    Loader, Policies, Registry, Rollout,
     archive::Archive,
     call_stats::Alarm,
     disk_quotas,
-    rollout::{BuiltIn, PluginsError, Preparer, Upload},
+    rollout::{BuiltIn, PluginsError, Preparer},
 };
 use host_store::{Databases, PostgresDatabases, SqliteDatabases};
 use host_telemetry::{Metrics, OtlpExporter};
@@ -30,7 +31,6 @@ use host_triggers::{Redelivery, Triggers, http::Front};
 use listeners::{serve_front, serve_operator};
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -190,57 +190,6 @@ async fn bus(config: &Config, database: &HostDatabase, disk: &Disk) -> anyhow::R
             Arc::new(EmbeddedBus::open(database.clone(), &config.messaging, disk).await?)
         }
     })
-}
-
-/// Loads every plugin of the settings, without a message to the bus or to other
-/// hosts. This is `ticketing check`.
-///
-/// # Errors
-/// Names the plugin or the setting that is wrong.
-pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
-    let folder = tempfile::tempdir()?;
-    let rollout = in_folder(config, folder.path()).await?;
-    rollout.start(built_in(config).await?, Duration::MAX).await?;
-    Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
-}
-
-/// Judges a file as a host does that grants everything. It reads, compiles,
-/// migrates, starts and probes the file in a temporary folder.
-///
-/// # Errors
-/// The reason why a host would refuse the file.
-pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verdict> {
-    let Candidate { bytes, manifest, active } = candidate;
-    let folder = tempfile::tempdir()?;
-    let rollout = in_folder(config, folder.path()).await?;
-    let label = "what is active".to_owned();
-    let active = active.map(|bytes| BuiltIn { label, bytes, source: Source::File, grants: None });
-    rollout.start(active.into_iter().collect(), Duration::MAX).await?;
-    let asked = Artifact::parse(bytes.clone(), manifest.as_deref())?.manifest;
-    let name = asked.name.clone();
-    let policy = policy_of(&asked, Grant::ALL.into());
-    rollout.set_policy(&name, &NewPolicy { replaces: None, policy }).await?;
-    let upload = Upload { bytes, manifest, name: None, by: String::new(), signature: None, dry_run: false };
-    let (verdict, _) = rollout.stage(upload, |_| true).await?;
-    if verdict.against.as_ref() == Some(&verdict.revision) {
-        // The same file as the active one: it has been migrated, started and
-        // probed.
-        return Ok(verdict);
-    }
-    let activation = Activation { revision: verdict.revision.clone(), force: true, ..Activation::default() };
-    rollout.activate(&name, &activation).await?;
-    Ok(verdict)
-}
-
-/// The rollout of a host that keeps everything in one folder and serves nobody.
-async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
-    let store = host_config::store::StoreConfig { database_url: None, ..config.store.clone() };
-    let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
-    let secrets = config.prepare()?;
-    let database = open_database(&config).await?;
-    let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging, None).await?);
-    let services = services(&config, &secrets, &database, bus).await?;
-    Ok(rollout(&config, services, &database, None, None).await?.rollout)
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {

@@ -1,0 +1,65 @@
+//! Plugins that are loaded in a host that serves nobody: `ticketing check` and
+//! `ticketing plugin check`.
+
+use super::{built_in, open_database, rollout, services};
+use host_api::{policy::NewPolicy, revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
+use host_artifact::{Artifact, policy::policy_of};
+use host_bus::{Bus, EmbeddedBus};
+use host_cli::Candidate;
+use host_config::Config;
+use host_plugin::{
+    Revision, Rollout,
+    rollout::{BuiltIn, Upload},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// Loads every plugin of the settings, without a message to the bus or to other
+/// hosts. This is `ticketing check`.
+///
+/// # Errors
+/// Names the plugin or the setting that is wrong.
+pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
+    let folder = tempfile::tempdir()?;
+    let rollout = in_folder(config, folder.path()).await?;
+    rollout.start(built_in(config).await?, Duration::MAX).await?;
+    Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
+}
+
+/// Judges a file as a host does that grants everything. It reads, compiles,
+/// migrates, starts and probes the file in a temporary folder.
+///
+/// # Errors
+/// The reason why a host would refuse the file.
+pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verdict> {
+    let Candidate { bytes, manifest, active } = candidate;
+    let folder = tempfile::tempdir()?;
+    let rollout = in_folder(config, folder.path()).await?;
+    let label = "what is active".to_owned();
+    let active = active.map(|bytes| BuiltIn { label, bytes, source: Source::File, grants: None });
+    rollout.start(active.into_iter().collect(), Duration::MAX).await?;
+    let asked = Artifact::parse(bytes.clone(), manifest.as_deref())?.manifest;
+    let name = asked.name.clone();
+    let policy = policy_of(&asked, Grant::ALL.into());
+    rollout.set_policy(&name, &NewPolicy { replaces: None, policy }).await?;
+    let upload = Upload { bytes, manifest, name: None, by: String::new(), signature: None, dry_run: false };
+    let (verdict, _) = rollout.stage(upload, |_| true).await?;
+    if verdict.against.as_ref() == Some(&verdict.revision) {
+        // The same file as the active one: it has been migrated, started and
+        // probed.
+        return Ok(verdict);
+    }
+    let activation = Activation { revision: verdict.revision.clone(), force: true, ..Activation::default() };
+    rollout.activate(&name, &activation).await?;
+    Ok(verdict)
+}
+
+/// The rollout of a host that keeps everything in one folder and serves nobody.
+async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
+    let store = host_config::store::StoreConfig { database_url: None, ..config.store.clone() };
+    let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
+    let secrets = config.prepare()?;
+    let database = open_database(&config).await?;
+    let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging, None).await?);
+    let services = services(&config, &secrets, &database, bus).await?;
+    Ok(rollout(&config, services, &database, None, None).await?.rollout)
+}
