@@ -1,15 +1,18 @@
 //! The foundation of all other crates of the host: the clock, the disk,
-//! identifiers, secrets, events, texts of limited length, and the differences
-//! between the database engines.
+//! identifiers, secrets, events, texts of limited length and texts of strangers,
+//! and the differences between the database engines.
 
+pub mod byte_budget;
 pub mod clock;
 pub mod dialect;
 pub mod disk;
 pub mod event;
 pub mod id;
+pub mod printable;
 pub mod secret;
 pub mod text;
 
+pub use byte_budget::ByteBudget;
 pub use dialect::Dialect;
 pub use disk::{Disk, DiskSpace};
 pub use event::Event;

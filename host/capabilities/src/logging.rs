@@ -6,6 +6,7 @@ pub use crate::bindings::wasi::logging::logging::Level;
 use crate::bindings::wasi::logging::logging::Host;
 use host_base::text::truncate;
 use host_config::{offer::Offer, plugins::Grant};
+use host_telemetry::log_budget;
 use wasmtime::component::{HasData, Linker};
 
 /// The interface for log lines.
@@ -56,7 +57,7 @@ impl LoggingView<'_> {
     pub fn write(&mut self, level: Level, context: &str, message: &str) {
         *self.lines = self.lines.saturating_add(1);
         if *self.lines > MAX_LINES {
-            metrics::counter!("plugin_log_lines_dropped_total", "component" => self.component.to_owned()).increment(1);
+            log_budget::drop_line(self.component);
             return;
         }
         let (message, context) = (truncate(message, MAX_LINE_BYTES), truncate(context, MAX_LINE_BYTES));

@@ -1,6 +1,6 @@
 //! `[log]`: what is written to standard error, and how.
 
-use super::problem::Invalid;
+use super::problem::{Invalid, within};
 use serde::Deserialize;
 use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
@@ -15,6 +15,10 @@ pub struct LogConfig {
     pub filter: String,
     /// For people or for machines.
     pub format: LogFormat,
+    /// How much a plugin may log in a second, on average.
+    pub plugin_kib_per_second: u32,
+    /// How much a plugin may log at once.
+    pub plugin_burst_kib: u32,
 }
 
 /// How a line looks.
@@ -46,6 +50,8 @@ impl FromStr for LogFormat {
 pub(super) struct RawLogConfig {
     pub(super) filter: Option<String>,
     pub(super) format: Option<LogFormat>,
+    plugin_kib_per_second: Option<u32>,
+    plugin_burst_kib: Option<u32>,
 }
 
 impl TryFrom<RawLogConfig> for LogConfig {
@@ -53,9 +59,14 @@ impl TryFrom<RawLogConfig> for LogConfig {
 
     fn try_from(raw: RawLogConfig) -> Result<Self, Invalid> {
         let filter = raw.filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-        match EnvFilter::try_new(&filter) {
-            Ok(_) => Ok(Self { filter, format: raw.format.unwrap_or_default() }),
-            Err(error) => Err(Invalid::new("log.filter", format!("`{filter}` is not a filter: {error}"))),
+        if let Err(error) = EnvFilter::try_new(&filter) {
+            return Err(Invalid::new("log.filter", format!("`{filter}` is not a filter: {error}")));
         }
+        Ok(Self {
+            filter,
+            format: raw.format.unwrap_or_default(),
+            plugin_kib_per_second: within("log.plugin_kib_per_second", raw.plugin_kib_per_second, 64, 1..=1 << 20)?,
+            plugin_burst_kib: within("log.plugin_burst_kib", raw.plugin_burst_kib, 256, 16..=1 << 20)?,
+        })
     }
 }

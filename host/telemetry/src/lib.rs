@@ -3,6 +3,8 @@
 
 pub mod endpoint_metrics;
 mod log;
+pub mod log_budget;
+mod log_format;
 mod log_tail;
 pub mod metrics;
 pub mod otlp;

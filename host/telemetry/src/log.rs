@@ -1,6 +1,10 @@
 //! The log of the process: lines on standard error.
 
-use super::log_tail;
+use super::{
+    log_budget::Budget,
+    log_format::{PrintableFields, PrintableJson},
+    log_tail,
+};
 use host_config::log::{LogConfig, LogFormat};
 use std::{
     io::{self, BufWriter, IsTerminal, Stderr, Write},
@@ -56,13 +60,21 @@ impl Write for BatchedStderr {
 pub fn start_log(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
     let stderr = BatchedStderr(BufWriter::with_capacity(BUFFER_BYTES, io::stderr()));
     let (writer, guard) = tracing_appender::non_blocking(stderr);
+    let budget =
+        Budget { bytes_per_second: config.plugin_kib_per_second << 10, burst_bytes: config.plugin_burst_kib << 10 };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&config.filter)?)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(writer);
+        .with_ansi(io::stderr().is_terminal());
     match config.format {
-        LogFormat::Text => builder.finish().with(log_tail::Layer).try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().with(log_tail::Layer).try_init()?,
+        LogFormat::Text => {
+            let log = builder.fmt_fields(PrintableFields).with_writer(writer).finish();
+            log.with(log_tail::Layer).with(budget).try_init()?;
+        }
+        LogFormat::Json => {
+            let writer = move || PrintableJson(writer.clone());
+            let log = builder.json().flatten_event(true).with_writer(writer).finish();
+            log.with(log_tail::Layer).with(budget).try_init()?;
+        }
     }
     Ok(LogGuard(guard))
 }
@@ -73,7 +85,12 @@ mod tests {
 
     #[test]
     fn a_log_starts_once() {
-        let config = LogConfig { filter: "off".to_owned(), format: LogFormat::Json };
+        let config = LogConfig {
+            filter: "off".to_owned(),
+            format: LogFormat::Json,
+            plugin_kib_per_second: 64,
+            plugin_burst_kib: 256,
+        };
         let guard = start_log(&config).unwrap();
         assert!(start_log(&config).is_err());
         drop(guard);

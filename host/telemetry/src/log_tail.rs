@@ -8,7 +8,7 @@
 mod fields;
 mod layer;
 
-pub(super) use layer::Layer;
+pub(super) use layer::{Layer, component_of};
 
 use parking_lot::RwLock;
 use serde_json::json;

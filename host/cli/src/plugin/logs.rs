@@ -6,6 +6,7 @@ use super::{
     output::{Output, line},
 };
 use clap::Args;
+use host_base::printable::printable;
 use http::Method;
 use serde_json::Value;
 
@@ -71,7 +72,9 @@ impl Events {
 /// One log line for people: time, level, message, and the other fields as
 /// `key=value`.
 fn readable(event: &str) -> String {
-    let Ok(Value::Object(mut entry)) = serde_json::from_str::<Value>(event) else { return event.to_owned() };
+    let Ok(Value::Object(mut entry)) = serde_json::from_str::<Value>(event) else {
+        return printable(event).into_owned();
+    };
     if let Some(Value::Object(fields)) = entry.remove("fields") {
         entry.extend(fields);
     }
@@ -88,7 +91,7 @@ fn readable(event: &str) -> String {
             other => text.push_str(&format!(" {name}={other}")),
         }
     }
-    text.trim_start().to_owned()
+    printable(text.trim_start()).into_owned()
 }
 
 #[cfg(test)]
@@ -111,5 +114,7 @@ mod tests {
             r#"{"timestamp":"T","level":"INFO","target":"plugin","fields":{"message":"hi","call":"7","context":""}}"#;
         assert_eq!(readable(event), "T INFO  hi call=7");
         assert_eq!(readable("not JSON"), "not JSON");
+        let forged = r#"{"timestamp":"T","level":"INFO","message":"a\nT ERROR forged\u001b[2K\u202e","b":"c\rd"}"#;
+        assert_eq!(readable(forged), "T INFO  a\\nT ERROR forged\\u{1b}[2K\\u{202e} b=c\\rd");
     }
 }

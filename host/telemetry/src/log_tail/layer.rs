@@ -5,6 +5,7 @@ use super::{
     fields::{AllFields, COMPONENT, ComponentField},
     has_readers,
 };
+use crate::log_format::printable_json;
 use serde_json::{Map, Value};
 use tracing::{Event, Subscriber, span};
 use tracing_subscriber::{
@@ -46,19 +47,27 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
         if !has_readers() {
             return;
         }
+        let Some(channel) = component_of(event, &context).and_then(|component| channel(&component)) else { return };
+        // The send fails if the last reader leaves at this moment.
+        let _ = channel.send(line(event, component_span(event, &context).as_ref()).into());
+    }
+}
+
+/// The component that the event names, or else the innermost span around it that
+/// names one.
+pub(crate) fn component_of<S: Subscriber + for<'a> LookupSpan<'a>>(
+    event: &Event<'_>,
+    context: &Context<'_, S>,
+) -> Option<String> {
+    if event.metadata().fields().field(COMPONENT).is_some() {
         let mut component = ComponentField::default();
         event.record(&mut component);
-        let span = component_span(event, &context);
-        let channel = match (component.0, &span) {
-            (Some(name), _) => channel(&name),
-            (None, Some(span)) => span.extensions().get::<ComponentSpan>().and_then(|span| channel(&span.component)),
-            (None, None) => None,
-        };
-        if let Some(channel) = channel {
-            // The send fails if the last reader leaves at this moment.
-            let _ = channel.send(line(event, span.as_ref()).into());
+        if component.0.is_some() {
+            return component.0;
         }
     }
+    let span = component_span(event, context)?;
+    span.extensions().get::<ComponentSpan>().map(|span| span.component.clone())
 }
 
 /// The innermost span around the event that belongs to a component.
@@ -86,5 +95,5 @@ fn line<S: for<'a> LookupSpan<'a>>(event: &Event<'_>, span: Option<&SpanRef<'_, 
         span_fields.insert("name".to_owned(), span.name().into());
         fields.insert("span".to_owned(), span_fields.into());
     }
-    Value::Object(fields).to_string()
+    printable_json(&Value::Object(fields).to_string())
 }

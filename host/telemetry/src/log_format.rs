@@ -1,0 +1,197 @@
+//! The text of a log line that others than the host have chosen. Both formats
+//! escape it in one place, for messages and fields of every line.
+
+use host_base::printable::{Printable, acts, is_plain};
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write},
+};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::{
+    field::RecordFields,
+    fmt::{FormatFields, format::Writer},
+};
+
+/// The fields of a line in the text format: the message, then `name=value`.
+#[derive(Debug)]
+pub(super) struct PrintableFields;
+
+impl<'writer> FormatFields<'writer> for PrintableFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut line = Line { writer, is_first: true, result: Ok(()) };
+        fields.record(&mut line);
+        line.result
+    }
+}
+
+struct Line<'writer> {
+    writer: Writer<'writer>,
+    is_first: bool,
+    result: fmt::Result,
+}
+
+impl Line<'_> {
+    fn write(&mut self, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+        if !std::mem::replace(&mut self.is_first, false) {
+            self.writer.write_char(' ')?;
+        }
+        let name = field.name();
+        if name != "message" {
+            match self.writer.has_ansi_escapes() {
+                true => write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?,
+                false => write!(self.writer, "{name}=")?,
+            }
+        }
+        write!(Printable(&mut self.writer), "{value:?}")
+    }
+}
+
+impl Visit for Line<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.record_debug(field, &format_args!("{value}")),
+            _ => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.result.is_ok() {
+            self.result = self.write(field, value);
+        }
+    }
+}
+
+/// A writer of the JSON format. JSON itself escapes only the control characters
+/// of ASCII; the others stand in strings alone, so they can be escaped there.
+pub(super) struct PrintableJson<W>(pub(super) W);
+
+impl<W: Write> Write for PrintableJson<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(line) if !is_plain(line.trim_end_matches('\n')) => self.0.write_all(printable_json(line).as_bytes())?,
+            _ => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A JSON text with an escape in place of each character that acts on the text
+/// around it. The line break at its end stays.
+pub(super) fn printable_json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if character == '\n' || !acts(character) {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+    use std::{fmt::Display, sync::Arc};
+
+    /// Texts that would begin a line of their own, or change the look of one.
+    const FORGERIES: [&str; 7] = [
+        "x\n2030-01-01T00:00:00.000000Z  INFO request: id=\"forged\" status=200",
+        "x\r2030-01-01T00:00:00.000000Z ERROR ticketing: forged",
+        "\x1b[1A\x1b[2K forged",
+        "\u{9b}2K\u{85}forged\x7f\x08\x0c\x0b",
+        "forged\u{202e}\u{2066}\u{200f}",
+        "forged\u{2028}\u{2029}\u{feff}",
+        "forged\u{e0041}\0\t",
+    ];
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Buffer {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().clone()).unwrap()
+        }
+    }
+
+    /// A value that is shown as it is, as the log shows errors.
+    struct Raw(&'static str);
+
+    impl Display for Raw {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str(self.0)
+        }
+    }
+
+    fn write_lines() {
+        for text in FORGERIES {
+            tracing::info_span!("event", outer = %Raw(text)).in_scope(|| {
+                let context = text;
+                tracing::warn!(target: "plugin", context, reason = %Raw(text), "{text}");
+                tracing::warn!(component = text, "{}", Raw(text));
+            });
+        }
+    }
+
+    #[test]
+    fn no_text_of_others_begins_a_line_or_acts_on_one() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let log = tracing_subscriber::fmt().fmt_fields(PrintableFields).with_ansi(false);
+        tracing::subscriber::with_default(log.with_writer(move || writer.clone()).finish(), write_lines);
+        let text = buffer.text();
+        assert_eq!(text.lines().count(), 2 * FORGERIES.len(), "{text}");
+        assert!(text.split('\n').all(is_plain), "{text}");
+        assert!(text.lines().all(|line| line.contains(" WARN event{outer=")), "{text}");
+        assert!(text.contains("reason=x\\n2030-01-01"), "{text}");
+    }
+
+    #[test]
+    fn colours_are_the_only_control_characters_of_a_terminal() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let log = tracing_subscriber::fmt().fmt_fields(PrintableFields).with_ansi(true);
+        tracing::subscriber::with_default(log.with_writer(move || writer.clone()).finish(), write_lines);
+        let text = buffer.text();
+        let codes = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[3m", "\x1b[33m", "\x1b[32m"];
+        let plain = codes.iter().fold(text, |text, code| text.replace(code, ""));
+        assert!(plain.split('\n').all(is_plain), "{plain:?}");
+    }
+
+    #[test]
+    fn json_stays_json_and_becomes_plain() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let log = tracing_subscriber::fmt().json().flatten_event(true);
+        let log = log.with_writer(move || PrintableJson(writer.clone())).finish();
+        tracing::subscriber::with_default(log, write_lines);
+        let text = buffer.text();
+        assert!(text.split('\n').all(is_plain), "{text}");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2 * FORGERIES.len());
+        for (line, forged) in lines.chunks(2).zip(FORGERIES) {
+            assert_eq!(line[0]["message"], json!(forged));
+            assert_eq!(line[0]["context"], json!(forged));
+        }
+    }
+}
