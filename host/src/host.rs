@@ -24,6 +24,7 @@ use host_plugin::{
     call_stats::Alarm,
     disk_quotas,
     rollout::{BuiltIn, PluginsError, Preparer},
+    unsent::UnsentBudgets,
 };
 use host_store::{Databases, PostgresDatabases, SqliteDatabases};
 use host_telemetry::{Metrics, OtlpExporter};
@@ -40,6 +41,7 @@ use std::{
 use tokio::{
     sync::{Semaphore, mpsc::unbounded_channel},
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -68,6 +70,9 @@ const ONLY_HOST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the start of a host waits for plugins that are not its binary's own.
 const START_BOUND: Duration = Duration::from_secs(2);
+
+/// The longest time in which databases close after the last work.
+const CLOSING: Duration = Duration::from_millis(1_500);
 
 impl Host {
     /// Opens everything, loads the plugins and begins to serve.
@@ -125,6 +130,7 @@ impl Host {
             gauges,
             ready: ready.clone(),
             tasks: changes.clone(),
+            host_names: config.operator.hosts.clone().into(),
             log_streams: Arc::new(Semaphore::new(host_operator::MAX_LOG_STREAMS)),
             stopping: stop.clone(),
         });
@@ -155,17 +161,30 @@ impl Host {
     pub async fn stop(self) -> bool {
         self.ready.store(false, Ordering::Release);
         self.stop.cancel();
-        let mut complete = true;
-        for listener in self.listeners {
-            complete &= listener.await.unwrap_or(false);
-        }
-        self.changes.close();
-        complete &= tokio::time::timeout(self.drain, self.changes.wait()).await.is_ok();
-        complete &= self.triggers.stop().await;
-        self.databases.close().await;
-        self.database.close().await;
-        if let Some(exporter) = self.exporter {
-            exporter.stop().await;
+        let quiet = CancellationToken::new();
+        let requests = async {
+            let complete = futures::future::join_all(self.listeners).await;
+            quiet.cancel();
+            complete.into_iter().all(|complete| complete.unwrap_or(false))
+        };
+        // Requests may need the events of others. Workers end after them, and
+        // early enough to finish if a client never reads its answer.
+        let others = async {
+            let _ = timeout(self.drain * 3 / 4, quiet.cancelled()).await;
+            self.changes.close();
+            tokio::join!(self.changes.wait(), self.triggers.stop()).1
+        };
+        let work = async { tokio::join!(requests, others) };
+        let complete = timeout(self.drain, work).await.is_ok_and(|(requests, others)| requests && others);
+        let closing = async {
+            self.databases.close().await;
+            self.database.close().await;
+            if let Some(exporter) = self.exporter {
+                exporter.stop().await;
+            }
+        };
+        if timeout(CLOSING, closing).await.is_err() {
+            tracing::warn!("the host ends before a database was closed, a statement may still run");
         }
         complete
     }
@@ -271,6 +290,7 @@ async fn rollout(
         compiler: Compiler::child(config.engine.compile).context("the path of this program")?,
         databases: databases.clone(),
         services,
+        unsent: UnsentBudgets::new(&config.http),
         queue_wait: config.http.queue_wait,
         quotas: config.quotas,
         plugins: config.plugins.clone(),

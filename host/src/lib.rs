@@ -7,3 +7,4 @@
 //! `Cargo.toml` says which layers it uses.
 
 pub mod host;
+pub mod shutdown;

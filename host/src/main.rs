@@ -8,8 +8,10 @@ use host_config::{Config, ConfigError, EXIT_CODE, Flags};
 use host_engine::compiler;
 use rustix::{fs::Mode, process::umask};
 use std::process::ExitCode;
-use ticketing::host::{self, Host};
-use tokio::signal::unix::{SignalKind, signal};
+use ticketing::{
+    host::{self, Host},
+    shutdown,
+};
 
 /// Threads free memory that other threads allocated, and password hashes need
 /// much memory for a short time. This allocator is fast at both.
@@ -50,26 +52,29 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         match to_serve {
             true => serve(&config).await,
             false => check(&config).await,
         }
-    })
+    });
+    // A statement may still run on a thread of its own. The process does not wait
+    // for it.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     // Only the owner can read what the host writes, whoever made the folder.
     umask(Mode::RWXG | Mode::RWXO);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = shutdown::watch(config.http.shutdown_drain)?;
     let secrets = config.prepare()?;
-    let host = Host::start(config, &secrets).await?;
+    let host = tokio::select! {
+        host = Host::start(config, &secrets) => host?,
+        () = stop.cancelled() => return Ok(()),
+    };
     announce(config, &host);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    stop.cancelled().await;
     tracing::info!("the host stops: it takes no new work and finishes the work in flight");
     if !host.stop().await {
         tracing::warn!("the drain deadline passed before all work had finished");

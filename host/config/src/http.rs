@@ -29,6 +29,12 @@ pub struct HttpConfig {
     pub header_read_timeout: Duration,
     /// How long a client may take to send its body.
     pub body_read_timeout: Duration,
+    /// How long a client may take no bytes of its answer.
+    pub write_timeout: Duration,
+    /// The bytes of answers that clients have not taken yet, in the whole host.
+    pub unsent_mib: usize,
+    /// The same for the answers of one plugin.
+    pub unsent_plugin_mib: usize,
     /// How long requests under way may go on once the host is told to stop.
     pub shutdown_drain: Duration,
 }
@@ -46,6 +52,9 @@ pub(super) struct RawHttpConfig {
     header_bytes: Option<usize>,
     header_read_timeout_ms: Option<u64>,
     body_read_timeout_ms: Option<u64>,
+    write_timeout_ms: Option<u64>,
+    unsent_mib: Option<usize>,
+    unsent_plugin_mib: Option<usize>,
     shutdown_drain_ms: Option<u64>,
 }
 
@@ -79,6 +88,14 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
                 30_000,
                 1..=600_000,
             )?),
+            write_timeout: Duration::from_millis(within(
+                "http.write_timeout_ms",
+                raw.write_timeout_ms,
+                30_000,
+                100..=600_000,
+            )?),
+            unsent_mib: within("http.unsent_mib", raw.unsent_mib, 256, 1..=1 << 20)?,
+            unsent_plugin_mib: within("http.unsent_plugin_mib", raw.unsent_plugin_mib, 64, 1..=1 << 20)?,
             shutdown_drain: Duration::from_millis(within(
                 "http.shutdown_drain_ms",
                 raw.shutdown_drain_ms,

@@ -14,6 +14,9 @@ pub struct OperatorConfig {
     pub listen: SocketAddr,
     /// The bearer token; unset: generated once and kept in the data directory.
     pub token: Option<Secret>,
+    /// Names, in small letters, under which clients reach the listener beside
+    /// `localhost` and addresses.
+    pub hosts: Vec<String>,
     /// Rows of the audit that are kept of what was done, and as many of what
     /// was refused.
     pub audit_rows: u32,
@@ -25,6 +28,7 @@ pub struct OperatorConfig {
 pub(super) struct RawOperatorConfig {
     pub(super) listen: Option<SocketAddr>,
     pub(super) token: Option<Secret>,
+    hosts: Vec<String>,
     audit_rows: Option<u32>,
 }
 
@@ -42,7 +46,19 @@ impl TryFrom<RawOperatorConfig> for OperatorConfig {
         Ok(Self {
             listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
             token: raw.token,
+            hosts: raw.hosts.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?,
             audit_rows: within("operator.audit_rows", raw.audit_rows, 100_000, 100..=10_000_000)?,
         })
     }
+}
+
+/// A name without a port, as browsers compare it.
+fn host_name(name: &str) -> Result<String, Invalid> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+    };
+    if is_name(name) {
+        return Ok(name.trim_end_matches('.').to_ascii_lowercase());
+    }
+    Err(Invalid::new("operator.hosts", format!("`{name}` is not the name of a host, such as `operators.example.com`")))
 }

@@ -50,6 +50,22 @@ pub enum Failure {
         /// Its limit.
         limit_bytes: usize,
     },
+    /// The caller stopped sending its request before the end.
+    #[error("{component} was sent no more of a request within {milliseconds} ms")]
+    Unsent {
+        /// The plugin.
+        component: String,
+        /// How long the host waited.
+        milliseconds: u64,
+    },
+    /// Clients have not taken the answers before, and the host keeps no more.
+    #[error("{component} has no room for its answer, clients have not taken {limit_bytes} bytes yet")]
+    Unread {
+        /// The plugin.
+        component: String,
+        /// The limit that is reached, of the plugin or of the whole host.
+        limit_bytes: usize,
+    },
     /// The call cannot be made at all.
     #[error("{component} cannot be called: {problem}")]
     Host {
@@ -83,7 +99,7 @@ impl Failure {
     /// Who is to blame for the failure.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Busy { .. } | Self::TooLarge { .. } => Blame::Caller,
+            Self::Busy { .. } | Self::TooLarge { .. } | Self::Unread { .. } | Self::Unsent { .. } => Blame::Caller,
             Self::Deadline { .. } | Self::Trap { .. } | Self::Answer { .. } => Blame::Guest,
             Self::Host { .. } => Blame::Host,
         }
@@ -97,6 +113,8 @@ impl Failure {
             Self::Trap { .. } => "trap",
             Self::Answer { .. } => "answer",
             Self::TooLarge { .. } => "too-large",
+            Self::Unread { .. } => "unread",
+            Self::Unsent { .. } => "unsent",
             Self::Host { .. } => "host",
         }
     }

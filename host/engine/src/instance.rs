@@ -75,10 +75,12 @@ impl Program {
     }
 
     async fn try_instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+        let call_bytes = HOST_CALL_BYTES + component.limits.response_bytes;
         let mut store = Store::new(self.pre.engine(), State::new(component, self.turns.clone()));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
+        store.set_hostcall_fuel(call_bytes);
         let instance = self.pre.instantiate_async(&mut store).await?;
         let http = self.http.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
         let messaging = self.messaging.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
@@ -97,6 +99,11 @@ pub(super) struct Instance {
     calls: u32,
     fresh_bytes: usize,
 }
+
+/// The bytes that a guest may pass in one call into the host, or in one answer
+/// beside the body. A list whose elements are the same bytes of its memory would
+/// otherwise become much larger in the host.
+const HOST_CALL_BYTES: usize = 16 << 20;
 
 /// The largest memory growth of an instance that is used again.
 const REUSE_GROWTH_BYTES: usize = 16 << 20;

@@ -4,6 +4,7 @@
 //! There is one [`Engine`] in a process. It lives until the process ends.
 
 pub mod admission;
+pub mod answer_head;
 pub mod bindings;
 pub mod cache;
 mod code;

@@ -4,9 +4,10 @@
 
 use super::time::{HasHostTime, HostTime};
 use host_api::policy::Policy;
+use host_base::ByteBudget;
 use host_bus::Bus;
 use host_capabilities::{
-    identity::{self, Identity, IdentityView, Session},
+    identity::{self, Identity, IdentityView, IssuedCookies, Session},
     logging::{self, LoggingView},
     payments::{self, Payments, PaymentsView},
 };
@@ -54,6 +55,8 @@ pub struct ComponentContext {
     pub http_hosts: Vec<String>,
     /// The time that its transactions waited before they began.
     pub store_wait: metrics::Histogram,
+    /// Bounds the bytes of its answers that clients have not taken yet.
+    pub unsent: Arc<ByteBudget>,
     /// The services that all components share.
     pub services: Services,
 }
@@ -71,6 +74,9 @@ pub struct CallContext {
     pub session: Option<Arc<Session>>,
     /// Whether the caller used TLS.
     pub secure: bool,
+    /// The session cookies that the host issues during a request. None if
+    /// nobody asks for them.
+    pub issued: Option<Arc<IssuedCookies>>,
 }
 
 /// The data of a guest's store.
@@ -149,6 +155,7 @@ impl State {
             client_address: state.call.client_address,
             session: state.call.session.as_deref(),
             secure: state.call.secure,
+            issued: state.call.issued.as_deref(),
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Refusal {
     TooSlow,
     /// Another site tried to use the visitor's session.
     CrossSite,
+    /// A page asked for a script that would act with the visitor's session.
+    ForeignScript,
     /// A bearer token is missing or wrong.
     Unauthorized,
     /// The host has too much work. The client may try again.
@@ -47,6 +49,7 @@ impl Refusal {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "Requests from another site are not accepted"),
+            Self::ForeignScript => (StatusCode::FORBIDDEN, "Scripts of this plugin run in its own pages alone"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Not authorized"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too busy, try again"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available, try again"),
@@ -59,9 +62,10 @@ impl Refusal {
 impl From<&Failure> for Refusal {
     fn from(failure: &Failure) -> Self {
         match failure {
-            Failure::Busy { .. } => Self::Busy,
+            Failure::Busy { .. } | Failure::Unread { .. } => Self::Busy,
             Failure::Deadline { .. } => Self::Deadline,
             Failure::TooLarge { .. } => Self::TooLarge,
+            Failure::Unsent { .. } => Self::TooSlow,
             Failure::Trap { .. } | Failure::Answer { .. } | Failure::Host { .. } => Self::Failed,
         }
     }

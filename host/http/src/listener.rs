@@ -1,6 +1,7 @@
 //! A listening socket and its connections, with limits on both and a graceful
 //! shutdown.
 
+use crate::connection::{Connection, Socket};
 use axum::{extract::Request, response::Response};
 use hyper::{
     body::Incoming,
@@ -28,6 +29,8 @@ pub struct ConnectionLimits {
     /// The longest time in which a client sends them. It also limits an idle
     /// connection.
     pub header_read_timeout: Duration,
+    /// The longest time in which a client takes no bytes of an answer.
+    pub write_timeout: Duration,
     /// The longest time for requests in flight after the shutdown has begun.
     pub drain: Duration,
 }
@@ -78,7 +81,7 @@ fn connection<F, R>(
     limits: &ConnectionLimits,
     answer: F,
 ) -> http1::Connection<
-    TokioIo<TcpStream>,
+    TokioIo<Socket>,
     impl HttpService<Incoming, ResBody = axum::body::Body, Error = Infallible, Future: Send> + Send + use<F, R>,
 >
 where
@@ -88,13 +91,19 @@ where
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "the listener could not set TCP_NODELAY");
     }
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let response = answer(peer, request.map(axum::body::Body::new));
-        async move { Ok::<_, Infallible>(response.await) }
+    let connection = Arc::new(Connection::default());
+    let socket = Socket::new(stream, connection.clone(), limits.write_timeout);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let (connection, answer) = (connection.clone(), answer.clone());
+        async move {
+            connection.ready().await;
+            request.extensions_mut().insert(connection);
+            Ok::<_, Infallible>(answer(peer, request.map(axum::body::Body::new)).await)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         .max_buf_size(limits.header_bytes)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(socket), service)
 }

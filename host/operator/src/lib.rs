@@ -12,6 +12,7 @@ mod health;
 mod input;
 mod logs;
 mod openapi;
+mod origin;
 mod page;
 mod plugins;
 mod redact;
@@ -74,6 +75,8 @@ pub struct Operator {
     /// The tasks that a stopping host waits for. A change is a task, so it runs to
     /// its end even if the client disconnects.
     pub tasks: TaskTracker,
+    /// The names under which clients reach the listener, in small letters.
+    pub host_names: Arc<[String]>,
     /// A permit for each reader of a log.
     pub log_streams: Arc<Semaphore>,
     /// Cancelled when the host stops. It ends streams that have no end of their
@@ -124,12 +127,14 @@ impl Operator {
 /// The routes of the operator listener.
 pub fn router(operator: Arc<Operator>) -> Router {
     let guard = middleware::from_fn_with_state(operator.clone(), caller::authenticate);
+    let other_sites = middleware::from_fn_with_state(operator.host_names.clone(), origin::refuse_other_sites);
     let (guarded, _) = guarded_routes().layer(guard).split_for_parts();
     let (open, _) = open_routes().split_for_parts();
     open.merge(guarded)
         .fallback(|| async { Refusal::NotFound })
         .method_not_allowed_fallback(|| async { Refusal::NotFound })
         .with_state(operator)
+        .layer(other_sites)
 }
 
 /// The routes that ask for no token.

@@ -16,6 +16,7 @@ pub mod registry;
 pub mod revision;
 pub mod rollout;
 mod stream;
+pub mod unsent;
 
 pub use invocation::Invocation;
 pub use loader::{LoadError, Loader};

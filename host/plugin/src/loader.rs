@@ -6,6 +6,7 @@ use super::{
     call_stats::{Alarm, CallCounter},
     disk_quotas::disk_amount,
     revision::{OwnEndpoint, Revision},
+    unsent::UnsentBudgets,
 };
 use host_api::{
     policy::{Excess, Policy},
@@ -34,7 +35,7 @@ use host_store::{ComponentSql, Database, Databases, Error as StoreError, Migrati
 use host_telemetry::RevisionSeries;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Once},
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
@@ -61,6 +62,8 @@ pub struct Loader {
     pub services: Services,
     /// Turns of all components together.
     pub admission: Arc<Admission>,
+    /// The answers that clients have not taken yet.
+    pub unsent: UnsentBudgets,
     /// The longest wait for a turn.
     pub queue_wait: Duration,
     /// What a plugin may occupy on disk, unless its policy says otherwise.
@@ -319,6 +322,7 @@ impl Loader {
         let Artifact { digest, bytes, .. } = compiled.artifact;
         // Without the grant, an outgoing request finds no allowed host.
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
+        let unsent = self.unsent.of(&manifest.name);
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
             database: database.clone().map(|database| database as Arc<dyn ComponentSql>),
@@ -328,6 +332,7 @@ impl Loader {
             http_hosts: http_hosts.cloned().collect(),
             policy: policy.clone(),
             store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
+            unsent: unsent.clone(),
             services: self.services.clone(),
         });
         let max_requests = manifest.instance.max_requests;
@@ -356,6 +361,8 @@ impl Loader {
             instances,
             admission,
             host_admission: self.admission.clone(),
+            unsent,
+            dropped_header: Once::new(),
             call_counter: Arc::new(CallCounter::new(&self.rollout, self.alarm.clone())),
             _series: series,
             manifest,

@@ -6,11 +6,18 @@
 use super::call_stats::{CallCounter, CallCounts};
 use host_api::policy::Policy;
 use host_artifact::manifest::{Manifest, Route};
+use host_base::{
+    ByteBudget,
+    byte_budget::{BudgetExceeded, HeldBytes},
+};
 use host_config::plugins::Setting;
 use host_engine::{Admission, Failure, Pool};
 use host_store::Database;
 use host_telemetry::{EndpointMetrics, RevisionSeries};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Once},
+};
 
 /// A revision that can serve.
 pub struct Revision {
@@ -40,6 +47,9 @@ pub struct Revision {
     pub(super) admission: Admission,
     /// Turns of all components together.
     pub(super) host_admission: Arc<Admission>,
+    pub(super) unsent: Arc<ByteBudget>,
+    /// Done once a header of an answer was dropped and logged.
+    pub(super) dropped_header: Once,
     pub(super) call_counter: Arc<CallCounter>,
     /// This is the last field, because nothing is recorded after its drop.
     pub(super) _series: RevisionSeries,
@@ -131,6 +141,30 @@ impl Revision {
             "component" => self.manifest.name.clone(), "revision" => self.id.clone(), "kind" => kind, "blame" => blame)
         .increment(1);
         tracing::warn!(component = %self.manifest.name, revision = %self.id, kind, blame, "{failure}");
+    }
+
+    /// Takes the bytes of an answer out of the plugin's budget, until the client
+    /// has taken them.
+    ///
+    /// # Errors
+    /// [`Failure::Unread`], counted and logged.
+    pub fn hold_unsent(&self, bytes: usize) -> Result<HeldBytes, Failure> {
+        self.unsent.hold(bytes).map_err(|BudgetExceeded(limit_bytes)| {
+            let failure = Failure::Unread { component: self.name().to_owned(), limit_bytes };
+            self.note(&failure);
+            failure
+        })
+    }
+
+    /// Counts a header that the host does not pass on. Logs the first one.
+    pub fn note_dropped_header(&self, name: &str, reason: &str) {
+        metrics::counter!("plugin_headers_dropped_total", "component" => self.manifest.name.clone()).increment(1);
+        self.dropped_header.call_once(|| {
+            tracing::warn!(
+                component = %self.manifest.name, revision = %self.id, header = name, reason,
+                "headers of the component's answers are not passed on"
+            );
+        });
     }
 
     /// Ends the calls that still run after their time to finish.

@@ -6,7 +6,7 @@ use super::{
     revision::Revision,
 };
 use axum::body::Body;
-use host_engine::{CallContext, Failure, Pool, StreamObserver};
+use host_engine::{Blame, CallContext, Failure, Pool, StreamObserver};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ struct Streaming {
     in_flight: Mutex<Option<InFlight>>,
     error: AtomicBool,
     abandoned: AtomicBool,
-    _turns: Turns,
+    turns: Mutex<Option<Turns>>,
 }
 
 impl Invocation {
@@ -47,7 +47,7 @@ impl Invocation {
             in_flight: Mutex::new(Some(in_flight)),
             error: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            _turns: turns,
+            turns: Mutex::new(Some(turns)),
         });
         let answer = match &revision.instances {
             Pool::WasiHttp(instances) => instances.answer(call, request, streaming.clone()).await,
@@ -75,11 +75,19 @@ impl Streaming {
 impl StreamObserver for Streaming {
     fn broke_off(&self, failure: &Failure) {
         self.revision.note(failure);
-        self.error.store(true, Ordering::Release);
+        if failure.blame() != Blame::Caller {
+            self.error.store(true, Ordering::Release);
+        }
     }
 
     fn abandoned(&self) {
         self.abandoned.store(true, Ordering::Release);
+    }
+
+    fn unread(&self) {
+        self.abandoned();
+        drop(self.in_flight.lock().take());
+        drop(self.turns.lock().take());
     }
 }
 

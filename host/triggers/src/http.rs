@@ -4,19 +4,19 @@
 //! the limits on the size and time of the body, the refusal of requests from
 //! other sites, the request's id, its log line and its metrics.
 
+mod answer;
+mod origin;
 mod wasi_http;
 
 use crate::client::Client;
+use answer::Asked;
 use axum::{
     body::Body,
     extract::Request,
     response::{IntoResponse, Response},
 };
-use host_base::{
-    id,
-    text::{REASON_BYTES, truncate},
-};
-use host_capabilities::identity::{Identity, Session};
+use host_base::{id, text::truncate};
+use host_capabilities::identity::{Identity, IssuedCookies, Session};
 use host_config::http::HttpConfig;
 use host_engine::{
     CallContext, Failure, Patience,
@@ -28,11 +28,7 @@ use host_plugin::{
     registry::{Served, Target},
 };
 use host_telemetry::{Span, SpanKind, TraceId};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
-    header::{self, CONTENT_TYPE},
-    request::Parts,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{
     net::SocketAddr,
@@ -121,29 +117,39 @@ impl Front {
         body: Body,
     ) -> Result<Response, Refusal> {
         let revision = invocation.revision();
-        let (_, call) = self.authenticate(&incoming)?;
+        let (_, call) = self.authenticate(revision, &incoming)?;
         let IncomingRequest { parts, id, .. } = incoming;
         let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
         let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
+        let issued = call.issued.clone();
         let answer =
             call_until_answered(invocation, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
-        http_response(revision, answer)
+        asked(revision, parts, issued.as_deref()).http_response(answer)
     }
 
-    /// The client, and the context of the call with its session.
-    fn authenticate(&self, incoming: &IncomingRequest<'_>) -> Result<(Client, CallContext), Refusal> {
+    /// The client, and the context of the call with its session. Only some plugins
+    /// learn who the visitor is.
+    fn authenticate(
+        &self,
+        revision: &Revision,
+        incoming: &IncomingRequest<'_>,
+    ) -> Result<(Client, CallContext), Refusal> {
         let IncomingRequest { peer, parts, id, span } = *incoming;
         let client = Client::of(peer, &parts.headers, &self.config);
         let session = self.identity.session(&parts.headers);
         if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
             return Err(Refusal::CrossSite);
         }
+        if origin::is_foreign_script(revision, &parts.headers) {
+            return Err(Refusal::ForeignScript);
+        }
         let call = CallContext {
             id: id.to_owned(),
             traceparent: Some(span.traceparent()),
             client_address: Some(client.address),
-            session,
+            session: session.filter(|_| origin::knows_visitor(revision)),
             secure: client.secure,
+            issued: Some(Arc::default()),
         };
         Ok((client, call))
     }
@@ -168,6 +174,10 @@ impl Front {
         }
         read
     }
+}
+
+fn asked<'a>(revision: &'a Revision, parts: &'a Parts, issued: Option<&'a IssuedCookies>) -> Asked<'a> {
+    Asked { revision, issued, connection: parts.extensions.get() }
 }
 
 /// Calls the component, and repeats the call while the component answers that an
@@ -262,8 +272,10 @@ fn ask_again_time(answer: &wit::Response) -> Duration {
 
 /// Headers that the host removes, because they belong to the host or to one
 /// connection.
-const REMOVED_HEADERS: [HeaderName; 8] = [
+const REMOVED_HEADERS: [HeaderName; 10] = [
     ASK_AGAIN,
+    REQUEST_ID,
+    REVISION,
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::TE,
@@ -272,38 +284,6 @@ const REMOVED_HEADERS: [HeaderName; 8] = [
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
 ];
-
-fn http_response(revision: &Revision, answer: wit::Response) -> Result<Response, Refusal> {
-    let invalid = |problem: String| {
-        let failure = Failure::Answer { component: revision.name().to_owned(), problem };
-        revision.note(&failure);
-        Refusal::from(&failure)
-    };
-    let status = StatusCode::from_u16(answer.status)
-        .ok()
-        .filter(|status| (200..600).contains(&status.as_u16()))
-        .ok_or_else(|| invalid(format!("the status {}", answer.status)))?;
-    let limit = revision.manifest.limits.response_bytes;
-    if answer.body.len() > limit {
-        return Err(invalid(format!("a body of {} bytes, over the limit of {limit}", answer.body.len())));
-    }
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    for (name, value) in answer.headers {
-        let name = HeaderName::try_from(&name)
-            .map_err(|_| invalid(format!("the header name {:?}", truncate(&name, REASON_BYTES))))?;
-        let value = HeaderValue::try_from(value).map_err(|_| invalid(format!("the value of the header {name}")))?;
-        if !REMOVED_HEADERS.contains(&name) {
-            headers.append(name, value);
-        }
-    }
-    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    if !status.is_success() && !headers.contains_key(CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    Ok(response)
-}
 
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
@@ -334,6 +314,9 @@ fn span_name(method: &Method, target: Option<&Target<'_>>) -> String {
     target.map_or_else(|| "no route".to_owned(), |target| format!("{method} {}", target.pattern))
 }
 
+/// The visitor's part of a log line is cut at this length.
+const LOGGED_BYTES: usize = 2 << 10;
+
 /// A request with its outcome.
 struct CompletedRequest<'a> {
     parts: &'a Parts,
@@ -359,7 +342,8 @@ impl CompletedRequest<'_> {
         let Self { parts, status, id, .. } = self;
         tracing::info!(
             target: "request",
-            id, method = %parts.method, path = parts.uri.path(), status = status.as_u16(),
+            id, method = %truncate(parts.method.as_str(), LOGGED_BYTES),
+            path = truncate(parts.uri.path(), LOGGED_BYTES), status = status.as_u16(),
             duration_us = took.as_micros() as u64, component = self.component(), revision = self.revision(),
             trace = %trace_id,
         );

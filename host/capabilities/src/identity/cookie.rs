@@ -3,7 +3,8 @@
 use http::{HeaderMap, header};
 use std::time::Duration;
 
-const NAME: &str = "session";
+/// The name of the session cookie.
+pub const NAME: &str = "session";
 
 /// The token in the session cookie of a request. The first cookie counts if a client
 /// sends several.

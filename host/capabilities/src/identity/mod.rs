@@ -5,12 +5,15 @@
 
 mod cookie;
 mod hashing;
+mod issued;
 mod session;
 mod throttle;
 mod view;
 
 pub use crate::bindings::platform::http::types::Principal;
 pub use crate::bindings::platform::identity::identity::Error;
+pub use cookie::NAME as SESSION_COOKIE;
+pub use issued::IssuedCookies;
 pub use session::Session;
 pub use view::{IdentityView, add_to_linker};
 

@@ -99,7 +99,8 @@ async fn arguments_have_limits() {
 async fn a_guest_signs_in_and_out() {
     let (identity, _folder) = identity(config()).await;
     let principal = Principal { id: "1".to_owned(), email: "ann@example.com".to_owned() };
-    let mut view = IdentityView { identity: &identity, client_address: None, session: None, secure: true };
+    let mut view =
+        IdentityView { identity: &identity, client_address: None, session: None, secure: true, issued: None };
     let cookie = Host::issue(&mut view, principal).await.unwrap().unwrap();
     assert!(cookie.ends_with("; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
 

@@ -1,6 +1,6 @@
 //! The calls of components into `platform:identity`.
 
-use super::{Error, Identity, Principal, Session, cookie};
+use super::{Error, Identity, IssuedCookies, Principal, Session, cookie};
 use crate::bindings::platform::identity::identity::{self as bindings, Host};
 use std::net::IpAddr;
 use wasmtime::component::{HasData, Linker};
@@ -17,6 +17,18 @@ pub struct IdentityView<'a> {
     pub session: Option<&'a Session>,
     /// Whether cookies get the attribute `Secure`.
     pub secure: bool,
+    /// Remembers the cookies, for the answer. `None` outside a request.
+    pub issued: Option<&'a IssuedCookies>,
+}
+
+impl IdentityView<'_> {
+    /// Remembers a cookie that the component may pass on.
+    fn remember(&self, cookie: String) -> String {
+        if let Some(issued) = self.issued {
+            issued.add(&cookie);
+        }
+        cookie
+    }
 }
 
 /// Names the type of the view for the linker.
@@ -53,7 +65,7 @@ impl Host for IdentityView<'_> {
     }
 
     async fn issue(&mut self, principal: Principal) -> wasmtime::Result<Result<String, Error>> {
-        Ok(self.identity.issue(&principal, self.secure))
+        Ok(self.identity.issue(&principal, self.secure).map(|cookie| self.remember(cookie)))
     }
 
     async fn revoke(&mut self) -> wasmtime::Result<Result<String, Error>> {
@@ -62,6 +74,6 @@ impl Host for IdentityView<'_> {
         {
             return Ok(Err(error));
         }
-        Ok(Ok(cookie::clear(self.secure)))
+        Ok(Ok(self.remember(cookie::clear(self.secure))))
     }
 }

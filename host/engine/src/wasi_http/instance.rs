@@ -13,7 +13,7 @@ use super::{
     progress::{Overdue, Progress},
     state::{State, on_tick},
 };
-use crate::{CallContext, ComponentContext, Failure};
+use crate::{CallContext, ComponentContext, Failure, answer_head};
 use axum::body::Body;
 use futures::channel::oneshot;
 use host_capabilities::outbound::{Outbound, OutboundClient};
@@ -42,6 +42,9 @@ const DEFAULT_MAX_REQUESTS_P2: u32 = 1;
 const DEFAULT_MAX_REQUESTS_P3: u32 = 1_000;
 /// The largest memory growth of an instance that is used again.
 const REUSE_GROWTH_BYTES: usize = 32 << 20;
+
+/// The bytes that one call into the host may pass.
+const HOST_CALL_BYTES: usize = 16 << 20;
 
 /// A `wasi:http` component that is linked and ready to be instantiated.
 pub struct WasiHttpProgram {
@@ -77,6 +80,7 @@ impl WasiHttpProgram {
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
+        store.set_hostcall_fuel(HOST_CALL_BYTES);
         let proxy = self.pre.instantiate_async(&mut store).await?;
         store.data().turn().give_back();
         let fresh_bytes = store.data().memory.bytes;
@@ -195,17 +199,19 @@ impl WasiHttpInstances {
         let progress = Arc::new(Progress::new(shared.patience(), shared.retired.clone(), observer));
         let waiting = Waiting(Some(progress.clone()));
         let limits = &shared.component.limits;
-        let request = request.map(|body| request_body(body, limits.body_bytes, progress.request_too_large()));
+        let request = request.map(|body| request_body(body, limits.body_bytes, progress.request()));
         let (sender, receiver) = oneshot::channel();
         let task = tokio::spawn(shared.clone().run(call, request, sender, progress.clone(), permit));
         let failure = match receiver.await {
-            Ok(Ok(answer)) if !progress.request_refused() => {
-                progress.step();
-                waiting.over();
-                let answer = AnswerBody::of(answer, &shared.component.name, limits.response_bytes, &progress);
-                return Ok(answer.map(Body::new));
-            }
-            Ok(Ok(_)) => shared.too_large(),
+            Ok(Ok(_)) if progress.request_refused() => shared.too_large(),
+            Ok(Ok(answer)) => match answer_head::check_parts(answer.status(), answer.headers()) {
+                Ok(()) => {
+                    progress.step();
+                    waiting.over();
+                    return Ok(AnswerBody::of(answer, &shared.component, &progress).map(Body::new));
+                }
+                Err(problem) => Failure::Answer { component: shared.component.name.clone(), problem },
+            },
             Ok(Err(error)) => shared.failure(&error),
             Err(oneshot::Canceled) => {
                 let panicked = task.await.is_err();
@@ -258,6 +264,8 @@ impl Shared {
         tokio::select! {
             overdue = progress.overdue() => match overdue {
                 Overdue::Silent => progress.fail(self.deadline()),
+                Overdue::Unsent => progress.fail(self.unsent()),
+                Overdue::Unread => progress.give_up(),
                 Overdue::Unwanted | Overdue::Retired => progress.cut_off(),
             },
             instance = &mut work => if let Some(instance) = instance {
@@ -341,6 +349,11 @@ impl Shared {
     fn deadline(&self) -> Failure {
         let milliseconds = self.component.limits.wall_time_ms;
         Failure::Deadline { component: self.component.name.clone(), milliseconds }
+    }
+
+    fn unsent(&self) -> Failure {
+        let milliseconds = self.component.limits.wall_time_ms;
+        Failure::Unsent { component: self.component.name.clone(), milliseconds }
     }
 
     fn busy(&self) -> Failure {

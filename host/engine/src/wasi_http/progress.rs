@@ -23,9 +23,21 @@ pub(super) struct Progress {
     unwanted: CancellationToken,
     retired: CancellationToken,
     cut_off: AtomicBool,
-    request_too_large: Arc<AtomicBool>,
+    request: Arc<RequestState>,
+    /// The caller does not ask for the next piece of the answer.
+    unread: AtomicBool,
     end: Mutex<End>,
     observer: Arc<dyn StreamObserver>,
+}
+
+/// The state of the request's body. A guest may keep the body for longer than
+/// the call, so the body shares this alone.
+#[derive(Default)]
+pub(super) struct RequestState {
+    /// It was over its limit.
+    pub(super) too_large: AtomicBool,
+    /// The guest waits for its next piece.
+    pub(super) awaited: AtomicBool,
 }
 
 /// The end of a call.
@@ -43,6 +55,10 @@ enum End {
 pub(super) enum Overdue {
     /// The guest produced nothing for too long.
     Silent,
+    /// The caller has sent nothing for too long.
+    Unsent,
+    /// The caller has read nothing for too long.
+    Unread,
     /// The caller has left.
     Unwanted,
     /// The revision was replaced, and its time to finish has passed.
@@ -59,7 +75,8 @@ impl Progress {
             unwanted: CancellationToken::new(),
             retired,
             cut_off: AtomicBool::new(false),
-            request_too_large: Arc::default(),
+            request: Arc::default(),
+            unread: AtomicBool::new(false),
             end: Mutex::new(End::Open),
             observer,
         }
@@ -73,6 +90,12 @@ impl Progress {
     /// The caller does not want the rest of the answer.
     pub(super) fn abandon(&self) {
         self.unwanted.cancel();
+    }
+
+    /// The caller does not read the answer, and its work ends.
+    pub(super) fn give_up(&self) {
+        self.cut_off();
+        self.observer.unread();
     }
 
     /// The caller left before the end of the answer.
@@ -110,16 +133,19 @@ impl Progress {
         self.cut_off.load(Ordering::Acquire)
     }
 
-    /// The flag that the request's body sets when it is over its limit. A guest
-    /// may keep the body for longer than the call, so the body holds this flag
-    /// alone.
-    pub(super) fn request_too_large(&self) -> Arc<AtomicBool> {
-        self.request_too_large.clone()
+    /// The state of the request's body.
+    pub(super) fn request(&self) -> Arc<RequestState> {
+        self.request.clone()
+    }
+
+    /// Whether the caller asks for the next piece of the answer.
+    pub(super) fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Release);
     }
 
     /// Whether the request's body was over its limit.
     pub(super) fn request_refused(&self) -> bool {
-        self.request_too_large.load(Ordering::Acquire)
+        self.request.too_large.load(Ordering::Acquire)
     }
 
     /// Returns when the call has to end.
@@ -132,8 +158,19 @@ impl Progress {
                 () = sleep_until(deadline) => {}
             }
             if self.deadline() <= Instant::now() {
-                return Overdue::Silent;
+                return self.laggard();
             }
+        }
+    }
+
+    /// The side that made no progress.
+    fn laggard(&self) -> Overdue {
+        if self.unread.load(Ordering::Acquire) {
+            Overdue::Unread
+        } else if self.request.awaited.load(Ordering::Acquire) {
+            Overdue::Unsent
+        } else {
+            Overdue::Silent
         }
     }
 
@@ -163,6 +200,8 @@ mod tests {
         }
 
         fn abandoned(&self) {}
+
+        fn unread(&self) {}
     }
 
     fn progress(patience: Duration, told: &Arc<Told>) -> Progress {
@@ -190,6 +229,18 @@ mod tests {
         progress.step();
         progress.abandon();
         assert_eq!(progress.overdue().await, Overdue::Unwanted);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_neither_sends_nor_reads_is_not_blamed_on_the_guest() {
+        let progress = progress(Duration::ZERO, &Arc::default());
+        progress.request().awaited.store(true, Ordering::Release);
+        assert_eq!(progress.overdue().await, Overdue::Unsent);
+        progress.set_unread(true);
+        assert_eq!(progress.overdue().await, Overdue::Unread);
+        progress.set_unread(false);
+        progress.request().awaited.store(false, Ordering::Release);
+        assert_eq!(progress.overdue().await, Overdue::Silent);
     }
 
     #[test]

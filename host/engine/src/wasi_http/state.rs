@@ -123,7 +123,18 @@ type Sending = Box<
         > + Send,
 >;
 
+/// The bytes of an answer that wait in the host for the client, for each call.
+const CHUNK_BYTES: usize = 64 << 10;
+
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,

@@ -10,7 +10,7 @@ pub(super) fn description(name: &str) -> &'static str {
 }
 
 /// One sentence for each metric, sorted by name.
-const DESCRIPTIONS: [(&str, &str); 58] = [
+const DESCRIPTIONS: [(&str, &str); 60] = [
     (
         "admission_refused_total",
         "Invocations that found a full queue or waited in it for too long, by component; `host` is the host's own queue.",
@@ -45,6 +45,10 @@ const DESCRIPTIONS: [(&str, &str); 58] = [
     ("identity_hashes_refused_total", "Passwords that were not compared because the hashing queue was full."),
     ("identity_hashes_total", "Passwords that were hashed or compared."),
     ("identity_throttled_total", "Sign-in attempts that were refused after too many failures."),
+    (
+        "operator_foreign_requests_total",
+        "Requests to the operator listener that a page of another site caused or that name it by an unknown host.",
+    ),
     ("operator_unauthorized_total", "Requests to the operator API without a valid token."),
     ("outbox_age_seconds", "Age of the oldest event in the outbox that is not published yet."),
     ("payments_calls_total", "Calls to the payment provider, by outcome."),
@@ -54,6 +58,10 @@ const DESCRIPTIONS: [(&str, &str); 58] = [
     ("plugin_database_bytes", "Size of the component's database."),
     ("plugin_database_limit_bytes", "Upper limit of the size of the component's database."),
     ("plugin_failures_total", "Failed invocations, by kind and blame."),
+    (
+        "plugin_headers_dropped_total",
+        "Headers of the component's answers that act on the whole origin and that the host did not pass on.",
+    ),
     ("plugin_instances_warm", "Warm instances of the component."),
     ("plugin_log_lines_dropped_total", "Log lines of the component that were dropped because it logs too much."),
     ("plugin_outbox_events", "Events in the component's outbox."),

@@ -12,6 +12,7 @@ pub(super) fn process() {
         "identity_hashes_refused_total",
         "identity_hashes_total",
         "identity_throttled_total",
+        "operator_foreign_requests_total",
         "operator_unauthorized_total",
     ] {
         counter!(name).absolute(0);
@@ -32,6 +33,7 @@ pub(super) fn component(component: &str) {
         "bus_publish_failures_total",
         "dead_letters_dropped_total",
         "dead_letters_total",
+        "plugin_headers_dropped_total",
         "plugin_log_lines_dropped_total",
         "plugin_promotions_total",
         "plugin_quarantines_total",
@@ -59,6 +61,8 @@ pub(super) fn revision(component: &str, revision: &str) {
         ("host", "host"),
         ("too-large", "caller"),
         ("trap", "guest"),
+        ("unread", "caller"),
+        ("unsent", "caller"),
     ] {
         counter!("plugin_failures_total",
             "component" => component.to_owned(), "revision" => revision.to_owned(), "kind" => kind, "blame" => blame)

@@ -134,6 +134,7 @@ async fn a_swap_cuts_off_a_stream_that_exceeds_its_time() {
 async fn a_component_knows_the_signed_in_user_and_a_request_cannot_forge_one() {
     let setup = Setup::new();
     let host = host_of(setup).await;
+    host.operator().allow("streaming", json!({ "visitor": true })).await;
     let user = host.user("reader").await;
     let ask = async |client: &crate::support::Client| {
         let request = client.request(Method::GET, "/streaming/headers?a=b");

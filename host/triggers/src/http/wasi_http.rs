@@ -1,11 +1,11 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, content_length, discard};
+use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, asked, content_length, discard};
 use crate::client::Client;
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
-use host_engine::{Failure, Patience};
+use host_engine::Patience;
 use host_http::error::Refusal;
 use host_plugin::Revision;
 use http::{
@@ -32,7 +32,7 @@ impl Front {
         incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let (client, call) = self.authenticate(&incoming)?;
+        let (client, call) = self.authenticate(revision, &incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
         if content_length(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
             discard(body).await;
@@ -41,7 +41,7 @@ impl Front {
         let request = request(&incoming, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
         let answer =
             revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
-        response(revision, answer)
+        asked(revision, incoming.parts, None).streamed_response(answer)
     }
 }
 
@@ -82,20 +82,4 @@ fn headers(sent: &HeaderMap) -> HeaderMap {
     let is_removed = |name: &HeaderName| REMOVED_HEADERS.contains(name) && *name != header::CONTENT_LENGTH;
     let kept = sent.iter().filter(|(name, _)| !UNTRUSTED_HEADERS.contains(name) && !is_removed(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-fn response(revision: &Revision, mut answer: Response) -> Result<Response, Refusal> {
-    let status = answer.status();
-    if !(200..600).contains(&status.as_u16()) {
-        let failure =
-            Failure::Answer { component: revision.name().to_owned(), problem: format!("the status {status}") };
-        revision.note(&failure);
-        return Err(Refusal::from(&failure));
-    }
-    let headers = answer.headers_mut();
-    for name in &REMOVED_HEADERS {
-        headers.remove(name);
-    }
-    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    Ok(answer)
 }

@@ -30,6 +30,7 @@ pub(crate) fn attack(request: &Request) -> Result<Response> {
         "header" => Ok(Response::empty(204).header("not a name", "x")),
         "value" => Ok(Response::empty(204).header("x-split", "a\r\nset-cookie: session=stolen")),
         "cookie" => Response::json(200, &json!({ "seen": request.header("cookie") })),
+        "principal" => Response::json(200, &json!({ "id": request.principal().map(|user| &user.id) })),
         "slow" => slow(request),
         "leak" => leak_a_transaction(),
         "hold" => hold_a_transaction(request),

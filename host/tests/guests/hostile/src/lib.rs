@@ -1,6 +1,7 @@
 //! Attacks the host on demand. It has a route for each attack, executes the
 //! caller's statements, and fails at events and timers as their payload says.
 
+mod answers;
 mod attacks;
 mod effects;
 mod statements;
@@ -9,6 +10,7 @@ use ticketing_sdk::Router;
 
 const ROUTES: Router = Router::new(&[
     ("GET", "/hostile/{attack}", attacks::attack),
+    ("POST", "/hostile/{attack}", answers::follow),
     ("GET", "/hostile/applied/{id}", effects::applied),
     ("POST", "/hostile/sql", statements::run),
     ("POST", "/hostile/publish", effects::publish),

@@ -27,14 +27,16 @@ struct Streaming;
 
 impl Guest for Streaming {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let path = request.get_path_with_query().unwrap_or_default();
-        let path = path.split('?').next().unwrap_or_default();
+        let target = request.get_path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         match path.rsplit('/').next().unwrap_or_default() {
             "large" => answer(large),
             "events" => answer(events),
             "trap" => answer(trap),
             "echo" if matches!(request.get_method(), Method::Post) => echo(request),
             "spin" => spin(),
+            "head" => head(query),
+            "lines" => lines(query),
             "refuse" => Err(ErrorCode::InternalError(None)),
             "headers" => {
                 let lines = request.get_headers().copy_all().into_iter();
@@ -99,16 +101,62 @@ fn echo(request: Request) -> Result<Response, ErrorCode> {
     })
 }
 
+/// A number from the query string, or zero.
+fn number(query: &str, name: &str) -> usize {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
+/// Answers with a `status`, so many `headers` with values of so many `bytes`, and
+/// so many `trailers`.
+fn head(query: &str) -> Result<Response, ErrorCode> {
+    let fields = |count: usize| {
+        let fields = Fields::new();
+        for index in 0..count {
+            // The host refuses fields over its limit.
+            let _ = fields.append(&format!("x-{index}"), &vec![b'v'; number(query, "bytes")]);
+        }
+        fields
+    };
+    let trailers = (number(query, "trailers") > 0).then(|| fields(number(query, "trailers")));
+    let response =
+        answer_with(fields(number(query, "headers")), trailers, async |body| write(body, b"body".to_vec()).await)?;
+    if let Ok(status) = u16::try_from(number(query, "status"))
+        && status > 0
+    {
+        response.set_status_code(status).map_err(|()| ErrorCode::InternalError(Some("the status".to_owned())))?;
+    }
+    Ok(response)
+}
+
+/// Writes so many `lines` of so many `bytes` to the standard output, and one that
+/// looks like a line of the host.
+fn lines(query: &str) -> Result<Response, ErrorCode> {
+    println!("x\r2030-01-01T00:00:00.000000Z  INFO request: forged\u{202e}\u{2028}");
+    for _ in 0..number(query, "lines") {
+        println!("{}", "y".repeat(number(query, "bytes")));
+    }
+    answer(async |body| write(body, b"written".to_vec()).await)
+}
+
 /// Returns the head at once, and streams the body.
 fn answer(make: impl AsyncFnOnce(&mut StreamWriter<u8>) + 'static) -> Result<Response, ErrorCode> {
+    answer_with(Fields::new(), None, make)
+}
+
+fn answer_with(
+    headers: Fields,
+    last: Option<Fields>,
+    make: impl AsyncFnOnce(&mut StreamWriter<u8>) + 'static,
+) -> Result<Response, ErrorCode> {
     let (mut body, contents) = wit_stream::new();
-    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
-    let (response, _) = Response::new(Fields::new(), Some(contents), no_trailers);
+    let (trailers, awaited_trailers) = wit_future::new(|| Ok(None));
+    let (response, _) = Response::new(headers, Some(contents), awaited_trailers);
     wit_bindgen::spawn_local(async move {
         make(&mut body).await;
         drop(body);
         // An error means that the caller reads no trailers, which does no harm.
-        let _ = trailers.write(Ok(None)).await;
+        let _ = trailers.write(Ok(last)).await;
     });
     Ok(response)
 }

@@ -1,0 +1,68 @@
+//! The signals that end the process.
+//!
+//! A thread of its own waits for them, with a runtime of its own. So neither
+//! components, nor statements, nor clients can hold up the end: after the first
+//! signal the host has its drain time, and then the thread ends the process. A
+//! second signal ends the process at once. Everything that was acknowledged is
+//! durable before, as after a loss of power.
+
+use anyhow::Context;
+use std::{process, thread, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The time beside the drain time in which databases and the log are closed.
+const CLOSING: Duration = Duration::from_secs(2);
+/// The exit code after a second signal, as of a process that SIGTERM killed.
+const AT_ONCE: i32 = 143;
+/// The exit code if the drain time and [`CLOSING`] did not suffice. The work that
+/// was cut off is in the log.
+const CUT_OFF: i32 = 0;
+
+/// Watches for SIGTERM and SIGINT. The token is cancelled at the first one. From
+/// then on the process lives at most for the drain time and a little longer.
+///
+/// # Errors
+/// The signals cannot be watched.
+pub fn watch(drain: Duration) -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? }
+    };
+    let first = stop.clone();
+    let watching = move || {
+        runtime.block_on(async {
+            signals.next().await;
+            first.cancel();
+            let code = match timeout(drain + CLOSING, signals.next()).await {
+                Ok(()) => AT_ONCE,
+                Err(_) => CUT_OFF,
+            };
+            tracing::warn!("the process ends, work under way is cut off");
+            // The thread of the log writes the line meanwhile.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            process::exit(code)
+        })
+    };
+    thread::Builder::new().name("signals".into()).spawn(watching).context("the thread for signals")?;
+    Ok(stop)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

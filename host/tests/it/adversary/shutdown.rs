@@ -1,0 +1,55 @@
+//! The end of a host whose components and clients do not want to end.
+
+use super::{attacked, good_setup, scripted_request};
+use crate::support::{Host, Setup};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+fn busy_setup(drain_ms: u32) -> Setup {
+    let limits = "[plugins.hostile.limits]\nwall_time_ms = 30000\nresponse_bytes = 8388608\nmemory_mib = 64\n";
+    good_setup().toml(limits).http(&format!("shutdown_drain_ms = {drain_ms}\nwrite_timeout_ms = 600000\n"))
+}
+
+/// Lets guests spin, and clients wait for answers that they do not read.
+async fn keep_busy(host: &Host) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        clients.push(host.deaf_client(b"GET /hostile/loop HTTP/1.1\r\nhost: localhost\r\n\r\n").await);
+        clients.push(host.deaf_client(&scripted_request(&json!({ "body_bytes": 8 << 20 }))).await);
+        clients.push(
+            host.deaf_client(b"POST /hostile/answer HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n").await,
+        );
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    clients
+}
+
+#[tokio::test]
+async fn a_host_ends_within_its_drain_time_whatever_guests_and_clients_do() {
+    let mut host = attacked(busy_setup(2_000)).await;
+    let clients = keep_busy(&host).await;
+    let begun = Instant::now();
+    host.terminate().await;
+    let status = host.ended().await;
+    assert_eq!(status.code(), Some(0), "{}", host.log());
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    assert!(host.log().contains("drain"), "{}", host.log());
+    drop(clients);
+    host.start_again().await;
+    host.visitor().says_hello().await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_host_at_once() {
+    let mut host = attacked(busy_setup(60_000)).await;
+    let clients = keep_busy(&host).await;
+    host.terminate().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!host.has_ended(), "the host drains");
+    let begun = Instant::now();
+    host.terminate().await;
+    assert_eq!(host.ended().await.code(), Some(143));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(clients);
+}

@@ -1,0 +1,119 @@
+//! The answer of a component on its way to the client.
+
+use super::{REMOVED_HEADERS, origin};
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use host_base::{
+    byte_budget::HeldBytes,
+    text::{REASON_BYTES, truncate},
+};
+use host_capabilities::identity::IssuedCookies;
+use host_engine::{Failure, answer_head, bindings::exports::platform::http::handler as wit};
+use host_http::{connection::Connection, error::Refusal};
+use host_plugin::Revision;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+
+/// A head of fewer bytes is not worth the counting.
+const SMALL_HEAD_BYTES: usize = 1 << 10;
+
+/// What the host knows of the request that is answered.
+pub(super) struct Asked<'a> {
+    pub(super) revision: &'a Revision,
+    /// The session cookies that the host issued for this answer.
+    pub(super) issued: Option<&'a IssuedCookies>,
+    /// The connection of the client. None in tests.
+    pub(super) connection: Option<&'a Arc<Connection>>,
+}
+
+/// A body with its share of the bytes that clients have not taken yet.
+struct Counted {
+    body: Vec<u8>,
+    _held: HeldBytes,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Asked<'_> {
+    /// Makes the response of a platform component's answer.
+    ///
+    /// # Errors
+    /// The answer breaks the contract, or too many answers wait for their
+    /// clients. The failure has been counted and logged.
+    pub(super) fn http_response(&self, answer: wit::Response) -> Result<Response, Refusal> {
+        let invalid = |problem: String| self.refuse(problem);
+        let lengths = answer.headers.iter().map(|(name, value)| (name.len(), value.len()));
+        answer_head::check(answer.status, lengths).map_err(invalid)?;
+        let status = StatusCode::from_u16(answer.status).map_err(|error| invalid(error.to_string()))?;
+        let limit = self.revision.manifest.limits.response_bytes;
+        if answer.body.len() > limit {
+            return Err(invalid(format!("a body of {} bytes, over the limit of {limit}", answer.body.len())));
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        let mut head_bytes = 0;
+        for (name, value) in answer.headers {
+            head_bytes += name.len() + value.len();
+            let name = HeaderName::try_from(&name)
+                .map_err(|_| invalid(format!("the header name {:?}", truncate(&name, REASON_BYTES))))?;
+            let value = HeaderValue::try_from(value).map_err(|_| invalid(format!("the value of the header {name}")))?;
+            headers.append(name, value);
+        }
+        if !status.is_success() && !headers.contains_key(header::CONTENT_TYPE) {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        *response.body_mut() = self.count(head_bytes, answer.body)?;
+        self.guard(&mut response);
+        Ok(response)
+    }
+
+    /// Makes the response of a `wasi:http` component's answer. The engine has
+    /// checked its head, and counts the pieces of its body.
+    ///
+    /// # Errors
+    /// Too many answers wait for their clients.
+    pub(super) fn streamed_response(&self, mut answer: Response) -> Result<Response, Refusal> {
+        let head_bytes = answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        self.hold_head(head_bytes)?;
+        self.guard(&mut answer);
+        Ok(answer)
+    }
+
+    fn refuse(&self, problem: String) -> Refusal {
+        let failure = Failure::Answer { component: self.revision.name().to_owned(), problem };
+        self.revision.note(&failure);
+        Refusal::from(&failure)
+    }
+
+    /// The body, which counts as unsent until the connection drops it.
+    fn count(&self, head_bytes: usize, body: Vec<u8>) -> Result<Body, Refusal> {
+        self.hold_head(head_bytes)?;
+        if body.is_empty() {
+            return Ok(Body::empty());
+        }
+        let held = self.revision.hold_unsent(body.capacity()).map_err(|failure| Refusal::from(&failure))?;
+        Ok(Body::from(Bytes::from_owner(Counted { body, _held: held })))
+    }
+
+    fn hold_head(&self, bytes: usize) -> Result<(), Refusal> {
+        if let (true, Some(connection)) = (bytes >= SMALL_HEAD_BYTES, self.connection) {
+            connection.hold(self.revision.hold_unsent(bytes).map_err(|failure| Refusal::from(&failure))?);
+        }
+        Ok(())
+    }
+
+    /// Takes the headers out that belong to others than the component.
+    fn guard(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        for name in &REMOVED_HEADERS {
+            headers.remove(name);
+        }
+        origin::guard(self.revision, self.issued, headers);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+}
