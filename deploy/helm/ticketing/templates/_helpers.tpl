@@ -6,6 +6,11 @@
 {{/* The settings file. All servers of NATS that the chart runs keep each event. */}}
 {{- define "ticketing.settings" -}}
 {{ .Values.settings | trim }}
+{{- $operator := printf "%s-operator" (include "ticketing.name" .) }}
+
+[operator]
+# The names of the service for operators.
+hosts = ["{{ $operator }}", "{{ $operator }}.{{ .Release.Namespace }}", "{{ $operator }}.{{ .Release.Namespace }}.svc", "{{ $operator }}.{{ .Release.Namespace }}.svc.cluster.local"]
 {{- if ne .Values.payments.provider "simulated" }}
 
 [payments]
