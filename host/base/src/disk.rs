@@ -1,5 +1,9 @@
 //! The file system with the data directory. The host keeps a reserve of it for
 //! itself, so that an operator can stop a plugin that has filled the rest.
+//!
+//! SQLite copies its write-ahead log into the database some time after the
+//! commit. The space for the copy is part of the reserve, or the copy would use
+//! it up.
 
 use std::{
     path::{Path, PathBuf},
@@ -66,7 +70,19 @@ impl Disk {
     pub fn space(&self) -> Option<DiskSpace> {
         let found = rustix::fs::statvfs(&self.0.folder).ok()?;
         let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
-        Some(DiskSpace { free_bytes, reserve_bytes: self.0.reserve_bytes })
+        let reserve_bytes = match self.0.reserve_bytes {
+            0 => 0,
+            bytes => bytes.saturating_add(self.logs_bytes()),
+        };
+        Some(DiskSpace { free_bytes, reserve_bytes })
+    }
+
+    /// The size of the write-ahead logs.
+    fn logs_bytes(&self) -> u64 {
+        let folders = [self.0.folder.clone(), self.0.folder.join("components")];
+        let files = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+        let logs = files.filter(|file| file.file_name().as_encoded_bytes().ends_with(b"-wal"));
+        logs.filter_map(|log| Some(log.metadata().ok()?.len())).sum()
     }
 
     fn look(&self) {
@@ -87,5 +103,11 @@ mod tests {
         assert!(!Disk::new(Path::new("/no/such/folder"), u64::MAX).is_low(), "nobody knows");
         let space = Disk::new(folder.path(), 7).space().unwrap();
         assert!(space.free_bytes > 0 && space.reserve_bytes == 7);
+        std::fs::create_dir(folder.path().join("components")).unwrap();
+        std::fs::write(folder.path().join("host.db-wal"), [0; 10]).unwrap();
+        std::fs::write(folder.path().join("components/a.db-wal"), [0; 20]).unwrap();
+        std::fs::write(folder.path().join("components/a.db"), [0; 40]).unwrap();
+        assert_eq!(Disk::new(folder.path(), 7).space().unwrap().reserve_bytes, 37);
+        assert_eq!(Disk::new(folder.path(), 0).space().unwrap().reserve_bytes, 0);
     }
 }

@@ -48,7 +48,10 @@ impl Rollout {
         let take_away = async {
             match &before {
                 Some(before) => self.take_away(plugin, before).await,
-                None => Ok(()),
+                None => {
+                    host_telemetry::metrics::forget_component(plugin);
+                    Ok(())
+                }
             }
         };
         let (gone, _) = tokio::join!(take_away, self.peers.tell(plugin, &state, None));

@@ -125,6 +125,7 @@ impl Load {
         };
         rollout.registry.end_start(&component);
         if let Err(error) = put {
+            host_telemetry::metrics::forget_component(&component);
             let error: &dyn std::error::Error = &error;
             tracing::error!(component, error, "the component that takes long to start cannot be loaded");
         }
