@@ -55,7 +55,7 @@ pub enum PluginStatus {
     Canary,
     /// An operator has paused it.
     Paused,
-    /// It trapped too often.
+    /// It trapped or missed its deadline too often.
     Quarantined,
     /// The host is still loading it.
     Starting,

@@ -24,6 +24,8 @@ pub enum Failure {
         component: String,
         /// Its limit.
         milliseconds: u64,
+        /// It computed at that moment, and did not wait for the host.
+        computes: bool,
     },
     /// The component trapped; the text is for logs.
     #[error("{component} trapped: {message}")]

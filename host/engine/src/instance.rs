@@ -9,12 +9,15 @@ use super::{
         platform::messaging::types::{Disposition, Event},
     },
     state::on_tick,
+    turns::{GuestTurn, PluginTurns, Turns},
     warm::{WarmPool, WarmSet},
 };
 use host_base::text;
 use host_store::{OpenTransaction, Timer, Transaction};
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use wasmtime::{
     Store,
     component::{Component, InstancePre, Linker, Resource},
@@ -26,7 +29,7 @@ pub struct Program {
     http: Option<http::GuestIndices>,
     messaging: Option<messaging::GuestIndices>,
     timers: Option<timers::GuestIndices>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     warm: Arc<WarmPool>,
 }
 
@@ -34,7 +37,7 @@ impl Program {
     pub(super) fn new(
         linker: &Linker<State>,
         component: &Component,
-        turns: Arc<Semaphore>,
+        turns: Arc<Turns>,
         warm: Arc<WarmPool>,
     ) -> wasmtime::Result<Self> {
         let pre = linker.instantiate_pre(component)?;
@@ -65,18 +68,26 @@ impl Program {
 
     /// Creates an instance. In a full pool it drops an instance that waits for
     /// a call.
-    async fn instantiate(&self, component: &Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+    async fn instantiate(
+        &self,
+        component: &Arc<ComponentContext>,
+        turns: &Arc<PluginTurns>,
+    ) -> wasmtime::Result<Instance> {
         loop {
-            match self.try_instantiate(component.clone()).await {
+            match self.try_instantiate(component.clone(), turns.clone()).await {
                 Err(error) if is_full(&error) && self.warm.evict_one() => {}
                 made => return made,
             }
         }
     }
 
-    async fn try_instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+    async fn try_instantiate(
+        &self,
+        component: Arc<ComponentContext>,
+        turns: Arc<PluginTurns>,
+    ) -> wasmtime::Result<Instance> {
         let call_bytes = HOST_CALL_BYTES + component.limits.response_bytes;
-        let mut store = Store::new(self.pre.engine(), State::new(component, self.turns.clone()));
+        let mut store = Store::new(self.pre.engine(), State::new(component, turns));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
@@ -113,14 +124,15 @@ pub struct Instances {
     program: Program,
     component: Arc<ComponentContext>,
     max_requests: u32,
+    turns: Arc<PluginTurns>,
     warm: Arc<WarmSet>,
 }
 
 impl Instances {
     /// Creates no instance yet, see [`Self::warm_up`].
     pub fn new(program: Program, component: Arc<ComponentContext>, max_requests: u32) -> Self {
-        let warm = program.warm.set();
-        Self { program, component, max_requests, warm }
+        let (warm, turns) = (program.warm.set(), program.turns.of(&component.name));
+        Self { program, component, max_requests, turns, warm }
     }
 
     /// Creates an instance before its first call. This shows whether the
@@ -129,7 +141,7 @@ impl Instances {
     /// # Errors
     /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
-        let instance = self.bounded(self.program.instantiate(&self.component)).await?;
+        let instance = self.bounded(&OnceLock::new(), self.program.instantiate(&self.component, &self.turns)).await?;
         self.keep(instance);
         Ok(())
     }
@@ -144,9 +156,10 @@ impl Instances {
     /// # Errors
     /// See [`Failure`].
     pub async fn answer(&self, call: CallContext, request: &http::Request) -> Result<http::Response, Failure> {
+        let turn = OnceLock::new();
         let (instance, response) = self
-            .bounded(async {
-                let mut instance = self.take(call).await?;
+            .bounded(&turn, async {
+                let mut instance = self.take(call, &turn).await?;
                 let guest = instance.http.as_ref().ok_or_else(|| missing("platform:http/handler"))?;
                 let response = guest.call_handle(&mut instance.store, request).await?;
                 Ok((instance, response))
@@ -199,9 +212,10 @@ impl Instances {
         transaction: Box<dyn Transaction>,
         handle: impl AsyncFnOnce(&mut Instance, Resource<OpenTransaction>) -> wasmtime::Result<Result<(), Disposition>>,
     ) -> Result<Handled, Failure> {
+        let turn = OnceLock::new();
         let (instance, handled) = self
-            .bounded(async {
-                let mut instance = self.take(call).await?;
+            .bounded(&turn, async {
+                let mut instance = self.take(call, &turn).await?;
                 let own = self.lend(&mut instance, transaction)?;
                 let disposition = handle(&mut instance, Resource::new_borrow(own.rep())).await?;
                 let transaction = instance.store.data_mut().table.delete(own)?.into_inner();
@@ -226,13 +240,14 @@ impl Instances {
         Ok(instance.store.data_mut().table.push(open)?)
     }
 
-    async fn take(&self, call: CallContext) -> wasmtime::Result<Instance> {
+    async fn take(&self, call: CallContext, turn: &OnceLock<GuestTurn>) -> wasmtime::Result<Instance> {
         let mut instance = match self.warm.take() {
             Some(instance) => instance,
-            None => self.program.instantiate(&self.component).await?,
+            None => self.program.instantiate(&self.component, &self.turns).await?,
         };
         instance.calls += 1;
         instance.store.data_mut().begin_call(call);
+        turn.get_or_init(|| instance.store.data().turn());
         instance.store.set_epoch_deadline(1);
         Ok(instance)
     }
@@ -251,7 +266,12 @@ impl Instances {
 
     /// Enforces the deadline outside of the guest. When the deadline passes,
     /// the host drops the work and the instance, whatever the guest is doing.
-    async fn bounded<R>(&self, work: impl Future<Output = wasmtime::Result<R>>) -> Result<R, Failure> {
+    /// `turn` tells whether the guest computes then.
+    async fn bounded<R>(
+        &self,
+        turn: &OnceLock<GuestTurn>,
+        work: impl Future<Output = wasmtime::Result<R>>,
+    ) -> Result<R, Failure> {
         let milliseconds = self.component.limits.wall_time_ms;
         let component = || self.component.name.clone();
         match tokio::time::timeout(Duration::from_millis(milliseconds), work).await {
@@ -260,7 +280,10 @@ impl Instances {
                 Err(Failure::Busy { component: "host".to_owned(), limit: self.program.warm.capacity() })
             }
             Ok(Err(error)) => Err(Failure::trap(&component(), &format!("{error:?}"))),
-            Err(_) => Err(Failure::Deadline { component: component(), milliseconds }),
+            Err(_) => {
+                let computes = turn.get().is_some_and(GuestTurn::computes);
+                Err(Failure::Deadline { component: component(), milliseconds, computes })
+            }
         }
     }
 }

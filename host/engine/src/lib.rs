@@ -16,6 +16,7 @@ mod offers;
 pub mod outcome;
 pub mod state;
 mod time;
+mod turns;
 mod warm;
 pub mod wasi_http;
 
@@ -37,7 +38,7 @@ pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 use host_artifact::ComponentKind;
 use host_config::{engine::EngineConfig, plugins::Grant};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use turns::Turns;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
 /// The interval at which guests are interrupted, so that other guests get a
@@ -48,10 +49,8 @@ pub const TICK: Duration = Duration::from_millis(5);
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
-    /// Permits of guests that compute for longer than a few ticks. There are
-    /// fewer permits than processors, so spinning guests never hold all
-    /// processors.
-    turns: Arc<Semaphore>,
+    /// Turns of guests that compute for longer than a few ticks.
+    turns: Arc<Turns>,
     wasi_http: Mutex<Option<Arc<WasiHttpEngine>>>,
     warm: Arc<WarmPool>,
 }
@@ -87,7 +86,7 @@ impl Engine {
         Ok(Self {
             wasmtime,
             linker,
-            turns: Arc::new(Semaphore::new((processors / 2).max(1))),
+            turns: Turns::new(processors),
             wasi_http: Mutex::default(),
             warm: Arc::new(WarmPool::new(config.max_instances)),
         })

@@ -2,7 +2,10 @@
 //! limits. A [`State`] lives as long as its instance. Each call replaces the
 //! [`CallContext`].
 
-use super::time::{HasHostTime, HostTime};
+use super::{
+    time::{HasHostTime, HostTime},
+    turns::{GuestTurn, PluginTurns},
+};
 use host_api::policy::Policy;
 use host_base::ByteBudget;
 use host_bus::Bus;
@@ -13,9 +16,7 @@ use host_capabilities::{
 };
 use host_config::{limits::Limits, plugins::Grant};
 use host_store::{ComponentSql, StoreView};
-use parking_lot::Mutex;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
     component::{Linker, ResourceTable},
@@ -86,7 +87,7 @@ pub struct State {
     component: Arc<ComponentContext>,
     call: CallContext,
     usage: CallUsage,
-    turn: ProcessorTurn,
+    turn: GuestTurn,
     random: WasiRandomCtx,
 }
 
@@ -95,22 +96,17 @@ pub struct State {
 struct CallUsage {
     host_calls: u32,
     log_lines: u32,
-    ticks: u32,
 }
 
-/// After this number of ticks, a guest that computes waits for a permit at each
-/// further tick.
-pub(super) const FREE_TICKS: u32 = 4;
-
 impl State {
-    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>) -> Self {
+    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<PluginTurns>) -> Self {
         Self {
             table: ResourceTable::new(),
             memory: MemoryLimit::new(component.limits.memory_mib),
             component,
             call: CallContext::default(),
             usage: CallUsage::default(),
-            turn: ProcessorTurn::new(turns),
+            turn: GuestTurn::new(turns),
             random: WasiRandomCtx::default(),
         }
     }
@@ -119,6 +115,12 @@ impl State {
     pub(super) fn begin_call(&mut self, call: CallContext) {
         self.call = call;
         self.usage = CallUsage::default();
+        self.turn.begin_call();
+    }
+
+    /// The turn of the guest, which tells whether the guest computes.
+    pub(super) fn turn(&self) -> GuestTurn {
+        self.turn.clone()
     }
 
     pub(super) fn end_call(&mut self) {
@@ -201,7 +203,7 @@ pub(super) fn link(linker: &mut Linker<State>, denied: &BTreeSet<Grant>) -> wasm
 }
 
 /// Runs at every tick while a guest computes. It lets other guests run, makes a
-/// guest that computes for long wait for a permit, and ends a guest that floods
+/// guest that computes for long wait for its turn, and ends a guest that floods
 /// the host with calls.
 pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
@@ -209,39 +211,10 @@ pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result
     if state.usage.host_calls > limit {
         wasmtime::bail!("more than {limit} calls into the host in one invocation");
     }
-    state.usage.ticks += 1;
-    if state.usage.ticks <= FREE_TICKS {
+    if state.turn.tick() {
         return Ok(UpdateDeadline::Yield(1));
     }
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.next())))
-}
-
-/// The permit of a guest that computes for long. The guest holds it from one
-/// tick to the next and returns it when it waits for the host.
-#[derive(Clone)]
-pub(super) struct ProcessorTurn {
-    turns: Arc<Semaphore>,
-    held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
-}
-
-impl ProcessorTurn {
-    pub(super) fn new(turns: Arc<Semaphore>) -> Self {
-        Self { turns, held: Arc::default() }
-    }
-
-    pub(super) fn give_back(&self) {
-        drop(self.held.lock().take());
-    }
-
-    pub(super) fn next(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.give_back();
-        let (turns, held) = (self.turns.clone(), self.held.clone());
-        async move {
-            tokio::task::yield_now().await;
-            let permit = turns.acquire_owned().await.ok();
-            *held.lock() = permit;
-        }
-    }
 }
 
 /// Bounds an instance's linear memory and counts its bytes.

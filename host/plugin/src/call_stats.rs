@@ -20,15 +20,16 @@ pub struct CallCounter {
     errors: AtomicU64,
     failures: AtomicU64,
     busy_us: AtomicU64,
-    window: Mutex<Window>,
+    traps: Mutex<Window>,
+    missed_deadlines: Mutex<Window>,
     quarantine_traps: u64,
     quarantine_window: Duration,
     raised: AtomicBool,
     alarm: Alarm,
 }
 
-/// Receives the plugin's name and the revision's id when a revision traps too
-/// often. Each revision raises the alarm once.
+/// Receives the plugin's name and the revision's id when a revision traps or
+/// misses its deadline too often. Each revision raises the alarm once.
 #[derive(Clone)]
 pub struct Alarm(pub UnboundedSender<(String, String)>);
 
@@ -48,11 +49,11 @@ pub struct CallCounts {
     pub busy_us: u64,
 }
 
-/// Traps since a moment, and the calls before it.
+/// Failures since a moment, and the calls before it.
 struct Window {
     since: Instant,
     started_before: u64,
-    traps: u64,
+    failures: u64,
 }
 
 /// One piece of work in flight. Dropping it without [`InFlight::end`] counts it
@@ -75,7 +76,8 @@ impl CallCounter {
             errors: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             busy_us: AtomicU64::new(0),
-            window: Mutex::new(Window { since: Instant::now(), started_before: 0, traps: 0 }),
+            traps: Mutex::new(Window::new(0)),
+            missed_deadlines: Mutex::new(Window::new(0)),
             quarantine_traps: settings.quarantine_traps,
             quarantine_window: settings.quarantine_window,
             raised: AtomicBool::new(false),
@@ -106,26 +108,43 @@ impl CallCounter {
         self.failures.fetch_add(1, Relaxed);
     }
 
-    /// Counts a trap. Raises the alarm when the window has too many traps and
-    /// at least half of its calls trapped.
+    /// Counts a trap.
     pub(super) fn trapped(&self, plugin: &str, revision: &str) {
+        self.count(&self.traps, self.quarantine_window, plugin, revision);
+    }
+
+    /// Counts a missed deadline. Each needs its time, so the window is longer
+    /// than that of traps.
+    pub(super) fn missed_deadline(&self, deadline: Duration, plugin: &str, revision: &str) {
+        self.count(&self.missed_deadlines, self.quarantine_window + deadline * 2, plugin, revision);
+    }
+
+    /// Raises the alarm when the window has too many failures and at least half
+    /// of its calls failed.
+    fn count(&self, window: &Mutex<Window>, length: Duration, plugin: &str, revision: &str) {
         if self.quarantine_traps == 0 {
             return;
         }
         let too_many = {
             let started = self.started.load(Relaxed);
-            let mut window = self.window.lock();
-            if window.since.elapsed() > self.quarantine_window {
-                *window = Window { since: Instant::now(), started_before: started.saturating_sub(1), traps: 0 };
+            let mut window = window.lock();
+            if window.since.elapsed() > length {
+                *window = Window::new(started.saturating_sub(1));
             }
-            window.traps += 1;
+            window.failures += 1;
             let calls = started.saturating_sub(window.started_before);
-            window.traps >= self.quarantine_traps && window.traps * 2 >= calls
+            window.failures >= self.quarantine_traps && window.failures * 2 >= calls
         };
         if too_many && !self.raised.swap(true, Relaxed) {
             // Nobody receives the alarm when the host stops.
             let _ = self.alarm.0.send((plugin.to_owned(), revision.to_owned()));
         }
+    }
+}
+
+impl Window {
+    fn new(started_before: u64) -> Self {
+        Self { since: Instant::now(), started_before, failures: 0 }
     }
 }
 
@@ -238,5 +257,16 @@ pub(super) mod tests {
         assert_eq!(alarm.try_recv().unwrap(), ("p".to_owned(), "r".to_owned()));
         counter.trapped("p", "r");
         assert!(alarm.try_recv().is_err());
+    }
+
+    #[test]
+    fn missed_deadlines_raise_the_alarm_and_take_longer_than_traps() {
+        let (counter, mut alarm) = counter(3);
+        for _ in 0..3 {
+            assert!(alarm.try_recv().is_err());
+            counter.begin().end(true);
+            counter.missed_deadline(Duration::from_secs(10), "p", "r");
+        }
+        assert_eq!(alarm.try_recv().unwrap(), ("p".to_owned(), "r".to_owned()));
     }
 }

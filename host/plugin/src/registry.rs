@@ -78,8 +78,8 @@ pub enum Standing {
     /// An operator has paused it. Its requests are refused, its events and
     /// timers wait.
     Paused,
-    /// It trapped too often. Its requests are refused, its events and timers
-    /// wait.
+    /// It trapped or missed its deadline too often. Its requests are refused,
+    /// its events and timers wait.
     Quarantined,
 }
 

@@ -17,6 +17,7 @@ use host_telemetry::{EndpointMetrics, RevisionSeries};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Once},
+    time::Duration,
 };
 
 /// A revision that can serve.
@@ -133,8 +134,15 @@ impl Revision {
     /// Counts and logs a failure, once.
     pub fn note(&self, failure: &Failure) {
         self.call_counter.failed();
-        if matches!(failure, Failure::Trap { .. } | Failure::Deadline { .. }) {
-            self.call_counter.trapped(&self.manifest.name, &self.id);
+        match failure {
+            Failure::Trap { .. } => self.call_counter.trapped(&self.manifest.name, &self.id),
+            // A call that waited for the host, for example for the database,
+            // says nothing about the component.
+            Failure::Deadline { computes: true, milliseconds, .. } => {
+                let deadline = Duration::from_millis(*milliseconds);
+                self.call_counter.missed_deadline(deadline, &self.manifest.name, &self.id);
+            }
+            _ => {}
         }
         let (kind, blame) = (failure.kind(), failure.blame().as_str());
         metrics::counter!("plugin_failures_total",

@@ -13,7 +13,10 @@ use super::{
     progress::{Overdue, Progress},
     state::{State, on_tick},
 };
-use crate::{CallContext, ComponentContext, Failure, answer_head};
+use crate::{
+    CallContext, ComponentContext, Failure, answer_head,
+    turns::{GuestTurn, Turns},
+};
 use axum::body::Body;
 use futures::channel::oneshot;
 use host_capabilities::outbound::{Outbound, OutboundClient};
@@ -21,7 +24,7 @@ use parking_lot::Mutex;
 use std::{
     future::{pending, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -50,7 +53,7 @@ const HOST_CALL_BYTES: usize = 16 << 20;
 pub struct WasiHttpProgram {
     pre: ProxyPre<State>,
     engine: wasmtime::Engine,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     calls: Arc<Semaphore>,
     outbound: Arc<Outbound>,
 }
@@ -76,7 +79,8 @@ impl WasiHttpProgram {
         component: Arc<ComponentContext>,
         client: OutboundClient,
     ) -> wasmtime::Result<Instance> {
-        let mut store = Store::new(&self.engine, State::new(component, self.turns.clone(), client));
+        let turns = self.turns.of(&component.name);
+        let mut store = Store::new(&self.engine, State::new(component, turns, client));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
@@ -116,7 +120,7 @@ impl Instance {
             let polled = running.as_mut().poll(context);
             if polled.is_pending() {
                 // The guest waits, for the host or for its next permit.
-                turn.give_back();
+                turn.release();
             }
             polled
         })
@@ -168,7 +172,7 @@ impl WasiHttpInstances {
                 Ok(())
             }
             Ok(Err(error)) => Err(shared.trap(&error)),
-            Err(_) => Err(shared.deadline()),
+            Err(_) => Err(shared.deadline(None)),
         }
     }
 
@@ -260,10 +264,11 @@ impl Shared {
         // This outlives the `select!` below. The failure must be known before
         // the guest's resources are dropped, because the other end of the body
         // is one of them.
-        let mut work = pin!(self.work(call, request, head, &progress));
+        let turn = OnceLock::new();
+        let mut work = pin!(self.work(call, request, head, &progress, &turn));
         tokio::select! {
             overdue = progress.overdue() => match overdue {
-                Overdue::Silent => progress.fail(self.deadline()),
+                Overdue::Silent => progress.fail(self.deadline(turn.get())),
                 Overdue::Unsent => progress.fail(self.unsent()),
                 Overdue::Unread => progress.give_up(),
                 Overdue::Unwanted | Overdue::Retired => progress.cut_off(),
@@ -281,9 +286,13 @@ impl Shared {
         request: http::Request<WasiBody>,
         head: Head,
         progress: &Progress,
+        turn: &OnceLock<GuestTurn>,
     ) -> Option<Instance> {
         let mut instance = match self.take(call).await {
-            Ok(instance) => instance,
+            Ok(instance) => {
+                turn.get_or_init(|| instance.store.data().turn());
+                instance
+            }
             Err(error) => {
                 progress.fail(self.trap(&error));
                 return None;
@@ -346,9 +355,10 @@ impl Shared {
         Failure::trap(&self.component.name, &format!("{error:?}"))
     }
 
-    fn deadline(&self) -> Failure {
+    fn deadline(&self, turn: Option<&GuestTurn>) -> Failure {
         let milliseconds = self.component.limits.wall_time_ms;
-        Failure::Deadline { component: self.component.name.clone(), milliseconds }
+        let computes = turn.is_some_and(GuestTurn::has_computed_lately);
+        Failure::Deadline { component: self.component.name.clone(), milliseconds, computes }
     }
 
     fn unsent(&self) -> Failure {

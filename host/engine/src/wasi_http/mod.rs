@@ -19,6 +19,7 @@ pub(super) use instance::MAX_WARM;
 pub use instance::{WasiHttpInstances, WasiHttpProgram};
 
 use super::start_ticker;
+use crate::turns::Turns;
 use host_capabilities::outbound::{Outbound, SystemResolver};
 use state::State;
 use std::sync::Arc;
@@ -37,19 +38,19 @@ const MAX_CALLS: usize = 512;
 pub(super) struct WasiHttpEngine {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     calls: Arc<Semaphore>,
     outbound: Arc<Outbound>,
 }
 
 impl WasiHttpEngine {
     /// Sets wasmtime up for `wasi:http` components. All components share the
-    /// permits of guests that compute for long.
+    /// turns of guests that compute for long.
     ///
     /// # Errors
     /// wasmtime refuses the settings, or the client for outgoing requests
     /// cannot be created.
-    pub(super) fn new(turns: Arc<Semaphore>) -> wasmtime::Result<Self> {
+    pub(super) fn new(turns: Arc<Turns>) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings())?;
         let mut linker = Linker::new(&wasmtime);
         state::link(&mut linker)?;

@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn failure() -> Failure {
-        Failure::Deadline { component: "x".to_owned(), milliseconds: 1 }
+        Failure::Deadline { component: "x".to_owned(), milliseconds: 1, computes: false }
     }
 
     #[tokio::test]

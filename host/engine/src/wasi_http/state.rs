@@ -3,15 +3,15 @@
 use super::output::Output;
 use crate::{
     CallContext, ComponentContext,
-    state::{FREE_TICKS, MemoryLimit, ProcessorTurn},
+    state::MemoryLimit,
     time::HostTime,
+    turns::{GuestTurn, PluginTurns},
 };
 use host_capabilities::{
     logging::{self, LoggingView},
     outbound::OutboundClient,
 };
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use wasmtime::{
     StoreContextMut, UpdateDeadline,
     component::{Linker, ResourceTable},
@@ -28,8 +28,7 @@ const MAX_RANDOM_BYTES: u64 = 1 << 20;
 /// The data of a `wasi:http` guest's store.
 pub(super) struct State {
     pub(super) memory: MemoryLimit,
-    turn: ProcessorTurn,
-    ticks: u32,
+    turn: GuestTurn,
     component: Arc<ComponentContext>,
     output: Output,
     call: CallContext,
@@ -41,7 +40,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<Semaphore>, client: OutboundClient) -> Self {
+    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<PluginTurns>, client: OutboundClient) -> Self {
         let output = Output::new(&component.name);
         // The builder gives no files, no environment and no arguments by
         // default. Here it gives no network either.
@@ -58,8 +57,7 @@ impl State {
         table.set_max_capacity(MAX_HANDLES);
         Self {
             memory: MemoryLimit::new(component.limits.memory_mib),
-            turn: ProcessorTurn::new(turns),
-            ticks: 0,
+            turn: GuestTurn::new(turns),
             component,
             output,
             call: CallContext::default(),
@@ -77,11 +75,11 @@ impl State {
         self.hooks.traceparent.clone_from(&call.traceparent);
         self.call = call;
         self.log_lines = 0;
-        self.ticks = 0;
+        self.turn.begin_call();
     }
 
-    /// The permit that the guest returns when it does not compute.
-    pub(super) fn turn(&self) -> ProcessorTurn {
+    /// The turn that the guest returns when it does not compute.
+    pub(super) fn turn(&self) -> GuestTurn {
         self.turn.clone()
     }
 
@@ -161,11 +159,10 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// Runs at every tick while a guest computes. It lets other guests run, and
-/// makes a guest that computes for long wait for a permit.
+/// makes a guest that computes for long wait for its turn.
 pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
-    state.ticks = state.ticks.saturating_add(1);
-    if state.ticks <= FREE_TICKS {
+    if state.turn.tick() {
         return Ok(UpdateDeadline::Yield(1));
     }
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.next())))

@@ -4,7 +4,7 @@
 //! `stage` checks an upload and keeps it. `swap` makes it active by one
 //! exchange of the registry's snapshot, after the decision is durable. `watch`
 //! compares a new revision with the one before it for a while, and takes a
-//! revision that traps too often out of service.
+//! revision that traps or misses its deadline too often out of service.
 
 mod activation;
 mod cluster_sync;

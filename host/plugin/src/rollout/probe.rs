@@ -52,6 +52,6 @@ async fn ask_wasi_http(revision: &Arc<Revision>, path: &str, call: CallContext) 
     match tokio::time::timeout(Duration::from_millis(milliseconds), body.collect()).await {
         Ok(Ok(_)) => Ok(head.status.as_u16()),
         Ok(Err(error)) => Err(Failure::Answer { component: revision.name().to_owned(), problem: error.to_string() }),
-        Err(_) => Err(Failure::Deadline { component: revision.name().to_owned(), milliseconds }),
+        Err(_) => Err(Failure::Deadline { component: revision.name().to_owned(), milliseconds, computes: false }),
     }
 }

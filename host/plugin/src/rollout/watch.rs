@@ -1,7 +1,7 @@
 //! Watches new revisions. A revision that does worse than the one before it is
 //! rolled back. A canary that has done no worse for long enough is promoted, if
-//! the operator wanted that. A revision that traps too often is taken out of
-//! service.
+//! the operator wanted that. A revision that traps or misses its deadline too
+//! often is taken out of service.
 
 use super::{Rollout, RolloutError};
 use crate::{
@@ -24,6 +24,7 @@ use tokio::{sync::mpsc::UnboundedReceiver, task::AbortHandle};
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// A revision with a lower average is never called slow.
 const FAST_US: u64 = 20_000;
+const TOO_OFTEN: &str = "the revision traps or misses its deadline too often";
 
 /// The task that watches each plugin's newest revision.
 #[derive(Default)]
@@ -64,7 +65,7 @@ impl Rollout {
             match self.isolate(&plugin, &revision).await {
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::error!(component = plugin, revision, %error, "the revision traps too often and could not be quarantined")
+                    tracing::error!(component = plugin, revision, %error, "the revision fails too often and could not be quarantined")
                 }
             }
         }
@@ -78,8 +79,8 @@ impl Rollout {
             return Ok(());
         }
         let state = self.state(plugin).await?;
-        tracing::error!(component = plugin, revision, "the revision traps too often");
-        self.note("quarantine", plugin, revision, "the revision traps too often").await;
+        tracing::error!(component = plugin, revision, "{TOO_OFTEN}");
+        self.note("quarantine", plugin, revision, TOO_OFTEN).await;
         metrics::counter!("plugin_quarantines_total", "component" => plugin.to_owned()).increment(1);
         let fallback = self.config.quarantine_fallback && state.previous.as_deref().is_some_and(|id| id != revision);
         if on_trial || fallback {
@@ -88,7 +89,7 @@ impl Rollout {
                 Err(error) => tracing::error!(component = plugin, %error, "the previous revision cannot take over"),
             }
         }
-        let reason = format!("revision {revision} trapped too often");
+        let reason = format!("revision {revision} trapped or missed its deadline too often");
         self.set_standing(plugin, Standing::Quarantined, &State { quarantined: Some(reason), ..state }).await
     }
 

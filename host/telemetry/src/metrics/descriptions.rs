@@ -68,7 +68,10 @@ const DESCRIPTIONS: [(&str, &str); 60] = [
     ("plugin_outbox_limit_events", "Upper limit of events in the component's outbox."),
     ("plugin_paused", "1 while an operator has paused the component."),
     ("plugin_promotions_total", "Canaries that the host has promoted automatically."),
-    ("plugin_quarantined", "1 while the component is in quarantine because it trapped too often."),
+    (
+        "plugin_quarantined",
+        "1 while the component is in quarantine because it trapped or missed its deadline too often.",
+    ),
     ("plugin_quarantines_total", "Times that the host has put the component into quarantine."),
     ("plugin_rollbacks_total", "Times that the host has rolled back to the previous revision automatically."),
     ("plugin_starting", "1 while the host is still loading the component."),

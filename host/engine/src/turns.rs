@@ -1,0 +1,303 @@
+//! Turns at the processors for guests that compute for long.
+//!
+//! There are fewer turns than processors, so spinning guests never hold all of
+//! them. A turn lasts from one tick to the next. Plugins that wait get their
+//! turns one after another, so a plugin with many guests gets no more than a
+//! plugin with one. While no guest waits, a turn costs one lock without
+//! contention.
+
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+use tokio::sync::oneshot;
+
+/// A guest may compute for this number of ticks without a turn, as long as its
+/// plugin is within its share.
+const FREE_TICKS: u32 = 4;
+const WINDOW_MS: u64 = 100;
+/// The ticks that all guests of a plugin may use without turns in one window,
+/// for each processor: half of them.
+const SHARE_TICKS: u64 = 10;
+/// Guests that wait for their turns compute at least this often.
+const LATELY_MS: u64 = 2_000;
+
+/// The turns of all plugins.
+pub(crate) struct Turns {
+    share_ticks: u64,
+    queue: Mutex<Queue>,
+    plugins: Mutex<HashMap<String, Weak<PluginTurns>>>,
+}
+
+struct Queue {
+    free: usize,
+    /// The plugins with guests that wait, the next one first.
+    waiting: VecDeque<Arc<PluginTurns>>,
+}
+
+/// The turns of one plugin's guests, in all its revisions.
+pub(crate) struct PluginTurns {
+    turns: Arc<Turns>,
+    /// Guests that wait. Only the holder of the queue's lock uses it.
+    guests: Mutex<VecDeque<oneshot::Sender<Turn>>>,
+    /// The ticks of the current window, and the window.
+    recent: Mutex<(u64, u64)>,
+}
+
+/// A turn. It ends when this value is dropped.
+pub(crate) struct Turn(Option<Arc<Turns>>);
+
+impl Turns {
+    pub(crate) fn new(processors: usize) -> Arc<Self> {
+        let queue = Mutex::new(Queue { free: (processors / 2).max(1), waiting: VecDeque::new() });
+        let share_ticks = SHARE_TICKS * u64::try_from(processors).unwrap_or(1);
+        Arc::new(Self { share_ticks, queue, plugins: Mutex::default() })
+    }
+
+    /// The turns of a plugin.
+    pub(crate) fn of(self: &Arc<Self>, plugin: &str) -> Arc<PluginTurns> {
+        let mut plugins = self.plugins.lock();
+        if let Some(known) = plugins.get(plugin).and_then(Weak::upgrade) {
+            return known;
+        }
+        plugins.retain(|_, known| known.strong_count() > 0);
+        let new = Arc::new(PluginTurns { turns: self.clone(), guests: Mutex::default(), recent: Mutex::default() });
+        plugins.insert(plugin.to_owned(), Arc::downgrade(&new));
+        new
+    }
+
+    /// Gives a turn to the next guest that still waits.
+    fn pass_on(self: &Arc<Self>) {
+        loop {
+            let next = {
+                let mut queue = self.queue.lock();
+                let next = queue.next();
+                if next.is_none() {
+                    queue.free += 1;
+                }
+                next
+            };
+            let Some(guest) = next else { return };
+            match guest.send(Turn(Some(self.clone()))) {
+                Ok(()) => return,
+                // The guest has ended. The loop passes its turn on.
+                Err(mut turn) => turn.0 = None,
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+        while let Some(plugin) = self.waiting.pop_front() {
+            let (guest, more) = {
+                let mut guests = plugin.guests.lock();
+                (guests.pop_front(), !guests.is_empty())
+            };
+            if more {
+                self.waiting.push_back(plugin);
+            }
+            if guest.is_some() {
+                return guest;
+            }
+        }
+        None
+    }
+}
+
+impl PluginTurns {
+    /// Waits for a turn.
+    async fn next(self: Arc<Self>) -> Option<Turn> {
+        let waiting = {
+            let mut queue = self.turns.queue.lock();
+            if queue.free > 0 {
+                queue.free -= 1;
+                return Some(Turn(Some(self.turns.clone())));
+            }
+            let (sender, receiver) = oneshot::channel();
+            let mut guests = self.guests.lock();
+            if guests.is_empty() {
+                queue.waiting.push_back(self.clone());
+            }
+            guests.push_back(sender);
+            receiver
+        };
+        waiting.await.ok()
+    }
+
+    /// Counts a tick. Returns whether the plugin is within its share.
+    fn is_within_share(&self) -> bool {
+        let now = window();
+        let mut recent = self.recent.lock();
+        if recent.1 != now {
+            *recent = (0, now);
+        }
+        recent.0 += 1;
+        recent.0 <= self.turns.share_ticks
+    }
+}
+
+/// The number of the current window of time.
+fn window() -> u64 {
+    clock_ms() / WINDOW_MS
+}
+
+fn clock_ms() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(turns) = self.0.take() {
+            turns.pass_on();
+        }
+    }
+}
+
+/// The turn of one guest. The guest holds it from one tick to the next and
+/// returns it when it waits for the host.
+#[derive(Clone)]
+pub(crate) struct GuestTurn {
+    plugin: Arc<PluginTurns>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    held: Mutex<Option<Turn>>,
+    computes: AtomicBool,
+    ticks: AtomicU64,
+    last_tick_ms: AtomicU64,
+}
+
+impl GuestTurn {
+    pub(crate) fn new(plugin: Arc<PluginTurns>) -> Self {
+        Self { plugin, shared: Arc::default() }
+    }
+
+    /// Another call begins.
+    pub(crate) fn begin_call(&self) {
+        self.shared.ticks.store(0, Relaxed);
+        self.shared.computes.store(false, Relaxed);
+    }
+
+    /// The guest calls the host, or its call ends.
+    pub(crate) fn give_back(&self) {
+        self.shared.computes.store(false, Relaxed);
+        self.release();
+    }
+
+    /// The guest waits, for the host or for its next turn.
+    pub(crate) fn release(&self) {
+        drop(self.shared.held.lock().take());
+    }
+
+    /// The guest has computed for one more tick. Returns whether it may go on
+    /// without a turn.
+    pub(crate) fn tick(&self) -> bool {
+        self.shared.computes.store(true, Relaxed);
+        self.shared.last_tick_ms.store(clock_ms(), Relaxed);
+        let ticks = self.shared.ticks.fetch_add(1, Relaxed);
+        let within_share = self.plugin.is_within_share();
+        ticks < u64::from(FREE_TICKS) && within_share
+    }
+
+    /// Whether the guest computes, or waits for a turn to do so, and has
+    /// computed for long. If not, it waits for the host.
+    pub(crate) fn computes(&self) -> bool {
+        self.shared.computes.load(Relaxed) && self.shared.ticks.load(Relaxed) >= u64::from(FREE_TICKS)
+    }
+
+    /// Whether the guest has computed for long, and in the last seconds. This
+    /// is for guests whose calls into the host are not known.
+    pub(crate) fn has_computed_lately(&self) -> bool {
+        let since_ms = clock_ms().saturating_sub(self.shared.last_tick_ms.load(Relaxed));
+        self.shared.ticks.load(Relaxed) >= u64::from(FREE_TICKS) && since_ms < LATELY_MS
+    }
+
+    /// Returns the turn and waits for the next one.
+    pub(crate) fn next(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.release();
+        let (plugin, shared) = (self.plugin.clone(), self.shared.clone());
+        async move {
+            tokio::task::yield_now().await;
+            let turn = plugin.next().await;
+            *shared.held.lock() = turn;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::{task::JoinHandle, time::timeout};
+
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+
+    /// A guest that computes for this number of turns.
+    fn guest(turns: &Arc<Turns>, plugin: &'static str, rounds: usize, log: &Log) -> JoinHandle<()> {
+        let (guest, log) = (GuestTurn::new(turns.of(plugin)), log.clone());
+        tokio::spawn(async move {
+            for _ in 0..rounds {
+                guest.next().await;
+                log.lock().push(plugin);
+            }
+            guest.give_back();
+        })
+    }
+
+    #[tokio::test]
+    async fn a_plugin_with_many_guests_gets_the_share_of_one() {
+        let turns = Turns::new(1);
+        let log = Log::default();
+        let mut guests: Vec<_> = (0..64).map(|_| guest(&turns, "greedy", 50, &log)).collect();
+        guests.push(guest(&turns, "modest", 50, &log));
+        guests.push(guest(&turns, "other", 50, &log));
+        for guest in guests {
+            guest.await.unwrap();
+        }
+        let log = log.lock();
+        let last = log.iter().rposition(|plugin| *plugin != "greedy").unwrap();
+        let greedy = log[..=last].iter().filter(|plugin| **plugin == "greedy").count();
+        assert!(greedy <= 50 + 64 + 10, "{greedy} turns of the greedy plugin beside 50 of each other one");
+        assert_eq!(log.len(), 66 * 50);
+        assert_eq!(turns.queue.lock().free, 1, "every turn came back");
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_ends_while_it_waits_keeps_no_turn() {
+        let turns = Turns::new(1);
+        let first = turns.of("a").next().await;
+        let waiting = tokio::spawn(turns.of("b").next());
+        tokio::task::yield_now().await;
+        waiting.abort();
+        assert!(waiting.await.is_err());
+        let patient = tokio::spawn(turns.of("c").next());
+        tokio::task::yield_now().await;
+        drop(first);
+        let turn = timeout(Duration::from_secs(5), patient).await.unwrap().unwrap();
+        assert!(turn.is_some() && turns.queue.lock().free == 0);
+        drop(turn);
+        assert_eq!(turns.queue.lock().free, 1);
+    }
+
+    #[test]
+    fn the_guests_of_a_plugin_share_the_ticks_that_are_free() {
+        let turns = Turns::new(1);
+        let guests: Vec<_> = (0..64).map(|_| GuestTurn::new(turns.of("greedy"))).collect();
+        let free = guests.iter().filter(|guest| guest.tick()).count();
+        assert!(free <= 2 * usize::try_from(SHARE_TICKS).unwrap(), "{free} free ticks in one window, or two");
+        let modest = GuestTurn::new(turns.of("modest"));
+        assert!((0..FREE_TICKS).all(|_| modest.tick()), "another plugin has its own share");
+        assert!(!modest.tick() && modest.computes());
+        modest.give_back();
+        assert!(!modest.computes(), "it waits for the host");
+    }
+}
