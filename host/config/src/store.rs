@@ -20,6 +20,9 @@ pub struct StoreConfig {
     /// What is left to the host on the disk of the data directory. Components
     /// cannot write when less is free.
     pub disk_reserve_bytes: u64,
+    /// The memory for parameters, rows, events and timers of all components
+    /// together.
+    pub memory_bytes: u64,
 }
 
 /// As in the file.
@@ -30,6 +33,7 @@ pub(super) struct RawStoreConfig {
     readers: Option<u32>,
     queue_wait_ms: Option<u64>,
     disk_reserve_mib: Option<u64>,
+    memory_mib: Option<u64>,
 }
 
 impl TryFrom<RawStoreConfig> for StoreConfig {
@@ -50,6 +54,7 @@ impl TryFrom<RawStoreConfig> for StoreConfig {
             database_url: raw.database_url,
             readers: within("store.readers", raw.readers, 4, 1..=64)?,
             queue_wait: Duration::from_millis(within("store.queue_wait_ms", raw.queue_wait_ms, 5_000, 1..=60_000)?),
+            memory_bytes: within("store.memory_mib", raw.memory_mib, 256, 32..=65_536)? << 20,
         })
     }
 }

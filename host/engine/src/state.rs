@@ -15,7 +15,7 @@ use host_capabilities::{
     payments::{self, Payments, PaymentsView},
 };
 use host_config::{limits::Limits, plugins::Grant};
-use host_store::{ComponentSql, StoreView};
+use host_store::{ComponentSql, HeldMemory, StoreView};
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
@@ -88,6 +88,8 @@ pub struct State {
     call: CallContext,
     usage: CallUsage,
     turn: GuestTurn,
+    /// The memory of the last call of the store.
+    sql_memory: Option<HeldMemory>,
     random: WasiRandomCtx,
 }
 
@@ -107,6 +109,7 @@ impl State {
             call: CallContext::default(),
             usage: CallUsage::default(),
             turn: GuestTurn::new(turns),
+            sql_memory: None,
             random: WasiRandomCtx::default(),
         }
     }
@@ -125,6 +128,7 @@ impl State {
 
     pub(super) fn end_call(&mut self) {
         self.turn.give_back();
+        self.sql_memory = None;
         self.call = CallContext::default();
     }
 
@@ -147,6 +151,7 @@ impl State {
             transaction_ms: state.component.limits.transaction_ms,
             event_bytes: state.component.limits.event_bytes.min(state.component.services.bus.max_event_bytes()),
             wait: &state.component.store_wait,
+            held: &mut state.sql_memory,
         }
     }
 

@@ -257,6 +257,7 @@ impl Loader {
                 database.set_quota(disk_amount(quotas));
                 self.services.bus.limit_dead_letters(&record.plugin, quotas.dead_letters);
                 let migrated = database.migrate(migrations).await?;
+                database.memory().set_limit(fitted.manifest.limits.memory_mib);
                 (Some(database), migrated)
             }
             false => (None, Vec::new()),

@@ -10,7 +10,7 @@ use sqlparser::ast::{
 use std::ops::ControlFlow;
 
 /// Functions that mean the same on every engine and do no harm.
-const FUNCTIONS: [&str; 30] = [
+pub(super) const FUNCTIONS: [&str; 30] = [
     "abs",
     "avg",
     "coalesce",
@@ -42,6 +42,12 @@ const FUNCTIONS: [&str; 30] = [
     "trim",
     "upper",
 ];
+
+/// The most tables in a statement. The planners of the engines try many of
+/// their orders.
+const TABLES: usize = 32;
+/// The most tables that one query joins.
+const JOINED_TABLES: usize = 16;
 
 /// Checks all parts of a statement, and gives the highest number of its
 /// parameters.
@@ -79,6 +85,7 @@ pub(super) fn check_type(data_type: &DataType) -> Result<(), String> {
 #[derive(Default)]
 struct Parts {
     parameters: usize,
+    tables: usize,
 }
 
 impl Parts {
@@ -106,6 +113,10 @@ impl Visitor for Parts {
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<String> {
+        self.tables += 1;
+        if self.tables > TABLES {
+            return ControlFlow::Break(format!("more than {TABLES} tables in one statement"));
+        }
         Self::verdict(check_table(table))
     }
 
@@ -192,6 +203,9 @@ fn check_select(select: &Select) -> Result<(), String> {
         && select.qualify.is_none()
         && select.value_table_mode.is_none()
         && matches!(select.flavor, SelectFlavor::Standard);
+    if select.from.iter().map(|table| 1 + table.joins.len()).sum::<usize>() > JOINED_TABLES {
+        return Err(format!("more than {JOINED_TABLES} tables in one query"));
+    }
     if plain { Ok(()) } else { Err("this form of SELECT is not shared by the engines".to_owned()) }
 }
 

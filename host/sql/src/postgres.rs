@@ -5,10 +5,14 @@
 //! cases apart and reserves fewer words. Texts are compared by their bytes,
 //! nulls come first, and `LIKE` does not tell ASCII's cases apart.
 
+use crate::{
+    cost::{VALUE_BYTES, arguments, name},
+    guards::{TOO_MANY, call, case, number},
+};
 use sqlparser::ast::{
-    AlterTableOperation, CastKind, ColumnDef, ColumnOption, ColumnOptionDef, DataType, ExactNumberInfo, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderByExpr, OrderBySort, Statement, Value,
-    VisitMut, VisitorMut,
+    AlterTableOperation, BinaryOperator, CastKind, ColumnDef, ColumnOption, ColumnOptionDef, DataType, ExactNumberInfo,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderByExpr, OrderBySort,
+    Statement, Value, VisitMut, VisitorMut,
 };
 use std::{mem, ops::ControlFlow};
 
@@ -78,7 +82,10 @@ impl VisitorMut for Translation {
                 }) {
                     name.quote_style = None;
                 }
-                if translate_function(function) {
+                if name(function) == "string_agg" {
+                    let bounded = bounded(function);
+                    *expression = bounded;
+                } else if translate_function(function) {
                     replace(expression, |rounded| cast(rounded, DataType::DoublePrecision));
                 }
             }
@@ -106,6 +113,26 @@ fn translate_function(function: &mut Function) -> bool {
         _ => {}
     }
     name == "round"
+}
+
+/// `string_agg` with the error of a value that is too long, before a function
+/// or the host gets it. PostgreSQL computes the aggregate once, although it
+/// stands there twice.
+fn bounded(aggregate: &Function) -> Expr {
+    let bytes = arguments(aggregate).into_iter().map(|text| call("octet_length", vec![text.clone()]));
+    let bytes = bytes.reduce(|one, other| binary(one, BinaryOperator::Plus, other)).unwrap_or_else(|| number(0));
+    let mut sum = aggregate.clone();
+    if let (Expr::Function(of_bytes), Function { args, name, .. }) = (call("sum", vec![bytes]), &mut sum) {
+        (*args, *name) = (of_bytes.args, of_bytes.name);
+    }
+    let most = number(i64::try_from(VALUE_BYTES).unwrap_or(i64::MAX));
+    let too_long = binary(Expr::Function(sum), BinaryOperator::Gt, most);
+    let aggregate = Expr::Function(aggregate.clone());
+    case(too_long, call("repeat", vec![aggregate.clone(), number(TOO_MANY)]), aggregate)
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 fn translate_column(column: &mut ColumnDef) {
@@ -169,7 +196,8 @@ mod tests {
             ),
         ] {
             let permitted = permit(Dialect::Postgres, ours).unwrap();
-            assert_eq!(&*permitted.sql, theirs);
+            let sizes = std::iter::repeat_n(1, permitted.parameters);
+            assert_eq!(&**permitted.sql(sizes).unwrap(), theirs);
         }
     }
 

@@ -44,8 +44,11 @@ const FOREIGN_NAMES: [&str; 24] = [
 ];
 
 /// Splits a text into tokens of which each is harmless.
-pub(super) fn check(dialect: &SQLiteDialect, text: &str) -> Result<Vec<Token>, String> {
+pub(super) fn check(dialect: &SQLiteDialect, text: &str, most: usize) -> Result<Vec<Token>, String> {
     let tokens = Tokenizer::new(dialect, text).tokenize().map_err(|error| format!("not a statement: {error}"))?;
+    if tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count() > most {
+        return Err(format!("more than {most} words and signs in one statement"));
+    }
     let mut operators = 0_usize;
     for token in &tokens {
         operators += usize::from(check_token(token)?);

@@ -1,7 +1,8 @@
 //! The SQL of a component.
 
-use super::{Error, Rows, Transaction, Value};
+use super::{Error, MemoryBudget, Rows, Transaction, Value};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// The engine of a database.
 pub trait SqlEngine: Send + Sync + 'static {
@@ -15,6 +16,9 @@ pub trait ComponentSql: SqlEngine {
     /// Runs one statement that only reads, on a snapshot of everything
     /// committed.
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
+
+    /// The memory that the host may hold for this component's SQL.
+    fn memory(&self) -> &Arc<MemoryBudget>;
 
     /// Waits for the write lock of the component and begins a transaction.
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error>;

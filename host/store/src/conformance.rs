@@ -2,6 +2,7 @@
 //! [`Database`]. The tests of each engine run all of them, each with an empty
 //! database.
 
+pub(crate) mod costs;
 pub(crate) mod deliveries;
 pub(crate) mod disk_use;
 pub(crate) mod migrations;
@@ -28,6 +29,13 @@ macro_rules! conformance_suite {
                 a_violation_names_the_constraint_and_the_transaction_continues
                 a_failed_statement_undoes_nothing_else
                 failed_statements_in_a_long_transaction_undo_nothing_else
+            }
+            costs {
+                each_function_ends_with_its_largest_operands
+                a_column_that_is_too_long_for_a_function_is_an_error
+                a_text_that_is_appended_to_stays_within_the_limit
+                a_result_is_counted_before_it_is_held
+                an_abandoned_statement_ends_soon
             }
             deliveries {
                 a_commit_whose_caller_was_dropped_still_wakes_the_workers

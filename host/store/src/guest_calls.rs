@@ -4,7 +4,11 @@
 mod on_database;
 mod on_transaction;
 
-use super::{ComponentSql, Error, OpenTransaction, Rows, Timer, Value, sql_span::SqlTracer};
+use super::{
+    ComponentSql, Error, HeldMemory, OpenTransaction, Rows, Timer, Value,
+    memory::{memory_of, memory_of_rows},
+    sql_span::SqlTracer,
+};
 use crate::bindings::platform::store::sql::{self, Host, HostTransaction};
 use host_config::{offer::Offer, plugins::Grant};
 use metrics::Histogram;
@@ -31,6 +35,9 @@ pub struct StoreView<'a> {
     pub event_bytes: usize,
     /// Records how long transactions wait for the write lock.
     pub wait: &'a Histogram,
+    /// The memory of the last call's parameters or rows. It counts until the
+    /// next call, because the rows are copied into the guest after this one.
+    pub held: &'a mut Option<HeldMemory>,
 }
 
 /// Ties [`StoreView`] to the linker.
@@ -56,6 +63,22 @@ impl<'a> StoreView<'a> {
         self.database.ok_or_else(|| Error::Unavailable("the component has no database".into()))
     }
 
+    /// Counts memory in place of that of the call before.
+    fn hold(&mut self, bytes: usize) -> Result<(), Error> {
+        let database = self.database()?;
+        self.held.get_or_insert_with(|| database.memory().hold()).replace(bytes)
+    }
+
+    /// Counts parameters. They are there twice, as values and as arguments of
+    /// the driver.
+    fn hold_parameters(&mut self, parameters: &[Value]) -> Result<(), Error> {
+        self.hold(memory_of(parameters).saturating_mul(2))
+    }
+
+    fn hold_rows(&mut self, rows: Rows) -> Result<Rows, Error> {
+        self.hold(memory_of_rows(&rows)).map(|()| rows)
+    }
+
     fn tracer(&self) -> Result<SqlTracer<'a>, Error> {
         let system_name = self.database()?.system_name();
         Ok(SqlTracer { system_name, component: self.component, traceparent: self.traceparent })
@@ -68,7 +91,8 @@ type CallResult<T> = wasmtime::Result<Result<T, Error>>;
 
 impl Host for StoreView<'_> {
     async fn query(&mut self, statement: String, parameters: Vec<Value>) -> CallResult<Rows> {
-        Ok(self.query_snapshot(&statement, parameters).await)
+        let rows = self.query_snapshot(&statement, parameters).await;
+        Ok(rows.and_then(|rows| self.hold_rows(rows)))
     }
 
     async fn execute(&mut self, statement: String, parameters: Vec<Value>) -> CallResult<u64> {
@@ -87,7 +111,8 @@ impl HostTransaction for StoreView<'_> {
         statement: String,
         parameters: Vec<Value>,
     ) -> CallResult<Rows> {
-        Ok(self.query_in(&handle, &statement, parameters).await)
+        let rows = self.query_in(&handle, &statement, parameters).await;
+        Ok(rows.and_then(|rows| self.hold_rows(rows)))
     }
 
     async fn execute(

@@ -146,15 +146,17 @@ mod tests {
         Databases, SqliteDatabases,
         conformance::{Store, event},
     };
+    use host_config::store::StoreConfig;
     use std::time::Duration;
     use tokio::time::timeout;
 
     async fn store(folder: &tempfile::TempDir) -> Store {
-        let settings = host_config::store::StoreConfig {
+        let settings = StoreConfig {
             database_url: None,
             readers: 2,
             queue_wait: Duration::from_secs(1),
             disk_reserve_bytes: 0,
+            memory_bytes: 64 << 20,
         };
         SqliteDatabases::new(folder.path(), &settings).unwrap().open("things").await.unwrap()
     }

@@ -1,8 +1,13 @@
 //! The limits on the use of one component's database by one host.
 
-use super::{Error, Rows, Value, values::value_bytes};
+use super::{
+    Error, Rows, Value,
+    memory::{HeldMemory, MemoryBudget, memory_of},
+    values::value_bytes,
+};
 use host_base::Disk;
 use host_config::store::StoreConfig;
+use std::{mem::size_of, sync::Arc};
 
 /// The limits on one component's database.
 #[derive(Debug, Clone)]
@@ -23,6 +28,9 @@ pub(crate) struct Limits {
     pub(crate) database_bytes: u64,
     /// The disk with the SQLite files, if it has a reserve.
     pub(crate) disk: Option<Disk>,
+    /// The memory of this database's results, or of all databases while it is
+    /// not open.
+    pub(crate) memory: Arc<MemoryBudget>,
 }
 
 impl Default for Limits {
@@ -36,6 +44,7 @@ impl Default for Limits {
             result_bytes: 8 * 1024 * 1024,
             database_bytes: 16 * 1024 * 1024 * 1024,
             disk: None,
+            memory: MemoryBudget::of_host(256 << 20),
         }
     }
 }
@@ -43,7 +52,15 @@ impl Default for Limits {
 impl From<&StoreConfig> for Limits {
     fn from(settings: &StoreConfig) -> Self {
         let wait_ms = u64::try_from(settings.queue_wait.as_millis()).unwrap_or(u64::MAX);
-        Self { readers: settings.readers, wait_ms, ..Self::default() }
+        let memory = MemoryBudget::of_host(settings.memory_bytes);
+        Self { readers: settings.readers, wait_ms, memory, ..Self::default() }
+    }
+}
+
+impl Limits {
+    /// The limits of one component's database, with a budget of its own.
+    pub(crate) fn of_component(&self) -> Self {
+        Self { memory: MemoryBudget::of_component(&self.memory), ..self.clone() }
     }
 }
 
@@ -52,25 +69,43 @@ pub(crate) struct LimitedRows<'a> {
     limits: &'a Limits,
     rows: Vec<Vec<Value>>,
     bytes: usize,
+    memory: HeldMemory,
 }
 
 impl<'a> LimitedRows<'a> {
     pub(crate) fn new(limits: &'a Limits) -> Self {
-        Self { limits, rows: Vec::new(), bytes: 0 }
+        Self { limits, rows: Vec::new(), bytes: 0, memory: limits.memory.hold() }
     }
 
-    /// Adds a row.
-    pub(crate) fn push(&mut self, values: Vec<Value>) -> Result<(), Error> {
-        let Limits { result_rows, result_bytes, .. } = *self.limits;
-        if self.rows.len() == result_rows {
-            return Err(Error::Limit(format!("a result of more than {result_rows} rows")));
+    /// Adds a row. Counts each of its values before it reads the next one.
+    pub(crate) fn push<F>(
+        &mut self,
+        columns: usize,
+        value: impl Fn(usize) -> Result<Value, F>,
+        over_limit: fn(Error) -> F,
+    ) -> Result<(), F> {
+        let most = self.limits.result_rows;
+        if self.rows.len() == most {
+            return Err(over_limit(Error::Limit(format!("a result of more than {most} rows"))));
         }
-        self.bytes += values.iter().map(value_bytes).sum::<usize>();
-        if self.bytes > result_bytes {
-            return Err(Error::Limit(format!("a result of more than {result_bytes} bytes")));
+        self.memory.add(size_of::<Vec<Value>>()).map_err(over_limit)?;
+        let mut values = Vec::with_capacity(columns);
+        for column in 0..columns {
+            let value = value(column)?;
+            self.count(&value).map_err(over_limit)?;
+            values.push(value);
         }
         self.rows.push(values);
         Ok(())
+    }
+
+    fn count(&mut self, value: &Value) -> Result<(), Error> {
+        let most = self.limits.result_bytes;
+        self.bytes += value_bytes(value);
+        if self.bytes > most {
+            return Err(Error::Limit(format!("a result of more than {most} bytes")));
+        }
+        self.memory.add(memory_of(std::slice::from_ref(value)))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

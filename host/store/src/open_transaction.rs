@@ -5,13 +5,16 @@
 //! because other transactions wait for the write lock. Its time counts from its
 //! beginning.
 
-use super::{Error, Transaction};
+use super::{ComponentSql, Error, HeldMemory, Transaction};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::{
     task::AbortHandle,
     time::{Duration, Instant, error::Elapsed, sleep_until},
 };
+
+/// The memory of an event or a timer beside its payload.
+const RECORD_BYTES: usize = 512;
 
 /// A transaction that a guest has opened, with its deadline and its counters.
 pub struct OpenTransaction {
@@ -23,6 +26,8 @@ pub struct OpenTransaction {
     pub(crate) events: usize,
     /// The timers that it has set.
     pub(crate) timers: usize,
+    /// The memory of both.
+    held: Option<HeldMemory>,
 }
 
 /// Rolls the transaction back at its deadline, unless this value is dropped
@@ -47,7 +52,14 @@ impl OpenTransaction {
     /// from then.
     pub fn lazy(inner: Box<dyn Transaction>, time_limit_ms: u64) -> Self {
         let time_limit = Duration::from_millis(time_limit_ms);
-        Self { slot: Arc::new(Mutex::new(Some(inner))), time_limit, cutoff: None, events: 0, timers: 0 }
+        Self { slot: Arc::new(Mutex::new(Some(inner))), time_limit, cutoff: None, events: 0, timers: 0, held: None }
+    }
+
+    /// Counts the memory of an event or a timer until the end of the
+    /// transaction.
+    pub(crate) fn hold(&mut self, database: &dyn ComponentSql, payload_bytes: usize) -> Result<(), Error> {
+        let held = self.held.get_or_insert_with(|| database.memory().hold());
+        held.add(payload_bytes.saturating_add(RECORD_BYTES))
     }
 
     /// Takes the transaction back from the guest. Returns none after its end.

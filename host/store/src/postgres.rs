@@ -69,7 +69,7 @@ struct Shared {
 
 impl PostgresDatabase {
     fn new(databases: &PostgresDatabases, component: &str, account: &Account) -> Result<Self, Error> {
-        let limits = databases.limits.clone();
+        let limits = databases.limits.of_component();
         let writers = databases.pool(account, WriteLock::CONNECTIONS, true)?;
         Ok(Self {
             write_lock: WriteLock::new(writers, lock_key(&["turn", component]), &limits),

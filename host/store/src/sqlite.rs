@@ -14,6 +14,7 @@ mod host_tables;
 mod inbox;
 mod leases;
 mod migrations;
+mod native;
 mod outbox;
 mod readers;
 mod timer_queue;
@@ -67,6 +68,7 @@ impl SqliteDatabase {
                 .await
                 .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
         }
+        let limits = limits.of_component();
         let options = options(path, &limits);
         let mut connection = Connection::open(&options).await.map_err(Failure::into_error)?;
         host_tables::create(&mut connection).await.map_err(Failure::into_error)?;

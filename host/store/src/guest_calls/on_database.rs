@@ -8,11 +8,14 @@ use wasmtime::component::Resource;
 
 impl StoreView<'_> {
     pub(super) async fn query_snapshot(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
+        self.hold_parameters(&parameters)?;
         let (database, span) = (self.database()?, self.tracer()?.start(operation_of(statement)));
-        span.end(database.query(statement, parameters).await)
+        let limit = Duration::from_millis(self.transaction_ms);
+        span.end(timeout(limit, database.query(statement, parameters)).await.unwrap_or(Err(Error::Timeout)))
     }
 
     pub(super) async fn execute_and_commit(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
+        self.hold_parameters(&parameters)?;
         let (tracer, mut transaction) = (self.tracer()?, self.begin_transaction().await?);
         let work = async {
             let span = tracer.start(operation_of(statement));

@@ -34,6 +34,7 @@ impl StoreView<'_> {
         statement: &str,
         parameters: Vec<Value>,
     ) -> Result<Rows, Error> {
+        self.hold_parameters(&parameters)?;
         let tracer = self.tracer()?;
         let mut borrowed = self.borrow(handle).await?;
         let span = tracer.start(operation_of(statement));
@@ -47,6 +48,7 @@ impl StoreView<'_> {
         statement: &str,
         parameters: Vec<Value>,
     ) -> Result<u64, Error> {
+        self.hold_parameters(&parameters)?;
         let tracer = self.tracer()?;
         let mut borrowed = self.borrow(handle).await?;
         let span = tracer.start(operation_of(statement));
@@ -61,10 +63,12 @@ impl StoreView<'_> {
         payload: Vec<u8>,
     ) -> Result<String, Error> {
         let event = self.event(subject, payload)?;
+        let database = self.database()?;
         let open = self.open(handle)?;
         if open.events == EVENTS_PER_TRANSACTION {
             return Err(Error::Limit(format!("more than {EVENTS_PER_TRANSACTION} events in a transaction")));
         }
+        open.hold(database, event.payload.len())?;
         let mut borrowed = open.borrow().await?;
         open.events += 1;
         let result = timeout_at(borrowed.deadline, borrowed.inner.publish(&event)).await;
@@ -97,11 +101,12 @@ impl StoreView<'_> {
         check_timer(&timer)?;
         // A timer for a time in the past is due now, and must not seem late.
         timer.due_ms = timer.due_ms.max(now_ms());
-        let traceparent = self.traceparent;
+        let (database, traceparent) = (self.database()?, self.traceparent);
         let open = self.open(handle)?;
         if open.timers == TIMERS_PER_TRANSACTION {
             return Err(Error::Limit(format!("more than {TIMERS_PER_TRANSACTION} timers in a transaction")));
         }
+        open.hold(database, timer.payload.len())?;
         let mut borrowed = open.borrow().await?;
         open.timers += 1;
         let result = timeout_at(borrowed.deadline, borrowed.inner.schedule(&timer, traceparent)).await;

@@ -10,6 +10,7 @@ struct Fixture {
     table: ResourceTable,
     publishes: Vec<String>,
     wait: Histogram,
+    held: Option<HeldMemory>,
 }
 
 impl Fixture {
@@ -23,6 +24,7 @@ impl Fixture {
             table: ResourceTable::new(),
             publishes: vec!["thing.created".into()],
             wait: Histogram::noop(),
+            held: None,
         }
     }
 
@@ -36,6 +38,7 @@ impl Fixture {
             transaction_ms: 200,
             event_bytes: 10,
             wait: &self.wait,
+            held: &mut self.held,
         }
     }
 

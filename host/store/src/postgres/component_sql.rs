@@ -5,9 +5,9 @@ use super::{
     errors::{Failure, Recovery},
     statements::{self, BoundStatement},
 };
-use crate::{ComponentSql, Error, Rows, SqlEngine, Transaction, Value};
+use crate::{ComponentSql, Error, MemoryBudget, Rows, SqlEngine, Transaction, Value};
 use async_trait::async_trait;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// The most attempts at a query whose connections turn out to be lost.
@@ -22,11 +22,11 @@ impl SqlEngine for PostgresDatabase {
 #[async_trait]
 impl ComponentSql for PostgresDatabase {
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
-        let permitted = self.shared.gate.check(statement, &parameters).await?;
-        if !permitted.reads_only {
+        let checked = self.shared.gate.check(statement, &parameters).await?;
+        if !checked.reads_only {
             return Err(Error::Invalid("a query outside a transaction only reads".into()));
         }
-        let statement = BoundStatement { sql: permitted.sql.clone(), parameters };
+        let statement = BoundStatement { sql: checked.sql, parameters };
         let mut recovery = None;
         for _ in 1..QUERY_ATTEMPTS {
             match self.read(statement.clone(), recovery).await {
@@ -35,6 +35,10 @@ impl ComponentSql for PostgresDatabase {
             }
         }
         self.read(statement, recovery).await.map_err(Failure::into_error)
+    }
+
+    fn memory(&self) -> &Arc<MemoryBudget> {
+        &self.shared.limits.memory
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {

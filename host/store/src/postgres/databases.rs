@@ -92,7 +92,9 @@ impl PostgresDatabases {
                 // A host that hangs in a transaction blocks all other hosts.
                 ("idle_in_transaction_session_timeout", "30s"),
                 // A statement ends soon after its connection was closed.
-                ("client_connection_check_interval", "1s"),
+                ("client_connection_check_interval", "500ms"),
+                // Nothing ends the compiler of expressions.
+                ("jit", "off"),
                 ("default_transaction_read_only", if writes { "off" } else { "on" }),
             ]);
         Pool::new(options, connections)

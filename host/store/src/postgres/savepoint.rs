@@ -15,13 +15,15 @@ use super::{
     statements::{self, BoundStatement},
     transaction::PostgresTransaction,
 };
-use crate::{Error, Rows, Value};
+use crate::{Error, Rows, Value, memory::memory_of};
 use std::mem;
 
 const NEW_SAVEPOINT: &str = "RELEASE SAVEPOINT statement; SAVEPOINT statement";
 const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT statement";
 /// The most changes that are repeated after a failure.
 const REPEATED_CHANGES: usize = 16;
+/// The most bytes of their parameters.
+const REPEATED_BYTES: usize = 4 << 20;
 
 /// A change since the savepoint, and its result.
 pub(super) enum Change {
@@ -31,6 +33,16 @@ pub(super) enum Change {
     Statement { statement: BoundStatement, recovery: Option<Recovery>, changed: u64 },
     /// A statement that changed rows and returned some. It cannot be repeated.
     WithRows,
+}
+
+impl Change {
+    fn parameter_bytes(&self) -> usize {
+        match self {
+            Self::HostTable { parameters, .. } => memory_of(parameters),
+            Self::Statement { statement, .. } => memory_of(&statement.parameters),
+            Self::WithRows => 0,
+        }
+    }
 }
 
 impl PostgresTransaction {
@@ -84,7 +96,8 @@ impl PostgresTransaction {
             Change::Statement { .. } => reads_only,
             Change::WithRows => true,
         };
-        if self.changes.len() >= REPEATED_CHANGES || self.changes.iter().any(needs_new) {
+        let bytes: usize = self.changes.iter().map(Change::parameter_bytes).sum();
+        if self.changes.len() >= REPEATED_CHANGES || bytes > REPEATED_BYTES || self.changes.iter().any(needs_new) {
             self.run_own(NEW_SAVEPOINT.to_owned()).await?;
             self.changes.clear();
         }

@@ -2,15 +2,15 @@
 
 use super::{
     errors::{Failure, Recovery},
-    values::{arguments, type_of, values},
+    values::{arguments, is_long, type_of, value},
 };
 use crate::{
-    Rows, Value,
+    Error, Rows, Value,
     limits::{LimitedRows, Limits},
 };
 use futures::TryStreamExt;
 use sqlx::{
-    AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, SqlSafeStr, Statement,
+    AssertSqlSafe, Column, Connection, Either, Executor, PgConnection, Row, SqlSafeStr, Statement,
     postgres::{PgStatement, PgTypeInfo},
 };
 use std::sync::Arc;
@@ -22,6 +22,10 @@ pub(super) struct BoundStatement {
     pub(super) parameters: Vec<Value>,
 }
 
+/// The most columns of texts and bytes in a result. The driver reads a whole row
+/// before the host can count it, and PostgreSQL does not bound a row.
+const LONG_COLUMNS: usize = 32;
+
 /// Runs a statement and returns its rows.
 pub(super) async fn rows(
     connection: &mut PgConnection,
@@ -30,12 +34,16 @@ pub(super) async fn rows(
     limits: &Limits,
 ) -> Result<Rows, Failure> {
     let prepared = prepare(connection, &statement, recovery).await?;
+    if prepared.columns().iter().filter(|column| is_long(column.type_info())).count() > LONG_COLUMNS {
+        let error = format!("a result of more than {LONG_COLUMNS} columns of texts or bytes");
+        return Err(Failure::statement(Error::Limit(error)));
+    }
     let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
     let arguments = arguments(statement.parameters, types(&prepared))?;
     let mut stream = sqlx::query_with(AssertSqlSafe(statement.sql), arguments).fetch(connection);
     let mut rows = LimitedRows::new(limits);
     while let Some(row) = stream.try_next().await? {
-        rows.push(values(&row)?).map_err(Failure::statement)?;
+        rows.push(row.len(), |column| Ok(value(row.try_get_raw(column)?)?), Failure::statement)?;
     }
     Ok(rows.with_columns(columns))
 }

@@ -100,22 +100,22 @@ impl PostgresTransaction {
 #[async_trait]
 impl Transaction for PostgresTransaction {
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
-        let permitted = self.shared.gate.check(statement, &parameters).await?;
-        if !permitted.reads_only && operation_of(statement) != "DELETE" {
+        let checked = self.shared.gate.check(statement, &parameters).await?;
+        if !checked.reads_only && operation_of(statement) != "DELETE" {
             self.shared.disk.check_growth()?;
         }
-        self.rows(BoundStatement { sql: permitted.sql.clone(), parameters }, permitted.reads_only).await
+        self.rows(BoundStatement { sql: checked.sql, parameters }, checked.reads_only).await
     }
 
     async fn execute(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
-        let permitted = self.shared.gate.check(statement, &parameters).await?;
-        if permitted.reads_only {
+        let checked = self.shared.gate.check(statement, &parameters).await?;
+        if checked.reads_only {
             return Err(Error::Invalid("a statement that only reads is a query".into()));
         }
         if operation_of(statement) != "DELETE" {
             self.shared.disk.check_growth()?;
         }
-        self.change(BoundStatement { sql: permitted.sql.clone(), parameters }).await
+        self.change(BoundStatement { sql: checked.sql, parameters }).await
     }
 
     async fn publish(&mut self, event: &Event) -> Result<(), Error> {

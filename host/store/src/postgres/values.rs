@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{Error, Value};
 use sqlx::{
-    Arguments, Decode, Postgres, Row, Type, TypeInfo, ValueRef,
+    Arguments, Decode, Postgres, Type, TypeInfo, ValueRef,
     error::BoxDynError,
-    postgres::{PgArguments, PgRow, PgTypeInfo, PgValueRef},
+    postgres::{PgArguments, PgTypeInfo, PgValueRef},
 };
 
 /// The parameters of a statement, each converted to its type.
@@ -88,12 +88,13 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The values of a row.
-pub(super) fn values(row: &PgRow) -> Result<Vec<Value>, Failure> {
-    (0..row.len()).map(|index| Ok(value(row.try_get_raw(index)?)?)).collect()
+/// Whether values of a type can be long.
+pub(super) fn is_long(of: &PgTypeInfo) -> bool {
+    matches!(of.name(), "TEXT" | "VARCHAR" | "BPCHAR" | "UNKNOWN" | "BYTEA")
 }
 
-fn value(raw: PgValueRef<'_>) -> sqlx::Result<Value> {
+/// A value of a row.
+pub(super) fn value(raw: PgValueRef<'_>) -> sqlx::Result<Value> {
     if raw.is_null() {
         return Ok(Value::Null);
     }

@@ -1,8 +1,9 @@
 //! The SQL of a component on SQLite.
 
 use super::{Failure, SqliteDatabase};
-use crate::{ComponentSql, Error, Rows, SqlEngine, Transaction, Value};
+use crate::{ComponentSql, Error, MemoryBudget, Rows, SqlEngine, Transaction, Value};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 impl SqlEngine for SqliteDatabase {
     fn system_name(&self) -> &'static str {
@@ -13,14 +14,18 @@ impl SqlEngine for SqliteDatabase {
 #[async_trait]
 impl ComponentSql for SqliteDatabase {
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
-        let permitted = self.shared.gate.check(statement, &parameters).await?;
-        if !permitted.reads_only {
+        let checked = self.shared.gate.check(statement, &parameters).await?;
+        if !checked.reads_only {
             return Err(Error::Invalid("a query outside a transaction only reads".into()));
         }
         let mut reader = self.readers.acquire().await?;
-        let result = reader.connection().rows(&permitted.sql, parameters, &self.shared.limits).await;
+        let result = reader.connection().rows(&checked.sql, parameters, &self.shared.limits).await;
         reader.release();
         result.map_err(Failure::into_error)
+    }
+
+    fn memory(&self) -> &Arc<MemoryBudget> {
+        &self.shared.limits.memory
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {

@@ -1,38 +1,47 @@
 //! A connection that ends each statement at a deadline.
 //!
 //! SQLite calls the progress handler after a number of steps of its virtual
-//! machine, and ends the statement when the handler says so. A statement whose
-//! caller was dropped ends there too.
+//! machine, and ends the statement when the handler says so. The gate bounds the
+//! time of one step, because nothing ends a step. A statement whose caller was
+//! dropped ends there too.
 
 use super::{
     errors::Failure,
-    values::{arguments, values},
+    native::{self, RemainingBytes},
+    values::{arguments, value},
 };
 use crate::{
-    Rows, Value,
+    Error, Rows, Value,
     limits::{LimitedRows, Limits},
 };
 use futures::TryStreamExt;
+use host_sql::VALUE_BYTES;
+use rustix::time::{ClockId, clock_gettime};
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection as _, Executor, FromRow, Row, SqlSafeStr, SqliteConnection,
     Statement,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
-use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-const STEPS_BETWEEN_CLOCK_READS: i32 = 1_000;
+/// A few rows of the shortest loop.
+const STEPS_BETWEEN_CLOCK_READS: i32 = 50;
 const NO_DEADLINE: u64 = u64::MAX;
+/// The time in which a statement ends that nobody waits for.
+const CUT_OFF_MS: u64 = 400;
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
+/// A clock that is cheap to read and exact to a few milliseconds.
 fn clock_ms() -> u64 {
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(NO_DEADLINE)
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::MonotonicCoarse;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let now = clock_gettime(clock);
+    let (seconds, nanoseconds) = (now.tv_sec.cast_unsigned(), now.tv_nsec.cast_unsigned());
+    seconds.saturating_mul(1_000).saturating_add(nanoseconds / 1_000_000)
 }
 
 /// A connection to a component's file.
@@ -41,6 +50,7 @@ pub(super) struct Connection {
     component: String,
     inner: SqliteConnection,
     deadline_ms: Arc<AtomicU64>,
+    remaining_bytes: RemainingBytes,
 }
 
 impl Connection {
@@ -48,16 +58,19 @@ impl Connection {
         let mut inner = options.connect().await?;
         let deadline_ms = Arc::new(AtomicU64::new(NO_DEADLINE));
         let deadline = deadline_ms.clone();
-        inner
-            .lock_handle()
-            .await?
-            .set_progress_handler(STEPS_BETWEEN_CLOCK_READS, move || clock_ms() < deadline.load(Ordering::Relaxed));
-        Ok(Self { component: component_of(options), inner, deadline_ms })
+        let remaining_bytes = RemainingBytes::default();
+        let mut handle = inner.lock_handle().await?;
+        handle.set_progress_handler(STEPS_BETWEEN_CLOCK_READS, move || clock_ms() < deadline.load(Ordering::Relaxed));
+        native::limit(&mut handle, VALUE_BYTES, &remaining_bytes)
+            .map_err(|problem| Failure::transaction(Error::Unavailable(problem.to_owned())))?;
+        drop(handle);
+        Ok(Self { component: component_of(options), inner, deadline_ms, remaining_bytes })
     }
 
     /// Runs statements of the host without a deadline.
     pub(super) async fn control(&mut self, sql: &'static str) -> Result<(), Failure> {
         self.deadline_ms.store(NO_DEADLINE, Ordering::Relaxed);
+        self.remaining_bytes.set(u64::MAX);
         sqlx::query(sql).execute(&mut self.inner).await?;
         Ok(())
     }
@@ -77,7 +90,7 @@ impl Connection {
         parameters: Vec<Value>,
         limits: &Limits,
     ) -> Result<Rows, Failure> {
-        self.set_deadline(limits.statement_ms);
+        self.begin(limits.statement_ms, limits.result_bytes as u64);
         let mut columns = Vec::new();
         let mut rows = LimitedRows::new(limits);
         {
@@ -87,7 +100,7 @@ impl Connection {
                 if rows.is_empty() {
                     columns = names(row.columns());
                 }
-                rows.push(values(&row)?).map_err(Failure::statement)?;
+                rows.push(row.len(), |column| Ok(value(&row, column)?), Failure::statement)?;
             }
         }
         if rows.is_empty() {
@@ -104,7 +117,7 @@ impl Connection {
         parameters: Vec<Value>,
         statement_ms: u64,
     ) -> Result<u64, Failure> {
-        self.set_deadline(statement_ms);
+        self.begin(statement_ms, u64::MAX);
         let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(parameters)?);
         Ok(query.execute(&mut self.inner).await?.rows_affected())
     }
@@ -119,7 +132,7 @@ impl Connection {
     where
         T: for<'row> FromRow<'row, SqliteRow> + Send + Unpin,
     {
-        self.set_deadline(statement_ms);
+        self.begin(statement_ms, u64::MAX);
         let query = parameters.iter().fold(sqlx::query_as(sql), |query, parameter| query.bind(*parameter));
         Ok(query.fetch_all(&mut self.inner).await?)
     }
@@ -127,6 +140,11 @@ impl Connection {
     /// Ends the statement that runs, if it only reads.
     pub(super) fn interrupt(&self) {
         self.deadline_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Gives the statement that runs a short time to end.
+    pub(super) fn cut_off(&self) {
+        self.deadline_ms.fetch_min(clock_ms().saturating_add(CUT_OFF_MS), Ordering::Relaxed);
     }
 
     /// Waits until no statement runs.
@@ -144,8 +162,9 @@ impl Connection {
         }
     }
 
-    fn set_deadline(&self, statement_ms: u64) {
+    fn begin(&self, statement_ms: u64, result_bytes: u64) {
         self.deadline_ms.store(clock_ms().saturating_add(statement_ms), Ordering::Relaxed);
+        self.remaining_bytes.set(result_bytes);
     }
 }
 

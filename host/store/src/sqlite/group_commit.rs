@@ -144,13 +144,14 @@ impl WriteConnection {
         if !self.is_member_open {
             return;
         }
-        // A statement whose caller was dropped may still run. It has to end at
-        // its own deadline, which the statements below remove.
-        if let Some(connection) = &mut self.connection
-            && let Err(Failure { error, .. }) = connection.wait_until_idle().await
-        {
-            let component = component_of(&self.options);
-            tracing::debug!(component, ?error, "the connection failed while an abandoned statement ran");
+        // A statement whose caller was dropped may still run. It has to end
+        // first, because the statements below remove its deadline.
+        if let Some(connection) = &mut self.connection {
+            connection.cut_off();
+            if let Err(Failure { error, .. }) = connection.wait_until_idle().await {
+                let component = component_of(&self.options);
+                tracing::debug!(component, ?error, "the connection failed while an abandoned statement ran");
+            }
         }
         if self.is_alone() || self.control("ROLLBACK TO member; RELEASE member").await.is_err() {
             // SQLite itself rolls everything back when it interrupts a change or

@@ -100,20 +100,20 @@ impl SqliteTransaction {
 #[async_trait]
 impl Transaction for SqliteTransaction {
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
-        let permitted = self.shared.gate.check(statement, &parameters).await?;
-        if !permitted.reads_only {
+        let checked = self.shared.gate.check(statement, &parameters).await?;
+        if !checked.reads_only {
             self.shared.disk.check_disk()?;
         }
-        self.rows(&permitted.sql, parameters).await
+        self.rows(&checked.sql, parameters).await
     }
 
     async fn execute(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
-        let permitted = self.shared.gate.check(statement, &parameters).await?;
-        if permitted.reads_only {
+        let checked = self.shared.gate.check(statement, &parameters).await?;
+        if checked.reads_only {
             return Err(Error::Invalid("a statement that only reads is a query".into()));
         }
         self.shared.disk.check_disk()?;
-        self.change(&permitted.sql, parameters, self.shared.limits.statement_ms).await
+        self.change(&checked.sql, parameters, self.shared.limits.statement_ms).await
     }
 
     async fn publish(&mut self, event: &Event) -> Result<(), Error> {

@@ -23,13 +23,9 @@ pub(super) fn arguments(parameters: Vec<Value>) -> Result<SqliteArguments, Failu
     Ok(arguments)
 }
 
-/// The values of a row as SQLite stores them. The declared types of the columns
-/// do not matter.
-pub(super) fn values(row: &SqliteRow) -> Result<Vec<Value>, Failure> {
-    (0..row.len()).map(|index| Ok(value(row, index)?)).collect()
-}
-
-fn value(row: &SqliteRow, index: usize) -> sqlx::Result<Value> {
+/// A value of a row as SQLite stores it. The declared type of the column does
+/// not matter.
+pub(super) fn value(row: &SqliteRow, index: usize) -> sqlx::Result<Value> {
     let raw = row.try_get_raw(index)?;
     if raw.is_null() {
         return Ok(Value::Null);

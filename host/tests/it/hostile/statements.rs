@@ -115,7 +115,7 @@ async fn a_very_large_row_is_refused_by_its_size() {
     let (kind, text) = error(&refused);
     assert_eq!(kind, "limit", "{text}");
     assert!(text.contains("bytes"), "the limit has a unit: {text}");
-    let refused = attacker.post("/hostile/sql", body(3_000_000)).await.json();
+    let refused = attacker.post("/hostile/sql", body(2_050_000)).await.json();
     assert_eq!(error(&refused).0, "constraint", "{refused}");
     let taken = attacker.post("/hostile/sql", body(1_000)).await.json();
     assert_eq!(taken, json!({ "result": 1 }));

@@ -104,8 +104,13 @@ impl Fixture {
         };
         let host: HostDatabase = place.open().await;
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(host.clone(), &settings, None).await.unwrap());
-        let store =
-            StoreConfig { database_url: None, readers: 2, queue_wait: Duration::from_secs(5), disk_reserve_bytes: 0 };
+        let store = StoreConfig {
+            database_url: None,
+            readers: 2,
+            queue_wait: Duration::from_secs(5),
+            disk_reserve_bytes: 0,
+            memory_bytes: 64 << 20,
+        };
         let databases: Arc<dyn Databases> = match place {
             TestDatabase::Sqlite(folder) => {
                 Arc::new(SqliteDatabases::new(&folder.path().join("components"), &store).unwrap())

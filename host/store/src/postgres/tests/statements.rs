@@ -3,7 +3,7 @@
 use super::{add, databases, host, patient};
 use crate::{
     Databases, Error, Rows, Value,
-    conformance::{self, Store},
+    conformance::{self, Store, migration},
     limits::Limits,
 };
 use std::time::Duration;
@@ -61,4 +61,18 @@ async fn a_long_wait_for_the_write_lock_times_out() {
     assert!(matches!(store.begin().await.map(drop), Err(Error::Timeout)));
     drop(holder);
     add(&patient, "a").await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_result_has_a_bounded_number_of_columns_of_texts() {
+    let (databases, _url) = databases(patient()).await;
+    let store = databases.open("things").await.unwrap();
+    let columns = |of_type: &str| (0..40).map(|n| format!("c{n} {of_type}")).collect::<Vec<_>>().join(", ");
+    let sql = format!("CREATE TABLE texts ({}); CREATE TABLE numbers ({});", columns("TEXT"), columns("BIGINT"));
+    store.migrate(&[migration("0001.sql", &sql)]).await.unwrap();
+    let refused = store.query("SELECT * FROM texts", vec![]).await;
+    assert!(matches!(&refused, Err(Error::Limit(problem)) if problem.contains("32 columns")), "{refused:?}");
+    store.query("SELECT c1, c2, c3 FROM texts", vec![]).await.unwrap();
+    store.query("SELECT * FROM numbers", vec![]).await.unwrap();
 }

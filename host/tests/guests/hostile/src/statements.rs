@@ -10,7 +10,8 @@ type Filler = Option<usize>;
 
 /// Runs `statement` with the function `call`: `query`, `execute`, or
 /// `transaction`, which executes and commits. With `bytes`, `$1` is a text of that
-/// length.
+/// length. With `fill`, such as `a*1000 %b*3`, the parameters are these texts, each
+/// repeated as often as its number says.
 pub(crate) fn run(request: &Request) -> Result<Response> {
     let mut fields = request.fields()?;
     let call = fields.text("call", |text| Ok(text.to_owned()));
@@ -18,10 +19,11 @@ pub(crate) fn run(request: &Request) -> Result<Response> {
     let filler: Option<Filler> = fields.json("bytes", |json| {
         json.map(|json| json.parse().map_err(|_| "bytes must be a number".to_owned())).transpose()
     });
-    let (Some(call), Some(statement), Some(filler)) = (call, statement, filler) else {
+    let fill: Option<Vec<Value>> = fields.json("fill", |json| json.map_or(Ok(Vec::new()), repeated));
+    let (Some(call), Some(statement), Some(filler), Some(fill)) = (call, statement, filler, fill) else {
         return Err(fields.into_error());
     };
-    let parameters: Vec<Value> = filler.map(|bytes| Value::Text("x".repeat(bytes))).into_iter().collect();
+    let parameters: Vec<Value> = filler.map(|bytes| Value::Text("x".repeat(bytes))).into_iter().chain(fill).collect();
     let outcome = match call.as_str() {
         "query" => sql::query(&statement, &parameters).map(|rows| rows_json(&rows)),
         "execute" => sql::execute(&statement, &parameters).map(|changed| json!(changed)),
@@ -32,6 +34,16 @@ pub(crate) fn run(request: &Request) -> Result<Response> {
         Err(error) => json!({ "error": error_json(&error) }),
     };
     Response::json(200, &body)
+}
+
+/// The texts of `fill`.
+fn repeated(fill: &str) -> Result<Vec<Value>, String> {
+    let fill = fill.trim_matches('"').split_whitespace();
+    let texts = fill.map(|text| {
+        let (text, times) = text.rsplit_once('*')?;
+        Some(Value::Text(text.repeat(times.parse().ok()?)))
+    });
+    texts.collect::<Option<_>>().ok_or_else(|| "fill must be texts with numbers".to_owned())
 }
 
 fn in_transaction(statement: &str, parameters: &[Value]) -> Result<Json, SqlError> {

@@ -5,3 +5,4 @@
 mod capacity;
 mod policy;
 mod processor;
+mod sql;
