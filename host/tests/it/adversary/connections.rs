@@ -44,9 +44,10 @@ async fn answers_that_nobody_reads_are_bounded_and_their_clients_dropped() {
 async fn a_slow_reader_gets_its_whole_answer() {
     let setup = good_setup().toml(LARGE).http("write_timeout_ms = 1000\n");
     let host = attacked(setup).await;
-    let mut client = host.deaf_client(&scripted_request(&json!({ "body_bytes": 4 << 20 }))).await;
+    let mut client = TcpStream::connect(host.address()).await.unwrap();
+    client.write_all(&scripted_request(&json!({ "body_bytes": 8 << 20 }))).await.unwrap();
     let (mut read, mut piece) = (0, vec![0; 256 << 10]);
-    while read < 4 << 20 {
+    while read < 8 << 20 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let bytes = client.read(&mut piece).await.unwrap();
         assert!(bytes > 0, "the connection ended after {read} bytes");
@@ -56,17 +57,18 @@ async fn a_slow_reader_gets_its_whole_answer() {
 
 #[tokio::test]
 async fn requests_in_a_row_without_reading_wait_for_the_first_answer() {
-    let host = attacked(good_setup().http("write_timeout_ms = 2000\n")).await;
+    let limits = "[plugins.hostile.limits]\nconcurrency = 8\nqueue = 8\n";
+    let host = attacked(good_setup().toml(limits).http("write_timeout_ms = 2000\n")).await;
     host.visitor().says_hello().await;
     let before = host.resident_mib().await;
     let many = scripted_request(&json!({ "status": 204, "more_headers": 60, "value_bytes": 1_000 })).repeat(150);
     let mut clients = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..8 {
         clients.push(host.deaf_client(&many).await);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let held = host.resident_mib().await - before;
-    assert!(held < 120.0, "{held} MiB");
+    assert!(held < 45.0, "{held} MiB");
     for client in &mut clients {
         let ended = async { while client.read(&mut vec![0; 1 << 20]).await.is_ok_and(|bytes| bytes > 0) {} };
         tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the host should drop the client");
@@ -116,6 +118,7 @@ async fn a_stream_that_nobody_reads_ends_and_blames_no_component() {
     }
     let operator = host.operator();
     let in_flight = async || operator.plugin("streaming").await["in_flight"].as_u64();
+    eventually("all streams have begun", in_flight, |count| *count == Some(4)).await;
     eventually("its turns are free again", in_flight, |count| *count == Some(0)).await;
     assert_eq!(host.failures("streaming", "deadline").await, 0);
     drop(clients);
