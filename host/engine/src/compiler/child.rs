@@ -62,9 +62,10 @@ pub fn run(job: Job) -> ExitCode {
 /// Memory is what the process can write to: the address space also has the
 /// program and what the allocator only reserves.
 fn limit(job: Job) -> io::Result<()> {
+    let memory = (job.memory_mib << 20).saturating_add(mapped_bytes());
     let limits = [
         (Resource::Core, 0, 0),
-        (Resource::Data, job.memory_mib << 20, job.memory_mib << 20),
+        (Resource::Data, memory, memory),
         // The signal of the first limit tells the cause, the second one kills.
         (Resource::Cpu, job.cpu_seconds, job.cpu_seconds + 1),
         (Resource::Fsize, MAX_CODE_MIB << 20, MAX_CODE_MIB << 20),
@@ -74,6 +75,13 @@ fn limit(job: Job) -> io::Result<()> {
     }
     nice(NICENESS)?;
     Ok(())
+}
+
+/// What the process has mapped before it begins, which is not for the compiler.
+fn mapped_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let data_pages = statm.split_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());
+    data_pages.unwrap_or_default().saturating_mul(rustix::param::page_size() as u64)
 }
 
 fn read() -> io::Result<Vec<u8>> {
