@@ -31,7 +31,7 @@ pub struct Policy {
     /// pattern alone, `/api/things/*` for all paths below it.
     #[schema(example = json!(["/api/things", "/api/things/*"]))]
     pub paths: BTreeSet<String>,
-    /// Whether its pages belong to the same origin as the marketplace. Scripts of
+    /// Whether its pages belong to the same origin as those of the host. Scripts of
     /// such a page can act with the session of the visitor.
     pub same_origin: bool,
     /// Whether it learns who the visitor is.

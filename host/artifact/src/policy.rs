@@ -106,23 +106,33 @@ impl<'a> Rights<'a> {
             subscribes.map(|subject| self.excess(format!("subscribes to {subject}"), format!("--subscribe {subject}")));
         let paths = self.paths_beyond(manifest);
         let paths = paths.map(|path| self.excess(format!("answers {path}"), format!("--path '{path}'")));
-        let limits = self.above_ceilings(&manifest.limits);
+        // A default that is above a low ceiling is no request of the manifest.
+        let defaults = Limits::default().values();
+        let ceilings = self.ceilings();
+        let limits = exceeded(&manifest.limits, &ceilings);
+        let limits = self.limit_excesses(limits.filter(|limit| !defaults.contains(limit)));
         grants.chain(publishes).chain(subscribes).chain(paths).chain(limits).collect()
     }
 
     /// The limits among these that are above the ceilings of the policy.
     pub fn limits_beyond(&self, limits: &LimitOverrides) -> Vec<Excess> {
         let mut wanted = self.ceilings();
-        // A limit that no plugin may have is refused elsewhere.
-        let _ = wanted.override_with(limits);
-        self.above_ceilings(&wanted)
+        match wanted.override_with(limits) {
+            Ok(()) => self.above_ceilings(&wanted),
+            // No plugin may have such a limit, and the swap says so.
+            Err(_) => Vec::new(),
+        }
     }
 
     fn above_ceilings(&self, limits: &Limits) -> Vec<Excess> {
+        self.limit_excesses(exceeded(limits, &self.ceilings()))
+    }
+
+    fn limit_excesses(&self, limits: impl Iterator<Item = (&'static str, u64)>) -> Vec<Excess> {
         let excess = |(limit, value)| {
             self.excess(format!("wants the limit {limit} = {value}"), format!("--limit {limit}={value}"))
         };
-        exceeded(limits, &self.ceilings()).map(excess).collect()
+        limits.map(excess).collect()
     }
 
     /// The manifest without the requests that the policy does not allow.
@@ -131,13 +141,17 @@ impl<'a> Rights<'a> {
         let allowed = |subjects: &BTreeSet<String>, may: &dyn Fn(&str) -> bool| -> BTreeSet<String> {
             subjects.iter().filter(|subject| may(subject)).cloned().collect()
         };
+        // Without the store no event can be applied, and none can be published.
+        let has_store = self.policy.grants.contains(&Grant::Store);
         let health = manifest.health.clone().filter(|health| routes.iter().any(|route| route.path == *health));
         Manifest {
             health,
             routes,
             messaging: Messaging {
-                subscribes: allowed(&manifest.messaging.subscribes, &|subject| self.may_subscribe(subject)),
-                publishes: allowed(&manifest.messaging.publishes, &|subject| self.may_publish(subject)),
+                subscribes: allowed(&manifest.messaging.subscribes, &|subject| {
+                    has_store && self.may_subscribe(subject)
+                }),
+                publishes: allowed(&manifest.messaging.publishes, &|subject| has_store && self.may_publish(subject)),
             },
             limits: at_most(&manifest.limits, &self.ceilings()),
             ..manifest.clone()

@@ -32,6 +32,15 @@ impl Pattern {
         overlap(&self.0, &other.0)
     }
 
+    /// The first segment, if it is plain text. Patterns that begin with different
+    /// texts do not overlap.
+    pub fn first_text(&self) -> Option<&str> {
+        match self.0.first() {
+            Some(Segment::Literal(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether the first segments of the pattern are exactly those of `prefix`,
     /// and at least one segment follows.
     pub fn is_below(&self, prefix: &Self) -> bool {

@@ -62,7 +62,7 @@ fn every_variable_reaches_its_setting() {
             ("TICKETING_LOG", "warn,ticketing=debug"),
             ("TICKETING_LOG_FORMAT", "json"),
             ("TICKETING_NATS_URL", "nats://user:p%40ss@one:4222,two"),
-            ("JWT_KEY", "0123456789abcdef0123456789abcdef"),
+            ("JWT_KEY", "5uYvRq0nWc7eKx2dHs9mBf4tJz8gLp3a"),
             ("STRIPE_KEY", KEY),
         ],
     )

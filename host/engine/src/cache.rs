@@ -55,16 +55,20 @@ impl CompileCache {
         NamedTempFile::new_in(&self.folder)
     }
 
-    /// Loads and keeps the output of a compiler. None if it is damaged.
+    /// Loads and keeps the output of a compiler. The inner error says why this
+    /// host cannot use it.
     pub(super) fn keep(
         &self,
         engine: &Engine,
         digest: &str,
         entry: NamedTempFile,
-    ) -> std::io::Result<Option<Component>> {
-        let Some(component) = load(engine, entry.path()) else { return Ok(None) };
+    ) -> std::io::Result<wasmtime::Result<Component>> {
+        let component = match read(engine, entry.path()) {
+            Ok(component) => component,
+            Err(error) => return Ok(Err(error)),
+        };
         entry.persist(self.path(engine, digest)).map_err(|error| error.error)?;
-        Ok(Some(component))
+        Ok(Ok(component))
     }
 
     /// A file that cannot be removed stays. It does no harm.
@@ -84,13 +88,22 @@ impl CompileCache {
     }
 }
 
+/// The compiled component in a file of the cache. None if there is none that this
+/// host can use.
 fn load(engine: &Engine, path: &Path) -> Option<Component> {
-    let file = std::fs::read(path).ok()?;
-    let (digest, code) = file.split_at_checked(DIGEST_BYTES)?;
-    if Sha256::digest(code).as_slice() != digest {
-        tracing::warn!(path = %path.display(), "a cached component is damaged and is compiled again");
+    if !path.exists() {
         return None;
     }
+    read(engine, path)
+        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a cached component is compiled again"))
+        .ok()
+}
+
+fn read(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    let file = std::fs::read(path)?;
+    let checked =
+        file.split_at_checked(DIGEST_BYTES).filter(|(digest, code)| Sha256::digest(code).as_slice() == *digest);
+    let Some((_, code)) = checked else { wasmtime::bail!("the compiled code is damaged") };
     // SAFETY: `deserialize` trusts the machine code in its input, so the input
     // must be an output of `serialize`. Only the host's own user can write to
     // the folder. The name of the file depends on this engine's settings. The
@@ -99,8 +112,6 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
     #[expect(unsafe_code, reason = "loading a cached artifact is the one place that needs it")]
     let component = unsafe { Component::deserialize(engine, code) };
     component
-        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a cached component does not fit"))
-        .ok()
 }
 
 /// Writes the file under a temporary name first, so that a file with the final

@@ -168,7 +168,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_child_gets_the_bytes_and_its_limits_and_no_environment() {
-        let written = compile("echo \"$@\"; /usr/bin/env | grep -vE '^(PWD|SHLVL|_|OLDPWD|MIMALLOC_ARENA_EAGER_COMMIT)='; wc -c").await.unwrap();
+        let written =
+            compile("echo \"$@\"; /usr/bin/env | grep -vE '^(PWD|SHLVL|_|OLDPWD|MIMALLOC_ARENA_EAGER_COMMIT)='; wc -c")
+                .await
+                .unwrap();
         assert_eq!(written, "compile-component --kind platform --memory-mib 64 --cpu-seconds 1\n1048576\n");
     }
 

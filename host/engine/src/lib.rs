@@ -148,8 +148,7 @@ impl Engine {
         let (cache, digest) = (cache.clone(), digest.to_owned());
         let kept = tokio::task::spawn_blocking(move || cache.keep(&engine, &digest, entry));
         let kept = kept.await.map_err(std::io::Error::other)??;
-        let damaged = || CompileError::Crashed("an output that is not compiled code".to_owned());
-        kept.map(|component| Code::of(kind, component)).ok_or_else(damaged)
+        kept.map(|component| Code::of(kind, component)).map_err(|error| CompileError::Refused(format!("{error:#}")))
     }
 
     fn wasmtime_for(&self, kind: ComponentKind) -> wasmtime::Result<wasmtime::Engine> {

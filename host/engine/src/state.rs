@@ -189,9 +189,8 @@ impl State {
 /// Logging, settings, clocks and randomness are never denied.
 pub(super) fn link(linker: &mut Linker<State>, denied: &BTreeSet<Grant>) -> wasmtime::Result<()> {
     let is_granted = |grant| !denied.contains(&grant);
-    if is_granted(Grant::Store) {
-        host_store::add_to_linker(linker, State::store)?;
-    }
+    // The handlers of events and timers use types of the store. Without the grant, a component has no database.
+    host_store::add_to_linker(linker, State::store)?;
     if is_granted(Grant::Identity) {
         identity::add_to_linker(linker, State::identity)?;
     }

@@ -111,23 +111,23 @@ impl Queue {
 }
 
 impl PluginTurns {
-    /// Waits for a turn.
-    async fn next(self: Arc<Self>) -> Option<Turn> {
-        let waiting = {
-            let mut queue = self.turns.queue.lock();
-            if queue.free > 0 {
-                queue.free -= 1;
-                return Some(Turn(Some(self.turns.clone())));
-            }
-            let (sender, receiver) = oneshot::channel();
-            let mut guests = self.guests.lock();
-            if guests.is_empty() {
-                queue.waiting.push_back(self.clone());
-            }
-            guests.push_back(sender);
-            receiver
-        };
-        waiting.await.ok()
+    /// Asks for a turn. The place in the queue is taken at once, so that a guest
+    /// which gives way to other tasks does not lose its place meanwhile.
+    fn next(self: &Arc<Self>) -> oneshot::Receiver<Turn> {
+        let (sender, receiver) = oneshot::channel();
+        let mut queue = self.turns.queue.lock();
+        if queue.free > 0 {
+            queue.free -= 1;
+            // The receiver is here, so the turn arrives.
+            let _ = sender.send(Turn(Some(self.turns.clone())));
+            return receiver;
+        }
+        let mut guests = self.guests.lock();
+        if guests.is_empty() {
+            queue.waiting.push_back(self.clone());
+        }
+        guests.push_back(sender);
+        receiver
     }
 
     /// Counts a tick. Returns whether the plugin is within its share.
@@ -224,11 +224,11 @@ impl GuestTurn {
     /// Returns the turn and waits for the next one.
     pub(crate) fn next(&self) -> impl Future<Output = ()> + Send + 'static {
         self.release();
-        let (plugin, shared) = (self.plugin.clone(), self.shared.clone());
+        let shared = self.shared.clone();
+        let turn = self.plugin.next();
         async move {
             tokio::task::yield_now().await;
-            let turn = plugin.next().await;
-            *shared.held.lock() = turn;
+            *shared.held.lock() = turn.await.ok();
         }
     }
 }
@@ -283,7 +283,7 @@ mod tests {
         tokio::task::yield_now().await;
         drop(first);
         let turn = timeout(Duration::from_secs(5), patient).await.unwrap().unwrap();
-        assert!(turn.is_some() && turns.queue.lock().free == 0);
+        assert!(turn.is_ok() && turns.queue.lock().free == 0);
         drop(turn);
         assert_eq!(turns.queue.lock().free, 1);
     }

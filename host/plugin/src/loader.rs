@@ -251,7 +251,8 @@ impl Loader {
     ) -> Result<(Arc<Revision>, Vec<String>), LoadError> {
         let fitted = self.fit(&compiled, &policy, &record.settings)?;
         let migrations = &compiled.artifact.migrations;
-        let (database, migrated) = match permissions::uses_store(&compiled.imports) || !migrations.is_empty() {
+        let uses_database = permissions::uses_store(&compiled.imports) || !migrations.is_empty();
+        let (database, migrated) = match policy.grants.contains(&Grant::Store) && uses_database {
             true => {
                 let database = self.databases.open(&record.plugin).await.map_err(LoadError::Database)?;
                 database.set_quota(disk_amount(quotas));

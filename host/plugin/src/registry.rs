@@ -2,6 +2,7 @@
 //! request, an event or a timer reads the pointer once and sees one state of
 //! the host from its beginning to its end. Readers never lock.
 
+mod room;
 mod starting;
 
 pub use starting::Starting;
@@ -12,10 +13,7 @@ use super::{
     revision::{OwnEndpoint, Revision},
 };
 use arc_swap::ArcSwap;
-use host_artifact::{
-    manifest::{Manifest, Route},
-    routes::Pattern,
-};
+use host_artifact::manifest::Manifest;
 use host_engine::handler::{Handler, Handlers};
 use host_telemetry::EndpointMetrics;
 use http::{HeaderMap, HeaderName};
@@ -320,11 +318,9 @@ impl Snapshot {
     pub fn has_room_for(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
         let active = self.plugins.values().map(|plugin| &plugin.revision.manifest);
         let starting = self.starting.values().map(|starting| &starting.manifest);
+        let wanted = room::Wanted::new(manifest);
         for owner in active.chain(starting).filter(|other| other.name != manifest.name) {
-            let pairs = owner.routes.iter().flat_map(|other| manifest.routes.iter().map(move |route| (other, route)));
-            for (other, route) in pairs {
-                check_room(manifest, route, &owner.name, other)?;
-            }
+            owner.routes.iter().try_for_each(|other| wanted.check_room(&owner.name, other))?;
         }
         Ok(())
     }
@@ -344,30 +340,6 @@ impl Snapshot {
     /// All plugins, by name.
     pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.values()
-    }
-}
-
-/// Refuses a route that could take a request away from a route of `owner`.
-fn check_room(manifest: &Manifest, route: &Route, owner: &str, other: &Route) -> Result<(), SnapshotError> {
-    if route.path == other.path {
-        return match route.methods.iter().find(|method| other.methods.contains(method)) {
-            None => Ok(()),
-            Some(method) => Err(SnapshotError::Owned {
-                method: method.clone(),
-                path: route.path.clone(),
-                plugin: manifest.name.clone(),
-                owner: owner.to_owned(),
-            }),
-        };
-    }
-    match Pattern::of(&route.path).overlaps(&Pattern::of(&other.path)) {
-        false => Ok(()),
-        true => Err(SnapshotError::Overlap {
-            path: route.path.clone(),
-            plugin: manifest.name.clone(),
-            other: other.path.clone(),
-            owner: owner.to_owned(),
-        }),
     }
 }
 

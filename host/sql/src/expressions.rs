@@ -43,8 +43,8 @@ pub(super) const FUNCTIONS: [&str; 30] = [
     "upper",
 ];
 
-/// The most tables in a statement. The planners of the engines try many of
-/// their orders.
+/// The most tables in a statement. The planners of the engines try many
+/// sequences of them.
 const TABLES: usize = 32;
 /// The most tables that one query joins.
 const JOINED_TABLES: usize = 16;

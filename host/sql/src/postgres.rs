@@ -178,8 +178,8 @@ mod tests {
     fn statements_mean_the_same_on_postgres() {
         for (ours, theirs) in [
             ("SELECT Id, t.user FROM Things AS t", r#"SELECT "id", "t"."user" FROM "things" AS "t""#),
-            ("SELECT 1 WHERE a LIKE $1", r#"SELECT 1 WHERE "a" ILIKE $1 ESCAPE ''"#),
-            ("SELECT 1 WHERE a NOT LIKE $1 ESCAPE '!'", r#"SELECT 1 WHERE "a" NOT ILIKE $1 ESCAPE '!'"#),
+            ("SELECT 1 WHERE 'a' LIKE $1", r#"SELECT 1 WHERE 'a' ILIKE $1 ESCAPE ''"#),
+            ("SELECT 1 WHERE 'a' NOT LIKE $1 ESCAPE '!'", r#"SELECT 1 WHERE 'a' NOT ILIKE $1 ESCAPE '!'"#),
             ("SELECT lower(a), count(*) FROM t", r#"SELECT lower(("a") COLLATE "C"), count(*) FROM "t""#),
             ("SELECT avg(n) FROM t", r#"SELECT avg(CAST("n" AS DOUBLE PRECISION)) FROM "t""#),
             (

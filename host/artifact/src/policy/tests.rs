@@ -70,6 +70,7 @@ fn a_verdict_lists_each_request_beyond_the_policy_with_the_command_that_allows_i
     ];
     assert_eq!(listed, expected.map(|(asks, flag)| (asks.to_owned(), flag.to_owned())));
 
+    let policy = Policy { grants: [Grant::Store].into(), ..policy };
     let narrowed = rights(&policy).narrow(&asking);
     assert_eq!(narrowed.routes.len(), 1);
     assert_eq!(narrowed.messaging.publishes, set(&["hello.greeted"]));
@@ -91,6 +92,15 @@ fn a_policy_that_is_made_of_a_manifest_allows_all_of_it() {
     assert_eq!(rights(&policy).excesses(&asking, &[Grant::Store].into()), []);
     assert_eq!(rights(&policy).narrow(&asking).routes.len(), 2);
     assert_eq!(rights(&policy).ceilings().memory_mib, 512);
+}
+
+#[test]
+fn a_default_above_a_low_ceiling_is_no_request_and_is_lowered() {
+    let limits = LimitOverrides { wall_time_ms: Some(1_000), ..LimitOverrides::default() };
+    let policy = Policy { limits, ..Policy::default() };
+    assert_eq!(rights(&policy).excesses(&manifest(""), &BTreeSet::new()), []);
+    assert_eq!(rights(&policy).narrow(&manifest("")).limits.wall_time_ms, 1_000);
+    assert_eq!(rights(&policy).excesses(&manifest("limits = { wall_time_ms = 10_001 }"), &BTreeSet::new()).len(), 1);
 }
 
 #[test]

@@ -14,7 +14,8 @@ use std::collections::HashMap;
 
 /// What a row occupies beside its payload, about.
 const ROW_BYTES: u64 = 300;
-const PORTION: i64 = 1_000;
+/// Rows that are deleted at once.
+const MAX_PORTION: i64 = 1_000;
 
 /// The room of each component.
 pub(super) struct Room {
@@ -61,14 +62,18 @@ impl Room {
         let mut occupied = payloads.cast_unsigned() + rows.cast_unsigned() * ROW_BYTES;
         // What was counted leaves room until the next count.
         let allowed = self.max_bytes - self.max_bytes / 4;
+        let average = (occupied / rows.cast_unsigned().max(1)).max(1);
         while occupied > allowed {
+            // No more than needed, if the rows are of about the same size.
+            let needed = (occupied - allowed).div_ceil(average);
+            let portion = i64::try_from(needed).unwrap_or(MAX_PORTION).min(MAX_PORTION);
             let deleted: Vec<i64> = sqlx::query_scalar(
                 "DELETE FROM bus_events WHERE sequence IN (SELECT sequence FROM bus_events \
                  WHERE source = $1 AND sequence NOT IN (SELECT event FROM bus_deliveries) ORDER BY sequence LIMIT $2) \
                  RETURNING CAST(length(payload) AS BIGINT)",
             )
             .bind(source)
-            .bind(PORTION)
+            .bind(portion)
             .fetch_all(&mut **transaction)
             .await?;
             if deleted.is_empty() {

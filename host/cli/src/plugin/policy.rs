@@ -22,7 +22,7 @@ Examples:
   ticketing plugin policy hello                             show the policy
   ticketing plugin policy hello --grant store --visitor true
   ticketing plugin policy hello --http-host api.example.com:443 --grant http
-  ticketing plugin policy audit-log --subscribe 'order.*'   let it receive all events of orders
+  ticketing plugin policy mailer --subscribe 'account.*'    let it receive the events of another plugin
   ticketing plugin policy hello --path /api/hello --path '/api/hello/*'
   ticketing plugin policy hello --limit memory_mib=256      a higher ceiling
   ticketing plugin policy hello --quota database_mib=2048
@@ -35,7 +35,7 @@ pub(super) struct Policy {
     rights: Rights,
     #[command(flatten)]
     removals: Removals,
-    /// Whether its pages belong to the origin of the marketplace, with the session of the visitor
+    /// Whether its pages belong to the origin of the host, with the session of the visitor
     #[arg(long, value_name = "true|false")]
     same_origin: Option<bool>,
     /// Whether it learns who the visitor is

@@ -238,6 +238,11 @@ impl Rollout {
         };
         let grants = plugin.grants.unwrap_or_else(|| OFFERS.grants_of(&compiled.imports));
         self.preparer.policies.add_built_in(&record.plugin, policy_of(&compiled.artifact.manifest, grants));
+        // An administrator may have narrowed the policy later. The settings file, though, names its grants on purpose.
+        if !self.preparer.policies.is_set(&record.plugin) {
+            let allowed = self.preparer.require_allowed(&compiled, &record);
+            allowed.map_err(|error| PluginsError::Load(label.clone(), error))?;
+        }
         Ok((Origin { label, record, bytes }, compiled))
     }
 

@@ -69,7 +69,7 @@ fn a_parameter_that_stands_there_often_is_short() {
 #[test]
 fn a_long_pattern_allows_short_columns_only_and_the_statement_checks_them() {
     let like = "SELECT id FROM things WHERE t.title LIKE $1 AND n = $2";
-    assert_eq!(sql(Dialect::Sqlite, like, 4), "SELECT id FROM things WHERE t.title LIKE $1 AND n = $2");
+    assert!(sql(Dialect::Sqlite, like, 4).contains("octet_length(t.title) > 262144"));
     assert_eq!(
         sql(Dialect::Sqlite, like, 200),
         "SELECT id FROM things WHERE CASE WHEN octet_length(t.title) > 65536 THEN zeroblob(2000000000) ELSE t.title END \

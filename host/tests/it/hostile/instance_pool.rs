@@ -19,13 +19,13 @@ async fn warm_instances_give_way_to_those_that_are_needed() {
     let hello = PluginFile::read(&guest("hello"));
     for number in 0..PLUGINS {
         let mut one = hello.clone().with("name = \"hello\"", &format!("name = \"hello-{number}\""));
-        one.manifest = one.manifest.replace("/hello\"", &format!("/{number}/hello\""));
+        one.manifest = one.manifest.replace("/hello\"", &format!("/hello-{number}/hello\""));
         let report = operator.deploy(&format!("hello-{number}"), one.bytes()).await;
         assert!(report["warm_instances"].as_u64().unwrap() > 0, "{report}");
     }
     for round in 0..3 {
         for number in 0..PLUGINS {
-            let reply = visitor.get(&format!("/{number}/hello")).await;
+            let reply = visitor.get(&format!("/hello-{number}/hello")).await;
             // The guest itself answers 404, because it knows its path by another name.
             assert_eq!(reply.status, 404, "round {round}, plugin {number}: {reply:?}");
         }

@@ -140,7 +140,7 @@ async fn an_incompatible_plugin_is_reported_and_needs_force() {
     shell.write("text.wasm", "no component");
     shell.plugin("push text.wasm").await.fails(3, "not WebAssembly");
     shell.write("hostile.wasm", std::fs::read(guest("hostile")).unwrap());
-    shell.plugin("push hostile.wasm").await.fails(3, "the grant store is missing");
+    shell.plugin("push hostile.wasm").await.fails(3, "needs the grant store");
     shell.plugin("activate chameleon 9.9.9+0").await.fails(1, "there is no revision 9.9.9+0");
     shell.plugin("rollback chameleon").await.fails(3, "no previous revision");
     assert_eq!(colour(&host).await, "green");

@@ -1,4 +1,4 @@
-//! The origin belongs to the marketplace, and a plugin shares it. A browser
+//! The origin belongs to the host, and a plugin shares it. A browser
 //! applies some headers of one answer to all pages of the origin, and lets the
 //! scripts of one page act with the visitor's session. So without the entry
 //! `same_origin` in its policy, a plugin's answers act on themselves alone.
@@ -11,7 +11,7 @@ use host_plugin::Revision;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Gives a page an origin of its own, which has no cookies and no access to the
-/// marketplace's pages, see CSP level 3, section 6.3.2. It adds to the policies of
+/// other pages of the origin, see CSP level 3, section 6.3.2. It adds to the policies of
 /// the answer: a browser enforces all of them.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox allow-downloads allow-forms allow-popups allow-scripts");
 

@@ -35,7 +35,7 @@ impl RawUpload {
     async fn open(host: &Host, headers: &str) -> Self {
         let mut stream = TcpStream::connect(host.operators_address()).await.unwrap();
         let head = format!(
-            "POST /plugins HTTP/1.1\r\nhost: operators\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n{headers}\r\n\r\n"
+            "POST /plugins HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n{headers}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         Self(stream)

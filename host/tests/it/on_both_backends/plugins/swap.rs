@@ -165,7 +165,7 @@ async fn a_change_that_breaks_the_old_revision_or_other_plugins_needs_force() {
     let (head, rest) = listener.manifest.split_once("[[routes]]").unwrap();
     let (_, subscriptions) = rest.split_once("[messaging]").unwrap();
     listener.manifest = format!("{head}[messaging]{subscriptions}");
-    operator.allow("listener", json!({ "grants": ["store"] })).await;
+    operator.allow("listener", json!({ "grants": ["store"], "subscribes": ["chameleon.event"] })).await;
     operator.deploy("listener", listener.bytes()).await;
 
     let file = || PluginFile::read(&guest("chameleon")).version("2.0.0");
