@@ -1,6 +1,6 @@
 //! The amount of log that a component may cause.
 //!
-//! [`Budget`] is a part of the log of the process. It drops the lines of a
+//! `Budget` is a part of the log of the process. It drops the lines of a
 //! component that logs more than its budget, for the log and for its readers. A
 //! budget is a bucket that fills with the allowed bytes per second up to a burst.
 //! The lines of requests do not count, because their number is the visitors' and
