@@ -119,6 +119,10 @@ pub(crate) async fn compile(folder: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     // The lock file of the workspace names versions that are already downloaded.
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    // Cargo takes copies of one plugin in two folders for the same package. A new
+    // source file makes it compile this copy, and not use the module of another.
+    let source = std::fs::File::options().append(true).open(folder.join("src/lib.rs")).unwrap();
+    source.set_modified(std::time::SystemTime::now()).unwrap();
     let name = folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
     let module = Path::new("wasm32-unknown-unknown/release").join(format!("{name}.wasm"));
     let _turn = COMPILING.lock().await;
