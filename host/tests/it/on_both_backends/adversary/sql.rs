@@ -173,5 +173,5 @@ async fn statements_that_are_slow_to_parse_delay_nobody_else() {
         () = flood => {}
         () = measure => {}
     }
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(6), "{slowest:?}");
 }

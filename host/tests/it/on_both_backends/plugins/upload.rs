@@ -123,7 +123,7 @@ async fn a_refused_upload_says_why_and_leaves_nothing_behind() {
         (whole[..whole.len() / 2].to_vec(), 422, "not valid"),
         (Vec::new(), 422, "not WebAssembly"),
         (rival, 422, "the route GET /chameleon of rival belongs to chameleon already"),
-        (wants, 422, "the grant store is missing"),
+        (wants, 422, "needs the grant store"),
         (silent.bytes(), 422, "platform:messaging/handler"),
     ] {
         let reply = operator.upload(bytes).await;
@@ -146,6 +146,7 @@ async fn a_component_without_a_manifest_gets_one_with_its_upload() {
     let operator = host.operator();
     let bytes = std::fs::read(guest("hello")).unwrap();
     let manifest = "name = 'greeter'\nversion = '3.1.4'\n[[routes]]\npath = '/hello'\nmethods = ['GET']";
+    operator.allow("greeter", serde_json::json!({ "paths": ["/hello"] })).await;
     let reply = operator.upload_with(bytes, manifest).await;
     assert_eq!(reply.status, 201, "{reply:?}");
     let revision = reply.json()["revision"].as_str().unwrap().to_owned();
