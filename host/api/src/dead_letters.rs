@@ -35,6 +35,26 @@ pub struct DeadLetter {
     pub traceparent: Option<String>,
 }
 
+impl DeadLetter {
+    /// Its entry in a list. The caller gives the size, because the payload may be elsewhere.
+    #[must_use]
+    pub fn summary(self, payload_bytes: u64) -> DeadLetterSummary {
+        DeadLetterSummary {
+            id: self.id,
+            component: self.component,
+            kind: self.kind,
+            subject_id: self.subject_id,
+            subject: self.subject,
+            source: self.source,
+            time_ms: self.time_ms,
+            attempts: self.attempts,
+            reason: self.reason,
+            set_aside_ms: self.set_aside_ms,
+            payload_bytes,
+        }
+    }
+}
+
 /// A dead letter in a list, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetterSummary {

@@ -51,6 +51,25 @@ pub struct Policy {
     pub lowest_version: Option<String>,
 }
 
+impl Policy {
+    /// This policy and the rights of another one.
+    #[must_use]
+    pub fn with(&self, other: Self) -> Self {
+        let both = |one: &BTreeSet<String>, other: BTreeSet<String>| one.iter().cloned().chain(other).collect();
+        Self {
+            grants: self.grants.iter().copied().chain(other.grants).collect(),
+            http_hosts: both(&self.http_hosts, other.http_hosts),
+            publishes: both(&self.publishes, other.publishes),
+            subscribes: both(&self.subscribes, other.subscribes),
+            paths: both(&self.paths, other.paths),
+            same_origin: self.same_origin || other.same_origin,
+            visitor: self.visitor || other.visitor,
+            limits: self.limits.at_least(&other.limits),
+            ..self.clone()
+        }
+    }
+}
+
 /// How much a plugin may store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]

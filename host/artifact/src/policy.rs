@@ -29,23 +29,18 @@ pub fn policy_of(manifest: &Manifest, grants: BTreeSet<Grant>) -> Policy {
     let own = Rights { plugin: &manifest.name, policy: &Policy::default() };
     Policy {
         grants,
-        publishes: subjects_beyond(&manifest.messaging.publishes, |subject| own.may_publish(subject)),
-        subscribes: subjects_beyond(&manifest.messaging.subscribes, |subject| own.may_subscribe(subject)),
+        publishes: chosen(&manifest.messaging.publishes, |subject| !own.may_publish(subject)),
+        subscribes: chosen(&manifest.messaging.subscribes, |subject| !own.may_subscribe(subject)),
         paths: own.paths_beyond(manifest).map(str::to_owned).collect(),
         same_origin: true,
         visitor: true,
-        limits: above_ceilings(&manifest.limits),
+        limits: overrides(exceeded(&manifest.limits, &Limits::ceilings())),
         ..Policy::default()
     }
 }
 
-fn subjects_beyond(subjects: &BTreeSet<String>, may: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    subjects.iter().filter(|subject| !may(subject)).cloned().collect()
-}
-
-/// The limits that are above the host's ceilings.
-fn above_ceilings(limits: &Limits) -> LimitOverrides {
-    overrides(exceeded(limits, &Limits::ceilings()))
+fn chosen(subjects: &BTreeSet<String>, is_chosen: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    subjects.iter().filter(|subject| is_chosen(subject)).cloned().collect()
 }
 
 /// The limits that are above these ceilings, with their values.
@@ -55,7 +50,7 @@ fn exceeded(limits: &Limits, ceilings: &Limits) -> impl Iterator<Item = (&'stati
 }
 
 /// The limits, none of them above its ceiling.
-pub fn at_most(limits: &Limits, ceilings: &Limits) -> Limits {
+fn at_most(limits: &Limits, ceilings: &Limits) -> Limits {
     let pairs = limits.values().into_iter().zip(ceilings.values());
     let lowered = pairs.filter(|((_, value), (_, ceiling))| value > ceiling).map(|(_, ceiling)| ceiling);
     let mut limits = limits.clone();
@@ -73,21 +68,20 @@ fn overrides(values: impl Iterator<Item = (&'static str, u64)>) -> LimitOverride
 
 impl<'a> Rights<'a> {
     /// Whether the plugin may publish a subject.
-    pub fn may_publish(&self, subject: &str) -> bool {
+    fn may_publish(&self, subject: &str) -> bool {
         self.owns_subject(subject) || names_subject(&self.policy.publishes, subject)
     }
 
     /// Whether the plugin may receive the events of a subject.
-    pub fn may_subscribe(&self, subject: &str) -> bool {
+    fn may_subscribe(&self, subject: &str) -> bool {
         self.owns_subject(subject) || names_subject(&self.policy.subscribes, subject)
     }
 
     /// Whether the plugin may answer the paths of a pattern.
-    pub fn may_answer(&self, path: &str) -> bool {
-        let own = format!("/{}", self.plugin);
-        is_in_path_entry(path, &own)
-            || Pattern::of(path).is_below(&Pattern::of(&own))
-            || self.policy.paths.iter().any(|entry| is_in_path_entry(path, entry))
+    fn may_answer(&self, path: &str) -> bool {
+        let pattern = Pattern::of(path);
+        let own = [format!("/{}", self.plugin), format!("/{}/*", self.plugin)];
+        own.iter().chain(&self.policy.paths).any(|entry| is_in_path_entry(&pattern, entry))
     }
 
     /// The requests of a manifest that the policy does not allow. `wanted` are
@@ -118,14 +112,10 @@ impl<'a> Rights<'a> {
     pub fn limits_beyond(&self, limits: &LimitOverrides) -> Vec<Excess> {
         let mut wanted = self.ceilings();
         match wanted.override_with(limits) {
-            Ok(()) => self.above_ceilings(&wanted),
+            Ok(()) => self.limit_excesses(exceeded(&wanted, &self.ceilings())),
             // No plugin may have such a limit, and the swap says so.
             Err(_) => Vec::new(),
         }
-    }
-
-    fn above_ceilings(&self, limits: &Limits) -> Vec<Excess> {
-        self.limit_excesses(exceeded(limits, &self.ceilings()))
     }
 
     fn limit_excesses(&self, limits: impl Iterator<Item = (&'static str, u64)>) -> Vec<Excess> {
@@ -138,9 +128,6 @@ impl<'a> Rights<'a> {
     /// The manifest without the requests that the policy does not allow.
     pub fn narrow(&self, manifest: &Manifest) -> Manifest {
         let routes: Vec<Route> = manifest.routes.iter().filter(|route| self.may_answer(&route.path)).cloned().collect();
-        let allowed = |subjects: &BTreeSet<String>, may: &dyn Fn(&str) -> bool| -> BTreeSet<String> {
-            subjects.iter().filter(|subject| may(subject)).cloned().collect()
-        };
         // Without the store no event can be applied, and none can be published.
         let has_store = self.policy.grants.contains(&Grant::Store);
         let health = manifest.health.clone().filter(|health| routes.iter().any(|route| route.path == *health));
@@ -148,10 +135,8 @@ impl<'a> Rights<'a> {
             health,
             routes,
             messaging: Messaging {
-                subscribes: allowed(&manifest.messaging.subscribes, &|subject| {
-                    has_store && self.may_subscribe(subject)
-                }),
-                publishes: allowed(&manifest.messaging.publishes, &|subject| has_store && self.may_publish(subject)),
+                subscribes: chosen(&manifest.messaging.subscribes, |subject| has_store && self.may_subscribe(subject)),
+                publishes: chosen(&manifest.messaging.publishes, |subject| has_store && self.may_publish(subject)),
             },
             limits: at_most(&manifest.limits, &self.ceilings()),
             ..manifest.clone()
@@ -159,7 +144,7 @@ impl<'a> Rights<'a> {
     }
 
     /// The highest limits of the plugin.
-    pub fn ceilings(&self) -> Limits {
+    fn ceilings(&self) -> Limits {
         let mut ceilings = Limits::ceilings();
         // The policy was checked when an administrator set it.
         if ceilings.override_with(&self.policy.limits).is_err() {
@@ -197,10 +182,10 @@ fn names_subject(entries: &BTreeSet<String>, subject: &str) -> bool {
     })
 }
 
-fn is_in_path_entry(path: &str, entry: &str) -> bool {
+fn is_in_path_entry(pattern: &Pattern, entry: &str) -> bool {
     match entry.strip_suffix("/*") {
-        Some(prefix) => Pattern::of(path).is_below(&Pattern::of(prefix)),
-        None => Pattern::of(path) == Pattern::of(entry),
+        Some(prefix) => pattern.is_below(&Pattern::of(prefix)),
+        None => *pattern == Pattern::of(entry),
     }
 }
 

@@ -6,13 +6,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 /// A number of bytes that may be held at the same time.
 #[derive(Debug)]
 pub struct ByteBudget {
-    limit: usize,
+    limit: AtomicUsize,
     held: AtomicUsize,
     whole: Option<Arc<Self>>,
 }
@@ -24,19 +24,30 @@ pub struct HeldBytes {
     bytes: usize,
 }
 
-/// The bytes are not free. Holds the limit of the budget that is used up.
+/// The bytes are not free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BudgetExceeded(pub usize);
+pub struct BudgetExceeded {
+    /// The limit of the budget that is used up.
+    pub limit: usize,
+    /// Whether that budget is a part of another one.
+    pub is_part: bool,
+}
 
 impl ByteBudget {
     /// A budget of its own.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicUsize::new(0), whole: None })
+        Arc::new(Self { limit: AtomicUsize::new(limit), held: AtomicUsize::new(0), whole: None })
     }
 
     /// A budget that is a part of another one.
     pub fn part_of(whole: &Arc<Self>, limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicUsize::new(0), whole: Some(whole.clone()) })
+        let whole = Some(whole.clone());
+        Arc::new(Self { limit: AtomicUsize::new(limit), held: AtomicUsize::new(0), whole })
+    }
+
+    /// Changes the limit. It does not concern the bytes that are held already.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
     }
 
     /// Takes bytes out of the budget, and out of the one that it is a part of.
@@ -50,25 +61,49 @@ impl ByteBudget {
 
     /// The bytes that are held now.
     pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.held.load(Relaxed)
     }
 
     fn add(&self, bytes: usize) -> Result<(), BudgetExceeded> {
-        let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= self.limit);
-        if self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
-            return Err(BudgetExceeded(self.limit));
+        let limit = self.limit.load(Relaxed);
+        let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limit);
+        if self.held.fetch_update(Relaxed, Relaxed, add).is_err() {
+            return Err(BudgetExceeded { limit, is_part: self.whole.is_some() });
         }
         let whole = self.whole.as_ref().map_or(Ok(()), |whole| whole.add(bytes));
         whole.inspect_err(|_| {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            self.held.fetch_sub(bytes, Relaxed);
         })
     }
 
     fn give_back(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.held.fetch_sub(bytes, Relaxed);
         if let Some(whole) = &self.whole {
             whole.give_back(bytes);
         }
+    }
+}
+
+impl HeldBytes {
+    /// The number of bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes more bytes.
+    ///
+    /// # Errors
+    /// They are not free. The bytes until now stay held.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
+        self.budget.add(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives back all but this number of bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.budget.give_back(self.bytes.saturating_sub(bytes));
+        self.bytes = self.bytes.min(bytes);
     }
 }
 
@@ -86,15 +121,24 @@ mod tests {
     fn a_part_is_bounded_by_itself_and_by_the_whole() {
         let host = ByteBudget::new(100);
         let (one, other) = (ByteBudget::part_of(&host, 60), ByteBudget::part_of(&host, 60));
+        let of_part = BudgetExceeded { limit: 60, is_part: true };
+        let of_whole = BudgetExceeded { limit: 100, is_part: false };
         let first = one.hold(60).unwrap();
-        assert_eq!(one.hold(1).unwrap_err(), BudgetExceeded(60));
-        assert_eq!(other.hold(41).unwrap_err(), BudgetExceeded(100));
+        assert_eq!(one.hold(1).unwrap_err(), of_part);
+        assert_eq!(other.hold(41).unwrap_err(), of_whole);
         assert_eq!((one.held(), other.held(), host.held()), (60, 0, 60), "a refusal holds nothing");
-        let second = other.hold(40).unwrap();
+        let mut second = other.hold(30).unwrap();
+        assert_eq!(second.grow(11).unwrap_err(), of_whole);
+        second.grow(10).unwrap();
         drop(first);
         assert_eq!((one.held(), host.held()), (0, 40));
-        assert_eq!(other.hold(usize::MAX).unwrap_err(), BudgetExceeded(60));
+        assert_eq!(other.hold(usize::MAX).unwrap_err(), of_part);
+        second.shrink_to(50);
+        second.shrink_to(5);
+        assert_eq!((second.bytes(), other.held(), host.held()), (5, 5, 5));
         drop(second);
         assert_eq!(host.held(), 0);
+        one.set_limit(10);
+        assert_eq!(one.hold(11).unwrap_err(), BudgetExceeded { limit: 10, is_part: true });
     }
 }

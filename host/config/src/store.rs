@@ -22,7 +22,7 @@ pub struct StoreConfig {
     pub disk_reserve_bytes: u64,
     /// The memory for parameters, rows, events and timers of all components
     /// together.
-    pub memory_bytes: u64,
+    pub memory_bytes: usize,
 }
 
 /// As in the file.
@@ -33,7 +33,7 @@ pub(super) struct RawStoreConfig {
     readers: Option<u32>,
     queue_wait_ms: Option<u64>,
     disk_reserve_mib: Option<u64>,
-    memory_mib: Option<u64>,
+    memory_mib: Option<usize>,
 }
 
 impl TryFrom<RawStoreConfig> for StoreConfig {

@@ -6,11 +6,12 @@ pub const MAX_HEADERS: usize = 100;
 /// The largest size of all names and values together.
 pub const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// Checks the status and the lengths of each name and value.
+/// Checks the status and the lengths of each name and value. Returns the size of
+/// all of them.
 ///
 /// # Errors
 /// What breaks the contract.
-pub fn check(status: u16, headers: impl IntoIterator<Item = (usize, usize)>) -> Result<(), String> {
+pub fn check(status: u16, headers: impl IntoIterator<Item = (usize, usize)>) -> Result<usize, String> {
     // A component gives final answers only, see RFC 9110, section 15.2.
     if !(200..600).contains(&status) {
         return Err(format!("the status {status}"));
@@ -24,14 +25,14 @@ pub fn check(status: u16, headers: impl IntoIterator<Item = (usize, usize)>) -> 
     if bytes > MAX_HEADER_BYTES {
         return Err(format!("headers of {bytes} bytes, over the limit of {MAX_HEADER_BYTES}"));
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// The same for a head of the standard's types.
 ///
 /// # Errors
 /// What breaks the contract.
-pub fn check_parts(status: http::StatusCode, headers: &http::HeaderMap) -> Result<(), String> {
+pub fn check_parts(status: http::StatusCode, headers: &http::HeaderMap) -> Result<usize, String> {
     check(status.as_u16(), headers.iter().map(|(name, value)| (name.as_str().len(), value.len())))
 }
 
@@ -42,14 +43,14 @@ mod tests {
     #[test]
     fn an_answer_has_a_final_status_and_few_headers() {
         for status in [200, 204, 304, 404, 599] {
-            assert_eq!(check(status, []), Ok(()));
+            assert_eq!(check(status, []), Ok(0));
         }
         for status in [0, 99, 100, 101, 103, 199, 600, 999, u16::MAX] {
             assert!(check(status, []).is_err(), "{status}");
         }
-        assert_eq!(check(200, [(1, 1); MAX_HEADERS]), Ok(()));
+        assert_eq!(check(200, [(1, 1); MAX_HEADERS]), Ok(2 * MAX_HEADERS));
         assert!(check(200, [(1, 1); MAX_HEADERS + 1]).is_err());
-        assert_eq!(check(200, [(4, MAX_HEADER_BYTES - 4)]), Ok(()));
+        assert_eq!(check(200, [(4, MAX_HEADER_BYTES - 4)]), Ok(MAX_HEADER_BYTES));
         assert!(check(200, [(4, MAX_HEADER_BYTES - 3)]).is_err());
         assert!(check(200, [(MAX_HEADER_BYTES, 1)]).is_err());
     }

@@ -114,7 +114,7 @@ pub(super) struct Instance {
 /// The bytes that a guest may pass in one call into the host, or in one answer
 /// beside the body. A list whose elements are the same bytes of its memory would
 /// otherwise become much larger in the host.
-const HOST_CALL_BYTES: usize = 16 << 20;
+pub(super) const HOST_CALL_BYTES: usize = 16 << 20;
 
 /// The largest memory growth of an instance that is used again.
 const REUSE_GROWTH_BYTES: usize = 16 << 20;

@@ -6,7 +6,6 @@ use super::{
     time::{HasHostTime, HostTime},
     turns::{GuestTurn, PluginTurns},
 };
-use host_api::policy::Policy;
 use host_base::ByteBudget;
 use host_bus::Bus;
 use host_capabilities::{
@@ -44,8 +43,6 @@ pub struct ComponentContext {
     pub name: String,
     /// Its own database. None if it does not use one.
     pub database: Option<Arc<dyn ComponentSql>>,
-    /// The rights of its name.
-    pub policy: Arc<Policy>,
     /// The subjects that it may publish.
     pub publishes: Vec<String>,
     /// Its limits.

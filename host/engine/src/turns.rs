@@ -163,13 +163,10 @@ impl Drop for Turn {
 /// The turn of one guest. The guest holds it from one tick to the next and
 /// returns it when it waits for the host.
 #[derive(Clone)]
-pub(crate) struct GuestTurn {
-    plugin: Arc<PluginTurns>,
-    shared: Arc<Shared>,
-}
+pub(crate) struct GuestTurn(Arc<Guest>);
 
-#[derive(Default)]
-struct Shared {
+struct Guest {
+    plugin: Arc<PluginTurns>,
     held: Mutex<Option<Turn>>,
     computes: AtomicBool,
     ticks: AtomicU64,
@@ -178,57 +175,63 @@ struct Shared {
 
 impl GuestTurn {
     pub(crate) fn new(plugin: Arc<PluginTurns>) -> Self {
-        Self { plugin, shared: Arc::default() }
+        Self(Arc::new(Guest {
+            plugin,
+            held: Mutex::default(),
+            computes: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+            last_tick_ms: AtomicU64::new(0),
+        }))
     }
 
     /// Another call begins.
     pub(crate) fn begin_call(&self) {
-        self.shared.ticks.store(0, Relaxed);
-        self.shared.computes.store(false, Relaxed);
+        self.0.ticks.store(0, Relaxed);
+        self.0.computes.store(false, Relaxed);
     }
 
     /// The guest calls the host, or its call ends.
     pub(crate) fn give_back(&self) {
-        self.shared.computes.store(false, Relaxed);
+        self.0.computes.store(false, Relaxed);
         self.release();
     }
 
     /// The guest waits, for the host or for its next turn.
     pub(crate) fn release(&self) {
-        drop(self.shared.held.lock().take());
+        drop(self.0.held.lock().take());
     }
 
     /// The guest has computed for one more tick. Returns whether it may go on
     /// without a turn.
     pub(crate) fn tick(&self) -> bool {
-        self.shared.computes.store(true, Relaxed);
-        self.shared.last_tick_ms.store(clock_ms(), Relaxed);
-        let ticks = self.shared.ticks.fetch_add(1, Relaxed);
-        let within_share = self.plugin.is_within_share();
+        self.0.computes.store(true, Relaxed);
+        self.0.last_tick_ms.store(clock_ms(), Relaxed);
+        let ticks = self.0.ticks.fetch_add(1, Relaxed);
+        let within_share = self.0.plugin.is_within_share();
         ticks < u64::from(FREE_TICKS) && within_share
     }
 
     /// Whether the guest computes, or waits for a turn to do so, and has
     /// computed for long. If not, it waits for the host.
     pub(crate) fn computes(&self) -> bool {
-        self.shared.computes.load(Relaxed) && self.shared.ticks.load(Relaxed) >= u64::from(FREE_TICKS)
+        self.0.computes.load(Relaxed) && self.0.ticks.load(Relaxed) >= u64::from(FREE_TICKS)
     }
 
     /// Whether the guest has computed for long, and in the last seconds. This
     /// is for guests whose calls into the host are not known.
     pub(crate) fn has_computed_lately(&self) -> bool {
-        let since_ms = clock_ms().saturating_sub(self.shared.last_tick_ms.load(Relaxed));
-        self.shared.ticks.load(Relaxed) >= u64::from(FREE_TICKS) && since_ms < LATELY_MS
+        let since_ms = clock_ms().saturating_sub(self.0.last_tick_ms.load(Relaxed));
+        self.0.ticks.load(Relaxed) >= u64::from(FREE_TICKS) && since_ms < LATELY_MS
     }
 
     /// Returns the turn and waits for the next one.
     pub(crate) fn next(&self) -> impl Future<Output = ()> + Send + 'static {
         self.release();
-        let shared = self.shared.clone();
-        let turn = self.plugin.next();
+        let guest = self.0.clone();
+        let turn = guest.plugin.next();
         async move {
             tokio::task::yield_now().await;
-            *shared.held.lock() = turn.await.ok();
+            *guest.held.lock() = turn.await.ok();
         }
     }
 }

@@ -53,10 +53,12 @@ impl Connection {
     }
 
     fn set_blocked(&self, blocked: bool) {
-        self.blocked.store(blocked, Ordering::Release);
+        let was_blocked = self.blocked.swap(blocked, Ordering::AcqRel);
         if !blocked {
             self.held.lock().clear();
-            self.taken.notify_one();
+            if was_blocked {
+                self.taken.notify_one();
+            }
         }
     }
 }

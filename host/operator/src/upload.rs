@@ -111,23 +111,11 @@ async fn stage(
     operator: &Operator,
     caller: &Caller,
     query: UploadQuery,
-    mut parts: Parts,
+    parts: Parts,
 ) -> Result<(Verdict, bool), Problem> {
-    let component = parts.component.take().ok_or_else(|| unreadable("The form has no part named component"))?;
-    let bytes = component.read().await?;
-    let limits = &operator.upload_limits;
-    if limits.require_signature || parts.signature.is_some() {
-        let signature = parts.signature.as_deref();
-        let key = limits.keys.verify(&bytes, signature);
-        let key = key.map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?;
-        tracing::info!(%key, "a trusted key has signed the upload");
-    }
-    if limits.require_signature && parts.manifest.is_some() {
-        let message = "The manifest beside the component is not signed: put it into the component and sign that";
-        return Err(Problem::new(StatusCode::FORBIDDEN, message.to_owned()));
-    }
+    let Parts { component, manifest, signature } = parts;
+    let bytes = component.ok_or_else(|| unreadable("The form has no part named component"))?.read().await?;
     let UploadQuery { name, dry_run } = query;
-    let Parts { manifest, signature, .. } = parts;
     let upload = Upload { bytes, manifest, name, by: caller.name.clone(), signature, dry_run };
     let is_allowed = |plugin: &str| caller.require(Role::Deploy, Some(plugin)).is_ok();
     operator.rollout.stage(upload, is_allowed).await.map_err(problem)

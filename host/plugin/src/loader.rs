@@ -31,7 +31,7 @@ use host_engine::{
     OFFERS, Pool, Services, WasiHttpInstances,
 };
 use host_sql::Applied;
-use host_store::{ComponentSql, Database, Databases, Error as StoreError, MigrationError};
+use host_store::{ComponentSql, Database, Databases, Error as StoreError, MigrationError, set_memory_limit};
 use host_telemetry::RevisionSeries;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -258,7 +258,7 @@ impl Loader {
                 database.set_quota(disk_amount(quotas));
                 self.services.bus.limit_dead_letters(&record.plugin, quotas.dead_letters);
                 let migrated = database.migrate(migrations).await?;
-                database.memory().set_limit(fitted.manifest.limits.memory_mib);
+                set_memory_limit(database.memory(), fitted.manifest.limits.memory_mib);
                 (Some(database), migrated)
             }
             false => (None, Vec::new()),
@@ -332,7 +332,6 @@ impl Loader {
             limits: manifest.limits.clone(),
             config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
             http_hosts: http_hosts.cloned().collect(),
-            policy: policy.clone(),
             store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
             unsent: unsent.clone(),
             services: self.services.clone(),
@@ -346,7 +345,7 @@ impl Loader {
         };
         instances.warm_up().await?;
         let limits = &manifest.limits;
-        // Whatever its limits are, one plugin leaves turns of the host to the others.
+        // One plugin leaves turns of the host to the others, also with high limits.
         let share = (self.admission.limit() * 3).div_ceil(4);
         let concurrency = limits.concurrency.min(share);
         let admission = Admission::new(&manifest.name, concurrency, limits.queue, self.queue_wait);

@@ -11,6 +11,10 @@ const SCHEMA: &[&str] = &["
     CREATE TABLE plugin_policies (plugin TEXT PRIMARY KEY, version INTEGER NOT NULL, policy TEXT NOT NULL) STRICT;
 "];
 
+/// The row that tells that the policies of older plugins are in the table. No
+/// plugin has this name.
+const CARRIED_OVER: &str = "";
+
 /// The policies. Readers get the state of the last [`refresh`](Self::refresh).
 pub struct Policies {
     database: HostDatabase,
@@ -79,6 +83,32 @@ impl Policies {
     pub fn view(&self, plugin: &str) -> PolicyView {
         let version = self.stored.read().get(plugin).map_or(0, |stored| stored.version);
         PolicyView { plugin: plugin.to_owned(), version, policy: Policy::clone(&self.of(plugin)) }
+    }
+
+    /// Whether the plugins of an older version of the host have got their
+    /// policies in this database.
+    pub fn are_carried_over(&self) -> bool {
+        self.is_set(CARRIED_OVER)
+    }
+
+    /// Notes that they have.
+    ///
+    /// # Errors
+    /// The database cannot be changed.
+    pub async fn note_carried_over(&self) -> Result<(), PolicyError> {
+        self.set_first(CARRIED_OVER, &Policy::default()).await
+    }
+
+    /// Sets the policy of a name that has none. Another host may have done the
+    /// same at this moment.
+    ///
+    /// # Errors
+    /// The database cannot be changed.
+    pub async fn set_first(&self, plugin: &str, policy: &Policy) -> Result<(), PolicyError> {
+        match self.set(plugin, Some(0), policy).await {
+            Ok(_) | Err(PolicyError::Conflict(_)) => self.refresh().await,
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether an administrator has set the policy of a name.

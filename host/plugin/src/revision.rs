@@ -157,8 +157,8 @@ impl Revision {
     /// # Errors
     /// [`Failure::Unread`], counted and logged.
     pub fn hold_unsent(&self, bytes: usize) -> Result<HeldBytes, Failure> {
-        self.unsent.hold(bytes).map_err(|BudgetExceeded(limit_bytes)| {
-            let failure = Failure::Unread { component: self.name().to_owned(), limit_bytes };
+        self.unsent.hold(bytes).map_err(|BudgetExceeded { limit, .. }| {
+            let failure = Failure::Unread { component: self.name().to_owned(), limit_bytes: limit };
             self.note(&failure);
             failure
         })

@@ -1,7 +1,8 @@
 //! The SQL of a component.
 
-use super::{Error, MemoryBudget, Rows, Transaction, Value};
+use super::{Error, Rows, Transaction, Value};
 use async_trait::async_trait;
+use host_base::ByteBudget;
 use std::sync::Arc;
 
 /// The engine of a database.
@@ -18,7 +19,7 @@ pub trait ComponentSql: SqlEngine {
     async fn query(&self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error>;
 
     /// The memory that the host may hold for this component's SQL.
-    fn memory(&self) -> &Arc<MemoryBudget>;
+    fn memory(&self) -> &Arc<ByteBudget>;
 
     /// Waits for the write lock of the component and begins a transaction.
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error>;

@@ -66,7 +66,7 @@ impl<'a> StoreView<'a> {
     /// Counts memory in place of that of the call before.
     fn hold(&mut self, bytes: usize) -> Result<(), Error> {
         let database = self.database()?;
-        self.held.get_or_insert_with(|| database.memory().hold()).replace(bytes)
+        self.held.get_or_insert_with(|| HeldMemory::of(database.memory())).replace(bytes)
     }
 
     /// Counts parameters. They are there twice, as values and as arguments of

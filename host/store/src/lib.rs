@@ -53,7 +53,7 @@ pub use guest_calls::{OFFER, StoreView, add_to_linker};
 pub use inbox::{IdempotencyKey, Inbox};
 pub use lazy_transaction::{LazyTransaction, NotStarted};
 pub use leases::{Lease, LeaseRole, Leases};
-pub use memory::{HeldMemory, MemoryBudget};
+pub use memory::{HeldMemory, set_memory_limit};
 pub use migrations::{MigrationError, Migrations};
 pub use open_transaction::OpenTransaction;
 pub use outbox::{Outbox, OutboxEvent};

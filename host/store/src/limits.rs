@@ -2,10 +2,10 @@
 
 use super::{
     Error, Rows, Value,
-    memory::{HeldMemory, MemoryBudget, memory_of},
+    memory::{HeldMemory, LEAST_COMPONENT_BYTES, memory_of},
     values::value_bytes,
 };
-use host_base::Disk;
+use host_base::{ByteBudget, Disk};
 use host_config::store::StoreConfig;
 use std::{mem::size_of, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(crate) struct Limits {
     pub(crate) disk: Option<Disk>,
     /// The memory of this database's results, or of all databases while it is
     /// not open.
-    pub(crate) memory: Arc<MemoryBudget>,
+    pub(crate) memory: Arc<ByteBudget>,
 }
 
 impl Default for Limits {
@@ -44,7 +44,7 @@ impl Default for Limits {
             result_bytes: 8 * 1024 * 1024,
             database_bytes: 16 * 1024 * 1024 * 1024,
             disk: None,
-            memory: MemoryBudget::of_host(256 << 20),
+            memory: ByteBudget::new(256 << 20),
         }
     }
 }
@@ -52,7 +52,7 @@ impl Default for Limits {
 impl From<&StoreConfig> for Limits {
     fn from(settings: &StoreConfig) -> Self {
         let wait_ms = u64::try_from(settings.queue_wait.as_millis()).unwrap_or(u64::MAX);
-        let memory = MemoryBudget::of_host(settings.memory_bytes);
+        let memory = ByteBudget::new(settings.memory_bytes);
         Self { readers: settings.readers, wait_ms, memory, ..Self::default() }
     }
 }
@@ -60,7 +60,7 @@ impl From<&StoreConfig> for Limits {
 impl Limits {
     /// The limits of one component's database, with a budget of its own.
     pub(crate) fn of_component(&self) -> Self {
-        Self { memory: MemoryBudget::of_component(&self.memory), ..self.clone() }
+        Self { memory: ByteBudget::part_of(&self.memory, LEAST_COMPONENT_BYTES), ..self.clone() }
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct LimitedRows<'a> {
 
 impl<'a> LimitedRows<'a> {
     pub(crate) fn new(limits: &'a Limits) -> Self {
-        Self { limits, rows: Vec::new(), bytes: 0, memory: limits.memory.hold() }
+        Self { limits, rows: Vec::new(), bytes: 0, memory: HeldMemory::of(&limits.memory) }
     }
 
     /// Adds a row. Counts each of its values before it reads the next one.

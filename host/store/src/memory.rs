@@ -4,118 +4,66 @@
 //! budgets fails with the error `limit`.
 
 use super::{Error, Rows, Value, values::value_bytes};
-use std::{
-    mem::size_of,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+use host_base::{
+    ByteBudget,
+    byte_budget::{BudgetExceeded, HeldBytes},
 };
+use std::{mem::size_of, sync::Arc};
 
 /// A call takes memory from the budgets in pieces, so that a small statement
 /// changes each counter twice.
-const PIECE_BYTES: u64 = 64 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 /// The budget of a component before its limits are known, and the least one.
-const LEAST_COMPONENT_BYTES: u64 = 32 << 20;
+pub(crate) const LEAST_COMPONENT_BYTES: usize = 32 << 20;
 
-/// A budget and its use.
-#[derive(Debug)]
-pub struct MemoryBudget {
-    limit_bytes: AtomicU64,
-    used_bytes: AtomicU64,
-    /// None for the budget of the host itself.
-    host: Option<Arc<MemoryBudget>>,
-}
-
-impl MemoryBudget {
-    /// The budget of all components together.
-    pub(crate) fn of_host(limit_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { limit_bytes: AtomicU64::new(limit_bytes), used_bytes: AtomicU64::new(0), host: None })
-    }
-
-    /// The budget of one component, as a part of the host's.
-    pub(crate) fn of_component(host: &Arc<Self>) -> Arc<Self> {
-        let limit_bytes = AtomicU64::new(LEAST_COMPONENT_BYTES);
-        Arc::new(Self { limit_bytes, used_bytes: AtomicU64::new(0), host: Some(host.clone()) })
-    }
-
-    /// Sets the budget of a component to the memory of one of its instances.
-    pub fn set_limit(&self, memory_mib: usize) {
-        let bytes = u64::try_from(memory_mib).unwrap_or(u64::MAX).saturating_mul(1 << 20);
-        self.limit_bytes.store(bytes.max(LEAST_COMPONENT_BYTES), Relaxed);
-    }
-
-    /// Begins to count memory. It counts until the value is dropped.
-    pub(crate) fn hold(self: &Arc<Self>) -> HeldMemory {
-        HeldMemory { budget: self.clone(), held_bytes: 0, taken_bytes: 0 }
-    }
-
-    fn take(&self, bytes: u64) -> Result<(), Error> {
-        self.take_own(bytes)?;
-        if let Some(host) = &self.host
-            && let Err(error) = host.take_own(bytes)
-        {
-            self.used_bytes.fetch_sub(bytes, Relaxed);
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    fn take_own(&self, bytes: u64) -> Result<(), Error> {
-        let limit = self.limit_bytes.load(Relaxed);
-        let before = self.used_bytes.fetch_add(bytes, Relaxed);
-        if before.saturating_add(bytes) <= limit {
-            return Ok(());
-        }
-        self.used_bytes.fetch_sub(bytes, Relaxed);
-        let whose = if self.host.is_some() { "component" } else { "host" };
-        Err(Error::Limit(format!("more than {limit} bytes of memory for the SQL of the {whose}")))
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.used_bytes.fetch_sub(bytes, Relaxed);
-        if let Some(host) = &self.host {
-            host.used_bytes.fetch_sub(bytes, Relaxed);
-        }
-    }
+/// Sets the budget of a component to the memory of one of its instances.
+pub fn set_memory_limit(budget: &ByteBudget, memory_mib: usize) {
+    budget.set_limit(memory_mib.saturating_mul(1 << 20).max(LEAST_COMPONENT_BYTES));
 }
 
 /// Memory that counts until this value is dropped.
 #[derive(Debug)]
 pub struct HeldMemory {
-    budget: Arc<MemoryBudget>,
-    held_bytes: u64,
-    taken_bytes: u64,
+    budget: Arc<ByteBudget>,
+    /// Taken from the budget. It is at least what is used.
+    taken: Option<HeldBytes>,
+    used_bytes: usize,
 }
 
 impl HeldMemory {
+    /// Nothing yet.
+    pub(crate) fn of(budget: &Arc<ByteBudget>) -> Self {
+        Self { budget: budget.clone(), taken: None, used_bytes: 0 }
+    }
+
     /// Counts more memory, before it is used.
     pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Error> {
-        let held = self.held_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-        if held > self.taken_bytes {
-            let missing = (held - self.taken_bytes).max(PIECE_BYTES);
-            self.budget.take(missing)?;
-            self.taken_bytes += missing;
+        let used = self.used_bytes.saturating_add(bytes);
+        let taken = self.taken.as_ref().map_or(0, HeldBytes::bytes);
+        if used > taken {
+            let missing = (used - taken).max(PIECE_BYTES);
+            match &mut self.taken {
+                Some(taken) => taken.grow(missing).map_err(over)?,
+                None => self.taken = Some(self.budget.hold(missing).map_err(over)?),
+            }
         }
-        self.held_bytes = held;
+        self.used_bytes = used;
         Ok(())
     }
 
     /// Counts other memory from now on.
     pub(crate) fn replace(&mut self, bytes: usize) -> Result<(), Error> {
-        self.held_bytes = 0;
-        if self.taken_bytes > PIECE_BYTES {
-            self.budget.give_back(self.taken_bytes - PIECE_BYTES);
-            self.taken_bytes = PIECE_BYTES;
+        self.used_bytes = 0;
+        if let Some(taken) = &mut self.taken {
+            taken.shrink_to(PIECE_BYTES);
         }
         self.add(bytes)
     }
 }
 
-impl Drop for HeldMemory {
-    fn drop(&mut self) {
-        self.budget.give_back(self.taken_bytes);
-    }
+fn over(BudgetExceeded { limit, is_part }: BudgetExceeded) -> Error {
+    let whose = if is_part { "component" } else { "host" };
+    Error::Limit(format!("more than {limit} bytes of memory for the SQL of the {whose}"))
 }
 
 /// The memory of values, with that of their places in a list.
@@ -134,30 +82,33 @@ mod tests {
 
     #[test]
     fn a_component_and_the_host_have_a_budget_each() {
-        let host = MemoryBudget::of_host(48 << 20);
-        let (one, other) = (MemoryBudget::of_component(&host), MemoryBudget::of_component(&host));
-        let mut held = one.hold();
+        let host = ByteBudget::new(48 << 20);
+        let (one, other) = (component(&host), component(&host));
+        let mut held = HeldMemory::of(&one);
         held.add(30 << 20).unwrap();
         let refused = held.add(3 << 20).unwrap_err();
         assert!(matches!(&refused, Error::Limit(text) if text.contains("component")), "{refused:?}");
-        let mut others = other.hold();
+        let mut others = HeldMemory::of(&other);
         others.add(10 << 20).unwrap();
         let refused = others.add(20 << 20).unwrap_err();
         assert!(matches!(&refused, Error::Limit(text) if text.contains("host")), "{refused:?}");
         held.replace(1).unwrap();
         others.add(20 << 20).unwrap();
         drop((held, others));
-        assert_eq!((one.used_bytes.load(Relaxed), host.used_bytes.load(Relaxed)), (0, 0), "everything came back");
+        assert_eq!((one.held(), host.held()), (0, 0), "everything came back");
     }
 
     #[test]
     fn the_budget_of_a_component_follows_its_limits() {
-        let host = MemoryBudget::of_host(1 << 30);
-        let component = MemoryBudget::of_component(&host);
-        component.set_limit(64);
-        component.hold().add(60 << 20).unwrap();
-        component.set_limit(1);
-        component.hold().add(20 << 20).unwrap();
-        component.hold().add(40 << 20).unwrap_err();
+        let component = component(&ByteBudget::new(1 << 30));
+        set_memory_limit(&component, 64);
+        HeldMemory::of(&component).add(60 << 20).unwrap();
+        set_memory_limit(&component, 1);
+        HeldMemory::of(&component).add(20 << 20).unwrap();
+        HeldMemory::of(&component).add(40 << 20).unwrap_err();
+    }
+
+    fn component(host: &Arc<ByteBudget>) -> Arc<ByteBudget> {
+        ByteBudget::part_of(host, LEAST_COMPONENT_BYTES)
     }
 }

@@ -58,7 +58,7 @@ impl OpenTransaction {
     /// Counts the memory of an event or a timer until the end of the
     /// transaction.
     pub(crate) fn hold(&mut self, database: &dyn ComponentSql, payload_bytes: usize) -> Result<(), Error> {
-        let held = self.held.get_or_insert_with(|| database.memory().hold());
+        let held = self.held.get_or_insert_with(|| HeldMemory::of(database.memory()));
         held.add(payload_bytes.saturating_add(RECORD_BYTES))
     }
 

@@ -15,6 +15,7 @@
 mod database;
 mod nats;
 pub mod postgres;
+pub mod wasm;
 
 pub use database::{OpenTestDatabase, TestDatabase};
 pub use nats::NatsServer;

@@ -149,7 +149,7 @@ impl Front {
             client_address: Some(client.address),
             session: session.filter(|_| origin::knows_visitor(revision)),
             secure: client.secure,
-            issued: Some(Arc::default()),
+            issued: origin::may_issue_sessions(revision).then(Arc::default),
         };
         Ok((client, call))
     }

@@ -1,4 +1,5 @@
 use super::*;
+use host_test_support::wasm::{module, number, sized};
 use wasmparser::Parser;
 
 fn refusal(bytes: &[u8]) -> String {
@@ -12,31 +13,6 @@ fn refusal(bytes: &[u8]) -> String {
 
 fn component(inside: &str) -> Vec<u8> {
     wat::parse_str(format!("(component {inside})")).unwrap()
-}
-
-fn number(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
-/// A module with this many items of one kind in each section. The function writes
-/// bytes, because the parser of the text format is slow on large modules.
-fn module(sections: &[(u8, usize, &[u8])]) -> Vec<u8> {
-    let mut bytes = b"\0asm\x01\0\0\0".to_vec();
-    for (id, count, item) in sections {
-        let content = [number(*count), item.repeat(*count)].concat();
-        bytes.extend([&[*id][..], &number(content.len()), &content].concat());
-    }
-    bytes
-}
-
-fn body(content: &[u8]) -> Vec<u8> {
-    [number(content.len()).as_slice(), content].concat()
 }
 
 #[test]
@@ -66,9 +42,9 @@ fn a_file_over_a_limit_is_refused_with_the_name_of_the_limit() {
 
 #[test]
 fn functions_that_take_long_to_compile_are_refused() {
-    let long = body(&[&[0][..], &vec![1; 2 << 20], &[0x0b]].concat());
+    let long = sized(&[&[0][..], &vec![1; 2 << 20], &[0x0b]].concat());
     assert!(refusal(&module(&[(3, 1, &[0]), (10, 1, &long)])).contains("bytes in one function"));
-    let locals = body(&[&[1][..], &number(50_000), &[0x7f, 0x0b]].concat());
+    let locals = sized(&[&[1][..], &number(50_000), &[0x7f, 0x0b]].concat());
     let refused = refusal(&module(&[(3, 101, &[0]), (10, 101, &locals)]));
     assert!(refused.contains("5000000 local variables"), "{refused}");
 }

@@ -18,20 +18,8 @@ struct DeadLetterRow(DeadLetter);
 
 impl<'r> FromRow<'r, AnyRow> for DeadLetterRow {
     fn from_row(row: &'r AnyRow) -> sqlx::Result<Self> {
-        Ok(Self(DeadLetter {
-            id: row.try_get("id")?,
-            component: row.try_get("component")?,
-            kind: kind_of(row)?,
-            subject_id: row.try_get("subject_id")?,
-            subject: row.try_get("subject")?,
-            source: row.try_get("source")?,
-            time_ms: row.try_get::<i64, _>("time_ms")?.cast_unsigned(),
-            attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
-            reason: row.try_get("reason")?,
-            set_aside_ms: row.try_get::<i64, _>("set_aside_ms")?.cast_unsigned(),
-            payload: row.try_get("payload")?,
-            traceparent: row.try_get("traceparent")?,
-        }))
+        let (payload, traceparent) = (row.try_get("payload")?, row.try_get("traceparent")?);
+        Ok(Self(DeadLetter { payload, traceparent, ..without_payload(row)? }))
     }
 }
 
@@ -39,20 +27,27 @@ struct SummaryRow(DeadLetterSummary);
 
 impl<'r> FromRow<'r, AnyRow> for SummaryRow {
     fn from_row(row: &'r AnyRow) -> sqlx::Result<Self> {
-        Ok(Self(DeadLetterSummary {
-            id: row.try_get("id")?,
-            component: row.try_get("component")?,
-            kind: kind_of(row)?,
-            subject_id: row.try_get("subject_id")?,
-            subject: row.try_get("subject")?,
-            source: row.try_get("source")?,
-            time_ms: row.try_get::<i64, _>("time_ms")?.cast_unsigned(),
-            attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
-            reason: row.try_get("reason")?,
-            set_aside_ms: row.try_get::<i64, _>("set_aside_ms")?.cast_unsigned(),
-            payload_bytes: row.try_get::<i64, _>("payload_bytes")?.cast_unsigned(),
-        }))
+        let payload_bytes = row.try_get::<i64, _>("payload_bytes")?.cast_unsigned();
+        Ok(Self(without_payload(row)?.summary(payload_bytes)))
     }
+}
+
+/// The fields that both queries select.
+fn without_payload(row: &AnyRow) -> sqlx::Result<DeadLetter> {
+    Ok(DeadLetter {
+        id: row.try_get("id")?,
+        component: row.try_get("component")?,
+        kind: kind_of(row)?,
+        subject_id: row.try_get("subject_id")?,
+        subject: row.try_get("subject")?,
+        source: row.try_get("source")?,
+        time_ms: row.try_get::<i64, _>("time_ms")?.cast_unsigned(),
+        attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
+        reason: row.try_get("reason")?,
+        set_aside_ms: row.try_get::<i64, _>("set_aside_ms")?.cast_unsigned(),
+        payload: Vec::new(),
+        traceparent: None,
+    })
 }
 
 fn kind_of(row: &AnyRow) -> sqlx::Result<DeadLetterKind> {

@@ -84,19 +84,7 @@ async fn read_range(stream: &Stream, start: u64, end: u64) -> Result<Vec<DeadLet
 fn summary(headers: Option<&HeaderMap>) -> Option<DeadLetterSummary> {
     let letter = read(headers, &[])?;
     let size = headers?.get(SIZE_HEADER).and_then(|size| size.as_str().parse().ok());
-    Some(DeadLetterSummary {
-        id: letter.id,
-        component: letter.component,
-        kind: letter.kind,
-        subject_id: letter.subject_id,
-        subject: letter.subject,
-        source: letter.source,
-        time_ms: letter.time_ms,
-        attempts: letter.attempts,
-        reason: letter.reason,
-        set_aside_ms: letter.set_aside_ms,
-        payload_bytes: size.unwrap_or_default(),
-    })
+    Some(letter.summary(size.unwrap_or_default()))
 }
 
 /// None if the message is no dead letter. Only hosts should write to this

@@ -3,7 +3,7 @@
 use crate::{code_settings, wasi_http};
 use host_artifact::ComponentKind;
 use host_config::uploads::MAX_ARTIFACT_BYTES;
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, setrlimit};
 use sha2::{Digest, Sha256};
 use std::{
     io::{self, Read, Write},
@@ -18,9 +18,9 @@ pub(super) const MAX_CODE_MIB: u64 = 512;
 /// How much the child gives way to the host.
 const NICENESS: i32 = 10;
 
-pub(super) const SIGKILL: i32 = 9;
-pub(super) const SIGXCPU: i32 = 24;
-pub(super) const SIGXFSZ: i32 = 25;
+pub(super) const SIGKILL: i32 = Signal::KILL.as_raw();
+pub(super) const SIGXCPU: i32 = Signal::XCPU.as_raw();
+pub(super) const SIGXFSZ: i32 = Signal::XFSZ.as_raw();
 
 /// One compilation of a child.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +77,7 @@ fn limit(job: Job) -> io::Result<()> {
     Ok(())
 }
 
-/// What the process has mapped before it begins, which is not for the compiler.
+/// The memory that the process has mapped before the compiler begins.
 fn mapped_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let data_pages = statm.split_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());

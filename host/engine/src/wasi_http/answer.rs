@@ -134,8 +134,8 @@ impl AnswerBody {
         self.left_bytes = left;
         match self.unsent.hold(bytes.len()) {
             Ok(_held) => Ok(Frame::data(Bytes::from_owner(Piece { bytes, _held }))),
-            Err(BudgetExceeded(limit_bytes)) => {
-                self.progress.fail(Failure::Unread { component: self.component.clone(), limit_bytes });
+            Err(BudgetExceeded { limit, .. }) => {
+                self.progress.fail(Failure::Unread { component: self.component.clone(), limit_bytes: limit });
                 Err(BrokenOff)
             }
         }

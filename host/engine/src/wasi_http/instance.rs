@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     CallContext, ComponentContext, Failure, answer_head,
+    instance::HOST_CALL_BYTES,
     turns::{GuestTurn, Turns},
 };
 use axum::body::Body;
@@ -45,9 +46,6 @@ const DEFAULT_MAX_REQUESTS_P2: u32 = 1;
 const DEFAULT_MAX_REQUESTS_P3: u32 = 1_000;
 /// The largest memory growth of an instance that is used again.
 const REUSE_GROWTH_BYTES: usize = 32 << 20;
-
-/// The bytes that one call into the host may pass.
-const HOST_CALL_BYTES: usize = 16 << 20;
 
 /// A `wasi:http` component that is linked and ready to be instantiated.
 pub struct WasiHttpProgram {
@@ -209,7 +207,7 @@ impl WasiHttpInstances {
         let failure = match receiver.await {
             Ok(Ok(_)) if progress.request_refused() => shared.too_large(),
             Ok(Ok(answer)) => match answer_head::check_parts(answer.status(), answer.headers()) {
-                Ok(()) => {
+                Ok(_) => {
                     progress.step();
                     waiting.over();
                     return Ok(AnswerBody::of(answer, &shared.component, &progress).map(Body::new));

@@ -2,20 +2,12 @@
 //! revisions of the plugin again, with the new rights, and exchanges them.
 
 use super::{Rollout, RolloutError};
-use crate::{
-    archive::{Record, State},
-    loader::LoadError,
-    policies::PolicyError,
-    registry::Plugin,
-};
+use crate::{Revision, archive::State, registry::Plugin};
 use host_api::{
     policy::{NewPolicy, Policy, PolicyView},
     revisions::Source,
 };
-use host_artifact::{
-    Artifact,
-    policy::{check_policy, policy_of},
-};
+use host_artifact::policy::{check_policy, policy_of};
 use host_capabilities::outbound::Destination;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -70,57 +62,55 @@ impl Rollout {
     }
 
     /// The same revisions with the present rights.
+    ///
+    /// # Errors
+    /// One of them cannot be loaded, or it would answer a path that another
+    /// plugin has got in the meantime.
     pub(super) async fn load_again(&self, before: &Plugin) -> Result<Plugin, RolloutError> {
+        let again = async |revision: &Revision| -> Result<Arc<Revision>, RolloutError> {
+            let record = self.preparer.record(revision.name(), &revision.id).await?;
+            let revision = self.preparer.load(&record, before.standing).await?.revision;
+            self.registry.snapshot().has_room_for(&revision.manifest)?;
+            Ok(revision)
+        };
         let mut next = before.clone();
-        let record = self.preparer.record(before.revision.name(), &before.revision.id).await?;
-        next.revision = self.preparer.load(&record, before.standing).await?.revision;
+        next.revision = again(&before.revision).await?;
         if let Some(canary) = &mut next.canary {
-            let record = self.preparer.record(before.revision.name(), &canary.revision.id).await?;
-            canary.revision = self.preparer.load(&record, before.standing).await?.revision;
+            canary.revision = again(&canary.revision).await?;
         }
         Ok(next)
     }
 
     /// Gives each plugin that an older version of the host has activated the
-    /// rights that it had.
+    /// rights that it had. This is done once in a database.
     pub(super) async fn carry_over(&self, states: &BTreeMap<String, State>) -> Result<(), RolloutError> {
-        for (plugin, state) in states.iter().filter(|(plugin, _)| !self.preparer.policies.is_set(plugin)) {
-            let built_in = self.preparer.origin(plugin).map(|_| Policy::clone(&self.preparer.policies.of(plugin)));
-            let policy = match (&state.active, built_in) {
-                (Some(id), built_in) => {
-                    let record = self.archive.record(plugin, id).await?;
-                    match record.filter(|record| record.source == Source::Upload) {
-                        Some(record) => Some(self.rights_before(&record, built_in.as_ref()).await?),
-                        None => built_in.map(|policy| with_stored(policy, state)),
-                    }
-                }
-                (None, built_in) => Some(with_stored(built_in.unwrap_or_default(), state)),
-            };
-            let Some(policy) = policy.filter(|policy| *policy != *self.preparer.policies.of(plugin)) else { continue };
-            self.preparer.policies.set(plugin, Some(0), &policy).await?;
-            tracing::info!(component = plugin, "the plugin keeps the rights that it had as its policy");
-        }
-        Ok(())
-    }
-
-    /// The rights of an uploaded revision before there were policies: all that
-    /// its manifest names, and the grants that an administrator gave.
-    async fn rights_before(&self, record: &Record, built_in: Option<&Policy>) -> Result<Policy, RolloutError> {
-        let bytes = self.preparer.bytes(record).await?;
-        let artifact = Artifact::parse(bytes, record.manifest.as_deref()).map_err(LoadError::from)?;
-        let grants = built_in.map(|policy| policy.grants.clone()).unwrap_or_default();
-        let asked = policy_of(&artifact.manifest, grants);
-        let state = State { settings: record.settings.clone(), ..State::default() };
-        Ok(with_stored(asked, &state))
-    }
-
-    /// Takes note of the policy of a revision that is activated for the first
-    /// time, so that [`carry_over`](Self::carry_over) leaves it alone.
-    pub(super) async fn settle_policy(&self, plugin: &str) -> Result<(), PolicyError> {
         let policies = &self.preparer.policies;
-        match policies.is_set(plugin) || self.preparer.origin(plugin).is_some() {
-            true => Ok(()),
-            false => policies.set(plugin, Some(0), &policies.of(plugin)).await.map(drop),
+        if policies.are_carried_over() {
+            return Ok(());
+        }
+        for (plugin, state) in states.iter().filter(|(plugin, _)| !policies.is_set(plugin)) {
+            let known = policies.of(plugin);
+            let policy = with_stored(self.rights_before(plugin, state, &known).await?, state);
+            if policy != *known {
+                policies.set_first(plugin, &policy).await?;
+                tracing::info!(component = plugin, "the plugin keeps the rights that it had as its policy");
+            }
+        }
+        Ok(policies.note_carried_over().await?)
+    }
+
+    /// The rights of a plugin before there were policies: those of a built-in
+    /// plugin, and all that the manifest of an uploaded revision names.
+    async fn rights_before(&self, plugin: &str, state: &State, known: &Policy) -> Result<Policy, RolloutError> {
+        let Some(id) = &state.active else { return Ok(known.clone()) };
+        let record = self.archive.record(plugin, id).await?;
+        let Some(record) = record.filter(|record| record.source == Source::Upload) else { return Ok(known.clone()) };
+        match self.preparer.read(&record).await {
+            Ok(artifact) => Ok(known.with(policy_of(&artifact.manifest, known.grants.clone()))),
+            Err(error) => {
+                tracing::error!(component = plugin, %error, "the host cannot read the file to carry its rights over");
+                Ok(known.clone())
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 
 const UNSIGNED_MANIFEST: &str =
-    "the manifest beside the component is not signed: put it into the component and sign that";
+    "The manifest beside the component is not signed: put it into the component and sign that";
 
 /// The number of instances that are created before a revision serves.
 const WARM_INSTANCES: usize = 4;
@@ -105,18 +105,27 @@ impl Preparer {
 
     /// Refuses an uploaded file whose signature or version the operator does not
     /// accept. The settings, the keys and the policy may have changed since the
-    /// upload.
-    pub(super) fn require_trusted(&self, artifact: &Artifact, record: &Record) -> Result<(), RolloutError> {
+    /// upload. A new file must not have a wrong signature, even if none is
+    /// required.
+    pub(super) fn require_trusted(
+        &self,
+        artifact: &Artifact,
+        record: &Record,
+        is_new: bool,
+    ) -> Result<(), RolloutError> {
         if record.source != Source::Upload {
             return Ok(());
         }
         let policy = self.policies.of(&record.plugin);
-        let (bytes, signature) = (&artifact.bytes, record.signature.as_deref());
-        if self.uploads.require_signature || policy.require_signature {
-            self.uploads.keys.verify(bytes, signature).map_err(|error| RolloutError::NotTrusted(error.to_string()))?;
-            if record.manifest.is_some() {
-                return Err(RolloutError::NotTrusted(UNSIGNED_MANIFEST.to_owned()));
-            }
+        let is_required = self.uploads.require_signature || policy.require_signature;
+        let signature = record.signature.as_deref();
+        if is_required || (is_new && signature.is_some()) {
+            let key = self.uploads.keys.verify(&artifact.bytes, signature);
+            let key = key.map_err(|error| RolloutError::NotTrusted(error.to_string()))?;
+            tracing::info!(component = record.plugin, %key, "a trusted key has signed the file");
+        }
+        if is_required && record.manifest.is_some() {
+            return Err(RolloutError::NotTrusted(UNSIGNED_MANIFEST.to_owned()));
         }
         let version = &artifact.manifest.version;
         let lowest = policy.lowest_version.as_deref().and_then(|lowest| semver::Version::parse(lowest).ok());
@@ -146,7 +155,7 @@ impl Preparer {
         }
     }
 
-    /// What a plugin may occupy on disk. An upload of a built-in plugin has the
+    /// The quotas of a plugin on disk. An upload of a built-in plugin has the
     /// quotas of that plugin.
     pub(super) fn quotas(&self, plugin: &str, policy: &Policy) -> QuotasConfig {
         let source = self.origin(plugin).map_or(Source::Upload, |origin| origin.record.source);

@@ -121,7 +121,7 @@ impl Rollout {
             unknown: Unknown::new(),
         };
         declared.check_paths().map_err(LoadError::from)?;
-        self.preparer.require_trusted(artifact, &record)?;
+        self.preparer.require_trusted(artifact, &record, true)?;
         self.registry.snapshot().has_room_for(declared)?;
         Ok(record)
     }

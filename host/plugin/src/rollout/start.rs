@@ -192,6 +192,10 @@ impl Rollout {
         let _guard = self.locks.here(name).await;
         let state = self.archive.state(name).await?.unwrap_or_default();
         if state.removed || self.registry.snapshot().starting(name).is_none() {
+            tracing::info!(
+                component = name,
+                "the host drops the started component, an operator has removed or replaced it"
+            );
             return Ok(());
         }
         let mut plugin = Plugin { standing: Standing::of(&state), ..plugin };

@@ -129,13 +129,14 @@ impl Rollout {
         }
         let compiled = self.preparer.compile(record).await?;
         if how != How::Settings {
-            self.preparer.require_trusted(&compiled.artifact, record)?;
+            self.preparer.require_trusted(&compiled.artifact, record, false)?;
         }
         if matches!(how, How::Checked | How::Forced) {
             self.preparer.require_allowed(&compiled, record)?;
-            self.settle_policy(plugin).await?;
         }
-        self.registry.snapshot().has_room_for(&compiled.artifact.manifest)?;
+        if how != How::Settings {
+            self.registry.snapshot().has_room_for(&compiled.artifact.manifest)?;
+        }
         let verdict = self.verdict(&compiled, record).await?;
         if !verdict.compatible && !force {
             return Err(RolloutError::Incompatible(verdict.problems));

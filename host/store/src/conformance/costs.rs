@@ -1,7 +1,7 @@
 //! Tests of the time and the memory of statements.
 
 use super::{Store, migration, text};
-use crate::{Error, Rows, Value};
+use crate::{Error, HeldMemory, Rows, Value};
 use host_sql::{VALUE_BYTES, samples::COSTLY};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -125,7 +125,7 @@ pub(crate) async fn a_result_is_counted_before_it_is_held(store: Store) {
         assert!(begun.elapsed() < LONGEST);
     }
     // A budget that is in use by others leaves less.
-    let mut others = store.memory().hold();
+    let mut others = HeldMemory::of(store.memory());
     others.add(30 << 20).unwrap();
     let refused = store.query("SELECT t, u FROM big", vec![]).await;
     assert!(matches!(&refused, Err(Error::Limit(problem)) if problem.contains("memory")), "{refused:?}");

@@ -5,8 +5,9 @@ use super::{
     errors::{Failure, Recovery},
     statements::{self, BoundStatement},
 };
-use crate::{ComponentSql, Error, MemoryBudget, Rows, SqlEngine, Transaction, Value};
+use crate::{ComponentSql, Error, Rows, SqlEngine, Transaction, Value};
 use async_trait::async_trait;
+use host_base::ByteBudget;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -37,7 +38,7 @@ impl ComponentSql for PostgresDatabase {
         self.read(statement, recovery).await.map_err(Failure::into_error)
     }
 
-    fn memory(&self) -> &Arc<MemoryBudget> {
+    fn memory(&self) -> &Arc<ByteBudget> {
         &self.shared.limits.memory
     }
 

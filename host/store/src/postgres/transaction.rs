@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Error, OutboxBatch, Rows, Timer, Transaction, Value,
+    gate::Checked,
     limits::Limits,
     sql_span::operation_of,
     values::{optional_text, signed},
@@ -42,6 +43,15 @@ impl PostgresTransaction {
             published: Vec::new(),
             scheduled: 0,
             earliest_due_ms: u64::MAX,
+        }
+    }
+
+    /// Refuses a statement that could make a database grow that is over its
+    /// quota.
+    fn check_growth(&self, statement: &str, checked: &Checked) -> Result<(), Error> {
+        match checked.reads_only || operation_of(statement) == "DELETE" {
+            true => Ok(()),
+            false => self.shared.disk.check_growth(),
         }
     }
 
@@ -101,9 +111,7 @@ impl PostgresTransaction {
 impl Transaction for PostgresTransaction {
     async fn query(&mut self, statement: &str, parameters: Vec<Value>) -> Result<Rows, Error> {
         let checked = self.shared.gate.check(statement, &parameters).await?;
-        if !checked.reads_only && operation_of(statement) != "DELETE" {
-            self.shared.disk.check_growth()?;
-        }
+        self.check_growth(statement, &checked)?;
         self.rows(BoundStatement { sql: checked.sql, parameters }, checked.reads_only).await
     }
 
@@ -112,9 +120,7 @@ impl Transaction for PostgresTransaction {
         if checked.reads_only {
             return Err(Error::Invalid("a statement that only reads is a query".into()));
         }
-        if operation_of(statement) != "DELETE" {
-            self.shared.disk.check_growth()?;
-        }
+        self.check_growth(statement, &checked)?;
         self.change(BoundStatement { sql: checked.sql, parameters }).await
     }
 

@@ -1,8 +1,9 @@
 //! The SQL of a component on SQLite.
 
 use super::{Failure, SqliteDatabase};
-use crate::{ComponentSql, Error, MemoryBudget, Rows, SqlEngine, Transaction, Value};
+use crate::{ComponentSql, Error, Rows, SqlEngine, Transaction, Value};
 use async_trait::async_trait;
+use host_base::ByteBudget;
 use std::sync::Arc;
 
 impl SqlEngine for SqliteDatabase {
@@ -24,7 +25,7 @@ impl ComponentSql for SqliteDatabase {
         result.map_err(Failure::into_error)
     }
 
-    fn memory(&self) -> &Arc<MemoryBudget> {
+    fn memory(&self) -> &Arc<ByteBudget> {
         &self.shared.limits.memory
     }
 

@@ -76,7 +76,15 @@ async fn requests_in_a_row_without_reading_wait_for_the_first_answer() {
     for _ in 0..8 {
         clients.push(host.deaf_client(&many).await);
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let operator = host.operator();
+    let (mut calls, mut unchanged) = (0, 0);
+    let looks = async || {
+        let now = operator.plugin("hostile").await["calls"].as_u64().unwrap();
+        unchanged = if now == calls { unchanged + 1 } else { 0 };
+        calls = now;
+        (calls, unchanged)
+    };
+    eventually("all clients are held up", looks, |(calls, unchanged)| *calls >= 8 && *unchanged >= 50).await;
     let held = host.resident_mib().await - before;
     assert!(held < 45.0, "{held} MiB");
     for client in &mut clients {

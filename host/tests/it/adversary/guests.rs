@@ -1,6 +1,8 @@
 //! Components that are made for one attack.
 
 use crate::support::PluginFile;
+use host_test_support::wasm::{number, section};
+use wasmparser::{Parser, Payload};
 
 /// A component that takes the compiler long: each local variable lives through
 /// each of the nested loops.
@@ -43,55 +45,35 @@ fn plugin(name: &str, component: &[u8]) -> Vec<u8> {
 /// Adds a start function to a component: it counts to this number whenever the
 /// component is instantiated.
 pub(super) fn with_slow_start(component: &[u8], count: u64) -> Vec<u8> {
-    let text = format!(
-        "(component (core module $slow (func $start (local $left i64) (local.set $left (i64.const {count}))
+    let module = format!(
+        "(module (func $start (local $left i64) (local.set $left (i64.const {count}))
             (loop (br_if 0 (i64.ne (i64.const 0) (local.tee $left (i64.sub (local.get $left) (i64.const 1)))))))
-            (start $start)))"
+            (start $start))"
     );
-    let slow = wat::parse_str(text).unwrap();
-    let sections = sections(&slow);
-    let (_, module) = sections.iter().find(|(id, _)| *id == CORE_MODULE).unwrap();
-    let index = self::sections(component).iter().filter(|(id, _)| *id == CORE_MODULE).count();
     let mut bytes = component.to_vec();
-    bytes.extend(section(CORE_MODULE, module));
+    bytes.extend(section(CORE_MODULE, &wat::parse_str(module).unwrap()));
     // One instance of that module, without arguments.
-    bytes.extend(section(CORE_INSTANCE, &[&[1, 0][..], &number(index), &[0]].concat()));
+    bytes.extend(section(CORE_INSTANCE, &[&[1, 0][..], &number(own_modules(component)), &[0]].concat()));
     bytes
 }
 
 const CORE_MODULE: u8 = 1;
 const CORE_INSTANCE: u8 = 2;
 
-/// The sections of a component: their ids and contents.
-fn sections(component: &[u8]) -> Vec<(u8, &[u8])> {
-    let mut rest = &component[8..];
-    let mut sections = Vec::new();
-    while let Some((id, after)) = rest.split_first() {
-        let (mut length, mut shift, mut bytes) = (0_usize, 0, after);
-        loop {
-            let (byte, after) = bytes.split_first().unwrap();
-            length |= usize::from(byte & 0x7f) << shift;
-            (shift, bytes) = (shift + 7, after);
-            if byte & 0x80 == 0 {
-                break;
+/// The number of core modules of a component, without those of the components
+/// inside it.
+fn own_modules(component: &[u8]) -> usize {
+    let (mut modules, mut depth) = (0, 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.unwrap() {
+            Payload::ModuleSection { .. } => {
+                modules += usize::from(depth == 0);
+                depth += 1;
             }
+            Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ => {}
         }
-        sections.push((*id, &bytes[..length]));
-        rest = &bytes[length..];
     }
-    sections
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [&[id][..], &number(content.len()), content].concat()
-}
-
-fn number(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
+    modules
 }

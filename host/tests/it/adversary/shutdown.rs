@@ -1,7 +1,7 @@
 //! The end of a host whose components and clients do not want to end.
 
 use super::{connections::attacked_within, good_setup, scripted_request};
-use crate::support::Host;
+use crate::support::{Host, eventually};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -23,7 +23,10 @@ async fn keep_busy(host: &Host) -> Vec<TcpStream> {
             host.deaf_client(b"POST /hostile/answer HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n").await,
         );
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The guests that spin, and those whose requests do not arrive.
+    let operator = host.operator();
+    let in_flight = async || operator.plugin("hostile").await["in_flight"].as_u64().unwrap();
+    eventually("the guests are busy", in_flight, |calls| *calls >= 4).await;
     clients
 }
 
@@ -47,7 +50,8 @@ async fn a_second_signal_ends_a_host_at_once() {
     let mut host = patient_host(60_000).await;
     let clients = keep_busy(&host).await;
     host.terminate().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let log = async || host.log();
+    eventually("the host begins to drain", log, |log| log.contains("the host stops")).await;
     assert!(!host.has_ended(), "the host drains");
     let begun = Instant::now();
     host.terminate().await;

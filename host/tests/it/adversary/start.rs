@@ -30,6 +30,15 @@ async fn with_slow_plugin() -> Host {
     host
 }
 
+/// Waits for what a slow start takes.
+async fn finally(what: &str, is_true: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !is_true().await {
+        assert!(begun.elapsed() < Duration::from_secs(240), "{what}: not yet");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn status(host: &Host) -> String {
     let plugins = host.operator().get("/plugins").await.json();
     let slow = plugins.as_array().unwrap().iter().find(|plugin| plugin["name"] == "slow").cloned();
@@ -50,12 +59,7 @@ async fn a_component_that_starts_slowly_delays_nobody_else_and_serves_when_it_is
     let refused = visitor.get("/slow").await;
     refused.refuses(503, "Not available, try again");
     assert_eq!(status(&host).await, "starting");
-    let serves = async || visitor.get("/slow").await.status;
-    let begun = Instant::now();
-    while serves().await != SERVES {
-        assert!(begun.elapsed() < Duration::from_secs(240), "it never serves");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    finally("it serves", async || visitor.get("/slow").await.status == SERVES).await;
     assert_eq!(status(&host).await, "active");
 }
 
@@ -73,7 +77,7 @@ async fn a_component_that_starts_slowly_can_be_paused_and_removed_while_it_start
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(status(&host).await, "absent");
     assert_eq!(host.visitor().get("/slow").await.status, 404);
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    finally("its start has ended", async || host.log().contains("the host drops the started component")).await;
     assert_eq!(status(&host).await, "absent", "it does not come back by itself");
 }
 

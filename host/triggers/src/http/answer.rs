@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// A head of fewer bytes is not worth the counting.
 const SMALL_HEAD_BYTES: usize = 1 << 10;
 
-/// What the host knows of the request that is answered.
+/// The request that is answered.
 pub(super) struct Asked<'a> {
     pub(super) revision: &'a Revision,
     /// The session cookies that the host issued for this answer.
@@ -47,7 +47,7 @@ impl Asked<'_> {
     pub(super) fn http_response(&self, answer: wit::Response) -> Result<Response, Refusal> {
         let invalid = |problem: String| self.refuse(problem);
         let lengths = answer.headers.iter().map(|(name, value)| (name.len(), value.len()));
-        answer_head::check(answer.status, lengths).map_err(invalid)?;
+        let head_bytes = answer_head::check(answer.status, lengths).map_err(invalid)?;
         let status = StatusCode::from_u16(answer.status).map_err(|error| invalid(error.to_string()))?;
         let limit = self.revision.manifest.limits.response_bytes;
         if answer.body.len() > limit {
@@ -56,13 +56,13 @@ impl Asked<'_> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        let mut head_bytes = 0;
         for (name, value) in answer.headers {
-            head_bytes += name.len() + value.len();
             let name = HeaderName::try_from(&name)
                 .map_err(|_| invalid(format!("the header name {:?}", truncate(&name, REASON_BYTES))))?;
             let value = HeaderValue::try_from(value).map_err(|_| invalid(format!("the value of the header {name}")))?;
-            headers.append(name, value);
+            if !REMOVED_HEADERS.contains(&name) {
+                headers.append(name, value);
+            }
         }
         if !status.is_success() && !headers.contains_key(header::CONTENT_TYPE) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -80,6 +80,9 @@ impl Asked<'_> {
     pub(super) fn streamed_response(&self, mut answer: Response) -> Result<Response, Refusal> {
         let head_bytes = answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         self.hold_head(head_bytes)?;
+        for name in &REMOVED_HEADERS {
+            answer.headers_mut().remove(name);
+        }
         self.guard(&mut answer);
         Ok(answer)
     }
@@ -110,9 +113,6 @@ impl Asked<'_> {
     /// Takes the headers out that belong to others than the component.
     fn guard(&self, response: &mut Response) {
         let headers = response.headers_mut();
-        for name in &REMOVED_HEADERS {
-            headers.remove(name);
-        }
         origin::guard(self.revision, self.issued, headers);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }

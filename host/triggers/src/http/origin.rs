@@ -7,6 +7,7 @@ mod cookies;
 mod headers;
 
 use host_capabilities::identity::IssuedCookies;
+use host_config::plugins::Grant;
 use host_plugin::Revision;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -23,6 +24,11 @@ fn owns_origin(revision: &Revision) -> bool {
 /// Whether a plugin learns who the visitor is.
 pub(super) fn knows_visitor(revision: &Revision) -> bool {
     revision.policy.visitor
+}
+
+/// Whether the host can issue session cookies to a plugin.
+pub(super) fn may_issue_sessions(revision: &Revision) -> bool {
+    revision.policy.grants.contains(&Grant::Identity)
 }
 
 /// Drops the headers of an answer that the plugin may not set, and puts its pages

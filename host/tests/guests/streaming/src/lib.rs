@@ -36,7 +36,6 @@ impl Guest for Streaming {
             "echo" if matches!(request.get_method(), Method::Post) => echo(request),
             "spin" => spin(),
             "head" => head(query),
-            "lines" => lines(query),
             "refuse" => Err(ErrorCode::InternalError(None)),
             "headers" => {
                 let lines = request.get_headers().copy_all().into_iter();
@@ -127,16 +126,6 @@ fn head(query: &str) -> Result<Response, ErrorCode> {
         response.set_status_code(status).map_err(|()| ErrorCode::InternalError(Some("the status".to_owned())))?;
     }
     Ok(response)
-}
-
-/// Writes so many `lines` of so many `bytes` to the standard output, and one that
-/// looks like a line of the host.
-fn lines(query: &str) -> Result<Response, ErrorCode> {
-    println!("x\r2030-01-01T00:00:00.000000Z  INFO request: forged\u{202e}\u{2028}");
-    for _ in 0..number(query, "lines") {
-        println!("{}", "y".repeat(number(query, "bytes")));
-    }
-    answer(async |body| write(body, b"written".to_vec()).await)
 }
 
 /// Returns the head at once, and streams the body.

@@ -2,6 +2,7 @@
 
 use super::{super::loading::component, good};
 use crate::support::{Host, PluginFile, Setup, chameleon_host, guest};
+use host_test_support::wasm::{module, number, section, sized};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -10,34 +11,11 @@ const MANIFEST: &str = "name = 'odd'\nversion = '1.0.0'";
 /// A name, a file, and a part of the reason for its refusal.
 type Case = (&'static str, Vec<u8>, &'static str);
 
-fn number(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [&[id][..], &number(content.len()), content].concat()
-}
-
 /// A plugin with a core module that has this many items in each of these
-/// sections. It is made of bytes, because a text of that size takes long to
-/// parse.
+/// sections.
 fn bomb(sections: &[(u8, usize, &[u8])]) -> Vec<u8> {
-    let mut module = b"\0asm\x01\0\0\0".to_vec();
-    for (id, count, item) in sections {
-        module.extend(section(*id, &[number(*count), item.repeat(*count)].concat()));
-    }
-    let component = [b"\0asm\x0d\0\x01\0", section(1, &module).as_slice()].concat();
+    let component = [b"\0asm\x0d\0\x01\0", section(1, &module(sections)).as_slice()].concat();
     PluginFile::of(component, MANIFEST).bytes()
-}
-
-fn body(content: &[u8]) -> Vec<u8> {
-    [&number(content.len()), content].concat()
 }
 
 /// A plugin with this manifest and nothing else.
@@ -121,8 +99,8 @@ fn manifests() -> Vec<Case> {
 
 fn bombs() -> Vec<Case> {
     let elements = [&[1, 0][..], &number(2_000_001), &[0; 2_000_001]].concat();
-    let locals = body(&[&[1][..], &number(50_000), &[0x7f, 0x0b]].concat());
-    let long = body(&[&[0][..], &vec![1; 3 << 20], &[0x0b]].concat());
+    let locals = sized(&[&[1][..], &number(50_000), &[0x7f, 0x0b]].concat());
+    let long = sized(&[&[0][..], &vec![1; 3 << 20], &[0x0b]].concat());
     let nested = format!("{}{}", "(component ".repeat(20), ")".repeat(20));
     let deep: String = (1..200).map(|level| format!("(type $t{level} (list $t{}))", level - 1)).collect();
     let wide: String =
