@@ -186,6 +186,18 @@ pub fn order_cancelled() -> Error {
     Error::bad_request("Cannot pay for a cancelled order")
 }
 
+/// The error of a payment that the provider refuses as invalid. The reason begins
+/// with the name of the argument that is to blame.
+pub fn invalid_payment(reason: &str) -> Error {
+    if reason.starts_with("amount:") || reason.starts_with("currency:") {
+        Error::bad_request(
+            "The price of this order cannot be charged to any card: the card provider does not take this amount",
+        )
+    } else {
+        Error::field("token", "token must be the token of a card")
+    }
+}
+
 impl Attempt {
     /// The idempotency key of the authorization. It contains the number of the
     /// attempt, so that the buyer can try a second card after a decline.
@@ -326,6 +338,22 @@ mod tests {
             Some(Operation::Refund)
         );
         assert_eq!(authorized.with_state(AttemptState::Voided).next_operation(OrderStatus::Cancelled), None);
+    }
+
+    #[test]
+    fn the_amount_is_blamed_for_a_charge_that_no_card_can_pay() {
+        let refusal = |reason| match invalid_payment(reason) {
+            Error::Refused { status: 400, problems, .. } => problems[0].clone(),
+            other => panic!("{other:?}"),
+        };
+        for reason in ["amount: at least 50 minor units of usd", "currency: three lower-case letters"] {
+            let problem = refusal(reason);
+            assert_eq!(problem.field, None, "{reason}");
+            assert!(problem.message.contains("amount"), "{problem:?}");
+        }
+        for reason in ["no such token", "token: at most 200 bytes", "the amount is fine", ""] {
+            assert_eq!(refusal(reason).field.as_deref(), Some("token"), "{reason}");
+        }
     }
 
     #[test]

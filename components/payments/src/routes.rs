@@ -36,7 +36,7 @@ fn pay(request: &Request) -> Result<Response> {
         Authorization::Approved(_) if order_status == OrderStatus::Cancelled => Err(domain::order_cancelled()),
         Authorization::Approved(_) => Response::json(201, &Body { id: &attempt.id }),
         Authorization::Declined(_, message) => Err(Error::refused(402, message)),
-        Authorization::Invalid(_) => Err(Error::field("token", "token must be the token of a card")),
+        Authorization::Invalid(reason) => Err(domain::invalid_payment(&reason)),
     }
 }
 

@@ -104,6 +104,7 @@ macro_rules! conforms {
             a_key_with_other_arguments_is_invalid_and_changes_nothing
             only_allowed_settlements_are_made
             an_unknown_token_is_invalid
+            an_amount_below_the_minimum_of_its_currency_is_invalid_and_named
             a_charge_whose_response_was_lost_is_found_again
             a_call_whose_request_was_lost_charges_nothing_until_it_is_repeated
             a_cancelled_caller_does_not_stop_the_charge
@@ -143,37 +144,37 @@ pub(super) async fn fifty_calls_with_one_key_at_once_move_the_money_once(provide
 
 pub(super) async fn outcomes_are_final_and_survive_reopening(provider: impl TestProvider) {
     let first = provider.open().await;
-    let id = first.authorize("a", dollars(5), "tok_visa").await.unwrap();
-    let declined = first.authorize("b", dollars(5), "tok_chargeDeclined").await.unwrap_err();
+    let id = first.authorize("a", dollars(500), "tok_visa").await.unwrap();
+    let declined = first.authorize("b", dollars(500), "tok_chargeDeclined").await.unwrap_err();
     assert!(matches!(&declined, Error::Declined(decline) if decline.code == "card_declined"), "{declined:?}");
     drop(first);
 
     let second = provider.open().await;
-    assert_eq!(second.authorize("a", dollars(5), "tok_visa").await.unwrap(), id);
-    let again = second.authorize("b", dollars(5), "tok_chargeDeclined").await;
+    assert_eq!(second.authorize("a", dollars(500), "tok_visa").await.unwrap(), id);
+    let again = second.authorize("b", dollars(500), "tok_chargeDeclined").await;
     assert!(matches!(again, Err(Error::Declined(_))));
     assert_eq!(provider.ledger().await.len(), 1);
 }
 
 pub(super) async fn a_key_with_other_arguments_is_invalid_and_changes_nothing(provider: impl TestProvider) {
     let client = provider.open().await;
-    let id = client.authorize("k", dollars(5), "tok_visa").await.unwrap();
-    let euros = Money { amount: 5, currency: "eur".to_owned() };
+    let id = client.authorize("k", dollars(500), "tok_visa").await.unwrap();
+    let euros = Money { amount: 500, currency: "eur".to_owned() };
     for outcome in [
-        client.authorize("k", dollars(6), "tok_visa").await.map(drop),
-        client.authorize("k", dollars(5), "tok_amex").await.map(drop),
+        client.authorize("k", dollars(600), "tok_visa").await.map(drop),
+        client.authorize("k", dollars(500), "tok_amex").await.map(drop),
         client.authorize("k", euros.clone(), "tok_visa").await.map(drop),
         client.capture("k", &id).await,
     ] {
         assert!(is_invalid(&outcome), "{outcome:?}");
     }
-    assert_eq!(client.authorize("k", dollars(5), "tok_visa").await.unwrap(), id);
+    assert_eq!(client.authorize("k", dollars(500), "tok_visa").await.unwrap(), id);
     assert_eq!(provider.ledger().await[0].state, "authorized");
 }
 
 pub(super) async fn only_allowed_settlements_are_made(provider: impl TestProvider) {
     let client = provider.open().await;
-    let captured = client.authorize("1", dollars(5), "tok_visa").await.unwrap();
+    let captured = client.authorize("1", dollars(500), "tok_visa").await.unwrap();
     assert!(is_invalid(&client.refund("2", &captured).await));
     client.capture("3", &captured).await.unwrap();
     assert!(is_invalid(&client.capture("4", &captured).await));
@@ -182,7 +183,7 @@ pub(super) async fn only_allowed_settlements_are_made(provider: impl TestProvide
     assert!(is_invalid(&client.refund("7", &captured).await));
     client.refund("6", &captured).await.unwrap();
 
-    let voided = client.authorize("8", dollars(7), "tok_visa").await.unwrap();
+    let voided = client.authorize("8", dollars(700), "tok_visa").await.unwrap();
     client.void("9", &voided).await.unwrap();
     assert!(is_invalid(&client.capture("10", &voided).await));
     assert!(is_invalid(&client.capture("11", "auth_unknown").await));
@@ -194,21 +195,43 @@ pub(super) async fn only_allowed_settlements_are_made(provider: impl TestProvide
 pub(super) async fn an_unknown_token_is_invalid(provider: impl TestProvider) {
     let client = provider.open().await;
     for token in ["tok_unknown", "4242424242424242", ""] {
-        let outcome = client.authorize(&format!("k{token}"), dollars(5), token).await;
+        let outcome = client.authorize(&format!("k{token}"), dollars(500), token).await;
         assert!(is_invalid(&outcome), "{token}: {outcome:?}");
     }
     assert!(provider.ledger().await.is_empty());
 }
 
+pub(super) async fn an_amount_below_the_minimum_of_its_currency_is_invalid_and_named(provider: impl TestProvider) {
+    let client = provider.open().await;
+    let money = |amount, currency: &str| Money { amount, currency: currency.to_owned() };
+    for (number, below) in [money(1, "usd"), money(49, "usd"), money(49, "eur"), money(29, "gbp"), money(49, "jpy")]
+        .into_iter()
+        .enumerate()
+    {
+        // A good card and a bad one: the amount is to blame.
+        for token in ["tok_visa", "tok_chargeDeclined"] {
+            let outcome = client.authorize(&format!("{number}{token}"), below.clone(), token).await;
+            let blames_amount = |reason: &str| reason.starts_with("amount: ");
+            assert!(matches!(&outcome, Err(Error::Invalid(reason)) if blames_amount(reason)), "{below:?}: {outcome:?}");
+        }
+    }
+    let charged = async || provider.ledger().await.len();
+    assert_eq!(charged().await, 0);
+    for (number, lowest) in [money(50, "usd"), money(30, "gbp"), money(50, "jpy")].into_iter().enumerate() {
+        client.authorize(&format!("lowest {number}"), lowest, "tok_visa").await.unwrap();
+    }
+    assert_eq!(charged().await, 3);
+}
+
 pub(super) async fn a_charge_whose_response_was_lost_is_found_again(provider: impl TestProvider) {
     let client = provider.open().await;
     let token = provider.card_with_lost_response();
-    let lost = client.authorize("k", dollars(5), token).await;
+    let lost = client.authorize("k", dollars(500), token).await;
     assert!(is_unknown(&lost), "{lost:?}");
     drop(client);
 
     let client = provider.open().await;
-    let found = client.authorize("k", dollars(5), token).await.unwrap();
+    let found = client.authorize("k", dollars(500), token).await.unwrap();
     let ledger = provider.ledger().await;
     assert_eq!(ledger.len(), 1);
     assert_eq!(ledger[0].id, found);
@@ -217,26 +240,26 @@ pub(super) async fn a_charge_whose_response_was_lost_is_found_again(provider: im
 pub(super) async fn a_call_whose_request_was_lost_charges_nothing_until_it_is_repeated(provider: impl TestProvider) {
     let client = provider.open().await;
     let token = provider.card_with_lost_request();
-    let lost = client.authorize("k", dollars(5), token).await;
+    let lost = client.authorize("k", dollars(500), token).await;
     assert!(is_unknown(&lost), "{lost:?}");
     assert!(provider.ledger().await.is_empty());
     drop(client);
 
     let client = provider.open().await;
-    client.authorize("k", dollars(5), token).await.unwrap();
+    client.authorize("k", dollars(500), token).await.unwrap();
     assert_eq!(provider.ledger().await.len(), 1);
 }
 
 pub(super) async fn a_cancelled_caller_does_not_stop_the_charge(provider: impl TestProvider) {
     let client = provider.open().await;
     let token = provider.slow_card();
-    let slow = client.authorize("k", dollars(5), token);
+    let slow = client.authorize("k", dollars(500), token);
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
     // Another host. It gets an error while the first host is still working.
     let other = provider.open().await;
     let deadline = Instant::now() + Duration::from_secs(20);
     let id = loop {
-        match other.authorize("k", dollars(5), token).await {
+        match other.authorize("k", dollars(500), token).await {
             Ok(id) => break id,
             Err(Error::Unavailable(_)) => assert!(Instant::now() < deadline),
             Err(error) => panic!("{error:?}"),

@@ -7,6 +7,7 @@
 mod authorizations;
 #[cfg(test)]
 mod conformance;
+mod minimums;
 mod operation;
 mod simulated;
 mod stripe;

@@ -74,6 +74,11 @@ impl Outcome {
         Self::Invalid { reason: reason.into() }
     }
 
+    /// The outcome of a charge whose amount the provider does not take.
+    pub(super) fn invalid_amount(reason: &str) -> Self {
+        Self::invalid(format!("amount: {reason}"))
+    }
+
     /// The outcome of a call whose key belongs to another operation.
     pub(super) fn other_arguments() -> Self {
         Self::invalid("the key was used with other arguments")

@@ -94,6 +94,10 @@ impl Account {
         if !["usd", "eur", "gbp", "jpy"].contains(&currency.as_str()) {
             return Answer::invalid("parameter_invalid", &format!("Invalid currency: {currency}.")).not_kept();
         }
+        if amount < minimum(&currency) {
+            let message = format!("Amount must be at least {} {currency}", minimum(&currency));
+            return Answer::invalid("amount_too_small", &message).not_kept();
+        }
         if parameter("capture_method") != "manual" || parameter("payment_method_types[0]") != "card" {
             return Answer::invalid("parameter_unknown", "Only cards, and only two steps, here.").not_kept();
         }
@@ -291,6 +295,11 @@ impl Intent {
             "transfer_group": null,
         })
     }
+}
+
+/// The smallest charge of a currency, as Stripe publishes it.
+fn minimum(currency: &str) -> u64 {
+    if currency == "gbp" { 30 } else { 50 }
 }
 
 fn missing(kind: &str, id: &str) -> Answer {

@@ -9,6 +9,7 @@ use super::{
     super::{
         Error,
         authorizations::{Authorizations, NewAuthorization, create_authorizations},
+        minimums::minimum,
         operation::{LedgerError, Operation, Outcome, Settlement},
     },
     test_cards::{self, CardDecision},
@@ -108,6 +109,9 @@ async fn apply(
     now_ms: i64,
 ) -> Result<Outcome, LedgerError> {
     match operation {
+        Operation::Authorize { amount, currency, .. } if *amount < minimum(currency) => {
+            Ok(Outcome::invalid_amount(&format!("at least {} minor units of {currency}", minimum(currency))))
+        }
         Operation::Authorize { amount, currency, token } => match test_cards::decide(token) {
             CardDecision::Approved => authorize(transaction, key, *amount, currency, now_ms).await,
             CardDecision::Declined { code, message } => {

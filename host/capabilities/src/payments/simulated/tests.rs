@@ -51,7 +51,7 @@ on_both_engines! {
 async fn a_charge_is_in_the_ledger_although_its_response_was_lost(database: TestDatabase) {
     let provider = TestSimulated(database);
     let client = provider.open_with(FaultsConfig::default()).await;
-    let lost = client.authorize("k", dollars(5), test_cards::TIMEOUT_AFTER_CHARGE).await;
+    let lost = client.authorize("k", dollars(500), test_cards::TIMEOUT_AFTER_CHARGE).await;
     assert!(is_unknown(&lost), "{lost:?}");
     assert_eq!(provider.ledger().await.len(), 1);
 }
@@ -59,18 +59,18 @@ async fn a_charge_is_in_the_ledger_although_its_response_was_lost(database: Test
 async fn duplicate_calls_count_once(database: TestDatabase) {
     let provider = TestSimulated(database);
     let client = provider.open_with(FaultsConfig { duplicate_every: 1, ..FaultsConfig::default() }).await;
-    let id = client.authorize("k", dollars(5), "tok_visa").await.unwrap();
+    let id = client.authorize("k", dollars(500), "tok_visa").await.unwrap();
     client.capture("c", &id).await.unwrap();
     client.refund("r", &id).await.unwrap();
     let ledger = provider.ledger().await;
     assert_eq!(ledger.len(), 1);
-    assert_eq!((ledger[0].captured, ledger[0].refunded), (5, 5));
+    assert_eq!((ledger[0].captured, ledger[0].refunded), (500, 500));
 }
 
 async fn configured_faults_affect_every_nth_call(database: TestDatabase) {
     let provider = TestSimulated(database);
     let client = provider.open_with(FaultsConfig { timeout_after_every: 2, ..FaultsConfig::default() }).await;
-    let id = client.authorize("k", dollars(5), "tok_visa").await.unwrap();
+    let id = client.authorize("k", dollars(500), "tok_visa").await.unwrap();
     let lost = client.capture("c", &id).await;
     assert!(is_unknown(&lost), "{lost:?}");
     assert_eq!(provider.ledger().await[0].state, "captured");

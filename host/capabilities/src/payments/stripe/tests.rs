@@ -87,7 +87,7 @@ async fn requests_follow_the_documentation_of_stripe(database: TestDatabase) {
     let id = client.authorize("cards/a:1", dollars(1999), "tok_visa").await.unwrap();
     client.capture("cards/a:1:capture", &id).await.unwrap();
     client.refund("cards/a:1:refund", &id).await.unwrap();
-    let other = client.authorize("cards/b:1", dollars(5), "pm_card_visa").await.unwrap();
+    let other = client.authorize("cards/b:1", dollars(500), "pm_card_visa").await.unwrap();
     client.void("cards/b:1:void", &other).await.unwrap();
 
     let requests = hosts.stripe.requests();
@@ -125,7 +125,7 @@ async fn requests_follow_the_documentation_of_stripe(database: TestDatabase) {
         (
             "/v1/payment_intents",
             &[
-                "amount=5",
+                "amount=500",
                 "capture_method=manual",
                 "currency=usd",
                 "metadata[ticketing_key]=cards/b:1",
@@ -154,7 +154,7 @@ async fn money_moves_once_with_every_fault_of_every_request(database: TestDataba
         let client = hosts.open().await;
         hosts.stripe.next(step, fault);
         let (pay, take) = (format!("{number}"), format!("{number}:take"));
-        let authorize = async || client.authorize(&pay, dollars(5), "tok_visa").await;
+        let authorize = async || client.authorize(&pay, dollars(500), "tok_visa").await;
         let mut lost = 0;
         let mut again = |outcome: &Result<(), Error>| {
             assert!(outcome.is_ok() || is_unknown(outcome), "{step:?} {fault:?}: {outcome:?}");
@@ -177,7 +177,7 @@ async fn money_moves_once_with_every_fault_of_every_request(database: TestDataba
         let made: Vec<Payment> = hosts.stripe.payments().into_iter().filter(of_the_call).collect();
         let charged: Vec<&Payment> = made.iter().filter(|one| one.status != "requires_payment_method").collect();
         assert_eq!(charged.len(), 1, "{step:?} {fault:?}: {made:?}");
-        let moved = if end == "voided" { (0, 0) } else { (5, 5) };
+        let moved = if end == "voided" { (0, 0) } else { (500, 500) };
         assert_eq!((charged[0].received, charged[0].refunded), moved, "{step:?} {fault:?}");
     }
 }
@@ -188,9 +188,9 @@ async fn keys_that_are_forgotten_make_no_difference(database: TestDatabase) {
     for step in [Endpoint::Confirm, Endpoint::Capture, Endpoint::Refund] {
         hosts.stripe.next(step, Fault::CutAfter);
     }
-    assert!(is_unknown(&client.authorize("a", dollars(5), "tok_visa").await));
+    assert!(is_unknown(&client.authorize("a", dollars(500), "tok_visa").await));
     hosts.stripe.forget_keys();
-    let id = client.authorize("a", dollars(5), "tok_visa").await.unwrap();
+    let id = client.authorize("a", dollars(500), "tok_visa").await.unwrap();
     assert!(is_unknown(&client.capture("c", &id).await));
     hosts.stripe.forget_keys();
     client.capture("c", &id).await.unwrap();
@@ -198,12 +198,12 @@ async fn keys_that_are_forgotten_make_no_difference(database: TestDatabase) {
     hosts.stripe.forget_keys();
     client.refund("r", &id).await.unwrap();
     let payment = hosts.only_payment();
-    assert_eq!((payment.received, payment.refunded), (5, 5));
+    assert_eq!((payment.received, payment.refunded), (500, 500));
 
     // Much later, after a restart of the host.
     hosts.stripe.forget_keys();
     let client = hosts.open().await;
-    assert_eq!(client.authorize("a", dollars(5), "tok_visa").await.unwrap(), id);
+    assert_eq!(client.authorize("a", dollars(500), "tok_visa").await.unwrap(), id);
     client.capture("c", &id).await.unwrap();
     client.refund("r", &id).await.unwrap();
     assert_eq!(hosts.only_payment(), payment);
@@ -213,8 +213,8 @@ async fn a_step_that_failed_at_stripe_is_tried_again_with_another_key(database: 
     let hosts = Hosts::new(database).await;
     let client = hosts.open().await;
     hosts.stripe.next(Endpoint::Confirm, Fault::ErrorBefore);
-    assert!(is_unknown(&client.authorize("a", dollars(5), "tok_visa").await));
-    client.authorize("a", dollars(5), "tok_visa").await.unwrap();
+    assert!(is_unknown(&client.authorize("a", dollars(500), "tok_visa").await));
+    client.authorize("a", dollars(500), "tok_visa").await.unwrap();
     let confirmed = hosts.stripe.requests().into_iter().filter(|request| request.path.ends_with("/confirm"));
     let keys: Vec<String> = confirmed.map(|request| request.idempotency_key.unwrap()).collect();
     assert_eq!(keys, ["confirm:0:a", "confirm:1:a"]);
@@ -236,9 +236,9 @@ async fn a_declined_card_has_a_message_for_the_payer(database: TestDatabase) {
             let key = format!("{number}:{way}");
             if let Some(fault) = fault {
                 hosts.stripe.next(Endpoint::Confirm, fault);
-                assert!(is_unknown(&client.authorize(&key, dollars(5), token).await));
+                assert!(is_unknown(&client.authorize(&key, dollars(500), token).await));
             }
-            let outcome = client.authorize(&key, dollars(5), token).await;
+            let outcome = client.authorize(&key, dollars(500), token).await;
             let Err(Error::Declined(decline)) = outcome else { panic!("{token}: {outcome:?}") };
             assert_eq!((decline.code.as_str(), decline.message.as_str()), (code, message));
         }
@@ -250,7 +250,7 @@ async fn a_declined_card_has_a_message_for_the_payer(database: TestDatabase) {
 async fn a_card_that_needs_an_authentication_is_declined(database: TestDatabase) {
     let hosts = Hosts::new(database).await;
     let client = hosts.open().await;
-    let outcome = client.authorize("a", dollars(5), "tok_threeDSecure2Required").await;
+    let outcome = client.authorize("a", dollars(500), "tok_threeDSecure2Required").await;
     assert!(
         matches!(&outcome, Err(Error::Declined(decline)) if decline.code == "authentication_required"),
         "{outcome:?}"
@@ -261,15 +261,15 @@ async fn a_card_that_needs_an_authentication_is_declined(database: TestDatabase)
 async fn a_key_that_is_not_accepted_loses_nothing(database: TestDatabase) {
     let hosts = Hosts::new(database).await;
     let client = hosts.open().await;
-    let id = client.authorize("a", dollars(5), "tok_visa").await.unwrap();
+    let id = client.authorize("a", dollars(500), "tok_visa").await.unwrap();
     hosts.stripe.change_key("sk_test_anotherOne0123456789");
-    for outcome in [client.capture("c", &id).await, client.authorize("b", dollars(5), "tok_visa").await.map(drop)] {
+    for outcome in [client.capture("c", &id).await, client.authorize("b", dollars(500), "tok_visa").await.map(drop)] {
         let Err(Error::Unavailable(detail)) = &outcome else { panic!("{outcome:?}") };
         assert!(!detail.contains("sk_test"), "{detail}");
     }
     hosts.stripe.change_key(ACCOUNT_KEY);
     client.capture("c", &id).await.unwrap();
-    client.authorize("b", dollars(5), "tok_visa").await.unwrap();
+    client.authorize("b", dollars(500), "tok_visa").await.unwrap();
     assert_eq!(hosts.charges(), 2);
     assert!(!format!("{:?}", hosts.open_provider().await).contains("sk_test"));
 }
@@ -277,7 +277,7 @@ async fn a_key_that_is_not_accepted_loses_nothing(database: TestDatabase) {
 async fn payments_of_other_programs_stay_unchanged(database: TestDatabase) {
     let hosts = Hosts::new(database).await;
     let client = hosts.open().await;
-    let form = "amount=5&currency=usd&capture_method=manual&payment_method_types[0]=card&confirm=true&payment_method=pm_card_visa";
+    let form = "amount=500&currency=usd&capture_method=manual&payment_method_types[0]=card&confirm=true&payment_method=pm_card_visa";
     let made = reqwest::Client::new()
         .post(format!("{}/v1/payment_intents", hosts.stripe.url()))
         .bearer_auth(ACCOUNT_KEY)
@@ -296,7 +296,7 @@ async fn payments_of_other_programs_stay_unchanged(database: TestDatabase) {
 async fn a_lost_record_is_restored_from_stripe(database: TestDatabase) {
     let hosts = Hosts::new(database).await;
     let client = hosts.open().await;
-    let id = client.authorize("a", dollars(5), "tok_visa").await.unwrap();
+    let id = client.authorize("a", dollars(500), "tok_visa").await.unwrap();
     client.capture("c", &id).await.unwrap();
 
     let emptied: HostDatabase = hosts.database.open().await;
@@ -309,24 +309,24 @@ async fn a_lost_record_is_restored_from_stripe(database: TestDatabase) {
     assert!(is_invalid(&client.capture("another", &id).await));
     client.refund("r", &id).await.unwrap();
     let payment = hosts.only_payment();
-    assert_eq!((payment.received, payment.refunded), (5, 5));
+    assert_eq!((payment.received, payment.refunded), (500, 500));
     let ledger = hosts.ledger().await;
-    assert_eq!((ledger[0].key.as_str(), ledger[0].state.as_str(), ledger[0].refunded), ("a", "refunded", 5));
+    assert_eq!((ledger[0].key.as_str(), ledger[0].state.as_str(), ledger[0].refunded), ("a", "refunded", 500));
 }
 
 async fn changes_by_people_and_by_expiry_are_recognized(database: TestDatabase) {
     let hosts = Hosts::new(database).await;
     let client = hosts.open().await;
     // Nobody has captured the payment for a week, so Stripe has cancelled it.
-    let old = client.authorize("old", dollars(5), "tok_visa").await.unwrap();
+    let old = client.authorize("old", dollars(500), "tok_visa").await.unwrap();
     hosts.stripe.lets_expire(&old);
     client.void("old:void", &old).await.unwrap();
-    let older = client.authorize("older", dollars(5), "tok_visa").await.unwrap();
+    let older = client.authorize("older", dollars(500), "tok_visa").await.unwrap();
     hosts.stripe.lets_expire(&older);
     assert!(is_invalid(&client.capture("older:capture", &older).await));
 
     // A person has captured the payment while the host could not.
-    let taken = client.authorize("taken", dollars(5), "tok_visa").await.unwrap();
+    let taken = client.authorize("taken", dollars(500), "tok_visa").await.unwrap();
     hosts.stripe.next(Endpoint::Capture, Fault::Busy);
     assert!(is_unknown(&client.capture("taken:capture", &taken).await));
     hosts.stripe.captures_by_hand(&taken);
@@ -341,7 +341,7 @@ async fn two_hosts_with_one_key_charge_once(database: TestDatabase) {
         let key = format!("{round}");
         let pay = async |client: &Client| {
             loop {
-                match client.authorize(&key, dollars(5), "tok_visa").await {
+                match client.authorize(&key, dollars(500), "tok_visa").await {
                     Err(Error::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(2)).await,
                     outcome => return outcome.unwrap(),
                 }

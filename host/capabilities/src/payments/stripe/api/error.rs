@@ -68,8 +68,22 @@ fn of_response(error: &ApiErrors, status: u16) -> ApiError {
         (400..=499, _) if matches!(error.code, Some(ApiErrorsCode::PaymentIntentUnexpectedState)) => {
             ApiError::UnexpectedState(message())
         }
-        (400..=499, _) => ApiError::Invalid(message()),
+        (400..=499, _) => ApiError::Invalid(match blamed_argument(error) {
+            Some(argument) => format!("{argument}: {}", message()),
+            None => message(),
+        }),
         _ => ApiError::Unknown(UnknownOutcome::repeated_by_stripe(message())),
+    }
+}
+
+/// The argument of a charge that no card can help with.
+fn blamed_argument(error: &ApiErrors) -> Option<&'static str> {
+    match (&error.code, error.param.as_deref()) {
+        (Some(ApiErrorsCode::AmountTooSmall | ApiErrorsCode::AmountTooLarge), _) | (_, Some("amount")) => {
+            Some("amount")
+        }
+        (_, Some("currency")) => Some("currency"),
+        _ => None,
     }
 }
 
