@@ -5,12 +5,17 @@
 //! together.
 
 mod money;
+mod ticket;
 
 use serde::{Deserialize, Serialize};
 use ticketing_sdk::Timestamp;
 use ticketing_sdk::messaging::Payload;
 
 pub use money::{Money, Price};
+pub use ticket::{
+    TicketCreated, TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing, TicketWithdrawn,
+    WithdrawalDecided,
+};
 
 macro_rules! subjects {
     ($($subject:literal: $payload:ty),* $(,)?) => {
@@ -21,6 +26,10 @@ macro_rules! subjects {
 subjects! {
     "ticket.created": TicketCreated,
     "ticket.updated": TicketUpdated,
+    "ticket.held": TicketHeld,
+    "ticket.withdrawing": TicketWithdrawing,
+    "ticket.withdrawn": TicketWithdrawn,
+    "withdrawal.decided": WithdrawalDecided,
     "order.created": OrderCreated,
     "order.cancelled": OrderCancelled,
     "order.completed": OrderCompleted,
@@ -31,36 +40,6 @@ subjects! {
     "payment.voided": PaymentVoided,
     "payment.refunded": PaymentRefunded,
 }
-
-/// The full state of a ticket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TicketState {
-    /// The id of the ticket.
-    pub id: String,
-    /// 0 for a new ticket. Each change adds 1.
-    pub version: i64,
-    /// The title.
-    pub title: String,
-    /// The price.
-    #[serde(flatten)]
-    pub price: Money,
-    /// The seller.
-    pub user_id: String,
-    /// The order that holds the ticket, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order_id: Option<String>,
-}
-
-/// A seller has offered a ticket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TicketCreated(pub TicketState);
-
-/// A ticket was edited, reserved or released.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TicketUpdated(pub TicketState);
 
 /// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -63,6 +63,11 @@ impl Price {
         if (Self::MIN..=Self::MAX).contains(&amount) { Ok(Self(amount)) } else { Err(OUT_OF_RANGE) }
     }
 
+    /// The price with both digits of the cents, such as `20.00`, for people.
+    pub fn with_cents(self) -> String {
+        format!("{}.{:02}", self.0 / 100, self.0.rem_euclid(100))
+    }
+
     fn to_decimal(self) -> String {
         let (whole, cents) = (self.0 / 100, self.0.rem_euclid(100));
         match (cents / 10, cents % 10) {
@@ -123,6 +128,13 @@ mod tests {
             "١",
         ] {
             assert!(Price::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_read_both_digits_of_the_cents() {
+        for (cents, text) in [(1, "0.01"), (50, "0.50"), (2_000, "20.00"), (99_999_999, "999999.99")] {
+            assert_eq!(Price(cents).with_cents(), text);
         }
     }
 

@@ -2,8 +2,8 @@
 //! and expiration.
 
 use ::events::{
-    CancelReason, ExpirationComplete, PaymentCreated, PaymentDeclined, PaymentPending, TicketCreated, TicketState,
-    TicketUpdated,
+    CancelReason, ExpirationComplete, OrderStatus, PaymentCreated, PaymentDeclined, PaymentPending, TicketCreated,
+    TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing, TicketWithdrawn, WithdrawalDecided,
 };
 use ticketing_sdk::messaging::{Delivery, Dispatch, Disposition, Event, Handled};
 use ticketing_sdk::replica::{self, Decision};
@@ -18,6 +18,9 @@ pub(crate) fn handle(event: Event, tx: &Tx<'_>) -> Handled {
     Dispatch::of(event, tx)
         .to(|event: &Delivery<TicketCreated>, tx| copy_ticket(&event.0, event.delivery_attempt, tx))
         .to(|event: &Delivery<TicketUpdated>, tx| copy_ticket(&event.0, event.delivery_attempt, tx))
+        .to(ticket_held)
+        .to(ticket_withdrawing)
+        .to(|event: &Delivery<TicketWithdrawn>, tx| Ok(store::withdraw_ticket(tx, &event.id)?))
         .to(expiration_complete)
         .to(payment_pending)
         .to(payment_declined)
@@ -26,7 +29,14 @@ pub(crate) fn handle(event: Event, tx: &Tx<'_>) -> Handled {
 }
 
 fn copy_ticket(ticket: &TicketState, delivery_attempt: u32, tx: &Tx<'_>) -> Handled {
+    // Nobody can order a sold ticket, so its copy is not needed any more.
+    if ticket.status == Some(TicketStatus::Sold) {
+        return Ok(());
+    }
     let known = store::find_ticket(tx, &ticket.id)?.map(|copy| copy.ticket.version);
+    if known.is_none() && store::is_withdrawn(tx, &ticket.id)? {
+        return Ok(());
+    }
     match replica::decide(known, ticket.version, delivery_attempt) {
         Decision::Ignore => return Ok(()),
         Decision::Wait(ms) => return Err(Disposition::Retry(Some(ms))),
@@ -40,6 +50,23 @@ fn copy_ticket(ticket: &TicketState, delivery_attempt: u32, tx: &Tx<'_>) -> Hand
         ),
     }
     Ok(store::update_ticket(tx, ticket)?)
+}
+
+/// Tells the end of the order again, because `tickets` has not heard it.
+fn ticket_held(event: &Delivery<TicketHeld>, tx: &Tx<'_>) -> Handled {
+    let order = find_order(tx, &event.order_id)?;
+    if order.status == OrderStatus::Complete { Ok(tx.publish(&order.completed_event())?) } else { Ok(()) }
+}
+
+/// Grants the withdrawal of a ticket unless an order holds it. From then on
+/// nobody can order the ticket.
+fn ticket_withdrawing(event: &Delivery<TicketWithdrawing>, tx: &Tx<'_>) -> Handled {
+    let is_granted = !store::is_held(tx, &event.id)?;
+    if is_granted {
+        store::withdraw_ticket(tx, &event.id)?;
+    }
+    let (id, ticket_id) = (event.withdrawal_id.clone(), event.id.clone());
+    Ok(tx.publish(&WithdrawalDecided { id, ticket_id, is_granted })?)
 }
 
 fn expiration_complete(event: &Delivery<ExpirationComplete>, tx: &Tx<'_>) -> Handled {

@@ -5,6 +5,7 @@
 pub mod domain;
 mod events;
 mod routes;
+mod seen;
 mod store;
 
 ticketing_sdk::component! { http: routes::ROUTES, messaging: events::handle }

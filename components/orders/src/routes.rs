@@ -3,10 +3,12 @@
 use ::events::{CancelReason, OrderStatus, Price};
 use serde::Serialize;
 use ticketing_sdk::paging::Page;
-use ticketing_sdk::store::{Snapshot, transact};
+use ticketing_sdk::store::{Snapshot, Tx, transact};
 use ticketing_sdk::{Error, Request, Response, Result, Router, Timestamp, capability, id, now_ms};
 
 use crate::domain::Order;
+use crate::seen::{self, Seen};
+use crate::store::TicketCopy;
 use crate::{events, store};
 
 /// The routes of the component.
@@ -57,22 +59,39 @@ impl<'a> From<&'a Order> for Body<'a> {
 fn create(request: &Request) -> Result<Response> {
     let buyer = request.signed_in()?;
     let mut fields = request.fields()?;
-    let Some(ticket_id) = fields.text("ticketId", |text| Ok(text.to_owned())) else {
+    let ticket_id = fields.text("ticketId", |text| Ok(text.to_owned()));
+    let version = fields.json("version", seen::version);
+    let (Some(ticket_id), Some(version)) = (ticket_id, version) else {
         return Err(fields.into_error());
     };
+    let seen = Seen::new(request, version);
     let hold_ms = capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000);
 
-    let order = transact(|tx| {
-        let copy = store::find_ticket(tx, &ticket_id)?.ok_or_else(|| Error::copy_not_found(&ticket_id))?;
+    let reserved = transact(|tx| {
+        let copy = find_ticket(tx, &ticket_id)?;
         if copy.seller_id == buyer.id {
             return Err(Error::bad_request("You cannot buy your own ticket"));
+        }
+        if !seen.is(copy.ticket.version) {
+            return if store::is_held(tx, &ticket_id)? { Err(store::already_reserved()) } else { Ok(Err(copy)) };
         }
         let expires_at = Timestamp(now_ms().saturating_add(hold_ms));
         let order = Order::new(id::new(), buyer.id.clone(), copy.ticket, expires_at);
         events::save_created(tx, &order)?;
-        Ok(order)
+        Ok(Ok(order))
     })?;
-    respond(201, &order)
+    match reserved {
+        Ok(order) => respond(201, &order),
+        Err(current) => seen.refuse(&current),
+    }
+}
+
+fn find_ticket(tx: &Tx<'_>, id: &str) -> Result<TicketCopy> {
+    match store::find_ticket(tx, id)? {
+        Some(copy) => Ok(copy),
+        None if store::is_withdrawn(tx, id)? => Err(Error::not_found()),
+        None => Err(Error::copy_not_found(id)),
+    }
 }
 
 fn list(request: &Request) -> Result<Response> {

@@ -68,11 +68,14 @@ pub(crate) fn insert(tx: &Tx<'_>, order: &Order) -> Result<()> {
         ],
     );
     match inserted {
-        Err(error) if error.is_duplicate_of("orders.ticket_id") => {
-            Err(Error::bad_request("Ticket is already reserved"))
-        }
+        Err(error) if error.is_duplicate_of("orders.ticket_id") => Err(already_reserved()),
         result => result.map(|_| ()),
     }
+}
+
+/// The error of an order for a ticket that another order holds.
+pub(crate) fn already_reserved() -> Error {
+    Error::bad_request("Ticket is already reserved")
 }
 
 /// Saves a changed order. It fails with a conflict if another transaction has
@@ -108,6 +111,30 @@ impl FromRow for TicketCopy {
 /// Finds the copy of a ticket by its id.
 pub(crate) fn find_ticket(db: &impl Query, ticket_id: &str) -> Result<Option<TicketCopy>> {
     db.one("SELECT id, version, title, amount, currency, user_id FROM tickets WHERE id = $1", params![ticket_id])
+}
+
+/// Whether an order holds the ticket, or has bought it.
+pub(crate) fn is_held(db: &impl Query, ticket_id: &str) -> Result<bool> {
+    let found: Option<String> =
+        db.one("SELECT id FROM orders WHERE ticket_id = $1 AND status <> 'cancelled'", params![ticket_id])?;
+    Ok(found.is_some())
+}
+
+/// Whether the ticket can no longer be ordered.
+pub(crate) fn is_withdrawn(db: &impl Query, ticket_id: &str) -> Result<bool> {
+    let found: Option<String> =
+        db.one("SELECT ticket_id FROM withdrawn_tickets WHERE ticket_id = $1", params![ticket_id])?;
+    Ok(found.is_some())
+}
+
+/// Removes the copy of a ticket for good, even if its first event has not arrived
+/// yet.
+pub(crate) fn withdraw_ticket(tx: &Tx<'_>, ticket_id: &str) -> Result<()> {
+    tx.execute(
+        "INSERT INTO withdrawn_tickets (ticket_id) VALUES ($1) ON CONFLICT (ticket_id) DO NOTHING",
+        params![ticket_id],
+    )?;
+    tx.execute("DELETE FROM tickets WHERE id = $1", params![ticket_id]).map(drop)
 }
 
 /// Updates the copy of a ticket, unless the copy is newer.

@@ -72,6 +72,13 @@ impl Request {
         let matches = header.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
         if matches { Ok(()) } else { Err(Error::refused(412, "It was changed in the meantime")) }
     }
+
+    /// The versions that `If-Match` names. Tags that stand for no version are
+    /// left out.
+    pub fn matched_versions(&self) -> impl Iterator<Item = i64> {
+        let tags = self.header("if-match").unwrap_or_default().split(',').map(str::trim);
+        tags.filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
+    }
 }
 
 impl From<types::Request> for Request {

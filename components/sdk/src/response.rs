@@ -1,6 +1,8 @@
 //! HTTP responses, and the one place that turns an [`Error`] into a response:
 //! a status and the body `{"errors":[{"message", "field"?}]}`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::bindings::imports::platform::http::types;
@@ -51,6 +53,32 @@ impl Response {
         self.header("etag", etag(version))
     }
 
+    /// A refusal with a further member next to the problem.
+    pub fn refusal(status: u16, message: &str, name: &str, value: &impl Serialize) -> Result<Self> {
+        #[derive(Serialize)]
+        struct Envelope<'a, T> {
+            errors: [Problem; 1],
+            #[serde(flatten)]
+            further: BTreeMap<&'a str, T>,
+        }
+
+        let errors = [Problem { message: message.to_owned(), field: None }];
+        Self::json(status, &Envelope { errors, further: BTreeMap::from([(name, value)]) })
+    }
+
+    /// 503: the client may try again in a moment.
+    pub fn busy() -> Self {
+        busy()
+    }
+
+    /// Tells the host that an event under way may change this response. The host
+    /// repeats the request until a response does not say so, or until this number
+    /// of milliseconds (at most 2000) has passed.
+    #[must_use]
+    pub fn ask_again_for(self, ms: u32) -> Self {
+        self.header("x-ask-again-ms", ms.to_string())
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.0.status
@@ -80,7 +108,7 @@ impl From<Error> for Response {
             Error::Refused { status, problems, retry_after_seconds } => {
                 envelope(status, &problems, retry_after_seconds)
             }
-            Error::NotFoundYet => Self::from(Error::not_found()).header("x-ask-again-ms", ASK_AGAIN_MS.to_string()),
+            Error::NotFoundYet => Self::from(Error::not_found()).ask_again_for(ASK_AGAIN_MS),
             Error::Conflict | Error::Store(sql::Error::Conflict | sql::Error::Timeout) => busy(),
             Error::Store(sql::Error::Unavailable(detail))
             | Error::Identity(identity::Error::Unavailable(detail))

@@ -1,6 +1,6 @@
 //! Tickets, and the effects of orders on them.
 
-use ::events::{Money, Price};
+use ::events::{Money, Price, TicketStatus};
 
 const TITLE_CHARACTERS: std::ops::RangeInclusive<usize> = 1..=200;
 
@@ -19,6 +19,11 @@ pub struct Ticket {
     pub user_id: String,
     /// The order that holds the ticket, if there is one.
     pub order_id: Option<String>,
+    /// Whether that order is complete. `None` if no order holds the ticket, or
+    /// if it was reserved before this was stored.
+    pub is_sold: Option<bool>,
+    /// The withdrawal that `orders` has not decided yet.
+    pub withdrawal_id: Option<String>,
 }
 
 /// The effect of an order's event on its ticket.
@@ -34,6 +39,37 @@ pub enum Transition {
 }
 
 impl Ticket {
+    /// A new ticket.
+    pub fn new(id: String, title: String, price: Price, user_id: String) -> Self {
+        let price = Money::usd(price.0);
+        Self { id, version: 0, title, price, user_id, order_id: None, is_sold: None, withdrawal_id: None }
+    }
+
+    /// Whether the ticket can be bought.
+    pub fn status(&self) -> TicketStatus {
+        match (&self.order_id, self.is_sold) {
+            (None, _) => TicketStatus::Available,
+            (Some(_), Some(true)) => TicketStatus::Sold,
+            (Some(_), _) => TicketStatus::Reserved,
+        }
+    }
+
+    /// The order that holds the ticket, if it is unknown whether that order is
+    /// complete.
+    pub fn unsettled_order(&self) -> Option<&str> {
+        self.order_id.as_deref().filter(|_| self.is_sold.is_none())
+    }
+
+    /// Why the ticket can no longer be changed, such as `Cannot edit a sold
+    /// ticket`. `None` if it can.
+    pub fn refusal(&self, change: &str) -> Option<String> {
+        match self.status() {
+            TicketStatus::Available => None,
+            TicketStatus::Reserved => Some(format!("Cannot {change} a reserved ticket")),
+            TicketStatus::Sold => Some(format!("Cannot {change} a sold ticket")),
+        }
+    }
+
     /// The ticket with a new title and price.
     pub fn edited(&self, title: String, price: Price) -> Self {
         Self {
@@ -51,22 +87,33 @@ impl Ticket {
             _ if is_released => Transition::Unchanged,
             Some(holder) if holder == order_id => Transition::Unchanged,
             Some(_) => Transition::Blocked,
-            None => Transition::To(self.held_by(Some(order_id))),
+            None => Transition::To(self.held_by(order_id, false)),
+        }
+    }
+
+    /// The effect of a completed order, even if it arrives before the event about
+    /// the new order.
+    pub fn sell(&self, order_id: &str) -> Transition {
+        match self.order_id.as_deref() {
+            Some(holder) if holder != order_id => Transition::Blocked,
+            Some(_) if self.is_sold == Some(true) => Transition::Unchanged,
+            _ => Transition::To(self.held_by(order_id, true)),
         }
     }
 
     /// The effect of a cancelled order. Only the order that holds the ticket
     /// releases it.
     pub fn release(&self, order_id: &str) -> Transition {
-        if self.order_id.as_deref() == Some(order_id) {
-            Transition::To(self.held_by(None))
+        if self.order_id.as_deref() == Some(order_id) && self.is_sold != Some(true) {
+            Transition::To(Self { version: self.version + 1, order_id: None, is_sold: None, ..self.clone() })
         } else {
             Transition::Unchanged
         }
     }
 
-    fn held_by(&self, order_id: Option<&str>) -> Self {
-        Self { version: self.version + 1, order_id: order_id.map(str::to_owned), ..self.clone() }
+    fn held_by(&self, order_id: &str, is_sold: bool) -> Self {
+        let order_id = Some(order_id.to_owned());
+        Self { version: self.version + 1, order_id, is_sold: Some(is_sold), ..self.clone() }
     }
 }
 
@@ -85,6 +132,15 @@ pub fn price(json: Option<&str>) -> Result<Price, String> {
     let json = json.ok_or("price is required")?;
     let decimal = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).map_or(json, str::trim);
     Ok(Price::parse(decimal)?)
+}
+
+/// Refuses a price that is too low to be charged. `lowest` is in cents.
+pub fn chargeable(price: Price, lowest: i64) -> Result<Price, String> {
+    if price.0 >= lowest {
+        Ok(price)
+    } else {
+        Err(format!("price must be at least {}, because a card cannot be charged less", Price(lowest).with_cents()))
+    }
 }
 
 /// The pattern for `LIKE ... ESCAPE '!'` that finds the text at any position.
@@ -112,6 +168,8 @@ mod tests {
             price: Money::usd(1_999),
             user_id: "u".to_owned(),
             order_id: order_id.map(str::to_owned),
+            is_sold: order_id.map(|_| false),
+            withdrawal_id: None,
         }
     }
 
@@ -128,6 +186,49 @@ mod tests {
             panic!("not released");
         };
         assert_eq!((free.version, free.order_id), (6, None));
+    }
+
+    fn changed(transition: Transition) -> Ticket {
+        match transition {
+            Transition::To(ticket) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_sold_ticket_stays_sold() {
+        let sold = changed(ticket(Some("a")).sell("a"));
+        assert_eq!((sold.version, sold.status()), (5, TicketStatus::Sold));
+        assert_eq!(sold.sell("a"), Transition::Unchanged);
+        assert_eq!(sold.release("a"), Transition::Unchanged);
+        assert_eq!(sold.reserve("a", false), Transition::Unchanged);
+        assert_eq!(sold.reserve("b", false), Transition::Blocked);
+        assert_eq!(sold.refusal("edit").as_deref(), Some("Cannot edit a sold ticket"));
+    }
+
+    #[test]
+    fn a_sale_may_arrive_before_its_reservation_and_waits_for_the_release_of_another_order() {
+        let sold = changed(ticket(None).sell("a"));
+        assert_eq!((sold.order_id.as_deref(), sold.status()), (Some("a"), TicketStatus::Sold));
+        assert_eq!(sold.reserve("a", false), Transition::Unchanged);
+        assert_eq!(ticket(Some("b")).sell("a"), Transition::Blocked);
+    }
+
+    #[test]
+    fn a_ticket_that_was_held_before_sales_were_stored_is_unsettled_until_its_order_ends() {
+        let old = Ticket { is_sold: None, ..ticket(Some("a")) };
+        assert_eq!((old.status(), old.unsettled_order()), (TicketStatus::Reserved, Some("a")));
+        assert_eq!(changed(old.sell("a")).unsettled_order(), None);
+        assert_eq!(changed(old.release("a")).unsettled_order(), None);
+        assert_eq!(ticket(None).unsettled_order(), None);
+        assert_eq!(ticket(Some("a")).unsettled_order(), None);
+    }
+
+    #[test]
+    fn a_price_below_the_lowest_charge_is_refused_with_both() {
+        assert_eq!(chargeable(Price(50), 50), Ok(Price(50)));
+        let refusal = chargeable(Price(49), 50).unwrap_err();
+        assert!(refusal.contains("at least 0.50"), "{refusal}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 pub mod domain;
 mod events;
 mod routes;
+mod settlement;
 mod store;
+mod withdrawal;
 
 ticketing_sdk::component! { http: routes::ROUTES, messaging: events::handle }

@@ -1,15 +1,19 @@
 //! The HTTP routes of tickets.
 
-use ::events::{Money, Price, TicketCreated, TicketUpdated};
+use ::events::{Price, TicketCreated, TicketStatus, TicketUpdated};
 use serde::Serialize;
 use ticketing_sdk::paging::Page;
 use ticketing_sdk::store::{Snapshot, transact};
-use ticketing_sdk::{Error, Request, Response, Result, Router, id};
+use ticketing_sdk::{Error, Request, Response, Result, Router, capability, id};
 
 use crate::domain::{self, Ticket};
-use crate::store;
+use crate::{settlement, store, withdrawal};
 
 const MAX_SEARCH_CHARACTERS: usize = 200;
+/// The value of `seller` that stands for the signed-in user.
+const OWN: &str = "me";
+/// The time for which a request waits for the decision about a withdrawal.
+const DECISION_MS: u32 = 2_000;
 
 /// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[
@@ -17,6 +21,7 @@ pub(crate) const ROUTES: Router = Router::new(&[
     ("GET", "/api/tickets", list),
     ("POST", "/api/tickets", create),
     ("PUT", "/api/tickets/{id}", update),
+    ("DELETE", "/api/tickets/{id}", withdraw),
 ]);
 
 #[derive(Serialize)]
@@ -27,6 +32,7 @@ struct Body<'a> {
     price: Price,
     user_id: &'a str,
     version: i64,
+    status: TicketStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     order_id: Option<&'a str>,
 }
@@ -39,6 +45,7 @@ impl<'a> From<&'a Ticket> for Body<'a> {
             price: ticket.price.price(),
             user_id: &ticket.user_id,
             version: ticket.version,
+            status: ticket.status(),
             order_id: ticket.order_id.as_deref(),
         }
     }
@@ -46,10 +53,12 @@ impl<'a> From<&'a Ticket> for Body<'a> {
 
 fn show(request: &Request) -> Result<Response> {
     let ticket = store::find(&Snapshot, request.id_param("id")?)?.ok_or_else(Error::not_found)?;
-    respond(200, &ticket)
+    let response = respond(200, &ticket)?;
+    settlement::settled(response, &[ticket])
 }
 
 fn list(request: &Request) -> Result<Response> {
+    let seller = seller(request)?;
     let page = Page::of(request)?;
     let search = request.query("q").filter(|text| !text.trim().is_empty());
     if let Some(text) = &search
@@ -58,23 +67,31 @@ fn list(request: &Request) -> Result<Response> {
         return Err(Error::field("q", "q must be at most 200 characters"));
     }
     let pattern = search.as_deref().map(domain::search_pattern);
-    let tickets = store::list_for_sale(&page, pattern.as_deref())?;
-    let filters: Vec<(&str, &str)> = search.iter().map(|text| ("q", text.as_str())).collect();
+    let tickets = match seller {
+        None => store::list_for_sale(&page, pattern.as_deref())?,
+        Some(seller) => store::list_by_seller(&page, pattern.as_deref(), seller)?,
+    };
+    let own = seller.map(|_| ("seller", OWN));
+    let filters: Vec<(&str, &str)> = own.into_iter().chain(search.iter().map(|text| ("q", text.as_str()))).collect();
     let bodies = tickets.iter().map(Body::from).collect();
-    page.respond(bodies, |body| body.id, "/api/tickets", &filters)
+    let response = page.respond(bodies, |body| body.id, "/api/tickets", &filters)?;
+    settlement::settled(response, &tickets)
+}
+
+/// The seller whose tickets the request wants. `None` if it wants those for
+/// sale. Everybody sees only their own tickets in every status.
+fn seller(request: &Request) -> Result<Option<&str>> {
+    match request.query("seller").as_deref() {
+        None => Ok(None),
+        Some(OWN) => Ok(Some(&request.signed_in()?.id)),
+        Some(_) => Err(Error::field("seller", "seller must be `me`")),
+    }
 }
 
 fn create(request: &Request) -> Result<Response> {
     let seller = request.signed_in()?;
     let (title, price) = title_and_price(request)?;
-    let ticket = Ticket {
-        id: id::new(),
-        version: 0,
-        title,
-        price: Money::usd(price.0),
-        user_id: seller.id.clone(),
-        order_id: None,
-    };
+    let ticket = Ticket::new(id::new(), title, price, seller.id.clone());
     transact(|tx| {
         store::insert(tx, &ticket)?;
         tx.publish(&TicketCreated(ticket.clone().into()))
@@ -91,8 +108,8 @@ fn update(request: &Request) -> Result<Response> {
         if ticket.user_id != seller.id {
             return Err(Error::not_authorized());
         }
-        if ticket.order_id.is_some() {
-            return Err(Error::bad_request("Cannot edit a reserved ticket"));
+        if let Some(refusal) = ticket.refusal("edit") {
+            return Err(Error::bad_request(refusal));
         }
         request.check_if_match(ticket.version)?;
         let edited = ticket.edited(title.clone(), price);
@@ -103,11 +120,23 @@ fn update(request: &Request) -> Result<Response> {
     respond(200, &ticket)
 }
 
+/// Withdraws a ticket from sale. The second withdrawal of a ticket by its seller
+/// is answered like the first one.
+fn withdraw(request: &Request) -> Result<Response> {
+    let seller = request.signed_in()?;
+    let id = request.id_param("id")?;
+    match transact(|tx| withdrawal::request(tx, request, id, &seller.id))? {
+        withdrawal::State::Done => Ok(Response::empty(204)),
+        withdrawal::State::Undecided => Ok(Response::busy().ask_again_for(DECISION_MS)),
+    }
+}
+
 /// The title and the price in the body of the request.
 fn title_and_price(request: &Request) -> Result<(String, Price)> {
+    let lowest = capability::config_integer("minimum-price-cents")?;
     let mut fields = request.fields()?;
     let title = fields.text("title", domain::title);
-    let price = fields.json("price", domain::price);
+    let price = fields.json("price", |json| domain::chargeable(domain::price(json)?, lowest));
     match (title, price) {
         (Some(title), Some(price)) => Ok((title, price)),
         _ => Err(fields.into_error()),

@@ -20,33 +20,55 @@ impl FromRow for Ticket {
             price: Money { amount: row.integer("amount")?, currency: row.text("currency")? },
             user_id: row.text("user_id")?,
             order_id: row.optional_text("order_id")?,
+            is_sold: row.optional_integer("sold")?.map(|sold| sold != 0),
+            withdrawal_id: row.optional_text("withdrawal_id")?,
         })
     }
 }
 
+const SELECT: &str = "SELECT id, version, title, amount, currency, user_id, order_id, sold, withdrawal_id
+     FROM tickets";
+
+/// Every id sorts before this text.
+const AFTER_ALL_IDS: &str = "g";
+
 /// Finds a ticket by its id.
 pub(crate) fn find(db: &impl Query, id: &str) -> Result<Option<Ticket>> {
-    db.one(
-        "SELECT id, version, title, amount, currency, user_id, order_id
-         FROM tickets WHERE id = $1",
-        params![id],
-    )
+    db.one(&format!("{SELECT} WHERE id = $1"), params![id])
 }
 
 /// Lists the tickets that no order holds, newest first.
 pub(crate) fn list_for_sale(page: &Page, pattern: Option<&str>) -> Result<Vec<Ticket>> {
-    const SELECT: &str = "SELECT id, version, title, amount, currency, user_id, order_id
-         FROM tickets WHERE order_id IS NULL";
-    // Every id sorts before this text.
-    let cursor = page.cursor.as_deref().unwrap_or("g");
+    let cursor = page.cursor.as_deref().unwrap_or(AFTER_ALL_IDS);
     match pattern {
-        None => Snapshot.all(&format!("{SELECT} AND id < $1 ORDER BY id DESC LIMIT $2"), params![cursor, page.rows()]),
+        None => Snapshot.all(
+            &format!("{SELECT} WHERE order_id IS NULL AND id < $1 ORDER BY id DESC LIMIT $2"),
+            params![cursor, page.rows()],
+        ),
         Some(pattern) => Snapshot.all(
             &format!(
-                "{SELECT} AND id < $1 AND title_key LIKE $2 ESCAPE '!'
+                "{SELECT} WHERE order_id IS NULL AND id < $1 AND title_key LIKE $2 ESCAPE '!'
                  ORDER BY id DESC LIMIT $3"
             ),
             params![cursor, pattern, page.rows()],
+        ),
+    }
+}
+
+/// Lists the tickets of a seller in every status, newest first.
+pub(crate) fn list_by_seller(page: &Page, pattern: Option<&str>, seller_id: &str) -> Result<Vec<Ticket>> {
+    let cursor = page.cursor.as_deref().unwrap_or(AFTER_ALL_IDS);
+    match pattern {
+        None => Snapshot.all(
+            &format!("{SELECT} WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
+            params![seller_id, cursor, page.rows()],
+        ),
+        Some(pattern) => Snapshot.all(
+            &format!(
+                "{SELECT} WHERE user_id = $1 AND id < $2 AND title_key LIKE $3 ESCAPE '!'
+                 ORDER BY id DESC LIMIT $4"
+            ),
+            params![seller_id, cursor, pattern, page.rows()],
         ),
     }
 }
@@ -79,14 +101,52 @@ pub(crate) fn update_title_and_price(tx: &Tx<'_>, ticket: &Ticket) -> Result<()>
     )
 }
 
-/// Updates the order that holds the ticket. It fails with a conflict if the
-/// ticket was changed in the meantime.
+/// Updates the order that holds the ticket, and whether it is complete. It fails
+/// with a conflict if the ticket was changed in the meantime.
 pub(crate) fn update_holder(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
     tx.update(
-        "UPDATE tickets SET version = version + 1, order_id = $3
+        "UPDATE tickets SET version = version + 1, order_id = $3, sold = $4
          WHERE id = $1 AND version = $2",
-        params![&ticket.id, ticket.version - 1, ticket.order_id.as_ref()],
+        params![&ticket.id, ticket.version - 1, ticket.order_id.as_ref(), ticket.is_sold.map(i64::from)],
     )
+}
+
+/// Stores that `orders` is asked about the order that holds the ticket. Returns
+/// false if it was asked after this time already.
+pub(crate) fn mark_asked(tx: &Tx<'_>, id: &str, now_ms: i64, after_ms: i64) -> Result<bool> {
+    let changed = tx.execute(
+        "UPDATE tickets SET held_asked_ms = $2
+         WHERE id = $1 AND (held_asked_ms IS NULL OR held_asked_ms < $3)",
+        params![id, now_ms, after_ms],
+    )?;
+    Ok(changed > 0)
+}
+
+/// Stores the withdrawal that `orders` is asked about.
+pub(crate) fn start_withdrawal(tx: &Tx<'_>, id: &str, withdrawal_id: &str) -> Result<()> {
+    tx.update("UPDATE tickets SET withdrawal_id = $2 WHERE id = $1", params![id, withdrawal_id])
+}
+
+/// Removes the withdrawal, unless the ticket has another one.
+pub(crate) fn end_withdrawal(tx: &Tx<'_>, id: &str, withdrawal_id: &str) -> Result<()> {
+    let update = "UPDATE tickets SET withdrawal_id = NULL WHERE id = $1 AND withdrawal_id = $2";
+    tx.execute(update, params![id, withdrawal_id]).map(drop)
+}
+
+/// Replaces a ticket by the note that it is withdrawn. `version` is its last
+/// version.
+pub(crate) fn withdraw(tx: &Tx<'_>, ticket: &Ticket, version: i64) -> Result<()> {
+    tx.update("DELETE FROM tickets WHERE id = $1 AND version = $2", params![&ticket.id, ticket.version])?;
+    tx.execute(
+        "INSERT INTO withdrawn_tickets (id, version, user_id) VALUES ($1, $2, $3)",
+        params![&ticket.id, version, &ticket.user_id],
+    )
+    .map(drop)
+}
+
+/// The seller who has withdrawn the ticket. `None` if it is not withdrawn.
+pub(crate) fn withdrawn_by(tx: &Tx<'_>, id: &str) -> Result<Option<String>> {
+    tx.one("SELECT user_id FROM withdrawn_tickets WHERE id = $1", params![id])
 }
 
 /// Whether the order has ended.

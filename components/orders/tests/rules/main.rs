@@ -10,7 +10,7 @@ mod market;
 
 use std::collections::BTreeMap;
 
-use events::OrderStatus;
+use events::{OrderStatus, TicketStatus};
 use market::{Card, Charge, Market, Reply};
 use orders::domain::Order;
 use proptest::prelude::*;
@@ -103,12 +103,19 @@ fn check_idle(market: &Market) {
         assert_ne!(order.status, OrderStatus::AwaitingPayment, "an order still awaits its payment");
     }
     for ticket in market.tickets.values() {
-        let holder = market
-            .orders
-            .values()
-            .find(|order| order.ticket.id == ticket.id && order.status != OrderStatus::Cancelled)
-            .map(|order| order.id.as_str());
-        assert_eq!(ticket.order_id.as_deref(), holder, "the live order holds the ticket");
+        let holder =
+            market.orders.values().find(|order| order.ticket.id == ticket.id && order.status != OrderStatus::Cancelled);
+        assert_eq!(
+            ticket.order_id.as_deref(),
+            holder.map(|order| order.id.as_str()),
+            "the live order holds the ticket"
+        );
+        let status = match holder.map(|order| order.status) {
+            None => TicketStatus::Available,
+            Some(OrderStatus::Complete) => TicketStatus::Sold,
+            Some(_) => TicketStatus::Reserved,
+        };
+        assert_eq!(ticket.status(), status, "the ticket has the status of its order: {ticket:?}");
     }
 }
 

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use events::{
-    CancelReason, ExpirationComplete, Money, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, PaymentCreated,
-    PaymentDeclined, PaymentPending,
+    CancelReason, ExpirationComplete, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, PaymentCreated,
+    PaymentDeclined, PaymentPending, Price,
 };
 use orders::domain::{Order, Ticket};
 use payments::domain::{self as payments_domain, Attempt, AttemptState, Authorization, OpenAttempt, Operation, Terms};
@@ -62,6 +62,7 @@ enum Message {
     CancelledToTickets(OrderCancelled),
     CancelledToPayments(OrderCancelled),
     CompletedToPayments(OrderCompleted),
+    CompletedToTickets(OrderCompleted),
     ExpirationComplete(ExpirationComplete),
     PaymentPending(PaymentPending),
     PaymentDeclined(PaymentDeclined),
@@ -89,13 +90,8 @@ pub(crate) struct Market {
 impl Market {
     /// Two tickets, and no orders.
     pub(crate) fn new() -> Self {
-        let ticket = |id: &str| tickets_domain::Ticket {
-            id: id.to_owned(),
-            version: 0,
-            title: "Concert".to_owned(),
-            price: Money::usd(PRICE),
-            user_id: "seller".to_owned(),
-            order_id: None,
+        let ticket = |id: &str| {
+            tickets_domain::Ticket::new(id.to_owned(), "Concert".to_owned(), Price(PRICE), "seller".to_owned())
         };
         let tickets = ["t1", "t2"].map(|id| (id.to_owned(), ticket(id)));
         Self { tickets: tickets.into(), ..Self::default() }
@@ -227,11 +223,12 @@ impl Market {
         match message {
             Message::CreatedToTickets(event) => {
                 let is_released = self.released_orders.contains(&event.id);
-                match self.tickets.get(&event.ticket.id).map(|ticket| ticket.reserve(&event.id, is_released)) {
-                    Some(Transition::Blocked) => return false,
-                    Some(Transition::To(ticket)) => self.update_ticket(ticket),
-                    Some(Transition::Unchanged) | None => {}
-                }
+                let reserved = self.tickets.get(&event.ticket.id).map(|ticket| ticket.reserve(&event.id, is_released));
+                return self.apply(reserved);
+            }
+            Message::CompletedToTickets(event) => {
+                let sold = self.tickets.get(&event.ticket.id).map(|ticket| ticket.sell(&event.id));
+                return self.apply(sold);
             }
             Message::CancelledToTickets(event) => {
                 let transition = self.tickets.get(&event.ticket.id).map(|ticket| ticket.release(&event.id));
@@ -269,9 +266,20 @@ impl Market {
             Message::PaymentCreated(event) => {
                 if let Some(Ok(Some(order))) = self.orders.get(&event.order_id).map(|order| order.pay(&event.amount)) {
                     self.messages.push(Message::CompletedToPayments(order.completed_event()));
+                    self.messages.push(Message::CompletedToTickets(order.completed_event()));
                     self.orders.insert(order.id.clone(), order);
                 }
             }
+        }
+        true
+    }
+
+    /// Returns false if the transition must wait for another event.
+    fn apply(&mut self, transition: Option<Transition>) -> bool {
+        match transition {
+            Some(Transition::Blocked) => return false,
+            Some(Transition::To(ticket)) => self.update_ticket(ticket),
+            Some(Transition::Unchanged) | None => {}
         }
         true
     }

@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// An event to publish in the name of a component.
-struct Forged {
+pub(super) struct Forged {
     id: String,
     subject: &'static str,
     payload: Vec<u8>,
 }
 
-fn forged(subject: &'static str, payload: &Value) -> Forged {
+pub(super) fn forged(subject: &'static str, payload: &Value) -> Forged {
     Forged { id: unique("event"), subject, payload: payload.to_string().into_bytes() }
 }
 
 /// Stops the host, puts the events into the component's outbox, and starts the
 /// host again.
-async fn publish(host: &mut Host, component: &str, events: &[Forged]) {
+pub(super) async fn publish(host: &mut Host, component: &str, events: &[Forged]) {
     host.stop().await;
     let insert = if on_postgres() {
         "INSERT INTO ticketing_host.store_outbox (id, subject, source, component, time_ms, payload) VALUES ($1, $2, $3, $3, $4, $5)"

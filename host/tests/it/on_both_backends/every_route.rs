@@ -41,6 +41,7 @@ async fn an_id_that_cannot_exist_is_not_found() {
         let body = json!({ "title": "x", "price": 1 });
         anna.get(&format!("/api/tickets/{id}")).await.refuses(404, "Not Found");
         anna.put(&format!("/api/tickets/{id}"), body).await.refuses(404, "Not Found");
+        anna.withdraw(id).await.refuses(404, "Not Found");
         anna.get(&format!("/api/orders/{id}")).await.refuses(404, "Not Found");
         anna.delete(&format!("/api/orders/{id}")).await.refuses(404, "Not Found");
     }
@@ -63,6 +64,8 @@ async fn a_request_without_a_session_is_refused_before_anything_else() {
         (Method::POST, "/api/tickets".to_owned()),
         (Method::PUT, format!("/api/tickets/{UNKNOWN_ID}")),
         (Method::PUT, "/api/tickets/malformed".to_owned()),
+        (Method::DELETE, format!("/api/tickets/{UNKNOWN_ID}")),
+        (Method::GET, "/api/tickets?seller=me&limit=0".to_owned()),
         (Method::POST, "/api/orders".to_owned()),
         (Method::GET, "/api/orders".to_owned()),
         (Method::GET, format!("/api/orders/{UNKNOWN_ID}")),

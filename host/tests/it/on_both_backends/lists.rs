@@ -1,6 +1,6 @@
 //! Lists with pages, and the search.
 
-use crate::support::{Client, Setup};
+use crate::support::{Client, Setup, TicketStatus};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -147,4 +147,44 @@ async fn my_orders_come_in_pages_newest_first_with_their_tickets() {
     assert_eq!(newest["ticket"]["title"], "ticket 6");
     assert_eq!(newest, &berta.get(&format!("/api/orders/{}", made[0])).await.json());
     assert!(anna.all("/api/orders").await.is_empty());
+}
+
+#[tokio::test]
+async fn sellers_list_their_own_tickets_in_every_status() {
+    let host = Setup::new().start().await;
+    let (anna, berta) = (host.user("anna").await, host.user("berta").await);
+    let mut own = Vec::new();
+    for title in ["free", "held", "Sold out"] {
+        own.push(anna.sell(title, 1.0).await.id);
+    }
+    berta.sell("of another", 1.0).await;
+    berta.reserve(&own[1]).await;
+    let order = berta.reserve(&own[2]).await;
+    berta.pay(&order.id).await;
+    anna.ticket_becomes(&own[1], TicketStatus::Reserved).await;
+    anna.ticket_becomes(&own[2], TicketStatus::Sold).await;
+
+    let listed = anna.all("/api/tickets?seller=me").await;
+    let statuses: Vec<_> = listed.iter().map(|ticket| ticket["status"].as_str().unwrap()).collect();
+    assert_eq!((titles(&listed), statuses), (vec!["Sold out", "held", "free"], vec!["sold", "reserved", "available"]));
+    assert_eq!(listed[2], anna.get(&format!("/api/tickets/{}", own[0])).await.json());
+    assert_eq!(titles(&berta.all("/api/tickets?seller=me").await), ["of another"]);
+    assert_eq!(titles(&anna.all("/api/tickets?seller=me&q=SOLD").await), ["Sold out"]);
+    for limit in [1, 2, 3] {
+        let pages = anna.all(&format!("/api/tickets?seller=me&limit={limit}")).await;
+        assert_eq!(pages, listed, "each page has {limit}, and the next one is of the same seller");
+    }
+}
+
+#[tokio::test]
+async fn only_the_signed_in_user_can_be_the_seller_of_a_list() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    host.visitor().get("/api/tickets?seller=me").await.refuses(401, "Not authorized");
+    host.visitor().get("/api/tickets?seller=me&limit=x").await.refuses(401, "Not authorized");
+    for seller in ["", "ME", "you", &anna.id] {
+        anna.get(&format!("/api/tickets?seller={seller}")).await.blames(&["seller"]);
+    }
+    anna.get("/api/tickets?seller=me&limit=0&cursor=x").await.blames(&["cursor", "limit"]);
+    assert!(anna.all("/api/tickets?seller=me").await.is_empty());
 }

@@ -61,9 +61,26 @@ async fn a_payment_names_an_order_and_a_card() {
 #[tokio::test]
 async fn amounts_are_exact_up_to_the_highest_price() {
     let host = Setup::new().start().await;
-    for (price, cents) in [(19.99, 1_999), (0.01, 1), (4.35, 435), (1.15, 115), (999_999.99, 99_999_999)] {
+    for (price, cents) in [(19.99, 1_999), (0.5, 50), (4.35, 435), (1.15, 115), (999_999.99, 99_999_999)] {
         let (_, buyer, order) = reserved(&host, price).await;
         buyer.pay(&order.id).await;
         host.payment_ledger().await.takes(&order.id, cents).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_charged_blames_the_amount_and_not_the_card() {
+    let host = Setup::new().flag("--set=tickets.minimum-price-cents=1").start().await;
+    for price in [0.01, 0.49] {
+        let (_, buyer, order) = reserved(&host, price).await;
+        for token in ["tok_visa", "tok_chargeDeclined", "tok_that_nobody_knows"] {
+            let reply = buyer.try_pay(&order.id, token).await;
+            assert_eq!(reply.status, 400, "{token}: {reply:?}");
+            let (message, field) = reply.errors().remove(0);
+            assert!(message.contains("does not take this amount") && field.is_none(), "{token}: {reply:?}");
+        }
+        assert!(host.payment_ledger().await.of(&order.id).await.is_empty());
+        buyer.order_becomes(&order.id, Status::Created).await;
+        assert_eq!(buyer.cancel(&order.id).await.status, 204);
     }
 }

@@ -15,9 +15,13 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
+        Self::open_with(|setup| setup).await
+    }
+
+    async fn open_with(further: impl FnOnce(Setup) -> Setup) -> Self {
         let stripe = StandIn::start(KEY).await.unwrap();
         let settings = format!("[payments]\nprovider = \"stripe\"\n[payments.stripe]\napi_url = \"{}\"", stripe.url());
-        let host = Setup::new().toml(&settings).variable("STRIPE_KEY", KEY).start().await;
+        let host = further(Setup::new().toml(&settings).variable("STRIPE_KEY", KEY)).start().await;
         Self { host, stripe }
     }
 
@@ -157,4 +161,18 @@ async fn a_key_that_stripe_does_not_accept_is_reported_to_operators_alone_and_lo
     buyer.order_becomes(&order.id, Status::Complete).await;
     shop.ends_as(&order, "succeeded", 1_000).await;
     assert!(!shop.host.log().contains("thatNobodyMaySee"), "the key is in the log");
+}
+
+#[tokio::test]
+async fn an_amount_that_stripe_does_not_take_is_blamed_and_the_card_is_not() {
+    let shop = Shop::open_with(|setup| setup.flag("--set=tickets.minimum-price-cents=1")).await;
+    let (seller, buyer) = (shop.host.user("seller").await, shop.host.user("buyer").await);
+    let ticket = seller.sell("x", 0.3).await;
+    let order = buyer.reserve(&ticket.id).await;
+    for token in ["tok_visa", "pm_card_visa"] {
+        let reply = buyer.try_pay(&order.id, token).await;
+        let (message, field) = reply.errors().remove(0);
+        assert!(reply.status == 400 && message.contains("does not take this amount") && field.is_none(), "{reply:?}");
+    }
+    assert!(shop.of(&order).is_empty());
 }

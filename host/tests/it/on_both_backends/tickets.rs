@@ -1,6 +1,6 @@
 //! Tickets: making, showing and editing them.
 
-use crate::support::{Setup, Ticket};
+use crate::support::{Setup, Ticket, TicketStatus};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ async fn a_ticket_is_made_and_shown() {
             price: 19.99,
             user_id: anna.id.clone(),
             version: 0,
+            status: TicketStatus::Available,
             order_id: None,
         }
     );
@@ -58,9 +59,9 @@ async fn prices_are_exact() {
     for (sent, shown) in [
         ("19.99", "19.99"),
         ("\"19.99\"", "19.99"),
-        ("0.01", "0.01"),
-        ("0.3", "0.3"),
-        ("\"0.30\"", "0.3"),
+        ("0.50", "0.5"),
+        ("0.51", "0.51"),
+        ("\"0.70\"", "0.7"),
         ("1.1", "1.1"),
         ("1.15", "1.15"),
         ("2.675e0", "refused"),
@@ -79,6 +80,9 @@ async fn prices_are_exact() {
         ("0", "refused"),
         ("0.00", "refused"),
         ("0.001", "refused"),
+        ("0.01", "refused"),
+        ("0.49", "refused"),
+        ("\"0.49\"", "refused"),
         ("-1", "refused"),
         ("\"-19.99\"", "refused"),
         ("-0.01", "refused"),
@@ -198,4 +202,24 @@ async fn other_fields_than_title_and_price_are_ignored() {
     let text = json!({ "title": "<script>alert('1')</script>\"; DROP TABLE tickets;--", "price": 1 });
     let ticket = anna.post("/api/tickets", text.clone()).await.ticket();
     assert_eq!(Value::from(ticket.title), text["title"]);
+}
+
+#[tokio::test]
+async fn a_price_that_no_card_can_be_charged_is_refused_when_a_ticket_is_offered_or_edited() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let ticket = anna.sell("x", 1.0).await;
+    for price in [json!(0.01), json!("0.01"), json!(0.49), json!("0.4"), json!(0.3)] {
+        for reply in [anna.try_sell("x", price.clone()).await, anna.edit(&ticket.id, "x", price.clone()).await] {
+            reply.blames(&["price"]);
+            assert!(reply.errors()[0].0.contains("at least 0.50"), "{price}: {reply:?}");
+        }
+    }
+    assert_eq!(anna.edit(&ticket.id, "x", "0.50").await.status, 200);
+    assert_eq!(anna.try_sell("x", 0.5).await.status, 201);
+
+    let dearer = Setup::new().flag("--set=tickets.minimum-price-cents=1000").start().await;
+    let berta = dearer.user("berta").await;
+    berta.try_sell("x", "9.99").await.blames(&["price"]);
+    assert_eq!(berta.try_sell("x", 10).await.status, 201);
 }

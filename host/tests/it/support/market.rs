@@ -20,7 +20,16 @@ pub(crate) struct Ticket {
     pub(crate) price: f64,
     pub(crate) user_id: String,
     pub(crate) version: i64,
+    pub(crate) status: TicketStatus,
     pub(crate) order_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TicketStatus {
+    Available,
+    Reserved,
+    Sold,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
@@ -98,6 +107,19 @@ impl Client {
 
     pub(crate) async fn ticket_when(&self, what: &str, id: &str, holds: impl Fn(&Ticket) -> bool) -> Ticket {
         eventually(what, async || self.ticket(id).await, holds).await
+    }
+
+    pub(crate) async fn ticket_becomes(&self, id: &str, status: TicketStatus) -> Ticket {
+        self.ticket_when(&format!("the ticket becomes {status:?}"), id, |ticket| ticket.status == status).await
+    }
+
+    pub(crate) async fn withdraw(&self, ticket: &str) -> Reply {
+        self.delete(&format!("/api/tickets/{ticket}")).await
+    }
+
+    /// Orders the ticket if it still has this version.
+    pub(crate) async fn try_order_version(&self, ticket: &str, version: i64) -> Reply {
+        self.post("/api/orders", json!({ "ticketId": ticket, "version": version })).await
     }
 
     pub(crate) async fn try_order(&self, ticket: &str) -> Reply {

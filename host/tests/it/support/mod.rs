@@ -27,7 +27,7 @@ pub(crate) use folders::{copy_folder, files_below};
 pub(crate) use host::Host;
 pub(crate) use host_test_support::{NatsServer, PATIENCE, PostgresServer, eventually, postgres};
 pub(crate) use load::Load;
-pub(crate) use market::{Order, Status, Ticket, unique};
+pub(crate) use market::{Order, Status, Ticket, TicketStatus, unique};
 pub(crate) use market_state::MarketState;
 pub(crate) use plugins::{PluginFile, chameleon, chameleon_host, component, guest};
 pub(crate) use proxy::{LinkState, Proxy};

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use events::{Money, Price, TicketCreated, TicketState};
+use events::{Money, Price, TicketCreated, TicketState, TicketStatus};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -81,5 +81,6 @@ pub(super) fn state(ticket: &Ticket) -> TicketState {
         price: Money { amount: ticket.amount, currency: ticket.currency.clone() },
         user_id: ticket.user_id.clone(),
         order_id: ticket.order_id.clone(),
+        status: Some(if ticket.order_id.is_some() { TicketStatus::Reserved } else { TicketStatus::Available }),
     }
 }
