@@ -8,7 +8,7 @@ use ticketing_sdk::{Request, Response, Result};
 
 use crate::response::{self, HASH_START, hash};
 
-static ASSETS: [Asset; 9] = [
+static ASSETS: [Asset; 10] = [
     style("frame.css", include_str!("../web/styles/frame.css")),
     style("content.css", include_str!("../web/styles/content.css")),
     script("main.js", include_str!("../web/scripts/main.js")),
@@ -17,6 +17,7 @@ static ASSETS: [Asset; 9] = [
     script("list.js", include_str!("../web/scripts/list.js")),
     script("navigation.js", include_str!("../web/scripts/navigation.js")),
     script("order.js", include_str!("../web/scripts/order.js")),
+    script("ticket.js", include_str!("../web/scripts/ticket.js")),
     script("view.js", include_str!("../web/scripts/view.js")),
 ];
 

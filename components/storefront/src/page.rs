@@ -16,10 +16,12 @@ const PARTIALS: [(&str, &str); 4] = [
 
 /// The tickets for sale, and the search.
 pub(crate) const BROWSE: Page = Page::new("browse", "Tickets", include_str!("../web/pages/browse.html"));
-/// One ticket. A buyer can reserve it, and its seller can edit it.
+/// One ticket. A buyer can reserve it, and its seller can edit or withdraw it.
 pub(crate) const TICKET: Page = Page::new("ticket", "Ticket", include_str!("../web/pages/ticket.html"));
 /// The form that offers a ticket.
 pub(crate) const SELL: Page = Page::new("sell", "Sell a ticket", include_str!("../web/pages/sell.html"));
+/// The tickets of the signed-in user, and their statuses.
+pub(crate) const SELLING: Page = Page::new("selling", "My tickets", include_str!("../web/pages/selling.html"));
 /// The orders of the signed-in user.
 pub(crate) const ORDERS: Page = Page::new("orders", "My orders", include_str!("../web/pages/orders.html"));
 /// One order. The buyer can pay it or cancel it in time.
@@ -66,7 +68,7 @@ impl Page {
 mod tests {
     use super::*;
 
-    const ALL: [&Page; 8] = [&BROWSE, &TICKET, &SELL, &ORDERS, &ORDER, &SIGN_IN, &SIGN_UP, &NOT_FOUND];
+    const ALL: [&Page; 9] = [&BROWSE, &TICKET, &SELL, &SELLING, &ORDERS, &ORDER, &SIGN_IN, &SIGN_UP, &NOT_FOUND];
 
     /// The values of an attribute, in the order in which they occur.
     fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {

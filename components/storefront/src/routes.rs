@@ -13,6 +13,7 @@ pub(crate) const ROUTES: Router = Router::new(&[
     ("GET", "/orders/{id}", |request| with_id(request, &page::ORDER)),
     ("GET", "/orders", |request| Ok(page::ORDERS.respond(request, 200))),
     ("GET", "/sell", |request| Ok(page::SELL.respond(request, 200))),
+    ("GET", "/selling", |request| Ok(page::SELLING.respond(request, 200))),
     ("GET", "/signin", |request| Ok(page::SIGN_IN.respond(request, 200))),
     ("GET", "/signup", |request| Ok(page::SIGN_UP.respond(request, 200))),
 ]);
@@ -53,7 +54,7 @@ mod tests {
         }
 
         let manifest: Manifest = toml::from_str(include_str!("../plugin.toml")).unwrap();
-        assert_eq!(manifest.routes.len(), 8);
+        assert_eq!(manifest.routes.len(), 9);
         for route in manifest.routes {
             assert_eq!(route.methods, ["GET"], "{}", route.path);
             assert!(!route.path.starts_with("/api"), "{}", route.path);

@@ -5,9 +5,19 @@ use http::Method;
 
 const ID: &str = "018bcfe5-6800-7000-8000-000000000000";
 
-fn pages() -> [String; 8] {
-    ["/", "/?q=opera", "/sell", "/orders", "/signin", "/signup", &format!("/tickets/{ID}"), &format!("/orders/{ID}")]
-        .map(str::to_owned)
+fn pages() -> [String; 9] {
+    [
+        "/",
+        "/?q=opera",
+        "/sell",
+        "/selling",
+        "/orders",
+        "/signin",
+        "/signup",
+        &format!("/tickets/{ID}"),
+        &format!("/orders/{ID}"),
+    ]
+    .map(str::to_owned)
 }
 
 async fn get_with(client: &Client, path: &str, name: &str, value: &str) -> Reply {
@@ -39,7 +49,7 @@ async fn a_page_in_the_browser_cache_is_not_sent_again() {
     let page = visitor.get("/").await;
     assert_eq!(page.header("cache-control"), Some("no-cache"));
     let files: Vec<_> = page.text.split('"').filter(|text| text.starts_with("/assets/")).map(str::to_owned).collect();
-    assert_eq!(files.len(), 9, "{files:?}");
+    assert_eq!(files.len(), 10, "{files:?}");
     for path in &files {
         let file = visitor.get(path).await;
         assert_eq!(file.status, 200, "{path}");

@@ -8,11 +8,12 @@ const NOT_FOUND_DELAY_MS = 250;
 
 /** A failed API request. The status is 0 if there was no response. */
 export class ApiError extends Error {
-  constructor(status, problems, retryAfter) {
+  constructor(status, problems, retryAfter, data) {
     super(problems.map((problem) => problem.message).join('. '));
     this.status = status;
     this.problems = problems;
     this.retryAfter = retryAfter;
+    this.data = data;
   }
 
   /** Whether the same request may succeed a little later. */
@@ -40,7 +41,7 @@ export async function api(method, path, body, headers = {}) {
   const data = parse(text);
   if (response.ok) return { data, headers: response.headers };
   const problems = data?.errors ?? [{ message: 'The marketplace gave an answer that makes no sense' }];
-  throw new ApiError(response.status, problems, response.headers.get('retry-after'));
+  throw new ApiError(response.status, problems, response.headers.get('retry-after'), data);
 }
 
 /** Parses JSON. A price stays the text that the server sent. */

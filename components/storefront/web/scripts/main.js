@@ -1,17 +1,22 @@
 // The script of all pages. It loads data from the API, shows it, and sends the
 // actions of the user to the API.
 
-import { api, currentUser, findOwnOrder, retryWhileNotFound } from './api.js';
-import { describe, onClick, onSubmit, runOrShowFailure } from './forms.js';
+import { api, currentUser } from './api.js';
+import { onSubmit, runOrShowFailure } from './forms.js';
 import { fillItem, showList } from './list.js';
-import { currentUrl, goTo, goToSignIn, nextPage, requireUser, showNotice, withNext } from './navigation.js';
+import { goTo, nextPage, requireUser, showNotice, withNext } from './navigation.js';
 import { orderPage, serverClock, shortState } from './order.js';
-import { decimal, element, fillTicket, main, setTitle, showPart, showView } from './view.js';
+import { ticketPage } from './ticket.js';
+import { element, main, showView } from './view.js';
+
+/** The badges of the seller's own tickets. */
+const STATUS = { available: 'For sale', reserved: 'Reserved', sold: 'Sold' };
 
 const pages = {
   browse: browsePage,
   ticket: ticketPage,
   sell: sellPage,
+  selling: sellingPage,
   orders: ordersPage,
   order: orderPage,
   signin: accountPage('/api/users/signin'),
@@ -62,52 +67,12 @@ async function ordersPage(user) {
   if (count === 0) element('[data-status]').textContent = 'You have not ordered anything yet.';
 }
 
-async function ticketPage(user) {
-  const path = `/api${location.pathname}`;
-  const { data: ticket, headers } = await api('GET', path);
-  setTitle(ticket.title);
-  fillTicket(ticket);
-  const isSeller = ticket.userId === user?.id;
-  const order = ticket.orderId && user && !isSeller ? await findOwnOrder(ticket.orderId) : null;
-  const part = ticketPart(ticket, { user, isSeller, order });
-  showPart(part);
-  showView('ready');
-  if (part === 'ordered') element('[data-order]').href = `/orders/${order.id}`;
-  if (part === 'visitor') element('[data-sign-in]').href = withNext('/signin', currentUrl);
-  if (part === 'buy') enableBuying(ticket);
-  if (part === 'edit') enableEditing(path, ticket, headers.get('etag'));
-}
-
-/** The part of the ticket page for this user. */
-function ticketPart(ticket, { user, isSeller, order }) {
-  if (ticket.orderId) return isSeller ? 'held' : order ? 'ordered' : 'reserved';
-  if (isSeller) return 'edit';
-  return user ? 'buy' : 'visitor';
-}
-
-function enableBuying(ticket) {
-  const problem = element('[data-problem]');
-  onClick(element('[data-buy]'), async () => {
-    problem.textContent = '';
-    try {
-      const { data: order } = await retryWhileNotFound(() => api('POST', '/api/orders', { ticketId: ticket.id }));
-      goTo(`/orders/${order.id}`);
-    } catch (error) {
-      if (error.status === 401) return goToSignIn();
-      problem.textContent = describe(error);
-    }
+async function sellingPage(user) {
+  requireUser(user);
+  const count = await showList('/api/tickets', 'ticket', { seller: 'me' }, (item, ticket) => {
+    fillItem(item, `/tickets/${ticket.id}`, ticket, STATUS[ticket.status]);
   });
-}
-
-function enableEditing(path, ticket, etag) {
-  const form = element('[data-edit]');
-  form.elements.title.value = ticket.title;
-  form.elements.price.value = decimal(ticket.price);
-  onSubmit(form, async ({ title, price }) => {
-    const headers = etag ? { 'if-match': etag } : {};
-    await api('PUT', path, { title, price: price.trim() }, headers);
-    goTo(location.pathname, 'Your ticket is changed.');
-  });
+  if (count === 0) element('[data-status]').textContent = 'You have not offered any ticket yet.';
 }
 
 function sellPage(user) {
