@@ -185,6 +185,14 @@ impl Bus for EmbeddedBus {
         dead_letters::delete(&self.log.database, id).await
     }
 
+    fn problems(&self) -> Vec<String> {
+        self.log.room.problems()
+    }
+
+    fn is_full(&self) -> bool {
+        !self.problems().is_empty()
+    }
+
     async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError> {
         let mut transaction = self.log.begin().await?;
         let at_ms = self.log.now_ms();

@@ -84,6 +84,16 @@ pub trait Bus: Send + Sync + 'static {
         None
     }
 
+    /// The problems of the bus that do not make it unavailable, for people.
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether the bus refuses new events because it has no room for them.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Whether the bus was available at any time since the start.
     fn was_available(&self) -> bool {
         true

@@ -30,6 +30,11 @@ pub struct NatsConfig {
     /// Events of one component that are delivered and neither applied nor
     /// given up, those that wait for another attempt included.
     pub max_ack_pending: i64,
+    /// The first words of the subjects for answers to this host. None for the
+    /// client's default, `_INBOX`.
+    pub inbox_prefix: Option<String>,
+    /// The JetStream domain of the streams. None for the server's own.
+    pub jetstream_domain: Option<String>,
     /// A file with a user's JWT and key, as `nsc` makes it.
     pub credentials_file: Option<PathBuf>,
     /// Certificates of authorities to trust, in PEM.
@@ -75,6 +80,8 @@ pub(super) struct RawNatsConfig {
     deduplication_seconds: Option<u64>,
     ack_wait_ms: Option<u64>,
     max_ack_pending: Option<i64>,
+    inbox_prefix: Option<String>,
+    jetstream_domain: Option<String>,
     credentials_file: Option<PathBuf>,
     tls_ca_file: Option<PathBuf>,
     tls_cert_file: Option<PathBuf>,
@@ -85,10 +92,12 @@ impl RawNatsConfig {
     pub(super) fn with_url(self, url: Secret) -> Result<NatsConfig, Invalid> {
         check(&url)?;
         let subject_prefix = self.subject_prefix.unwrap_or_else(|| "ticketing".to_owned());
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if !(1..=PREFIX_CHARACTERS).contains(&subject_prefix.len()) || !subject_prefix.chars().all(fits) {
-            let reason = format!("must be one word of 1 to {PREFIX_CHARACTERS} of the characters A-Za-z0-9_-");
-            return Err(Invalid::new(PREFIX, reason));
+        one_word(PREFIX, &subject_prefix)?;
+        if let Some(domain) = &self.jetstream_domain {
+            one_word("messaging.nats.jetstream_domain", domain)?;
+        }
+        for word in self.inbox_prefix.iter().flat_map(|prefix| prefix.split('.')) {
+            one_word("messaging.nats.inbox_prefix", word)?;
         }
         let stream_replicas = within("messaging.nats.stream_replicas", self.stream_replicas, 1, 1..=5)?;
         if stream_replicas % 2 == 0 {
@@ -114,15 +123,26 @@ impl RawNatsConfig {
             ack_wait: Duration::from_millis(within(
                 "messaging.nats.ack_wait_ms",
                 self.ack_wait_ms,
-                5_000,
+                600,
                 500..=600_000,
             )?),
             max_ack_pending: within("messaging.nats.max_ack_pending", self.max_ack_pending, 1_000, 1..=100_000)?,
+            inbox_prefix: self.inbox_prefix,
+            jetstream_domain: self.jetstream_domain,
             credentials_file: self.credentials_file,
             tls_ca_file: self.tls_ca_file,
             tls_identity,
         })
     }
+}
+
+/// Refuses a text that is no word of a subject.
+fn one_word(setting: &'static str, text: &str) -> Result<(), Invalid> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=PREFIX_CHARACTERS).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Invalid::new(setting, format!("must be one word of 1 to {PREFIX_CHARACTERS} of the characters A-Za-z0-9_-")))
 }
 
 /// What is wrong is said without the address: it may hold a password.

@@ -202,12 +202,20 @@ fn the_broker_is_checked_and_its_credentials_are_never_shown() {
     assert!(!format!("{config:?}").contains("tell-nobody"));
     let nats = config.messaging.nats.unwrap();
     assert_eq!((nats.stream_replicas, nats.subject_prefix.as_str()), (3, "ticketing"));
+    assert_eq!((nats.inbox_prefix, nats.jetstream_domain), (None, None));
+    let own = "[messaging.nats]\ninbox_prefix = '_INBOX.shop'\njetstream_domain = 'hub'";
+    let nats = load(own, &Flags::default(), &url).unwrap().messaging.nats.unwrap();
+    assert_eq!(nats.inbox_prefix.as_deref(), Some("_INBOX.shop"));
+    assert_eq!(nats.jetstream_domain.as_deref(), Some("hub"));
     for (file, url, reason) in [
         ("", "", "is empty"),
         ("", "https://user:tell-nobody@x", "nats:// or tls://"),
         ("", "nats://", "is not the address of a server"),
         ("[messaging.nats]\nsubject_prefix = 'a.b'", "nats://x", "subject_prefix"),
         ("[messaging.nats]\nstream_replicas = 2", "nats://x", "stream_replicas"),
+        ("[messaging.nats]\ninbox_prefix = 'a..b'", "nats://x", "inbox_prefix"),
+        ("[messaging.nats]\ninbox_prefix = '>'", "nats://x", "inbox_prefix"),
+        ("[messaging.nats]\njetstream_domain = 'a.b'", "nats://x", "jetstream_domain"),
         ("[messaging.nats]\ntls_cert_file = 'x'", "nats://x", "tls_key_file"),
         ("[messaging.nats]\nack_wait_ms = 1", "nats://x", "ack_wait_ms"),
     ] {

@@ -38,6 +38,8 @@ impl Gauges {
         gauge!("host_calls_waiting").set(self.admission.waiting() as f64);
         gauge!("host_calls_limit").set(self.admission.limit() as f64);
         gauge!("bus_connected").set(f64::from(u8::from(self.bus.unavailable_reason().is_none())));
+        gauge!("bus_full").set(f64::from(u8::from(self.bus.is_full())));
+        gauge!("bus_problems").set(self.bus.problems().len() as f64);
         if let Some(space) = self.disk.space() {
             gauge!("host_disk_free_bytes").set(space.free_bytes as f64);
             gauge!("host_disk_reserve_bytes").set(space.reserve_bytes as f64);

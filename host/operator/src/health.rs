@@ -33,7 +33,10 @@ pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
         return "ready, and the disk of the data directory is almost full: plugins cannot write\n".into_response();
     }
     match operator.bus.unavailable_reason() {
-        None => "ready\n".into_response(),
+        None => match operator.bus.problems().as_slice() {
+            [] => "ready\n".into_response(),
+            problems => format!("ready, and the event bus has a problem: {}\n", problems.join("; ")).into_response(),
+        },
         Some(reason) if operator.bus.was_available() => {
             format!("ready, and the event bus is out of reach: {reason}\n").into_response()
         }

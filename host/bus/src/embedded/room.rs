@@ -10,7 +10,7 @@ use super::BusError;
 use host_base::Event;
 use parking_lot::Mutex;
 use sqlx::{Any, Transaction};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What a row occupies beside its payload, about.
 const ROW_BYTES: u64 = 300;
@@ -23,11 +23,13 @@ pub(super) struct Room {
     /// Bytes of each source since they were last counted in the database.
     added: Mutex<HashMap<String, u64>>,
     dead_letters: Mutex<HashMap<String, u64>>,
+    /// The components whose last event found no room, with the reason.
+    full: Mutex<BTreeMap<String, String>>,
 }
 
 impl Room {
     pub(super) fn new(max_bytes: u64) -> Self {
-        Self { max_bytes, added: Mutex::default(), dead_letters: Mutex::default() }
+        Self { max_bytes, added: Mutex::default(), dead_letters: Mutex::default(), full: Mutex::default() }
     }
 
     /// Makes room after these events were added, in the same transaction.
@@ -46,7 +48,11 @@ impl Room {
                 self.added.lock().insert(source.to_owned(), since_counted);
                 continue;
             }
-            self.trim(transaction, source).await?;
+            if let Err(error) = self.trim(transaction, source).await {
+                self.full.lock().insert(source.to_owned(), error.0.clone());
+                return Err(error);
+            }
+            self.full.lock().remove(source);
             self.added.lock().insert(source.to_owned(), 0);
         }
         Ok(())
@@ -84,6 +90,11 @@ impl Room {
             occupied = occupied.saturating_sub(freed);
         }
         Ok(())
+    }
+
+    /// The reasons why the bus takes no more events of some components.
+    pub(super) fn problems(&self) -> Vec<String> {
+        self.full.lock().values().cloned().collect()
     }
 
     /// Sets the largest number of dead letters of a component.

@@ -6,6 +6,8 @@ use super::{
     super::BusError,
     connect_error,
     names::Names,
+    problems::Problems,
+    rights::Rights,
     streams::{self, EnsureError},
 };
 use async_nats::{Client, ConnectOptions, Event, connection::State, jetstream::Context};
@@ -31,6 +33,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// The interval of checks while the client reports no change.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const DEFAULT_INBOX_PREFIX: &str = "_INBOX";
 const REJECTED_DELAY: Duration = Duration::from_secs(5);
 
 /// The connection and its status.
@@ -44,6 +47,10 @@ pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) context: Context,
     pub(super) stop: CancellationToken,
+    pub(super) problems: Problems,
+    pub(super) rights: Arc<Rights>,
+    /// Wakes the inspection of the broker.
+    pub(super) inspect: Notify,
     status: watch::Sender<Status>,
     was_available: AtomicBool,
     changes: Arc<ClientChanges>,
@@ -80,14 +87,18 @@ impl Connection {
         installation: String,
     ) -> Result<Arc<Self>, BusError> {
         let changes = Arc::new(ClientChanges::default());
+        let rights = Arc::new(Rights::new(settings.inbox_prefix.as_deref().unwrap_or(DEFAULT_INBOX_PREFIX)));
         let servers = settings.servers().map_err(|error| BusError(error.to_string()))?;
-        let reported = changes.clone();
+        let (reported, reported_rights) = (changes.clone(), rights.clone());
         let options = options(&settings).await?.event_callback(move |event| {
-            reported.record(&event);
+            reported.record(&event, &reported_rights);
             std::future::ready(())
         });
         let client = options.connect(servers).await.map_err(|error| BusError(error.to_string()))?;
-        let mut context = async_nats::jetstream::new(client.clone());
+        let mut context = match &settings.jetstream_domain {
+            Some(domain) => async_nats::jetstream::with_domain(client.clone(), domain),
+            None => async_nats::jetstream::new(client.clone()),
+        };
         context.set_timeout(CALL_TIMEOUT);
         let connection = Arc::new(Self {
             names: Names::new(&settings.subject_prefix),
@@ -97,6 +108,9 @@ impl Connection {
             client,
             context,
             stop: CancellationToken::new(),
+            problems: Problems::default(),
+            rights,
+            inspect: Notify::new(),
             status: watch::Sender::new(Status::Unavailable("the host is connecting".to_owned())),
             was_available: AtomicBool::new(false),
             changes,
@@ -111,6 +125,11 @@ impl Connection {
 
     pub(super) fn is_available(&self) -> bool {
         *self.status.borrow() == Status::Available
+    }
+
+    /// Whether the client has a connection, also while the bus is unavailable.
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
     }
 
     /// Whether the bus was available at any time since the start.
@@ -161,13 +180,20 @@ impl Connection {
                 self.wait_until_connected().await;
                 let disconnects = self.disconnects();
                 match streams::ensure(&self).await {
-                    Ok(()) => self.serve(disconnects).await,
+                    Ok(()) => match self.rights.blocking() {
+                        None => self.serve(disconnects).await,
+                        Some(reason) => {
+                            self.set_status(Status::Unavailable(reason));
+                            self.inspect.notify_one();
+                            sleep(REJECTED_DELAY).await;
+                        }
+                    },
                     Err(EnsureError::Permanent(reason)) => {
                         self.set_status(Status::Rejected(reason));
                         sleep(REJECTED_DELAY).await;
                     }
                     Err(EnsureError::Temporary(reason)) => {
-                        self.set_status(Status::Unavailable(reason));
+                        self.set_status(Status::Unavailable(self.rights.explain(&reason)));
                         sleep(CHECK_INTERVAL).await;
                     }
                 }
@@ -180,7 +206,11 @@ impl Connection {
     /// be checked again.
     async fn serve(&self, disconnects: u64) {
         self.set_status(Status::Available);
+        self.inspect.notify_one();
         while self.is_available() && self.disconnects() == disconnects {
+            if self.rights.blocking().is_some() {
+                return;
+            }
             self.wait_for_change().await;
         }
         if self.is_available() {
@@ -195,7 +225,7 @@ impl Connection {
     }
 
     async fn wait_until_connected(&self) {
-        while self.client.connection_state() != State::Connected {
+        while !self.is_connected() {
             let error = self.changes.last_error.lock().take();
             let servers = self.settings.servers_shown();
             if let Some(error) = error {
@@ -231,14 +261,15 @@ impl Connection {
 }
 
 impl ClientChanges {
-    fn record(&self, event: &Event) {
+    fn record(&self, event: &Event, rights: &Rights) {
         let error = match event {
             Event::Connected => None,
-            Event::ServerError(error) => Some(error.to_string()),
+            Event::ServerError(error) => Some(error.to_string()).filter(|error| !rights.record(error)),
             Event::ClientError(error) => Some(error.to_string()),
             Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => return,
             Event::Disconnected | Event::Closed => {
                 self.disconnects.fetch_add(1, Ordering::AcqRel);
+                rights.forget();
                 None
             }
         };
@@ -259,6 +290,9 @@ async fn options(settings: &NatsConfig) -> Result<ConnectOptions, BusError> {
         let path = path.display().to_string();
         move |error: std::io::Error| BusError(format!("{path}: {error}"))
     };
+    if let Some(prefix) = &settings.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
+    }
     options = match settings.credentials() {
         Some((user, Some(password))) => options.user_and_password(user, password),
         Some((token, None)) => options.token(token),

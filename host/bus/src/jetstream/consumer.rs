@@ -7,6 +7,7 @@
 use super::{
     super::{BusError, Consumer, Delivery, Subjects},
     connection::{CALL_TIMEOUT, Connection},
+    consumer_config::Handled,
     message,
     names::SubjectKind,
     pull::pull,
@@ -37,12 +38,14 @@ use tokio_util::sync::CancellationToken;
 /// The most deliveries in the queue. Other hosts get the deliveries for which
 /// this host has no capacity.
 pub(super) const READ_AHEAD: usize = 16;
-/// The number of progress reports on a delivery within the broker's
-/// acknowledgement wait.
-const REPORTS_PER_ACK_WAIT: u32 = 3;
+/// The number of progress reports within the broker's acknowledgement wait.
+const REPORTS_PER_ACK_WAIT: u32 = 4;
 /// The delay of an event that this host returns because only other hosts
 /// subscribe to it. Within the delay another host may take it.
 const RETURN_DELAY: Duration = Duration::from_secs(1);
+
+/// The number of times that this host returns an event that lacks its payload.
+const MAX_RETURNS: u32 = 20;
 
 pub(super) struct JetStreamConsumer {
     pub(super) component: String,
@@ -53,6 +56,8 @@ pub(super) struct JetStreamConsumer {
     pub(super) preferred: watch::Sender<bool>,
     /// The last change that the broker knows.
     applied: watch::Sender<u64>,
+    /// What the component has handled, for a repair of the broker's consumer.
+    handled: Mutex<Handled>,
     /// See [`super::subscription::Applied`].
     copied: Mutex<BTreeMap<String, u64>>,
     outstanding: Mutex<Outstanding>,
@@ -95,6 +100,7 @@ impl JetStreamConsumer {
             subjects: watch::Sender::new((1, subjects)),
             preferred: watch::Sender::new(false),
             applied: watch::Sender::new(0),
+            handled: Mutex::default(),
             copied: Mutex::default(),
             outstanding: Mutex::default(),
             arrived: Notify::new(),
@@ -124,6 +130,7 @@ impl JetStreamConsumer {
             *known = subjects;
             changed
         });
+        self.forget_handled();
         for reply in removed {
             self.try_reply(reply, AckKind::Nak(Some(RETURN_DELAY))).await;
         }
@@ -137,6 +144,7 @@ impl JetStreamConsumer {
             known.other_hosts = subjects;
             changed
         });
+        self.forget_handled();
     }
 
     /// Waits until the broker knows the subjects. False if it does not know them
@@ -147,7 +155,40 @@ impl JetStreamConsumer {
         timeout(limit, applied.wait_for(|applied| *applied >= change)).await.is_ok()
     }
 
+    /// Sets up the broker's consumer again, because it has changed.
+    pub(super) fn reapply(&self) {
+        self.subjects.send_modify(|(changes, _)| *changes += 1);
+    }
+
+    pub(super) fn handled(&self) -> Handled {
+        *self.handled.lock()
+    }
+
+    /// Notes what the component has handled, at a time at which the broker's
+    /// consumer had the right settings.
+    pub(super) fn set_handled(&self, stream_created_ns: i128, up_to: u64) {
+        *self.handled.lock() = Handled::UpTo(stream_created_ns, up_to);
+    }
+
+    /// The component may subscribe to more subjects than before.
+    fn forget_handled(&self) {
+        let mut handled = self.handled.lock();
+        if matches!(*handled, Handled::UpTo(..)) {
+            *handled = Handled::SetUp;
+        }
+    }
+
+    /// Whether the broker has the latest subjects.
+    pub(super) fn is_applied(&self) -> bool {
+        *self.applied.borrow() >= self.subjects.borrow().0
+    }
+
     pub(super) fn set_applied(&self, change: u64, copied: BTreeMap<String, u64>) {
+        let mut handled = self.handled.lock();
+        if *handled == Handled::NotSetUp {
+            *handled = Handled::SetUp;
+        }
+        drop(handled);
         self.copied.lock().extend(copied);
         self.applied.send_replace(change);
     }
@@ -186,6 +227,11 @@ impl JetStreamConsumer {
         let is_subscribed = kind.is_some() && self.subjects.borrow().1.this_host.contains(subject);
         if !is_redelivery && !is_subscribed {
             return self.return_or_end(reply, subject).await;
+        }
+        if attempt <= MAX_RETURNS && message::lacks_payload(&message) {
+            // Somebody has changed the consumer so that it sends headers alone.
+            self.reapply();
+            return self.try_reply(reply, AckKind::Nak(Some(RETURN_DELAY))).await;
         }
         if matches!(kind, Some(SubjectKind::Event(_))) && self.was_copied(subject, &message) {
             return self.try_reply(reply, AckKind::Term).await;
@@ -243,19 +289,24 @@ impl JetStreamConsumer {
         self.connection.client.publish(reply, outcome.into()).await.map_err(|error| BusError(error.to_string()))
     }
 
-    /// Reports progress on all outstanding deliveries, so that the broker does not
-    /// deliver them again.
+    /// Reports progress on the outstanding deliveries, so that the broker does not
+    /// deliver them again. A delivery that arrived since the last report has time
+    /// until the next one, and most deliveries are acknowledged by then.
     async fn report_progress(self: Arc<Self>) {
         let stop = self.connection.stop.clone();
         let mut ticks =
             interval((self.connection.settings.ack_wait / REPORTS_PER_ACK_WAIT).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut first_new = 0;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             // A report that waits for a connection would come too late.
             if !self.connection.is_available() {
                 continue;
             }
-            let replies: Vec<Subject> = self.outstanding().replies.values().cloned().collect();
+            let is_older = |(token, _): &(&i64, &Subject)| **token < first_new;
+            let replies: Vec<Subject> =
+                self.outstanding().replies.iter().filter(is_older).map(|(_, reply)| reply.clone()).collect();
+            first_new = self.next_token.load(Ordering::Relaxed);
             for reply in replies {
                 self.try_reply(reply, AckKind::Progress).await;
             }

@@ -5,6 +5,7 @@
 use super::{
     super::{BusError, DeadLetter, DeadLetterPage, DeadLetterSummary},
     connection::{CALL_TIMEOUT, Connection},
+    message::SIZE_HEADER,
 };
 use async_nats::{
     HeaderMap, HeaderValue,
@@ -20,8 +21,6 @@ use std::cmp::Reverse;
 use tokio::time::timeout;
 
 const DEAD_LETTER_HEADER: &str = "dead-letter";
-/// The broker adds this header to a message whose body it leaves out.
-const SIZE_HEADER: &str = "Nats-Msg-Size";
 /// The most sequence numbers that are read at once.
 const MAX_PORTION: u64 = 10_000;
 

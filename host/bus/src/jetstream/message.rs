@@ -19,6 +19,9 @@ const VERSION: &str = "ce-specversion";
 const TRACE: &str = "traceparent";
 const CONTENT: &str = "content-type";
 
+/// The broker adds this header to a message whose payload it leaves out.
+pub(super) const SIZE_HEADER: &str = "Nats-Msg-Size";
+
 /// The longest id or source that another program may set.
 const MAX_NAME_BYTES: usize = 256;
 /// The source of an event without one.
@@ -53,6 +56,12 @@ pub(super) fn headers(event: &Event, message_id: Option<&str>) -> Result<HeaderM
         headers.insert::<_, async_nats::HeaderValue>(NATS_MESSAGE_ID, message_id);
     }
     Ok(headers)
+}
+
+/// Whether the broker has left out the payload of a message.
+pub(super) fn lacks_payload(message: &jetstream::Message) -> bool {
+    let size = message.headers.as_ref().and_then(|headers| headers.get(SIZE_HEADER));
+    message.payload.is_empty() && size.is_some_and(|size| size.as_str() != "0")
 }
 
 /// Reads a message of the stream. Any program may have published it.

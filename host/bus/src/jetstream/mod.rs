@@ -8,11 +8,17 @@
 mod connect_error;
 mod connection;
 mod consumer;
+mod consumer_config;
 mod dead_letters;
 mod forwarding;
+mod inspection;
+mod losses;
 mod message;
 mod names;
+mod problems;
 mod pull;
+mod rights;
+mod room;
 mod streams;
 mod subscription;
 
@@ -20,7 +26,10 @@ use super::{
     Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, ForwardReceiver,
     Subjects,
 };
-use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage};
+use async_nats::jetstream::{
+    context::{PublishError, PublishErrorKind},
+    message::PublishMessage,
+};
 use async_trait::async_trait;
 use connection::{CALL_TIMEOUT, Connection, Status};
 use consumer::JetStreamConsumer;
@@ -28,12 +37,8 @@ use futures::future::join_all;
 use host_base::event::Event;
 use host_config::{messaging::MessagingConfig, nats::NatsConfig};
 use host_database::HostDatabase;
-use parking_lot::Mutex;
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use inspection::{Consumers, inspect_regularly, of_this_host};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio_util::sync::DropGuard;
 
 /// The table has one row.
@@ -50,7 +55,9 @@ const HEADERS_BYTES: usize = 16 << 10;
 /// The bus on NATS JetStream.
 pub struct JetStreamBus {
     connection: Arc<Connection>,
-    consumers: Mutex<HashMap<String, Arc<JetStreamConsumer>>>,
+    consumers: Arc<Consumers>,
+    /// One call at a time makes room.
+    making_room: tokio::sync::Mutex<()>,
     _stop: DropGuard,
 }
 
@@ -80,11 +87,51 @@ impl JetStreamBus {
         if let Status::Rejected(reason) = connection.wait_for_first_attempt(FIRST_ATTEMPT_TIMEOUT).await {
             return Err(BusError(reason));
         }
-        Ok(Self { connection, consumers: Mutex::default(), _stop: stop })
+        let consumers = Arc::new(Consumers::default());
+        tokio::spawn(inspect_regularly(connection.clone(), consumers.clone()));
+        Ok(Self { connection, consumers, making_room: tokio::sync::Mutex::default(), _stop: stop })
     }
 
     fn all_consumers(&self) -> Vec<Arc<JetStreamConsumer>> {
-        self.consumers.lock().values().cloned().collect()
+        of_this_host(&self.consumers)
+    }
+
+    /// Sends all events before it waits for the first acknowledgement. If one
+    /// fails, the caller sends all of them again, and the broker recognizes the
+    /// events that it has.
+    async fn send(&self, events: &[Event]) -> Result<(), PublishError> {
+        let mut pending_acks = Vec::with_capacity(events.len());
+        for event in events {
+            let headers = message::headers(event, Some(&event.id))
+                .map_err(|error| PublishError::with_source(PublishErrorKind::Other, error))?;
+            let message = PublishMessage::build().headers(headers).payload(event.payload.clone().into());
+            let subject = self.connection.names.event_subject(&event.subject);
+            pending_acks.push(self.connection.context.send_publish(subject, message).await?);
+        }
+        for ack in pending_acks {
+            ack.await?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for the events that the broker has refused, and sends them
+    /// again. If nothing can be deleted, the bus is full.
+    async fn make_room_and_send(&self, events: &[Event], refusal: &str) -> Result<(), BusError> {
+        let making_room = self.making_room.lock().await;
+        // Another call may have made room meanwhile.
+        let mut sent = self.send(events).await;
+        if sent.as_ref().err().and_then(room::refusal).is_some()
+            && room::make_now(&self.connection, &self.all_consumers()).await?
+        {
+            sent = self.send(events).await;
+        }
+        drop(making_room);
+        if sent.as_ref().err().and_then(room::refusal).is_some() {
+            self.connection.problems.set_full(room::full(&self.connection, refusal).await);
+            // Another program may have shortened the stream.
+            self.connection.inspect.notify_one();
+        }
+        sent.map_err(failed)
     }
 }
 
@@ -92,24 +139,18 @@ impl JetStreamBus {
 impl Bus for JetStreamBus {
     async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
         self.connection.require_available()?;
-        // Sends all events before it waits for the first acknowledgement. If one
-        // fails, the caller sends all of them again, and the broker recognizes
-        // the events that it has.
-        let mut pending_acks = Vec::with_capacity(events.len());
-        for event in events {
-            let headers = message::headers(event, Some(&event.id))?;
-            let message = PublishMessage::build().headers(headers).payload(event.payload.clone().into());
-            let subject = self.connection.names.event_subject(&event.subject);
-            pending_acks.push(self.connection.context.send_publish(subject, message).await.map_err(failed)?);
-        }
-        for ack in pending_acks {
-            if let Err(error) = ack.await {
-                if error.kind() == PublishErrorKind::StreamNotFound {
-                    self.connection.recheck_streams();
-                }
+        match self.send(events).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
+                self.connection.recheck_streams();
                 return Err(failed(error));
             }
+            Err(error) => match room::refusal(&error) {
+                Some(refusal) => self.make_room_and_send(events, refusal).await?,
+                None => return Err(BusError(self.connection.rights.explain(&error.to_string()))),
+            },
         }
+        self.connection.problems.clear_full();
         Ok(())
     }
 
@@ -120,6 +161,7 @@ impl Bus for JetStreamBus {
             consumers.entry(component.to_owned()).or_insert_with(new).clone()
         };
         consumer.set_subjects(subjects).await;
+        self.connection.inspect.notify_one();
         // The broker may learn the subjects later, because a new subject always
         // begins with its oldest event.
         if !self.connection.is_available() || !consumer.wait_until_applied(CALL_TIMEOUT).await {
@@ -199,6 +241,14 @@ impl Bus for JetStreamBus {
             Status::Available => None,
             Status::Unavailable(reason) | Status::Rejected(reason) => Some(reason),
         }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        [self.connection.rights.problems(), self.connection.problems.all()].concat()
+    }
+
+    fn is_full(&self) -> bool {
+        self.connection.problems.is_full()
     }
 
     fn was_available(&self) -> bool {

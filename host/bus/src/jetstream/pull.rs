@@ -4,7 +4,7 @@
 use super::{
     super::{BusError, Subjects},
     consumer::{JetStreamConsumer, Priority, READ_AHEAD},
-    subscription,
+    consumer_config, subscription,
 };
 use async_nats::{
     Message, StatusCode, Subscriber,
@@ -19,9 +19,9 @@ use tokio::{
 
 /// The time after which a request without deliveries ends. The broker delivers to
 /// a host that stands still for as long.
-const REQUEST_EXPIRY: Duration = Duration::from_secs(10);
+const REQUEST_EXPIRY: Duration = Duration::from_secs(3);
 /// The interval at which the broker confirms that it knows a request.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// Without a message for this time the broker has forgotten the request.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The header with the number of messages that a request did not get.
@@ -102,7 +102,7 @@ async fn receive(
     let mut pending: Option<PendingRequest> = None;
     loop {
         let capacity = consumer.free_capacity();
-        let priority = subscription::has_priorities(&durable).then(|| consumer.priority());
+        let priority = consumer_config::has_priorities(&durable).then(|| consumer.priority());
         if pending.as_ref().is_some_and(|pending| pending.priority != priority) {
             return Ok(());
         }
@@ -139,7 +139,8 @@ async fn apply(
     changes: &mut watch::Receiver<(u64, Subjects)>,
 ) -> Result<PullConsumer, BusError> {
     let (change, subjects) = changes.borrow_and_update().clone();
-    let applied = subscription::apply(&consumer.connection, &consumer.component, &subjects.all()).await?;
+    let applied =
+        subscription::apply(&consumer.connection, &consumer.component, &subjects.all(), consumer.handled()).await?;
     consumer.set_applied(change, applied.copied);
     Ok(applied.consumer)
 }
@@ -149,7 +150,7 @@ fn request(messages: usize, priority: Option<Priority>) -> BatchConfig {
         batch: messages,
         expires: Some(REQUEST_EXPIRY),
         idle_heartbeat: HEARTBEAT_INTERVAL,
-        group: priority.map(|_| subscription::PRIORITY_GROUP.to_owned()),
+        group: priority.map(|_| consumer_config::PRIORITY_GROUP.to_owned()),
         priority: priority.map(|priority| priority as usize),
         ..BatchConfig::default()
     }

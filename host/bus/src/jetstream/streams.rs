@@ -6,7 +6,7 @@ use async_nats::jetstream::{
     context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind},
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The key in a stream's metadata with the installation that owns the stream.
 const INSTALLATION: &str = "installation";
@@ -32,6 +32,12 @@ pub(super) async fn ensure(connection: &Connection) -> Result<(), EnsureError> {
     if !connection.client.is_server_compatible(major, minor, patch) {
         return Err(EnsureError::Permanent(format!("its version {version} is too old: {major}.{minor} is needed")));
     }
+    compare(connection).await
+}
+
+/// Compares the streams with the settings. It restores what another program has
+/// changed, or notes the problem.
+pub(super) async fn compare(connection: &Connection) -> Result<(), EnsureError> {
     for wanted in [events(connection), dead_letters(connection)] {
         ensure_stream(connection, wanted).await?;
     }
@@ -67,6 +73,8 @@ fn common(connection: &Connection) -> Config {
     Config {
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
+        max_messages: -1,
+        max_message_size: -1,
         // A full stream refuses new messages, and these wait at their origin. It
         // deletes no message that a consumer may wait for.
         discard: DiscardPolicy::New,
@@ -85,6 +93,9 @@ async fn ensure_stream(connection: &Connection, wanted: Config) -> Result<(), En
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 connection.context.create_stream(&wanted).await.map_err(|error| create_error(&name, &error))?;
+                if connection.was_available() {
+                    tracing::warn!(stream = name, "the stream was deleted; the host has created it again");
+                }
                 return Ok(());
             }
             _ => return Err(failed(&error)),
@@ -98,18 +109,69 @@ async fn ensure_stream(connection: &Connection, wanted: Config) -> Result<(), En
              than {prefix}"
         )));
     }
-    let updated = update(&known, wanted);
-    if updated != known {
-        connection.context.update_stream(&updated).await.map_err(|error| failed(&error))?;
-        tracing::info!(stream = name, "the host updated the stream to the settings");
-    }
+    restore(connection, &known, update(&known, wanted)).await;
     Ok(())
 }
 
-/// The configuration of an existing stream with the settings of this host.
+/// Gives the stream its settings. If the broker refuses them, the host goes on
+/// with the stream and names the problem.
+async fn restore(connection: &Connection, known: &Config, wanted: Config) {
+    let name = &wanted.name;
+    let thing = format!("stream {name}");
+    let fields = different_fields(known, &wanted);
+    if fields.is_empty() {
+        return connection.problems.clear(&thing);
+    }
+    match connection.context.update_stream(&wanted).await {
+        Ok(_) if connection.was_available() => {
+            metrics::counter!("bus_repairs_total").increment(1);
+            tracing::warn!(stream = name, fields, "another program changed the stream; the host has restored it");
+            connection.problems.clear(&thing);
+        }
+        Ok(_) => {
+            tracing::info!(stream = name, fields, "the host updated the stream to the settings");
+            connection.problems.clear(&thing);
+        }
+        Err(error) => {
+            let error = connection.rights.explain(&error.to_string());
+            connection.problems.set(&thing, format!("the stream {name} needs other settings ({fields}): {error}"));
+            restore_the_rest(connection, known, wanted).await;
+        }
+    }
+}
+
+/// Restores the settings beside those that the broker never changes back.
+async fn restore_the_rest(connection: &Connection, known: &Config, wanted: Config) {
+    let possible = Config {
+        retention: known.retention,
+        storage: known.storage,
+        sealed: known.sealed,
+        deny_delete: known.deny_delete,
+        deny_purge: known.deny_purge,
+        mirror: known.mirror.clone(),
+        ..wanted
+    };
+    let fields = different_fields(known, &possible);
+    if !fields.is_empty() && connection.context.update_stream(&possible).await.is_ok() {
+        metrics::counter!("bus_repairs_total").increment(1);
+        tracing::warn!(stream = possible.name, fields, "the host has restored a part of the stream's settings");
+    }
+}
+
+/// The names of the settings in which two configurations differ.
+fn different_fields(one: &Config, other: &Config) -> String {
+    let fields = |config| serde_json::to_value(config).unwrap_or_default();
+    let (one, other) = (fields(one), fields(other));
+    let names: BTreeSet<&String> =
+        [&one, &other].iter().filter_map(|value| value.as_object()).flat_map(|fields| fields.keys()).collect();
+    let differs = |name: &&String| one.get(name.as_str()) != other.get(name.as_str());
+    names.into_iter().filter(differs).map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The configuration of an existing stream with all that this host relies on. It
+/// keeps what hosts of another version use, and what an operator may choose, such
+/// as the compression and the placement.
 fn update(known: &Config, wanted: Config) -> Config {
-    // Hosts of another version may use subjects and metadata that this host
-    // does not know.
     let mut subjects = known.subjects.clone();
     subjects.extend(wanted.subjects.into_iter().filter(|subject| !known.subjects.contains(subject)));
     let mut metadata = known.metadata.clone();
@@ -117,16 +179,30 @@ fn update(known: &Config, wanted: Config) -> Config {
     Config {
         description: wanted.description,
         subjects,
+        retention: wanted.retention,
         max_age: wanted.max_age,
         max_bytes: wanted.max_bytes,
+        max_messages: wanted.max_messages,
+        max_message_size: wanted.max_message_size,
         duplicate_window: if wanted.duplicate_window.is_zero() {
             known.duplicate_window
         } else {
             wanted.duplicate_window
         },
         max_messages_per_subject: wanted.max_messages_per_subject,
+        storage: wanted.storage,
         discard: wanted.discard,
+        discard_new_per_subject: false,
         num_replicas: wanted.num_replicas,
+        no_ack: false,
+        sealed: false,
+        deny_delete: false,
+        deny_purge: false,
+        allow_rollup: false,
+        mirror: None,
+        subject_transform: None,
+        consumer_limits: None,
+        pause_until: None,
         allow_direct: wanted.allow_direct,
         metadata,
         ..known.clone()

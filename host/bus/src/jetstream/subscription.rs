@@ -10,12 +10,15 @@
 use super::{
     super::BusError,
     connection::{CALL_TIMEOUT, Connection},
+    consumer_config::{
+        FILTERS, Handled, can_be_updated, config, differences, filters, has_other_filters, keep_position, start_after,
+    },
     message,
 };
 use async_nats::jetstream::{
     ErrorCode, Message,
     consumer::{
-        AckPolicy, DeliverPolicy, PriorityPolicy, PullConsumer, ReplayPolicy,
+        self, DeliverPolicy, Info, IntoConsumerConfig, PullConsumer,
         pull::{Config, OrderedConfig},
     },
     context::ConsumerInfoErrorKind,
@@ -26,6 +29,7 @@ use async_nats::jetstream::{
 use futures::StreamExt;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     time::Duration,
 };
 use tokio::time::{sleep, timeout};
@@ -35,10 +39,6 @@ const CATCHING_UP: &str = "catching-up";
 /// The most copies without an acknowledgement at the same time.
 const MAX_PENDING_COPIES: usize = 256;
 const FILTER_CHECKS: u32 = 100;
-/// The first version in which a consumer has priorities.
-const MIN_VERSION_WITH_PRIORITIES: (i64, i64, i64) = (2, 12, 0);
-/// A request to a consumer with priorities has to name this group.
-pub(super) const PRIORITY_GROUP: &str = "hosts";
 
 /// A consumer with the filters that this host needs.
 pub(super) struct Applied {
@@ -48,41 +48,94 @@ pub(super) struct Applied {
     pub(super) copied: BTreeMap<String, u64>,
 }
 
-/// Creates or updates the consumer, so that it delivers these subjects, each from
-/// the oldest event on.
+/// Creates or updates the consumer, so that it has the settings that the host
+/// relies on, and delivers these subjects, each from the oldest event on.
 pub(super) async fn apply(
     connection: &Connection,
     component: &str,
     subjects: &BTreeSet<String>,
+    handled: Handled,
 ) -> Result<Applied, BusError> {
     let stream = event_stream(connection).await?;
-    let wanted = config(connection, component, subjects);
-    let Some(mut consumer) = existing_consumer(&stream, component).await? else {
-        let consumer = stream.create_consumer(wanted).await.map_err(failed)?;
-        return Ok(Applied { consumer, copied: BTreeMap::new() });
+    let handled = handled.in_stream(stream.cached_info());
+    let mut wanted = config(connection, component, subjects);
+    let Some(known) = existing_consumer(&stream, component).await? else {
+        return create(&stream, wanted, &handled, "deleted").await;
     };
-    let known_config = &consumer.cached_info().config;
-    let mut catch_up = CatchUp::read(known_config.metadata.get(CATCHING_UP));
-    let subscribed = connection.names.subscribed_subjects(&filters(known_config));
+    keep_position(&known.config, &mut wanted);
+    if !can_be_updated(&known.config, &wanted) {
+        stream.delete_consumer(component).await.map_err(failed)?;
+        return create(&stream, wanted, &handled, "replaced by a different one").await;
+    }
+    if known.paused {
+        stream.resume_consumer(component).await.map_err(failed)?;
+    }
+    let mut catch_up = CatchUp::read(known.config.metadata.get(CATCHING_UP));
+    let subscribed = connection.names.subscribed_subjects(&filters(&known.config));
     catch_up.subjects.retain(|subject| subjects.contains(subject));
-    let added = subjects.difference(&subscribed);
-    if catch_up.add(added) || needs_change(known_config, &wanted) {
+    let differences = differences(&known, &wanted);
+    let gives_up = known.config.max_deliver > 0;
+    let added = subjects.iter().filter(|subject| gives_up || !subscribed.contains(*subject));
+    let consumer = if catch_up.add(added) || !differences.is_empty() {
+        report(component, &differences, &handled);
         let mut wanted = wanted.clone();
         catch_up.write(&mut wanted);
-        consumer = stream.update_consumer(wanted).await.map_err(failed)?;
-    }
+        stream.update_consumer(wanted).await.map_err(failed)?
+    } else {
+        stream.get_consumer(component).await.map_err(failed)?
+    };
     if catch_up.subjects.is_empty() {
         return Ok(Applied { consumer, copied: BTreeMap::new() });
     }
+    let start = if gives_up { handled.next() } else { 0 };
+    finish_catch_up(connection, component, &stream, (consumer, wanted), (catch_up, start)).await
+}
+
+async fn create(stream: &Stream, mut wanted: Config, handled: &Handled, event: &str) -> Result<Applied, BusError> {
+    if handled.is_known() {
+        metrics::counter!("bus_repairs_total").increment(1);
+        let component = wanted.durable_name.as_deref();
+        tracing::warn!(component, "the consumer was {event} by another program; the host has created it again");
+    }
+    start_after(handled, &mut wanted);
+    let consumer = stream.create_consumer(wanted).await.map_err(failed)?;
+    Ok(Applied { consumer, copied: BTreeMap::new() })
+}
+
+/// Logs that another program changed the consumer. The first update after a
+/// start may also follow from new settings.
+fn report(component: &str, differences: &[&str], handled: &Handled) {
+    if differences.iter().all(|field| *field == FILTERS) {
+        return;
+    }
+    let fields = differences.join(", ");
+    if handled.is_known() {
+        metrics::counter!("bus_repairs_total").increment(1);
+        tracing::warn!(component, fields, "another program changed the consumer; the host has restored it");
+    } else {
+        tracing::info!(component, fields, "the host updated the consumer to the settings");
+    }
+}
+
+/// Copies the older events that are due, and notes in the consumer that this is
+/// done.
+async fn finish_catch_up(
+    connection: &Connection,
+    component: &str,
+    stream: &Stream,
+    (mut consumer, wanted): (PullConsumer, Config),
+    (catch_up, start): (CatchUp, u64),
+) -> Result<Applied, BusError> {
     wait_for_filter(&mut consumer, &wanted).await?;
     let last = stream.get_info().await.map_err(failed)?.state.last_sequence;
-    let events = catch_up.copy(connection, component, &stream, last).await?;
+    let events = catch_up.copy(connection, component, stream, start..=last).await?;
     tracing::info!(component, subjects = ?catch_up.subjects, events, "the host copied older events for the component");
     let consumer = stream.update_consumer(wanted).await.map_err(failed)?;
     Ok(Applied { consumer, copied: catch_up.subjects.into_iter().map(|subject| (subject, last)).collect() })
 }
 
-async fn event_stream(connection: &Connection) -> Result<Stream, BusError> {
+/// The stream of events, with its current state.
+pub(super) async fn event_stream(connection: &Connection) -> Result<Stream, BusError> {
     connection.context.get_stream(connection.names.event_stream()).await.map_err(|error| {
         if matches!(error.kind(), GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND)
         {
@@ -92,9 +145,9 @@ async fn event_stream(connection: &Connection) -> Result<Stream, BusError> {
     })
 }
 
-async fn existing_consumer(stream: &Stream, component: &str) -> Result<Option<PullConsumer>, BusError> {
+async fn existing_consumer(stream: &Stream, component: &str) -> Result<Option<Info>, BusError> {
     match stream.consumer_info(component).await {
-        Ok(_) => stream.get_consumer(component).await.map(Some).map_err(failed),
+        Ok(info) => Ok(Some(info)),
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
     }
@@ -111,49 +164,18 @@ pub(super) async fn includes(connection: &Connection, component: &str, subject: 
     known.map_or(true, |info| connection.names.subscribed_subjects(&filters(&info.config)).contains(subject))
 }
 
-/// Whether requests to this consumer have a priority.
-pub(super) fn has_priorities(consumer: &PullConsumer) -> bool {
-    consumer.cached_info().config.priority_policy == PriorityPolicy::Prioritized
-}
-
-fn config(connection: &Connection, component: &str, subjects: &BTreeSet<String>) -> Config {
-    let (major, minor, patch) = MIN_VERSION_WITH_PRIORITIES;
-    let prioritized = connection.client.is_server_compatible(major, minor, patch);
-    Config {
-        durable_name: Some(component.to_owned()),
-        deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: connection.settings.ack_wait,
-        // The host limits the attempts and makes the dead letter.
-        max_deliver: -1,
-        filter_subjects: connection.names.filters(component, subjects),
-        replay_policy: ReplayPolicy::Instant,
-        max_ack_pending: connection.settings.max_ack_pending,
-        priority_policy: if prioritized { PriorityPolicy::Prioritized } else { PriorityPolicy::None },
-        priority_groups: prioritized.then(|| PRIORITY_GROUP.to_owned()).into_iter().collect(),
-        ..Config::default()
-    }
-}
-
-/// The broker returns a single filter in a field of its own.
-fn filters(config: &async_nats::jetstream::consumer::Config) -> Vec<String> {
-    let single = Some(config.filter_subject.clone()).filter(|filter| !filter.is_empty());
-    config.filter_subjects.iter().cloned().chain(single).collect()
-}
-
-fn needs_change(known: &async_nats::jetstream::consumer::Config, wanted: &Config) -> bool {
-    let set = |filters: Vec<String>| filters.into_iter().collect::<BTreeSet<_>>();
-    set(filters(known)) != set(wanted.filter_subjects.clone())
-        || known.ack_wait != wanted.ack_wait
-        || known.max_ack_pending != wanted.max_ack_pending
-        || known.priority_policy != wanted.priority_policy
+/// Whether the host still has to copy the older events of this subject for the
+/// consumer.
+pub(super) fn is_catching_up(config: &consumer::Config, subject: &str) -> bool {
+    let catch_up = CatchUp::read(config.metadata.get(CATCHING_UP));
+    catch_up.subjects.iter().any(|due| subject.strip_suffix(due.as_str()).is_some_and(|prefix| prefix.ends_with('.')))
 }
 
 /// Waits until all servers that keep the consumer have its new filter.
 async fn wait_for_filter(consumer: &mut PullConsumer, wanted: &Config) -> Result<(), BusError> {
     for _ in 0..FILTER_CHECKS {
         let info = consumer.info().await.map_err(failed)?;
-        if !needs_change(&info.config, wanted) {
+        if !has_other_filters(&info.config, &wanted.clone().into_consumer_config()) {
             return Ok(());
         }
         sleep(Duration::from_millis(50)).await;
@@ -194,17 +216,21 @@ impl CatchUp {
         config.metadata.insert(CATCHING_UP.to_owned(), words.collect::<Vec<_>>().join(" "));
     }
 
-    /// Copies the messages of the stream up to this sequence number. Returns the
+    /// Copies the messages of the stream with these sequence numbers. Returns the
     /// number of copies.
     async fn copy(
         &self,
         connection: &Connection,
         component: &str,
         stream: &Stream,
-        last: u64,
+        range: RangeInclusive<u64>,
     ) -> Result<usize, BusError> {
         let filter_subjects = self.subjects.iter().map(|subject| connection.names.event_subject(subject)).collect();
-        let config = OrderedConfig { filter_subjects, ..OrderedConfig::default() };
+        let deliver_policy = match *range.start() {
+            0 => DeliverPolicy::All,
+            start_sequence => DeliverPolicy::ByStartSequence { start_sequence },
+        };
+        let config = OrderedConfig { filter_subjects, deliver_policy, ..OrderedConfig::default() };
         let reader = stream.create_consumer(config).await.map_err(failed)?;
         let mut remaining = reader.cached_info().num_pending;
         let mut messages = reader.messages().await.map_err(failed)?;
@@ -213,7 +239,7 @@ impl CatchUp {
             let next = timeout(CALL_TIMEOUT, messages.next()).await.map_err(failed)?;
             let message = next.ok_or_else(|| BusError("the stream ended".to_owned()))?.map_err(failed)?;
             let info = message.info().map_err(failed)?;
-            if info.stream_sequence > last {
+            if info.stream_sequence > *range.end() {
                 break;
             }
             remaining = info.pending;

@@ -12,9 +12,13 @@ use std::{
     time::Instant,
 };
 
+mod changed_behind_the_host;
 mod different_subjects;
 mod forwarding;
+mod full;
+mod missing_rights;
 mod preferred;
+mod start;
 
 const ACK_WAIT: Duration = Duration::from_millis(600);
 
@@ -252,15 +256,15 @@ async fn the_streams_follow_the_settings() {
         (config.max_age, config.max_bytes)
     };
     assert_eq!(config().await, (Duration::from_secs(7_200), 1 << 20));
-    // A full stream refuses new events and deletes no old ones.
+    let any: SharedBus = bus.clone();
+    let one = consumer(&any, "one", &["a"]).await;
+    // A full stream refuses new events and deletes none that waits.
     let big = |id: usize| Event { payload: vec![0; 200 << 10], ..event(&id.to_string(), "a") };
     let mut taken = 0;
     while bus.publish(&[big(taken)]).await.is_ok() {
         taken += 1;
         assert!(taken < 10);
     }
-    let any: SharedBus = bus.clone();
-    let one = consumer(&any, "one", &["a"]).await;
     for number in 0..taken {
         assert_eq!(next(&one).await.event.id, number.to_string());
     }
@@ -372,29 +376,4 @@ async fn the_largest_event_can_be_published_and_can_become_a_dead_letter() {
 
     let larger = Event { payload: vec![0; 65_536], ..event("larger", "a") };
     assert!(bus.publish(&[larger]).await.is_err());
-}
-
-#[tokio::test]
-#[ignore = "needs NATS"]
-async fn a_file_that_is_missing_is_named_at_the_start() {
-    let mut settings = shared();
-    settings.nats.as_mut().unwrap().credentials_file = Some("no-such.creds".into());
-    let Err(error) = try_open(&settings, "ours").await else { panic!("the bus opened") };
-    assert!(error.to_string().contains("no-such.creds"), "{error}");
-}
-
-#[tokio::test]
-#[ignore = "needs NATS"]
-async fn an_installation_keeps_its_id() {
-    let folder = tempfile::tempdir().unwrap();
-    let id = async |name: &str| {
-        let database = HostDatabase::open(&folder.path().join(name)).await.unwrap();
-        let id = installation(&database).await.unwrap();
-        assert_eq!(installation(&database).await.unwrap(), id);
-        database.close().await;
-        id
-    };
-    let first = id("one.db").await;
-    assert_eq!(id("one.db").await, first);
-    assert_ne!(id("other.db").await, first);
 }

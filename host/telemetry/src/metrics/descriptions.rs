@@ -10,7 +10,7 @@ pub(super) fn description(name: &str) -> &'static str {
 }
 
 /// One sentence for each metric, sorted by name.
-const DESCRIPTIONS: [(&str, &str); 60] = [
+const DESCRIPTIONS: [(&str, &str); 64] = [
     (
         "admission_refused_total",
         "Invocations that found a full queue or waited in it for too long, by component; `host` is the host's own queue.",
@@ -18,10 +18,14 @@ const DESCRIPTIONS: [(&str, &str); 60] = [
     ("admission_wait_seconds", "Time in the queue of an invocation that could not start at once."),
     ("bus_connected", "1 while the host can reach the event bus."),
     ("bus_dead_letters", "Dead letters that wait for an operator."),
+    ("bus_full", "1 while the bus refuses new events because it has no room for them."),
+    ("bus_lost_events_total", "Events that the broker has deleted before the component handled them."),
     ("bus_messages_ignored_total", "Messages on the bus that are not valid events."),
     ("bus_pending_events", "Events that the bus has not delivered to the component yet."),
+    ("bus_problems", "Problems of the bus that /readyz names, such as a missing right at the broker."),
     ("bus_publish_failures_total", "Failed attempts to publish events; the events stay in the outbox."),
     ("bus_redelivered_events", "Unacknowledged events that the bus has delivered more than once."),
+    ("bus_repairs_total", "Streams and consumers that another program changed and the host restored."),
     ("bus_unacknowledged_events", "Events that a component handles now or that wait for another attempt."),
     ("dead_letters_dropped_total", "Dead letters that were deleted because the component has too many."),
     ("dead_letters_total", "Events and timers that became dead letters."),

@@ -8,6 +8,7 @@ use metrics::{counter, histogram};
 /// Creates the metrics of the process.
 pub(super) fn process() {
     for name in [
+        "bus_repairs_total",
         "http_requests_unrouted_total",
         "identity_hashes_refused_total",
         "identity_hashes_total",
@@ -29,6 +30,7 @@ pub(super) fn process() {
 pub(super) fn component(component: &str) {
     admission(component);
     for name in [
+        "bus_lost_events_total",
         "bus_messages_ignored_total",
         "bus_publish_failures_total",
         "dead_letters_dropped_total",

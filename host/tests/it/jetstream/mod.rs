@@ -2,6 +2,7 @@
 //! programs on the same broker.
 
 mod cluster;
+mod interference;
 mod network;
 mod other_programs;
 mod outages;

@@ -57,13 +57,12 @@ impl Bus {
         }
     }
 
-    /// The table for the settings file. Other hosts take over the events of a
-    /// killed host after one second.
+    /// The table for the settings file.
     pub(super) fn settings(&self) -> String {
         match self {
             Self::Embedded => String::new(),
             Self::JetStream { prefix, more, .. } => {
-                format!("[messaging.nats]\nsubject_prefix = {prefix:?}\nack_wait_ms = 1000\n{more}\n")
+                format!("[messaging.nats]\nsubject_prefix = {prefix:?}\n{more}\n")
             }
         }
     }

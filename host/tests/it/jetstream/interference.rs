@@ -1,0 +1,121 @@
+//! Other programs fill, change and purge the streams of a marketplace.
+
+use super::Market;
+use crate::support::{Bus, Host, NatsServer, Setup, eventually};
+use async_nats::jetstream::{Context, consumer::PullConsumer, stream::Stream};
+
+async fn stream(host: &Host) -> (Context, Stream) {
+    let view = host.look_at_bus().await;
+    let (context, prefix) = view.streams();
+    (context.clone(), context.get_stream(format!("{prefix}-events")).await.unwrap())
+}
+
+async fn readiness(host: &Host) -> String {
+    host.outsider().get("/readyz").await.text
+}
+
+async fn has_metric(host: &Host, line: &str) -> bool {
+    host.outsider().get("/metrics").await.text.lines().any(|known| known == line)
+}
+
+#[tokio::test]
+#[ignore = "needs NATS"]
+async fn a_marketplace_whose_events_are_handled_goes_on_in_a_stream_that_is_full() {
+    let server = NatsServer::start();
+    let market = Market::open(Setup::new().bus(Bus::jetstream(&server.url()).with("max_bytes = 1_048_576"))).await;
+    let (context, events) = stream(&market.host).await;
+    // Events that nobody subscribes to fill the stream twice.
+    let filler = market.host.subject("filler");
+    for _ in 0..40 {
+        let sent = context.publish(filler.clone(), vec![0; 50 << 10].into()).await.unwrap();
+        if sent.await.is_err() {
+            market.goes_on().await;
+        }
+    }
+    market.can_sell().await;
+    assert!(events.get_info().await.unwrap().state.first_sequence > 1, "the host has made room");
+    assert!(has_metric(&market.host, "bus_full 0").await);
+    market.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs NATS"]
+async fn a_marketplace_goes_on_when_its_consumers_are_paused_changed_and_deleted() {
+    let server = NatsServer::start();
+    let market = Market::open(Setup::new().bus(Bus::jetstream(&server.url()))).await;
+    let (_, events) = stream(&market.host).await;
+    let far_away = async_nats::datetime::parse_rfc3339("2999-01-01T00:00:00Z").unwrap();
+    events.pause_consumer("orders", far_away).await.unwrap();
+    market.goes_on().await;
+    let orders: PullConsumer = events.get_consumer("orders").await.unwrap();
+    let known = orders.cached_info().config.clone();
+    let changed = async_nats::jetstream::consumer::pull::Config {
+        durable_name: known.durable_name,
+        filter_subjects: known.filter_subjects,
+        priority_policy: known.priority_policy,
+        priority_groups: known.priority_groups,
+        max_deliver: 1,
+        headers_only: true,
+        ..Default::default()
+    };
+    events.update_consumer(changed).await.unwrap();
+    market.goes_on().await;
+    events.delete_consumer("tickets").await.unwrap();
+    market.goes_on().await;
+    let host = market.close().await;
+    let log = host.log();
+    assert!(log.contains("another program changed the consumer"), "{log}");
+    assert!(log.contains("deleted by another program"), "{log}");
+    assert_eq!(readiness(&host).await, "ready\n");
+}
+
+#[tokio::test]
+#[ignore = "needs NATS"]
+async fn the_host_says_how_many_events_a_purge_has_deleted() {
+    let server = NatsServer::start();
+    let host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
+    let seller = host.user("seller").await;
+    seller.sell("x", 10.0).await;
+    host.settles().await;
+    let paused = host.operator().post("/plugins/orders/pause", serde_json::json!({})).await;
+    assert!(paused.status < 300, "{paused:?}");
+    for number in 0..60 {
+        assert_eq!(seller.try_sell(&format!("ticket {number}"), 10.0).await.status, 201);
+    }
+    let (_, events) = stream(&host).await;
+    let delivered = async || events.consumer_info("orders").await.unwrap().num_pending;
+    eventually("events wait for orders", delivered, |pending| *pending > 20).await;
+    // The host has seen that they wait.
+    let seen = async || host.outsider().get("/metrics").await.text;
+    eventually("the metrics count them", seen, |text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("bus_pending_events{component=\"orders\"} "));
+        line.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count > 20)
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    events.purge().await.unwrap();
+    let lost = async || host.outsider().get("/metrics").await.text;
+    let count = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("bus_lost_events_total{component=\"orders\"} "));
+        line.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default()
+    };
+    eventually("the loss is counted", lost, |text| count(text) >= 40).await;
+    assert!(host.log().contains("the broker has deleted events that the component had not handled"), "{}", host.log());
+}
+
+#[tokio::test]
+#[ignore = "needs NATS"]
+async fn readiness_and_log_name_the_subject_of_a_missing_right() {
+    for denied in ["$JS.ACK.>", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.MSG.NEXT.>"] {
+        let server = NatsServer::with_file(&format!(
+            "authorization {{ users: [ {{ user: host, password: pw, permissions: {{ publish: {{ deny: [{denied:?}] }} }} }} ] }}"
+        ));
+        let bus = Bus::jetstream(&format!("nats://host:pw@127.0.0.1:{}", server.port()));
+        let host = Setup::new().bus(bus).start().await;
+        let seller = host.user("seller").await;
+        seller.try_sell("x", 10.0).await;
+        let name = denied.trim_end_matches(['*', '>']);
+        eventually("/readyz names the subject", async || readiness(&host).await, |text| text.contains(name)).await;
+        assert!(host.log().contains(name), "{}", host.log());
+    }
+}
