@@ -1,8 +1,8 @@
 //! Leases by advisory locks. A host holds a lease while its session holds the lock
 //! for the role and the component.
 //!
-//! One session of a host holds all its locks. Once per second the host uses the
-//! session to try the locks that it waits for. That also proves that the host is
+//! One session of a host holds all its locks. Three times per second the host uses
+//! the session to try the locks that it waits for. That also proves that the host is
 //! alive: the server ends the session of a host that hangs, and other hosts get
 //! its locks.
 

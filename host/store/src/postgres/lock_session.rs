@@ -9,11 +9,12 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-/// The interval at which the host checks its session.
-pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval at which the host checks its session. Another host takes the
+/// leases of a host that died within this time.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(300);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A caller that waits for a lock asks at least this often.
-const ABANDONED_AFTER: Duration = CHECK_INTERVAL.saturating_mul(2);
+const ABANDONED_AFTER: Duration = Duration::from_secs(2);
 const LOCK: &str = "SELECT key FROM unnest($1::bigint[]) AS key WHERE pg_try_advisory_lock(key)";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(key) FROM unnest($1::bigint[]) AS key";
 /// PostgreSQL has this setting since version 14.

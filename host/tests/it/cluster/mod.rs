@@ -6,6 +6,7 @@ mod network;
 mod plugins;
 mod relay_lock;
 mod sharing;
+mod takeover;
 mod versions;
 
 use crate::support::{Bus, Client, Host, NatsServer, Setup, eventually, postgres};
