@@ -202,6 +202,20 @@ pub(crate) async fn dead_letters_are_stored_listed_and_deleted(bus: SharedBus) {
     assert_eq!(bus.dead_letters(&DeadLetterPage::newest(1_000)).await.unwrap().len(), 4);
 }
 
+pub(crate) async fn a_component_keeps_a_limited_number_of_dead_letters(bus: SharedBus) {
+    bus.limit_dead_letters("one", 3);
+    let of_another = DeadLetter { component: "another".into(), ..dead_letter("another", 0) };
+    bus.add_dead_letter(of_another).await.unwrap();
+    for number in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9] {
+        bus.add_dead_letter(dead_letter(&number.to_string(), 1 + number)).await.unwrap();
+    }
+    let letters = bus.dead_letters(&DeadLetterPage::newest(100)).await.unwrap();
+    let ids: Vec<_> = letters.iter().map(|letter| letter.id.as_str()).collect();
+    assert_eq!(ids, ["9", "8", "7", "another"], "a component without a limit, and a letter that comes again");
+    assert!(bus.dead_letter("6").await.unwrap().is_none());
+    assert_eq!(bus.dead_letter("7").await.unwrap().unwrap().component, "one");
+}
+
 pub(crate) async fn a_redelivery_reaches_one_component_as_on_its_first_attempt(bus: SharedBus) {
     let one = consumer(&bus, "one", &["a"]).await;
     let two = consumer(&bus, "two", &["a"]).await;

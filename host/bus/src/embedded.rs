@@ -14,6 +14,7 @@ mod room;
 
 use super::{
     Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, Subjects,
+    report_dropped,
 };
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
@@ -156,16 +157,7 @@ impl Bus for EmbeddedBus {
         dead_letters::insert(&self.log.database, &letter).await?;
         let Some(most) = self.log.room.dead_letters(&letter.component) else { return Ok(()) };
         let dropped = dead_letters::keep_newest(&self.log.database, &letter.component, most).await?;
-        if dropped > 0 {
-            let component = letter.component;
-            tracing::error!(
-                component,
-                dropped,
-                most,
-                "the component has too many dead letters, the oldest are deleted"
-            );
-            metrics::counter!("dead_letters_dropped_total", "component" => component).increment(dropped);
-        }
+        report_dropped(&letter.component, dropped, most);
         Ok(())
     }
 

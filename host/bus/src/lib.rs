@@ -62,8 +62,8 @@ pub trait Bus: Send + Sync + 'static {
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError>;
 
     /// Sets the largest number of dead letters of a component. One more replaces
-    /// the oldest. A bus with a limit of its own ignores it.
-    fn limit_dead_letters(&self, _component: &str, _most: u64) {}
+    /// the oldest.
+    fn limit_dead_letters(&self, component: &str, most: u64);
 
     /// Deletes a dead letter. False if there is no dead letter with this id.
     async fn delete_dead_letter(&self, id: &str) -> Result<bool, BusError>;
@@ -118,6 +118,14 @@ pub trait Bus: Send + Sync + 'static {
     /// Returns the deliveries that are not acknowledged to the broker, and
     /// ends. No delivery arrives after this call.
     async fn close(&self) {}
+}
+
+/// Says that dead letters of a component gave way to newer ones.
+fn report_dropped(component: &str, dropped: u64, most: u64) {
+    if dropped > 0 {
+        tracing::error!(component, dropped, most, "the component has too many dead letters, the oldest are deleted");
+        metrics::counter!("dead_letters_dropped_total", "component" => component.to_owned()).increment(dropped);
+    }
 }
 
 /// Which dead letters are listed.

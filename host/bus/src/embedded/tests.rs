@@ -38,6 +38,7 @@ conforms! {
     an_older_event_comes_once_its_subject_is_subscribed_to
     the_backlog_counts_waiting_events
     dead_letters_are_stored_listed_and_deleted
+    a_component_keeps_a_limited_number_of_dead_letters
     a_redelivery_reaches_one_component_as_on_its_first_attempt
 }
 
@@ -49,12 +50,12 @@ on_both_engines! {
     an_older_event_comes_once_its_subject_is_subscribed_to
     the_backlog_counts_waiting_events
     dead_letters_are_stored_listed_and_deleted
+    a_component_keeps_a_limited_number_of_dead_letters
     a_redelivery_reaches_one_component_as_on_its_first_attempt
     unacknowledged_events_are_due_again_after_a_restart
     old_events_are_deleted_unless_a_consumer_waits_for_them
     an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_again
     a_component_keeps_a_limited_part_of_the_log
-    a_component_keeps_a_limited_number_of_dead_letters
 }
 
 async fn unacknowledged_events_are_due_again_after_a_restart(place: TestDatabase) {
@@ -153,14 +154,4 @@ async fn a_component_keeps_a_limited_part_of_the_log(place: TestDatabase) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("there is no room after all were applied");
-}
-
-async fn a_component_keeps_a_limited_number_of_dead_letters(place: TestDatabase) {
-    let (_, bus) = open(&place).await;
-    bus.limit_dead_letters("one", 3);
-    for number in 0..10 {
-        bus.add_dead_letter(conformance::dead_letter(&number.to_string(), number)).await.unwrap();
-    }
-    let letters = bus.dead_letters(&DeadLetterPage::newest(100)).await.unwrap();
-    assert_eq!(letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["9", "8", "7"]);
 }

@@ -1,6 +1,7 @@
 //! The dead letters of the bus. Each is one message in a separate stream. Its
-//! subject contains its id, so a dead letter with the same id replaces it. The
-//! body is the original payload, and a header contains all other fields.
+//! subject contains its component and its id, so a dead letter with the same id
+//! replaces it, and the broker can keep the newest of each component. The body is
+//! the original payload, and a header contains all other fields.
 
 use super::{
     super::{BusError, DeadLetter, DeadLetterPage, DeadLetterSummary},
@@ -32,7 +33,7 @@ pub(super) async fn store(connection: &Connection, letter: &DeadLetter) -> Resul
     let message = PublishMessage::build().payload(body.into()).header(DEAD_LETTER_HEADER, fields);
     let ack = connection
         .context
-        .send_publish(connection.names.dead_letter_subject(&letter.id), message)
+        .send_publish(connection.names.dead_letter_subject(&letter.component, &letter.id), message)
         .await
         .map_err(failed)?;
     ack.await.map(drop).map_err(failed)
@@ -100,21 +101,29 @@ pub(super) async fn find(connection: &Connection, id: &str) -> Result<Option<Dea
     Ok(message.and_then(|message| read(Some(&message.headers), &message.payload)))
 }
 
+/// Deletes the oldest dead letters of a component above this number. Returns how
+/// many.
+pub(super) async fn keep_newest(connection: &Connection, component: &str, most: u64) -> Result<u64, BusError> {
+    let stream = connection.context.get_stream_no_info(connection.names.dead_letter_stream()).await.map_err(failed)?;
+    let purged = stream.purge().filter(connection.names.dead_letters_of(component)).keep(most).await;
+    Ok(purged.map_err(failed)?.purged)
+}
+
 pub(super) async fn delete(connection: &Connection, id: &str) -> Result<bool, BusError> {
     let stream = stream(connection).await?;
-    let Some(StreamMessage { sequence, .. }) = stored_message(connection, &stream, id).await? else { return Ok(false) };
-    match stream.delete_message(sequence).await {
-        Ok(deleted) => Ok(deleted),
-        // Another host has deleted it first.
-        Err(error) => match error.kind() {
-            DeleteMessageErrorKind::JetStream(cause)
-                if [ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND].contains(&cause.error_code()) =>
-            {
-                Ok(false)
-            }
-            _ => Err(failed(error)),
-        },
+    let mut is_deleted = false;
+    while let Some(StreamMessage { sequence, .. }) = stored_message(connection, &stream, id).await? {
+        match stream.delete_message(sequence).await {
+            Ok(deleted) => is_deleted |= deleted,
+            Err(error) => match error.kind() {
+                // Another host has deleted it first.
+                DeleteMessageErrorKind::JetStream(cause)
+                    if [ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND].contains(&cause.error_code()) => {}
+                _ => return Err(failed(error)),
+            },
+        }
     }
+    Ok(is_deleted)
 }
 
 pub(super) async fn count(connection: &Connection) -> Result<u64, BusError> {
@@ -125,11 +134,14 @@ async fn stored_message(connection: &Connection, stream: &Stream, id: &str) -> R
     if id.is_empty() {
         return Ok(None);
     }
-    match stream.get_last_raw_message_by_subject(&connection.names.dead_letter_subject(id)).await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(failed(error)),
+    for subject in [connection.names.dead_letter_subject("*", id), connection.names.old_dead_letter_subject(id)] {
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => return Ok(Some(message)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(failed(error)),
+        }
     }
+    Ok(None)
 }
 
 async fn stream(connection: &Connection) -> Result<Stream, BusError> {

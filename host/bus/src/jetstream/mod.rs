@@ -24,7 +24,7 @@ mod subscription;
 
 use super::{
     Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, ForwardReceiver,
-    Subjects,
+    Subjects, report_dropped,
 };
 use async_nats::jetstream::{
     context::{PublishError, PublishErrorKind},
@@ -38,7 +38,12 @@ use host_base::event::Event;
 use host_config::{messaging::MessagingConfig, nats::NatsConfig};
 use host_database::HostDatabase;
 use inspection::{Consumers, inspect_regularly, of_this_host};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio_util::sync::DropGuard;
 
 /// The table has one row.
@@ -56,6 +61,8 @@ const HEADERS_BYTES: usize = 16 << 10;
 pub struct JetStreamBus {
     connection: Arc<Connection>,
     consumers: Arc<Consumers>,
+    /// The largest number of dead letters of each component.
+    dead_letter_limits: Mutex<HashMap<String, u64>>,
     /// One call at a time makes room.
     making_room: tokio::sync::Mutex<()>,
     _stop: DropGuard,
@@ -89,7 +96,13 @@ impl JetStreamBus {
         }
         let consumers = Arc::new(Consumers::default());
         tokio::spawn(inspect_regularly(connection.clone(), consumers.clone()));
-        Ok(Self { connection, consumers, making_room: tokio::sync::Mutex::default(), _stop: stop })
+        Ok(Self {
+            connection,
+            consumers,
+            dead_letter_limits: Mutex::default(),
+            making_room: tokio::sync::Mutex::default(),
+            _stop: stop,
+        })
     }
 
     fn all_consumers(&self) -> Vec<Arc<JetStreamConsumer>> {
@@ -178,7 +191,19 @@ impl Bus for JetStreamBus {
     }
 
     async fn add_dead_letter(&self, letter: DeadLetter) -> Result<(), BusError> {
-        dead_letters::store(&self.connection, &letter).await
+        dead_letters::store(&self.connection, &letter).await?;
+        let component = &letter.component;
+        let Some(most) = self.dead_letter_limits.lock().get(component).copied() else { return Ok(()) };
+        match dead_letters::keep_newest(&self.connection, component, most).await {
+            Ok(dropped) => report_dropped(component, dropped, most),
+            // The dead letter is durable. The next one makes room for both.
+            Err(error) => tracing::warn!(component, %error, "the oldest dead letters could not be deleted"),
+        }
+        Ok(())
+    }
+
+    fn limit_dead_letters(&self, component: &str, most: u64) {
+        self.dead_letter_limits.lock().insert(component.to_owned(), most);
     }
 
     async fn dead_letters(&self, page: &DeadLetterPage) -> Result<Vec<DeadLetterSummary>, BusError> {

@@ -64,9 +64,19 @@ impl Names {
     }
 
     /// The id is encoded, because it may contain characters that a subject may
-    /// not.
-    pub(super) fn dead_letter_subject(&self, id: &str) -> String {
+    /// not. With `*` as the component the subject is a pattern for all of them.
+    pub(super) fn dead_letter_subject(&self, component: &str, id: &str) -> String {
+        format!("{}.dead.{component}.{}", self.prefix, hex::encode(id))
+    }
+
+    /// The subject of a dead letter as earlier versions of the host wrote it.
+    pub(super) fn old_dead_letter_subject(&self, id: &str) -> String {
         format!("{}.dead.{}", self.prefix, hex::encode(id))
+    }
+
+    /// The pattern for all dead letters of a component.
+    pub(super) fn dead_letters_of(&self, component: &str) -> String {
+        format!("{}.dead.{component}.>", self.prefix)
     }
 
     /// The filters of a component's consumer. The list is never empty, because a
@@ -127,7 +137,7 @@ mod tests {
         assert_eq!(names.kind_of("one", &names.redelivery_subject("one", "a.b")), Some(SubjectKind::Redelivery("a.b")));
         for other in [
             names.redelivery_subject("other", "a"),
-            names.dead_letter_subject("x"),
+            names.dead_letter_subject("one", "x"),
             "shopping.events.a".into(),
             "a".into(),
         ] {

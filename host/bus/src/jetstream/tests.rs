@@ -76,6 +76,7 @@ conforms! {
     an_older_event_comes_once_its_subject_is_subscribed_to
     the_backlog_counts_waiting_events
     dead_letters_are_stored_listed_and_deleted
+    a_component_keeps_a_limited_number_of_dead_letters
     a_redelivery_reaches_one_component_as_on_its_first_attempt
 }
 
@@ -84,8 +85,7 @@ conforms! {
 async fn unacknowledged_events_are_delivered_again_after_a_clean_or_a_sudden_end() {
     let mut settings = shared();
     let bus = open(&settings).await;
-    let any: SharedBus = bus.clone();
-    let one = consumer(&any, "one", &["a"]).await;
+    let one = consumer(&(bus.clone() as SharedBus), "one", &["a"]).await;
     bus.publish(&[event("1", "a"), event("2", "a"), event("3", "a")]).await.unwrap();
     one.acknowledge(&next(&one).await).await.unwrap();
     next(&one).await;
