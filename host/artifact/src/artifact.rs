@@ -5,6 +5,7 @@ pub use crate::complexity_limits::TooComplex;
 
 use crate::{
     complexity_limits::{ComplexityCounter, ComplexityError},
+    footprint::{Footprint, FootprintReader},
     manifest::{Manifest, ManifestError},
 };
 use host_base::Dialect;
@@ -36,6 +37,8 @@ pub struct Artifact {
     pub manifest: Manifest,
     /// The migrations, in the order in which they run.
     pub migrations: Vec<Migration>,
+    /// What an instance takes before its first call.
+    pub footprint: Footprint,
     /// The bytes of the component.
     pub bytes: Vec<u8>,
 }
@@ -142,15 +145,17 @@ impl Artifact {
             (None, None) => return Err(ArtifactError::NoManifest),
         };
         let migrations = sections.migrations.map_or(Ok(Vec::new()), parse_migrations)?;
-        Ok(Self { digest: hex::encode(Sha256::digest(&bytes)), manifest, migrations, bytes })
+        let footprint = sections.footprint;
+        Ok(Self { digest: hex::encode(Sha256::digest(&bytes)), manifest, migrations, footprint, bytes })
     }
 }
 
-/// The custom sections of the platform.
+/// The custom sections of the platform, and the size of the rest.
 #[derive(Default)]
 struct Sections<'a> {
     manifest: Option<&'a [u8]>,
     migrations: Option<&'a [u8]>,
+    footprint: Footprint,
 }
 
 impl<'a> Sections<'a> {
@@ -159,10 +164,11 @@ impl<'a> Sections<'a> {
     /// its sections do not count as the plugin's.
     fn read(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         let mut sections = Self::default();
-        let mut counter = ComplexityCounter::default();
+        let (mut counter, mut sizes) = (ComplexityCounter::default(), FootprintReader::default());
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(|error| ArtifactError::Invalid(error.to_string()))?;
             counter.count(&payload)?;
+            sizes.read(&payload).map_err(|error| ArtifactError::Invalid(error.to_string()))?;
             let Payload::CustomSection(section) = payload else { continue };
             if counter.depth() > 0 {
                 continue;
@@ -177,6 +183,7 @@ impl<'a> Sections<'a> {
                 return Err(ArtifactError::DuplicateSection { section: name });
             }
         }
+        sections.footprint = sizes.footprint();
         Ok(sections)
     }
 }

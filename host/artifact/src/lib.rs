@@ -1,14 +1,15 @@
 //! Reads and judges a plugin file without running it.
 //!
 //! [`artifact`] reads the file and [`manifest`] its `plugin.toml`.
-//! `complexity_limits` bounds the contents of the file, [`permissions`] checks
-//! its imports, and [`compatibility`] compares it with the active revision.
+//! `complexity_limits` bounds the contents of the file, `footprint` adds up what an
+//! instance needs, [`permissions`] checks its imports, and [`compatibility`] compares it with the active revision.
 //! [`policy`] compares its requests with the rights of the plugin's name, and
 //! [`routes`] finds patterns that match the same path.
 
 pub mod artifact;
 pub mod compatibility;
 mod complexity_limits;
+mod footprint;
 pub mod kind;
 pub mod manifest;
 pub mod permissions;
@@ -16,5 +17,6 @@ pub mod policy;
 pub mod routes;
 
 pub use artifact::Artifact;
+pub use footprint::Footprint;
 pub use kind::ComponentKind;
 pub use manifest::Manifest;

@@ -87,6 +87,10 @@ pub enum ManifestError {
     },
 }
 
+/// How many routes, subjects to publish, subjects to receive, or settings a
+/// manifest can name.
+const MAX_NAMED: usize = 1_000;
+
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 impl Manifest {
@@ -119,12 +123,22 @@ impl Manifest {
         Ok(())
     }
 
-    /// Checks that no proxy and no browser would change the paths of the routes.
-    /// The host checks only uploads, because older versions accepted such paths.
+    /// Checks that the manifest does not name too much, and that no proxy and no
+    /// browser would change the paths of the routes. The host checks only uploads,
+    /// because older versions accepted such manifests.
     ///
     /// # Errors
-    /// The field of the first such path.
-    pub fn check_paths(&self) -> Result<(), ManifestError> {
+    /// The first field with such a value.
+    pub fn check_upload(&self) -> Result<(), ManifestError> {
+        let counts = [
+            ("routes", self.routes.len()),
+            ("messaging.subscribes", self.messaging.subscribes.len()),
+            ("messaging.publishes", self.messaging.publishes.len()),
+            ("config", self.config.len()),
+        ];
+        if let Some((field, count)) = counts.into_iter().find(|(_, count)| *count > MAX_NAMED) {
+            return Err(invalid(field, &format!("has {count} entries, more than the {MAX_NAMED} that are accepted")));
+        }
         for (index, route) in self.routes.iter().enumerate() {
             if let Some(problem) = routes::problem(&route.path) {
                 return Err(invalid(&format!("routes[{index}].path"), problem));
@@ -226,5 +240,27 @@ mod tests {
         assert!(with("[limits]\nmemory_mib = 100000").contains("limits.memory_mib must be 1 to 512"));
         assert!(with("[limits]\nmemroy = 1").contains("unknown field `memroy`"));
         assert!(with("health = '/x'").contains("health must be the path of one of its GET routes"));
+    }
+
+    #[test]
+    fn a_manifest_names_a_limited_number_of_things() {
+        let manifest = |more: &str| Manifest::parse(&format!("name = 'echo'\nversion = '1.0.0'\n{more}")).unwrap();
+        let list = |count: usize| (0..count).map(|number| format!("'echo.e{number}'")).collect::<Vec<_>>().join(", ");
+        let repeated = |count: usize, text: &dyn Fn(usize) -> String| (0..count).map(text).collect::<String>();
+        let route = |number: usize| format!("[[routes]]\npath = '/echo/{number}'\nmethods = ['GET']\n");
+        let setting = |number: usize| format!("[config.key-{number}]\ntype = 'string'\ndefault = ''\n");
+        let of = |count: usize| {
+            [
+                repeated(count, &route),
+                format!("[messaging]\nsubscribes = [{}]", list(count)),
+                format!("[messaging]\npublishes = [{}]", list(count)),
+                repeated(count, &setting),
+            ]
+        };
+        for (most, more) in of(1_000).iter().zip(of(1_001)) {
+            manifest(most).check_upload().unwrap();
+            let refusal = manifest(&more).check_upload().unwrap_err().to_string();
+            assert!(refusal.contains("has 1001 entries, more than the 1000 that are accepted"), "{refusal}");
+        }
     }
 }

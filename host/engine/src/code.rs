@@ -2,8 +2,11 @@
 //! the platform's interfaces and components of `wasi:http`.
 
 use super::{Failure, Instances, Program, WasiHttpInstances, WasiHttpProgram};
-use host_artifact::ComponentKind;
+use host_artifact::{ComponentKind, Footprint};
 use wasmtime::component::Component;
+
+/// The size of a page of linear memory.
+const PAGE_BYTES: u64 = 64 << 10;
 
 /// A compiled component.
 pub enum Code {
@@ -50,6 +53,19 @@ impl Code {
         match self {
             Self::Platform(_) => ComponentKind::Platform,
             Self::WasiHttp(_) => ComponentKind::WasiHttp,
+        }
+    }
+
+    /// What an instance takes before its first call, as far as wasmtime tells. It
+    /// also knows the modules that components hand to each other.
+    pub fn footprint(&self) -> Footprint {
+        let Some(needs) = self.component().resources_required() else { return Footprint::default() };
+        Footprint {
+            memories: needs.num_memories.into(),
+            memory_bytes: needs.max_initial_memory_size.unwrap_or_default().saturating_mul(PAGE_BYTES),
+            tables: needs.num_tables.into(),
+            largest_table: needs.max_initial_table_size.unwrap_or_default(),
+            ..Footprint::default()
         }
     }
 

@@ -10,6 +10,7 @@ pub mod cache;
 mod code;
 pub mod compiler;
 pub mod failure;
+mod footprint_limits;
 pub mod handler;
 pub mod instance;
 mod offers;
@@ -26,6 +27,7 @@ pub use code::{Code, Linked, Pool};
 use compiler::ChildCompiler;
 pub use compiler::{CompileError, Compiler};
 pub use failure::{Blame, Failure};
+pub use footprint_limits::FootprintError;
 pub use instance::{Instances, Program};
 pub use offers::OFFERS;
 pub use outcome::{Handled, Outcome};
@@ -35,7 +37,7 @@ use warm::WarmPool;
 use wasi_http::WasiHttpEngine;
 pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 
-use host_artifact::ComponentKind;
+use host_artifact::{ComponentKind, Footprint};
 use host_config::{engine::EngineConfig, plugins::Grant};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use turns::Turns;
@@ -45,6 +47,9 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 /// processor.
 pub const TICK: Duration = Duration::from_millis(5);
 
+/// Wasmtime reserves the largest memory for each instance, and a guard behind it.
+const MEMORY_ADDRESSES: u64 = (4 << 30) + (32 << 20);
+
 /// The compiler, the allocator and the linker that every component shares.
 pub struct Engine {
     wasmtime: wasmtime::Engine,
@@ -53,6 +58,7 @@ pub struct Engine {
     turns: Arc<Turns>,
     wasi_http: Mutex<Option<Arc<WasiHttpEngine>>>,
     warm: Arc<WarmPool>,
+    max_memory_mib: usize,
 }
 
 /// The use of the pool of instances.
@@ -89,7 +95,13 @@ impl Engine {
             turns: Turns::new(processors),
             wasi_http: Mutex::default(),
             warm: Arc::new(WarmPool::new(config.max_instances)),
+            max_memory_mib: config.max_memory_mib,
         })
+    }
+
+    /// The addresses that the pool reserves, about. They take no memory.
+    pub fn address_space_bytes(config: &EngineConfig) -> u64 {
+        u64::from(config.max_instances) * MEMORY_ADDRESSES
     }
 
     /// The use of the pool of the platform's components. None if wasmtime does
@@ -103,6 +115,20 @@ impl Engine {
             memories: pool.memories(),
             stacks: pool.stacks(),
         })
+    }
+
+    /// Checks that an instance can begin within this limit of the plugin's memory
+    /// and within the limits of the host.
+    ///
+    /// # Errors
+    /// Names the limit that it cannot keep, and both values.
+    pub fn check_footprint(
+        &self,
+        kind: ComponentKind,
+        footprint: &Footprint,
+        memory_mib: usize,
+    ) -> Result<(), FootprintError> {
+        footprint_limits::check(kind, footprint, memory_mib, self.max_memory_mib)
     }
 
     /// The compiled code of a file, if the cache has it. The call reads a file,
@@ -212,11 +238,11 @@ fn settings(config: &EngineConfig) -> Config {
         .total_memories(instances)
         .total_tables(instances * 2)
         .total_stacks(instances)
-        .max_core_instances_per_component(20)
-        .max_memories_per_component(2)
-        .max_tables_per_component(20)
+        .max_core_instances_per_component(footprint_limits::CORE_INSTANCES)
+        .max_memories_per_component(footprint_limits::MEMORIES)
+        .max_tables_per_component(footprint_limits::TABLES)
         .max_memory_size(config.max_memory_mib << 20)
-        .table_elements(20_000)
+        .table_elements(state::TABLE_ELEMENTS)
         .async_stack_keep_resident(64 << 10)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(16 << 10)

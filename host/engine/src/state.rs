@@ -225,7 +225,8 @@ pub(super) struct MemoryLimit {
     limit_bytes: usize,
 }
 
-const TABLE_ELEMENTS: usize = 20_000;
+/// The largest table.
+pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
 impl MemoryLimit {
     pub(super) fn new(limit_mib: usize) -> Self {

@@ -13,7 +13,7 @@ use host_api::{
     revisions::Source,
 };
 use host_artifact::{
-    ComponentKind,
+    ComponentKind, Footprint,
     artifact::{Artifact, ArtifactError},
     compatibility::{Interfaces, InterfacesError},
     manifest::{Manifest, ManifestError},
@@ -27,8 +27,8 @@ use host_config::{
     rollout::RolloutConfig,
 };
 use host_engine::{
-    Admission, Code, CompileCache, CompileError, Compiler, ComponentContext, Engine, Failure, Instances, Linked,
-    OFFERS, Pool, Services, WasiHttpInstances,
+    Admission, Code, CompileCache, CompileError, Compiler, ComponentContext, Engine, Failure, FootprintError,
+    Instances, Linked, OFFERS, Pool, Services, WasiHttpInstances,
 };
 use host_sql::Applied;
 use host_store::{ComponentSql, Database, Databases, Error as StoreError, MigrationError, set_memory_limit};
@@ -129,6 +129,9 @@ pub enum LoadError {
     /// The compiler refused it, or a limit ended the compiler.
     #[error("the component cannot be compiled: {0}")]
     Compile(CompileError),
+    /// An instance would begin with more than a limit allows.
+    #[error(transparent)]
+    Footprint(#[from] FootprintError),
     /// The linker refused it.
     #[error("the component cannot be linked: {0}")]
     Link(String),
@@ -212,6 +215,29 @@ impl Loader {
         }
     }
 
+    /// Checks that an instance can begin within the limits that these settings
+    /// give.
+    ///
+    /// # Errors
+    /// Names the limit.
+    pub fn check_footprint(&self, artifact: &Artifact, settings: &Settings) -> Result<(), LoadError> {
+        let kind = ComponentKind::of(&artifact.bytes);
+        self.fits(kind, &artifact.manifest, artifact.footprint, settings).map(drop)
+    }
+
+    /// The limits of a manifest, if an instance can begin within them.
+    fn fits(
+        &self,
+        kind: ComponentKind,
+        manifest: &Manifest,
+        footprint: Footprint,
+        settings: &Settings,
+    ) -> Result<Manifest, LoadError> {
+        let manifest = self.with_limits(manifest, settings)?;
+        self.engine.check_footprint(kind, &footprint, manifest.limits.memory_mib)?;
+        Ok(manifest)
+    }
+
     /// Checks a compiled file against the host and the settings.
     ///
     /// # Errors
@@ -271,6 +297,8 @@ impl Loader {
 
     fn fit(&self, compiled: &Compiled, policy: &Policy, settings: &Settings) -> Result<Fitted, LoadError> {
         let manifest = &compiled.artifact.manifest;
+        let footprint = compiled.artifact.footprint.max(compiled.code.footprint());
+        let limited = self.fits(compiled.code.kind(), manifest, footprint, settings)?;
         OFFERS.check_imports(&compiled.imports, compiled.code.kind())?;
         let denied: BTreeSet<Grant> = OFFERS.grants_of(&compiled.imports).difference(&policy.grants).copied().collect();
         let linked = self.engine.program(&compiled.code, &denied);
@@ -278,7 +306,7 @@ impl Loader {
         permissions::check_exports(manifest, program.handles_http(), program.handles_events())?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
         let rights = Rights { plugin: &manifest.name, policy };
-        let manifest = rights.narrow(&self.with_limits(manifest, settings)?);
+        let manifest = rights.narrow(&limited);
         Ok(Fitted { program, config, manifest })
     }
 

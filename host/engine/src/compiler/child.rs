@@ -53,7 +53,7 @@ pub fn run(job: Job) -> ExitCode {
     match compiled.and_then(|code| write(&code).map_err(|error| error.to_string())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("{problem}");
+            let _ = writeln!(io::stderr(), "{problem}");
             ExitCode::from(REFUSED)
         }
     }

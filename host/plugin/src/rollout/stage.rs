@@ -88,7 +88,7 @@ impl Rollout {
     }
 
     /// Checks what can be checked before anything is compiled: who may upload
-    /// under this name, the signature, and the paths.
+    /// under this name, the signature, the paths, and the sizes.
     async fn admit(
         &self,
         artifact: &Artifact,
@@ -120,9 +120,10 @@ impl Rollout {
             signature,
             unknown: Unknown::new(),
         };
-        declared.check_paths().map_err(LoadError::from)?;
+        declared.check_upload().map_err(LoadError::from)?;
         self.preparer.require_trusted(artifact, &record, true)?;
         self.registry.snapshot().has_room_for(declared)?;
+        self.preparer.loader.check_footprint(artifact, &record.settings)?;
         Ok(record)
     }
 

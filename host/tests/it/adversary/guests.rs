@@ -50,6 +50,11 @@ pub(super) fn with_slow_start(component: &[u8], count: u64) -> Vec<u8> {
             (loop (br_if 0 (i64.ne (i64.const 0) (local.tee $left (i64.sub (local.get $left) (i64.const 1)))))))
             (start $start))"
     );
+    with_module(component, &module)
+}
+
+/// Adds a core module and one instance of it to a component.
+pub(crate) fn with_module(component: &[u8], module: &str) -> Vec<u8> {
     let mut bytes = component.to_vec();
     bytes.extend(section(CORE_MODULE, &wat::parse_str(module).unwrap()));
     // One instance of that module, without arguments.

@@ -15,6 +15,8 @@ mod shutdown;
 mod start;
 mod uploads;
 
+pub(crate) use guests::with_module;
+
 use crate::support::{Client, Host, PluginFile, Reply, Setup, guest};
 use serde_json::{Value, json};
 use tokio::{

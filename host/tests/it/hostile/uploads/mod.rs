@@ -2,6 +2,7 @@
 //! and goes on with everything else.
 
 mod files;
+mod footprint;
 mod migrating;
 mod mutated;
 mod signatures;
