@@ -1,6 +1,6 @@
 //! One plugin with its settings, limits and grants.
 
-use super::{plugin_view, problem, unknown};
+use super::{problem, unknown, view_of};
 use crate::{Operator, caller::Caller};
 use axum::{
     Json,
@@ -12,14 +12,18 @@ use host_api::{
     settings::{LimitOverrides, ValueSource},
     tokens::Role,
 };
-use host_config::limits::Limits;
+use host_config::{limits::Limits, plugins::Setting};
 use host_http::error::Problem;
-use host_plugin::registry::Plugin;
+use host_plugin::{
+    Snapshot,
+    archive::Settings,
+    registry::{Plugin, Starting},
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// One plugin.
+/// One plugin. It may be starting.
 #[utoipa::path(get, path = "/plugins/{name}", operation_id = "show_plugin", tag = "plugins", params(("name" = String, Path)), responses(
     (status = 200, body = PluginDetails),
     (status = 403, body = Envelope),
@@ -32,27 +36,50 @@ pub(crate) async fn show(
 ) -> Result<Json<PluginDetails>, Problem> {
     caller.require(Role::View, Some(&name))?;
     let snapshot = operator.rollout.registry.snapshot();
-    let plugin = snapshot.plugin(&name).ok_or_else(|| unknown(&name))?;
+    let view = view_of(&snapshot, &name).ok_or_else(|| unknown(&name))?;
     let state = operator.rollout.state(&name).await.map_err(problem)?;
-    let config = &plugin.revision.config;
+    let in_force = match snapshot.plugin(&name) {
+        Some(plugin) => InForce::of_active(plugin),
+        None => InForce::of_starting(&operator, &snapshot, &name, &state.settings),
+    };
+    let (config, set) = (in_force.config, &state.settings.limits);
     let policy = operator.rollout.preparer.policies.of(&name);
     Ok(Json(PluginDetails {
-        plugin: plugin_view(plugin),
+        plugin: view,
         config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
         config_sources: config.iter().map(|(key, setting)| (key.clone(), setting.source.into())).collect(),
-        limits_in_force: limits_of(&operator, plugin, &state.settings.limits),
+        limits_in_force: with_sources(&in_force.limits, set, &operator.rollout.preparer.loader.plugins.limits(&name)),
         grants: policy.grants.iter().copied().map(Into::into).collect(),
+        limits: numbers(set),
         config_set: state.settings.config,
-        limits: numbers(&state.settings.limits),
         http_hosts: policy.http_hosts.clone(),
         previous: state.previous,
         quarantined: state.quarantined,
     }))
 }
 
-fn limits_of(operator: &Operator, plugin: &Plugin, set: &LimitOverrides) -> BTreeMap<String, LimitView> {
-    let manifest = &plugin.revision.manifest;
-    with_sources(&manifest.limits, set, &operator.rollout.preparer.loader.plugins.limits(&manifest.name))
+/// The settings and limits with which a plugin runs or is about to run.
+#[derive(Default)]
+struct InForce {
+    config: BTreeMap<String, Setting>,
+    limits: Limits,
+}
+
+impl InForce {
+    fn of_active(plugin: &Plugin) -> Self {
+        Self { config: plugin.revision.config.clone(), limits: plugin.revision.manifest.limits.clone() }
+    }
+
+    /// A setting that is wrong ends the start, and its log says so.
+    fn of_starting(operator: &Operator, snapshot: &Snapshot, name: &str, set: &Settings) -> Self {
+        let Some(Starting { manifest, .. }) = snapshot.starting(name) else { return Self::default() };
+        let plugins = &operator.rollout.preparer.loader.plugins;
+        let mut limits = manifest.limits.clone();
+        for overrides in [&plugins.limits(name), &set.limits] {
+            let _ = limits.override_with(overrides);
+        }
+        Self { config: plugins.settings_with(name, &manifest.config, &set.config).unwrap_or_default(), limits }
+    }
 }
 
 /// Each limit with its source.

@@ -59,6 +59,9 @@ async fn a_component_that_starts_slowly_delays_nobody_else_and_serves_when_it_is
     let refused = visitor.get("/slow").await;
     refused.refuses(503, "Not available, try again");
     assert_eq!(status(&host).await, "starting");
+    let one = host.operator().plugin("slow").await;
+    assert_eq!((&one["status"], &one["version"]), (&"starting".into(), &"1.0.0".into()), "{one}");
+    assert_eq!(one["limits_in_force"]["wall_time_ms"]["value"], 30_000, "{one}");
     finally("it serves", async || visitor.get("/slow").await.status == SERVES).await;
     assert_eq!(status(&host).await, "active");
 }
