@@ -1,14 +1,17 @@
 //! The host as a whole: the order in which it opens its parts, and its end.
 
 mod listeners;
+mod parts;
+mod progress;
 mod without_serving;
 
+pub use listeners::Listeners;
 pub use without_serving::{check, judge};
 
 use anyhow::Context;
 use host_api::revisions::Source;
 use host_base::{Disk, clock};
-use host_bus::{Bus, EmbeddedBus, JetStreamBus};
+use host_bus::Bus;
 use host_capabilities::{identity::Identity, payments::Payments};
 use host_config::{Config, ConfigError, Secrets, plugins::Bundled};
 use host_database::{
@@ -26,17 +29,18 @@ use host_plugin::{
     rollout::{BuiltIn, PluginsError, Preparer},
     unsent::UnsentBudgets,
 };
-use host_store::{Databases, PostgresDatabases, SqliteDatabases};
+use host_store::Databases;
 use host_telemetry::{Metrics, OtlpExporter};
 use host_triggers::{Redelivery, Triggers, http::Front};
-use listeners::{serve_front, serve_operator};
+use parts::{bus, bus_name, engine, only_host, open_database, open_databases, wait_for_database};
+use progress::Progress;
 use std::{
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{
     sync::{Semaphore, mpsc::unbounded_channel},
@@ -65,9 +69,6 @@ pub struct Host {
     exporter: Option<OtlpExporter>,
 }
 
-/// The longest time in which the database server notices that a host has ended.
-const ONLY_HOST_WAIT: Duration = Duration::from_secs(5);
-
 /// How long the start of a host waits for plugins that are not its binary's own.
 const START_BOUND: Duration = Duration::from_secs(2);
 
@@ -79,31 +80,35 @@ impl Host {
     ///
     /// # Errors
     /// Names the part that cannot be opened or loaded.
-    pub async fn start(config: &Config, secrets: &Secrets) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, secrets: &Secrets, listeners: Listeners) -> anyhow::Result<Self> {
+        let (stop, progress) = (CancellationToken::new(), Progress::default());
+        let doors = listeners.admit_operators(config, &progress, &stop)?;
         let metrics = Metrics::start()?;
-        let only_host = only_host(config).await?;
-        let database = open_database(config).await?;
-        clock::set(database.time().await?);
+        let engine = engine(config)?;
+        let server = wait_for_database(config, &progress).await?;
+        let only_host = progress.step(&server, only_host(config)).await?;
+        let database = progress.step(&server, open_database(config)).await?;
+        clock::set(progress.step(&server, database.time()).await?);
         let disk = Disk::new(&config.data_dir, config.store.disk_reserve_bytes);
-        let bus = bus(config, &database, &disk).await?;
-        let services = services(config, secrets, &database, bus.clone()).await?;
+        let bus = progress.step(&bus_name(config), bus(config, &database, &disk)).await?;
+        let services = progress.step(&server, services(config, secrets, &database, bus.clone())).await?;
         let identity = services.identity.clone();
         let me = cluster::HostIdentity::new(&config.cluster.name);
-        let cluster = join(config, &database, &me).await.context("the table of hosts")?;
-        let Running { rollout, triggers, databases } =
-            rollout(config, services, &database, cluster.clone(), Some(&disk)).await?;
-        rollout.start(built_in(config).await?, START_BOUND).await?;
+        let cluster = progress.step(&server, join(config, &database, &me)).await.context("the table of hosts")?;
+        let parts = rollout(config, engine, services, &database, cluster.clone(), Some(&disk));
+        let Running { rollout, triggers, databases } = progress.step(&server, parts).await?;
+        let plugins = async { Ok::<_, anyhow::Error>(rollout.start(built_in(config).await?, START_BOUND).await?) };
+        progress.step("the plugins", plugins).await?;
         if let Some(cluster) = &cluster {
             // The other hosts may have decided something since this host read
             // their decisions.
-            rollout.catch_up(cluster).await?;
+            progress.step("the other hosts", rollout.catch_up(cluster)).await?;
         }
         triggers.start();
         let registry = rollout.registry.clone();
 
         let ready = Arc::new(AtomicBool::new(true));
         let changes = TaskTracker::new();
-        let stop = CancellationToken::new();
         let reference = database.clone();
         tokio::spawn(clock::follow(async move || reference.time().await, stop.clone()));
         let gauges = Arc::new(Gauges {
@@ -117,7 +122,7 @@ impl Host {
         tokio::spawn(disk_quotas::watch(registry.clone(), stop.clone()));
         let exporter = exporter(config, metrics, gauges.clone())?;
         let operator = Arc::new(Operator {
-            tokens: Tokens::open(database.clone(), &secrets.admin_token).await?,
+            tokens: progress.step(&server, Tokens::open(database.clone(), &secrets.admin_token)).await?,
             audit: rollout.audit.clone(),
             rollout: rollout.clone(),
             uploads: UploadQueue::new(config.uploads.max_pending_uploads),
@@ -138,14 +143,13 @@ impl Host {
             take_part(&cluster, &operator, &identity, &stop);
         }
         let front = Arc::new(Front { registry, identity, config: config.http.clone() });
-        let (address, public) = serve_front(config, front, &stop).await?;
-        let (operator_address, private) = serve_operator(config, operator, &stop).await?;
+        let open = listeners::open(config, doors, front, operator, &stop)?;
         Ok(Self {
-            address,
-            operator_address,
+            address: open.address,
+            operator_address: open.operator_address,
             stop,
             ready,
-            listeners: vec![public, private],
+            listeners: open.tasks,
             changes,
             drain: config.http.shutdown_drain,
             triggers,
@@ -196,68 +200,6 @@ fn exporter(config: &Config, metrics: Metrics, gauges: Arc<Gauges>) -> anyhow::R
     Ok(Some(OtlpExporter::start(otlp, metrics, move || gauges.refresh())?))
 }
 
-/// The bus that the settings name.
-async fn bus(config: &Config, database: &HostDatabase, disk: &Disk) -> anyhow::Result<Arc<dyn Bus>> {
-    Ok(match &config.messaging.nats {
-        Some(nats) => {
-            let installation = host_bus::installation(database).await?;
-            let bus = JetStreamBus::open(&config.messaging, nats, installation).await;
-            Arc::new(bus.with_context(|| format!("NATS at {}", nats.servers_shown()))?)
-        }
-        None => {
-            let disk = config.store.database_url.is_none().then(|| disk.clone());
-            Arc::new(EmbeddedBus::open(database.clone(), &config.messaging, disk).await?)
-        }
-    })
-}
-
-async fn open_database(config: &Config) -> anyhow::Result<HostDatabase> {
-    match &config.store.database_url {
-        Some(url) => HostDatabase::connect(url).await.context("store.database_url"),
-        None => HostDatabase::open(&config.data_dir.join("host.db")).await.context("host.db"),
-    }
-}
-
-/// The databases of the components.
-async fn open_databases(
-    config: &Config,
-    host: &HostDatabase,
-    disk: Option<&Disk>,
-) -> anyhow::Result<Arc<dyn Databases>> {
-    match &config.store.database_url {
-        Some(url) => {
-            let databases = PostgresDatabases::connect(url, host, &config.store).await;
-            Ok(Arc::new(databases.context("store.database_url")?))
-        }
-        None => {
-            let databases = SqliteDatabases::new(&config.data_dir.join("components"), &config.store);
-            let databases = databases.context("the components' folder")?;
-            Ok(Arc::new(match disk {
-                Some(disk) => databases.on_disk(disk.clone()),
-                None => databases,
-            }))
-        }
-    }
-}
-
-/// The embedded bus serves one host, so no other host may use the same
-/// database.
-async fn only_host(config: &Config) -> anyhow::Result<Option<SingletonLock>> {
-    let (Some(url), None) = (&config.store.database_url, &config.messaging.nats) else { return Ok(None) };
-    let begun = Instant::now();
-    loop {
-        if let Some(only_host) = SingletonLock::acquire(url).await.context("store.database_url")? {
-            return Ok(Some(only_host));
-        }
-        // The host before this one may have just ended.
-        anyhow::ensure!(
-            begun.elapsed() < ONLY_HOST_WAIT,
-            "another host uses this database: for several, set TICKETING_NATS_URL for each"
-        );
-        tokio::time::sleep(ONLY_HOST_WAIT / 20).await;
-    }
-}
-
 async fn services(
     config: &Config,
     secrets: &Secrets,
@@ -273,13 +215,13 @@ async fn services(
 
 async fn rollout(
     config: &Config,
+    engine: Engine,
     services: Services,
     database: &HostDatabase,
     cluster: Option<Arc<Cluster>>,
     disk: Option<&Disk>,
 ) -> anyhow::Result<Running> {
     let databases = open_databases(config, database, disk).await?;
-    let engine = Engine::new(&config.engine).map_err(|error| anyhow::anyhow!("the engine cannot start: {error:#}"))?;
     let (alarm, alarms) = unbounded_channel();
     let bus = services.bus.clone();
     let limit = config.http.max_in_flight_requests;

@@ -6,5 +6,8 @@
 //! [`host`] from the top. Each layer below is a crate of its own, and its
 //! `Cargo.toml` says which layers it uses.
 
+pub mod data_dir;
 pub mod host;
+pub mod process_limits;
 pub mod shutdown;
+pub mod temporary_files;

@@ -3,14 +3,15 @@
 use anyhow::Context;
 use clap::Parser;
 use host_artifact::ComponentKind;
-use host_cli::{Cli, Command, CompileComponent, Kind, health};
+use host_cli::{Cli, Command, CompileComponent, Kind, health, output};
 use host_config::{Config, ConfigError, EXIT_CODE, Flags};
 use host_engine::compiler;
 use rustix::{fs::Mode, process::umask};
 use std::process::ExitCode;
 use ticketing::{
-    host::{self, Host},
-    shutdown,
+    data_dir::DataDir,
+    host::{self, Host, Listeners},
+    process_limits, shutdown, temporary_files,
 };
 
 /// Threads free memory that other threads allocated, and password hashes need
@@ -29,11 +30,12 @@ fn main() -> ExitCode {
         Command::CompileComponent(job) => return compile(&job),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
-    eprintln!("error: {error:#}");
-    match error.chain().any(|cause| cause.is::<ConfigError>()) {
-        true => ExitCode::from(EXIT_CODE),
-        false => ExitCode::FAILURE,
-    }
+    let is_setting = error.chain().any(|cause| cause.is::<ConfigError>());
+    let text = format!("{error:#}");
+    // Wrong settings are one line each. Everything else is one line.
+    let text = if is_setting { text } else { text.lines().map(str::trim).collect::<Vec<_>>().join(" ") };
+    output::complain(&format_args!("error: {text}"));
+    if is_setting { ExitCode::from(EXIT_CODE) } else { ExitCode::FAILURE }
 }
 
 /// Compiles one component for the host that started this process.
@@ -51,6 +53,9 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    if to_serve {
+        process_limits::check(&config.engine)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match to_serve {
@@ -67,12 +72,18 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
 async fn serve(config: &Config) -> anyhow::Result<()> {
     // Only the owner can read what the host writes, whoever made the folder.
     umask(Mode::RWXG | Mode::RWXO);
-    let stop = shutdown::watch(config.http.shutdown_drain)?;
-    let secrets = config.prepare()?;
+    let shutdown = shutdown::watch(config.http.shutdown_drain)?;
+    let stop = &shutdown.stop;
+    let (_data_dir, listeners) = take_places(config)?;
+    let secrets = config.secrets()?;
     let host = tokio::select! {
-        host = Host::start(config, &secrets) => host?,
-        () = stop.cancelled() => return Ok(()),
+        host = Host::start(config, &secrets, listeners) => host?,
+        () = stop.cancelled() => {
+            tracing::info!("a signal ends the host before it has started");
+            return Ok(());
+        }
     };
+    shutdown.begin_to_drain_at_signals();
     announce(config, &host);
     stop.cancelled().await;
     tracing::info!("the host stops: it takes no new work and finishes the work in flight");
@@ -82,22 +93,44 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Takes the data directory and the two addresses for this process. A start that
+/// fails here makes nothing.
+fn take_places(config: &Config) -> anyhow::Result<(DataDir, Listeners)> {
+    let existing = DataDir::lock_existing(&config.data_dir)?;
+    let listeners = Listeners::bind(config)?;
+    let data_dir = match existing {
+        Some(data_dir) => data_dir,
+        None => DataDir::create(&config.data_dir)?,
+    };
+    data_dir.prepare(&config.cluster.name)?;
+    if config.store.database_url.is_none() {
+        temporary_files::check()?;
+    }
+    Ok((data_dir, listeners))
+}
+
 fn announce(config: &Config, host: &Host) {
     let token = match &config.operator.token {
         Some(_) => "as set".to_owned(),
         None => config.admin_token_path().display().to_string(),
     };
-    println!("serving    http://{}", host.address);
-    println!("operators  http://{}", host.operator_address);
-    println!("token      {token}");
-    println!("data       {}", config.data_dir.display());
+    let text = format!(
+        "serving    http://{}\noperators  http://{}\ntoken      {token}\ndata       {}",
+        host.address,
+        host.operator_address,
+        config.data_dir.display()
+    );
+    // The host serves, whether anybody reads this or not.
+    if let Err(error) = output::try_line(&text) {
+        tracing::debug!(%error, "nobody reads the standard output of the host");
+    }
 }
 
 async fn check(config: &Config) -> anyhow::Result<()> {
     let plugins = host::check(config).await.context("the plugins do not fit")?;
     for plugin in plugins {
-        println!("{} {} is valid", plugin.name(), plugin.id);
+        output::line(&format_args!("{} {} is valid", plugin.name(), plugin.id));
     }
-    println!("the settings are valid");
+    output::line(&"the settings are valid");
     Ok(())
 }

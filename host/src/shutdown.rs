@@ -3,11 +3,20 @@
 //! A thread of its own waits for them, with a runtime of its own. So neither
 //! components, nor statements, nor clients can hold up the end: after the first
 //! signal the host has its drain time, and then the thread ends the process. A
-//! second signal ends the process at once. Everything that was acknowledged is
-//! durable before, as after a loss of power.
+//! second signal ends the process at once. A host that has not started yet has
+//! nothing to drain, and ends at once after the first. Everything that was
+//! acknowledged is durable before, as after a loss of power.
 
 use anyhow::Context;
-use std::{process, thread, time::Duration};
+use std::{
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::timeout,
@@ -22,24 +31,42 @@ const AT_ONCE: i32 = 143;
 /// was cut off is in the log.
 const CUT_OFF: i32 = 0;
 
+/// The time in which a start that was cancelled ends in order.
+const CANCELLED: Duration = Duration::from_millis(500);
+
+/// The end of the process, as a signal asks for it.
+pub struct Shutdown {
+    /// Cancelled at the first signal.
+    pub stop: CancellationToken,
+    has_started: Arc<AtomicBool>,
+}
+
+impl Shutdown {
+    /// From now on the first signal begins the drain time.
+    pub fn begin_to_drain_at_signals(&self) {
+        self.has_started.store(true, Ordering::Release);
+    }
+}
+
 /// Watches for SIGTERM and SIGINT. The token is cancelled at the first one. From
 /// then on the process lives at most for the drain time and a little longer.
 ///
 /// # Errors
 /// The signals cannot be watched.
-pub fn watch(drain: Duration) -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
+pub fn watch(drain: Duration) -> anyhow::Result<Shutdown> {
+    let (stop, has_started) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = {
         let _inside = runtime.enter();
         Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? }
     };
-    let first = stop.clone();
+    let (first, started) = (stop.clone(), has_started.clone());
     let watching = move || {
         runtime.block_on(async {
             signals.next().await;
+            let patience = if started.load(Ordering::Acquire) { drain + CLOSING } else { CANCELLED };
             first.cancel();
-            let code = match timeout(drain + CLOSING, signals.next()).await {
+            let code = match timeout(patience, signals.next()).await {
                 Ok(()) => AT_ONCE,
                 Err(_) => CUT_OFF,
             };
@@ -50,7 +77,7 @@ pub fn watch(drain: Duration) -> anyhow::Result<CancellationToken> {
         })
     };
     thread::Builder::new().name("signals".into()).spawn(watching).context("the thread for signals")?;
-    Ok(stop)
+    Ok(Shutdown { stop, has_started })
 }
 
 struct Signals {

@@ -2,6 +2,7 @@
 //! [`Config`](host_config::Config). [`plugin`] is the client of a running host.
 
 pub mod health;
+pub mod output;
 pub mod plugin;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

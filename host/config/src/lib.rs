@@ -38,9 +38,8 @@ use problem::Sources;
 use serde::Deserialize;
 use std::{
     ffi::OsString,
-    fs::{self, Permissions},
+    fs,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -198,20 +197,16 @@ impl Config {
         whole().ok_or_else(|| ConfigError::new("a section is missing"))
     }
 
-    /// Makes the data directory and the secrets that nobody has set, and reads
-    /// those that an earlier start has made.
+    /// Makes the secrets that nobody has set, and reads those that an earlier
+    /// start has made. They lie in the data directory, which exists.
     ///
     /// # Errors
     /// Names the file that cannot be made, read or trusted.
-    pub fn prepare(&self) -> Result<Secrets, ConfigError> {
+    pub fn secrets(&self) -> Result<Secrets, ConfigError> {
         let problem = |path: &Path| {
             let path = path.display().to_string();
             move |error| ConfigError::new(format!("{path}: {error}"))
         };
-        if !self.data_dir.exists() {
-            fs::create_dir_all(&self.data_dir).map_err(problem(&self.data_dir))?;
-            fs::set_permissions(&self.data_dir, Permissions::from_mode(0o700)).map_err(problem(&self.data_dir))?;
-        }
         let secret = |set: &Option<Secret>, path: PathBuf| match set {
             Some(secret) => Ok(secret.clone()),
             None => secret::load_or_generate(&path).map_err(problem(&path)),

@@ -10,6 +10,7 @@
 pub mod audit;
 pub mod cluster;
 mod connect;
+pub mod reach;
 mod schema;
 mod singleton_lock;
 #[cfg(feature = "testing")]

@@ -1,7 +1,7 @@
 //! The right to be the only host on a database. A host with the embedded event
 //! bus needs it, because another host would not receive the events of that bus.
 
-use crate::lock_key;
+use crate::{lock_key, reach};
 use host_base::secret::Secret;
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl SingletonLock {
 /// Takes the lock on a new connection. PostgreSQL releases the lock when the
 /// connection ends, for any reason.
 async fn try_lock(url: &Secret) -> sqlx::Result<Option<PgConnection>> {
-    let mut connection = PgConnection::connect(url.expose()).await?;
+    let mut connection = reach::connect(url).await?;
     let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
         .bind(lock_key(&["only host"]))
         .fetch_one(&mut connection)

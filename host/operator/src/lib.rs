@@ -16,6 +16,7 @@ mod origin;
 mod page;
 mod plugins;
 mod redact;
+mod starting;
 mod tokens;
 mod upload;
 
@@ -23,6 +24,7 @@ pub use caller::Caller;
 pub use gauges::Gauges;
 pub use input::{Body, Query};
 pub use logs::MAX_LOG_STREAMS;
+pub use starting::{WaitsFor, starting_router};
 pub use tokens::Tokens;
 pub use upload::UploadQueue;
 

@@ -1,58 +1,134 @@
 //! The two listeners: the public one and the operators'.
+//!
+//! Both addresses are taken before anything else happens. The operators'
+//! listener answers from then on, so that a watcher sees that the host lives and
+//! what it waits for. The public one accepts connections when the host can serve:
+//! until then, a proxy tries another host.
 
-use anyhow::Context;
-use axum::response::IntoResponse;
+use super::progress::Progress;
+use anyhow::bail;
+use axum::{Router, response::IntoResponse};
 use host_config::Config;
 use host_http::listener::{self, ConnectionLimits};
 use host_operator::Operator;
 use host_triggers::http::Front;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinHandle};
+use std::{
+    io::{self, ErrorKind},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// The largest number of connections of operators and their programs.
 const OPERATOR_CONNECTIONS: usize = 256;
+/// Connections that wait in the kernel.
+const BACKLOG: u32 = 1_024;
 
-pub(super) async fn serve_front(
-    config: &Config,
-    front: Arc<Front>,
-    stop: &CancellationToken,
-) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
-    let limits = limits(config, config.http.max_in_flight_requests.saturating_mul(8));
-    listen(config.http.listen, limits, stop, move |peer, request| {
-        let front = front.clone();
-        async move { front.serve(peer, request).await }
-    })
-    .await
+/// The two addresses, which belong to this process.
+pub struct Listeners {
+    /// It does not listen yet.
+    public: TcpSocket,
+    operators: TcpListener,
 }
 
-pub(super) async fn serve_operator(
+/// The listeners of a host that serves.
+pub(super) struct Open {
+    pub(super) address: SocketAddr,
+    pub(super) operator_address: SocketAddr,
+    pub(super) tasks: Vec<JoinHandle<bool>>,
+}
+
+/// The operators' listener while the host starts, and afterwards.
+pub(super) struct OperatorDoor {
+    address: SocketAddr,
+    task: JoinHandle<bool>,
+    router: Arc<OnceLock<Router>>,
+}
+
+impl Listeners {
+    /// Takes both addresses.
+    ///
+    /// # Errors
+    /// Names the setting, the address and the cure.
+    pub fn bind(config: &Config) -> anyhow::Result<Self> {
+        let public = socket("http.listen", "--listen", config.http.listen)?;
+        let (setting, flag, address) = ("operator.listen", "--admin-listen", config.operator.listen);
+        let operators = socket(setting, flag, address)?.listen(BACKLOG);
+        Ok(Self { public, operators: operators.or_else(|error| refused(setting, flag, address, &error))? })
+    }
+
+    /// Begins to answer operators: the host lives, and is not ready.
+    pub(super) fn admit_operators(
+        self,
+        config: &Config,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> io::Result<(TcpSocket, OperatorDoor)> {
+        let router = Arc::new(OnceLock::new());
+        let starting = host_operator::starting_router(progress.0.clone(), config.operator.hosts.clone().into());
+        let address = self.operators.local_addr()?;
+        let opened = router.clone();
+        let limits = limits(config, OPERATOR_CONNECTIONS);
+        let task = tokio::spawn(listener::serve(self.operators, limits, stop.clone(), move |_, request| {
+            let router = opened.get().unwrap_or(&starting).clone();
+            async move { router.oneshot(request).await.into_response() }
+        }));
+        Ok((self.public, OperatorDoor { address, task, router }))
+    }
+}
+
+/// Begins to serve visitors and operators.
+///
+/// # Errors
+/// Another process has taken the public address since this one did.
+pub(super) fn open(
     config: &Config,
+    (public, door): (TcpSocket, OperatorDoor),
+    front: Arc<Front>,
     operator: Arc<Operator>,
     stop: &CancellationToken,
-) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)> {
-    let router = host_operator::router(operator);
-    listen(config.operator.listen, limits(config, OPERATOR_CONNECTIONS), stop, move |_, request| {
-        let router = router.clone();
-        async move { router.oneshot(request).await.into_response() }
-    })
-    .await
+) -> anyhow::Result<Open> {
+    let listener = public.listen(BACKLOG);
+    let listener = listener.or_else(|error| refused("http.listen", "--listen", config.http.listen, &error))?;
+    let address = listener.local_addr()?;
+    let limits = limits(config, config.http.max_in_flight_requests.saturating_mul(8));
+    let public = tokio::spawn(listener::serve(listener, limits, stop.clone(), move |peer, request| {
+        let front = front.clone();
+        async move { front.serve(peer, request).await }
+    }));
+    door.router.get_or_init(|| host_operator::router(operator));
+    Ok(Open { address, operator_address: door.address, tasks: vec![public, door.task] })
 }
 
-async fn listen<F, R>(
-    address: SocketAddr,
-    limits: ConnectionLimits,
-    stop: &CancellationToken,
-    answer: F,
-) -> anyhow::Result<(SocketAddr, JoinHandle<bool>)>
-where
-    F: Fn(SocketAddr, axum::extract::Request) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = axum::response::Response> + Send + 'static,
-{
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let bound = listener.local_addr()?;
-    Ok((bound, tokio::spawn(listener::serve(listener, limits, stop.clone(), answer))))
+fn socket(setting: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let bound = socket.and_then(|socket| {
+        // The system would take these, and no client could reach them.
+        if address.ip().is_multicast() || address.ip() == Ipv4Addr::BROADCAST {
+            return Err(ErrorKind::AddrNotAvailable.into());
+        }
+        // An address is free again at once after its process has ended.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    });
+    bound.or_else(|error| refused(setting, flag, address, &error))
+}
+
+fn refused<T>(setting: &str, flag: &str, address: SocketAddr, error: &io::Error) -> anyhow::Result<T> {
+    let cure = match error.kind() {
+        ErrorKind::AddrInUse => "stop the program that uses the port, or choose another port",
+        ErrorKind::AddrNotAvailable => "choose an address of this machine, or 0.0.0.0 for all of them",
+        ErrorKind::PermissionDenied => "choose a port above 1023, or allow the host to use this one",
+        _ => "choose another address",
+    };
+    bail!("cannot listen on {address} ({setting}): {error}; {cure} ({flag})")
 }
 
 fn limits(config: &Config, max_connections: usize) -> ConnectionLimits {

@@ -1,7 +1,12 @@
 //! Plugins that are loaded in a host that serves nobody: `ticketing check` and
 //! `ticketing plugin check`.
 
-use super::{built_in, open_database, rollout, services};
+use super::{
+    built_in,
+    parts::{engine, open_database},
+    rollout, services,
+};
+use anyhow::Context;
 use host_api::{policy::NewPolicy, revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
 use host_artifact::{Artifact, policy::policy_of};
 use host_bus::{Bus, EmbeddedBus};
@@ -12,6 +17,7 @@ use host_plugin::{
     rollout::{BuiltIn, Upload},
 };
 use std::{path::Path, sync::Arc, time::Duration};
+use tempfile::TempDir;
 
 /// Loads every plugin of the settings, without a message to the bus or to other
 /// hosts. This is `ticketing check`.
@@ -19,7 +25,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 /// # Errors
 /// Names the plugin or the setting that is wrong.
 pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
-    let folder = tempfile::tempdir()?;
+    let folder = temporary_folder()?;
     let rollout = in_folder(config, folder.path()).await?;
     rollout.start(built_in(config).await?, Duration::MAX).await?;
     Ok(rollout.registry.snapshot().plugins().map(|plugin| plugin.revision.clone()).collect())
@@ -32,7 +38,7 @@ pub async fn check(config: &Config) -> anyhow::Result<Vec<Arc<Revision>>> {
 /// The reason why a host would refuse the file.
 pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verdict> {
     let Candidate { bytes, manifest, active } = candidate;
-    let folder = tempfile::tempdir()?;
+    let folder = temporary_folder()?;
     let rollout = in_folder(config, folder.path()).await?;
     let label = "what is active".to_owned();
     let active = active.map(|bytes| BuiltIn { label, bytes, source: Source::File, grants: None });
@@ -53,13 +59,17 @@ pub async fn judge(config: &Config, candidate: Candidate) -> anyhow::Result<Verd
     Ok(verdict)
 }
 
+fn temporary_folder() -> anyhow::Result<TempDir> {
+    tempfile::tempdir().context("no temporary folder can be made; choose another place for it (TMPDIR)")
+}
+
 /// The rollout of a host that keeps everything in one folder and serves nobody.
 async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
     let store = host_config::store::StoreConfig { database_url: None, ..config.store.clone() };
     let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
-    let secrets = config.prepare()?;
+    let secrets = config.secrets()?;
     let database = open_database(&config).await?;
     let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(database.clone(), &config.messaging, None).await?);
     let services = services(&config, &secrets, &database, bus).await?;
-    Ok(rollout(&config, services, &database, None, None).await?.rollout)
+    Ok(rollout(&config, engine(&config)?, services, &database, None, None).await?.rollout)
 }

@@ -29,6 +29,7 @@ mod operator_tokens;
 mod otlp;
 mod plugin_cli;
 mod postgres;
+mod start;
 mod storefront;
 mod storefront_browser;
 mod support;

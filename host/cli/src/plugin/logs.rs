@@ -3,7 +3,7 @@
 use super::{
     client::Client,
     failure::Failure,
-    output::{Output, line},
+    output::{Output, is_closed, line},
 };
 use clap::Args;
 use host_base::printable::printable;
@@ -34,6 +34,9 @@ impl Logs {
                 match output.json {
                     true => line(&event),
                     false => line(&readable(&event)),
+                }
+                if is_closed() {
+                    return Ok(());
                 }
             }
         }

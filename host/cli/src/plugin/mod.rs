@@ -105,7 +105,7 @@ impl Plugin {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                eprintln!("error: {failure}");
+                output::complain(&format_args!("error: {failure}"));
                 ExitCode::from(failure.code())
             }
         }

@@ -1,11 +1,12 @@
 //! Printing: the host's JSON for programs, or lines for people.
 
+pub(super) use crate::output::{complain, is_closed, line};
+
 use super::{client::Answer, failure::Failure};
 use comfy_table::{Table, presets};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt::Display,
-    io::{self, Write},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -36,15 +37,6 @@ impl Output {
         }
         line(value);
         Ok(())
-    }
-}
-
-/// Prints a line. If the reader has closed the pipe, the program ends.
-pub(super) fn line(text: &dyn Display) {
-    let mut stdout = io::stdout().lock();
-    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
-        drop(stdout);
-        std::process::exit(0);
     }
 }
 

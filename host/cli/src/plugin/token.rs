@@ -3,7 +3,7 @@
 use super::{
     client::Client,
     failure::Failure,
-    output::{Output, line},
+    output::{Output, complain, line},
     views::TokenTable,
 };
 use clap::{
@@ -91,7 +91,8 @@ async fn create(client: &Client, output: Output, new: &NewToken) -> Result<(), F
         return Ok(());
     }
     let CreatedToken { view, token } = answer.read()?;
-    eprintln!("token {} ({}, {}); save it now, the list does not show the token:", view.id, view.name, view.role);
+    let (id, name, role) = (view.id, view.name, view.role);
+    complain(&format_args!("token {id} ({name}, {role}); save it now, the list does not show the token:"));
     // The secret is alone on its stream, so that a script can save it in a file.
     line(&token);
     Ok(())

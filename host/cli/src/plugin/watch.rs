@@ -4,7 +4,7 @@ use super::{
     client::Client,
     failure::Failure,
     files,
-    output::{Output, line},
+    output::{Output, complain, is_closed, line},
     rollout::{self, Swap},
     upload::Upload,
     views::{SwapText, VerdictText},
@@ -62,11 +62,14 @@ impl Watch {
                             return Err(failure);
                         }
                         last = None;
-                        eprintln!("error: {failure}");
+                        complain(&format_args!("error: {failure}"));
                     }
                 }
                 // Between two builds there may be no file.
-                Err(failure) => eprintln!("waiting: {failure}"),
+                Err(failure) => complain(&format_args!("waiting: {failure}")),
+            }
+            if is_closed() {
+                return Ok(());
             }
             if changes.recv().await.is_none() {
                 return Err(Failure::Failed("the command can no longer watch the file".to_owned()));
@@ -82,7 +85,7 @@ impl Watch {
             return output.answer::<VerdictText>(&answer);
         }
         for problem in &verdict.problems {
-            eprintln!("! {problem}");
+            complain(&format_args!("! {problem}"));
         }
         let swap = Swap { force: self.force, ..Swap::default() };
         let report = rollout::activate(client, &verdict.plugin, &verdict.revision, &swap).await?;

@@ -1,8 +1,8 @@
 //! The lock of a plugin, across all hosts.
 
 use super::Cluster;
-use crate::lock_key;
-use sqlx::{Connection, PgConnection};
+use crate::{lock_key, reach};
+use sqlx::PgConnection;
 
 /// The exclusive right to change a plugin, across all hosts. PostgreSQL releases
 /// it when the session ends, for any reason.
@@ -16,7 +16,7 @@ impl Cluster {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn lock_plugin(&self, plugin: &str) -> sqlx::Result<PluginLock> {
-        let mut session = PgConnection::connect(self.url.expose()).await?;
+        let mut session = reach::connect(&self.url).await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(lock_key(&["plugin", plugin])).execute(&mut session).await?;
         Ok(PluginLock { _session: session })
     }

@@ -21,10 +21,16 @@ const PATIENT: &str = "queue_wait_ms = 20000\n";
 /// On a busy machine, compiling takes long. Most tests are not about that.
 const PATIENT_COMPILER: &str = "compile_memory_mib = 4096\ncompile_cpu_seconds = 600\ncompile_wall_seconds = 600\n";
 
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// The settings of a host, and its folder.
 #[derive(Clone)]
 pub(crate) struct Setup {
     folder: Arc<TempDir>,
+    /// Another path to the data directory.
+    data_path: Option<PathBuf>,
+    listen: String,
+    admin_listen: String,
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     identity: String,
@@ -45,6 +51,9 @@ impl Setup {
     pub(crate) fn new() -> Self {
         Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
+            data_path: None,
+            listen: ANY_PORT.to_owned(),
+            admin_listen: ANY_PORT.to_owned(),
             flags: Vec::new(),
             variables: Vec::new(),
             identity: CHEAP_HASHING.to_owned(),
@@ -84,6 +93,24 @@ impl Setup {
 
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Listens for visitors at this address.
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
+    }
+
+    /// Listens for operators at this address.
+    pub(crate) fn admin_listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.admin_listen);
+        self
+    }
+
+    /// Names the data directory by another path.
+    pub(crate) fn data_at(mut self, path: &Path) -> Self {
+        self.data_path = Some(path.to_owned());
         self
     }
 
@@ -217,8 +244,9 @@ impl Setup {
         fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ticketing"));
         command.env_clear().current_dir(self.folder.path()).arg(name);
-        command.arg("--data-dir").arg(self.data()).arg("--config").arg(config);
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(&self.flags);
+        let data = self.data_path.clone().unwrap_or_else(|| self.data());
+        command.arg("--data-dir").arg(data).arg("--config").arg(config);
+        command.args(["--listen", &self.listen, "--admin-listen", &self.admin_listen]).args(&self.flags);
         if self.admin_token {
             command.env("TICKETING_ADMIN_TOKEN", ADMIN_TOKEN);
         }

@@ -1,0 +1,111 @@
+//! Signals while a host starts.
+
+use super::refusal;
+use crate::support::{Setup, eventually};
+use std::{
+    fs::{self, File},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::TcpListener,
+    process::{Child, Command},
+    time::sleep,
+};
+
+/// A host that starts, with its log in a file.
+pub(super) struct Starting {
+    child: Child,
+    setup: Setup,
+}
+
+impl Starting {
+    pub(super) fn begin(setup: &Setup) -> Self {
+        let log = File::create(setup.data().with_file_name("log")).unwrap();
+        let child = setup.command("serve").stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Self { child, setup: setup.clone() }
+    }
+
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(self.setup.data().with_file_name("log")).unwrap()
+    }
+
+    pub(super) async fn says(&self, text: &str) {
+        eventually(text, async || self.log(), |log| log.contains(text)).await;
+    }
+
+    /// Sends a signal and returns how the process ended, and after which time.
+    pub(super) async fn end(mut self, signal: &str) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        let id = self.child.id().expect("the host has not ended").to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+        let status = self.child.wait().await.unwrap();
+        (status, begun.elapsed())
+    }
+}
+
+/// A server that accepts connections and never answers.
+pub(super) async fn silent_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_database_that_never_answers_is_named_and_a_signal_ends_the_wait_at_once() {
+    let port = silent_server().await;
+    let url = format!("postgres://someone:a-secret-password@127.0.0.1:{port}/shop");
+    let mut data = Vec::new();
+    for (signal, broker) in [("-TERM", false), ("-INT", true), ("-TERM", true)] {
+        let mut setup = Setup::without_components().in_database(&url);
+        if broker {
+            setup = setup
+                .variable("TICKETING_NATS_URL", "nats://127.0.0.1:1")
+                .variable("JWT_KEY", "0123456789abcdefghijklmnopqrstuvwxyz");
+        }
+        let host = Starting::begin(&setup);
+        host.says(&format!("waiting for the database at 127.0.0.1:{port}")).await;
+        assert!(!host.log().contains("a-secret-password"), "{}", host.log());
+        let log = host.setup.data().with_file_name("log");
+        let (status, took) = host.end(signal).await;
+        assert_eq!(status.code(), Some(0), "{}", fs::read_to_string(&log).unwrap());
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        assert!(fs::read_to_string(&log).unwrap().contains("a signal ends the host before it has started"));
+        data.push(setup);
+    }
+}
+
+#[tokio::test]
+async fn a_start_can_be_ended_at_every_stage_and_leaves_nothing_half_done() {
+    let setup = Setup::new();
+    let mut slowest = Duration::ZERO;
+    for round in 0..20_u64 {
+        let host = Starting::begin(&setup);
+        sleep(Duration::from_millis(round * round * 6)).await;
+        let (status, took) = host.end(if round % 2 == 0 { "-TERM" } else { "-INT" }).await;
+        // Before it watches for signals, the system ends the process.
+        let is_killed = std::os::unix::process::ExitStatusExt::signal(&status).is_some();
+        assert!(status.code() == Some(0) || is_killed, "round {round}: {status:?}");
+        slowest = slowest.max(took);
+    }
+    println!("the slowest end took {slowest:?}");
+    assert!(slowest < Duration::from_secs(6), "{slowest:?}");
+    let host = setup.start().await;
+    let seller = host.user("seller").await;
+    seller.sell("x", 10.0).await;
+}
+
+#[tokio::test]
+async fn a_database_that_refuses_the_host_ends_the_start_with_the_reason() {
+    let setup = Setup::without_components().in_database("postgres://someone:hidden@127.0.0.1:1/shop?sslmode=odd");
+    let output = setup.output("serve").await;
+    let line = refusal(&output);
+    assert!(line.contains("store.database_url") || line.contains("TICKETING_DATABASE_URL"), "{line}");
+    assert!(!line.contains("hidden"), "{line}");
+}
