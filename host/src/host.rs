@@ -225,8 +225,9 @@ async fn rollout(
     let (alarm, alarms) = unbounded_channel();
     let bus = services.bus.clone();
     let limit = config.http.max_in_flight_requests;
+    let aside = (limit / 2).min(config.engine.max_instances as usize / 2).max(1);
     let loader = Loader {
-        admission: Arc::new(Admission::new("host", limit, limit, config.http.queue_wait)),
+        admission: Arc::new(Admission::new("host", limit, limit, config.http.queue_wait).waiting_aside(aside)),
         engine: Arc::new(engine),
         cache: CompileCache::open(&config.cache_dir()).context("the compile cache")?,
         compiler: Compiler::child(config.engine.compile).context("the path of this program")?,

@@ -35,6 +35,7 @@ pub mod replica;
 mod request;
 mod response;
 mod router;
+pub mod signals;
 pub mod store;
 mod time;
 

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::bindings::imports::platform::signals::signals;
 use crate::bindings::imports::platform::store::sql;
 use crate::error::{Error, Result};
 use crate::payload::Payload;
@@ -103,6 +104,12 @@ impl<'a> Tx<'a> {
     /// timer with the same key.
     pub fn schedule(&self, key: &str, due_ms: u64, payload: &impl Serialize) -> Result<()> {
         self.0.schedule(&Timer { key: key.to_owned(), due_ms, payload: to_json(payload)? })?;
+        Ok(())
+    }
+
+    /// Wakes the requests that listen to a topic, when the transaction commits.
+    pub fn notify(&self, topic: &str) -> Result<()> {
+        signals::notify(self.0, topic)?;
         Ok(())
     }
 

@@ -23,7 +23,15 @@ pub struct Admission {
     waiting: AtomicUsize,
     queue: usize,
     wait: Duration,
+    /// Places for calls that wait for a signal without a turn.
+    aside: Arc<Semaphore>,
 }
+
+/// The place of a call that waits for a signal without a turn.
+pub(super) type WaitingPlace = OwnedSemaphorePermit;
+
+/// The number of calls that wait for a signal, for each call that may run.
+const ASIDE_PER_TURN: usize = 4;
 
 /// The patience of the one that waits for a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +54,21 @@ impl Admission {
             waiting: AtomicUsize::new(0),
             queue,
             wait,
+            aside: Arc::new(Semaphore::new(limit.saturating_mul(ASIDE_PER_TURN).min(Semaphore::MAX_PERMITS))),
         }
+    }
+
+    /// Sets the number of calls that may wait for a signal without a turn.
+    #[must_use]
+    pub fn waiting_aside(mut self, calls: usize) -> Self {
+        self.aside = Arc::new(Semaphore::new(calls));
+        self
+    }
+
+    /// A place for a call that waits without a turn. None if there is no free
+    /// place.
+    pub(super) fn wait_aside(&self) -> Option<WaitingPlace> {
+        self.aside.clone().try_acquire_owned().ok()
     }
 
     /// Waits for a turn. The turn ends when the permit is dropped. Callers and

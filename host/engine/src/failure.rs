@@ -90,6 +90,11 @@ pub enum Blame {
 }
 
 impl Failure {
+    /// Whether this component is at its limit of calls.
+    pub fn is_busy(&self, name: &str) -> bool {
+        matches!(self, Self::Busy { component, .. } if component == name)
+    }
+
     /// Makes a failure of wasmtime's error text. The text becomes one line, for
     /// logs and command lines, and is cut, because the component chooses the
     /// names in it and their length.

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod answer_head;
 pub mod bindings;
 pub mod cache;
+mod call_turns;
 mod code;
 pub mod compiler;
 pub mod failure;
@@ -23,6 +24,7 @@ pub mod wasi_http;
 
 pub use admission::{Admission, Patience};
 pub use cache::CompileCache;
+pub use call_turns::CallTurns;
 pub use code::{Code, Linked, Pool};
 use compiler::ChildCompiler;
 pub use compiler::{CompileError, Compiler};

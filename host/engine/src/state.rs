@@ -3,6 +3,7 @@
 //! [`CallContext`].
 
 use super::{
+    CallTurns,
     time::{HasHostTime, HostTime},
     turns::{GuestTurn, PluginTurns},
 };
@@ -14,7 +15,7 @@ use host_capabilities::{
     payments::{self, Payments, PaymentsView},
 };
 use host_config::{limits::Limits, plugins::Grant};
-use host_store::{ComponentSql, HeldMemory, StoreView};
+use host_store::{CallWaits, ComponentSql, HeldMemory, HeldTurns, StoreView};
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
@@ -75,6 +76,8 @@ pub struct CallContext {
     /// The session cookies that the host issues during a request. None if
     /// nobody asks for them.
     pub issued: Option<Arc<IssuedCookies>>,
+    /// The turns that it gives back while it waits. None if it may not wait.
+    pub turns: Option<Arc<CallTurns>>,
 }
 
 /// The data of a guest's store.
@@ -95,6 +98,7 @@ pub struct State {
 struct CallUsage {
     host_calls: u32,
     log_lines: u32,
+    waits: CallWaits,
 }
 
 impl State {
@@ -149,6 +153,8 @@ impl State {
             event_bytes: state.component.limits.event_bytes.min(state.component.services.bus.max_event_bytes()),
             wait: &state.component.store_wait,
             held: &mut state.sql_memory,
+            turns: state.call.turns.as_deref().map(|turns| -> &dyn HeldTurns { turns }),
+            waits: &mut state.usage.waits,
         }
     }
 

@@ -2,15 +2,14 @@
 //!
 //! A request, an event, a timer and a probe are each one [`Invocation`] of a
 //! revision. An invocation waits for its turns, runs the guest within its
-//! deadline, counts the outcome, and says who is to blame for a failure. It
-//! takes the component's turn before the host's, so a component with a full
-//! queue holds no turn of the host. It holds no turn while its events are on
-//! their way, so a chain of events goes on at any concurrency.
+//! deadline, counts the outcome, and says who is to blame for a failure. It holds
+//! no turn while its events are on their way, and none while it waits for a signal,
+//! so a chain of events goes on at any concurrency.
 
 use super::{call_stats::InFlight, revision::Revision};
 use host_base::Event;
 use host_engine::{
-    CallContext, Failure, Handled, Instances, Outcome, Patience, Pool,
+    CallContext, CallTurns, Failure, Handled, Instances, Outcome, Patience, Pool,
     bindings::{
         exports::platform::http::handler::{Request, Response},
         platform::messaging::types,
@@ -18,7 +17,6 @@ use host_engine::{
 };
 use host_store::{DueTimer, Transaction};
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// One piece of work of a revision, from its beginning to its end. Dropping it
 /// without [`Invocation::end`] counts it as abandoned.
@@ -26,13 +24,6 @@ pub struct Invocation {
     pub(super) revision: Arc<Revision>,
     pub(super) in_flight: InFlight,
     patience: Patience,
-}
-
-/// The turns that a call holds while it runs: one of the component and one of
-/// the host.
-pub(super) struct Turns {
-    _component: OwnedSemaphorePermit,
-    _host: OwnedSemaphorePermit,
 }
 
 impl Revision {
@@ -53,12 +44,14 @@ impl Invocation {
         &self.revision
     }
 
-    /// Lets the component answer a request, in its turn.
+    /// Lets the component answer a request, in its turn. The call may wait for a
+    /// signal meanwhile.
     ///
     /// # Errors
     /// See [`Failure`]. The component's have been counted and logged.
     pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
-        self.run(async |instances| instances.answer(call, request).await).await
+        self.run(async |instances, turns| instances.answer(CallContext { turns: Some(turns), ..call }, request).await)
+            .await
     }
 
     /// Lets the component apply an event, in its turn.
@@ -91,17 +84,20 @@ impl Invocation {
     }
 
     async fn deliver(self, call: impl AsyncFnOnce(&Instances) -> Result<Handled, Failure>) -> Handled {
-        let called = self.run(call).await;
+        let called = self.run(async |instances, _| call(instances).await).await;
         self.end(called.is_err());
         called.unwrap_or_else(|failure| Err(Outcome::retry(failure.to_string())))
     }
 
     /// Every call of a component of the platform passes here.
-    async fn run<T>(&self, call: impl AsyncFnOnce(&Instances) -> Result<T, Failure>) -> Result<T, Failure> {
-        let _turns = self.enter().await?;
+    async fn run<T>(
+        &self,
+        call: impl AsyncFnOnce(&Instances, Arc<CallTurns>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let turns = Arc::new(self.enter().await?);
         let called = async {
             match &self.revision.instances {
-                Pool::Platform(instances) => call(instances).await,
+                Pool::Platform(instances) => call(instances, turns).await,
                 Pool::WasiHttp(_) => Err(self.revision.lacks("the platform's interfaces")),
             }
         };
@@ -110,11 +106,14 @@ impl Invocation {
 
     /// Waits for the turns of a call. A full host is no failure of the
     /// component.
-    pub(super) async fn enter(&self) -> Result<Turns, Failure> {
+    pub(super) async fn enter(&self) -> Result<CallTurns, Failure> {
         let revision = &self.revision;
-        let component = revision.admission.enter(self.patience).await.inspect_err(|failure| revision.note(failure))?;
-        let host = revision.host_admission.enter(self.patience).await?;
-        Ok(Turns { _component: component, _host: host })
+        let entered = CallTurns::enter(&revision.admission, &revision.host_admission, self.patience).await;
+        entered.inspect_err(|failure| {
+            if failure.is_busy(revision.name()) {
+                revision.note(failure);
+            }
+        })
     }
 }
 

@@ -388,7 +388,7 @@ impl Loader {
             config,
             database,
             instances,
-            admission,
+            admission: Arc::new(admission),
             host_admission: self.admission.clone(),
             unsent,
             dropped_header: Once::new(),

@@ -45,7 +45,7 @@ pub struct Revision {
     /// Its endpoints.
     pub(super) endpoints: Vec<OwnEndpoint>,
     pub(super) instances: Pool,
-    pub(super) admission: Admission,
+    pub(super) admission: Arc<Admission>,
     /// Turns of all components together.
     pub(super) host_admission: Arc<Admission>,
     pub(super) unsent: Arc<ByteBudget>,

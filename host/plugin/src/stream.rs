@@ -1,12 +1,8 @@
 //! Streamed answers: a call that goes on after the head of its answer.
 
-use super::{
-    call_stats::InFlight,
-    invocation::{Invocation, Turns},
-    revision::Revision,
-};
+use super::{call_stats::InFlight, invocation::Invocation, revision::Revision};
 use axum::body::Body;
-use host_engine::{Blame, CallContext, Failure, Pool, StreamObserver};
+use host_engine::{Blame, CallContext, CallTurns, Failure, Pool, StreamObserver};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
@@ -20,7 +16,7 @@ struct Streaming {
     in_flight: Mutex<Option<InFlight>>,
     error: AtomicBool,
     abandoned: AtomicBool,
-    turns: Mutex<Option<Turns>>,
+    turns: Mutex<Option<CallTurns>>,
 }
 
 impl Invocation {

@@ -1,4 +1,5 @@
-//! The Rust types and traits of `platform:store/sql`, generated from its WIT.
+//! The Rust types and traits of `platform:store/sql` and `platform:signals/signals`,
+//! generated from their WIT.
 //!
 //! The engine's bindings refer to these types, so no layer converts values.
 
@@ -9,6 +10,7 @@ wasmtime::component::bindgen!({
         package platform:host-store;
         world host {
             import platform:store/sql@1.0.0;
+            import platform:signals/signals@1.0.0;
         }
     ",
     path: "../../wit",
@@ -16,5 +18,6 @@ wasmtime::component::bindgen!({
     imports: { default: async | trappable },
     with: {
         "platform:store/sql.transaction": crate::OpenTransaction,
+        "platform:signals/signals.listener": crate::CallListener,
     },
 });

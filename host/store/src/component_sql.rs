@@ -1,6 +1,6 @@
 //! The SQL of a component.
 
-use super::{Error, Rows, Transaction, Value};
+use super::{Error, OpenListener, Rows, Transaction, Value};
 use async_trait::async_trait;
 use host_base::ByteBudget;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ pub trait ComponentSql: SqlEngine {
 
     /// The memory that the host may hold for this component's SQL.
     fn memory(&self) -> &Arc<ByteBudget>;
+
+    /// Listens to a topic that transactions of the component notify.
+    fn listen(&self, topic: String) -> Result<OpenListener, Error>;
 
     /// Waits for the write lock of the component and begins a transaction.
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error>;

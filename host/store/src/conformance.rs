@@ -6,6 +6,7 @@ pub(crate) mod costs;
 pub(crate) mod deliveries;
 pub(crate) mod disk_use;
 pub(crate) mod migrations;
+pub(crate) mod signals;
 pub(crate) mod statements;
 pub(crate) mod transactions;
 
@@ -50,6 +51,11 @@ macro_rules! conformance_suite {
             }
             migrations {
                 migrations_run_once_and_must_not_change
+            }
+            signals {
+                a_commit_wakes_the_listeners_to_its_topics
+                only_a_commit_wakes_listeners
+                a_topic_that_cannot_be_is_refused
             }
             statements {
                 a_query_outside_a_transaction_only_reads

@@ -1,7 +1,8 @@
-//! The calls of a component to `platform:store/sql`. The limits here hold for
+//! The calls of a component to `platform:store/sql` and `platform:signals`. The limits here hold for
 //! every engine.
 
 mod on_database;
+mod on_signals;
 mod on_transaction;
 
 use super::{
@@ -9,13 +10,17 @@ use super::{
     memory::{memory_of, memory_of_rows},
     sql_span::SqlTracer,
 };
-use crate::bindings::platform::store::sql::{self, Host, HostTransaction};
+use crate::bindings::platform::{
+    signals::signals,
+    store::sql::{self, Host, HostTransaction},
+};
 use host_config::{offer::Offer, plugins::Grant};
 use metrics::Histogram;
+pub use on_signals::{CallListener, CallWaits, HeldTurns};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-/// The interface of the store and the grant that it needs.
-pub const OFFER: Offer = Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] };
+/// The interfaces of the store and the grant that they need.
+pub const OFFER: Offer = Offer { grant: Grant::Store, interfaces: &["platform:store/sql", "platform:signals/signals"] };
 
 /// The parts of an invocation that its calls of the store use.
 pub struct StoreView<'a> {
@@ -38,6 +43,11 @@ pub struct StoreView<'a> {
     /// The memory of the last call's parameters or rows. It counts until the
     /// next call, because the rows are copied into the guest after this one.
     pub held: &'a mut Option<HeldMemory>,
+    /// The turns that a call gives back while it waits. None if it may not
+    /// wait.
+    pub turns: Option<&'a dyn HeldTurns>,
+    /// Bounds the waits of the call.
+    pub waits: &'a mut CallWaits,
 }
 
 /// Ties [`StoreView`] to the linker.
@@ -47,15 +57,16 @@ impl HasData for HasStore {
     type Data<'a> = StoreView<'a>;
 }
 
-/// Links `platform:store`; `view` lends the parts of an invocation that it uses.
+/// Links `platform:store` and `platform:signals`; `view` lends the parts of an invocation that it uses.
 ///
 /// # Errors
-/// When the linker has the interface already.
+/// When the linker has an interface already.
 pub fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> StoreView<'_>,
 ) -> wasmtime::Result<()> {
-    sql::add_to_linker::<T, HasStore>(linker, view)
+    sql::add_to_linker::<T, HasStore>(linker, view)?;
+    signals::add_to_linker::<T, HasStore>(linker, view)
 }
 
 impl<'a> StoreView<'a> {

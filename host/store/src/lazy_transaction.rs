@@ -124,6 +124,12 @@ impl Transaction for LazyTransaction {
         self.begun().await.cancel_timer(key).await
     }
 
+    fn notify(&mut self, topic: String) {
+        if let Some(transaction) = &mut self.begun {
+            transaction.notify(topic);
+        }
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<(), Error> {
         let system_name = self.inbox.system_name();
         self.begun().await;

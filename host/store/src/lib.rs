@@ -1,4 +1,5 @@
-//! `platform:store`: the database of each component.
+//! `platform:store`: the database of each component, and `platform:signals`, which
+//! announces its commits to calls that wait.
 //!
 //! One transaction makes a component's state, its events and its timers durable
 //! together. Two engines implement [`Database`]: [`SqliteDatabases`] keeps one
@@ -41,6 +42,7 @@ mod sql_span;
 mod sqlite;
 mod timer_queue;
 mod timers_signal;
+mod topics;
 mod transaction;
 mod values;
 
@@ -49,7 +51,7 @@ pub use component_sql::{ComponentSql, SqlEngine};
 pub use database::{Database, Databases};
 pub use disk_use::{DiskAmount, DiskUse};
 pub use errors::describe;
-pub use guest_calls::{OFFER, StoreView, add_to_linker};
+pub use guest_calls::{CallListener, CallWaits, HeldTurns, OFFER, StoreView, add_to_linker};
 pub use inbox::{IdempotencyKey, Inbox};
 pub use lazy_transaction::{LazyTransaction, NotStarted};
 pub use leases::{Lease, LeaseRole, Leases};
@@ -62,4 +64,5 @@ pub use postgres::PostgresDatabases;
 pub use sqlite::SqliteDatabases;
 pub use timer_queue::{DueTimer, TimerQueue};
 pub use timers_signal::TimersSignal;
+pub use topics::{OpenListener, Topics};
 pub use transaction::Transaction;

@@ -26,8 +26,12 @@ pub struct OpenTransaction {
     pub(crate) events: usize,
     /// The timers that it has set.
     pub(crate) timers: usize,
+    /// The topics that it notifies.
+    pub(crate) topics: usize,
     /// The memory of both.
     held: Option<HeldMemory>,
+    /// Counts the open transactions of a call.
+    count: Option<Arc<()>>,
 }
 
 /// Rolls the transaction back at its deadline, unless this value is dropped
@@ -41,9 +45,11 @@ struct Cutoff {
 type Slot = Arc<Mutex<Option<Box<dyn Transaction>>>>;
 
 impl OpenTransaction {
-    /// Wraps a transaction that has begun. Its time counts from now.
-    pub fn new(inner: Box<dyn Transaction>, time_limit_ms: u64) -> Self {
+    /// Wraps a transaction that has begun. Its time counts from now. It holds
+    /// `count` until its end.
+    pub fn new(inner: Box<dyn Transaction>, time_limit_ms: u64, count: Arc<()>) -> Self {
         let mut open = Self::lazy(inner, time_limit_ms);
+        open.count = Some(count);
         open.cutoff = Some(Cutoff::after(open.time_limit, &open.slot));
         open
     }
@@ -52,7 +58,16 @@ impl OpenTransaction {
     /// from then.
     pub fn lazy(inner: Box<dyn Transaction>, time_limit_ms: u64) -> Self {
         let time_limit = Duration::from_millis(time_limit_ms);
-        Self { slot: Arc::new(Mutex::new(Some(inner))), time_limit, cutoff: None, events: 0, timers: 0, held: None }
+        Self {
+            slot: Arc::new(Mutex::new(Some(inner))),
+            time_limit,
+            cutoff: None,
+            events: 0,
+            timers: 0,
+            topics: 0,
+            held: None,
+            count: None,
+        }
     }
 
     /// Counts the memory of an event or a timer until the end of the

@@ -26,6 +26,7 @@ mod pool;
 mod savepoint;
 mod statements;
 mod timer_queue;
+mod topic_channel;
 mod transaction;
 mod values;
 mod write_guard;
@@ -42,6 +43,7 @@ use notify_channel::{NotifyChannel, Signals};
 use pool::Pool;
 use sqlx::PgPool;
 use std::sync::Arc;
+use topic_channel::TopicChannel;
 use transaction::PostgresTransaction;
 use write_lock::WriteLock;
 
@@ -63,6 +65,7 @@ struct Shared {
     disk: DiskAccount,
     signals: Signals,
     channel: Arc<NotifyChannel>,
+    topic_channel: Arc<TopicChannel>,
     /// The first parameter of the host's functions.
     secret: String,
 }
@@ -83,6 +86,7 @@ impl PostgresDatabase {
                 disk: DiskAccount::new(None),
                 signals: databases.channel.signals(component),
                 channel: databases.channel.clone(),
+                topic_channel: databases.topic_channel.clone(),
                 secret: account.secret.clone(),
             }),
         })

@@ -22,7 +22,9 @@ mod transaction;
 mod values;
 mod writer;
 
-use super::{Database, DiskUse, Error, OutboxSignal, TimersSignal, disk_use::DiskAccount, gate::Gate, limits::Limits};
+use super::{
+    Database, DiskUse, Error, OutboxSignal, TimersSignal, Topics, disk_use::DiskAccount, gate::Gate, limits::Limits,
+};
 use async_trait::async_trait;
 use connection::Connection;
 pub use databases::SqliteDatabases;
@@ -57,6 +59,7 @@ struct Shared {
     disk: DiskAccount,
     outbox_signal: Arc<OutboxSignal>,
     timers_signal: Arc<TimersSignal>,
+    topics: Arc<Topics>,
 }
 
 impl SqliteDatabase {
@@ -82,6 +85,7 @@ impl SqliteDatabase {
                 limits,
                 outbox_signal: Arc::default(),
                 timers_signal: Arc::default(),
+                topics: Arc::default(),
             }),
         });
         database.measure().await?;

@@ -25,6 +25,9 @@ pub trait Transaction: Send + 'static {
     /// Removes a timer. Returns whether there was one.
     async fn cancel_timer(&mut self, key: &str) -> Result<bool, Error>;
 
+    /// Notifies a topic after the commit. The transaction has begun.
+    fn notify(&mut self, topic: String);
+
     /// Commits. When it returns without an error, everything is durable.
     async fn commit(self: Box<Self>) -> Result<(), Error>;
 

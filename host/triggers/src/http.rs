@@ -150,6 +150,7 @@ impl Front {
             session: session.filter(|_| origin::knows_visitor(revision)),
             secure: client.secure,
             issued: origin::may_issue_sessions(revision).then(Arc::default),
+            turns: None,
         };
         Ok((client, call))
     }

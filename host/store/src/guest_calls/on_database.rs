@@ -29,7 +29,7 @@ impl StoreView<'_> {
     pub(super) async fn open_transaction(&mut self) -> Result<Resource<OpenTransaction>, Error> {
         let inner = self.begin_transaction().await?;
         self.table
-            .push(OpenTransaction::new(inner, self.transaction_ms))
+            .push(OpenTransaction::new(inner, self.transaction_ms, self.waits.transactions.clone()))
             .map_err(|_| Error::Limit("too many open resources".into()))
     }
 

@@ -20,7 +20,7 @@ const TIMER_KEY_BYTES: usize = 200;
 const TIMER_PAYLOAD_BYTES: usize = 64 * 1024;
 
 impl StoreView<'_> {
-    fn open(&mut self, handle: &Resource<OpenTransaction>) -> Result<&mut OpenTransaction, Error> {
+    pub(super) fn open(&mut self, handle: &Resource<OpenTransaction>) -> Result<&mut OpenTransaction, Error> {
         self.table.get_mut(handle).map_err(|_| transaction_is_over())
     }
 

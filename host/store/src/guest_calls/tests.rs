@@ -11,6 +11,7 @@ struct Fixture {
     publishes: Vec<String>,
     wait: Histogram,
     held: Option<HeldMemory>,
+    waits: CallWaits,
 }
 
 impl Fixture {
@@ -25,6 +26,7 @@ impl Fixture {
             publishes: vec!["thing.created".into()],
             wait: Histogram::noop(),
             held: None,
+            waits: CallWaits::default(),
         }
     }
 
@@ -39,6 +41,8 @@ impl Fixture {
             event_bytes: 10,
             wait: &self.wait,
             held: &mut self.held,
+            turns: None,
+            waits: &mut self.waits,
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     errors::{Failure, Recovery},
     statements::{self, BoundStatement},
 };
-use crate::{ComponentSql, Error, Rows, SqlEngine, Transaction, Value};
+use crate::{ComponentSql, Error, OpenListener, Rows, SqlEngine, Transaction, Value};
 use async_trait::async_trait;
 use host_base::ByteBudget;
 use std::{sync::Arc, time::Duration};
@@ -40,6 +40,10 @@ impl ComponentSql for PostgresDatabase {
 
     fn memory(&self) -> &Arc<ByteBudget> {
         &self.shared.limits.memory
+    }
+
+    fn listen(&self, topic: String) -> Result<OpenListener, Error> {
+        self.shared.topic_channel.listen(&self.shared.component, topic)
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {

@@ -7,6 +7,7 @@ use super::{
     lease_locks::LeaseLocks,
     notify_channel::NotifyChannel,
     pool::Pool,
+    topic_channel::TopicChannel,
 };
 use crate::{
     Database, Databases, Error,
@@ -35,6 +36,7 @@ pub struct PostgresDatabases {
     pub(super) limits: Limits,
     pub(super) host: PgPool,
     pub(super) channel: Arc<NotifyChannel>,
+    pub(super) topic_channel: Arc<TopicChannel>,
     pub(super) lease_locks: Arc<LeaseLocks>,
     /// None after [`Databases::close`].
     open: Mutex<Option<HashMap<String, Arc<PostgresDatabase>>>>,
@@ -60,15 +62,19 @@ impl PostgresDatabases {
             .await?;
         accounts::prepare(host, &pool).await?;
         let channel = Arc::new(NotifyChannel::new());
+        let topic_channel = Arc::new(TopicChannel::new());
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(channel.clone().listen(url.clone())));
         tokio::spawn(stop.clone().run_until_cancelled_owned(channel.clone().send_queued(pool.clone())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(topic_channel.clone().listen_to_hosts(url.clone())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(topic_channel.clone().send_queued(pool.clone())));
         Ok(Self {
             url: options,
             limits,
             host: pool,
             lease_locks: LeaseLocks::new(url.clone(), channel.clone()),
             channel,
+            topic_channel,
             open: Mutex::new(Some(HashMap::new())),
             _channel_tasks: stop.drop_guard(),
         })

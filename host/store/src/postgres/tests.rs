@@ -4,6 +4,7 @@ mod notifications;
 mod pool;
 mod several_hosts;
 mod statements;
+mod topics;
 mod two_hosts;
 
 use super::PostgresDatabases;

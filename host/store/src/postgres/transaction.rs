@@ -31,6 +31,8 @@ pub(super) struct PostgresTransaction {
     /// When the earliest timer that it has set is due. `u64::MAX` if it has set
     /// none.
     earliest_due_ms: u64,
+    /// The topics that the commit notifies.
+    topics: Vec<String>,
 }
 
 impl PostgresTransaction {
@@ -43,6 +45,7 @@ impl PostgresTransaction {
             published: Vec::new(),
             scheduled: 0,
             earliest_due_ms: u64::MAX,
+            topics: Vec::new(),
         }
     }
 
@@ -150,8 +153,12 @@ impl Transaction for PostgresTransaction {
         self.change_host_table("SELECT ticketing_host.store_cancel_timer($1, $2)", parameters).await
     }
 
+    fn notify(&mut self, topic: String) {
+        self.topics.push(topic);
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, guard, failed, published, scheduled, earliest_due_ms, .. } = *self;
+        let Self { shared, guard, failed, published, scheduled, earliest_due_ms, topics, .. } = *self;
         if let Some(error) = failed {
             guard.rollback().await;
             return Err(error);
@@ -165,6 +172,9 @@ impl Transaction for PostgresTransaction {
             }
             if earliest_due_ms < u64::MAX {
                 shared.announce_timer(earliest_due_ms);
+            }
+            for topic in topics {
+                shared.topic_channel.announce(&shared.component, topic);
             }
         };
         guard.commit(insert, announce).await

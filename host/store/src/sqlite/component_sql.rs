@@ -1,7 +1,7 @@
 //! The SQL of a component on SQLite.
 
 use super::{Failure, SqliteDatabase};
-use crate::{ComponentSql, Error, Rows, SqlEngine, Transaction, Value};
+use crate::{ComponentSql, Error, OpenListener, Rows, SqlEngine, Transaction, Value};
 use async_trait::async_trait;
 use host_base::ByteBudget;
 use std::sync::Arc;
@@ -27,6 +27,10 @@ impl ComponentSql for SqliteDatabase {
 
     fn memory(&self) -> &Arc<ByteBudget> {
         &self.shared.limits.memory
+    }
+
+    fn listen(&self, topic: String) -> Result<OpenListener, Error> {
+        self.shared.topics.listen(topic)
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, Error> {

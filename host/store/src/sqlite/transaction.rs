@@ -27,11 +27,13 @@ pub(super) struct SqliteTransaction {
     /// When the earliest timer that it has set is due. `u64::MAX` if it has set
     /// none.
     earliest_due_ms: u64,
+    /// The topics that the commit notifies.
+    topics: Vec<String>,
 }
 
 impl SqliteTransaction {
     pub(super) fn new(shared: Arc<Shared>, guard: WriteGuard) -> Self {
-        Self { shared, guard, failed: None, published: 0, scheduled: 0, earliest_due_ms: u64::MAX }
+        Self { shared, guard, failed: None, published: 0, scheduled: 0, earliest_due_ms: u64::MAX, topics: Vec::new() }
     }
 
     /// Runs a statement of the host.
@@ -153,8 +155,12 @@ impl Transaction for SqliteTransaction {
         Ok(deleted > 0)
     }
 
+    fn notify(&mut self, topic: String) {
+        self.topics.push(topic);
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, guard, failed, published, scheduled, earliest_due_ms } = *self;
+        let Self { shared, guard, failed, published, scheduled, earliest_due_ms, topics } = *self;
         if let Some(error) = failed {
             guard.rollback().await;
             return Err(error);
@@ -169,6 +175,9 @@ impl Transaction for SqliteTransaction {
             }
             if earliest_due_ms < u64::MAX {
                 shared.timers_signal.read_at(earliest_due_ms);
+            }
+            for topic in &topics {
+                shared.topics.wake(topic);
             }
             Ok(())
         })

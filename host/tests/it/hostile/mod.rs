@@ -6,6 +6,7 @@ mod loading;
 mod neighbour;
 mod statements;
 pub(crate) mod uploads;
+mod waits;
 
 use crate::support::{Client, Host, Reply, Setup, guest};
 use serde_json::Value;

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use serde_json::json;
-use ticketing_sdk::store::Transaction;
+use ticketing_sdk::bindings::imports::platform::signals::signals::{self, Listener};
+use ticketing_sdk::store::{SqlError, Transaction};
 use ticketing_sdk::{Error, Request, Response, Result, log, now_ms};
 
 use crate::statements::error_json;
@@ -34,6 +35,10 @@ pub(crate) fn attack(request: &Request) -> Result<Response> {
         "slow" => slow(request),
         "leak" => leak_a_transaction(),
         "hold" => hold_a_transaction(request),
+        "wait" => wait_for_ever(),
+        "waits" => count_waits(),
+        "listeners" => count_listeners(),
+        "wait-holding" => wait_with_a_transaction(),
         _ => Err(Error::not_found()),
     }
 }
@@ -129,6 +134,57 @@ fn hold_a_transaction(request: &Request) -> Result<Response> {
         &json!({
             "update": update.err().map(|error| error_json(&error)),
             "commit": commit.err().map(|error| error_json(&error)),
+        }),
+    )
+}
+
+/// Waits as often and as long as the host lets it, for what nobody announces.
+fn wait_for_ever() -> Result<Response> {
+    let listener = Listener::listen("never")?;
+    loop {
+        match listener.wait(u32::MAX) {
+            Err(SqlError::Limit(limit)) => return Response::json(200, &json!({ "limit": limit })),
+            result => result.map(drop)?,
+        }
+    }
+}
+
+/// The number of waits until the host refuses one.
+fn count_waits() -> Result<Response> {
+    let listener = Listener::listen("never")?;
+    let mut waits = 0;
+    while listener.wait(0).is_ok() {
+        waits += 1;
+    }
+    let own = Transaction::begin()?;
+    let topics = (0..).take_while(|number| signals::notify(&own, &format!("topic {number}")).is_ok()).count();
+    Transaction::commit(own)?;
+    Response::json(200, &json!({ "waits": waits, "topics": topics }))
+}
+
+/// The number of listeners until the host refuses one.
+fn count_listeners() -> Result<Response> {
+    let mut hoard = Vec::new();
+    while let Ok(listener) = Listener::listen(&format!("never {}", hoard.len())) {
+        hoard.push(listener);
+    }
+    let count = hoard.len();
+    std::mem::forget(hoard);
+    Response::json(200, &json!({ "listeners": count }))
+}
+
+/// Waits while it holds the write lock, which the event that it waits for needs.
+fn wait_with_a_transaction() -> Result<Response> {
+    let listener = Listener::listen("never")?;
+    let transaction = Transaction::begin()?;
+    let refused = listener.wait(1_000).err();
+    Transaction::rollback(transaction);
+    let allowed = listener.wait(1).err();
+    Response::json(
+        200,
+        &json!({
+            "refused": refused.map(|error| error_json(&error)),
+            "allowed": allowed.map(|error| error_json(&error)),
         }),
     )
 }

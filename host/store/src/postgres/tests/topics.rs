@@ -1,0 +1,35 @@
+//! Topics of a component on two hosts.
+
+use super::two_hosts::TwoHosts;
+use crate::conformance::{Store, event};
+use std::time::Duration;
+
+async fn notify(store: &Store, topic: &str) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.publish(&event(topic)).await.unwrap();
+    transaction.notify(topic.to_owned());
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn a_commit_on_one_host_wakes_the_listeners_of_another() {
+    let hosts = TwoHosts::start().await;
+    for topic in ["plain", "with spaces in it", "Ä\u{1F3AB}", "a\nb", "'; SELECT 1; --", &"x".repeat(200)] {
+        let mut listener = hosts.here.listen(topic.to_owned()).unwrap();
+        // The first listener of a host opens the connection on which it hears of
+        // others, so the first notifications may be missed.
+        let mut notified = false;
+        for _ in 0..100 {
+            notify(&hosts.there, topic).await;
+            notified = listener.wait(Duration::from_millis(200)).await;
+            if notified {
+                break;
+            }
+        }
+        assert!(notified, "{topic:?}");
+    }
+    let mut other = hosts.here.listen("other".to_owned()).unwrap();
+    notify(&hosts.there, "plain").await;
+    assert!(!other.wait(Duration::from_millis(300)).await, "another topic wakes nobody");
+}
