@@ -116,6 +116,8 @@ pub enum OpenAttempt {
     New(Attempt),
     /// An earlier attempt with the same card, which is still open.
     Existing(Attempt),
+    /// An earlier attempt whose money is reserved. The order has not ended yet.
+    Authorized(Attempt),
 }
 
 /// A call to the provider.
@@ -150,11 +152,11 @@ impl Order {
         if self.status == OrderStatus::Cancelled {
             return Err(order_cancelled());
         }
-        let state = last.as_ref().map(|attempt| attempt.state);
-        if self.status == OrderStatus::Complete
-            || matches!(state, Some(AttemptState::Authorized | AttemptState::Captured))
-        {
-            return Err(Error::bad_request("The order is already paid"));
+        if self.status == OrderStatus::Complete {
+            return Err(already_paid());
+        }
+        if let Some(authorized) = last.as_ref().filter(|attempt| attempt.state == AttemptState::Authorized) {
+            return Ok(OpenAttempt::Authorized(authorized.clone()));
         }
         if now_ms >= terms.expires_at.0 {
             return Err(Error::bad_request("The order has expired"));
@@ -179,6 +181,11 @@ impl Order {
             })),
         }
     }
+}
+
+/// The error of a payment for an order that another payment has completed.
+pub fn already_paid() -> Error {
+    Error::bad_request("The order is already paid")
 }
 
 /// The error of a payment for a cancelled order.
@@ -274,7 +281,7 @@ mod tests {
     fn new_attempt(order: &Order, last: Option<Attempt>) -> Attempt {
         match open_attempt(order, "card", last).unwrap() {
             OpenAttempt::New(attempt) => attempt,
-            OpenAttempt::Existing(_) => panic!("an existing attempt"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -314,7 +321,10 @@ mod tests {
         assert_eq!(open_attempt(&order(), "card", Some(open.clone())).unwrap(), OpenAttempt::Existing(open.clone()));
         assert_eq!(refusal(open_attempt(&order(), "other", Some(open.clone()))).0, 400);
         let paid = open.with_authorization(&Authorization::Approved("a".to_owned())).unwrap();
-        assert_eq!(refusal(open_attempt(&order(), "card", Some(paid))).1, "The order is already paid");
+        let authorized = open_attempt(&order(), "any", Some(paid.clone())).unwrap();
+        assert_eq!(authorized, OpenAttempt::Authorized(paid.clone()), "the order has not ended");
+        let complete = Order { status: OrderStatus::Complete, ..order() };
+        assert_eq!(refusal(open_attempt(&complete, "card", Some(paid))).1, "The order is already paid");
     }
 
     #[test]

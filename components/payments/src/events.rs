@@ -27,6 +27,11 @@ fn order_completed(order: &Delivery<OrderCompleted>, tx: &Tx<'_>) -> Handled {
     Ok(end_order(tx, &order.id, order.version, OrderStatus::Complete)?)
 }
 
+/// The topic that is notified when an order with a payment has ended.
+pub(crate) fn order_end_topic(order_id: &str) -> String {
+    format!("order:{order_id}")
+}
+
 /// The end of an order is final. So it is applied even if earlier events are
 /// missing.
 fn end_order(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> Result<()> {
@@ -35,6 +40,8 @@ fn end_order(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> 
     let Some(AttemptWithOrder { attempt, order_status }) = last else {
         return Ok(());
     };
+    // A request to pay may wait for it.
+    tx.notify(&order_end_topic(order_id))?;
     let status = if is_new { status } else { order_status.unwrap_or(OrderStatus::Created) };
     match attempt.next_operation(status) {
         None => Ok(()),

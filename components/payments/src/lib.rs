@@ -11,6 +11,7 @@ mod events;
 mod provider;
 mod reconcile;
 mod routes;
+mod status;
 mod store;
 
 ticketing_sdk::component! { http: routes::ROUTES, messaging: events::handle, timers: reconcile::on_timer }

@@ -142,7 +142,7 @@ impl Market {
         let id = self.new_id();
         let token = format!("{card:?}");
         let attempt = match copy.open_attempt(&buyer, &token, self.last_attempt(&copy.id), self.now_ms, id) {
-            Err(_) => return,
+            Err(_) | Ok(OpenAttempt::Authorized(_)) => return,
             Ok(OpenAttempt::Existing(attempt)) => attempt,
             Ok(OpenAttempt::New(attempt)) => {
                 self.messages.push(Message::PaymentPending(attempt.pending_event()));

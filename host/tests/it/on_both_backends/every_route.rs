@@ -43,6 +43,7 @@ async fn an_id_that_cannot_exist_is_not_found() {
         anna.put(&format!("/api/tickets/{id}"), body).await.refuses(404, "Not Found");
         anna.withdraw(id).await.refuses(404, "Not Found");
         anna.get(&format!("/api/orders/{id}")).await.refuses(404, "Not Found");
+        anna.get(&format!("/api/payments/{id}")).await.refuses(404, "Not Found");
         anna.delete(&format!("/api/orders/{id}")).await.refuses(404, "Not Found");
     }
     for id in ["1", "", "\u{1f3ab}", UNKNOWN_ID] {
@@ -71,6 +72,7 @@ async fn a_request_without_a_session_is_refused_before_anything_else() {
         (Method::GET, format!("/api/orders/{UNKNOWN_ID}")),
         (Method::DELETE, format!("/api/orders/{UNKNOWN_ID}")),
         (Method::POST, "/api/payments".to_owned()),
+        (Method::GET, format!("/api/payments/{UNKNOWN_ID}")),
     ] {
         visitor.raw(method, &path, "{ malformed").await.refuses(401, "Not authorized");
     }

@@ -115,7 +115,7 @@ impl Users {
         let body = json!({ "orderId": order, "token": "tok_visa" });
         loop {
             let reply = self.buyer.attempt(Method::POST, "/api/payments", Some(body.clone())).await?;
-            expect(&reply, &[201, 400, 404]);
+            expect(&reply, &[201, 202, 400, 404]);
             match reply.status {
                 // The event with the order has not reached `payments` yet.
                 404 => tokio::time::sleep(Duration::from_millis(2)).await,
