@@ -4,6 +4,7 @@
 
 pub mod domain;
 mod events;
+mod holds;
 mod routes;
 mod seen;
 mod store;

@@ -9,7 +9,7 @@ use ticketing_sdk::{Error, Request, Response, Result, Router, Timestamp, capabil
 use crate::domain::Order;
 use crate::seen::{self, Seen};
 use crate::store::TicketCopy;
-use crate::{events, store};
+use crate::{events, holds, store};
 
 /// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[
@@ -65,7 +65,10 @@ fn create(request: &Request) -> Result<Response> {
         return Err(fields.into_error());
     };
     let seen = Seen::new(request, version);
-    let hold_ms = capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000);
+    let limits = holds::Limits {
+        max_unpaid: capability::config_integer("max-unpaid-orders")?,
+        hold_ms: capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000),
+    };
 
     let reserved = transact(|tx| {
         let copy = find_ticket(tx, &ticket_id)?;
@@ -75,9 +78,11 @@ fn create(request: &Request) -> Result<Response> {
         if !seen.is(copy.ticket.version) {
             return if store::is_held(tx, &ticket_id)? { Err(store::already_reserved()) } else { Ok(Err(copy)) };
         }
-        let expires_at = Timestamp(now_ms().saturating_add(hold_ms));
+        let now_ms = now_ms();
+        let expires_at = Timestamp(now_ms.saturating_add(limits.hold_ms));
         let order = Order::new(id::new(), buyer.id.clone(), copy.ticket, expires_at);
         events::save_created(tx, &order)?;
+        holds::check(tx, &order, limits, now_ms)?;
         Ok(Ok(order))
     })?;
     match reserved {

@@ -3,7 +3,7 @@
 use ::events::{Money, OrderStatus, TicketState};
 use ticketing_sdk::paging::Page;
 use ticketing_sdk::store::{FromRow, Query, Row, Snapshot, Tx};
-use ticketing_sdk::{Error, Result, Timestamp, params};
+use ticketing_sdk::{Error, Result, Timestamp, now_ms, params};
 
 use crate::domain::{Order, Ticket};
 
@@ -82,10 +82,53 @@ pub(crate) fn already_reserved() -> Error {
 /// changed the order.
 pub(crate) fn update(tx: &Tx<'_>, order: &Order) -> Result<()> {
     tx.update(
-        "UPDATE orders SET version = version + 1, status = $3, pending_attempt = $4, settled_attempt = $5
+        "UPDATE orders SET version = version + 1, status = $3, pending_attempt = $4, settled_attempt = $5,
+            ended_ms = $6
          WHERE id = $1 AND version = $2",
-        params![&order.id, order.version - 1, order.status.as_str(), order.pending_attempt, order.settled_attempt,],
+        params![
+            &order.id,
+            order.version - 1,
+            order.status.as_str(),
+            order.pending_attempt,
+            order.settled_attempt,
+            (order.status == OrderStatus::Cancelled).then(now_ms),
+        ],
     )
+}
+
+/// A number of reservations, and a time of one of them.
+pub(crate) struct Holds {
+    pub(crate) count: i64,
+    pub(crate) time_ms: Option<i64>,
+}
+
+impl FromRow for Holds {
+    fn from_row(row: &mut Row<'_>) -> Result<Self> {
+        Ok(Self { count: row.integer("holds")?, time_ms: row.optional_integer("time_ms")? })
+    }
+}
+
+/// The unpaid reservations of a buyer, and when the first of them expires.
+pub(crate) fn unpaid_of(tx: &Tx<'_>, user_id: &str) -> Result<Holds> {
+    one_row(tx.one(
+        "SELECT count(*) AS holds, min(expires_ms) AS time_ms FROM orders
+         WHERE user_id = $1 AND status IN ('created', 'awaiting:payment')",
+        params![user_id],
+    )?)
+}
+
+/// The reservations of the order's ticket that its buyer has let go since this
+/// time, and the last time.
+pub(crate) fn let_go_by(tx: &Tx<'_>, order: &Order, since_ms: i64) -> Result<Holds> {
+    one_row(tx.one(
+        "SELECT count(*) AS holds, max(ended_ms) AS time_ms FROM orders
+         WHERE ticket_id = $1 AND user_id = $2 AND status = 'cancelled' AND ended_ms > $3",
+        params![&order.ticket.id, &order.user_id, since_ms],
+    )?)
+}
+
+fn one_row(holds: Option<Holds>) -> Result<Holds> {
+    holds.ok_or_else(|| Error::Internal("an aggregate has no row".to_owned()))
 }
 
 /// A copy of a ticket, and its seller.

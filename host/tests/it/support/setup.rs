@@ -47,7 +47,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// An empty data directory, and an expiration that no test reaches.
+    /// An empty data directory, an expiration that no test reaches, and no limit
+    /// on reservations.
     pub(crate) fn new() -> Self {
         Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
@@ -68,11 +69,12 @@ impl Setup {
             bus: Bus::of_this_run(),
         }
         .flag("--set=orders.order-expiration-seconds=3600")
+        .flag("--set=orders.max-unpaid-orders=0")
     }
 
     /// A host without the components that are bundled into the program.
     pub(crate) fn without_components() -> Self {
-        Self::new().default_expiration().flag("--bundled=false")
+        Self::new().default_expiration().default_unpaid_orders().flag("--bundled=false")
     }
 
     pub(crate) fn expiration_seconds(mut self, seconds: u32) -> Self {
@@ -83,6 +85,13 @@ impl Setup {
     /// Sets no expiration, so that the default or the environment decides.
     pub(crate) fn default_expiration(mut self) -> Self {
         self.flags.retain(|flag| !flag.contains("order-expiration-seconds"));
+        self
+    }
+
+    /// Sets no limit on unpaid orders, so that the default or the environment
+    /// decides.
+    pub(crate) fn default_unpaid_orders(mut self) -> Self {
+        self.flags.retain(|flag| !flag.contains("max-unpaid-orders"));
         self
     }
 
