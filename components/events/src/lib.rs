@@ -13,8 +13,8 @@ use ticketing_sdk::messaging::Payload;
 
 pub use money::{Money, Price};
 pub use ticket::{
-    TicketCreated, TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing, TicketWithdrawn,
-    WithdrawalDecided,
+    TicketCopied, TicketCreated, TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing,
+    TicketWithdrawn, WithdrawalDecided,
 };
 
 macro_rules! subjects {
@@ -30,6 +30,7 @@ subjects! {
     "ticket.withdrawing": TicketWithdrawing,
     "ticket.withdrawn": TicketWithdrawn,
     "withdrawal.decided": WithdrawalDecided,
+    "ticket.copied": TicketCopied,
     "order.created": OrderCreated,
     "order.cancelled": OrderCancelled,
     "order.completed": OrderCompleted,

@@ -49,6 +49,16 @@ pub struct TicketCreated(pub TicketState);
 #[serde(transparent)]
 pub struct TicketUpdated(pub TicketState);
 
+/// Orders has applied a version of a ticket, or a later one. From now on it makes
+/// no order at an older price or title.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketCopied {
+    /// The id of the ticket.
+    pub id: String,
+    /// The version of the ticket.
+    pub version: i64,
+}
+
 /// An order holds the ticket, and `tickets` does not know whether it has ended.
 /// `orders` publishes `order.completed` again if the order is complete.
 ///

@@ -2,8 +2,9 @@
 //! and expiration.
 
 use ::events::{
-    CancelReason, ExpirationComplete, OrderStatus, PaymentCreated, PaymentDeclined, PaymentPending, TicketCreated,
-    TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing, TicketWithdrawn, WithdrawalDecided,
+    CancelReason, ExpirationComplete, OrderStatus, PaymentCreated, PaymentDeclined, PaymentPending, TicketCopied,
+    TicketCreated, TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing, TicketWithdrawn,
+    WithdrawalDecided,
 };
 use ticketing_sdk::messaging::{Delivery, Dispatch, Disposition, Event, Handled};
 use ticketing_sdk::replica::{self, Decision};
@@ -17,7 +18,7 @@ use crate::store;
 pub(crate) fn handle(event: Event, tx: &Tx<'_>) -> Handled {
     Dispatch::of(event, tx)
         .to(|event: &Delivery<TicketCreated>, tx| copy_ticket(&event.0, event.delivery_attempt, tx))
-        .to(|event: &Delivery<TicketUpdated>, tx| copy_ticket(&event.0, event.delivery_attempt, tx))
+        .to(ticket_updated)
         .to(ticket_held)
         .to(ticket_withdrawing)
         .to(|event: &Delivery<TicketWithdrawn>, tx| Ok(store::withdraw_ticket(tx, &event.id)?))
@@ -26,6 +27,17 @@ pub(crate) fn handle(event: Event, tx: &Tx<'_>) -> Handled {
         .to(payment_declined)
         .to(payment_created)
         .finish()
+}
+
+/// The response to an edit waits for the confirmation. A reserved ticket cannot be
+/// edited.
+fn ticket_updated(event: &Delivery<TicketUpdated>, tx: &Tx<'_>) -> Handled {
+    let TicketUpdated(ticket) = &**event;
+    copy_ticket(ticket, event.delivery_attempt, tx)?;
+    match ticket.order_id {
+        Some(_) => Ok(()),
+        None => Ok(tx.publish(&TicketCopied { id: ticket.id.clone(), version: ticket.version })?),
+    }
 }
 
 fn copy_ticket(ticket: &TicketState, delivery_attempt: u32, tx: &Tx<'_>) -> Handled {

@@ -98,6 +98,12 @@ impl Error {
         }
     }
 
+    /// 503: the client may try again after a second.
+    pub fn busy(message: impl Into<String>) -> Self {
+        let problem = Problem { message: message.into(), field: None };
+        Self::Refused { status: 503, problems: vec![problem], retry_after_seconds: Some(1) }
+    }
+
     /// Whether the same work may succeed in a new transaction.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict | Self::Store(sql::Error::Conflict))

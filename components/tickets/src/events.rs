@@ -7,11 +7,17 @@ use ticketing_sdk::store::Tx;
 use ticketing_sdk::{log, replica};
 
 use crate::domain::{Ticket, Transition};
-use crate::{store, withdrawal};
+use crate::{agreement, store, withdrawal};
 
 /// Handles an event.
 pub(crate) fn handle(event: Event, tx: &Tx<'_>) -> Handled {
-    Dispatch::of(event, tx).to(order_created).to(order_cancelled).to(order_completed).to(withdrawal_decided).finish()
+    Dispatch::of(event, tx)
+        .to(order_created)
+        .to(order_cancelled)
+        .to(order_completed)
+        .to(withdrawal_decided)
+        .to(agreement::ticket_copied)
+        .finish()
 }
 
 fn order_created(order: &Delivery<OrderCreated>, tx: &Tx<'_>) -> Handled {

@@ -1,6 +1,7 @@
 //! Tickets for sale. The component `orders` decides which order gets a ticket.
 //! This component applies its events, and refuses changes to reserved tickets.
 
+mod agreement;
 pub mod domain;
 mod events;
 mod routes;

@@ -7,7 +7,7 @@ use ticketing_sdk::store::{Snapshot, transact};
 use ticketing_sdk::{Error, Request, Response, Result, Router, capability, id};
 
 use crate::domain::{self, Ticket};
-use crate::{settlement, store, withdrawal};
+use crate::{agreement, settlement, store, withdrawal};
 
 const MAX_SEARCH_CHARACTERS: usize = 200;
 /// The value of `seller` that stands for the signed-in user.
@@ -103,6 +103,7 @@ fn update(request: &Request) -> Result<Response> {
     let seller = request.signed_in()?;
     let (title, price) = title_and_price(request)?;
     let id = request.id_param("id")?;
+    let listener = agreement::listen(id)?;
     let ticket = transact(|tx| {
         let ticket = store::find(tx, id)?.ok_or_else(Error::not_found)?;
         if ticket.user_id != seller.id {
@@ -117,6 +118,7 @@ fn update(request: &Request) -> Result<Response> {
         tx.publish(&TicketUpdated(edited.clone().into()))?;
         Ok(edited)
     })?;
+    agreement::await_confirmation(&listener, &ticket)?;
     respond(200, &ticket)
 }
 

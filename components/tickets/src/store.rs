@@ -149,6 +149,30 @@ pub(crate) fn withdrawn_by(tx: &Tx<'_>, id: &str) -> Result<Option<String>> {
     tx.one("SELECT user_id FROM withdrawn_tickets WHERE id = $1", params![id])
 }
 
+/// The version of a ticket that `orders` has confirmed, if it has confirmed any.
+pub(crate) fn copied_version(db: &impl Query, id: &str) -> Result<Option<i64>> {
+    Ok(db.one("SELECT version FROM copies WHERE ticket_id = $1", params![id])?.map(|Version(version)| version))
+}
+
+/// Stores a version of a ticket that `orders` has confirmed, unless a later one is
+/// stored.
+pub(crate) fn set_copied_version(tx: &Tx<'_>, id: &str, version: i64) -> Result<()> {
+    tx.execute(
+        "INSERT INTO copies (ticket_id, version) VALUES ($1, $2)
+         ON CONFLICT (ticket_id) DO UPDATE SET version = excluded.version WHERE copies.version < excluded.version",
+        params![id, version],
+    )?;
+    Ok(())
+}
+
+struct Version(i64);
+
+impl FromRow for Version {
+    fn from_row(row: &mut Row<'_>) -> Result<Self> {
+        Ok(Self(row.integer("version")?))
+    }
+}
+
 /// Whether the order has ended.
 pub(crate) fn is_order_released(tx: &Tx<'_>, order_id: &str) -> Result<bool> {
     let found: Option<String> =

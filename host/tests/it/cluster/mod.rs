@@ -1,6 +1,7 @@
 //! Several hosts on one PostgreSQL database and one NATS server.
 
 mod clocks;
+mod edits;
 mod faults;
 mod network;
 mod plugins;
