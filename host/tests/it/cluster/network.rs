@@ -116,7 +116,7 @@ async fn a_slow_database_makes_everything_slow_and_nothing_wrong() {
     let [(reply, buyer)] = won.as_slice() else { panic!("sold {} times", won.len()) };
     let order = reply.order();
     let paid = slowly(async || buyer.try_pay(&order.id, "tok_visa").await).await;
-    assert_eq!(paid.status, 201, "{paid:?}");
+    assert!([201, 202].contains(&paid.status), "{paid:?}");
 
     proxy.set(LinkState::Up);
     buyer.order_becomes(&order.id, Status::Complete).await;
