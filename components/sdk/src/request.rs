@@ -57,9 +57,14 @@ impl Request {
         self.principal().ok_or_else(Error::not_authorized)
     }
 
-    /// The fields of the JSON object in the body. An empty body has no fields.
+    /// The fields of the JSON object in the body. An empty body has no fields. The
+    /// error is 415 if the request says that the body is something else: a page of
+    /// another site can send a form or plain text without being asked, but no JSON.
     pub fn fields(&self) -> Result<Fields<'_>> {
-        Fields::parse(&self.0.body)
+        match self.header("content-type") {
+            Some(media_type) if !is_json(media_type) => Err(Error::refused(415, "The body must be application/json")),
+            _ => Fields::parse(&self.0.body),
+        }
     }
 
     /// Checks `If-Match` against the current version. The error is 412. A
@@ -79,6 +84,12 @@ impl Request {
         let tags = self.header("if-match").unwrap_or_default().split(',').map(str::trim);
         tags.filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
     }
+}
+
+/// Whether a media type is `application/json` or another one in JSON.
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 impl From<types::Request> for Request {
@@ -124,6 +135,26 @@ pub(crate) mod tests {
         {
             let result = request("GET", None, &[("if-match", header)]).check_if_match(3);
             assert_eq!(result.is_ok(), allowed, "{header}");
+        }
+    }
+
+    #[test]
+    fn only_json_is_read_as_fields() {
+        for (media_type, status) in [
+            (None, None),
+            (Some("application/json"), None),
+            (Some("Application/JSON; charset=utf-8"), None),
+            (Some("application/merge-patch+json"), None),
+            (Some("text/plain"), Some(415)),
+            (Some("text/plain; a=application/json"), Some(415)),
+            (Some("application/x-www-form-urlencoded"), Some(415)),
+            (Some("multipart/form-data; boundary=x"), Some(415)),
+            (Some("text/json"), Some(415)),
+            (Some(""), Some(415)),
+        ] {
+            let headers: Vec<_> = media_type.map(|value| ("content-type", value)).into_iter().collect();
+            let refused = request("POST", None, &headers).fields().err().map(|error| Response::from(error).status());
+            assert_eq!(refused, status, "{media_type:?}");
         }
     }
 }

@@ -21,6 +21,15 @@ static ASSETS: [Asset; 10] = [
     script("view.js", include_str!("../web/scripts/view.js")),
 ];
 
+/// The icon, for browsers that ask for it without reading a page.
+pub(crate) static ICON: Asset =
+    Asset { name: "favicon.ico", media_type: "image/svg+xml", body: include_str!("../web/icon.svg") };
+
+/// Search engines find tickets, and leave the API and the pages of one visitor alone;
+/// see RFC 9309.
+pub(crate) static ROBOTS: Asset =
+    Asset { name: "robots.txt", media_type: "text/plain; charset=utf-8", body: include_str!("../web/robots.txt") };
+
 /// The hash of all assets.
 const VERSION: u64 = {
     let mut version = HASH_START;
@@ -67,6 +76,11 @@ impl Asset {
             "no-cache"
         };
         Ok(response::respond(request, 200, self.media_type, self.body, cache_control))
+    }
+
+    /// Makes the response with a file whose URL has no version.
+    pub(crate) fn respond_for_a_day(&self, request: &Request) -> Response {
+        response::respond(request, 200, self.media_type, self.body, "public, max-age=86400")
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) const ROUTES: Router = Router::new(&[
     ("GET", "/selling", |request| Ok(page::SELLING.respond(request, 200))),
     ("GET", "/signin", |request| Ok(page::SIGN_IN.respond(request, 200))),
     ("GET", "/signup", |request| Ok(page::SIGN_UP.respond(request, 200))),
+    ("GET", "/favicon.ico", |request| Ok(asset::ICON.respond_for_a_day(request))),
+    ("GET", "/robots.txt", |request| Ok(asset::ROBOTS.respond_for_a_day(request))),
 ]);
 
 /// The page of one ticket or order. A malformed id is a 404. For a well-formed
@@ -54,7 +56,7 @@ mod tests {
         }
 
         let manifest: Manifest = toml::from_str(include_str!("../plugin.toml")).unwrap();
-        assert_eq!(manifest.routes.len(), 9);
+        assert_eq!(manifest.routes.len(), 11);
         for route in manifest.routes {
             assert_eq!(route.methods, ["GET"], "{}", route.path);
             assert!(!route.path.starts_with("/api"), "{}", route.path);

@@ -10,15 +10,17 @@ use host_api::error::{Envelope, Fault};
 use host_engine::Failure;
 use http::{
     HeaderValue, StatusCode,
-    header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use std::borrow::Cow;
 
 /// An answer that the host gives in place of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// No plugin answers this method on this path.
+    /// No plugin has this path.
     NotFound,
+    /// A plugin has this path, with other methods. The answer also has `Allow`.
+    MethodNotAllowed,
     /// The host cannot read the request's head or body.
     Malformed(&'static str),
     /// The body is over the component's limit.
@@ -45,6 +47,7 @@ impl Refusal {
     fn parts(self) -> (StatusCode, &'static str) {
         match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "Not Found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
             Self::Malformed(message) => (StatusCode::BAD_REQUEST, message),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
@@ -76,6 +79,10 @@ impl IntoResponse for Refusal {
         Problem::from(self).into_response()
     }
 }
+
+/// Marks an answer that the host gives in place of a component, with its message.
+#[derive(Debug, Clone)]
+pub struct RefusedByHost(pub String);
 
 /// An error with a message for operators. Handlers return it, and `?` converts a
 /// [`Refusal`] into it.
@@ -151,8 +158,11 @@ impl IntoResponse for Problem {
             }
             _ => None,
         };
+        let message = self.message();
         let mut response = (self.status, Json(Envelope { errors: self.errors })).into_response();
         response.headers_mut().extend(header);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(RefusedByHost(message));
         response
     }
 }

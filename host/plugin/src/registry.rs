@@ -2,9 +2,11 @@
 //! request, an event or a timer reads the pointer once and sees one state of
 //! the host from its beginning to its end. Readers never lock.
 
+mod lookup;
 mod room;
 mod starting;
 
+pub use lookup::Lookup;
 pub use starting::Starting;
 
 use super::{
@@ -225,6 +227,12 @@ impl Plugin {
 }
 
 impl Endpoint {
+    /// The method that the plugin answers. A request with HEAD has it too, for an
+    /// endpoint with GET.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// The plugin of the endpoint, whether it serves or not.
     pub fn plugin(&self) -> &str {
         &self.plugin
@@ -323,13 +331,6 @@ impl Snapshot {
             owner.routes.iter().try_for_each(|other| wanted.check_room(&owner.name, other))?;
         }
         Ok(())
-    }
-
-    /// The target of this method and path. None if no plugin has the route.
-    pub fn route<'a>(&'a self, method: &str, path: &'a str) -> Option<Target<'a>> {
-        let found = self.routes.at(path).ok()?;
-        let endpoint = found.value.endpoints.iter().find(|endpoint| endpoint.method == method)?;
-        Some(Target { endpoint, pattern: &found.value.pattern, params: found.params })
     }
 
     /// The active revisions of a plugin.

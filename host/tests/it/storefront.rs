@@ -69,7 +69,7 @@ async fn pages_answer_reads_alone_and_leave_the_api_alone() {
     let host = Setup::new().start().await;
     let visitor = host.visitor();
     for path in pages() {
-        visitor.send(Method::POST, &path, None).await.refuses(404, "Not Found");
+        visitor.send(Method::POST, &path, None).await.refuses(405, "Method Not Allowed");
     }
     for path in ["/tickets/nonsense", "/orders/1", "/assets/0/unknown"] {
         let page = visitor.get(path).await;

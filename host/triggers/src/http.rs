@@ -1,11 +1,14 @@
 //! Requests, from the connection to the component and back.
 //!
 //! This module does the host's part for every component: the route, the session,
-//! the limits on the size and time of the body, the refusal of requests from
-//! other sites, the request's id, its log line and its metrics.
+//! the limits on the size and time of the body, the refusal of changes from
+//! other sites, the headers of caches, the request's id, its log line and its metrics.
 
 mod answer;
+mod caching;
+mod cross_site;
 mod origin;
+mod unrouted;
 mod wasi_http;
 
 use crate::client::Client;
@@ -22,13 +25,13 @@ use host_engine::{
     CallContext, Failure, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
 };
-use host_http::error::Refusal;
+use host_http::{error::Refusal, page};
 use host_plugin::{
     Invocation, Registry, Revision,
-    registry::{Served, Target},
+    registry::{Lookup, Served, Target},
 };
 use host_telemetry::{Span, SpanKind, TraceId};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{
     net::SocketAddr,
@@ -66,18 +69,24 @@ impl Front {
         let (parts, body) = request.into_parts();
         let id = request_id(&parts.headers);
         let snapshot = self.registry.snapshot();
-        let target = snapshot.route(parts.method.as_str(), parts.uri.path());
-        let served = target.as_ref().and_then(|target| target.endpoint.choose(&parts.headers));
+        let lookup = snapshot.find(parts.method.as_str(), parts.uri.path());
+        let target = match &lookup {
+            Lookup::Target(target) => Some(target),
+            _ => None,
+        };
+        let served = target.and_then(|target| target.endpoint.choose(&parts.headers));
         let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target.as_ref()));
-        let mut response = match (&target, served) {
+        let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target));
+        let mut response = match (target, served) {
             (Some(target), Some(served)) => {
                 let incoming = IncomingRequest { peer, parts: &parts, id: &id, span: &span };
                 self.answer(target, &served.revision, incoming, body).await
             }
             (Some(_), None) => Refusal::Unavailable.into_response(),
-            (None, _) => Refusal::NotFound.into_response(),
+            (None, _) => unrouted::answer(&lookup, &parts),
         };
+        page::show_refusal(&parts.headers, &mut response);
+        caching::shorten(&parts, &mut response);
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -87,7 +96,7 @@ impl Front {
             response.headers_mut().insert(REVISION, value);
         }
         let status = response.status();
-        let completed = CompletedRequest { parts: &parts, target: target.as_ref(), served, status, id: &id };
+        let completed = CompletedRequest { parts: &parts, target, served, status, id: &id };
         completed.log_and_count(started.elapsed(), span.trace_id());
         completed.describe(&mut span);
         response
@@ -101,7 +110,10 @@ impl Front {
         body: Body,
     ) -> Response {
         if revision.exports_wasi_http() {
-            return self.stream(revision, incoming, body).await.unwrap_or_else(IntoResponse::into_response);
+            return self
+                .stream(revision, target.endpoint.method(), incoming, body)
+                .await
+                .unwrap_or_else(IntoResponse::into_response);
         }
         let invocation = revision.begin(Patience::Caller);
         let response = self.call(target, &invocation, incoming, body).await.unwrap_or_else(IntoResponse::into_response);
@@ -136,10 +148,10 @@ impl Front {
     ) -> Result<(Client, CallContext), Refusal> {
         let IncomingRequest { peer, parts, id, span } = *incoming;
         let client = Client::of(peer, &parts.headers, &self.config);
-        let session = self.identity.session(&parts.headers);
-        if session.is_some() && !is_safe(&parts.method) && is_cross_site(&parts.headers, &client) {
+        if cross_site::is_forbidden(&parts.method, &parts.headers, &client) {
             return Err(Refusal::CrossSite);
         }
+        let session = self.identity.session(&parts.headers, client.secure);
         if origin::is_foreign_script(revision, &parts.headers) {
             return Err(Refusal::ForeignScript);
         }
@@ -251,7 +263,7 @@ fn wit_request(
         .collect();
     Some(wit::Request {
         id: id.to_owned(),
-        method: parts.method.as_str().to_owned(),
+        method: target.endpoint.method().to_owned(),
         route: target.pattern.to_owned(),
         params,
         path: parts.uri.path().to_owned(),
@@ -285,21 +297,6 @@ const REMOVED_HEADERS: [HeaderName; 10] = [
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
 ];
-
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// Whether the browser says that another site made this request. The host
-/// compares `Origin` with the host name that the visitor sees.
-fn is_cross_site(headers: &HeaderMap, client: &Client) -> bool {
-    if headers.get("sec-fetch-site").is_some_and(|value| value == "cross-site") {
-        return true;
-    }
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let authority = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok()?.authority().cloned());
-    authority.is_none_or(|authority| client.host.as_deref() != Some(authority.as_str()))
-}
 
 /// The caller's own id if it is harmless, else a new one.
 fn request_id(headers: &HeaderMap) -> String {

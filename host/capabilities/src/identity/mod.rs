@@ -12,7 +12,7 @@ mod view;
 
 pub use crate::bindings::platform::http::types::Principal;
 pub use crate::bindings::platform::identity::identity::Error;
-pub use cookie::NAME as SESSION_COOKIE;
+pub use cookie::{NAME as SESSION_COOKIE, SECURE_NAME as SECURE_SESSION_COOKIE};
 pub use issued::IssuedCookies;
 pub use session::Session;
 pub use view::{IdentityView, add_to_linker};
@@ -66,9 +66,10 @@ impl Identity {
         })
     }
 
-    /// The valid session that the cookie of a request names.
-    pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        self.sessions.verify(cookie::session_token(headers)?)
+    /// The valid session that a cookie of a request names. `secure` says whether the
+    /// visitor uses TLS.
+    pub fn session(&self, headers: &HeaderMap, secure: bool) -> Option<Arc<Session>> {
+        cookie::session_tokens(headers, secure).find_map(|token| self.sessions.verify(token))
     }
 
     /// Creates a session. Returns the value of `set-cookie` with its token.

@@ -107,12 +107,28 @@ async fn a_guest_signs_in_and_out() {
     let pair = cookie.split(';').next().unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(http::header::COOKIE, pair.parse().unwrap());
-    let session = identity.session(&headers).unwrap();
+    let session = identity.session(&headers, true).unwrap();
     view.session = Some(&session);
     let cleared = Host::revoke(&mut view).await.unwrap().unwrap();
-    assert!(cleared.starts_with("session=; Path=/; Max-Age=0;"), "{cleared}");
-    assert!(identity.session(&headers).is_none());
+    assert!(cleared.starts_with("__Host-session=; Path=/; Max-Age=0;"), "{cleared}");
+    assert!(identity.session(&headers, true).is_none());
 
     view.session = None;
     assert!(Host::revoke(&mut view).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_cookie_of_another_application_does_not_hide_the_session() {
+    let (identity, _folder) = identity(config()).await;
+    let principal = Principal { id: "1".to_owned(), email: "ann@example.com".to_owned() };
+    let cookie = identity.issue(&principal, false).unwrap();
+    let pair = cookie.split(';').next().unwrap();
+    let found = |cookies: &str| {
+        let headers = [(http::header::COOKIE, cookies.parse().unwrap())].into_iter().collect();
+        identity.session(&headers, false).is_some()
+    };
+    assert!(found(&format!("session=rubbish; {pair}")));
+    assert!(found(&format!("{pair}; session=rubbish")));
+    assert!(found(&format!("session=; session=x.y.z; {pair}")));
+    assert!(!found("session=rubbish; session=x.y.z"));
 }

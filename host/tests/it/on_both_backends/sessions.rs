@@ -1,6 +1,6 @@
 //! Sessions: the cookie, the end of a session, and requests from other sites.
 
-use crate::support::{Client, Host, Reply, Setup};
+use crate::support::{Client, Host, PASSWORD, Reply, Setup};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -53,8 +53,15 @@ async fn the_cookie_is_for_http_alone_and_for_this_site() {
 #[tokio::test]
 async fn the_cookie_is_secure_when_served_over_tls() {
     let host = Setup::new().http("trusted_proxies = [\"127.0.0.1\"]").start().await;
-    let reply = host.visitor().with_header("x-forwarded-proto", "https").sign_up("anna@example.com").await;
+    let mut anna = host.visitor().with_header("x-forwarded-proto", "https");
+    let reply = anna.sign_up("anna@example.com").await;
     assert!(attributes(&reply).iter().any(|attribute| attribute == "secure"));
+    let cookie = anna.cookie.clone().unwrap();
+    assert!(cookie.starts_with("__Host-session="), "{cookie}");
+    assert_eq!(anna.current_user().await["email"], "anna@example.com");
+    // Another host of the same domain can set a cookie without the prefix.
+    anna.cookie = Some(cookie.replace("__Host-", ""));
+    assert_eq!(anna.current_user().await, json!(null));
 
     let host = Setup::new().http("secure_cookies = \"always\"").start().await;
     let reply = host.visitor().sign_up("anna@example.com").await;
@@ -168,6 +175,52 @@ async fn other_sites_cannot_use_a_session() {
     }
     let elsewhere = anna.with_header("origin", "https://evil.example");
     assert_eq!(elsewhere.get("/api/tickets").await.status, 200, "reading is not refused");
-    let visitor = host.visitor().with_header("origin", "https://evil.example");
-    visitor.try_sell("x", 1).await.refuses(401, "Not authorized");
+}
+
+#[tokio::test]
+async fn other_sites_cannot_sign_a_visitor_in_or_up() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    let account = json!({ "email": anna.email, "password": PASSWORD });
+    let new_account = json!({ "email": "eve@example.com", "password": PASSWORD });
+    for (name, value) in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+        let page = host.visitor().with_header(name, value);
+        for (path, body) in
+            [("/api/users/signin", &account), ("/api/users/signup", &new_account), ("/api/users/signout", &json!({}))]
+        {
+            let reply = page.post(path, body.clone()).await;
+            assert_eq!((reply.status, reply.header("set-cookie")), (403, None), "{path} {name}: {value}: {reply:?}");
+        }
+    }
+    let own = host.visitor().with_header("sec-fetch-site", "same-origin").with_header("origin", "null");
+    assert_eq!(own.post("/api/users/signin", account).await.status, 200);
+    assert_eq!(own.post("/api/users/signup", new_account).await.status, 201, "the refused requests made no account");
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_cannot_imitate_json() {
+    let host = Setup::new().start().await;
+    let anna = host.user("anna").await;
+    for media_type in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json"]
+    {
+        let request = anna.request(Method::POST, "/api/tickets").header("content-type", media_type);
+        let reply = Reply::of(request.body("{\"title\":\"x\",\"price\":1}")).await.unwrap();
+        reply.refuses(415, "The body must be application/json");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_of_another_application_neither_hides_nor_ends_the_session() {
+    let host = Setup::new().start().await;
+    let mut anna = host.user("anna").await;
+    let own = anna.cookie.clone().unwrap();
+    for cookies in [
+        format!("session=rubbish; {own}"),
+        format!("{own}; session=rubbish"),
+        format!("session=; session=a.b.c; {own}; theme=dark"),
+    ] {
+        anna.cookie = Some(cookies.clone());
+        assert_eq!(anna.current_user().await["email"], "anna@example.com", "{cookies}");
+    }
 }

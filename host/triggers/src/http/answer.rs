@@ -1,6 +1,6 @@
 //! The answer of a component on its way to the client.
 
-use super::{REMOVED_HEADERS, origin};
+use super::{REMOVED_HEADERS, caching, origin};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use host_base::{
@@ -114,6 +114,7 @@ impl Asked<'_> {
     fn guard(&self, response: &mut Response) {
         let headers = response.headers_mut();
         origin::guard(self.revision, self.issued, headers);
+        caching::keep_private(origin::knows_visitor(self.revision), headers);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
 }

@@ -25,10 +25,11 @@ const UNTRUSTED_HEADERS: [HeaderName; 5] =
     [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
 
 impl Front {
-    /// Lets a `wasi:http` component answer.
+    /// Lets a `wasi:http` component answer. `method` is the method of the endpoint.
     pub(super) async fn stream(
         &self,
         revision: &Arc<Revision>,
+        method: &str,
         incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
@@ -38,7 +39,8 @@ impl Front {
             discard(body).await;
             return Err(Refusal::TooLarge);
         }
-        let request = request(&incoming, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let mut request = request(&incoming, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
         let answer =
             revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
         asked(revision, incoming.parts, None).streamed_response(answer)
@@ -61,7 +63,6 @@ fn request(
         .build()
         .ok()?;
     let mut request = Request::new(body);
-    *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = headers(&parts.headers);
     let added = [

@@ -1,6 +1,6 @@
 //! Cookies of a plugin's answers.
 
-use host_capabilities::identity::{IssuedCookies, SESSION_COOKIE};
+use host_capabilities::identity::{IssuedCookies, SECURE_SESSION_COOKIE, SESSION_COOKIE};
 use http::HeaderValue;
 
 /// Checks a value of `set-cookie`.
@@ -30,7 +30,7 @@ pub(super) fn check(
     if !name.bytes().all(is_token) {
         return Err("the name of a cookie must be a token");
     }
-    if name.eq_ignore_ascii_case(SESSION_COOKIE) {
+    if [SESSION_COOKIE, SECURE_SESSION_COOKIE].iter().any(|session| name.eq_ignore_ascii_case(session)) {
         return Err("the host did not issue this session for this answer");
     }
     let is_domain = |attribute: &str| {

@@ -115,6 +115,8 @@ fn no_plugin_sets_a_session_that_the_host_did_not_issue() {
     for cookie in [
         "session=stolen",
         "session=stolen; Path=/; HttpOnly",
+        "__Host-session=stolen; Path=/; Secure",
+        "__host-SESSION=stolen; Path=/; Secure",
         " session =stolen",
         "\tsession=stolen",
         "SESSION=stolen",
