@@ -6,8 +6,9 @@ use host_artifact::ComponentKind;
 use host_cli::{Cli, Command, CompileComponent, Kind, health, output};
 use host_config::{Config, ConfigError, EXIT_CODE, Flags};
 use host_engine::compiler;
+use host_telemetry::LogGuard;
 use rustix::{fs::Mode, process::umask};
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 use ticketing::{
     data_dir::DataDir,
     host::{self, Host, Listeners},
@@ -49,7 +50,7 @@ fn compile(job: &CompileComponent) -> ExitCode {
 
 fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     let config = Config::load(flags, std::env::vars_os())?;
-    let _log = host_telemetry::start_log(&config.log)?;
+    let log = Arc::new(host_telemetry::start_log(&config.log)?);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -59,7 +60,7 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match to_serve {
-            true => serve(&config).await,
+            true => serve(flags, &config, log.clone()).await,
             false => check(&config).await,
         }
     });
@@ -69,10 +70,11 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(flags: &Flags, config: &Config, log: Arc<LogGuard>) -> anyhow::Result<()> {
     // Only the owner can read what the host writes, whoever made the folder.
     umask(Mode::RWXG | Mode::RWXO);
-    let shutdown = shutdown::watch(config.http.shutdown_drain)?;
+    let flags = flags.clone();
+    let shutdown = shutdown::watch(config.http.shutdown_drain, move || reload(&flags, &log))?;
     let stop = &shutdown.stop;
     let (_data_dir, listeners) = take_places(config)?;
     let secrets = config.secrets()?;
@@ -107,6 +109,20 @@ fn take_places(config: &Config) -> anyhow::Result<(DataDir, Listeners)> {
         temporary_files::check()?;
     }
     Ok((data_dir, listeners))
+}
+
+/// Reads the settings again and applies what can change while the host serves: the
+/// filter of the log.
+fn reload(flags: &Flags, log: &LogGuard) {
+    let applied = Config::load(flags, std::env::vars_os())
+        .map_err(|error| error.to_string())
+        .and_then(|config| log.set_filter(&config.log.filter).map_err(|error| error.to_string()));
+    match applied {
+        Ok(()) => tracing::info!(
+            "the host has read the settings again and applied the log filter; other settings apply after a restart"
+        ),
+        Err(error) => tracing::error!(error, "the host keeps its settings: it cannot apply the changed ones"),
+    }
 }
 
 fn announce(config: &Config, host: &Host) {

@@ -1,4 +1,4 @@
-//! The signals that end the process.
+//! The signals that end the process, and SIGHUP, which ends nothing.
 //!
 //! A thread of its own waits for them, with a runtime of its own. So neither
 //! components, nor statements, nor clients can hold up the end: after the first
@@ -49,24 +49,29 @@ impl Shutdown {
 }
 
 /// Watches for SIGTERM and SIGINT. The token is cancelled at the first one. From
-/// then on the process lives at most for the drain time and a little longer.
+/// then on the process lives at most for the drain time and a little longer. Each
+/// SIGHUP calls `reload`.
 ///
 /// # Errors
 /// The signals cannot be watched.
-pub fn watch(drain: Duration) -> anyhow::Result<Shutdown> {
+pub fn watch(drain: Duration, reload: impl Fn() + Send + 'static) -> anyhow::Result<Shutdown> {
     let (stop, has_started) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = {
         let _inside = runtime.enter();
-        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? }
+        Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        }
     };
     let (first, started) = (stop.clone(), has_started.clone());
     let watching = move || {
         runtime.block_on(async {
-            signals.next().await;
+            signals.end(&reload).await;
             let patience = if started.load(Ordering::Acquire) { drain + CLOSING } else { CANCELLED };
             first.cancel();
-            let code = match timeout(patience, signals.next()).await {
+            let code = match timeout(patience, signals.end(&reload)).await {
                 Ok(()) => AT_ONCE,
                 Err(_) => CUT_OFF,
             };
@@ -83,13 +88,18 @@ pub fn watch(drain: Duration) -> anyhow::Result<Shutdown> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for a signal that ends the process.
+    async fn end(&mut self, reload: &impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => reload(),
+            }
         }
     }
 }

@@ -13,8 +13,10 @@ use std::{
 pub struct HttpConfig {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Whose `X-Forwarded-*` headers are believed.
+    /// Whose headers about the client are believed.
     pub trusted_proxies: TrustedProxies,
+    /// The headers that they set.
+    pub forwarded_headers: ForwardedHeaders,
     /// When session cookies carry `Secure`.
     pub secure_cookies: SecureCookies,
     /// Whether answers name the revision that gave them.
@@ -45,6 +47,7 @@ pub struct HttpConfig {
 pub(super) struct RawHttpConfig {
     pub(super) listen: Option<SocketAddr>,
     trusted_proxies: Vec<String>,
+    forwarded_headers: ForwardedHeaders,
     secure_cookies: SecureCookies,
     revision_header: bool,
     max_in_flight_requests: Option<usize>,
@@ -65,6 +68,7 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
         Ok(Self {
             listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
+            forwarded_headers: raw.forwarded_headers,
             secure_cookies: raw.secure_cookies,
             revision_header: raw.revision_header,
             max_in_flight_requests: within(
@@ -119,7 +123,7 @@ pub enum SecureCookies {
     Never,
 }
 
-/// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+/// Networks whose headers about the client are believed.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -136,68 +140,48 @@ impl TrustedProxies {
         networks.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether the address belongs to a trusted proxy.
+    /// Whether the address belongs to a trusted proxy. An IPv4 address counts as
+    /// such in the form of an IPv6 address too.
     pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
+}
 
-    /// The client's address: the peer's, or the last one in `X-Forwarded-For`
-    /// that is no trusted proxy if the peer is one. What a client writes
-    /// further left is never believed.
-    pub fn client_address(&self, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
-        let mut client = peer.to_canonical();
-        for hop in forwarded_for.unwrap_or_default().rsplit(',') {
-            if !self.trusts(client) {
-                break;
-            }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
-                Err(_) => break,
-            }
-        }
-        client
+impl FromIterator<IpNet> for TrustedProxies {
+    fn from_iter<T: IntoIterator<Item = IpNet>>(networks: T) -> Self {
+        Self(networks.into_iter().collect())
     }
+}
 
-    /// Whether the client used TLS, as far as a trusted proxy says so.
-    pub fn is_tls(&self, peer: IpAddr, forwarded_proto: Option<&str>) -> bool {
-        self.trusts(peer.to_canonical())
-            && forwarded_proto
-                .and_then(|protocols| protocols.rsplit(',').next())
-                .is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("https"))
-    }
+/// The headers with which proxies tell about the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeaders {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    #[default]
+    XForwarded,
+    /// `Forwarded`, see RFC 7239.
+    Forwarded,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn proxies() -> TrustedProxies {
-        TrustedProxies::parse(&["10.0.0.0/8".to_owned(), "127.0.0.1".to_owned()]).unwrap()
-    }
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
     #[test]
-    fn a_stranger_cannot_choose_its_address() {
-        let seen = proxies().client_address(address("203.0.113.9"), Some("1.2.3.4"));
-        assert_eq!(seen, address("203.0.113.9"));
-        assert!(!proxies().is_tls(address("203.0.113.9"), Some("https")));
-    }
-
-    #[test]
-    fn the_last_hop_that_is_not_a_proxy_is_the_client() {
-        let peer = address("::ffff:10.0.0.1");
-        let seen = proxies().client_address(peer, Some("6.6.6.6, 203.0.113.9, 10.1.1.1"));
-        assert_eq!(seen, address("203.0.113.9"));
-        assert!(proxies().is_tls(peer, Some("https")));
-        assert!(!proxies().is_tls(peer, Some("https, http")));
-    }
-
-    #[test]
-    fn rubbish_in_the_header_ends_the_walk() {
-        let seen = proxies().client_address(address("127.0.0.1"), Some("203.0.113.9, junk"));
-        assert_eq!(seen, address("127.0.0.1"));
+    fn a_trusted_network_holds_for_both_forms_of_an_address() {
+        let proxies = TrustedProxies::parse(&["10.0.0.0/8".to_owned(), "::1".to_owned()]).unwrap();
+        for (address, trusted) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("::1", true),
+            ("11.1.2.3", false),
+            ("::ffff:11.1.2.3", false),
+            ("::2", false),
+        ] {
+            assert_eq!(proxies.trusts(address.parse().unwrap()), trusted, "{address}");
+        }
+        assert!(TrustedProxies::parse(&["10.0.0.0/33".to_owned()]).is_err());
     }
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// The pause of the writing thread after it has written all lines.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
@@ -27,14 +27,33 @@ pub enum TelemetryError {
     /// The process has a log already.
     #[error("the process has a log already: {0}")]
     Log(#[from] tracing_subscriber::util::TryInitError),
+    /// The log has ended.
+    #[error("the log filter cannot be replaced: {0}")]
+    Reload(reload::Error),
 }
 
 /// Keeps the log running. A thread of its own writes the lines, so a slow
 /// terminal does not delay requests. The log drops lines that do not fit into
 /// the buffer. When this value is dropped, the thread writes the remaining
 /// lines.
-#[derive(Debug)]
-pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+pub struct LogGuard {
+    _writer: WorkerGuard,
+    filter: FilterHandle,
+}
+
+/// Replaces the filter of the running log.
+type FilterHandle = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+impl LogGuard {
+    /// Applies another filter from now on.
+    ///
+    /// # Errors
+    /// If the filter is not valid. The log keeps its filter then.
+    pub fn set_filter(&self, filter: &str) -> Result<(), TelemetryError> {
+        let filter = EnvFilter::try_new(filter)?;
+        (self.filter)(filter).map_err(TelemetryError::Reload)
+    }
+}
 
 /// Standard error with a buffer. The writing thread flushes it when no more
 /// lines wait, and sleeps after each flush. So a busy host neither wakes the
@@ -65,18 +84,22 @@ pub fn start_log(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&config.filter)?)
         .with_ansi(io::stderr().is_terminal());
-    match config.format {
+    let filter: FilterHandle = match config.format {
         LogFormat::Text => {
-            let log = builder.fmt_fields(PrintableFields).with_writer(writer).finish();
-            log.with(log_tail::Layer).with(budget).try_init()?;
+            let log = builder.fmt_fields(PrintableFields).with_writer(writer).with_filter_reloading();
+            let filter = log.reload_handle();
+            log.finish().with(log_tail::Layer).with(budget).try_init()?;
+            Box::new(move |new| filter.reload(new))
         }
         LogFormat::Json => {
             let writer = move || PrintableJson(writer.clone());
-            let log = builder.json().flatten_event(true).with_writer(writer).finish();
-            log.with(log_tail::Layer).with(budget).try_init()?;
+            let log = builder.json().flatten_event(true).with_writer(writer).with_filter_reloading();
+            let filter = log.reload_handle();
+            log.finish().with(log_tail::Layer).with(budget).try_init()?;
+            Box::new(move |new| filter.reload(new))
         }
-    }
-    Ok(LogGuard(guard))
+    };
+    Ok(LogGuard { _writer: guard, filter })
 }
 
 #[cfg(test)]
@@ -84,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_starts_once() {
+    fn a_log_starts_once_and_takes_another_filter() {
         let config = LogConfig {
             filter: "off".to_owned(),
             format: LogFormat::Json,
@@ -93,6 +116,11 @@ mod tests {
         };
         let guard = start_log(&config).unwrap();
         assert!(start_log(&config).is_err());
+        assert!(!tracing::enabled!(tracing::Level::ERROR));
+        guard.set_filter("error").unwrap();
+        assert!(tracing::enabled!(tracing::Level::ERROR));
+        assert!(guard.set_filter("a=b=c").is_err(), "the filter is not valid");
+        assert!(tracing::enabled!(tracing::Level::ERROR));
         drop(guard);
     }
 }

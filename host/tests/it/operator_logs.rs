@@ -102,3 +102,28 @@ async fn readers_are_limited_and_do_not_delay_the_end_of_a_host() {
     assert_eq!(host.ended().await.code(), Some(0));
     assert!(!host.log().contains("the drain deadline passed"), "{}", host.log());
 }
+
+#[tokio::test]
+async fn sighup_applies_another_log_filter_and_ends_nothing() {
+    let mut host = Setup::new().toml("[log]\nfilter = \"warn,ticketing=info\"\n").start().await;
+    let settings = host.setup.data().with_file_name("ticketing.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let visitor = host.visitor().with_header("x-request-id", "before-the-change");
+    visitor.get("/api/tickets").await;
+
+    std::fs::write(&settings, text.replace("warn,ticketing=info", "info")).unwrap();
+    host.signal("HUP").await;
+    let log = async || host.log();
+    crate::support::eventually("the host reads its settings", log, |log| log.contains("settings again")).await;
+    let visitor = host.visitor().with_header("x-request-id", "after-the-change");
+    visitor.get("/api/tickets").await;
+    crate::support::eventually("requests are in the log", log, |log| log.contains("after-the-change")).await;
+    assert!(!host.log().contains("before-the-change"), "{}", host.log());
+
+    std::fs::write(&settings, "[log]\nfilter = 1\n").unwrap();
+    host.signal("HUP").await;
+    let log = async || host.log();
+    crate::support::eventually("the host refuses the file", log, |log| log.contains("keeps its settings")).await;
+    assert!(!host.has_ended());
+    assert_eq!(host.visitor().get("/api/tickets").await.status, 200);
+}

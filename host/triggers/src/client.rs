@@ -1,6 +1,9 @@
 //! The client of a request, as far as the host can know it.
 
-use host_config::http::{HttpConfig, SecureCookies};
+mod forwarded;
+
+use forwarded::Reported;
+use host_config::http::{HttpConfig, SecureCookies, TrustedProxies};
 use http::{HeaderMap, header};
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,18 +22,50 @@ impl Client {
     /// Reads the address of the connection and, only behind a trusted proxy,
     /// the headers of the proxy.
     pub fn of(peer: SocketAddr, headers: &HeaderMap, config: &HttpConfig) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let proxies = &config.trusted_proxies;
-        let tls = proxies.is_tls(peer.ip(), text("x-forwarded-proto"));
-        let forwarded_host = proxies.trusts(peer.ip()).then(|| text("x-forwarded-host")).flatten();
+        let peer = peer.ip().to_canonical();
+        let own_host = || headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let seen = match config.trusted_proxies.trusts(peer) {
+            true => seen_by_proxies(peer, &Reported::read(headers, config.forwarded_headers), &config.trusted_proxies),
+            false => Seen { address: peer, tls: false, host: None },
+        };
         Self {
-            address: proxies.client_address(peer.ip(), text("x-forwarded-for")),
+            address: seen.address,
             secure: match config.secure_cookies {
-                SecureCookies::Auto => tls,
+                SecureCookies::Auto => seen.tls,
                 SecureCookies::Always => true,
                 SecureCookies::Never => false,
             },
-            host: forwarded_host.or_else(|| text(header::HOST.as_str())).map(str::to_owned),
+            host: seen.host.or_else(own_host),
         }
     }
 }
+
+/// The client, as the proxy saw it that the client reached.
+struct Seen {
+    address: IpAddr,
+    tls: bool,
+    host: Option<String>,
+}
+
+/// Follows the list of addresses from the right, and through trusted proxies alone. A
+/// client can write any number of addresses at the left. Each proxy adds one entry
+/// to each list, so the entry of the first proxy has the same place in all lists.
+fn seen_by_proxies(peer: IpAddr, reported: &Reported, proxies: &TrustedProxies) -> Seen {
+    let (mut address, mut place) = (peer, 0);
+    for hop in reported.addresses.iter().rev() {
+        let Some(hop) = hop.filter(|_| proxies.trusts(address)) else { break };
+        (address, place) = (hop, place + 1);
+    }
+    let entry = |list: &[String]| {
+        let place = place.clamp(1, list.len().max(1));
+        list.len().checked_sub(place).and_then(|index| list.get(index).cloned()).filter(|text| !text.is_empty())
+    };
+    Seen {
+        address,
+        tls: entry(&reported.protocols).is_some_and(|protocol| protocol.eq_ignore_ascii_case("https")),
+        host: entry(&reported.hosts),
+    }
+}
+
+#[cfg(test)]
+mod tests;
