@@ -8,16 +8,16 @@ use host_engine::Engine;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{num::NonZeroUsize, sync::mpsc, thread};
 
-/// Databases, their logs and the listeners of a host without visitors take about
-/// 200.
-const MIN_OPEN_FILES: u64 = 512;
+/// A host with six components has about 75 files open. Each reader of a database
+/// takes three more, and each connection one.
+const MIN_OPEN_FILES: u64 = 256;
 /// Below this, a busy host refuses connections before its own limits do.
 const ENOUGH_OPEN_FILES: u64 = 8_192;
 /// The smallest limit on the size of a file. The log of a database grows to
 /// 64 MiB, and compiled code can be as large as this.
 const MIN_FILE_BYTES: u64 = 512 << 20;
 /// Threads of a host beside those of the processors.
-const OTHER_THREADS: usize = 16;
+const OTHER_THREADS: usize = 40;
 
 const GIB: u64 = 1 << 30;
 

@@ -49,8 +49,11 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 /// processor.
 pub const TICK: Duration = Duration::from_millis(5);
 
-/// Wasmtime reserves the largest memory for each instance, and a guard behind it.
-const MEMORY_ADDRESSES: u64 = (4 << 30) + (32 << 20);
+/// Wasmtime reserves the largest memory for each instance, a guard behind it, and
+/// about 4 MiB for stack and tables.
+const INSTANCE_ADDRESSES: u64 = (4 << 30) + (36 << 20);
+/// The program, its heap and its threads.
+const OTHER_ADDRESSES: u64 = 1 << 30;
 
 /// The compiler, the allocator and the linker that every component shares.
 pub struct Engine {
@@ -101,9 +104,10 @@ impl Engine {
         })
     }
 
-    /// The addresses that the pool reserves, about. They take no memory.
+    /// The addresses that a host with this pool reserves, about. They take no
+    /// memory.
     pub fn address_space_bytes(config: &EngineConfig) -> u64 {
-        u64::from(config.max_instances) * MEMORY_ADDRESSES
+        u64::from(config.max_instances) * INSTANCE_ADDRESSES + OTHER_ADDRESSES
     }
 
     /// The use of the pool of the platform's components. None if wasmtime does

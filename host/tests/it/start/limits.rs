@@ -9,8 +9,8 @@ async fn a_limit_of_the_system_that_is_too_low_is_named_before_anything_is_made(
     for (limit, name, cure) in [
         ("ulimit -v 4000000", "`ulimit -v`", "engine.max_instances"),
         ("ulimit -v 1000000", "`ulimit -v`", "remove the limit"),
-        ("ulimit -n 64", "`ulimit -n`", "at least 512"),
-        ("ulimit -n 300", "`ulimit -n`", "raise the limit"),
+        ("ulimit -n 64", "`ulimit -n`", "at least 256"),
+        ("ulimit -n 200", "`ulimit -n`", "raise the limit"),
         ("ulimit -f 1000", "`ulimit -f`", "raise the limit"),
     ] {
         let setup = Setup::without_components();
@@ -24,7 +24,7 @@ async fn a_limit_of_the_system_that_is_too_low_is_named_before_anything_is_made(
 async fn a_host_with_fewer_instances_needs_fewer_addresses() {
     let setup = Setup::without_components().engine("max_instances = 4\n");
     let line = refusal(&ended(in_shell(&setup, "ulimit -v 16000000")).await);
-    assert!(line.contains("reserves 17 GiB for 4 instances"), "{line}");
+    assert!(line.contains("reserves 18 GiB for 4 instances"), "{line}");
 }
 
 #[tokio::test]
