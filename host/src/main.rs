@@ -60,7 +60,7 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match to_serve {
-            true => serve(flags, &config, log.clone()).await,
+            true => serve(flags, &config, &log).await,
             false => check(&config).await,
         }
     });
@@ -70,11 +70,14 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(flags: &Flags, config: &Config, log: Arc<LogGuard>) -> anyhow::Result<()> {
+async fn serve(flags: &Flags, config: &Config, log: &Arc<LogGuard>) -> anyhow::Result<()> {
     // Only the owner can read what the host writes, whoever made the folder.
     umask(Mode::RWXG | Mode::RWXO);
-    let flags = flags.clone();
-    let shutdown = shutdown::watch(config.http.shutdown_drain, move || reload(&flags, &log))?;
+    // The thread that watches for signals does not hold the log: the last lines are
+    // written when `run` ends.
+    let (flags, log) = (flags.clone(), Arc::downgrade(log));
+    let at_hangup = move || drop(log.upgrade().map(|log| reload(&flags, &log)));
+    let shutdown = shutdown::watch(config.http.shutdown_drain, at_hangup)?;
     let stop = &shutdown.stop;
     let (_data_dir, listeners) = take_places(config)?;
     let secrets = config.secrets()?;
