@@ -2,6 +2,7 @@
 //! component stores the accounts.
 
 mod domain;
+mod email;
 mod routes;
 mod store;
 

@@ -4,7 +4,8 @@ use serde::Serialize;
 use ticketing_sdk::capability::identity;
 use ticketing_sdk::{Error, Principal, Request, Response, Result, Router};
 
-use crate::domain::{Email, new_password, required};
+use crate::domain::{new_password, required};
+use crate::email::Email;
 use crate::store;
 
 /// The routes of the component.
@@ -45,7 +46,7 @@ fn sign_up(request: &Request) -> Result<Response> {
 
 fn sign_in(request: &Request) -> Result<Response> {
     let mut fields = request.fields()?;
-    let email = fields.text("email", |text| required("email", text.trim()));
+    let email = fields.text("email", |text| required("email", texts::trim(text)));
     let password = fields.text("password", |text| required("password", text));
     let (Some(email), Some(password)) = (email, password) else {
         return Err(fields.into_error());

@@ -5,6 +5,7 @@
 //! together.
 
 mod money;
+mod price_text;
 mod ticket;
 
 use serde::{Deserialize, Serialize};

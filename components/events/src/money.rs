@@ -5,6 +5,8 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::price_text::Decimal;
+
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Money {
@@ -37,30 +39,22 @@ impl Price {
     /// The highest price, in cents.
     pub const MAX: i64 = 99_999_999;
 
-    /// Parses a decimal number with at most two decimal places. The result is
-    /// exact. A sign or an exponent is an error.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const NOT_A_NUMBER: &str = "price must be a decimal number";
+    /// Parses a decimal number with at most two decimal places, in the form
+    /// that [`crate::price_text`] describes. The result is exact.
+    ///
+    /// # Errors
+    /// What a person has to write instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
         const OUT_OF_RANGE: &str = "price must be above 0 and at most 999999.99";
 
-        let (whole, cents) = match text.split_once('.') {
-            Some((_, "")) => return Err(NOT_A_NUMBER),
-            Some(parts) => parts,
-            None => (text, ""),
-        };
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if let Some(positive) = text.strip_prefix('-') {
-            // A negative number is out of range. Other text is not a number.
-            return Self::parse(positive).and(Err(OUT_OF_RANGE));
-        }
-        if whole.is_empty() || !digits(whole) || !digits(cents) {
-            return Err(NOT_A_NUMBER);
-        }
+        let Decimal { is_negative, whole, cents } = Decimal::parse(text)?;
         if cents.len() > 2 {
-            return Err("price must have at most 2 decimal places");
+            return Err("price must have at most 2 decimal places".to_owned());
         }
+        // Only a number with more digits than the highest price does not fit.
         let amount: i64 = format!("{whole}{cents:0<2}").parse().map_err(|_| OUT_OF_RANGE)?;
-        if (Self::MIN..=Self::MAX).contains(&amount) { Ok(Self(amount)) } else { Err(OUT_OF_RANGE) }
+        let is_in_range = !is_negative && (Self::MIN..=Self::MAX).contains(&amount);
+        if is_in_range { Ok(Self(amount)) } else { Err(OUT_OF_RANGE.to_owned()) }
     }
 
     /// The price with both digits of the cents, such as `20.00`, for people.
@@ -98,6 +92,9 @@ mod tests {
             ("007.10", 710),
             ("999999.99", 99_999_999),
             ("1.15", 115),
+            (" 19.99\u{a0}", 1_999),
+            ("１９．９９", 1_999),
+            ("１９.９９", 1_999),
         ] {
             assert_eq!(Price::parse(text), Ok(Price(cents)), "{text}");
         }
@@ -117,9 +114,10 @@ mod tests {
             "1.999",
             "1e2",
             "1,5",
-            " 1",
             "+1",
             "NaN",
+            "1 1",
+            "- 1",
             "0x10",
             "1000000",
             "99999999999999999999",

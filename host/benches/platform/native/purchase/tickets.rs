@@ -22,7 +22,7 @@ pub(super) struct Offer {
 
 pub(super) async fn create(State(app): Shared, headers: HeaderMap, Json(offer): Json<Offer>) -> Answer {
     let seller = app.accounts.user(&headers)?;
-    let Price(amount) = Price::parse(&offer.price).map_err(Failure::bad_request)?;
+    let Price(amount) = Price::parse(&offer.price).map_err(|message| Failure::bad_request(&message))?;
     let ticket = Ticket {
         id: Uuid::now_v7().to_string(),
         version: 0,
