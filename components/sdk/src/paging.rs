@@ -61,15 +61,33 @@ impl Page {
         path: &str,
         filters: &[(&str, &str)],
     ) -> Result<Response> {
+        let last = self.next_after(&mut items, id);
+        self.respond_until(&items, last.as_deref(), path, filters)
+    }
+
+    /// Removes the item that shows whether there is a next page, and returns the
+    /// id of the last item of this page if there is one.
+    pub fn next_after<T>(&self, items: &mut Vec<T>, id: impl Fn(&T) -> &str) -> Option<String> {
         let has_next = items.len() > self.limit;
         items.truncate(self.limit);
+        items.last().filter(|_| has_next).map(|last| id(last).to_owned())
+    }
+
+    /// Makes the response with all of these items, and a link to the page after
+    /// the id `last`, if there is one. The page may be shorter than the client
+    /// wants.
+    pub fn respond_until<T: Serialize>(
+        &self,
+        items: &[T],
+        last: Option<&str>,
+        path: &str,
+        filters: &[(&str, &str)],
+    ) -> Result<Response> {
         let response = Response::json(200, &items)?;
-        let Some(last) = items.last().filter(|_| has_next) else {
-            return Ok(response);
-        };
+        let Some(last) = last else { return Ok(response) };
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("limit", &self.limit.to_string())
-            .append_pair("cursor", id(last))
+            .append_pair("cursor", last)
             .extend_pairs(filters)
             .finish();
         Ok(response.header("link", format!("<{path}?{query}>; rel=\"next\"")))

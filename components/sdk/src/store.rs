@@ -159,6 +159,14 @@ impl Row<'_> {
         }
     }
 
+    /// Takes bytes.
+    pub fn blob(&mut self, column: &str) -> Result<Vec<u8>> {
+        match self.take(column)? {
+            Value::Blob(bytes) => Ok(bytes),
+            _ => Err(column_error(column, "not bytes")),
+        }
+    }
+
     /// Takes an integer.
     pub fn integer(&mut self, column: &str) -> Result<i64> {
         self.optional_integer(column)?.ok_or_else(|| column_error(column, "null"))
@@ -197,6 +205,11 @@ impl FromRow for String {
     }
 }
 
+/// The placeholders of parameters for a list in SQL: `$2, $3, $4`.
+pub fn placeholders(first: usize, last: usize) -> String {
+    (first..=last).map(|number| format!("${number}")).collect::<Vec<String>>().join(", ")
+}
+
 /// The parameters of a statement: `params![id, version, None::<&str>]`.
 #[macro_export]
 macro_rules! params {
@@ -223,6 +236,12 @@ impl From<String> for Value {
     }
 }
 
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Blob(bytes)
+    }
+}
+
 impl From<i64> for Value {
     fn from(integer: i64) -> Self {
         Self::Integer(integer)
@@ -241,11 +260,12 @@ mod tests {
 
     #[test]
     fn values_are_taken_by_name_and_type() {
-        let columns = ["id".to_owned(), "count".to_owned(), "note".to_owned()];
-        let mut row = Row { columns: &columns, values: params!["a", 3, None::<&str>].to_vec() };
+        let columns = ["id".to_owned(), "count".to_owned(), "note".to_owned(), "data".to_owned()];
+        let mut row = Row { columns: &columns, values: params!["a", 3, None::<&str>, vec![1_u8]].to_vec() };
         assert_eq!(row.text("id").unwrap(), "a");
         assert_eq!(row.integer("count").unwrap(), 3);
         assert_eq!(row.optional_text("note").unwrap(), None);
+        assert_eq!(row.blob("data").unwrap(), [1]);
         assert!(row.text("note").is_err());
         assert!(row.text("absent").is_err());
     }

@@ -117,21 +117,28 @@ impl Ticket {
     }
 }
 
-/// Checks a title, and removes the spaces around it.
+/// Checks a title, and removes the blanks around it. The result is in the
+/// composed form of Unicode, and its length counts.
 pub fn title(text: &str) -> Result<String, String> {
-    let title = text.trim();
-    if TITLE_CHARACTERS.contains(&title.chars().count()) {
-        Ok(title.to_owned())
-    } else {
-        Err("title must be between 1 and 200 characters".to_owned())
+    const LENGTH: &str = "title must be between 1 and 200 characters";
+
+    if texts::trim(text).is_empty() {
+        return Err(LENGTH.to_owned());
     }
+    let title = texts::line(text).map_err(|flaw| format!("title {flaw}"))?;
+    if TITLE_CHARACTERS.contains(&title.chars().count()) { Ok(title) } else { Err(LENGTH.to_owned()) }
 }
 
 /// Parses a price from JSON: a number, or a string with a number.
 pub fn price(json: Option<&str>) -> Result<Price, String> {
+    const NOT_A_PRICE: &str = "price must be a number such as 20 or 19.99";
+
     let json = json.ok_or("price is required")?;
-    let decimal = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).map_or(json, str::trim);
-    Ok(Price::parse(decimal)?)
+    match json.as_bytes().first() {
+        Some(b'"') => Price::parse(&serde_json::from_str::<String>(json).map_err(|_| NOT_A_PRICE)?),
+        Some(b'-' | b'0'..=b'9') => Price::parse(json),
+        _ => Err(NOT_A_PRICE.to_owned()),
+    }
 }
 
 /// Refuses a price that is too low to be charged. `lowest` is in cents.
@@ -141,19 +148,6 @@ pub fn chargeable(price: Price, lowest: i64) -> Result<Price, String> {
     } else {
         Err(format!("price must be at least {}, because a card cannot be charged less", Price(lowest).with_cents()))
     }
-}
-
-/// The pattern for `LIKE ... ESCAPE '!'` that finds the text at any position.
-pub fn search_pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for character in text.trim().to_lowercase().chars() {
-        if matches!(character, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }
 
 #[cfg(test)]
@@ -243,20 +237,20 @@ mod tests {
         assert!(title("   ").is_err());
         assert!(title(&"é".repeat(200)).is_ok());
         assert!(title(&"é".repeat(201)).is_err());
+        assert_eq!(title(&"e\u{301}".repeat(200)), Ok("é".repeat(200)), "the composed form counts");
+        assert!(title("\u{3000}\u{200B}\u{A0}").is_err());
+        let refusal = title("a\u{202E}b").unwrap_err();
+        assert_eq!(refusal, "title must not contain characters that change the direction of the text");
     }
 
     #[test]
     fn a_price_is_a_number_or_a_string() {
         assert_eq!(price(Some("19.99")), Ok(Price(1_999)));
         assert_eq!(price(Some("\"19.99\"")), Ok(Price(1_999)));
-        for json in ["true", "{}", "[1]", "\"\"", "1e2", "\"1\\u0030\"", "\""] {
+        assert_eq!(price(Some("\"1\\uff10\"")), Ok(Price(1_000)));
+        for json in ["true", "{}", "[1]", "\"\"", "1e2", "\"1\\u0000\"", "\"", "\"19,99\""] {
             assert!(price(Some(json)).is_err(), "{json}");
         }
         assert!(price(None).is_err());
-    }
-
-    #[test]
-    fn wildcards_in_a_search_are_ordinary_characters() {
-        assert_eq!(search_pattern(" 50%_Off! "), "%50!%!_off!!%");
     }
 }

@@ -4,9 +4,12 @@
 mod agreement;
 pub mod domain;
 mod events;
+mod index;
 mod routes;
+mod search;
 mod settlement;
 mod store;
+pub mod terms;
 mod withdrawal;
 
-ticketing_sdk::component! { http: routes::ROUTES, messaging: events::handle }
+ticketing_sdk::component! { http: routes::ROUTES, messaging: events::handle, timers: index::on_timer }

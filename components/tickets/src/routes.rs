@@ -7,9 +7,11 @@ use ticketing_sdk::store::{Snapshot, transact};
 use ticketing_sdk::{Error, Request, Response, Result, Router, capability, id};
 
 use crate::domain::{self, Ticket};
-use crate::{agreement, settlement, store, withdrawal};
+use crate::store::{self, Selection};
+use crate::{agreement, search, settlement, terms, withdrawal};
 
 const MAX_SEARCH_CHARACTERS: usize = 200;
+const PATH: &str = "/api/tickets";
 /// The value of `seller` that stands for the signed-in user.
 const OWN: &str = "me";
 /// The time for which a request waits for the decision about a withdrawal.
@@ -18,8 +20,8 @@ const DECISION_MS: u32 = 2_000;
 /// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[
     ("GET", "/api/tickets/{id}", show),
-    ("GET", "/api/tickets", list),
-    ("POST", "/api/tickets", create),
+    ("GET", PATH, list),
+    ("POST", PATH, create),
     ("PUT", "/api/tickets/{id}", update),
     ("DELETE", "/api/tickets/{id}", withdraw),
 ]);
@@ -60,22 +62,30 @@ fn show(request: &Request) -> Result<Response> {
 fn list(request: &Request) -> Result<Response> {
     let seller = seller(request)?;
     let page = Page::of(request)?;
-    let search = request.query("q").filter(|text| !text.trim().is_empty());
-    if let Some(text) = &search
-        && (text.chars().count() > MAX_SEARCH_CHARACTERS || text.contains('\0'))
-    {
+    let selection = seller.map_or(Selection::ForSale, Selection::Of);
+    let text = request.query("q").unwrap_or_default();
+    let terms = search_terms(&text)?;
+    let found = search::page(selection, &page, &terms)?;
+    let mut filters = Vec::new();
+    if seller.is_some() {
+        filters.push(("seller", OWN));
+    }
+    if !terms.is_empty() {
+        filters.push(("q", text.as_str()));
+    }
+    let bodies: Vec<Body<'_>> = found.tickets.iter().map(Body::from).collect();
+    let response = page.respond_until(&bodies, found.next.as_deref(), PATH, &filters)?;
+    settlement::settled(response, &found.tickets)
+}
+
+fn search_terms(text: &str) -> Result<Vec<String>> {
+    if text.chars().count() > MAX_SEARCH_CHARACTERS {
         return Err(Error::field("q", "q must be at most 200 characters"));
     }
-    let pattern = search.as_deref().map(domain::search_pattern);
-    let tickets = match seller {
-        None => store::list_for_sale(&page, pattern.as_deref())?,
-        Some(seller) => store::list_by_seller(&page, pattern.as_deref(), seller)?,
-    };
-    let own = seller.map(|_| ("seller", OWN));
-    let filters: Vec<(&str, &str)> = own.into_iter().chain(search.iter().map(|text| ("q", text.as_str()))).collect();
-    let bodies = tickets.iter().map(Body::from).collect();
-    let response = page.respond(bodies, |body| body.id, "/api/tickets", &filters)?;
-    settlement::settled(response, &tickets)
+    if text.contains('\0') {
+        return Err(Error::field("q", "q must not contain a NUL"));
+    }
+    Ok(terms::of_search(text))
 }
 
 /// The seller whose tickets the request wants. `None` if it wants those for
@@ -114,7 +124,7 @@ fn update(request: &Request) -> Result<Response> {
         }
         request.check_if_match(ticket.version)?;
         let edited = ticket.edited(title.clone(), price);
-        store::update_title_and_price(tx, &edited)?;
+        store::update_title_and_price(tx, &ticket, &edited)?;
         tx.publish(&TicketUpdated(edited.clone().into()))?;
         Ok(edited)
     })?;

@@ -2,10 +2,11 @@
 
 use ::events::Money;
 use ticketing_sdk::paging::Page;
-use ticketing_sdk::store::{FromRow, Query, Row, Snapshot, Tx};
+use ticketing_sdk::store::{FromRow, Query, Row, Snapshot, Tx, Value, placeholders};
 use ticketing_sdk::{Result, now_ms, params};
 
 use crate::domain::Ticket;
+use crate::{index, terms};
 
 /// How long the end of an order is stored. No event of an order is under way
 /// for so long.
@@ -26,55 +27,101 @@ impl FromRow for Ticket {
     }
 }
 
-const SELECT: &str = "SELECT id, version, title, amount, currency, user_id, order_id, sold, withdrawal_id
-     FROM tickets";
+const COLUMNS: &str = "id, version, title, amount, currency, user_id, order_id, sold, withdrawal_id";
 
 /// Every id sorts before this text.
 const AFTER_ALL_IDS: &str = "g";
 
+/// The ids of one statement. A page has fewer.
+pub(crate) const IDS_AT_ONCE: usize = 128;
+
 /// Finds a ticket by its id.
 pub(crate) fn find(db: &impl Query, id: &str) -> Result<Option<Ticket>> {
-    db.one(&format!("{SELECT} WHERE id = $1"), params![id])
+    db.one(&format!("SELECT {COLUMNS} FROM tickets WHERE id = $1"), params![id])
 }
 
-/// Lists the tickets that no order holds, newest first.
-pub(crate) fn list_for_sale(page: &Page, pattern: Option<&str>) -> Result<Vec<Ticket>> {
-    let cursor = page.cursor.as_deref().unwrap_or(AFTER_ALL_IDS);
-    match pattern {
-        None => Snapshot.all(
-            &format!("{SELECT} WHERE order_id IS NULL AND id < $1 ORDER BY id DESC LIMIT $2"),
-            params![cursor, page.rows()],
-        ),
-        Some(pattern) => Snapshot.all(
-            &format!(
-                "{SELECT} WHERE order_id IS NULL AND id < $1 AND title_key LIKE $2 ESCAPE '!'
-                 ORDER BY id DESC LIMIT $3"
-            ),
-            params![cursor, pattern, page.rows()],
-        ),
+/// Which tickets a list or a search shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Selection<'a> {
+    /// Those that no order holds.
+    ForSale,
+    /// Those of a seller, in every status.
+    Of(&'a str),
+}
+
+impl Selection<'_> {
+    /// The condition in SQL. Its parameter follows the others.
+    fn condition(self, parameters: &mut Vec<Value>) -> String {
+        match self {
+            Self::ForSale => "order_id IS NULL".to_owned(),
+            Self::Of(seller_id) => {
+                parameters.push(seller_id.into());
+                format!("user_id = ${}", parameters.len())
+            }
+        }
     }
 }
 
-/// Lists the tickets of a seller in every status, newest first.
-pub(crate) fn list_by_seller(page: &Page, pattern: Option<&str>, seller_id: &str) -> Result<Vec<Ticket>> {
-    let cursor = page.cursor.as_deref().unwrap_or(AFTER_ALL_IDS);
-    match pattern {
-        None => Snapshot.all(
-            &format!("{SELECT} WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
-            params![seller_id, cursor, page.rows()],
-        ),
-        Some(pattern) => Snapshot.all(
-            &format!(
-                "{SELECT} WHERE user_id = $1 AND id < $2 AND title_key LIKE $3 ESCAPE '!'
-                 ORDER BY id DESC LIMIT $4"
-            ),
-            params![seller_id, cursor, pattern, page.rows()],
-        ),
+/// Lists tickets, newest first.
+pub(crate) fn list(selection: Selection<'_>, page: &Page) -> Result<Vec<Ticket>> {
+    newest(COLUMNS, selection, page.cursor.as_deref(), page.rows())
+}
+
+/// A ticket's title as the search compares it.
+pub(crate) struct Title {
+    pub(crate) id: String,
+    /// The key of the title, or the title itself if its key is of an older
+    /// version.
+    pub(crate) key: String,
+}
+
+const TITLE_COLUMNS: &str =
+    "id, CASE WHEN title_key < ' ' OR title_key >= '!' THEN title ELSE title_key END AS title_key";
+
+impl FromRow for Title {
+    fn from_row(row: &mut Row<'_>) -> Result<Self> {
+        Ok(Self { id: row.text("id")?, key: row.text("title_key")? })
     }
+}
+
+/// The titles of the newest tickets before this one.
+pub(crate) fn titles(selection: Selection<'_>, before: Option<&str>, count: usize) -> Result<Vec<Title>> {
+    newest(TITLE_COLUMNS, selection, before, i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// The titles of the tickets with these ids, newest first.
+pub(crate) fn titles_of(selection: Selection<'_>, ids: &[&String]) -> Result<Vec<Title>> {
+    of_ids(TITLE_COLUMNS, selection, ids)
+}
+
+/// The tickets with these ids, newest first.
+pub(crate) fn find_all(selection: Selection<'_>, ids: &[String]) -> Result<Vec<Ticket>> {
+    of_ids(COLUMNS, selection, &ids.iter().collect::<Vec<&String>>())
+}
+
+fn newest<T: FromRow>(columns: &str, selection: Selection<'_>, before: Option<&str>, count: i64) -> Result<Vec<T>> {
+    let mut parameters = vec![before.unwrap_or(AFTER_ALL_IDS).into(), count.into()];
+    let condition = selection.condition(&mut parameters);
+    let statement = format!("SELECT {columns} FROM tickets WHERE {condition} AND id < $1 ORDER BY id DESC LIMIT $2");
+    Snapshot.all(&statement, &parameters)
+}
+
+/// One statement, so there are at most [`IDS_AT_ONCE`] ids.
+fn of_ids<T: FromRow>(columns: &str, selection: Selection<'_>, ids: &[&String]) -> Result<Vec<T>> {
+    let Some(last) = ids.last() else { return Ok(Vec::new()) };
+    // One length of the list makes one text for the host and the database.
+    let ids = ids.iter().chain(std::iter::repeat(last)).take(IDS_AT_ONCE);
+    let mut parameters: Vec<Value> = ids.map(|id| Value::from(*id)).collect();
+    let list = placeholders(1, IDS_AT_ONCE);
+    let condition = selection.condition(&mut parameters);
+    let statement = format!("SELECT {columns} FROM tickets WHERE id IN ({list}) AND {condition} ORDER BY id DESC");
+    Snapshot.all(&statement, &parameters)
 }
 
 /// Inserts a new ticket.
 pub(crate) fn insert(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
+    let key = terms::key(&ticket.title);
+    index::add(tx, &ticket.id, &key)?;
     tx.execute(
         "INSERT INTO tickets (id, version, title, title_key, amount, currency, user_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -82,7 +129,7 @@ pub(crate) fn insert(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
             &ticket.id,
             ticket.version,
             &ticket.title,
-            ticket.title.to_lowercase(),
+            key,
             ticket.price.amount,
             &ticket.price.currency,
             &ticket.user_id,
@@ -93,11 +140,15 @@ pub(crate) fn insert(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
 
 /// Updates the title and the price. It fails with a conflict if the ticket was
 /// changed or reserved in the meantime.
-pub(crate) fn update_title_and_price(tx: &Tx<'_>, ticket: &Ticket) -> Result<()> {
+pub(crate) fn update_title_and_price(tx: &Tx<'_>, old: &Ticket, ticket: &Ticket) -> Result<()> {
+    let (old_key, key) = (terms::key(&old.title), terms::key(&ticket.title));
+    if key != old_key {
+        index::replace(tx, &ticket.id, &old_key, &key)?;
+    }
     tx.update(
         "UPDATE tickets SET version = version + 1, title = $3, title_key = $4, amount = $5
          WHERE id = $1 AND version = $2 AND order_id IS NULL",
-        params![&ticket.id, ticket.version - 1, &ticket.title, ticket.title.to_lowercase(), ticket.price.amount,],
+        params![&ticket.id, old.version, &ticket.title, key, ticket.price.amount],
     )
 }
 
@@ -137,6 +188,7 @@ pub(crate) fn end_withdrawal(tx: &Tx<'_>, id: &str, withdrawal_id: &str) -> Resu
 /// version.
 pub(crate) fn withdraw(tx: &Tx<'_>, ticket: &Ticket, version: i64) -> Result<()> {
     tx.update("DELETE FROM tickets WHERE id = $1 AND version = $2", params![&ticket.id, ticket.version])?;
+    index::remove(tx, &ticket.id, &terms::key(&ticket.title))?;
     tx.execute(
         "INSERT INTO withdrawn_tickets (id, version, user_id) VALUES ($1, $2, $3)",
         params![&ticket.id, version, &ticket.user_id],

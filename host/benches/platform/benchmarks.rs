@@ -119,6 +119,16 @@ async fn scale(effort: Effort) -> Result<Vec<Row>> {
     };
     Ok(vec![
         row("list", small.list, large.list),
+        row("search for a common word", small.common_word, large.common_word),
+        row("search for a rare word", small.rare_word, large.rare_word),
+        Row::at_most(
+            &format!("search for a word that almost every one of {tickets} tickets has"),
+            format!("{:.2} ms", large.near_matches),
+            large.near_matches,
+            20.0,
+            "ms",
+            "the titles that a search looks at for one page",
+        ),
         row("read", small.read, large.read),
         row("reserve", small.reserve, large.reserve),
     ])

@@ -5,6 +5,8 @@ import { onClick } from './forms.js';
 import { element, fillTicket, showView } from './view.js';
 
 const PAGE_ITEMS = 24;
+// A page of a search can be empty although the next one is not.
+const EMPTY_PAGES = 20;
 
 /** Shows the first page of a list, and a button for more. Returns the number of items shown. */
 export async function showList(path, noun, filters, fillItem) {
@@ -14,8 +16,12 @@ export async function showList(path, noun, filters, fillItem) {
   query.set('limit', PAGE_ITEMS);
   let next = `${path}?${query}`;
 
-  const loadPage = async () => {
+  const loadPage = async (emptyPages = 0) => {
     const { data, headers } = await api('GET', next);
+    if (data.length === 0 && nextLink(headers) && emptyPages < EMPTY_PAGES) {
+      next = nextLink(headers);
+      return loadPage(emptyPages + 1);
+    }
     const items = data.map((entry) => {
       const item = element('[data-item]').content.firstElementChild.cloneNode(true);
       fillItem(item, entry, headers);
@@ -33,7 +39,7 @@ export async function showList(path, noun, filters, fillItem) {
   showView('ready');
   onClick(more, async () => {
     const first = await loadPage();
-    element('a', first).focus();
+    if (first) element('a', first).focus();
   });
   return list.children.length;
 }
