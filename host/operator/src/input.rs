@@ -1,12 +1,17 @@
 //! Extractors for bodies and queries. They refuse input that cannot be read
 //! with the error envelope.
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use host_http::error::{Problem, Refusal};
 use http::{StatusCode, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::time::Duration;
 
 const MAX_BODY_BYTES: usize = 256 << 10;
@@ -36,6 +41,35 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// Refuses a request whose path or query contains U+0000. No database stores it,
+/// so nothing can have such a name.
+pub(super) async fn refuse_nul(request: Request, next: Next) -> Response {
+    let contains_nul = |text: &str| percent_encoding::percent_decode_str(text).any(|byte| byte == 0);
+    if contains_nul(request.uri().path()) {
+        return Refusal::NotFound.into_response();
+    }
+    if request.uri().query().is_some_and(contains_nul) {
+        return Refusal::Malformed("The query must not contain U+0000").into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether a text or a name in the JSON contains U+0000, which is always escaped.
+fn contains_nul(json: &[u8]) -> bool {
+    const ESCAPED: &[u8] = br"\u0000";
+
+    fn has_nul(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(has_nul),
+            Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+            _ => false,
+        }
+    }
+    json.windows(ESCAPED.len()).any(|bytes| bytes == ESCAPED)
+        && serde_json::from_slice(json).is_ok_and(|value| has_nul(&value))
+}
+
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     let refused = |message: String| Problem::new(StatusCode::BAD_REQUEST, message);
     let mut json = serde_json::Deserializer::from_slice(bytes);
@@ -47,6 +81,9 @@ fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
         }
     })?;
     json.end().map_err(|error| refused(error.to_string()))?;
+    if contains_nul(bytes) {
+        return Err(refused("A text must not contain U+0000".to_owned()));
+    }
     Ok(value)
 }
 
@@ -88,6 +125,15 @@ mod tests {
             let problem = parse::<Sample>(&Bytes::from(wrong)).unwrap_err();
             assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_body_with_a_nul_in_a_text_is_refused_wherever_it_stands() {
+        for wrong in [r#"{"a": "\u0000"}"#, r#"{"a": [1, {"b": "x\u0000y"}]}"#, r#"{"\u0000": 1}"#, r#""\\\u0000""#] {
+            let problem = parse::<Value>(&Bytes::from(wrong)).unwrap_err();
+            assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{wrong}");
+        }
+        assert!(parse::<Value>(&Bytes::from(r#"{"a": "\\u0000 \u0001"}"#)).is_ok());
     }
 
     #[test]

@@ -136,6 +136,7 @@ pub fn router(operator: Arc<Operator>) -> Router {
         .fallback(|| async { Refusal::NotFound })
         .method_not_allowed_fallback(|| async { Refusal::NotFound })
         .with_state(operator)
+        .layer(middleware::from_fn(input::refuse_nul))
         .layer(other_sites)
 }
 

@@ -126,6 +126,9 @@ impl Visitor for Parts {
 
     fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<String> {
         match &value.value {
+            Value::Number(number, false) if !number.parse::<f64>().is_ok_and(f64::is_finite) => {
+                ControlFlow::Break(format!("the number {number} is too large"))
+            }
             Value::Number(_, false) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => {
                 ControlFlow::Continue(())
             }

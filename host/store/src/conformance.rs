@@ -61,6 +61,8 @@ macro_rules! conformance_suite {
                 a_query_outside_a_transaction_only_reads
                 every_permitted_statement_runs
                 every_refused_statement_has_no_effect
+                values_that_an_engine_cannot_store_are_refused_on_both
+                numbers_mean_the_same_on_every_engine
                 statements_mean_the_same_on_every_engine
             }
         }

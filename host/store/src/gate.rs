@@ -38,6 +38,20 @@ pub(crate) struct Checked {
     pub(crate) reads_only: bool,
 }
 
+/// Refuses values that one engine stores and the other one does not, or stores
+/// as another value.
+fn check_value(number: usize, value: &Value) -> Result<(), Error> {
+    match value {
+        Value::Text(text) if text.contains('\0') => {
+            Err(Error::Invalid(format!("the text in parameter ${number} contains U+0000")))
+        }
+        Value::Real(real) if !real.is_finite() => {
+            Err(Error::Invalid(format!("the number in parameter ${number} is not finite")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Judges statements and caches the verdicts.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -61,7 +75,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Error::Limit`] if one of them is too large, [`Error::Invalid`] if the
-    /// statement is not allowed.
+    /// statement or a parameter is not allowed.
     pub(crate) async fn check(&self, statement: &str, parameters: &[Value]) -> Result<Checked, Error> {
         if parameters.len() > PARAMETERS {
             return Err(Error::Limit(format!("more than {PARAMETERS} parameters")));
@@ -77,6 +91,7 @@ impl Gate {
         if parameters.iter().map(value_bytes).sum::<usize>() > PARAMETER_BYTES {
             return Err(Error::Limit(format!("parameters of more than {PARAMETER_BYTES} bytes")));
         }
+        parameters.iter().enumerate().try_for_each(|(index, value)| check_value(index + 1, value))?;
         let sql = permitted.sql(parameters.iter().map(value_bytes)).map_err(Error::Limit)?;
         Ok(Checked { sql: sql.clone(), reads_only: permitted.reads_only })
     }

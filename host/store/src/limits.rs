@@ -64,6 +64,18 @@ impl Limits {
     }
 }
 
+/// A calculation on SQLite can have no finite result where PostgreSQL has an
+/// error. A zero has no sign, because SQLite stores none.
+fn same_on_every_engine(value: Value) -> Result<Value, Error> {
+    match value {
+        Value::Real(real) if !real.is_finite() => {
+            Err(Error::Invalid("a number of the result is not finite".to_owned()))
+        }
+        Value::Real(real) => Ok(Value::Real(real + 0.0)),
+        value => Ok(value),
+    }
+}
+
 /// Collects the rows of one result within the limits.
 pub(crate) struct LimitedRows<'a> {
     limits: &'a Limits,
@@ -91,7 +103,7 @@ impl<'a> LimitedRows<'a> {
         self.memory.add(size_of::<Vec<Value>>()).map_err(over_limit)?;
         let mut values = Vec::with_capacity(columns);
         for column in 0..columns {
-            let value = value(column)?;
+            let value = same_on_every_engine(value(column)?).map_err(over_limit)?;
             self.count(&value).map_err(over_limit)?;
             values.push(value);
         }

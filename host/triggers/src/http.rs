@@ -239,7 +239,8 @@ async fn discard(mut body: Body) {
     }
 }
 
-/// None when the path cannot be decoded, because such a path names nothing.
+/// None when the path cannot be decoded or contains U+0000, because such a path
+/// names nothing.
 fn wit_request(
     target: &Target<'_>,
     parts: &Parts,
@@ -252,6 +253,8 @@ fn wit_request(
         .iter()
         .map(|(name, value)| {
             let decoded = percent_encoding::percent_decode_str(value).decode_utf8().ok()?;
+            // Nothing can have such a name, because no database stores it.
+            let decoded = (!decoded.contains('\0')).then_some(decoded)?;
             Some((name.to_owned(), decoded.into_owned()))
         })
         .collect::<Option<Vec<_>>>()?;

@@ -46,6 +46,7 @@ pub fn add_to_linker<T: Send + 'static>(
 impl PaymentsView<'_> {
     pub(super) async fn authorize(&self, key: &str, amount: Money, token: String) -> Result<String, Error> {
         let key = self.key(key)?;
+        check_text("token", &token)?;
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Error::Invalid(format!("token: at most {MAX_TOKEN_BYTES} bytes")));
         }
@@ -55,6 +56,7 @@ impl PaymentsView<'_> {
 
     pub(super) async fn settle(&self, settlement: Settlement, key: &str, authorization: String) -> Result<(), Error> {
         let key = self.key(key)?;
+        check_text("authorization", &authorization)?;
         if authorization.len() > MAX_AUTHORIZATION_BYTES {
             return Err(Error::Invalid(format!("authorization: at most {MAX_AUTHORIZATION_BYTES} bytes")));
         }
@@ -63,6 +65,7 @@ impl PaymentsView<'_> {
 
     /// The key of the host for a key of the component.
     fn key(&self, key: &str) -> Result<String, Error> {
+        check_text("key", key)?;
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
             return Err(Error::Invalid(format!("key: 1 to {MAX_KEY_BYTES} bytes")));
         }
@@ -92,6 +95,11 @@ impl PaymentsView<'_> {
         metrics::counter!("payments_calls_total", "operation" => operation, "outcome" => name).increment(1);
         outcome
     }
+}
+
+/// PostgreSQL does not store U+0000.
+fn check_text(name: &str, text: &str) -> Result<(), Error> {
+    if text.contains('\0') { Err(Error::Invalid(format!("{name}: no U+0000"))) } else { Ok(()) }
 }
 
 fn check_money(money: &Money) -> Result<(), Error> {

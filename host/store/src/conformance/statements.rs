@@ -92,6 +92,71 @@ pub(crate) async fn statements_mean_the_same_on_every_engine(store: Store) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// U+0000 in a text, and numbers that are not finite.
+pub(crate) async fn values_that_an_engine_cannot_store_are_refused_on_both(store: Store) {
+    tables(&store).await;
+    insert(&store, "a", 1).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    for value in [
+        text("\0"),
+        text("a\0"),
+        text("a\0b"),
+        Value::Real(f64::NAN),
+        Value::Real(f64::INFINITY),
+        Value::Real(f64::NEG_INFINITY),
+    ] {
+        for statement in [
+            "SELECT $1",
+            "SELECT id FROM things WHERE id = $1",
+            "SELECT id FROM things WHERE d = $1",
+            "SELECT id FROM things WHERE id LIKE $1",
+            "SELECT coalesce($1, 'x')",
+        ] {
+            let outside = store.query(statement, vec![value.clone()]).await;
+            assert!(matches!(outside, Err(Error::Invalid(_))), "{statement} {value:?}: {outside:?}");
+            let inside = transaction.query(statement, vec![value.clone()]).await;
+            assert!(matches!(inside, Err(Error::Invalid(_))), "{statement} {value:?}: {inside:?}");
+        }
+        for statement in
+            ["INSERT INTO things (id, n) VALUES ($1, 0)", "UPDATE things SET id = $1", "UPDATE things SET d = $1"]
+        {
+            let result = transaction.execute(statement, vec![value.clone()]).await;
+            assert!(matches!(result, Err(Error::Invalid(_))), "{statement} {value:?}: {result:?}");
+        }
+    }
+    for statement in ["SELECT 1e999", "SELECT id FROM things WHERE d < -1e400"] {
+        let refused = transaction.query(statement, vec![]).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{statement}: {refused:?}");
+    }
+    // The transaction continues, and bytes may be zero.
+    transaction.execute("UPDATE things SET b = $1", vec![Value::Blob(vec![0, 1])]).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}
+
+/// Zeros with a sign, and results at the ends of the range.
+pub(crate) async fn numbers_mean_the_same_on_every_engine(store: Store) {
+    tables(&store).await;
+    insert(&store, "a", 1).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    for real in [-0.0, 0.0, 0.1, -1.5, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 1e-320, 9_007_199_254_740_993.0] {
+        transaction.execute("UPDATE things SET d = $1", vec![Value::Real(real)]).await.unwrap();
+        for (statement, parameters) in [
+            ("SELECT d FROM things", vec![]),
+            ("SELECT d FROM things WHERE d = $1", vec![Value::Real(real)]),
+            ("SELECT $1", vec![Value::Real(real)]),
+        ] {
+            let rows = transaction.query(statement, parameters).await.unwrap().rows;
+            let got = rows.first().map(|row| shown(&row[0]));
+            assert_eq!(got, Some(shown(&Value::Real(real + 0.0))), "{statement} {real}");
+        }
+    }
+    transaction.execute("UPDATE things SET d = $1", vec![Value::Real(f64::MAX)]).await.unwrap();
+    let too_large = transaction.query("SELECT d * 10 FROM things", vec![]).await;
+    assert!(matches!(too_large, Err(Error::Invalid(_))), "{too_large:?}");
+    transaction.rollback().await;
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

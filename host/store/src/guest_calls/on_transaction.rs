@@ -118,6 +118,7 @@ impl StoreView<'_> {
         handle: &Resource<OpenTransaction>,
         key: &str,
     ) -> Result<bool, Error> {
+        check_timer_key(key)?;
         let mut borrowed = self.borrow(handle).await?;
         let result = timeout_at(borrowed.deadline, borrowed.inner.cancel_timer(key)).await;
         borrowed.give_back(result)
@@ -133,14 +134,16 @@ impl StoreView<'_> {
     }
 }
 
+/// PostgreSQL does not store U+0000.
+fn check_timer_key(key: &str) -> Result<(), Error> {
+    if key.contains('\0') { Err(Error::Invalid("the key of a timer contains U+0000".to_owned())) } else { Ok(()) }
+}
+
 fn check_timer(timer: &Timer) -> Result<(), Error> {
     if timer.key.is_empty() || timer.key.len() > TIMER_KEY_BYTES {
         return Err(Error::Limit(format!("a timer's key has 1 to {TIMER_KEY_BYTES} bytes")));
     }
-    // PostgreSQL cannot store it.
-    if timer.key.contains('\0') {
-        return Err(Error::Invalid("a timer's key has a zero byte".to_owned()));
-    }
+    check_timer_key(&timer.key)?;
     if timer.payload.len() > TIMER_PAYLOAD_BYTES {
         return Err(Error::Limit(format!("a timer of more than {TIMER_PAYLOAD_BYTES} bytes")));
     }

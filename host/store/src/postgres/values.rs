@@ -63,7 +63,8 @@ fn integer(value: Value) -> Result<i64, BoxDynError> {
 fn real(value: Value) -> Result<f64, BoxDynError> {
     match value {
         Value::Integer(integer) => Ok(integer as f64),
-        Value::Real(real) => Ok(real),
+        // A sum with zero has no sign of zero.
+        Value::Real(real) => Ok(real + 0.0),
         Value::Text(text) => Ok(text.parse()?),
         other => Err(format!("a parameter is {}, but has to be a real", kind(&other)).into()),
     }

@@ -14,7 +14,8 @@ pub(super) fn arguments(parameters: Vec<Value>) -> Result<SqliteArguments, Failu
         match parameter {
             Value::Null => arguments.add(None::<i64>),
             Value::Integer(integer) => arguments.add(integer),
-            Value::Real(real) => arguments.add(real),
+            // A sum with zero has no sign of zero.
+            Value::Real(real) => arguments.add(real + 0.0),
             Value::Text(text) => arguments.add(text),
             Value::Blob(bytes) => arguments.add(bytes),
         }
