@@ -166,7 +166,7 @@ impl JetStreamConsumer {
 
     /// Notes what the component has handled, at a time at which the broker's
     /// consumer had the right settings.
-    pub(super) fn set_handled(&self, stream_created_ns: i128, up_to: u64) {
+    pub(super) fn set_handled(&self, stream_created_ns: i64, up_to: u64) {
         *self.handled.lock() = Handled::UpTo(stream_created_ns, up_to);
     }
 

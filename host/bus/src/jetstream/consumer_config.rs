@@ -1,7 +1,7 @@
 //! The settings of a component's consumer that the host relies on. Any program
 //! with the right may change them, so the host compares all of them regularly.
 
-use super::connection::Connection;
+use super::{connection::Connection, losses::nanoseconds};
 use async_nats::jetstream::{
     consumer::{
         self, AckPolicy, DeliverPolicy, Info, IntoConsumerConfig, PriorityPolicy, PullConsumer, ReplayPolicy,
@@ -122,7 +122,7 @@ pub(super) enum Handled {
     SetUp,
     /// All events of the stream with this time of creation, up to this sequence
     /// number.
-    UpTo(i128, u64),
+    UpTo(i64, u64),
 }
 
 impl Handled {
@@ -130,7 +130,7 @@ impl Handled {
     pub(super) fn in_stream(self, stream: &stream::Info) -> Self {
         match self {
             Self::UpTo(created_ns, floor)
-                if created_ns == stream.created.unix_timestamp_nanos() && floor <= stream.state.last_sequence =>
+                if created_ns == nanoseconds(stream.created) && floor <= stream.state.last_sequence =>
             {
                 self
             }

@@ -11,6 +11,7 @@ use super::{
     losses::{Loss, Progress, Sample},
     rights,
     room::{self, Contents},
+    sample_store::SampleStore,
     streams::{self, EnsureError},
 };
 use async_nats::jetstream::consumer::Info;
@@ -35,16 +36,22 @@ pub(super) type Consumers = Mutex<HashMap<String, Arc<JetStreamConsumer>>>;
 /// What the last inspection has seen.
 #[derive(Default)]
 struct Inspection {
+    samples: Option<SampleStore>,
     sample: Option<Sample>,
     /// The number of inspections in a row in which a consumer was different.
     different: BTreeMap<String, u32>,
 }
 
 /// Runs until the bus is closed.
-pub(super) async fn inspect_regularly(connection: Arc<Connection>, consumers: Arc<Consumers>) {
+pub(super) async fn inspect_regularly(
+    connection: Arc<Connection>,
+    consumers: Arc<Consumers>,
+    samples: Option<SampleStore>,
+) {
     let stop = connection.stop.clone();
-    let mut inspection = Inspection::default();
+    let mut inspection = Inspection { samples, ..Inspection::default() };
     stop.run_until_cancelled(async {
+        inspection.remember(&connection.names.event_stream()).await;
         loop {
             let own = of_this_host(&consumers);
             if connection.is_connected() {
@@ -67,6 +74,13 @@ pub(super) fn of_this_host(consumers: &Consumers) -> Vec<Arc<JetStreamConsumer>>
 }
 
 impl Inspection {
+    /// Continues after the last inspection before the start of this host.
+    async fn remember(&mut self, stream: &str) {
+        if let Some(samples) = &self.samples {
+            self.sample = samples.read(stream).await;
+        }
+    }
+
     async fn run(&mut self, connection: &Connection, own: &[Arc<JetStreamConsumer>]) -> Result<(), BusError> {
         if let Err(EnsureError::Temporary(reason) | EnsureError::Permanent(reason)) = streams::compare(connection).await
         {
@@ -80,6 +94,11 @@ impl Inspection {
         let infos: BTreeMap<&str, &Info> = contents.consumers.iter().map(|info| (info.name.as_str(), info)).collect();
         for consumer in own {
             self.compare(connection, consumer, infos.get(consumer.component.as_str()).copied(), &sample);
+        }
+        if self.sample.as_ref() != Some(&sample)
+            && let Some(samples) = &self.samples
+        {
+            samples.write(&connection.names.event_stream(), &sample).await;
         }
         self.sample = Some(sample);
         room::keep(connection, &contents, own).await

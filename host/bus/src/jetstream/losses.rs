@@ -7,24 +7,28 @@
 //! number of waiting ones only by a delivery. What is missing beyond the number
 //! of deliveries is lost. The result is never too high.
 
-use async_nats::jetstream::{consumer, stream};
+use async_nats::{
+    datetime::DateTime,
+    jetstream::{consumer, stream},
+};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The state of the stream and its consumers at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sample {
     /// Another stream of the same name has another time of creation.
-    pub(super) created_ns: i128,
+    pub(super) created_ns: i64,
     pub(super) first: u64,
     pub(super) last: u64,
     pub(super) consumers: BTreeMap<String, Progress>,
 }
 
 /// The state of one consumer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Progress {
     /// Another consumer of the same name has another time of creation.
-    pub(super) created_ns: i128,
+    pub(super) created_ns: i64,
     pub(super) filters: Vec<String>,
     /// Events that were not delivered yet.
     pub(super) pending: u64,
@@ -56,7 +60,7 @@ impl Sample {
     pub(super) fn new<'a>(stream: &stream::Info, consumers: impl Iterator<Item = &'a consumer::Info>) -> Self {
         let state = &stream.state;
         Self {
-            created_ns: stream.created.unix_timestamp_nanos(),
+            created_ns: nanoseconds(stream.created),
             first: state.first_sequence,
             last: state.last_sequence,
             consumers: consumers.map(|info| (info.name.clone(), Progress::new(info, state.last_sequence))).collect(),
@@ -106,7 +110,7 @@ impl Progress {
     /// consumer.
     pub(super) fn new(info: &consumer::Info, last: u64) -> Self {
         let mut progress = Self {
-            created_ns: info.created.unix_timestamp_nanos(),
+            created_ns: nanoseconds(info.created),
             filters: super::consumer_config::filters(&info.config),
             pending: info.num_pending,
             unacknowledged: info.num_ack_pending as u64,
@@ -121,6 +125,11 @@ impl Progress {
         }
         progress
     }
+}
+
+/// A time as one number, to compare it.
+pub(super) fn nanoseconds(time: DateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos()).unwrap_or_default()
 }
 
 #[cfg(test)]

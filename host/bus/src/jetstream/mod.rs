@@ -19,6 +19,7 @@ mod problems;
 mod pull;
 mod rights;
 mod room;
+mod sample_store;
 mod streams;
 mod subscription;
 
@@ -39,6 +40,7 @@ use host_config::{messaging::MessagingConfig, nats::NatsConfig};
 use host_database::HostDatabase;
 use inspection::{Consumers, inspect_regularly, of_this_host};
 use parking_lot::Mutex;
+use sample_store::SampleStore;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
@@ -83,19 +85,29 @@ pub async fn installation(database: &HostDatabase) -> Result<String, BusError> {
 }
 
 impl JetStreamBus {
-    /// Connects. An unavailable broker is no error: the bus waits for it.
+    /// Connects. An unavailable broker is no error: the bus waits for it. In the
+    /// database, the bus keeps what it last saw on the broker.
     ///
     /// # Errors
-    /// When a file of the settings cannot be read, or when the streams belong to
-    /// another installation.
-    pub async fn open(settings: &MessagingConfig, nats: &NatsConfig, installation: String) -> Result<Self, BusError> {
+    /// When a file of the settings cannot be read, when the streams belong to
+    /// another installation, or when the database cannot be used.
+    pub async fn open(
+        settings: &MessagingConfig,
+        nats: &NatsConfig,
+        installation: String,
+        database: Option<HostDatabase>,
+    ) -> Result<Self, BusError> {
+        let samples = match database {
+            Some(database) => Some(SampleStore::open(database).await?),
+            None => None,
+        };
         let connection = Connection::open(nats.clone(), settings.retention, installation).await?;
         let stop = connection.stop.clone().drop_guard();
         if let Status::Rejected(reason) = connection.wait_for_first_attempt(FIRST_ATTEMPT_TIMEOUT).await {
             return Err(BusError(reason));
         }
         let consumers = Arc::new(Consumers::default());
-        tokio::spawn(inspect_regularly(connection.clone(), consumers.clone()));
+        tokio::spawn(inspect_regularly(connection.clone(), consumers.clone(), samples));
         Ok(Self {
             connection,
             consumers,

@@ -35,7 +35,7 @@ fn settings(url: &str) -> MessagingConfig {
 
 async fn try_open(settings: &MessagingConfig, installation: &str) -> Result<Arc<JetStreamBus>, BusError> {
     let nats = settings.nats.as_ref().unwrap();
-    JetStreamBus::open(settings, nats, installation.to_owned()).await.map(Arc::new)
+    JetStreamBus::open(settings, nats, installation.to_owned(), None).await.map(Arc::new)
 }
 
 async fn open(settings: &MessagingConfig) -> Arc<JetStreamBus> {

@@ -1,8 +1,9 @@
 //! Other programs fill, change and purge the streams of a marketplace.
 
 use super::Market;
-use crate::support::{Bus, Host, NatsServer, Setup, eventually};
+use crate::support::{Bus, Client, Host, NatsServer, Setup, eventually};
 use async_nats::jetstream::{Context, consumer::PullConsumer, stream::Stream};
+use std::time::Duration;
 
 async fn stream(host: &Host) -> (Context, Stream) {
     let view = host.look_at_bus().await;
@@ -69,38 +70,50 @@ async fn a_marketplace_goes_on_when_its_consumers_are_paused_changed_and_deleted
     assert_eq!(readiness(&host).await, "ready\n");
 }
 
+/// The value of a metric of the component `orders`. 0 if there is none.
+async fn metric(host: &Host, name: &str) -> u64 {
+    let text = host.outsider().get("/metrics").await.text;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("{component=\"orders\"} "));
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+/// Sells tickets while `orders` is paused, until the host has seen that events
+/// wait.
+async fn events_wait(host: &Host, seller: &Client) {
+    for number in 0..60 {
+        assert_eq!(seller.try_sell(&format!("ticket {number}"), 10.0).await.status, 201);
+    }
+    eventually("events wait", async || metric(host, "bus_pending_events").await, |waiting| *waiting > 40).await;
+    // The interval of the inspections is 5 s.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+}
+
 #[tokio::test]
 #[ignore = "needs NATS"]
-async fn the_host_says_how_many_events_a_purge_has_deleted() {
+async fn the_host_says_how_many_events_a_purge_has_deleted_also_while_it_was_down() {
     let server = NatsServer::start();
-    let host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
+    let mut host = Setup::new().bus(Bus::jetstream(&server.url())).start().await;
     let seller = host.user("seller").await;
     seller.sell("x", 10.0).await;
     host.settles().await;
     let paused = host.operator().post("/plugins/orders/pause", serde_json::json!({})).await;
     assert!(paused.status < 300, "{paused:?}");
-    for number in 0..60 {
-        assert_eq!(seller.try_sell(&format!("ticket {number}"), 10.0).await.status, 201);
-    }
     let (_, events) = stream(&host).await;
-    let delivered = async || events.consumer_info("orders").await.unwrap().num_pending;
-    eventually("events wait for orders", delivered, |pending| *pending > 20).await;
-    // The host has seen that they wait.
-    let seen = async || host.outsider().get("/metrics").await.text;
-    eventually("the metrics count them", seen, |text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("bus_pending_events{component=\"orders\"} "));
-        line.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count > 20)
-    })
-    .await;
-    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
-    events.purge().await.unwrap();
-    let lost = async || host.outsider().get("/metrics").await.text;
-    let count = |text: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix("bus_lost_events_total{component=\"orders\"} "));
-        line.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default()
-    };
-    eventually("the loss is counted", lost, |text| count(text) >= 40).await;
-    assert!(host.log().contains("the broker has deleted events that the component had not handled"), "{}", host.log());
+    for is_down in [false, true] {
+        let seller = host.again(&seller);
+        events_wait(&host, &seller).await;
+        if is_down {
+            host.kill().await;
+        }
+        events.purge().await.unwrap();
+        if is_down {
+            host.start_again().await;
+        }
+        let lost = async || metric(&host, "bus_lost_events_total").await;
+        eventually("the loss is counted", lost, |lost| *lost >= 40).await;
+        let line = "the broker has deleted events that the component had not handled";
+        assert!(host.log().contains(line), "{}", host.log());
+    }
 }
 
 #[tokio::test]
