@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class};
 
 use crate::characters::{is_control, is_direction_control, is_invisible, is_mark, is_visible, trim};
 
-/// The most marks above and below one letter. Every living script needs fewer.
-const MARKS_IN_A_ROW: usize = 3;
+/// The most accents on one letter.
+const ACCENTS: usize = 3;
+/// The most marks of any kind after one letter. A syllable of Burmese has 5.
+const MARKS: usize = 6;
 
 /// The reason why a text is not accepted. It reads well after the name of the
 /// text: "title must ...".
@@ -71,15 +73,46 @@ pub fn flaw(line: &str) -> Option<Flaw> {
 /// Counts in the decomposed form, so the answer is the same for both forms.
 /// Characters that nobody sees do not end a row.
 fn has_many_marks(line: &str) -> bool {
-    let mut marks = 0;
+    let mut row = Marks::default();
     line.nfd().any(|character| {
         if is_mark(character) {
-            marks += 1;
+            row.add(character);
         } else if !is_invisible(character) {
-            marks = 0;
+            row = Marks::default();
         }
-        marks > MARKS_IN_A_ROW
+        row.are_too_many()
     })
+}
+
+/// The marks in a row. The vowels of some scripts, such as Burmese and Thai, are
+/// marks too. They stand beside each other, so a word may have more of them than
+/// of accents, but not one of them again and again.
+#[derive(Default)]
+struct Marks {
+    all: usize,
+    accents: usize,
+    last: Option<char>,
+    /// How often the last mark is repeated.
+    same: usize,
+}
+
+impl Marks {
+    fn add(&mut self, mark: char) {
+        self.all += 1;
+        self.accents += usize::from(is_accent(mark));
+        self.same = if self.last.replace(mark) == Some(mark) { self.same + 1 } else { 1 };
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.accents > ACCENTS || self.same > ACCENTS || self.all > MARKS
+    }
+}
+
+/// Whether marks of this kind are stacked above or below the letter, or around
+/// it.
+fn is_accent(mark: char) -> bool {
+    let is_enclosing = matches!(mark, '\u{488}' | '\u{489}' | '\u{20DD}'..='\u{20E4}' | '\u{A670}'..='\u{A672}');
+    canonical_combining_class(mark) != 0 || is_enclosing
 }
 
 #[cfg(test)]
@@ -135,13 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn the_vowels_of_living_scripts_are_accepted() {
+        for text in ["လျှို့ဝှက်", "မြို့", "ที่นี่ ก็", "བསྒྲུབས", "בְּרֵאשִׁ֖ית", "Việt Nam", "ᾧ", "क्षत्रिय"]
+        {
+            assert!(line(text).is_ok(), "{text}");
+        }
+        assert_eq!(line(&format!("ก{}", "\u{E47}".repeat(4))), Err(Flaw::Marks));
+        assert_eq!(line(&format!("ก{}", "\u{E34}\u{E38}".repeat(4))), Err(Flaw::Marks));
+    }
+
+    #[test]
     fn at_most_three_marks_follow_each_other() {
         let marks = |count| format!("e{}x", "\u{301}".repeat(count));
         assert!(line(&marks(3)).is_ok());
         assert_eq!(line(&marks(4)), Err(Flaw::Marks));
         assert_eq!(line("é\u{301}\u{302}\u{303}"), Err(Flaw::Marks), "composed");
         assert_eq!(line("e\u{301}\u{301}\u{200D}\u{301}\u{301}"), Err(Flaw::Marks), "with a joiner");
-        assert_eq!(line("e\u{301}\u{301}\u{34F}\u{301}"), Err(Flaw::Marks), "with a joiner of graphemes");
+        assert_eq!(line("e\u{301}\u{301}\u{34F}\u{301}\u{301}"), Err(Flaw::Marks), "with a joiner of graphemes");
         assert_eq!(line("e\u{20DD}\u{20DE}\u{20DF}\u{20E0}"), Err(Flaw::Marks), "around the letter");
     }
 }
