@@ -155,20 +155,14 @@ impl Order {
         if self.status == OrderStatus::Complete {
             return Err(already_paid());
         }
-        if let Some(authorized) = last.as_ref().filter(|attempt| attempt.state == AttemptState::Authorized) {
-            return Ok(OpenAttempt::Authorized(authorized.clone()));
-        }
-        if now_ms >= terms.expires_at.0 {
-            return Err(Error::bad_request("The order has expired"));
-        }
         match last {
-            Some(open) if open.state == AttemptState::Authorizing => {
-                if open.token.as_deref() == Some(token) {
-                    Ok(OpenAttempt::Existing(open))
-                } else {
-                    Err(Error::bad_request("Another payment of this order is in progress"))
-                }
-            }
+            Some(authorized) if authorized.state == AttemptState::Authorized => Ok(OpenAttempt::Authorized(authorized)),
+            // It began in time, so it may still complete the order.
+            Some(open) if open.state == AttemptState::Authorizing => match open.token.as_deref() == Some(token) {
+                true => Ok(OpenAttempt::Existing(open)),
+                false => Err(Error::bad_request("Another payment of this order is in progress")),
+            },
+            _ if now_ms >= terms.expires_at.0 => Err(Error::bad_request("The order has expired")),
             last => Ok(OpenAttempt::New(Attempt {
                 id,
                 version: 0,
@@ -302,6 +296,9 @@ mod tests {
         assert_eq!(refusal(open_attempt(&cancelled, "card", None)).0, 400);
         let paid = Order { status: OrderStatus::Complete, ..order() };
         assert_eq!(refusal(open_attempt(&paid, "card", None)).1, "The order is already paid");
+        let begun = new_attempt(&order(), None);
+        let resumed = order().open_attempt("u", "card", Some(begun.clone()), NOW_MS + 1, "p".to_owned()).unwrap();
+        assert_eq!(resumed, OpenAttempt::Existing(begun), "it began in time");
         let unknown = Order { terms: None, ..order() };
         assert_eq!(refusal(open_attempt(&unknown, "card", None)).0, 404);
     }
