@@ -20,6 +20,7 @@ use proptest::prelude::*;
 #[derive(Debug, Clone)]
 enum Action {
     Reserve { ticket: usize, buyer: usize },
+    Withdraw { ticket: usize },
     Cancel { order: usize },
     Pay { order: usize, card: Card, reply: Reply },
     LateAnswer { answer: usize },
@@ -42,6 +43,7 @@ fn action() -> impl Strategy<Value = Action> {
     };
     prop_oneof![
         4 => (index(), index()).prop_map(|(ticket, buyer)| Action::Reserve { ticket, buyer }),
+        1 => index().prop_map(|ticket| Action::Withdraw { ticket }),
         2 => index().prop_map(|order| Action::Cancel { order }),
         5 => (index(), card, reply()).prop_map(|(order, card, reply)| Action::Pay { order, card, reply }),
         2 => index().prop_map(|answer| Action::LateAnswer { answer }),
@@ -56,6 +58,7 @@ fn action() -> impl Strategy<Value = Action> {
 fn perform(market: &mut Market, action: Action) {
     match action {
         Action::Reserve { ticket, buyer } => market.reserve(ticket, buyer),
+        Action::Withdraw { ticket } => market.withdraw(ticket),
         Action::Cancel { order } => market.cancel(order),
         Action::Pay { order, card, reply } => market.pay(order, card, reply),
         Action::LateAnswer { answer } => market.late_answer(answer),
@@ -73,6 +76,7 @@ fn check_always(market: &Market, before: &BTreeMap<String, Order>) {
         if order.status != OrderStatus::Cancelled {
             let other = holders.insert(&order.ticket.id, &order.id);
             assert_eq!(other, None, "one ticket has two live orders");
+            assert!(!market.withdrawals.done.contains(&order.ticket.id), "an order has a withdrawn ticket: {order:?}");
         }
         if let Some(old) = before.get(&order.id) {
             let changes = i64::from(old != order);
@@ -102,6 +106,9 @@ fn check_idle(market: &Market) {
         assert!(!charges.contains(&Charge::Authorized), "money is still reserved: {order:?} {charges:?}");
         assert_ne!(order.status, OrderStatus::AwaitingPayment, "an order still awaits its payment");
     }
+    let withdrawals = &market.withdrawals;
+    assert!(withdrawals.open.is_empty(), "a withdrawal is not decided: {:?}", withdrawals.open);
+    assert_eq!(withdrawals.granted, withdrawals.done, "each granted withdrawal is made");
     for ticket in market.tickets.values() {
         let holder =
             market.orders.values().find(|order| order.ticket.id == ticket.id && order.status != OrderStatus::Cancelled);

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use events::{
     CancelReason, ExpirationComplete, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, PaymentCreated,
-    PaymentDeclined, PaymentPending, Price,
+    PaymentDeclined, PaymentPending, Price, TicketWithdrawing, WithdrawalDecided,
 };
 use orders::domain::{Order, Ticket};
 use payments::domain::{self as payments_domain, Attempt, AttemptState, Authorization, OpenAttempt, Operation, Terms};
 use ticketing_sdk::Timestamp;
 use tickets::domain::{self as tickets_domain, Transition};
+
+mod withdrawal;
+
+use withdrawal::Withdrawals;
 
 const HOLD_MS: i64 = 60_000;
 const PRICE: i64 = 1_999;
@@ -63,6 +67,8 @@ enum Message {
     CancelledToPayments(OrderCancelled),
     CompletedToPayments(OrderCompleted),
     CompletedToTickets(OrderCompleted),
+    Withdrawing(TicketWithdrawing),
+    WithdrawalDecided(WithdrawalDecided),
     ExpirationComplete(ExpirationComplete),
     PaymentPending(PaymentPending),
     PaymentDeclined(PaymentDeclined),
@@ -76,6 +82,7 @@ pub(crate) struct Market {
     pub(crate) now_ms: i64,
     pub(crate) orders: BTreeMap<String, Order>,
     pub(crate) tickets: BTreeMap<String, tickets_domain::Ticket>,
+    pub(crate) withdrawals: Withdrawals,
     released_orders: BTreeSet<String>,
     order_copies: BTreeMap<String, payments_domain::Order>,
     attempts: BTreeMap<String, Attempt>,
@@ -105,8 +112,7 @@ impl Market {
     pub(crate) fn reserve(&mut self, ticket: usize, buyer: usize) {
         let Some(ticket) = pick(&self.tickets, ticket) else { return };
         // The unique index refuses a second live order.
-        let holds = |order: &Order| order.ticket.id == ticket.id && order.status != OrderStatus::Cancelled;
-        if self.orders.values().any(holds) {
+        if self.is_held(&ticket.id) || self.withdrawals.granted.contains(&ticket.id) {
             return;
         }
         let ticket = Ticket { id: ticket.id, version: ticket.version, title: ticket.title, price: ticket.price };
@@ -230,6 +236,8 @@ impl Market {
                 let sold = self.tickets.get(&event.ticket.id).map(|ticket| ticket.sell(&event.id));
                 return self.apply(sold);
             }
+            Message::Withdrawing(event) => self.decide_withdrawal(event),
+            Message::WithdrawalDecided(event) => self.end_withdrawal(&event),
             Message::CancelledToTickets(event) => {
                 let transition = self.tickets.get(&event.ticket.id).map(|ticket| ticket.release(&event.id));
                 self.released_orders.insert(event.id);
@@ -355,6 +363,11 @@ impl Market {
             }
         }
         self.attempts.insert(attempt.id.clone(), attempt);
+    }
+
+    fn is_held(&self, ticket_id: &str) -> bool {
+        let holds = |order: &Order| order.ticket.id == ticket_id && order.status != OrderStatus::Cancelled;
+        self.orders.values().any(holds)
     }
 
     fn new_id(&mut self) -> String {
