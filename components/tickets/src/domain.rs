@@ -60,13 +60,18 @@ impl Ticket {
         self.order_id.as_deref().filter(|_| self.is_sold.is_none())
     }
 
-    /// Why the ticket can no longer be changed, such as `Cannot edit a sold
-    /// ticket`. `None` if it can.
-    pub fn refusal(&self, change: &str) -> Option<String> {
+    /// Why the seller cannot edit the ticket. Clients know this text for every
+    /// ticket that an order holds.
+    pub fn edit_refusal(&self) -> Option<&'static str> {
+        self.order_id.is_some().then_some("Cannot edit a reserved ticket")
+    }
+
+    /// Why the seller cannot withdraw the ticket.
+    pub fn withdrawal_refusal(&self) -> Option<&'static str> {
         match self.status() {
             TicketStatus::Available => None,
-            TicketStatus::Reserved => Some(format!("Cannot {change} a reserved ticket")),
-            TicketStatus::Sold => Some(format!("Cannot {change} a sold ticket")),
+            TicketStatus::Reserved => Some("Cannot withdraw a reserved ticket"),
+            TicketStatus::Sold => Some("Cannot withdraw a sold ticket"),
         }
     }
 
@@ -197,7 +202,8 @@ mod tests {
         assert_eq!(sold.release("a"), Transition::Unchanged);
         assert_eq!(sold.reserve("a", false), Transition::Unchanged);
         assert_eq!(sold.reserve("b", false), Transition::Blocked);
-        assert_eq!(sold.refusal("edit").as_deref(), Some("Cannot edit a sold ticket"));
+        assert_eq!(sold.edit_refusal(), Some("Cannot edit a reserved ticket"));
+        assert_eq!(sold.withdrawal_refusal(), Some("Cannot withdraw a sold ticket"));
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn update(request: &Request) -> Result<Response> {
         if ticket.user_id != seller.id {
             return Err(Error::not_authorized());
         }
-        if let Some(refusal) = ticket.refusal("edit") {
+        if let Some(refusal) = ticket.edit_refusal() {
             return Err(Error::bad_request(refusal));
         }
         request.check_if_match(ticket.version)?;

@@ -40,7 +40,7 @@ pub(crate) fn request(tx: &Tx<'_>, request: &Request, ticket_id: &str, seller_id
 }
 
 fn start(tx: &Tx<'_>, request: &Request, ticket: &Ticket) -> Result<()> {
-    if let Some(refusal) = ticket.refusal("withdraw") {
+    if let Some(refusal) = ticket.withdrawal_refusal() {
         return Err(Error::bad_request(refusal));
     }
     request.check_if_match(ticket.version)?;

@@ -75,7 +75,13 @@ function enableEditing(path, ticket, etag) {
   form.elements.price.value = decimal(ticket.price);
   onSubmit(form, async ({ title, price }) => {
     const headers = etag ? { 'if-match': etag } : {};
-    await api('PUT', path, { title, price: price.trim() }, headers);
+    try {
+      await api('PUT', path, { title, price: price.trim() }, headers);
+    } catch (error) {
+      // An order holds the ticket. The page then says whether it is reserved or sold.
+      if (error.status === 400 && error.problems.every((problem) => !problem.field)) return location.reload();
+      throw error;
+    }
     goTo(location.pathname, 'Your ticket is changed.');
   });
 }

@@ -32,7 +32,7 @@ async fn a_ticket_is_available_then_reserved_then_sold() {
     carla.order_becomes(&order.id, Status::Complete).await;
     let sold = anna.ticket_becomes(&ticket.id, TicketStatus::Sold).await;
     assert_eq!((sold.order_id, sold.version), (Some(order.id), 4));
-    anna.edit(&ticket.id, "y", 20).await.refuses(400, "Cannot edit a sold ticket");
+    anna.edit(&ticket.id, "y", 20).await.refuses(400, "Cannot edit a reserved ticket");
     anna.withdraw(&ticket.id).await.refuses(400, "Cannot withdraw a sold ticket");
     berta.try_order(&ticket.id).await.refuses(400, "Ticket is already reserved");
     assert!(host.visitor().all("/api/tickets").await.is_empty());
@@ -66,7 +66,7 @@ async fn tickets_that_were_sold_before_tickets_had_a_status_are_sold() {
     for (seller, ticket, _) in &more {
         let listed = host.again(seller).all("/api/tickets?seller=me").await;
         assert_eq!(listed.iter().map(|ticket| &ticket["status"]).collect::<Vec<_>>(), ["sold"]);
-        host.again(seller).edit(&ticket.id, "y", 20).await.refuses(400, "Cannot edit a sold ticket");
+        host.again(seller).edit(&ticket.id, "y", 20).await.refuses(400, "Cannot edit a reserved ticket");
     }
     assert_eq!(seller.ticket(&open.id).await.status, TicketStatus::Reserved);
     buyer.pay(&open_order.id).await;
