@@ -142,7 +142,8 @@ impl Host {
         if let Some(cluster) = cluster {
             take_part(&cluster, &operator, &identity, &stop);
         }
-        let front = Arc::new(Front { registry, identity, config: config.http.clone() });
+        let front =
+            Arc::new(Front { registry, identity, config: config.http.clone(), running_requests: Arc::default() });
         let open = listeners::open(config, doors, front, operator, &stop)?;
         Ok(Self {
             address: open.address,

@@ -46,6 +46,10 @@ pub struct Route {
     pub path: String,
     /// The methods, in upper case.
     pub methods: Vec<String>,
+    /// Whether POST and PATCH take an `Idempotency-Key`: a repetition of a request
+    /// gets the stored answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent: bool,
 }
 
 /// Subjects, such as `thing.created`.
@@ -147,6 +151,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// Whether a route takes an `Idempotency-Key`.
+    pub fn has_idempotent_routes(&self) -> bool {
+        self.routes.iter().any(|route| route.idempotent)
+    }
+
     fn check_health(&self) -> Result<(), ManifestError> {
         let Some(health) = &self.health else { return Ok(()) };
         let mut routes = self.routes.iter();
@@ -186,6 +195,9 @@ fn check_route(index: usize, route: &Route) -> Result<(), ManifestError> {
     if route.methods.is_empty() {
         return Err(invalid(&format!("{field}.methods"), "must name a method"));
     }
+    if route.idempotent && !route.methods.iter().any(|method| takes_keys(method)) {
+        return Err(invalid(&format!("{field}.idempotent"), "needs the method POST or PATCH"));
+    }
     match route.methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
         Some(method) => Err(invalid(
             &format!("{field}.methods"),
@@ -193,6 +205,12 @@ fn check_route(index: usize, route: &Route) -> Result<(), ManifestError> {
         )),
         None => Ok(()),
     }
+}
+
+/// Whether requests with this method can have an `Idempotency-Key`. The other
+/// methods are idempotent or safe themselves.
+pub(crate) fn takes_keys(method: &str) -> bool {
+    matches!(method, "POST" | "PATCH")
 }
 
 /// Whether this is a valid name for a plugin.
@@ -236,6 +254,10 @@ mod tests {
         assert!(with("[[routes]]\npath = 'x'\nmethods = ['GET']").contains("routes[0].path must begin with /"));
         assert!(with("[[routes]]\npath = '/{a'\nmethods = ['GET']").contains("routes[0].path is not a pattern"));
         assert!(with("[[routes]]\npath = '/x'\nmethods = ['get']").contains("routes[0].methods names \"get\""));
+        assert!(
+            with("[[routes]]\npath = '/x'\nmethods = ['GET', 'PUT']\nidempotent = true")
+                .contains("routes[0].idempotent needs the method POST or PATCH")
+        );
         assert!(with("[messaging]\npublishes = ['A b']").contains("names the subject \"A b\""));
         assert!(with("[limits]\nmemory_mib = 100000").contains("limits.memory_mib must be 1 to 512"));
         assert!(with("[limits]\nmemroy = 1").contains("unknown field `memroy`"));

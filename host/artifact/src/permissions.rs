@@ -146,6 +146,18 @@ pub fn check_exports(manifest: &Manifest, handles_http: bool, handles_events: bo
     Ok(())
 }
 
+/// Checks that the host can keep the promise of idempotent routes. It records the
+/// key in the transactions of the component, and a `wasi:http` component has none.
+///
+/// # Errors
+/// The component is of `wasi:http` and has such a route.
+pub fn check_idempotent_routes(manifest: &Manifest, kind: ComponentKind) -> Result<(), WorldError> {
+    match kind == ComponentKind::WasiHttp && manifest.has_idempotent_routes() {
+        true => Err(WorldError::MissingExport { declared: "idempotent routes", interface: "platform:http/handler" }),
+        false => Ok(()),
+    }
+}
+
 /// The name of a grant in settings.
 pub fn grant_name(grant: Grant) -> String {
     format!("{grant:?}").to_lowercase()

@@ -15,7 +15,7 @@ use host_capabilities::{
     payments::{self, Payments, PaymentsView},
 };
 use host_config::{limits::Limits, plugins::Grant};
-use host_store::{CallWaits, ComponentSql, HeldMemory, HeldTurns, StoreView};
+use host_store::{CallWaits, ComponentSql, HeldMemory, HeldTurns, RequestClaim, StoreView};
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
@@ -78,6 +78,8 @@ pub struct CallContext {
     pub issued: Option<Arc<IssuedCookies>>,
     /// The turns that it gives back while it waits. None if it may not wait.
     pub turns: Option<Arc<CallTurns>>,
+    /// What the transactions of a request with an `Idempotency-Key` claim.
+    pub claim: Option<Arc<RequestClaim>>,
 }
 
 /// The data of a guest's store.
@@ -146,6 +148,7 @@ impl State {
         StoreView {
             table: &mut state.table,
             database: state.component.database.as_deref(),
+            claim: state.call.claim.as_deref(),
             publishes: &state.component.publishes,
             component: &state.component.name,
             traceparent: state.call.traceparent.as_deref(),

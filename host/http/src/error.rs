@@ -31,6 +31,16 @@ pub enum Refusal {
     CrossSite,
     /// A page asked for a script that would act with the visitor's session.
     ForeignScript,
+    /// Another request has this `Idempotency-Key`.
+    KeyOfOtherRequest,
+    /// A request with this `Idempotency-Key` still runs. The answer also has
+    /// `Retry-After`.
+    KeyInUse,
+    /// A request with this `Idempotency-Key` has changed something, and its answer
+    /// was not kept.
+    AnswerNotKept,
+    /// The visitor has used too many keys.
+    TooManyKeys,
     /// A bearer token is missing or wrong.
     Unauthorized,
     /// The host has too much work. The client may try again.
@@ -43,6 +53,9 @@ pub enum Refusal {
     Failed,
 }
 
+const ANSWER_NOT_KEPT: &str = "The request with this Idempotency-Key was interrupted after it changed something. \
+                               Look at the result before you use a new key";
+
 impl Refusal {
     fn parts(self) -> (StatusCode, &'static str) {
         match self {
@@ -53,6 +66,12 @@ impl Refusal {
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "Requests from another site are not accepted"),
             Self::ForeignScript => (StatusCode::FORBIDDEN, "Scripts of this plugin run in its own pages alone"),
+            Self::KeyOfOtherRequest => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "This Idempotency-Key belongs to another request")
+            }
+            Self::KeyInUse => (StatusCode::CONFLICT, "A request with this Idempotency-Key still runs, try again"),
+            Self::AnswerNotKept => (StatusCode::CONFLICT, ANSWER_NOT_KEPT),
+            Self::TooManyKeys => (StatusCode::TOO_MANY_REQUESTS, "Too many requests with an Idempotency-Key in a day"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Not authorized"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too busy, try again"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available, try again"),
@@ -150,6 +169,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let header = match self.status {
             StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            StatusCode::TOO_MANY_REQUESTS => Some((RETRY_AFTER, HeaderValue::from_static("3600"))),
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             // The host may not have read the rest of the body, so no other request
             // can follow on this connection.

@@ -278,12 +278,18 @@ impl Loader {
         let fitted = self.fit(&compiled, &policy, &record.settings)?;
         let migrations = &compiled.artifact.migrations;
         let uses_database = permissions::uses_store(&compiled.imports) || !migrations.is_empty();
-        let (database, migrated) = match policy.grants.contains(&Grant::Store) && uses_database {
+        let may_use_store = policy.grants.contains(&Grant::Store);
+        // The host keeps the keys of requests in the component's database.
+        let keeps_keys = fitted.manifest.has_idempotent_routes();
+        let (database, migrated) = match (may_use_store && uses_database) || keeps_keys {
             true => {
                 let database = self.databases.open(&record.plugin).await.map_err(LoadError::Database)?;
                 database.set_quota(disk_amount(quotas));
                 self.services.bus.limit_dead_letters(&record.plugin, quotas.dead_letters);
-                let migrated = database.migrate(migrations).await?;
+                let migrated = match may_use_store {
+                    true => database.migrate(migrations).await?,
+                    false => Vec::new(),
+                };
                 set_memory_limit(database.memory(), fitted.manifest.limits.memory_mib);
                 (Some(database), migrated)
             }
@@ -303,6 +309,7 @@ impl Loader {
         let denied: BTreeSet<Grant> = OFFERS.grants_of(&compiled.imports).difference(&policy.grants).copied().collect();
         let linked = self.engine.program(&compiled.code, &denied);
         let program = linked.map_err(|error| LoadError::Link(format!("{error:#}")))?;
+        permissions::check_idempotent_routes(manifest, compiled.code.kind())?;
         permissions::check_exports(manifest, program.handles_http(), program.handles_events())?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
         let rights = Rights { plugin: &manifest.name, policy };
@@ -351,11 +358,12 @@ impl Loader {
         let Fitted { program, config, manifest } = fitted;
         let Artifact { digest, bytes, .. } = compiled.artifact;
         // Without the grant, an outgoing request finds no allowed host.
+        let may_use_store = policy.grants.contains(&Grant::Store);
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
         let unsent = self.unsent.of(&manifest.name);
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
-            database: database.clone().map(|database| database as Arc<dyn ComponentSql>),
+            database: database.clone().filter(|_| may_use_store).map(|database| database as Arc<dyn ComponentSql>),
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
             config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),

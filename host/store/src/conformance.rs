@@ -5,6 +5,7 @@
 pub(crate) mod costs;
 pub(crate) mod deliveries;
 pub(crate) mod disk_use;
+pub(crate) mod keyed_requests;
 pub(crate) mod migrations;
 pub(crate) mod signals;
 pub(crate) mod statements;
@@ -48,6 +49,16 @@ macro_rules! conformance_suite {
                 events_over_the_quota_are_refused_until_the_relay_has_carried_some
                 timers_over_the_quota_are_refused_until_some_are_gone
                 a_database_over_its_quota_can_be_read_and_emptied
+            }
+            keyed_requests {
+                a_key_belongs_to_the_first_call_that_commits
+                a_call_that_changed_nothing_leaves_no_claim
+                the_answer_belongs_to_one_request_for_a_day
+                of_fifty_calls_with_one_key_one_changes_something
+                without_a_claim_each_of_two_calls_changes_something
+                a_visitor_and_a_component_have_a_limited_number_of_keys
+                old_requests_are_deleted
+                stored_answers_count_as_part_of_the_database
             }
             migrations {
                 migrations_run_once_and_must_not_change

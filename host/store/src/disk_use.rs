@@ -8,7 +8,10 @@ use super::{Error, errors::DISK_FULL};
 use async_trait::async_trait;
 use host_base::Disk;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 /// What a component may occupy, or what it occupies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,14 @@ pub(crate) struct DiskAccount {
     database_bytes: AtomicU64,
     outbox_events: AtomicU64,
     timers: AtomicU64,
+    requests: AtomicU64,
+    request_bytes: AtomicU64,
+    /// When the requests were counted. Counting takes long if they are many.
+    requests_counted: Mutex<Option<Instant>>,
 }
+
+/// How long a count of the requests is good enough.
+const REQUESTS_COUNTED_EVERY: Duration = Duration::from_secs(60);
 
 impl DiskAmount {
     /// More than any disk has.
@@ -59,6 +69,9 @@ impl DiskAccount {
             database_bytes: AtomicU64::new(0),
             outbox_events: AtomicU64::new(0),
             timers: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            request_bytes: AtomicU64::new(0),
+            requests_counted: Mutex::new(None),
         }
     }
 
@@ -86,6 +99,47 @@ impl DiskAccount {
     pub(crate) fn carried(&self, events: u64) {
         // The closure never refuses.
         let _ = self.outbox_events.fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(events)));
+    }
+
+    /// Whether the requests with a key must be counted again. Says so once.
+    pub(crate) fn must_count_requests(&self) -> bool {
+        let mut counted = self.requests_counted.lock();
+        let must = counted.is_none_or(|counted| counted.elapsed() > REQUESTS_COUNTED_EVERY);
+        if must {
+            *counted = Some(Instant::now());
+        }
+        must
+    }
+
+    pub(crate) fn requests_counted(&self, requests: u64, bytes: u64) {
+        self.requests.store(requests, Relaxed);
+        self.request_bytes.store(bytes, Relaxed);
+    }
+
+    /// Adds a request. A request counts twice until the next count: at its claim
+    /// and at its answer.
+    pub(crate) fn request_recorded(&self, answer_bytes: u64) {
+        self.requests.fetch_add(1, Relaxed);
+        self.request_bytes.fetch_add(answer_bytes, Relaxed);
+    }
+
+    pub(crate) fn requests_pruned(&self, requests: u64) {
+        // The closure never refuses.
+        let _ = self.requests.fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(requests)));
+    }
+
+    /// The bytes of the stored answers, if they are not part of the database's
+    /// own size.
+    pub(crate) fn request_bytes(&self) -> u64 {
+        self.request_bytes.load(Relaxed)
+    }
+
+    /// Whether the component may take one more request with a key.
+    pub(crate) fn check_requests(&self, most: u64) -> Result<(), Error> {
+        if self.requests.load(Relaxed) >= most {
+            return Err(Error::Limit(format!("the component's {most} requests with a key in 24 hours")));
+        }
+        Ok(())
     }
 
     /// Whether the component may write at all.

@@ -6,7 +6,7 @@ mod on_signals;
 mod on_transaction;
 
 use super::{
-    ComponentSql, Error, HeldMemory, OpenTransaction, Rows, Timer, Value,
+    ComponentSql, Error, HeldMemory, OpenTransaction, RequestClaim, Rows, Timer, Value,
     memory::{memory_of, memory_of_rows},
     sql_span::SqlTracer,
 };
@@ -28,6 +28,8 @@ pub struct StoreView<'a> {
     pub table: &'a mut ResourceTable,
     /// None if the component has no database.
     pub database: Option<&'a dyn ComponentSql>,
+    /// What the transactions of a call with an `Idempotency-Key` claim.
+    pub claim: Option<&'a RequestClaim>,
     /// The subjects that the component may publish.
     pub publishes: &'a [String],
     /// The component's name.

@@ -15,6 +15,7 @@
 //! | [`Migrations`] | the loader of a revision |
 //! | [`Outbox`] | the relay from the outbox to the bus |
 //! | [`Inbox`] | the delivery of an event or a timer |
+//! | [`KeyedRequests`] | the HTTP front, for requests with an `Idempotency-Key` |
 //! | [`TimerQueue`] | the timer worker |
 //! | [`Leases`] | the relay and the timer worker |
 //! | [`DiskUse`] | the host, which gives quotas and measures |
@@ -29,6 +30,7 @@ mod errors;
 mod gate;
 mod guest_calls;
 mod inbox;
+mod keyed_requests;
 mod lazy_transaction;
 mod leases;
 mod limits;
@@ -53,6 +55,7 @@ pub use disk_use::{DiskAmount, DiskUse};
 pub use errors::describe;
 pub use guest_calls::{CallListener, CallWaits, HeldTurns, OFFER, StoreView, add_to_linker};
 pub use inbox::{IdempotencyKey, Inbox};
+pub use keyed_requests::{KEPT_MS, KeyState, KeyedCall, KeyedRequests, KeyedStep, RequestClaim};
 pub use lazy_transaction::{LazyTransaction, NotStarted};
 pub use leases::{Lease, LeaseRole, Leases};
 pub use memory::{HeldMemory, set_memory_limit};

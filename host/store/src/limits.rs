@@ -26,6 +26,10 @@ pub(crate) struct Limits {
     pub(crate) result_bytes: usize,
     /// The largest size of a SQLite file.
     pub(crate) database_bytes: u64,
+    /// The most requests with a key in a day.
+    pub(crate) keyed_requests: u64,
+    /// The most of them that one visitor makes.
+    pub(crate) keyed_requests_of_visitor: u64,
     /// The disk with the SQLite files, if it has a reserve.
     pub(crate) disk: Option<Disk>,
     /// The memory of this database's results, or of all databases while it is
@@ -43,6 +47,8 @@ impl Default for Limits {
             result_rows: 10_000,
             result_bytes: 8 * 1024 * 1024,
             database_bytes: 16 * 1024 * 1024 * 1024,
+            keyed_requests: 1_000_000,
+            keyed_requests_of_visitor: 1_000,
             disk: None,
             memory: ByteBudget::new(256 << 20),
         }

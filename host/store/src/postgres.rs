@@ -13,6 +13,7 @@ mod disk_use;
 mod errors;
 mod host_tables;
 mod inbox;
+mod keyed_requests;
 mod lease_locks;
 mod leases;
 mod lock_session;

@@ -12,6 +12,7 @@ mod errors;
 mod group_commit;
 mod host_tables;
 mod inbox;
+mod keyed_requests;
 mod leases;
 mod migrations;
 mod native;

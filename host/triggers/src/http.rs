@@ -7,32 +7,36 @@
 mod answer;
 mod caching;
 mod cross_site;
+mod exchange;
+mod idempotency;
 mod origin;
 mod unrouted;
 mod wasi_http;
 
 use crate::client::Client;
-use answer::Asked;
 use axum::{
     body::Body,
     extract::Request,
     response::{IntoResponse, Response},
 };
+use exchange::{ASK_AGAIN, Exchange};
 use host_base::{id, text::truncate};
-use host_capabilities::identity::{Identity, IssuedCookies, Session};
+use host_capabilities::identity::{Identity, Session};
 use host_config::http::HttpConfig;
 use host_engine::{
-    CallContext, Failure, Patience,
+    CallContext, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
 };
 use host_http::{error::Refusal, page};
 use host_plugin::{
-    Invocation, Registry, Revision,
+    Registry, Revision,
     registry::{Lookup, Served, Target},
 };
 use host_telemetry::{Span, SpanKind, TraceId};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+pub use idempotency::RunningRequests;
+use idempotency::{Admitted, Keyed, REPEATABLE, REPLAYED};
 use std::{
     net::SocketAddr,
     sync::Arc,
@@ -47,6 +51,8 @@ pub struct Front {
     pub identity: Arc<Identity>,
     /// The limits of a request.
     pub config: HttpConfig,
+    /// The requests with a key that run now.
+    pub running_requests: Arc<RunningRequests>,
 }
 
 /// A request without its body.
@@ -57,8 +63,25 @@ struct IncomingRequest<'a> {
     span: &'a Span,
 }
 
+/// Who asks, and the context of the call.
+struct Visit {
+    client: Client,
+    /// The session of the visitor, whether the plugin learns it or not.
+    visitor: Option<Arc<Session>>,
+    call: CallContext,
+}
+
+/// A request after everything that comes before the call of the component.
+enum Prepared {
+    /// It goes to the component.
+    Exchange(Exchange),
+    /// It goes to the component unless its key has an answer.
+    Keyed(Keyed, Exchange),
+    /// It is answered.
+    Answered(Response),
+}
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const ASK_AGAIN: HeaderName = HeaderName::from_static("x-ask-again-ms");
 const REVISION: HeaderName = HeaderName::from_static("x-plugin-revision");
 
 impl Front {
@@ -116,36 +139,51 @@ impl Front {
                 .unwrap_or_else(IntoResponse::into_response);
         }
         let invocation = revision.begin(Patience::Caller);
-        let response = self.call(target, &invocation, incoming, body).await.unwrap_or_else(IntoResponse::into_response);
-        invocation.end(response.status().is_server_error());
-        response
+        match self.prepare(target, revision, incoming, body).await {
+            Ok(Prepared::Keyed(keyed, exchange)) => keyed.answer(exchange, invocation).await,
+            Ok(Prepared::Exchange(exchange)) => {
+                let response = exchange.answer(&invocation).await.unwrap_or_else(IntoResponse::into_response);
+                invocation.end(response.status().is_server_error());
+                response
+            }
+            Ok(Prepared::Answered(response)) => {
+                invocation.end(false);
+                response
+            }
+            Err(refusal) => {
+                let response = refusal.into_response();
+                invocation.end(response.status().is_server_error());
+                response
+            }
+        }
     }
 
-    async fn call(
+    /// Does everything that comes before the call of the component.
+    async fn prepare(
         &self,
         target: &Target<'_>,
-        invocation: &Invocation,
+        revision: &Arc<Revision>,
         incoming: IncomingRequest<'_>,
         body: Body,
-    ) -> Result<Response, Refusal> {
-        let revision = invocation.revision();
-        let (_, call) = self.authenticate(revision, &incoming)?;
+    ) -> Result<Prepared, Refusal> {
+        let Visit { client, visitor, call } = self.authenticate(revision, &incoming)?;
         let IncomingRequest { parts, id, .. } = incoming;
+        let key = idempotency::key_of(revision, target, parts)?;
         let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
         let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
-        let issued = call.issued.clone();
-        let answer =
-            call_until_answered(invocation, call, &request).await.map_err(|failure| Refusal::from(&failure))?;
-        asked(revision, parts, issued.as_deref()).http_response(answer)
+        let exchange = |request| Exchange { call, request, connection: parts.extensions.get().cloned() };
+        let Some(key) = key else { return Ok(Prepared::Exchange(exchange(request))) };
+        let visitor = visitor.as_ref().map(|session| session.principal.id.as_str());
+        let admitted = idempotency::admit(&self.running_requests, revision, &key, visitor, &client, &request)?;
+        Ok(match admitted {
+            Admitted::Runs(keyed) => Prepared::Keyed(keyed, exchange(request)),
+            Admitted::Answered(response) => Prepared::Answered(response),
+        })
     }
 
-    /// The client, and the context of the call with its session. Only some plugins
-    /// learn who the visitor is.
-    fn authenticate(
-        &self,
-        revision: &Revision,
-        incoming: &IncomingRequest<'_>,
-    ) -> Result<(Client, CallContext), Refusal> {
+    /// Who asks, and the context of the call. Only some plugins learn who the
+    /// visitor is.
+    fn authenticate(&self, revision: &Revision, incoming: &IncomingRequest<'_>) -> Result<Visit, Refusal> {
         let IncomingRequest { peer, parts, id, span } = *incoming;
         let client = Client::of(peer, &parts.headers, &self.config);
         if cross_site::is_forbidden(&parts.method, &parts.headers, &client) {
@@ -159,12 +197,13 @@ impl Front {
             id: id.to_owned(),
             traceparent: Some(span.traceparent()),
             client_address: Some(client.address),
-            session: session.filter(|_| origin::knows_visitor(revision)),
+            session: session.clone().filter(|_| origin::knows_visitor(revision)),
             secure: client.secure,
             issued: origin::may_issue_sessions(revision).then(Arc::default),
             turns: None,
+            claim: None,
         };
-        Ok((client, call))
+        Ok(Visit { client, visitor: session, call })
     }
 
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
@@ -186,30 +225,6 @@ impl Front {
             discard(body).await;
         }
         read
-    }
-}
-
-fn asked<'a>(revision: &'a Revision, parts: &'a Parts, issued: Option<&'a IssuedCookies>) -> Asked<'a> {
-    Asked { revision, issued, connection: parts.extensions.get() }
-}
-
-/// Calls the component, and repeats the call while the component answers that an
-/// event which it needs may still arrive. Between two calls the request takes no
-/// part of the component's concurrency.
-async fn call_until_answered(
-    invocation: &Invocation,
-    call: CallContext,
-    request: &wit::Request,
-) -> Result<wit::Response, Failure> {
-    let begun = Instant::now();
-    let mut pause = Duration::from_millis(2);
-    loop {
-        let answer = invocation.answer(call.clone(), request).await?;
-        if begun.elapsed() + pause > ask_again_time(&answer).min(MAX_ASK_AGAIN) {
-            return Ok(answer);
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
 }
 
@@ -278,20 +293,14 @@ fn wit_request(
     })
 }
 
-/// The longest time for which a component may let the host repeat a call.
-const MAX_ASK_AGAIN: Duration = Duration::from_secs(2);
-
-fn ask_again_time(answer: &wit::Response) -> Duration {
-    let header = answer.headers.iter().find(|(name, _)| name == ASK_AGAIN.as_str());
-    Duration::from_millis(header.and_then(|(_, value)| value.parse().ok()).unwrap_or(0))
-}
-
 /// Headers that the host removes, because they belong to the host or to one
 /// connection.
-const REMOVED_HEADERS: [HeaderName; 10] = [
+const REMOVED_HEADERS: [HeaderName; 12] = [
     ASK_AGAIN,
     REQUEST_ID,
     REVISION,
+    REPEATABLE,
+    REPLAYED,
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::TE,

@@ -6,7 +6,7 @@ use host_bus::{Bus, BusError, Consumer, Subjects};
 use host_config::messaging::MessagingConfig;
 use host_engine::handler::{Handler, Handlers};
 use host_plugin::rollout::Subscriptions;
-use host_store::{Database, Inbox, Lease, LeaseRole, Leases};
+use host_store::{Database, Inbox, KeyedRequests, Lease, LeaseRole, Leases};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -43,6 +43,7 @@ struct Watched {
 pub(super) struct ComponentWorkers {
     pub(super) name: String,
     pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) keyed_requests: Arc<dyn KeyedRequests>,
     pub(super) leases: Arc<dyn Leases>,
     pub(super) consumer: Arc<dyn Consumer>,
     pub(super) bus: Arc<dyn Bus>,
@@ -106,6 +107,7 @@ impl Subscriptions for Triggers {
         let component = ComponentWorkers {
             name: component.to_owned(),
             inbox: database.clone(),
+            keyed_requests: database.clone(),
             leases: database.clone(),
             consumer,
             bus: self.bus.clone(),

@@ -16,7 +16,7 @@ mod type_comparer;
 pub use interfaces::{Interfaces, InterfacesError};
 
 use crate::{
-    manifest::{Manifest, Route},
+    manifest::{Manifest, Route, takes_keys},
     permissions::{Offers, grant_name},
 };
 use host_api::verdict::{Capabilities, Endpoint, MigrationView, RouteChanges, SubjectChanges, Verdict};
@@ -81,6 +81,7 @@ pub fn compare(
 
     let others = host.others.iter().filter(|other| other.name != new.manifest.name).copied();
     let mut problems = subjects_without_source(&publishes.removed, others);
+    problems.extend(active.iter().flat_map(|active| routes_without_keys(new.manifest, active.manifest)));
     problems.extend(types.iter().filter(|change| !change.compatible).map(ToString::to_string));
     problems.extend(migrations.iter().filter_map(problem_line));
     Verdict {
@@ -127,6 +128,23 @@ pub fn subjects_without_source<'a>(
         })
     });
     problems.collect()
+}
+
+/// Lists a problem for each endpoint that took an `Idempotency-Key` and would ignore
+/// it. Clients that repeat their requests would make things twice.
+fn routes_without_keys(new: &Manifest, active: &Manifest) -> Vec<String> {
+    let lost = keyed_endpoints(active)
+        .into_iter()
+        .filter(|endpoint| routes(new).contains(endpoint) && !keyed_endpoints(new).contains(endpoint));
+    lost.map(|endpoint| format!("{endpoint} would ignore the Idempotency-Key of its requests")).collect()
+}
+
+fn keyed_endpoints(manifest: &Manifest) -> BTreeSet<Endpoint> {
+    let keyed = Manifest {
+        routes: manifest.routes.iter().filter(|route| route.idempotent).cloned().collect(),
+        ..manifest.clone()
+    };
+    routes(&keyed).into_iter().filter(|endpoint| takes_keys(&endpoint.method)).collect()
 }
 
 /// A migration's problem, for the list of all problems.

@@ -93,3 +93,20 @@ fn differences_from_the_active_revision_are_listed_and_breaking_ones_are_problem
         ]
     );
 }
+
+#[test]
+fn a_route_that_would_ignore_keys_is_a_problem() {
+    let with_keys = "routes = [{ path = '/a', methods = ['GET', 'POST'], idempotent = true }]";
+    let without = "routes = [{ path = '/a', methods = ['GET', 'POST'] }]";
+    let interfaces = interfaces(&[]);
+    let problems = |old: &str, new: &str| {
+        let (old, new) = (manifest("shop", old), manifest("shop", new));
+        let active = Some(ComparedRevision { manifest: &old, interfaces: &interfaces });
+        let new = ComparedRevision { manifest: &new, interfaces: &interfaces };
+        compare(new, &[], HostContext { active, ..HostContext::default() }, RevisionInfo::default()).problems
+    };
+    assert_eq!(problems(with_keys, without), ["POST /a would ignore the Idempotency-Key of its requests"]);
+    for (old, new) in [(without, with_keys), (with_keys, with_keys), (without, without), (with_keys, "")] {
+        assert!(problems(old, new).is_empty(), "{old} {new}");
+    }
+}

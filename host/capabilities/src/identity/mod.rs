@@ -25,6 +25,7 @@ use http::HeaderMap;
 use session::Sessions;
 use std::{fmt, net::IpAddr, sync::Arc};
 use throttle::Throttle;
+pub use throttle::subscriber;
 
 /// The interface for passwords and sessions.
 pub const OFFER: Offer = Offer { grant: Grant::Identity, interfaces: &["platform:identity/identity"] };

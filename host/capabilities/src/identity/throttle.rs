@@ -148,7 +148,8 @@ impl Drop for Slot {
     }
 }
 
-fn subscriber(address: IpAddr) -> IpAddr {
+/// The part of an address that a subscriber cannot choose.
+pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = address.to_bits() & (u128::MAX << SUBSCRIBER_BITS);

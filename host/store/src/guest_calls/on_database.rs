@@ -36,7 +36,11 @@ impl StoreView<'_> {
     async fn begin_transaction(&mut self) -> Result<Box<dyn Transaction>, Error> {
         let begun = Instant::now();
         let span = self.tracer()?.start("BEGIN");
-        let transaction = span.end(self.database()?.begin().await);
+        let database = self.database()?;
+        let transaction = span.end(match self.claim {
+            Some(claim) => claim.begin().await,
+            None => database.begin().await,
+        });
         self.wait.record(begun.elapsed());
         transaction
     }

@@ -34,6 +34,7 @@ impl Fixture {
         StoreView {
             table: &mut self.table,
             database: Some(&*self.database),
+            claim: None,
             publishes: &self.publishes,
             component: "things",
             traceparent: Some("trace"),

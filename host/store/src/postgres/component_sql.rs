@@ -27,15 +27,7 @@ impl ComponentSql for PostgresDatabase {
         if !checked.reads_only {
             return Err(Error::Invalid("a query outside a transaction only reads".into()));
         }
-        let statement = BoundStatement { sql: checked.sql, parameters };
-        let mut recovery = None;
-        for _ in 1..QUERY_ATTEMPTS {
-            match self.read(statement.clone(), recovery).await {
-                Err(Failure { recovery: Some(next), .. }) => recovery = Some(next),
-                result => return result.map_err(Failure::into_error),
-            }
-        }
-        self.read(statement, recovery).await.map_err(Failure::into_error)
+        self.read_again(BoundStatement { sql: checked.sql, parameters }).await
     }
 
     fn memory(&self) -> &Arc<ByteBudget> {
@@ -52,6 +44,19 @@ impl ComponentSql for PostgresDatabase {
 }
 
 impl PostgresDatabase {
+    /// Runs a statement that only reads, and repeats it if the connection turns
+    /// out to be lost.
+    pub(super) async fn read_again(&self, statement: BoundStatement) -> Result<Rows, Error> {
+        let mut recovery = None;
+        for _ in 1..QUERY_ATTEMPTS {
+            match self.read(statement.clone(), recovery).await {
+                Err(Failure { recovery: Some(next), .. }) => recovery = Some(next),
+                result => return result.map_err(Failure::into_error),
+            }
+        }
+        self.read(statement, recovery).await.map_err(Failure::into_error)
+    }
+
     /// Runs a statement on a connection that only reads. If the caller is
     /// dropped, the connection is closed.
     async fn read(&self, statement: BoundStatement, recovery: Option<Recovery>) -> Result<Rows, Failure> {

@@ -27,9 +27,10 @@ impl DiskUse for PostgresDatabase {
             .await
             .map_err(Failure::error_of)?;
         let (tables, events, event_bytes, timers, timer_bytes) = measured;
-        let bytes = tables.saturating_add(event_bytes).saturating_add(timer_bytes);
+        self.count_requests().await?;
+        let bytes = tables.saturating_add(event_bytes).saturating_add(timer_bytes).cast_unsigned();
         let amount = DiskAmount {
-            database_bytes: bytes.cast_unsigned(),
+            database_bytes: bytes.saturating_add(self.shared.disk.request_bytes()),
             outbox_events: events.cast_unsigned(),
             timers: timers.cast_unsigned(),
         };

@@ -10,9 +10,9 @@
 //! component that got past the gate could call them too. Therefore a function
 //! that has an effect on others, by an event or a timer, requires a secret. The
 //! host sends the secret only as a parameter. The functions that claim an event
-//! or a timer require no secret, because they are part of the statement that
-//! begins a transaction. A component that called them would only lose its own
-//! events.
+//! or a timer, or record a request with a key, require no secret, because they are
+//! part of the statement that begins a transaction. A component that called them
+//! would only lose its own events and change its own answers.
 //!
 //! The functions name each table, function and operator with its schema, so a
 //! component cannot give those names another meaning. A `search_path` for each
@@ -20,4 +20,4 @@
 //! time of such a call.
 
 /// The steps of `HostDatabase`, one for each version.
-pub(super) const STEPS: &[&str] = &[include_str!("host_tables.sql")];
+pub(super) const STEPS: &[&str] = &[include_str!("host_tables.sql"), include_str!("keyed_requests.sql")];

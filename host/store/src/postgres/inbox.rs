@@ -25,7 +25,6 @@ impl Inbox for PostgresDatabase {
 /// It is part of the text that begins a transaction, so it has no parameters.
 /// The text of the key is written as bytes, so its characters have no meaning.
 fn claim(key: &IdempotencyKey) -> String {
-    let literal = |text: &str| format!("pg_catalog.convert_from('\\x{}', 'UTF8')", hex::encode(text));
     match key {
         IdempotencyKey::Event(id) => {
             format!("SELECT ticketing_host.store_apply({}, {}); ", literal(id), signed(now_ms()))
@@ -34,4 +33,9 @@ fn claim(key: &IdempotencyKey) -> String {
             format!("SELECT ticketing_host.store_fire({}, {generation}, {attempt}); ", literal(&timer.key))
         }
     }
+}
+
+/// A text as an expression without any of its characters.
+pub(super) fn literal(text: &str) -> String {
+    format!("pg_catalog.convert_from('\\x{}', 'UTF8')", hex::encode(text))
 }

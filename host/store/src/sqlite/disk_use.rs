@@ -17,6 +17,7 @@ impl DiskUse for SqliteDatabase {
             outbox_events: outbox_events.cast_unsigned(),
             timers: timers.cast_unsigned(),
         };
+        self.count_requests().await?;
         self.shared.disk.measured(amount);
         Ok(amount)
     }

@@ -16,6 +16,11 @@ const HOST_TABLES: &str = "
         generation INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, due_ms INTEGER NOT NULL,
         payload BLOB NOT NULL, attempt INTEGER NOT NULL, traceparent TEXT) STRICT;
     CREATE INDEX IF NOT EXISTS host_timers_due ON host_timers (due_ms);
+    CREATE TABLE IF NOT EXISTS host_requests (
+        request TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, holder TEXT NOT NULL, attempt TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL, answer BLOB) STRICT;
+    CREATE INDEX IF NOT EXISTS host_requests_holder ON host_requests (holder, at_ms);
+    CREATE INDEX IF NOT EXISTS host_requests_age ON host_requests (at_ms);
     COMMIT";
 
 /// Creates the tables that do not exist.

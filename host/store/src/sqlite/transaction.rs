@@ -46,6 +46,11 @@ impl SqliteTransaction {
         self.rows(&Arc::from(sql), parameters).await
     }
 
+    /// Counts a keyed request.
+    pub(super) fn note_request(&self) {
+        self.shared.disk.request_recorded(0);
+    }
+
     /// Runs a statement of a migration.
     pub(super) async fn change_schema(&mut self, sql: &Arc<str>) -> Result<(), Error> {
         self.change(sql, Vec::new(), self.shared.limits.migration_statement_ms).await.map(drop)

@@ -1,7 +1,7 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, asked, content_length, discard};
+use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, Visit, answer::Asked, content_length, discard};
 use crate::client::Client;
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
@@ -33,7 +33,7 @@ impl Front {
         incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let (client, call) = self.authenticate(revision, &incoming)?;
+        let Visit { client, call, .. } = self.authenticate(revision, &incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
         if content_length(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
             discard(body).await;
@@ -43,7 +43,7 @@ impl Front {
         *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
         let answer =
             revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
-        asked(revision, incoming.parts, None).streamed_response(answer)
+        Asked { revision, issued: None, connection: incoming.parts.extensions.get() }.streamed_response(answer)
     }
 }
 

@@ -15,6 +15,8 @@ const FORBIDDEN: &[&str] = &[
     "SELECT * FROM ticketing_host.store_components",
     "SELECT * FROM ticketing_host.store_outbox",
     "INSERT INTO ticketing_host.store_inbox VALUES ('things', 'e', 1)",
+    "SELECT * FROM ticketing_host.store_requests",
+    "UPDATE ticketing_host.store_requests SET answer = NULL",
     "DELETE FROM ticketing_host.store_timers",
     "UPDATE ticketing_host.store_migrations SET digest = 'x'",
     "SELECT * FROM ticketing_host.schema_steps",

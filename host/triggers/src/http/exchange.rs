@@ -1,0 +1,58 @@
+//! A request on its way to the component, and the answer on its way back.
+
+use super::answer::Asked;
+use axum::response::Response;
+use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler as wit};
+use host_http::{connection::Connection, error::Refusal};
+use host_plugin::{Invocation, Revision};
+use http::HeaderName;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A component asks with this header for a repetition of the call.
+pub(super) const ASK_AGAIN: HeaderName = HeaderName::from_static("x-ask-again-ms");
+/// The longest time for which a component may let the host repeat a call.
+const MAX_ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// A request that is ready for the component, and what its answer needs.
+pub(super) struct Exchange {
+    pub(super) call: CallContext,
+    pub(super) request: wit::Request,
+    /// The connection of the client. None in tests.
+    pub(super) connection: Option<Arc<Connection>>,
+}
+
+impl Exchange {
+    /// The component's answer for the client.
+    pub(super) async fn answer(&self, invocation: &Invocation) -> Result<Response, Refusal> {
+        let answer = self.call(invocation).await.map_err(|failure| Refusal::from(&failure))?;
+        self.asked(invocation.revision()).http_response(answer)
+    }
+
+    /// Calls the component, and repeats the call while the component answers that an
+    /// event which it needs may still arrive. Between two calls the request takes no
+    /// part of the component's concurrency.
+    pub(super) async fn call(&self, invocation: &Invocation) -> Result<wit::Response, Failure> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let answer = invocation.answer(self.call.clone(), &self.request).await?;
+            if begun.elapsed() + pause > ask_again_time(&answer).min(MAX_ASK_AGAIN) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    pub(super) fn asked<'a>(&'a self, revision: &'a Revision) -> Asked<'a> {
+        Asked { revision, issued: self.call.issued.as_deref(), connection: self.connection.as_ref() }
+    }
+}
+
+pub(super) fn ask_again_time(answer: &wit::Response) -> Duration {
+    let header = answer.headers.iter().find(|(name, _)| name == ASK_AGAIN.as_str());
+    Duration::from_millis(header.and_then(|(_, value)| value.parse().ok()).unwrap_or(0))
+}
