@@ -16,7 +16,8 @@ use crate::{provider, reconcile, store};
 const WAIT_MS: i64 = 2_000;
 
 /// The routes of the component.
-pub(crate) const ROUTES: Router = Router::new(&[("POST", "/api/payments", pay), ("GET", "/api/payments/{id}", show)]);
+pub(crate) const ROUTES: Router =
+    Router::new(&[("POST", "/api/payments", pay_repeatably), ("GET", "/api/payments/{id}", show)]);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +27,12 @@ struct Body<'a> {
     order_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<PaymentStatus>,
+}
+
+/// An order has one attempt at a time. A request that is repeated after a failure goes
+/// on with that attempt, so it charges nobody twice.
+fn pay_repeatably(request: &Request) -> Result<Response> {
+    pay(request).or_else(|error| Ok(Response::from(error).repeatable()))
 }
 
 /// Authorizes the charge between two transactions. The first one stores the

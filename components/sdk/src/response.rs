@@ -79,6 +79,14 @@ impl Response {
         self.header("x-ask-again-ms", ms.to_string())
     }
 
+    /// Tells the host that a repetition of this request with the same
+    /// `Idempotency-Key` may reach the component although this call has changed
+    /// something. It matters only for a response that the host does not store.
+    #[must_use]
+    pub fn repeatable(self) -> Self {
+        self.header("x-repeatable", "true")
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.0.status

@@ -44,6 +44,29 @@ export async function api(method, path, body, headers = {}) {
   throw new ApiError(response.status, problems, response.headers.get('retry-after'), data);
 }
 
+/** The keys of requests whose answer did not arrive. */
+const openKeys = new Map();
+
+/** Makes something with a POST. A request that is repeated after a temporary failure has the same key, so it makes nothing twice. */
+export async function make(path, body) {
+  const request = JSON.stringify([path, body]);
+  const key = openKeys.get(request) ?? newKey();
+  openKeys.set(request, key);
+  try {
+    const answer = await api('POST', path, body, { 'idempotency-key': key });
+    openKeys.delete(request);
+    return answer;
+  } catch (error) {
+    if (!error.isTemporary) openKeys.delete(request);
+    throw error;
+  }
+}
+
+/** `crypto.randomUUID` exists only on pages that came over TLS. */
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** Parses JSON. A price stays the text that the server sent. */
 function parse(text) {
   try {

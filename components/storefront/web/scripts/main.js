@@ -1,7 +1,7 @@
 // The script of all pages. It loads data from the API, shows it, and sends the
 // actions of the user to the API.
 
-import { api, currentUser } from './api.js';
+import { api, currentUser, make } from './api.js';
 import { onSubmit, runOrShowFailure } from './forms.js';
 import { fillItem, showList } from './list.js';
 import { goTo, nextPage, requireUser, showNotice, withNext } from './navigation.js';
@@ -79,7 +79,7 @@ function sellPage(user) {
   requireUser(user);
   showView('ready');
   onSubmit(element('[data-form]'), async ({ title, price }) => {
-    const { data: ticket } = await api('POST', '/api/tickets', { title, price: price.trim() });
+    const { data: ticket } = await make('/api/tickets', { title, price: price.trim() });
     goTo(`/tickets/${ticket.id}`, 'Your ticket is for sale.');
   });
 }

@@ -1,6 +1,6 @@
 // The page of one ticket. A buyer reserves it, and its seller edits or withdraws it.
 
-import { api, findOwnOrder, retryWhileNotFound } from './api.js';
+import { api, findOwnOrder, make, retryWhileNotFound } from './api.js';
 import { describe, onClick, onSubmit } from './forms.js';
 import { currentUrl, goTo, goToSignIn, withNext } from './navigation.js';
 import { decimal, element, fillTicket, money, setTitle, showPart, showView } from './view.js';
@@ -42,7 +42,7 @@ function enableBuying(ticket) {
     for (;;) {
       try {
         const wanted = { ticketId: seen.id, version: seen.version };
-        const { data: order } = await retryWhileNotFound(() => api('POST', '/api/orders', wanted));
+        const { data: order } = await retryWhileNotFound(() => make('/api/orders', wanted));
         return goTo(`/orders/${order.id}`);
       } catch (error) {
         const current = error.status === 412 && error.data?.ticket;
