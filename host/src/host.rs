@@ -2,6 +2,7 @@
 
 mod listeners;
 mod parts;
+mod pooler;
 mod progress;
 mod without_serving;
 
@@ -86,6 +87,7 @@ impl Host {
         let metrics = Metrics::start()?;
         let engine = engine(config)?;
         let server = wait_for_database(config, &progress).await?;
+        progress.step(&server, pooler::refuse_if_sessions_change(config)).await?;
         let only_host = progress.step(&server, only_host(config)).await?;
         let database = progress.step(&server, open_database(config)).await?;
         clock::set(progress.step(&server, database.time()).await?);

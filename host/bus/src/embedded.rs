@@ -104,28 +104,7 @@ impl EmbeddedBus {
 impl Bus for EmbeddedBus {
     async fn publish(&self, events: &[Event]) -> Result<(), BusError> {
         self.log.check_disk()?;
-        let mut transaction = self.log.begin().await?;
-        let at_ms = self.log.now_ms();
-        let mut deliveries = Vec::new();
-        let mut repeated = false;
-        for event in events {
-            let Some(sequence) = append(&mut transaction, event, at_ms).await? else {
-                repeated = true;
-                continue;
-            };
-            let inserted: Vec<(String, i64)> = sqlx::query_as(
-                "INSERT INTO bus_deliveries (component, event, attempts, not_before_ms) \
-                 SELECT component, $1, 0, $2 FROM bus_subscriptions WHERE subject = $3 RETURNING component, token",
-            )
-            .bind(sequence)
-            .bind(at_ms)
-            .bind(&event.subject)
-            .fetch_all(&mut *transaction)
-            .await?;
-            deliveries.extend(inserted.into_iter().map(|(component, token)| (component, event, token)));
-        }
-        self.log.room.make(&mut transaction, events).await?;
-        transaction.commit().await?;
+        let Published { deliveries, repeated } = self.log.database.unless_silent(self.log.append_all(events)).await?;
         if repeated {
             // The first publisher may have ended after its commit and before it
             // offered the event to the consumers.
@@ -228,6 +207,13 @@ impl Bus for EmbeddedBus {
     }
 }
 
+/// The deliveries that a commit has made, each with its token.
+struct Published<'a> {
+    deliveries: Vec<(String, &'a Event, i64)>,
+    /// Whether the log had one of the events already.
+    repeated: bool,
+}
+
 /// Adds an event to the log. None if the log has its id already.
 async fn append(transaction: &mut Transaction<'_, Any>, event: &Event, at_ms: i64) -> Result<Option<i64>, BusError> {
     let sequence = sqlx::query_scalar(
@@ -249,6 +235,32 @@ async fn append(transaction: &mut Transaction<'_, Any>, event: &Event, at_ms: i6
 impl EventLog {
     async fn begin(&self) -> Result<Transaction<'static, Any>, BusError> {
         Ok(self.database.begin("bus").await?)
+    }
+
+    /// Adds events to the log, with a delivery to each component that subscribes.
+    async fn append_all<'a>(&self, events: &'a [Event]) -> Result<Published<'a>, BusError> {
+        let mut transaction = self.begin().await?;
+        let at_ms = self.now_ms();
+        let mut published = Published { deliveries: Vec::new(), repeated: false };
+        for event in events {
+            let Some(sequence) = append(&mut transaction, event, at_ms).await? else {
+                published.repeated = true;
+                continue;
+            };
+            let inserted: Vec<(String, i64)> = sqlx::query_as(
+                "INSERT INTO bus_deliveries (component, event, attempts, not_before_ms) \
+                 SELECT component, $1, 0, $2 FROM bus_subscriptions WHERE subject = $3 RETURNING component, token",
+            )
+            .bind(sequence)
+            .bind(at_ms)
+            .bind(&event.subject)
+            .fetch_all(&mut *transaction)
+            .await?;
+            published.deliveries.extend(inserted.into_iter().map(|(component, token)| (component, event, token)));
+        }
+        self.room.make(&mut transaction, events).await?;
+        transaction.commit().await?;
+        Ok(published)
     }
 
     /// Components cannot add to a disk that is almost full. Their events wait.

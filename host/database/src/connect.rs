@@ -1,6 +1,9 @@
 //! How the host connects to its database.
 
-use super::{HostDatabase, SCHEMA};
+use super::{
+    HostDatabase, SCHEMA,
+    connections::{Connections, HostPool, guarded},
+};
 use host_base::{Dialect, Secret};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::{
@@ -8,10 +11,11 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 8;
 
@@ -35,7 +39,10 @@ impl HostDatabase {
         let write = pool_options(1, SQLITE_WRITER_SETTINGS).connect_with(sqlite_options(path, "rwc")?).await?;
         let read =
             pool_options(SQLITE_READERS, "PRAGMA query_only = ON").connect_lazy_with(sqlite_options(path, "ro")?);
-        let database = Self { write, read, dialect: Dialect::Sqlite };
+        let connections = Connections::to_file();
+        let pool = |pool| HostPool::new(pool, connections.clone());
+        let (write, read) = (pool(write), pool(read));
+        let database = Self { write, read, dialect: Dialect::Sqlite, connections, _monitor: None };
         database.create_schema_steps().await?;
         Ok(database)
     }
@@ -49,8 +56,15 @@ impl HostDatabase {
     pub async fn connect(url: &Secret) -> sqlx::Result<Self> {
         install_default_drivers();
         let options = AnyConnectOptions::from_str(url.expose())?.disable_statement_logging();
-        let pool: AnyPool = pool_options(POSTGRES_CONNECTIONS, POSTGRES_SETTINGS).connect_with(options).await?;
-        let database = Self { write: pool.clone(), read: pool, dialect: Dialect::Postgres };
+        let connections = Connections::to_server();
+        let pool = guarded(pool_options(POSTGRES_CONNECTIONS, POSTGRES_SETTINGS), &connections);
+        let pool: AnyPool = pool.connect_with(options).await?;
+        let pool = HostPool::new(pool, connections.clone());
+        let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(connections.clone().monitor(url.clone())));
+        let monitor = Some(Arc::new(stop.drop_guard()));
+        let (write, read) = (pool.clone(), pool);
+        let database = Self { write, read, dialect: Dialect::Postgres, connections, _monitor: monitor };
         let mut transaction = database.begin("schema").await?;
         let schemas: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_namespace WHERE nspname = $1")
             .bind(SCHEMA)

@@ -10,6 +10,7 @@
 pub mod audit;
 pub mod cluster;
 mod connect;
+pub mod connections;
 pub mod reach;
 mod schema;
 mod singleton_lock;
@@ -21,13 +22,15 @@ mod tests;
 pub use connect::durable_options;
 pub use singleton_lock::SingletonLock;
 
+use connections::{Connections, HostPool, no_answer};
 use host_base::{
     Dialect,
     clock::{Reading, system_ms},
 };
 use sha2::{Digest, Sha256};
-use sqlx::{Any, AnyPool, AssertSqlSafe, Transaction};
-use std::time::Instant;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+use std::{sync::Arc, time::Instant};
+use tokio_util::sync::DropGuard;
 
 /// The PostgreSQL schema with the host's tables.
 pub const SCHEMA: &str = "ticketing_host";
@@ -42,10 +45,14 @@ pub const CHANNEL: &str = "ticketing_changes";
 pub struct HostDatabase {
     /// A commit through this pool is durable. With SQLite the pool has one
     /// connection, so writers wait in the process and never meet a busy file.
-    pub write: AnyPool,
+    pub write: HostPool<Any>,
     /// This pool sees all commits. With SQLite its connections can only read.
-    pub read: AnyPool,
+    pub read: HostPool<Any>,
+    /// The connections to PostgreSQL, in the pools of all modules.
+    pub connections: Arc<Connections>,
     dialect: Dialect,
+    /// Stops the watch over PostgreSQL with the last clone.
+    _monitor: Option<Arc<DropGuard>>,
 }
 
 impl HostDatabase {
@@ -69,9 +76,21 @@ impl HostDatabase {
                 // Both statements go in one round trip.
                 let lock = lock_key(&["module", module]);
                 let begin_and_lock = format!("BEGIN; SELECT pg_advisory_xact_lock({lock})");
-                self.write.begin_with(AssertSqlSafe(begin_and_lock)).await
+                self.unless_silent(self.write.begin_with(AssertSqlSafe(begin_and_lock))).await
             }
         }
+    }
+
+    /// Does work with the database, such as a transaction, and gives up when the
+    /// server falls silent. Single statements on the pools do so by themselves.
+    ///
+    /// # Errors
+    /// Those of the work, and the silence.
+    pub async fn unless_silent<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.connections.unless_silent(work).await.unwrap_or_else(|| Err(no_answer().into()))
     }
 
     /// Reads the time that all hosts on this database share: PostgreSQL's clock.
@@ -84,6 +103,10 @@ impl HostDatabase {
             return Ok(Reading { ms: system_ms(), uncertainty_ms: 0 });
         }
         let sql = format!("SELECT {}", self.dialect.now_ms());
+        self.unless_silent(self.read_clock(sql)).await
+    }
+
+    async fn read_clock(&self, sql: String) -> sqlx::Result<Reading> {
         let mut connection = self.read.acquire().await?;
         let begun = Instant::now();
         let ms: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;

@@ -1,15 +1,15 @@
 //! The right to be the only host on a database. A host with the embedded event
 //! bus needs it, because another host would not receive the events of that bus.
 
-use crate::{lock_key, reach};
+use crate::{connections::is_writable, lock_key, reach};
 use host_base::secret::Secret;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Holds the right as long as this value lives.
 #[derive(Debug)]
@@ -41,11 +41,12 @@ async fn try_lock(url: &Secret) -> sqlx::Result<Option<PgConnection>> {
     Ok(locked.then_some(connection))
 }
 
-/// Takes the lock again whenever the connection is lost.
+/// Takes the lock again whenever the connection is lost, or its server only reads:
+/// then another server may have taken over, and the lock counts there.
 async fn keep(url: Secret, mut connection: PgConnection) {
     loop {
         sleep(CHECK_INTERVAL).await;
-        if !matches!(timeout(CHECK_TIMEOUT, connection.ping()).await, Ok(Ok(()))) {
+        if !matches!(timeout(CHECK_TIMEOUT, is_writable(&mut connection)).await, Ok(Ok(true))) {
             connection = lock_again(&url).await;
         }
     }

@@ -27,6 +27,15 @@ pub enum Failure {
         /// It computed at that moment, and did not wait for the host.
         computes: bool,
     },
+    /// The call took longer than `limits.wall_time_ms`, because the database does
+    /// not answer or takes no writes.
+    #[error("{component} waited for the database for {milliseconds} ms")]
+    Database {
+        /// The plugin.
+        component: String,
+        /// Its limit.
+        milliseconds: u64,
+    },
     /// The component trapped; the text is for logs.
     #[error("{component} trapped: {message}")]
     Trap {
@@ -87,6 +96,8 @@ pub enum Blame {
     Host,
     /// The caller, who sends more than the limits allow.
     Caller,
+    /// A service that the host needs.
+    Dependency,
 }
 
 impl Failure {
@@ -109,6 +120,7 @@ impl Failure {
             Self::Busy { .. } | Self::TooLarge { .. } | Self::Unread { .. } | Self::Unsent { .. } => Blame::Caller,
             Self::Deadline { .. } | Self::Trap { .. } | Self::Answer { .. } => Blame::Guest,
             Self::Host { .. } => Blame::Host,
+            Self::Database { .. } => Blame::Dependency,
         }
     }
 
@@ -123,6 +135,7 @@ impl Failure {
             Self::Unread { .. } => "unread",
             Self::Unsent { .. } => "unsent",
             Self::Host { .. } => "host",
+            Self::Database { .. } => "database",
         }
     }
 }
@@ -134,6 +147,7 @@ impl Blame {
             Self::Guest => "guest",
             Self::Host => "host",
             Self::Caller => "caller",
+            Self::Dependency => "dependency",
         }
     }
 }

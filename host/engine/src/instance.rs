@@ -282,6 +282,9 @@ impl Instances {
             Ok(Err(error)) => Err(Failure::trap(&component(), &format!("{error:?}"))),
             Err(_) => {
                 let computes = turn.get().is_some_and(GuestTurn::computes);
+                if !computes && self.component.database.as_ref().is_some_and(|database| !database.is_available()) {
+                    return Err(Failure::Database { component: component(), milliseconds });
+                }
                 Err(Failure::Deadline { component: component(), milliseconds, computes })
             }
         }

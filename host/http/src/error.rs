@@ -86,6 +86,7 @@ impl From<&Failure> for Refusal {
         match failure {
             Failure::Busy { .. } | Failure::Unread { .. } => Self::Busy,
             Failure::Deadline { .. } => Self::Deadline,
+            Failure::Database { .. } => Self::Unavailable,
             Failure::TooLarge { .. } => Self::TooLarge,
             Failure::Unsent { .. } => Self::TooSlow,
             Failure::Trap { .. } | Failure::Answer { .. } | Failure::Host { .. } => Self::Failed,

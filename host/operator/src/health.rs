@@ -20,9 +20,12 @@ pub(super) async fn alive() -> &'static str {
 /// Whether the host takes work.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, body = String, example = "ready\n"),
-    (status = 503, body = Envelope, description = "It starts or stops, or has not reached the event bus yet"),
+    (status = 503, body = Envelope, description = "It starts or stops, the database takes no writes or refuses a component, or the host has not reached the event bus yet"),
 ))]
 pub(super) async fn ready(State(operator): State<Arc<Operator>>) -> Response {
+    if let Some(problem) = operator.database_problem() {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem).into_response();
+    }
     if !operator.is_ready() {
         return Refusal::Unavailable.into_response();
     }

@@ -119,6 +119,12 @@ impl Operator {
         self.audit.record(&caller.name, entry).await.map_err(|_| Refusal::Unavailable)
     }
 
+    /// Why the database takes no work of this host, in words with the cure.
+    fn database_problem(&self) -> Option<String> {
+        let database = self.cluster.as_ref().and_then(|cluster| cluster.problem());
+        database.or_else(|| self.redelivery.database_problem())
+    }
+
     /// Whether the host takes work.
     pub fn is_ready(&self) -> bool {
         let is_connected = self.cluster.as_ref().is_none_or(|cluster| cluster.is_connected());

@@ -9,6 +9,11 @@ use std::sync::Arc;
 pub trait SqlEngine: Send + Sync + 'static {
     /// OpenTelemetry's name of the engine (`db.system.name`).
     fn system_name(&self) -> &'static str;
+
+    /// Whether the database answers and takes writes, as far as the host knows.
+    fn is_available(&self) -> bool {
+        true
+    }
 }
 
 /// The SQL that a component runs, judged by the gate first.

@@ -14,6 +14,11 @@ pub trait Databases: Send + Sync + 'static {
     /// Returns whether a component has a database. It creates none.
     async fn exists(&self, component: &str) -> Result<bool, Error>;
 
+    /// Why the database of a component refuses all work, and the cure.
+    fn problem(&self) -> Option<String> {
+        None
+    }
+
     /// Closes all databases. Later calls open none.
     async fn close(&self);
 }

@@ -17,6 +17,7 @@ mod keyed_requests;
 mod lease_locks;
 mod leases;
 mod lock_session;
+mod login;
 mod migrations;
 mod notification;
 mod notify_channel;
@@ -25,6 +26,7 @@ mod outbox;
 mod outbox_insert;
 mod pool;
 mod savepoint;
+mod scram;
 mod statements;
 mod timer_queue;
 mod topic_channel;
@@ -37,13 +39,18 @@ use super::{Database, Error, disk_use::DiskAccount, gate::Gate, limits::Limits};
 use accounts::Account;
 use async_trait::async_trait;
 pub use databases::PostgresDatabases;
+use errors::Failure;
 use host_base::Dialect;
-use host_database::lock_key;
+use host_database::{
+    connections::{Connections, HostPool},
+    lock_key,
+};
 use lease_locks::LeaseLocks;
 use notify_channel::{NotifyChannel, Signals};
 use pool::Pool;
-use sqlx::PgPool;
-use std::sync::Arc;
+use sqlx::Postgres;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 use topic_channel::TopicChannel;
 use transaction::PostgresTransaction;
 use write_lock::WriteLock;
@@ -54,7 +61,7 @@ struct PostgresDatabase {
     write_lock: WriteLock,
     readers: Pool,
     /// Connections of the host's role.
-    host: PgPool,
+    host: HostPool<Postgres>,
     lease_locks: Arc<LeaseLocks>,
 }
 
@@ -67,6 +74,7 @@ struct Shared {
     signals: Signals,
     channel: Arc<NotifyChannel>,
     topic_channel: Arc<TopicChannel>,
+    connections: Arc<Connections>,
     /// The first parameter of the host's functions.
     secret: String,
 }
@@ -74,10 +82,11 @@ struct Shared {
 impl PostgresDatabase {
     fn new(databases: &PostgresDatabases, component: &str, account: &Account) -> Result<Self, Error> {
         let limits = databases.limits.of_component();
-        let writers = databases.pool(account, WriteLock::CONNECTIONS, true)?;
+        let (login, schema) = (databases.login(component, account), &account.schema);
+        let writers = databases.pool(&login, schema, WriteLock::CONNECTIONS, true)?;
         Ok(Self {
-            write_lock: WriteLock::new(writers, lock_key(&["turn", component]), &limits),
-            readers: databases.pool(account, limits.readers, false)?,
+            write_lock: WriteLock::new(writers, schema, lock_key(&["turn", component]), &limits),
+            readers: databases.pool(&login, schema, limits.readers, false)?,
             host: databases.host.clone(),
             lease_locks: databases.lease_locks.clone(),
             shared: Arc::new(Shared {
@@ -88,9 +97,18 @@ impl PostgresDatabase {
                 signals: databases.channel.signals(component),
                 channel: databases.channel.clone(),
                 topic_channel: databases.topic_channel.clone(),
+                connections: databases.connections.clone(),
                 secret: account.secret.clone(),
             }),
         })
+    }
+
+    /// Opens the first connection, to find out whether the role can log in.
+    async fn check_login(&self) -> Result<(), Error> {
+        let wait = Duration::from_millis(self.shared.limits.wait_ms);
+        let acquired = timeout(wait, self.readers.acquire()).await.map_err(|_| Error::Timeout)?;
+        acquired.map_err(Failure::into_error)?.release();
+        Ok(())
     }
 
     async fn begin_write(&self) -> Result<PostgresTransaction, Error> {

@@ -13,12 +13,16 @@
 )]
 
 mod database;
+mod forwarder;
 mod nats;
+mod pooler;
 pub mod postgres;
 pub mod wasm;
 
 pub use database::{OpenTestDatabase, TestDatabase};
+pub use forwarder::Forwarder;
 pub use nats::NatsServer;
+pub use pooler::{PoolMode, Pooler};
 pub use postgres::PostgresServer;
 
 use std::{

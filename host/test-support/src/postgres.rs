@@ -66,6 +66,35 @@ impl PostgresServer {
         self.server.create_database().await
     }
 
+    /// Starts a standby that follows this server.
+    pub async fn standby(&self) -> Self {
+        let folder = new_folder();
+        let mut server = Server::copy_of(&self.server, folder.path());
+        server.run(None).await;
+        Self { server, _folder: folder }
+    }
+
+    /// The port of the server.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    /// The log of the server.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.server.log()).unwrap_or_default()
+    }
+
+    /// Runs statements as the owner of the server.
+    pub async fn execute(&self, statements: &[&str]) {
+        let mut connection = connect(&self.server.url("postgres")).await.unwrap();
+        for statement in statements {
+            connection.execute(AssertSqlSafe((*statement).to_owned())).await.unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+
     /// Stops the server at once, as a loss of power would.
     pub fn stop(&mut self) {
         let mut keeper = self.server.keeper.take().expect("the server is stopped already");
@@ -119,8 +148,26 @@ impl Server {
             chown(folder, Some(account_id("-u")), Some(account_id("-g"))).unwrap();
         }
         initialize(folder, &folder.join("data"), &command("initdb", as_account));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { port, folder: folder.to_owned(), as_account, keeper: None }
+        Self { port: free_port(), folder: folder.to_owned(), as_account, keeper: None }
+    }
+
+    /// Copies the data directory of a server that runs. The copy follows it.
+    fn copy_of(primary: &Self, folder: &Path) -> Self {
+        let Self { as_account, .. } = *primary;
+        if as_account {
+            chown(folder, Some(account_id("-u")), Some(account_id("-g"))).unwrap();
+        }
+        let backup = command("pg_basebackup", as_account);
+        let output = Command::new(&backup[0])
+            .args(&backup[1..])
+            .arg("-D")
+            .arg(folder.join("data"))
+            .args(["-R", "-X", "stream", "-c", "fast", "-d", &primary.url("postgres")])
+            .current_dir("/")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
+        Self { port: free_port(), folder: folder.to_owned(), as_account, keeper: None }
     }
 
     /// Starts the server and waits until it accepts connections.
@@ -164,6 +211,10 @@ impl Server {
     fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn new_folder() -> TempDir {

@@ -29,6 +29,8 @@ mod operator_tokens;
 mod otlp;
 mod plugin_cli;
 mod postgres;
+mod postgres_failover;
+mod postgres_poolers;
 mod start;
 mod storefront;
 mod storefront_browser;

@@ -35,6 +35,11 @@ impl Redelivery {
         Self { bus, databases, lock: Mutex::default() }
     }
 
+    /// Why the database of a component refuses all work, with the cure.
+    pub fn database_problem(&self) -> Option<String> {
+        self.databases.problem()
+    }
+
     /// Delivers a dead letter to its component again, as on its first attempt,
     /// and deletes the letter. A timer is due at once, and replaces a newer
     /// timer with the same key.

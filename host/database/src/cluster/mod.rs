@@ -17,7 +17,7 @@ pub use agreement::{Agreement, Proposal};
 pub use notifications::Listener;
 pub use plugin_lock::PluginLock;
 
-use crate::HostDatabase;
+use crate::{HostDatabase, connections::no_answer};
 use host_api::cluster::{Member, RunningPlugins, Status};
 use host_base::{id, secret::Secret};
 use members::Members;
@@ -29,7 +29,7 @@ use std::{
 };
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,9 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const LOST_AFTER_MS: i64 = 3_000;
 /// A host that cannot renew its row for this time asks for no more work.
 const DISCONNECTED_AFTER: Duration = Duration::from_millis(2_500);
+
+/// A heartbeat that takes longer has failed.
+const HEARTBEAT_TIMEOUT: Duration = DISCONNECTED_AFTER;
 
 /// The identity of a host in the cluster.
 #[derive(Debug, Clone)]
@@ -94,9 +97,13 @@ impl Cluster {
         let mut last_success = None;
         loop {
             let (ready, plugins) = state();
-            match self.heartbeat(ready, &plugins).await {
+            match timeout(HEARTBEAT_TIMEOUT, self.heartbeat(ready, &plugins)).await.unwrap_or_else(|_| Err(no_answer()))
+            {
                 Ok(()) => last_success = Some(Instant::now()),
-                Err(error) => tracing::warn!(%error, "the host cannot send its heartbeat to the other hosts"),
+                Err(error) => {
+                    self.database.connections.note(&error);
+                    tracing::warn!(%error, "the host cannot send its heartbeat to the other hosts");
+                }
             }
             let is_connected = last_success.is_some_and(|at| at.elapsed() < DISCONNECTED_AFTER);
             self.is_connected.store(is_connected, Ordering::Release);
@@ -120,6 +127,11 @@ impl Cluster {
     /// the other hosts decide without this one.
     pub fn is_connected(&self) -> bool {
         self.is_connected.load(Ordering::Acquire)
+    }
+
+    /// Why the database takes no heartbeat, in words.
+    pub fn problem(&self) -> Option<String> {
+        self.database.connections.problem()
     }
 
     /// All hosts, the oldest first. Recently lost hosts are among them.

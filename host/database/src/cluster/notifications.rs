@@ -4,14 +4,17 @@
 //! missed.
 
 use super::HEARTBEAT_INTERVAL;
-use crate::CHANNEL;
+use crate::{
+    CHANNEL,
+    connections::{Listening, Received},
+};
 use host_base::secret::Secret;
-use sqlx::postgres::PgListener;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::AbortHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Listens as long as it lives.
 pub(super) struct Notifications {
@@ -63,11 +66,15 @@ async fn listen(url: Secret, received: Arc<watch::Sender<()>>) {
 }
 
 async fn listen_once(url: &Secret, received: &watch::Sender<()>) -> sqlx::Result<()> {
-    let mut listener = PgListener::connect(url.expose()).await?;
-    listener.listen(CHANNEL).await?;
+    let mut listening = Listening::start(url, CHANNEL, CHECK_INTERVAL).await?;
+    // This stands for the announcements before the connection.
+    received.send_replace(());
     loop {
-        // The first round stands for the announcements before the connection.
-        received.send_replace(());
-        listener.recv().await?;
+        match listening.next().await? {
+            Received::Notification(_) | Received::Gap => {
+                received.send_replace(());
+            }
+            Received::Checked => {}
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! The account of a component in the database: a login role and a schema. The
 //! role has rights in its own schema and nowhere else. The first host that loads
-//! the component creates the account.
+//! the component creates the account. A host that finds less than an account
+//! needs, for example after a restore, adds it.
 
+use super::scram;
 use crate::Error;
+use host_base::secret::Secret;
 use host_database::{HostDatabase, lock_key};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
@@ -10,11 +13,50 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
 /// The longest name in PostgreSQL.
 const NAME_BYTES: usize = 63;
 
+/// Records an account. The server generates the secrets, so that they stand in
+/// no statement and no parameter, which a server may log.
+const RECORD: &str = "
+    INSERT INTO store_components (component, role, password, secret)
+    SELECT $1, $2, string_agg(part, '') FILTER (WHERE n <= 2), string_agg(part, '') FILTER (WHERE n > 2)
+    FROM (SELECT n, replace(gen_random_uuid()::text, '-', '') AS part FROM generate_series(1, 4) n) parts
+    RETURNING role, password, secret";
+
+/// Whether the role and its schema exist and have what they need, apart from the
+/// password.
+const IS_COMPLETE: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_roles r JOIN pg_namespace n ON n.nspowner = r.oid
+        WHERE r.rolname = $1 AND n.nspname = $2 AND r.rolcanlogin
+          AND (r.rolvaliduntil IS NULL OR r.rolvaliduntil > now())
+          AND has_schema_privilege(r.oid, 'ticketing_host', 'USAGE')
+          AND EXISTS (
+              SELECT FROM pg_database d, aclexplode(d.datacl) a
+              WHERE d.datname = current_database() AND a.grantee = r.oid AND a.privilege_type = 'CONNECT')
+          AND NOT EXISTS (
+              SELECT FROM pg_class c
+              WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm') AND c.relowner <> r.oid))";
+
+/// Gives a role the tables and views of its schema. A dump that was restored
+/// without owners has left them to the host's role.
+const OWN_TABLES: &str = "
+    DO $$
+    DECLARE t record;
+    BEGIN
+        FOR t IN
+            SELECT c.oid::regclass AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_roles r ON r.oid = n.nspowner
+            WHERE n.nspname = current_setting('ticketing.schema') AND c.relkind IN ('r', 'p', 'v', 'm')
+              AND c.relowner <> r.oid
+        LOOP
+            EXECUTE format('ALTER TABLE %s OWNER TO %I', t.name, current_setting('ticketing.role'));
+        END LOOP;
+    END $$";
+
 /// The account of one component.
 #[derive(Clone)]
 pub(super) struct Account {
     pub(super) role: String,
-    pub(super) password: String,
+    pub(super) password: Secret,
     /// The name of the schema, in quotes.
     pub(super) schema: String,
     /// The secret that the host's functions require.
@@ -42,55 +84,82 @@ pub(super) async fn find_or_create(pool: &PgPool, component: &str) -> Result<Acc
 
 async fn try_find_or_create(pool: &PgPool, component: &str) -> sqlx::Result<Account> {
     let mut transaction = begin_locked(pool).await?;
-    let database: String = sqlx::query_scalar("SELECT current_database()::TEXT").fetch_one(&mut *transaction).await?;
-    let known: Option<(String, String, String)> =
-        sqlx::query_as("SELECT role, password, secret FROM store_components WHERE component = $1")
-            .bind(component)
-            .fetch_optional(&mut *transaction)
-            .await?;
-    let is_known = known.is_some();
-    let (role, password, secret) = known.unwrap_or_else(|| (role_name(&database, component), random(), random()));
-    let account = Account { schema: format!("\"{}\"", name("c_", component)), role, password, secret };
-    if !is_known {
-        record(&mut transaction, component, &account).await?;
-    }
-    let has_role: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
+    let known = find(&mut transaction, component).await?;
+    let is_new = known.is_none();
+    let account = match known {
+        Some(account) => account,
+        None => record(&mut transaction, component).await?,
+    };
+    let is_complete: bool = sqlx::query_scalar(IS_COMPLETE)
         .bind(&account.role)
+        .bind(name("c_", component))
         .fetch_one(&mut *transaction)
         .await?;
-    if !is_known || !has_role {
-        create(&mut transaction, &account, &database, has_role).await?;
+    if is_new || !is_complete {
+        complete(&mut transaction, &account).await?;
     }
     transaction.commit().await?;
     Ok(account)
 }
 
-async fn record(connection: &mut PgConnection, component: &str, account: &Account) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO store_components (component, role, password, secret) VALUES ($1, $2, $3, $4)")
-        .bind(component)
-        .bind(&account.role)
-        .bind(&account.password)
-        .bind(&account.secret)
-        .execute(connection)
-        .await
-        .map(drop)
+/// Sets the password of a component's role to the one that the host keeps, and
+/// gives the role what else it needs.
+pub(super) async fn repair(pool: &PgPool, component: &str) -> sqlx::Result<Account> {
+    let mut transaction = begin_locked(pool).await?;
+    let account = find(&mut transaction, component).await?.ok_or(sqlx::Error::RowNotFound)?;
+    complete(&mut transaction, &account).await?;
+    transaction.commit().await?;
+    Ok(account)
 }
 
-/// Creates the role and the schema. Roles belong to the server and outlive a
-/// database, so the role may exist.
-async fn create(connection: &mut PgConnection, account: &Account, database: &str, has_role: bool) -> sqlx::Result<()> {
+async fn find(connection: &mut PgConnection, component: &str) -> sqlx::Result<Option<Account>> {
+    let row = sqlx::query_as("SELECT role, password, secret FROM store_components WHERE component = $1")
+        .bind(component)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| account(component, row)))
+}
+
+async fn record(connection: &mut PgConnection, component: &str) -> sqlx::Result<Account> {
+    let database: String = sqlx::query_scalar("SELECT current_database()::TEXT").fetch_one(&mut *connection).await?;
+    let row =
+        sqlx::query_as(RECORD).bind(component).bind(role_name(&database, component)).fetch_one(connection).await?;
+    Ok(account(component, row))
+}
+
+fn account(component: &str, (role, password, secret): (String, String, String)) -> Account {
+    Account { schema: format!("\"{}\"", name("c_", component)), role, password: Secret::new(password), secret }
+}
+
+/// Creates the role and the schema, or gives them what they lack. Roles belong
+/// to the server and outlive a database, so the role may exist.
+async fn complete(connection: &mut PgConnection, account: &Account) -> sqlx::Result<()> {
     let Account { role, password, schema, .. } = account;
+    let (has_role, has_schema, database): (bool, bool, String) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1), to_regnamespace($2) IS NOT NULL,
+                quote_ident(current_database())",
+    )
+    .bind(role)
+    .bind(schema)
+    .fetch_one(&mut *connection)
+    .await?;
     let verb = if has_role { "ALTER" } else { "CREATE" };
-    let database: String =
-        sqlx::query_scalar("SELECT quote_ident($1)").bind(database).fetch_one(&mut *connection).await?;
-    // The names consist of letters, digits, `_` and `-`, the password of
-    // hexadecimal digits.
+    let verifier = scram::verifier(password.expose());
+    let own_schema = match has_schema {
+        true => format!("ALTER SCHEMA {schema} OWNER TO \"{role}\""),
+        false => format!("CREATE SCHEMA {schema} AUTHORIZATION \"{role}\""),
+    };
+    // The names consist of letters, digits, `_` and `-`, the verifier of
+    // characters of base64.
     let statements = format!(
-        "{verb} ROLE \"{role}\" LOGIN NOINHERIT PASSWORD '{password}';
+        "{verb} ROLE \"{role}\" LOGIN NOINHERIT PASSWORD '{verifier}' VALID UNTIL 'infinity';
          GRANT \"{role}\" TO CURRENT_USER;
          GRANT CONNECT ON DATABASE {database} TO \"{role}\";
          GRANT USAGE ON SCHEMA ticketing_host TO \"{role}\";
-         CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION \"{role}\""
+         {own_schema};
+         SET LOCAL ticketing.schema = {schema};
+         SET LOCAL ticketing.role = \"{role}\";
+         {OWN_TABLES}"
     );
     connection.execute(AssertSqlSafe(statements)).await.map(drop)
 }
@@ -120,10 +189,6 @@ fn name(prefix: &str, component: &str) -> String {
     }
     let digest = hex::encode(Sha256::digest(component.as_bytes()));
     format!("{prefix}{}", digest.get(..32).unwrap_or_default())
-}
-
-fn random() -> String {
-    hex::encode(rand::random::<[u8; 32]>())
 }
 
 #[cfg(test)]

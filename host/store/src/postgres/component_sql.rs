@@ -18,6 +18,10 @@ impl SqlEngine for PostgresDatabase {
     fn system_name(&self) -> &'static str {
         "postgresql"
     }
+
+    fn is_available(&self) -> bool {
+        self.shared.connections.problem().is_none()
+    }
 }
 
 #[async_trait]
@@ -51,6 +55,8 @@ impl PostgresDatabase {
         for _ in 1..QUERY_ATTEMPTS {
             match self.read(statement.clone(), recovery).await {
                 Err(Failure { recovery: Some(next), .. }) => recovery = Some(next),
+                // A standby has cancelled the query to follow its primary.
+                Err(Failure { error: Error::Conflict, .. }) => {}
                 result => return result.map_err(Failure::into_error),
             }
         }
@@ -64,8 +70,14 @@ impl PostgresDatabase {
         let acquired = timeout(wait, self.readers.acquire()).await;
         let mut pooled = acquired.map_err(|_| Failure::transaction(Error::Timeout))??;
         let connection = pooled.connection().map_err(Failure::transaction)?;
-        let result = statements::rows(connection, statement, recovery, &self.shared.limits).await;
+        let rows = statements::rows(connection, statement, recovery, &self.shared.limits);
+        let result = self.shared.connections.unless_silent(rows).await.unwrap_or_else(|| Err(Failure::no_answer()));
         match &result {
+            // The session only reads on purpose, so the component is to blame.
+            Err(Failure { recovery: Some(Recovery::LeaveReader), .. }) => {
+                pooled.release();
+                return Err(Failure::statement(Error::Invalid("a query outside a transaction only reads".into())));
+            }
             Err(Failure { recovery: Some(Recovery::Reconnect), .. }) => self.readers.close_idle(Duration::ZERO),
             // Dropping the connection closes it, and discards the rest of the
             // rows.

@@ -1,6 +1,7 @@
 //! The errors of PostgreSQL as errors for a component.
 
 use crate::{ConstraintKind, Error, Violation};
+use host_database::connections::{ends_session, only_reads};
 use sqlx::postgres::PgDatabaseError;
 
 /// The failure of a statement.
@@ -23,6 +24,15 @@ pub(super) enum Recovery {
     PrepareAgain,
     /// The connection is lost, and the statement had no effect.
     Reconnect,
+    /// The server or the session only reads, and the statement had no effect.
+    LeaveReader,
+}
+
+impl Recovery {
+    /// Whether the connection must not be used again.
+    pub(super) fn discards_connection(self) -> bool {
+        matches!(self, Self::Reconnect | Self::LeaveReader)
+    }
 }
 
 impl Failure {
@@ -39,6 +49,27 @@ impl Failure {
     /// The error for the component of an error of the driver.
     pub(super) fn error_of(error: sqlx::Error) -> Error {
         Self::from(error).error
+    }
+
+    /// The server did not answer in time.
+    pub(super) fn no_answer() -> Self {
+        unavailable("the database server does not answer").with(Recovery::Reconnect)
+    }
+
+    /// The server takes no writes.
+    pub(super) fn only_reads() -> Self {
+        unavailable("the database server only reads").with(Recovery::LeaveReader)
+    }
+
+    /// The connection leads to a session that was not set up.
+    pub(super) fn other_session() -> Self {
+        unavailable("a pooler between the host and the database has changed the session, it must keep sessions")
+            .with(Recovery::LeaveReader)
+    }
+
+    /// Whether the connection must not be used again.
+    pub(super) fn discards_connection(&self) -> bool {
+        self.recovery.is_some_and(Recovery::discards_connection)
     }
 
     pub(super) fn into_error(self) -> Error {
@@ -94,9 +125,8 @@ fn from_database(error: &PgDatabaseError) -> Failure {
         "54000" | "54001" | "22P07" => {
             Failure::statement(Error::Limit("a value or statement of too many bytes".into()))
         }
-        // The server stops, or has ended the session.
-        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => unavailable(message).with(Recovery::Reconnect),
-        code if code.starts_with("08") => unavailable(message).with(Recovery::Reconnect),
+        code if ends_session(code) => unavailable(message).with(Recovery::Reconnect),
+        code if only_reads(code) => unavailable(message).with(Recovery::LeaveReader),
         // Too little memory, disk space or connections.
         code if code.starts_with("53") => unavailable(message),
         // Wrong data or syntax, missing rights, unknown features.

@@ -1,10 +1,17 @@
 //! The database session that holds the locks of all leases of a host.
+//!
+//! A lock counts on the server that takes writes. The session ends when its
+//! server only reads, because another server may have become the primary.
 
 use host_base::secret::Secret;
+use host_database::{
+    connections::{is_writable, no_answer},
+    reach,
+};
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io, mem,
+    mem,
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
@@ -73,12 +80,15 @@ impl LockSession {
         let keys: Vec<i64> = self.wanted.keys().copied().collect();
         let abandoned: Vec<i64> = mem::take(&mut self.acquired).into_iter().collect();
         let check = async {
+            if !is_writable(&mut connection).await? {
+                return Err(sqlx::Error::Protocol("the database server only reads".to_owned()));
+            }
             if !abandoned.is_empty() {
                 sqlx::query(UNLOCK).bind(abandoned).execute(&mut connection).await?;
             }
             sqlx::query_scalar::<_, i64>(LOCK).bind(keys).fetch_all(&mut connection).await
         };
-        let locked = timeout(CHECK_TIMEOUT, check).await.map_err(io::Error::from)??;
+        let locked = timeout(CHECK_TIMEOUT, check).await.unwrap_or_else(|_| Err(no_answer()))?;
         self.connection = Some(connection);
         self.checked = Some(Instant::now());
         self.wanted.retain(|key, _| !locked.contains(key));
@@ -89,7 +99,7 @@ impl LockSession {
     async fn connect(&mut self) -> sqlx::Result<PgConnection> {
         self.number += 1;
         self.acquired.clear();
-        let mut connection = PgConnection::connect(self.url.expose()).await?;
+        let mut connection = reach::connect(&self.url).await?;
         connection.execute(END_IDLE_SESSION).await?;
         Ok(connection)
     }
@@ -98,7 +108,10 @@ impl LockSession {
     pub(super) async fn unlock(&mut self, key: i64, number: u64) {
         if self.number == number
             && let Some(mut connection) = self.connection.take()
-            && sqlx::query(UNLOCK).bind(vec![key]).execute(&mut connection).await.is_ok()
+            && matches!(
+                timeout(CHECK_TIMEOUT, sqlx::query(UNLOCK).bind(vec![key]).execute(&mut connection)).await,
+                Ok(Ok(_))
+            )
         {
             self.connection = Some(connection);
         }

@@ -13,8 +13,9 @@
 use super::notification::Notification;
 use crate::{LeaseRole, OutboxBatch, OutboxSignal, TimersSignal};
 use host_base::{clock::now_ms, secret::Secret};
+use host_database::connections::{HostPool, Listening, Received};
 use parking_lot::Mutex;
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::Postgres;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     mem,
@@ -23,7 +24,7 @@ use std::{
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{MissedTickBehavior, interval, sleep},
+    time::sleep,
 };
 
 pub(super) const CHANNEL: &str = "ticketing_store";
@@ -122,7 +123,7 @@ impl NotifyChannel {
     }
 
     /// Sends the queued notifications until it is dropped.
-    pub(super) async fn send_queued(self: Arc<Self>, host: PgPool) {
+    pub(super) async fn send_queued(self: Arc<Self>, host: HostPool<Postgres>) {
         loop {
             self.has_queued.notified().await;
             let queued = mem::take(&mut *self.queued.lock());
@@ -156,17 +157,11 @@ impl NotifyChannel {
     /// Receives notifications, and polls at each interval and after each
     /// connection, because notifications may have been missed.
     async fn receive(&self, url: &Secret) -> sqlx::Result<()> {
-        let mut listener = PgListener::connect(url.expose()).await?;
-        listener.listen(CHANNEL).await?;
-        let mut polls = interval(POLL_INTERVAL);
-        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut listening = Listening::start(url, CHANNEL, POLL_INTERVAL).await?;
         loop {
-            tokio::select! {
-                _ = polls.tick() => self.wake_all(),
-                received = listener.try_recv() => match received? {
-                    Some(notification) => self.handle(notification.payload()),
-                    None => self.wake_all(),
-                },
+            match listening.next().await? {
+                Received::Notification(notification) => self.handle(notification.payload()),
+                Received::Gap | Received::Checked => self.wake_all(),
             }
         }
     }

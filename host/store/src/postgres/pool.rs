@@ -5,11 +5,16 @@
 //! longest. This pool gives out the connection that was used last. When that one
 //! turns out to be lost, its user closes all idle connections.
 
-use super::errors::Failure;
+use super::{errors::Failure, login::Login};
 use crate::Error;
 use deadpool::managed::{self, Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use std::{io::ErrorKind, time::Duration};
+use host_database::connections::{Connections, code_of};
+use sqlx::PgConnection;
+use std::{
+    io::ErrorKind,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::sleep;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,8 +31,14 @@ const TEMPORARY_ERRORS: [&str; 2] = ["53300", "57P03"];
 pub(super) struct Pool(managed::Pool<Connector>);
 
 impl Pool {
-    pub(super) fn new(options: PgConnectOptions, most: u32) -> Result<Self, Error> {
-        let builder = managed::Pool::builder(Connector(options)).max_size(most as usize);
+    /// `settings` are the statements that every new connection begins with.
+    pub(super) fn new(
+        login: Arc<Login>,
+        settings: String,
+        connections: Arc<Connections>,
+        most: u32,
+    ) -> Result<Self, Error> {
+        let builder = managed::Pool::builder(Connector { login, settings, connections }).max_size(most as usize);
         let pool = builder.queue_mode(QueueMode::Lifo).build();
         let pool = pool.map_err(|error| Error::Unavailable(error.to_string()))?;
         let weak = pool.weak();
@@ -45,11 +56,19 @@ impl Pool {
     /// longest is first.
     pub(super) async fn acquire(&self) -> Result<PooledConnection, Failure> {
         match self.0.get().await {
-            Ok(connection) => Ok(PooledConnection(Some(connection))),
+            Ok(connection) => {
+                let made = Object::metrics(&connection).created;
+                Ok(PooledConnection { connection: Some(connection), made })
+            }
             Err(PoolError::Backend(error)) => Err(error.into()),
             Err(PoolError::Closed) => Err(Failure::transaction(closed())),
             Err(error) => Err(Failure::transaction(Error::Unavailable(error.to_string()))),
         }
+    }
+
+    /// The connections of the host, of which these are a part.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.0.manager().connections
     }
 
     /// Closes the connections that were idle for this time.
@@ -73,29 +92,37 @@ pub(super) fn closed() -> Error {
 /// A connection in use. Dropping it before [`release`](Self::release) closes it,
 /// because a statement may run on it. The server ends the statement and rolls
 /// back.
-pub(super) struct PooledConnection(Option<Object<Connector>>);
+pub(super) struct PooledConnection {
+    connection: Option<Object<Connector>>,
+    /// When the connection was made.
+    pub(super) made: Instant,
+}
 
 impl PooledConnection {
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Error> {
-        self.0.as_deref_mut().ok_or_else(closed)
+        self.connection.as_deref_mut().ok_or_else(closed)
     }
 
     /// Gives the connection back. No statement may run on it.
     pub(super) fn release(mut self) {
-        drop(self.0.take());
+        drop(self.connection.take());
     }
 }
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
+        if let Some(connection) = self.connection.take() {
             drop(Object::take(connection));
         }
     }
 }
 
 /// Connects as the component's role.
-struct Connector(PgConnectOptions);
+struct Connector {
+    login: Arc<Login>,
+    settings: String,
+    connections: Arc<Connections>,
+}
 
 impl Manager for Connector {
     type Type = PgConnection;
@@ -104,7 +131,7 @@ impl Manager for Connector {
     async fn create(&self) -> sqlx::Result<PgConnection> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match PgConnection::connect_with(&self.0).await {
+            match self.login.connect(&self.settings).await {
                 Err(error) if is_temporary(&error) => sleep(pause).await,
                 connected => return connected,
             }
@@ -113,16 +140,17 @@ impl Manager for Connector {
     }
 
     async fn recycle(&self, _: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
-        if metrics.age() < LIFETIME { Ok(()) } else { Err(RecycleError::message("it is too old")) }
+        match metrics.age() {
+            age if age >= LIFETIME => Err(RecycleError::message("it is too old")),
+            age if !self.connections.is_trusted(age) => Err(RecycleError::message("its server is not the same")),
+            _ => Ok(()),
+        }
     }
 }
 
 fn is_temporary(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
-        error => {
-            let code = error.as_database_error().and_then(|error| error.code());
-            code.is_some_and(|code| TEMPORARY_ERRORS.contains(&&*code))
-        }
+        error => code_of(error).is_some_and(|code| TEMPORARY_ERRORS.contains(&code)),
     }
 }

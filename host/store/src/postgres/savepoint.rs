@@ -75,16 +75,18 @@ impl PostgresTransaction {
 
     async fn try_rows(&mut self, statement: &BoundStatement, recovery: Option<Recovery>) -> Result<Rows, Failure> {
         let connection = self.guard.start_statement().map_err(Failure::transaction)?;
-        let result = statements::rows(connection, statement.clone(), recovery, &self.shared.limits).await;
+        let rows = statements::rows(connection, statement.clone(), recovery, &self.shared.limits);
+        let result = self.shared.connections.unless_silent(rows).await;
         self.guard.end_statement();
-        result
+        result.unwrap_or_else(|| Err(Failure::no_answer()))
     }
 
     async fn try_change(&mut self, statement: &BoundStatement, recovery: Option<Recovery>) -> Result<u64, Failure> {
         let connection = self.guard.start_statement().map_err(Failure::transaction)?;
-        let result = statements::execute(connection, statement.clone(), recovery).await;
+        let changed = statements::execute(connection, statement.clone(), recovery);
+        let result = self.shared.connections.unless_silent(changed).await;
         self.guard.end_statement();
-        result
+        result.unwrap_or_else(|| Err(Failure::no_answer()))
     }
 
     /// Sets a new savepoint if the changes since the old one could not be
@@ -109,6 +111,7 @@ impl PostgresTransaction {
     async fn recover<T>(&mut self, result: &Result<T, Failure>) -> Result<Option<Recovery>, Error> {
         let Err(failure) = result else { return Ok(None) };
         if failure.ends_transaction {
+            self.guard.note(failure);
             self.failed = Some(failure.error.clone());
             return Ok(None);
         }

@@ -1,3 +1,4 @@
+mod accounts;
 mod isolation;
 mod leases;
 mod notifications;
@@ -7,7 +8,7 @@ mod statements;
 mod topics;
 mod two_hosts;
 
-use super::PostgresDatabases;
+use super::{PostgresDatabases, accounts::find_or_create, pool::Pool};
 use crate::{
     Databases, Error,
     conformance::{self, Store, conformance_suite},
@@ -27,6 +28,13 @@ async fn host(url: &str, limits: Limits) -> PostgresDatabases {
     let secret = Secret::new(url);
     let host = HostDatabase::connect(&secret).await.unwrap();
     PostgresDatabases::with_limits(&secret, &host, limits).await.unwrap()
+}
+
+/// A pool of a component's role that writes.
+async fn pool_of(databases: &PostgresDatabases, component: &str, most: u32) -> Pool {
+    let account = find_or_create(&databases.host, component).await.unwrap();
+    let login = databases.login(component, &account);
+    databases.pool(&login, &account.schema, most, true).unwrap()
 }
 
 fn patient() -> Limits {

@@ -12,8 +12,9 @@
 
 use crate::{Error, OpenListener, Topics};
 use host_base::secret::Secret;
+use host_database::connections::{HostPool, Listening, Received};
 use parking_lot::Mutex;
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::Postgres;
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
@@ -32,6 +33,8 @@ const NOTIFY: &str = "SELECT pg_notify($1, notification)
 /// The most notifications that wait to be sent. Further ones are lost.
 const QUEUED: usize = 10_000;
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// How often the host checks the connection.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A component and one of its topics.
 type ComponentTopic = (String, String);
@@ -80,7 +83,7 @@ impl TopicChannel {
     }
 
     /// Sends the queued notifications until it is dropped.
-    pub(super) async fn send_queued(self: Arc<Self>, host: PgPool) {
+    pub(super) async fn send_queued(self: Arc<Self>, host: HostPool<Postgres>) {
         loop {
             self.has_queued.notified().await;
             let queued = mem::take(&mut *self.queued.lock());
@@ -106,14 +109,17 @@ impl TopicChannel {
     }
 
     async fn receive(&self, url: &Secret) -> sqlx::Result<()> {
-        let mut listener = PgListener::connect(url.expose()).await?;
-        listener.listen(CHANNEL).await?;
+        let mut listening = Listening::start(url, CHANNEL, CHECK_INTERVAL).await?;
+        self.wake_all();
         loop {
-            self.wake_all();
-            while let Some(notification) = listener.try_recv().await? {
-                if let Some((component, topic)) = notification.payload().split_once(' ') {
-                    self.wake(component, topic);
+            match listening.next().await? {
+                Received::Notification(notification) => {
+                    if let Some((component, topic)) = notification.payload().split_once(' ') {
+                        self.wake(component, topic);
+                    }
                 }
+                Received::Gap => self.wake_all(),
+                Received::Checked => {}
             }
         }
     }

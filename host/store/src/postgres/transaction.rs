@@ -13,6 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use host_base::event::Event;
+use host_database::connections::no_answer;
 use sqlx::{AssertSqlSafe, Executor, FromRow, postgres::PgRow};
 use std::sync::Arc;
 
@@ -66,9 +67,9 @@ impl PostgresTransaction {
     pub(super) async fn run_own(&mut self, sql: String) -> Result<(), Error> {
         self.check_not_failed()?;
         let connection = self.guard.start_statement()?;
-        let result = connection.execute(AssertSqlSafe(sql)).await;
+        let result = self.shared.connections.unless_silent(connection.execute(AssertSqlSafe(sql))).await;
         self.guard.end_statement();
-        result.map(drop).map_err(|error| self.fail(error.into()))
+        result.unwrap_or_else(|| Err(no_answer())).map(drop).map_err(|error| self.fail(error.into()))
     }
 
     /// Calls a function of the host. Its first parameter is the secret. An error
@@ -88,9 +89,10 @@ impl PostgresTransaction {
                 Value::Blob(bytes) => query.bind(bytes),
             };
         }
-        let result = query.fetch_one(self.guard.start_statement()?).await;
+        let answer = query.fetch_one(self.guard.start_statement()?);
+        let result = self.shared.connections.unless_silent(answer).await;
         self.guard.end_statement();
-        result.map_err(|error| self.fail(error.into()))
+        result.unwrap_or_else(|| Err(no_answer())).map_err(|error| self.fail(error.into()))
     }
 
     /// Calls a function of the host that changes its tables.
@@ -105,6 +107,7 @@ impl PostgresTransaction {
     }
 
     pub(super) fn fail(&mut self, failure: Failure) -> Error {
+        self.guard.note(&failure);
         self.failed = Some(failure.error.clone());
         failure.error
     }
@@ -165,6 +168,7 @@ impl Transaction for PostgresTransaction {
         }
         let events = published.len() as u64;
         let insert = OutboxInsert::new(&shared.secret, published);
+        let connections = shared.connections.clone();
         let announce = move |batch: Option<OutboxBatch>| {
             shared.disk.committed(events, scheduled);
             if let Some(batch) = batch {
@@ -177,7 +181,7 @@ impl Transaction for PostgresTransaction {
                 shared.topic_channel.announce(&shared.component, topic);
             }
         };
-        guard.commit(insert, announce).await
+        guard.commit(insert, connections, announce).await
     }
 
     async fn rollback(self: Box<Self>) {

@@ -6,8 +6,16 @@ use super::{
     pool::{PooledConnection, closed},
 };
 use crate::{Error, OutboxBatch};
+use host_database::connections::{Connections, no_answer};
 use sqlx::{Executor, PgConnection};
-use tokio::runtime::Handle;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, time::timeout};
+
+/// The longest time without an answer to a rollback.
+const ROLLBACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// One transaction on one connection. Dropping it rolls it back.
 pub(super) struct WriteGuard {
@@ -15,11 +23,13 @@ pub(super) struct WriteGuard {
     connection: Option<PooledConnection>,
     /// Whether a statement runs, or its caller was dropped before its end.
     is_statement_running: bool,
+    /// Whether the connection must not be used again.
+    is_lost: bool,
 }
 
 impl WriteGuard {
     pub(super) fn new(connection: PooledConnection) -> Self {
-        Self { connection: Some(connection), is_statement_running: false }
+        Self { connection: Some(connection), is_statement_running: false, is_lost: false }
     }
 
     /// The connection, for a statement. The caller calls
@@ -33,6 +43,17 @@ impl WriteGuard {
         self.is_statement_running = false;
     }
 
+    /// When the connection was made.
+    pub(super) fn made(&self) -> Option<Instant> {
+        self.connection.as_ref().map(|connection| connection.made)
+    }
+
+    /// Discards the connection at the end of the transaction, if the failure
+    /// says so.
+    pub(super) fn note(&mut self, failure: &Failure) {
+        self.is_lost |= failure.discards_connection();
+    }
+
     /// Closes a connection that is lost. The server has rolled back.
     pub(super) fn close_connection(mut self) {
         drop(self.connection.take());
@@ -43,11 +64,12 @@ impl WriteGuard {
     pub(super) async fn commit(
         mut self,
         insert: Option<OutboxInsert>,
+        connections: Arc<Connections>,
         announce: impl FnOnce(Option<OutboxBatch>) + Send + 'static,
     ) -> Result<(), Error> {
         let connection = self.connection.take().ok_or_else(closed)?;
         let committed = tokio::spawn(async move {
-            let batch = commit(connection, insert).await?;
+            let batch = commit(connection, insert, &connections).await?;
             announce(batch);
             Ok(())
         });
@@ -64,7 +86,7 @@ impl WriteGuard {
 
     fn rollback_task(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
         let mut pooled = self.connection.take()?;
-        if self.is_statement_running {
+        if self.is_statement_running || self.is_lost {
             // Dropping the connection closes it. The server then ends the
             // statement and rolls back. It checks its connections every second
             // (`databases.rs`).
@@ -72,9 +94,10 @@ impl WriteGuard {
         }
         Some(async move {
             let Ok(connection) = pooled.connection() else { return };
-            match connection.execute("ROLLBACK").await {
-                Ok(_) => pooled.release(),
-                Err(error) => tracing::debug!(%error, "a rollback failed, the server rolls back"),
+            match timeout(ROLLBACK_LIMIT, connection.execute("ROLLBACK")).await {
+                Ok(Ok(_)) => pooled.release(),
+                Ok(Err(error)) => tracing::debug!(%error, "a rollback failed, the server rolls back"),
+                Err(_) => tracing::debug!("a rollback gets no answer, the server rolls back"),
             }
         })
     }
@@ -90,15 +113,23 @@ impl Drop for WriteGuard {
     }
 }
 
-/// Adds the events to the outbox and commits. Returns the events.
-async fn commit(mut pooled: PooledConnection, insert: Option<OutboxInsert>) -> Result<Option<OutboxBatch>, Error> {
+/// Adds the events to the outbox and commits. Returns the events. After an error,
+/// dropping the connection makes the server roll back.
+async fn commit(
+    mut pooled: PooledConnection,
+    insert: Option<OutboxInsert>,
+    connections: &Connections,
+) -> Result<Option<OutboxBatch>, Error> {
     let connection = pooled.connection()?;
     let batch = match insert {
         None => None,
-        // After an error, dropping the connection makes the server roll back.
-        Some(insert) => Some(insert.run(connection).await.map_err(Failure::into_error)?),
+        Some(insert) => {
+            let appended = connections.unless_silent(insert.run(connection)).await;
+            Some(appended.unwrap_or_else(|| Err(Failure::no_answer())).map_err(Failure::into_error)?)
+        }
     };
-    match connection.execute("COMMIT").await.map_err(Failure::from) {
+    let committed = connections.unless_silent(connection.execute("COMMIT")).await;
+    match committed.unwrap_or_else(|| Err(no_answer())).map_err(Failure::from) {
         Ok(_) => {
             pooled.release();
             Ok(batch)
@@ -106,6 +137,7 @@ async fn commit(mut pooled: PooledConnection, insert: Option<OutboxInsert>) -> R
         Err(Failure { recovery: Some(Recovery::Reconnect), .. }) => {
             Err(Error::Unavailable("the connection was lost: whether it was committed is unknown".into()))
         }
+        Err(failure) if failure.discards_connection() => Err(failure.error),
         Err(failure) => {
             pooled.release();
             Err(failure.error)

@@ -20,12 +20,16 @@ use super::{
     write_guard::WriteGuard,
 };
 use crate::{Error, limits::Limits};
+use host_database::connections::no_answer;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// The most attempts to begin when connections turn out to be lost.
 const ATTEMPTS: usize = 3;
+/// The server answers at the latest at the end of the wait for the lock. After
+/// this time more, it does not answer at all.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// After a shorter wait for a connection, the lock timeout of the connection's
 /// settings is exact enough.
 const NEGLIGIBLE_WAIT: Duration = Duration::from_millis(20);
@@ -33,6 +37,8 @@ const NEGLIGIBLE_WAIT: Duration = Duration::from_millis(20);
 /// Begins transactions that hold the write lock.
 pub(super) struct WriteLock {
     connections: Pool,
+    /// The search path that every connection has.
+    schema: String,
     key: i64,
     wait: Duration,
 }
@@ -42,8 +48,13 @@ impl WriteLock {
     /// it. Further transactions wait for a connection.
     pub(super) const CONNECTIONS: u32 = 2;
 
-    pub(super) fn new(connections: Pool, key: i64, limits: &Limits) -> Self {
-        Self { connections, key, wait: Duration::from_millis(limits.wait_ms) }
+    pub(super) fn new(connections: Pool, schema: &str, key: i64, limits: &Limits) -> Self {
+        Self {
+            connections,
+            schema: schema.trim_matches('"').to_owned(),
+            key,
+            wait: Duration::from_millis(limits.wait_ms),
+        }
     }
 
     /// Waits for the lock and begins a transaction.
@@ -67,24 +78,55 @@ impl WriteLock {
     /// last ones of the result.
     async fn begin_with(&self, first: &str) -> Result<(WriteGuard, Vec<PgRow>), Error> {
         let begun = Instant::now();
-        let mut guard = WriteGuard::new(self.connection(begun).await?);
         let mut attempt = 1;
         loop {
-            let sql = self.begin_statements(begun.elapsed(), first);
-            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(guard.start_statement()?).await;
-            guard.end_statement();
-            match rows.map_err(Failure::from) {
+            let mut guard = WriteGuard::new(self.connection(begun).await?);
+            let failure = match self.try_begin(&mut guard, begun, first).await {
                 Ok(rows) => return Ok((guard, rows)),
-                // The connection was lost while it was idle, for example because
-                // the server was restarted.
-                Err(Failure { recovery: Some(Recovery::Reconnect), .. }) if attempt < ATTEMPTS => {
-                    guard.close_connection();
-                    self.connections.close_idle(Duration::ZERO);
-                    guard = WriteGuard::new(self.connection(begun).await?);
-                    attempt += 1;
-                }
-                Err(failure) => return Err(failure.error),
+                Err(failure) => failure,
+            };
+            if !failure.discards_connection() {
+                return Err(failure.error);
             }
+            let is_old = guard.made().is_some_and(|made| made < begun);
+            guard.close_connection();
+            if is_old {
+                self.connections.connections().distrust();
+            }
+            // The connection was lost while it was idle, or its server has
+            // become a standby. A new connection would meet the same server.
+            let may_try_again = is_old || failure.recovery == Some(Recovery::Reconnect);
+            if !may_try_again || attempt == ATTEMPTS || begun.elapsed() >= self.wait {
+                return Err(failure.error);
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn try_begin(&self, guard: &mut WriteGuard, begun: Instant, first: &str) -> Result<Vec<PgRow>, Failure> {
+        let sql = self.begin_statements(begun.elapsed(), first);
+        let limit = self.wait.saturating_sub(begun.elapsed()) + ANSWER_GRACE;
+        let connection = guard.start_statement().map_err(Failure::transaction)?;
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection);
+        let answered = timeout(limit, self.connections.connections().unless_silent(rows)).await.ok().flatten();
+        if answered.is_some() {
+            guard.end_statement();
+        }
+        let rows = answered.unwrap_or_else(|| Err(no_answer()))?;
+        self.check_session(&rows)?;
+        Ok(rows)
+    }
+
+    /// Checks the first row of the beginning: a server that only reads would
+    /// refuse the transaction later, and a session that is not the one that was
+    /// set up would look for the tables elsewhere.
+    fn check_session(&self, rows: &[PgRow]) -> Result<(), Failure> {
+        let row = rows.first().ok_or_else(Failure::no_answer)?;
+        let (only_reads, path): (bool, String) = (row.try_get(1)?, row.try_get(2)?);
+        match (only_reads, path.trim_matches('"') == self.schema) {
+            (true, _) => Err(Failure::only_reads()),
+            (_, false) => Err(Failure::other_session()),
+            _ => Ok(()),
         }
     }
 
@@ -99,7 +141,11 @@ impl WriteLock {
     /// lock only for the rest of the wait. The settings of the connection limit
     /// the wait to its full length.
     fn begin_statements(&self, waited: Duration, first: &str) -> String {
-        let lock = format!("SELECT pg_advisory_xact_lock({})", self.key);
+        let lock = format!(
+            "SELECT pg_advisory_xact_lock({}), current_setting('transaction_read_only') = 'on', \
+             current_setting('search_path')",
+            self.key
+        );
         if waited < NEGLIGIBLE_WAIT {
             return format!("BEGIN; {lock}; {first}SAVEPOINT statement");
         }

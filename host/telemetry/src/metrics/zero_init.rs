@@ -62,6 +62,7 @@ pub(super) fn revision(component: &str, revision: &str) {
         ("deadline", "guest"),
         ("host", "host"),
         ("too-large", "caller"),
+        ("database", "dependency"),
         ("trap", "guest"),
         ("unread", "caller"),
         ("unsent", "caller"),

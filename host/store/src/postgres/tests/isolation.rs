@@ -1,6 +1,6 @@
 //! Tests that the database itself isolates the components.
 
-use super::{databases, patient};
+use super::{databases, patient, pool_of};
 use crate::{Databases, conformance, postgres::accounts};
 use host_test_support::postgres;
 use sqlx::AssertSqlSafe;
@@ -59,8 +59,7 @@ async fn a_role_reaches_its_own_schema_and_nothing_else() {
         conformance::migration("0001.sql", "CREATE TABLE treasure (id TEXT); INSERT INTO treasure VALUES ('gold')");
     others.migrate(&[treasure]).await.unwrap();
     let other_role = accounts::find_or_create(&databases.host, "others").await.unwrap().role;
-    let place = accounts::find_or_create(&databases.host, "things").await.unwrap();
-    let pool = databases.pool(&place, 1, true).unwrap();
+    let pool = pool_of(&databases, "things", 1).await;
     let mut lease = pool.acquire().await.unwrap();
     let role = lease.connection().unwrap();
     let mut wrong = Vec::new();
@@ -92,7 +91,7 @@ async fn a_component_cannot_redefine_names_for_the_functions_of_the_host() {
     let (databases, _url) = databases(patient()).await;
     databases.open("things").await.unwrap();
     let place = accounts::find_or_create(&databases.host, "things").await.unwrap();
-    let pool = databases.pool(&place, 1, true).unwrap();
+    let pool = pool_of(&databases, "things", 1).await;
     let mut lease = pool.acquire().await.unwrap();
     let role = lease.connection().unwrap();
     let definitions = format!(

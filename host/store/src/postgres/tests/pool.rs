@@ -1,11 +1,11 @@
 //! Tests of the pool of connections.
 
-use super::{add, databases, patient};
+use super::{add, databases, patient, pool_of};
 use crate::{
     Databases, conformance,
     limits::Limits,
     postgres::{
-        PostgresDatabases, accounts,
+        PostgresDatabases,
         pool::{Pool, PooledConnection},
     },
 };
@@ -20,8 +20,7 @@ use tokio::time::{sleep, timeout};
 async fn pool(most: u32) -> (PostgresDatabases, Pool) {
     let (databases, _url) = databases(patient()).await;
     databases.open("things").await.unwrap();
-    let account = accounts::find_or_create(&databases.host, "things").await.unwrap();
-    let pool = databases.pool(&account, most, true).unwrap();
+    let pool = pool_of(&databases, "things", most).await;
     (databases, pool)
 }
 
