@@ -76,7 +76,11 @@ async fn serve(flags: &Flags, config: &Config, log: &Arc<LogGuard>) -> anyhow::R
     // The thread that watches for signals does not hold the log: the last lines are
     // written when `run` ends.
     let (flags, log) = (flags.clone(), Arc::downgrade(log));
-    let at_hangup = move || drop(log.upgrade().map(|log| reload(&flags, &log)));
+    let at_hangup = move || {
+        if let Some(log) = log.upgrade() {
+            reload(&flags, &log);
+        }
+    };
     let shutdown = shutdown::watch(config.http.shutdown_drain, at_hangup)?;
     let stop = &shutdown.stop;
     let (_data_dir, listeners) = take_places(config)?;

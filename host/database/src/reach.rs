@@ -112,7 +112,10 @@ mod tests {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         });
         let failures = AtomicU32::new(0);
-        let waited = wait_for_server(&url, |_| drop(failures.fetch_add(1, Relaxed))).await;
+        let waited = wait_for_server(&url, |_| {
+            failures.fetch_add(1, Relaxed);
+        })
+        .await;
         strange.await.unwrap();
         assert!(matches!(waited, Err(sqlx::Error::Protocol(_))), "{waited:?}");
         assert_eq!(failures.load(Relaxed), 3);
