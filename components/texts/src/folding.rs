@@ -86,8 +86,9 @@ mod tests {
 
     #[test]
     fn a_folded_text_does_not_change_again() {
-        let all = (0..=u32::from(char::MAX)).filter_map(char::from_u32);
-        for character in all {
+        // Most of the others are ideographs.
+        let blocks = [0..0x3400, 0xA000..0xAC20, 0xF900..0x1_3000, 0x1_6000..0x1_8000, 0x1_D000..0x2_0000];
+        for character in blocks.into_iter().flatten().filter_map(char::from_u32) {
             let once = fold(&format!("a{character}\u{345}b"));
             assert_eq!(fold(&once), once, "{character:?}");
             let once = fold_case(&format!("a{character}b"));

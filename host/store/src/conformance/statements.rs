@@ -144,7 +144,7 @@ pub(crate) async fn numbers_mean_the_same_on_every_engine(store: Store) {
         for (statement, parameters) in [
             ("SELECT d FROM things", vec![]),
             ("SELECT d FROM things WHERE d = $1", vec![Value::Real(real)]),
-            ("SELECT $1", vec![Value::Real(real)]),
+            ("SELECT coalesce(d, $1) FROM things", vec![Value::Real(real)]),
         ] {
             let rows = transaction.query(statement, parameters).await.unwrap().rows;
             let got = rows.first().map(|row| shown(&row[0]));

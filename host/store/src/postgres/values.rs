@@ -74,7 +74,7 @@ fn text(value: Value) -> Result<String, BoxDynError> {
     match value {
         Value::Text(text) => Ok(text),
         Value::Integer(integer) => Ok(integer.to_string()),
-        Value::Real(real) => Ok(real.to_string()),
+        Value::Real(real) => Ok((real + 0.0).to_string()),
         other => Err(format!("a parameter is {}, but has to be a text", kind(&other)).into()),
     }
 }
