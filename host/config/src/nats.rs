@@ -123,8 +123,8 @@ impl RawNatsConfig {
             ack_wait: Duration::from_millis(within(
                 "messaging.nats.ack_wait_ms",
                 self.ack_wait_ms,
-                600,
-                500..=600_000,
+                500,
+                200..=600_000,
             )?),
             max_ack_pending: within("messaging.nats.max_ack_pending", self.max_ack_pending, 1_000, 1..=100_000)?,
             inbox_prefix: self.inbox_prefix,
