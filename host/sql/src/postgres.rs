@@ -12,7 +12,7 @@ use crate::{
 use sqlparser::ast::{
     AlterTableOperation, BinaryOperator, CastKind, ColumnDef, ColumnOption, ColumnOptionDef, DataType, ExactNumberInfo,
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, OrderByExpr, OrderBySort,
-    Statement, Value, VisitMut, VisitorMut,
+    Statement, TableConstraint, Value, VisitMut, VisitorMut,
 };
 use std::{mem, ops::ControlFlow};
 
@@ -24,7 +24,10 @@ pub(super) fn translate(statement: &Statement) -> String {
     let mut statement = statement.clone();
     let ControlFlow::Continue(()) = statement.visit(&mut Translation);
     match &mut statement {
-        Statement::CreateTable(table) => table.columns.iter_mut().for_each(translate_column),
+        Statement::CreateTable(table) => {
+            table.columns.iter_mut().for_each(translate_column);
+            table.constraints.iter_mut().for_each(translate_constraint);
+        }
         Statement::AlterTable(table) => {
             for operation in &mut table.operations {
                 if let AlterTableOperation::AddColumn { column_def, .. } = operation {
@@ -35,6 +38,20 @@ pub(super) fn translate(statement: &Statement) -> String {
         _ => {}
     }
     statement.to_string()
+}
+
+/// PostgreSQL accepts no direction for the columns of a constraint, and a
+/// constraint needs none.
+fn translate_constraint(constraint: &mut TableConstraint) {
+    let columns = match constraint {
+        TableConstraint::PrimaryKey(key) => &mut key.columns,
+        TableConstraint::Unique(unique) => &mut unique.columns,
+        _ => return,
+    };
+    for column in columns {
+        column.column.options.sort = None;
+        column.column.options.nulls_first = None;
+    }
 }
 
 struct Translation;
@@ -204,13 +221,15 @@ mod tests {
     #[test]
     fn migrations_mean_the_same_on_postgres() {
         let sql = "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, n INTEGER DEFAULT 4, b BLOB, d DOUBLE);
-            CREATE INDEX i ON t (n DESC, d) WHERE n > 1; ALTER TABLE t ADD COLUMN more TEXT";
+            CREATE INDEX i ON t (n DESC, d) WHERE n > 1; ALTER TABLE t ADD COLUMN more TEXT;
+            CREATE TABLE k (a TEXT, b BLOB, n BIGINT, PRIMARY KEY (a, b DESC), UNIQUE (n, a))";
         assert_eq!(
             permit_migration(Dialect::Postgres, sql).unwrap(),
             [
                 r#"CREATE TABLE "t" ("id" TEXT COLLATE "C" NOT NULL PRIMARY KEY, "n" BIGINT DEFAULT 4, "b" BYTEA, "d" DOUBLE PRECISION)"#,
                 r#"CREATE INDEX "i" ON "t"("n" DESC NULLS LAST, "d" NULLS FIRST) WHERE "n" > 1"#,
                 r#"ALTER TABLE "t" ADD COLUMN "more" TEXT COLLATE "C""#,
+                r#"CREATE TABLE "k" ("a" TEXT COLLATE "C", "b" BYTEA, "n" BIGINT, PRIMARY KEY ("a", "b"), UNIQUE ("n", "a"))"#,
             ]
         );
     }
