@@ -1,6 +1,7 @@
 //! Connections to the PostgreSQL server, each within a limit of time. A server
 //! can accept a connection and never answer.
 
+use crate::connections::is_writable;
 use host_base::Secret;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{io, str::FromStr, time::Duration};
@@ -24,13 +25,28 @@ pub async fn connect(url: &Secret) -> sqlx::Result<PgConnection> {
 
 async fn connect_with(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let connected = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
-    connected.unwrap_or_else(|_| {
-        let text = format!("the server did not answer within {} s", CONNECT_TIMEOUT.as_secs());
-        Err(io::Error::new(io::ErrorKind::TimedOut, text).into())
-    })
+    connected.unwrap_or_else(|_| Err(no_answer()))
 }
 
-/// Waits until the server accepts connections. `failed` learns the reason of each
+fn no_answer() -> sqlx::Error {
+    let text = format!("the server did not answer within {} s", CONNECT_TIMEOUT.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, text).into()
+}
+
+/// Connects once, and checks that the server can write.
+async fn try_server(options: &PgConnectOptions) -> sqlx::Result<()> {
+    let mut connection = connect_with(options).await?;
+    let asked = timeout(CONNECT_TIMEOUT, is_writable(&mut connection)).await;
+    let can_write = asked.unwrap_or_else(|_| Err(no_answer()))?;
+    // The server notices the end of the connection anyway.
+    let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
+    match can_write {
+        true => Ok(()),
+        false => Err(io::Error::other("the server only reads: it is a standby, or it is set to read only").into()),
+    }
+}
+
+/// Waits until the server accepts connections and can write. `failed` learns the reason of each
 /// attempt that fails.
 ///
 /// # Errors
@@ -40,12 +56,8 @@ pub async fn wait_for_server(url: &Secret, failed: impl Fn(&sqlx::Error)) -> sql
     let options = PgConnectOptions::from_str(url.expose())?;
     let mut pause = FIRST_PAUSE;
     loop {
-        match connect_with(&options).await {
-            Ok(connection) => {
-                // The server notices the end of the connection anyway.
-                let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
-                return Ok(());
-            }
+        match try_server(&options).await {
+            Ok(()) => return Ok(()),
             Err(error) if is_temporary(&error) => failed(&error),
             Err(error) => return Err(error),
         }

@@ -45,6 +45,34 @@ async fn a_broker_that_never_answers_is_named_and_holds_up_nobody() {
     assert_eq!(reply.status, 503, "{reply:?}");
 }
 
+async fn serves(operators: u16) {
+    let ready = async || {
+        let reply = reqwest::get(format!("http://127.0.0.1:{operators}/readyz")).await;
+        reply.is_ok_and(|reply| reply.status() == 200)
+    };
+    eventually("the host serves", ready, |ready| *ready).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_host_waits_for_a_server_that_only_reads() {
+    let url = postgres::new_database().await;
+    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    let mut owner = postgres::connect(&url).await.unwrap();
+    let mut set = async |value: &str| {
+        let sql = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {value}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut owner).await.unwrap();
+    };
+    set("on").await;
+    let operators = free_port();
+    let setup = Setup::without_components().in_database(&url).bus(Bus::Embedded);
+    let host = Starting::begin(&setup.admin_listen(&format!("127.0.0.1:{operators}")));
+    host.says("the server only reads").await;
+    set("off").await;
+    serves(operators).await;
+    assert_eq!(host.end("-TERM").await.0.code(), Some(0));
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
 async fn a_host_starts_when_its_database_comes() {
@@ -60,11 +88,7 @@ async fn a_host_starts_when_its_database_comes() {
         let host = Starting::begin(&setup);
         host.says(&format!("waiting for the database at 127.0.0.1:{}", proxy.port())).await;
         proxy.set(LinkState::Up);
-        let ready = async || {
-            let reply = reqwest::get(format!("http://127.0.0.1:{operators}/readyz")).await;
-            reply.is_ok_and(|reply| reply.status() == 200)
-        };
-        eventually("the host serves", ready, |ready| *ready).await;
+        serves(operators).await;
         assert_eq!(host.end("-TERM").await.0.code(), Some(0));
     }
 }
