@@ -57,10 +57,12 @@ impl Listeners {
     /// # Errors
     /// Names the setting, the address and the cure.
     pub fn bind(config: &Config) -> anyhow::Result<Self> {
-        let public = socket("http.listen", "--listen", config.http.listen)?;
         let (setting, flag, address) = ("operator.listen", "--admin-listen", config.operator.listen);
         let operators = socket(setting, flag, address)?.listen(BACKLOG);
-        Ok(Self { public, operators: operators.or_else(|error| refused(setting, flag, address, &error))? })
+        let operators = operators.or_else(|error| refused(setting, flag, address, &error))?;
+        // The system finds a conflict of two addresses when one of them listens.
+        let public = socket("http.listen", "--listen", config.http.listen)?;
+        Ok(Self { public, operators })
     }
 
     /// Begins to answer operators: the host lives, and is not ready.
