@@ -126,20 +126,33 @@ fn lock_file(path: &Path) -> anyhow::Result<File> {
 }
 
 fn in_use(path: &Path) -> anyhow::Error {
-    let owner = fs::read_to_string(path.join(OWNER_FILE)).unwrap_or_default();
-    let owner = match owner.trim() {
-        "" => "another process",
-        owner => owner,
-    };
+    let named = fs::read_to_string(path.join(OWNER_FILE)).map(|text| text.trim().to_owned());
+    let named = named.ok().filter(|owner| !owner.is_empty()).or_else(|| lock_holder(path));
+    let owner = named.unwrap_or_else(|| "another process".to_owned());
     let path = path.display();
     anyhow::anyhow!(
         "the data directory {path} is in use by {owner}: stop that process, or choose another directory (TICKETING_DATA_DIR)"
     )
 }
 
+/// The process that holds the lock of a directory, as Linux lists it. None if it
+/// runs on another machine or in another container.
+fn lock_holder(directory: &Path) -> Option<String> {
+    let inode = format!(":{}", fs::metadata(directory).ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "FLOCK", _, "WRITE", process, file, ..] if file.ends_with(&inode) => Some(format!("process {process}")),
+        _ => None,
+    })
+}
+
 /// The reason why a file of the data directory cannot be used, and the cure.
 fn explained(directory: &Path, file: &Path, error: &io::Error) -> String {
-    let (shown, directory) = (file.display(), directory.display());
+    let shown = match file == directory {
+        true => format!("its data directory {}", directory.display()),
+        false => format!("{} in its data directory", file.display()),
+    };
+    let directory = directory.display();
     let me = geteuid().as_raw();
     let cure = match (error.kind(), fs::metadata(file).map(|metadata| metadata.uid())) {
         (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge, _) => {
@@ -153,7 +166,7 @@ fn explained(directory: &Path, file: &Path, error: &io::Error) -> String {
         ),
         _ => format!("allow user {me} to read and write it, or choose another directory (TICKETING_DATA_DIR)"),
     };
-    format!("the host cannot use {shown} in its data directory {directory}: {error}; {cure}")
+    format!("the host cannot use {shown}: {error}; {cure}")
 }
 
 #[cfg(test)]
@@ -179,7 +192,8 @@ mod tests {
             assert!(refusal(&other).contains(&names), "{}", refusal(&other));
         }
         fs::remove_file(path.join(OWNER_FILE)).unwrap();
-        assert!(refusal(&path).contains("in use by another process"), "a deleted file changes nothing");
+        let holder = format!("in use by process {}:", process::id());
+        assert!(refusal(&path).contains(&holder), "a deleted file changes nothing: {}", refusal(&path));
         drop(held);
         assert!(DataDir::lock_existing(&path).unwrap().is_some());
     }

@@ -35,7 +35,7 @@ async fn one_host_has_a_data_directory_whichever_path_leads_to_it() {
     }
     fs::remove_file(host.setup.data().join("host.lock")).unwrap();
     let line = refusal(&ended(host.setup.command("serve")).await);
-    assert!(line.contains("in use by another process"), "{line}");
+    assert!(line.contains(&format!("in use by process {}:", host.id())), "{line}");
     // The lock does not survive the process.
     host.kill().await;
     host.start_again().await;
