@@ -76,7 +76,7 @@ async fn a_role_that_is_changed_while_the_host_runs_is_set_right() {
         end_sessions(&mut owner, &role).await;
         // A role is not repaired again at once.
         let added = async || add(&store, &id::new().to_string()).await;
-        eventually(damage, added, |added: &Result<(), Error>| added.is_ok()).await;
+        eventually(damage, added, |added: &Result<(), Error>| added.is_ok()).await.unwrap();
         assert_eq!(databases.problem(), None, "{damage}");
     }
 }
