@@ -6,6 +6,7 @@ use super::{
     parts::{engine, open_database},
     rollout, services,
 };
+use crate::process_limits;
 use anyhow::Context;
 use host_api::{policy::NewPolicy, revisions::Source, settings::Grant, swap::Activation, verdict::Verdict};
 use host_artifact::{Artifact, policy::policy_of};
@@ -65,6 +66,7 @@ fn temporary_folder() -> anyhow::Result<TempDir> {
 
 /// The rollout of a host that keeps everything in one folder and serves nobody.
 async fn in_folder(config: &Config, folder: &Path) -> anyhow::Result<Arc<Rollout>> {
+    process_limits::check(&config.engine)?;
     let store = host_config::store::StoreConfig { database_url: None, ..config.store.clone() };
     let config = Config { data_dir: folder.to_owned(), store, ..config.clone() };
     let secrets = config.secrets()?;

@@ -21,6 +21,16 @@ async fn a_limit_of_the_system_that_is_too_low_is_named_before_anything_is_made(
 }
 
 #[tokio::test]
+async fn a_check_names_a_limit_of_the_system_too() {
+    let setup = Setup::without_components();
+    let mut command = in_shell(&setup, "ulimit -n 100; set -- check --bundled=false");
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("`ulimit -n`") && text.lines().count() == 1, "{text}");
+}
+
+#[tokio::test]
 async fn a_host_with_fewer_instances_needs_fewer_addresses() {
     let setup = Setup::without_components().engine("max_instances = 4\n");
     let line = refusal(&ended(in_shell(&setup, "ulimit -v 16000000")).await);
