@@ -24,8 +24,8 @@ const STOPPED_MS: i64 = 60_000;
 /// The rows of one statement that inserts or finds rows.
 const ROWS_AT_ONCE: [usize; 3] = [8, 64, 256];
 /// A term with more words or tickets than these is too common for the index.
-const WORDS: usize = 1_000;
-const TICKETS: usize = 2_000;
+const WORDS: usize = 400;
+const TICKETS: usize = 1_000;
 
 /// Adds a ticket with this folded title.
 pub(crate) fn add(tx: &Tx<'_>, ticket_id: &str, title: &str) -> Result<()> {
@@ -94,7 +94,7 @@ fn in_groups<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
 /// `None` if every term is too common, or if not all tickets are indexed yet.
 pub(crate) fn candidates(terms: &[String]) -> Result<Option<Vec<String>>> {
     /// The terms that are looked up.
-    const LOOKUPS: usize = 4;
+    const LOOKUPS: usize = 3;
 
     let mut best: Option<Vec<Vec<u8>>> = None;
     for term in terms.iter().take(LOOKUPS) {

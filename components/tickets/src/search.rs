@@ -17,9 +17,9 @@ use crate::{index, terms};
 /// end here.
 const NEWEST: usize = 150;
 /// The titles of one page multiplied by the terms.
-const COMPARISONS: usize = 8_000;
+const COMPARISONS: usize = 4_000;
 /// The titles that a search looks at for one page.
-const TITLES: std::ops::RangeInclusive<usize> = 500..=2_000;
+const TITLES: std::ops::RangeInclusive<usize> = 250..=1_000;
 
 /// A page of tickets.
 pub(crate) struct Found {
