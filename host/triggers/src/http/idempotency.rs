@@ -208,6 +208,7 @@ impl Keyed {
             // What the component has done is done, and the answer says so.
             Err(error) => {
                 warn(revision, &error, "the host could not store the answer of a request with a key");
+                self.end_without_answer(revision).await;
                 Ok(response)
             }
         }
