@@ -3,6 +3,7 @@
 mod clocks;
 mod edits;
 mod faults;
+mod idempotency;
 mod network;
 mod plugins;
 mod relay_lock;

@@ -4,7 +4,7 @@ use super::hostile;
 use crate::support::{Client, eventually, on_postgres};
 use serde_json::{Value, json};
 
-const ESCAPES: [&str; 34] = [
+const ESCAPES: [&str; 35] = [
     "ATTACH DATABASE 'host.db' AS host",
     "ATTACH '../host.db' AS host",
     "DETACH main",
@@ -34,6 +34,7 @@ const ESCAPES: [&str; 34] = [
     "SELECT * FROM host_outbox",
     "INSERT INTO main.host_outbox (id) VALUES ('x')",
     "DELETE FROM host_inbox",
+    "SELECT answer FROM host_requests",
     "SELECT 1; DELETE FROM treasure",
     "SELECT * FROM pg_catalog.pg_user",
     "COPY treasure TO PROGRAM 'cat'",

@@ -17,6 +17,7 @@ mod edits;
 mod events;
 mod every_route;
 mod expiry;
+mod idempotency;
 mod lists;
 mod migrations;
 mod order_versions;

@@ -70,6 +70,7 @@ fn views(component: &str) -> String {
         ("migrations", "name, digest, at_ms"),
         ("outbox", "sequence, id, subject, source, time_ms, traceparent, payload"),
         ("inbox", "event_id, at_ms"),
+        ("requests", "request, fingerprint, holder, attempt, at_ms, ends_ms, answer"),
         ("timers", "generation, key, due_ms, payload, attempt, traceparent"),
     ];
     let views = tables.map(|(table, columns)| {

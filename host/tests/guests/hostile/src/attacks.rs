@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use serde_json::json;
 use ticketing_sdk::bindings::imports::platform::signals::signals::{self, Listener};
-use ticketing_sdk::store::{SqlError, Transaction};
-use ticketing_sdk::{Error, Request, Response, Result, log, now_ms};
+use ticketing_sdk::store::{SqlError, Transaction, transact};
+use ticketing_sdk::{Error, Request, Response, Result, log, now_ms, params};
 
 use crate::statements::error_json;
 
@@ -187,4 +187,32 @@ fn wait_with_a_transaction() -> Result<Response> {
             "allowed": allowed.map(|error| error_json(&error)),
         }),
     )
+}
+
+/// The body of an answer that is too large to be stored.
+const LARGE_BYTES: usize = 70 << 10;
+
+/// Commits a change, and then ends as the query says. With `before`, it ends before
+/// the change.
+pub(crate) fn half(request: &Request) -> Result<Response> {
+    let end = request.query("end");
+    if end.as_deref() == Some("before") {
+        std::process::abort();
+    }
+    transact(|tx| {
+        tx.execute(
+            "INSERT INTO applied (id, times) VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET times = applied.times + 1",
+            params![&request.query("id").unwrap_or_default()],
+        )
+    })?;
+    match end.as_deref() {
+        Some("trap") => std::process::abort(),
+        Some("loop") => endless(),
+        Some("error") => Ok(Response::empty(500)),
+        Some("busy") => Ok(Response::empty(503)),
+        Some("repeatable") => Ok(Response::empty(503).header("x-repeatable", "true")),
+        Some("invalid") => Ok(Response::empty(black_box(99))),
+        Some("large") => Response::json(200, &"x".repeat(LARGE_BYTES)),
+        _ => Ok(Response::empty(204).header("idempotent-replayed", "forged")),
+    }
 }

@@ -11,6 +11,7 @@ use ticketing_sdk::Router;
 const ROUTES: Router = Router::new(&[
     ("GET", "/hostile/{attack}", attacks::attack),
     ("POST", "/hostile/{attack}", answers::follow),
+    ("POST", "/hostile/half", attacks::half),
     ("GET", "/hostile/applied/{id}", effects::applied),
     ("POST", "/hostile/sql", statements::run),
     ("POST", "/hostile/publish", effects::publish),
