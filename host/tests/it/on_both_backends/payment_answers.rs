@@ -36,6 +36,16 @@ async fn a_paid_order_is_complete_and_cannot_be_cancelled() {
     }
 }
 
+/// The time of a payment on this machine.
+async fn time_of_a_payment(seller: &Client, buyer: &Client) -> Duration {
+    let ticket = seller.sell("x", 10.0).await;
+    let order = buyer.reserve(&ticket.id).await;
+    is_known_to_payments(seller, &order).await;
+    let begun = Instant::now();
+    buyer.pay(&order.id).await;
+    begun.elapsed()
+}
+
 /// What the two requests answered agrees with what the order and the money say.
 async fn check_end(host: &Host, buyer: &Client, order: &Order, paid: &Reply) -> bool {
     let end = buyer.order(&order.id).await;
@@ -53,6 +63,7 @@ async fn check_end(host: &Host, buyer: &Client, order: &Order, paid: &Reply) -> 
 async fn of_a_payment_and_a_cancellation_at_once_exactly_one_wins() {
     let host = Setup::new().start().await;
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    let whole = time_of_a_payment(&seller, &buyer).await;
     let mut paid_orders = 0;
     let rounds = rounds(48);
     for round in 0..rounds {
@@ -61,7 +72,7 @@ async fn of_a_payment_and_a_cancellation_at_once_exactly_one_wins() {
         is_known_to_payments(&seller, &order).await;
         // The requests meet at another point in each round.
         let cancel = async {
-            tokio::time::sleep(Duration::from_millis(u64::from(round % 16))).await;
+            tokio::time::sleep(whole * (round % 16) / 12).await;
             buyer.cancel(&order.id).await
         };
         let (paid, cancelled) = join(buyer.try_pay(&order.id, "tok_visa"), cancel).await;
@@ -79,7 +90,8 @@ async fn of_a_payment_and_a_cancellation_at_once_exactly_one_wins() {
 async fn of_a_payment_and_the_expiry_at_once_exactly_one_wins() {
     const AT_ONCE: u32 = 12;
     let host = Setup::new().expiration_seconds(1).start().await;
-    let seller = host.user("seller").await;
+    let (seller, first) = (host.user("seller").await, host.user("buyer").await);
+    let whole = time_of_a_payment(&seller, &first).await;
     let mut paid_orders = 0;
     for round in 0..rounds(24).div_ceil(AT_ONCE) {
         let buyers = host.users("buyer", AT_ONCE as usize).await;
@@ -88,7 +100,8 @@ async fn of_a_payment_and_the_expiry_at_once_exactly_one_wins() {
             let order = buyer.reserve(&ticket.id).await;
             let made = Instant::now();
             is_known_to_payments(&seller, &order).await;
-            let due = Duration::from_millis(u64::from(975 + 2 * number + round % 2));
+            let before = whole * (2 * number + round % 2) / AT_ONCE;
+            let due = Duration::from_millis(990).saturating_sub(before);
             tokio::time::sleep(due.saturating_sub(made.elapsed())).await;
             let paid = buyer.try_pay(&order.id, "tok_visa").await;
             // A payment that comes too late is refused before the order is cancelled.
