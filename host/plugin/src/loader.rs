@@ -1,6 +1,10 @@
 //! Makes a revision of a file's bytes: it parses, checks, compiles, migrates
 //! and instantiates. No request waits for any of this.
 
+mod load_error;
+
+pub use load_error::LoadError;
+
 use super::{
     archive::{Record, Settings},
     call_stats::{Alarm, CallCounter},
@@ -14,24 +18,23 @@ use host_api::{
 };
 use host_artifact::{
     ComponentKind, Footprint,
-    artifact::{Artifact, ArtifactError},
-    compatibility::{Interfaces, InterfacesError},
+    artifact::Artifact,
+    compatibility::Interfaces,
     manifest::{Manifest, ManifestError},
-    permissions::{self, WorldError},
+    permissions,
     policy::Rights,
 };
 use host_config::{
-    ConfigError,
     plugins::{Grant, PluginsConfig, Setting},
     quotas::QuotasConfig,
     rollout::RolloutConfig,
 };
 use host_engine::{
-    Admission, Code, CompileCache, CompileError, Compiler, ComponentContext, Engine, Failure, FootprintError,
-    Instances, Linked, OFFERS, Pool, Services, WasiHttpInstances,
+    Admission, Code, CompileCache, Compiler, ComponentContext, Engine, Instances, Linked, OFFERS, Pool, Services,
+    WasiHttpInstances,
 };
 use host_sql::Applied;
-use host_store::{ComponentSql, Database, Databases, Error as StoreError, MigrationError, set_memory_limit};
+use host_store::{ComponentSql, Database, Databases, set_memory_limit};
 use host_telemetry::RevisionSeries;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -112,56 +115,6 @@ struct Fitted {
     /// With the operator's limits, and without the requests that the policy does
     /// not allow.
     manifest: Manifest,
-}
-
-/// The reason why a plugin was not loaded. Nothing has changed.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file is not a plugin.
-    #[error(transparent)]
-    Artifact(#[from] ArtifactError),
-    /// The host does not offer an import, or an export is missing.
-    #[error(transparent)]
-    World(#[from] WorldError),
-    /// It was built for other interfaces.
-    #[error(transparent)]
-    Interfaces(#[from] InterfacesError),
-    /// The compiler refused it, or a limit ended the compiler.
-    #[error("the component cannot be compiled: {0}")]
-    Compile(CompileError),
-    /// An instance would begin with more than a limit allows.
-    #[error(transparent)]
-    Footprint(#[from] FootprintError),
-    /// The linker refused it.
-    #[error("the component cannot be linked: {0}")]
-    Link(String),
-    /// The host failed.
-    #[error("the host cannot load it: {0}")]
-    Host(std::io::Error),
-    /// A setting is wrong.
-    #[error("a setting is wrong: {0}")]
-    Config(#[from] ConfigError),
-    /// A limit that the operator set is out of its bounds.
-    #[error(transparent)]
-    Limits(#[from] ManifestError),
-    /// Its database cannot be opened.
-    #[error("its database cannot be opened: {0:?}")]
-    Database(StoreError),
-    /// A migration failed.
-    #[error(transparent)]
-    Migration(#[from] MigrationError),
-    /// It does not start.
-    #[error(transparent)]
-    Start(#[from] Failure),
-}
-
-impl From<CompileError> for LoadError {
-    fn from(error: CompileError) -> Self {
-        match error {
-            CompileError::Host(error) => Self::Host(error),
-            error => Self::Compile(error),
-        }
-    }
 }
 
 impl Loader {
