@@ -61,8 +61,9 @@ impl TopicChannel {
     /// Listens to a topic of a component.
     pub(super) fn listen(&self, component: &str, topic: String) -> Result<OpenListener, Error> {
         let topics = self.components.lock().entry(component.to_owned()).or_default().clone();
+        let listener = topics.listen(topic)?;
         self.has_listened.send_if_modified(|has_listened| !mem::replace(has_listened, true));
-        topics.listen(topic)
+        Ok(listener)
     }
 
     /// Wakes the listeners to a topic, after a commit of this host.
