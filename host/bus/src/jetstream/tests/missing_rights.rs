@@ -69,9 +69,10 @@ async fn the_documented_rights_are_enough_with_an_inbox_of_its_own_and_a_domain(
         authorization { users: [ { user: host, password: pw, permissions: {
             publish: ["shop.>", "$JS.ACK.>", "_INBOX_shop.>",
                 "$JS.API.STREAM.*.shop-events", "$JS.API.CONSUMER.*.shop-events.>",
-                "$JS.API.CONSUMER.MSG.NEXT.shop-events.*", "$JS.API.CONSUMER.LIST.shop-events",
+                "$JS.API.CONSUMER.MSG.NEXT.shop-events.*", "$JS.API.CONSUMER.*.shop-events",
                 "$JS.API.STREAM.*.shop-dead-letters", "$JS.API.STREAM.MSG.*.shop-dead-letters",
-                "$JS.API.CONSUMER.*.shop-dead-letters.>", "$JS.API.CONSUMER.MSG.NEXT.shop-dead-letters.*"],
+                "$JS.API.CONSUMER.*.shop-dead-letters", "$JS.API.CONSUMER.*.shop-dead-letters.>",
+                "$JS.API.CONSUMER.MSG.NEXT.shop-dead-letters.*"],
             subscribe: ["shop.takeover.*", "_INBOX_shop.>"] } } ] }"#,
     );
     let mut settings = settings_of(&server);
