@@ -116,7 +116,7 @@ pub(crate) async fn tables(store: &Store) {
     store.migrate(&[migration("0001_tables.sql", sql)]).await.unwrap();
 }
 
-async fn count(store: &Store) -> i64 {
+pub(crate) async fn count(store: &Store) -> i64 {
     let rows = store.query("SELECT count(*) FROM things", vec![]).await.unwrap();
     match rows.rows[0][0] {
         Value::Integer(count) => count,

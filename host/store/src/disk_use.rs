@@ -49,12 +49,21 @@ pub(crate) struct DiskAccount {
     timers: AtomicU64,
     requests: AtomicU64,
     request_bytes: AtomicU64,
+    /// How long changes have run since the last measurement.
+    unmeasured_us: AtomicU64,
+    /// The bytes of their parameters.
+    unmeasured_bytes: AtomicU64,
     /// When the requests were counted. Counting takes long if they are many.
     requests_counted: Mutex<Option<Instant>>,
 }
 
 /// How long a count of the requests is good enough.
 const REQUESTS_COUNTED_EVERY: Duration = Duration::from_secs(60);
+/// How long changes may run until the database is measured again. Measuring
+/// takes about a hundredth of that.
+const UNMEASURED: Duration = Duration::from_millis(100);
+/// How many bytes of parameters they may have until then.
+const UNMEASURED_BYTES: u64 = 8 << 20;
 
 impl DiskAmount {
     /// More than any disk has.
@@ -71,6 +80,8 @@ impl DiskAccount {
             timers: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
+            unmeasured_us: AtomicU64::new(0),
+            unmeasured_bytes: AtomicU64::new(0),
             requests_counted: Mutex::new(None),
         }
     }
@@ -87,6 +98,31 @@ impl DiskAccount {
         self.database_bytes.store(amount.database_bytes, Relaxed);
         self.outbox_events.store(amount.outbox_events, Relaxed);
         self.timers.store(amount.timers, Relaxed);
+    }
+
+    /// Adds a change that ran for this time with parameters of this size. Returns
+    /// whether the database must be measured, and then starts anew.
+    pub(crate) fn must_measure(&self, ran: Duration, bytes: u64) -> bool {
+        let ran_us = u64::try_from(ran.as_micros()).unwrap_or(u64::MAX);
+        let all_us = self.unmeasured_us.fetch_add(ran_us, Relaxed).saturating_add(ran_us);
+        let all_bytes = self.unmeasured_bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        let must = u128::from(all_us) >= UNMEASURED.as_micros() || all_bytes >= UNMEASURED_BYTES;
+        if must {
+            self.unmeasured_us.store(0, Relaxed);
+            self.unmeasured_bytes.store(0, Relaxed);
+        }
+        must
+    }
+
+    /// Sets the size of the database, if it is larger than the known one. The
+    /// next measurement sees a database that has become smaller.
+    pub(crate) fn has_grown_to(&self, bytes: u64) {
+        self.database_bytes.fetch_max(bytes, Relaxed);
+    }
+
+    /// Adds bytes that a commit has stored outside the component's own tables.
+    pub(crate) fn stored(&self, bytes: u64) {
+        self.database_bytes.fetch_add(bytes, Relaxed);
     }
 
     /// Adds what a commit has made durable.
@@ -233,6 +269,22 @@ mod tests {
             assert!(text(refused).contains("3 MiB"));
         }
         account.check_disk().unwrap();
+    }
+
+    #[test]
+    fn a_database_is_measured_after_long_or_large_changes() {
+        let account = DiskAccount::new(None);
+        assert!(!account.must_measure(Duration::from_millis(60), 0));
+        assert!(account.must_measure(Duration::from_millis(60), 0));
+        assert!(!account.must_measure(Duration::from_millis(60), UNMEASURED_BYTES - 1));
+        assert!(account.must_measure(Duration::ZERO, 1));
+        account.set_quota(DiskAmount { database_bytes: 10, ..DiskAmount::UNLIMITED });
+        account.has_grown_to(10);
+        account.check_growth().unwrap();
+        account.stored(1);
+        assert!(account.check_growth().is_err());
+        account.has_grown_to(5);
+        assert!(account.check_growth().is_err(), "only a measurement sees less");
     }
 
     #[test]

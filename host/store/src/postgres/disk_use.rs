@@ -1,8 +1,10 @@
 //! The disk space of a component on PostgreSQL.
 
-use super::{PostgresDatabase, errors::Failure};
-use crate::{DiskAmount, DiskUse, Error};
+use super::{PostgresDatabase, errors::Failure, statements::BoundStatement, transaction::PostgresTransaction};
+use crate::{DiskAmount, DiskUse, Error, memory::memory_of, sql_span::operation_of};
 use async_trait::async_trait;
+use host_database::connections::no_answer;
+use std::time::Instant;
 
 /// The tables of the component's schema with their indexes and large values, and
 /// what it has in the tables that all components share.
@@ -17,6 +19,36 @@ const MEASURE: &str = "
           FROM store_outbox WHERE component = $1) o,
          (SELECT count(*) AS timers, coalesce(sum(octet_length(payload)), 0)::bigint AS bytes
           FROM store_timers WHERE component = $1) t";
+
+/// The tables of the role that asks, with what its transaction has added.
+const MEASURE_OWN: &str = "
+    SELECT coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::bigint
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
+    WHERE r.rolname = session_user AND c.relkind IN ('r', 'm', 'S')";
+
+impl PostgresTransaction {
+    /// Refuses a statement after which the database is over its quota.
+    /// PostgreSQL has no limit on the size of a schema, so the host measures it
+    /// each time that a component has changed much since the last time. What a
+    /// component can add beyond its quota is what it changes until then.
+    pub(super) async fn check_grown(&mut self, statement: &BoundStatement, begun: Instant) -> Result<(), Failure> {
+        if operation_of(&statement.sql) == "DELETE" {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        if !shared.disk.must_measure(begun.elapsed(), memory_of(&statement.parameters) as u64) {
+            return Ok(());
+        }
+        let connection = self.guard.start_statement().map_err(Failure::transaction)?;
+        let measured = sqlx::query_scalar::<_, i64>(MEASURE_OWN).fetch_one(connection);
+        let measured = shared.connections.unless_silent(measured).await;
+        self.guard.end_statement();
+        let bytes = measured.unwrap_or_else(|| Err(no_answer()))?;
+        shared.disk.has_grown_to(bytes.cast_unsigned());
+        shared.disk.check_growth().map_err(Failure::statement)
+    }
+}
 
 #[async_trait]
 impl DiskUse for PostgresDatabase {

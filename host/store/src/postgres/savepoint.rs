@@ -16,7 +16,7 @@ use super::{
     transaction::PostgresTransaction,
 };
 use crate::{Error, Rows, Value, memory::memory_of};
-use std::mem;
+use std::{mem, time::Instant};
 
 const NEW_SAVEPOINT: &str = "RELEASE SAVEPOINT statement; SAVEPOINT statement";
 const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT statement";
@@ -48,9 +48,9 @@ impl Change {
 impl PostgresTransaction {
     pub(super) async fn rows(&mut self, statement: BoundStatement, reads_only: bool) -> Result<Rows, Error> {
         self.savepoint_before(reads_only).await?;
-        let mut result = self.try_rows(&statement, None).await;
+        let mut result = self.rows_within_quota(&statement, None, reads_only).await;
         if let Some(recovery) = self.recover(&result).await? {
-            result = self.try_rows(&statement, Some(recovery)).await;
+            result = self.rows_within_quota(&statement, Some(recovery), reads_only).await;
             self.recover(&result).await?;
         }
         if !reads_only && result.is_ok() {
@@ -61,16 +61,42 @@ impl PostgresTransaction {
 
     pub(super) async fn change(&mut self, statement: BoundStatement) -> Result<u64, Error> {
         self.savepoint_before(false).await?;
-        let mut result = self.try_change(&statement, None).await;
+        let mut result = self.change_within_quota(&statement, None).await;
         let recovery = self.recover(&result).await?;
         if recovery.is_some() {
-            result = self.try_change(&statement, recovery).await;
+            result = self.change_within_quota(&statement, recovery).await;
             self.recover(&result).await?;
         }
         if let Ok(changed) = result {
             self.changes.push(Change::Statement { statement, recovery, changed });
         }
         result.map_err(Failure::into_error)
+    }
+
+    /// Runs a statement that fails if the database is over its quota then.
+    async fn change_within_quota(
+        &mut self,
+        statement: &BoundStatement,
+        recovery: Option<Recovery>,
+    ) -> Result<u64, Failure> {
+        let begun = Instant::now();
+        let changed = self.try_change(statement, recovery).await?;
+        self.check_grown(statement, begun).await?;
+        Ok(changed)
+    }
+
+    async fn rows_within_quota(
+        &mut self,
+        statement: &BoundStatement,
+        recovery: Option<Recovery>,
+        reads_only: bool,
+    ) -> Result<Rows, Failure> {
+        let begun = Instant::now();
+        let rows = self.try_rows(statement, recovery).await?;
+        if !reads_only {
+            self.check_grown(statement, begun).await?;
+        }
+        Ok(rows)
     }
 
     async fn try_rows(&mut self, statement: &BoundStatement, recovery: Option<Recovery>) -> Result<Rows, Failure> {

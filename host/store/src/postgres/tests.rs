@@ -3,6 +3,7 @@ mod isolation;
 mod leases;
 mod notifications;
 mod pool;
+mod quota;
 mod several_hosts;
 mod statements;
 mod topics;

@@ -29,6 +29,8 @@ pub(super) struct PostgresTransaction {
     published: Vec<Event>,
     /// The timers that it has set.
     scheduled: u64,
+    /// The bytes of the payloads of its events and timers.
+    payload_bytes: u64,
     /// When the earliest timer that it has set is due. `u64::MAX` if it has set
     /// none.
     earliest_due_ms: u64,
@@ -45,6 +47,7 @@ impl PostgresTransaction {
             changes: Vec::new(),
             published: Vec::new(),
             scheduled: 0,
+            payload_bytes: 0,
             earliest_due_ms: u64::MAX,
             topics: Vec::new(),
         }
@@ -134,6 +137,7 @@ impl Transaction for PostgresTransaction {
         self.check_not_failed()?;
         self.shared.disk.check_event(self.published.len() as u64)?;
         self.published.push(event.clone());
+        self.payload_bytes += event.payload.len() as u64;
         Ok(())
     }
 
@@ -147,6 +151,7 @@ impl Transaction for PostgresTransaction {
         ];
         self.change_host_table("SELECT ticketing_host.store_schedule($1, $2, $3, $4, $5)", parameters).await?;
         self.scheduled += 1;
+        self.payload_bytes += timer.payload.len() as u64;
         self.earliest_due_ms = self.earliest_due_ms.min(timer.due_ms);
         Ok(())
     }
@@ -161,7 +166,7 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, guard, failed, published, scheduled, earliest_due_ms, topics, .. } = *self;
+        let Self { shared, guard, failed, published, scheduled, payload_bytes, earliest_due_ms, topics, .. } = *self;
         if let Some(error) = failed {
             guard.rollback().await;
             return Err(error);
@@ -171,6 +176,7 @@ impl Transaction for PostgresTransaction {
         let connections = shared.connections.clone();
         let announce = move |batch: Option<OutboxBatch>| {
             shared.disk.committed(events, scheduled);
+            shared.disk.stored(payload_bytes);
             if let Some(batch) = batch {
                 shared.announce_events(batch);
             }
