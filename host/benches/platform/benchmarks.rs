@@ -5,9 +5,9 @@ use anyhow::Result;
 
 use crate::load::Effort;
 use crate::report::Row;
-use crate::{cluster, hello, latency, purchase, scale, start, swaps, tickets};
+use crate::{attacks, cluster, hello, latency, purchase, scale, start, swaps, tickets};
 
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 16] = [
     "hello",
     "fresh",
     "ticket",
@@ -23,6 +23,7 @@ pub(crate) const NAMES: [&str; 15] = [
     "jetstream",
     "hosts",
     "killed",
+    "attacks",
 ];
 
 /// What limits a purchase by separate components.
@@ -51,6 +52,7 @@ pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
         "jetstream" => jetstream(effort).await,
         "hosts" => hosts(effort).await,
         "killed" => killed(effort).await,
+        "attacks" => attacks(effort).await,
         _ => Ok(Vec::new()),
     }
 }
@@ -184,4 +186,28 @@ async fn many(effort: Effort) -> Result<Vec<Row>> {
         Row::at_most(&what, String::new(), many.mib_each, 1.5, "MiB", code),
         Row::at_most("one plugin among them, alone to beside", rates, slower, 1.1, "x", "the router"),
     ])
+}
+
+async fn attacks(effort: Effort) -> Result<Vec<Row>> {
+    let shared = "the processors, which the attackers' clients use too";
+    let budgets = "the budgets of the plugin and the memory of the compiler's process";
+    let row = |seen: attacks::Outcome| {
+        let what = |what: &str| format!("{}: {what}", seen.attack);
+        let (lists, purchases) = (format!("{} lists", seen.lists), format!("{} purchases", seen.purchases));
+        [
+            Row::at_most(&what("memory above idle"), String::new(), seen.memory_mib, 900.0, "MiB", budgets),
+            Row::at_most(&what("GET /api/tickets, p99"), lists, seen.list_p99_ms, 500.0, "ms", shared),
+            Row::at_most(&what("sign-in and purchase, longest"), purchases, seen.longest_purchase_s, 3.0, "s", shared),
+            Row::at_most(&what("failed requests of buyers"), seen.reason, seen.failed as f64, 0.0, "", shared),
+            Row::at_most(
+                &what("list, pause and remove, longest"),
+                String::new(),
+                seen.longest_action_s,
+                2.0,
+                "s",
+                shared,
+            ),
+        ]
+    };
+    Ok(attacks::measure(effort).await?.into_iter().flat_map(row).collect())
 }

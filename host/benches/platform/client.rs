@@ -28,6 +28,11 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
     }
 
+    /// Sends the bytes of a request and reads no answer.
+    pub(crate) async fn send_only(&mut self, request: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(request).await?)
+    }
+
     /// Sends the bytes of a request, see [`request`].
     pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.stream.write_all(request).await?;

@@ -6,6 +6,7 @@
 //! thread over the loopback interface, to one server after the other. A ratio
 //! therefore compares two servers on the same machine under the same load.
 
+mod attacks;
 mod benchmarks;
 mod client;
 mod cluster;
@@ -42,7 +43,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed, attacks; all if none is named
     names: Vec<String>,
     /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]

@@ -33,6 +33,7 @@ pub(crate) struct SwapReport {
 }
 
 /// A plugin file and its manifest.
+#[derive(Clone)]
 pub(crate) struct PluginFile {
     pub(crate) component: Vec<u8>,
     pub(crate) manifest: String,
@@ -80,7 +81,16 @@ impl Operator {
     /// Connects with the token that the host generated.
     pub(crate) async fn open(address: SocketAddr, data: &Path) -> Result<Self> {
         let token = std::fs::read_to_string(data.join("admin-token")).context("the operator token")?;
-        Ok(Self { connection: Connection::open(address).await?, token: token.trim().to_owned() })
+        Self::with_token(address, token.trim()).await
+    }
+
+    pub(crate) async fn with_token(address: SocketAddr, token: &str) -> Result<Self> {
+        Ok(Self { connection: Connection::open(address).await?, token: token.to_owned() })
+    }
+
+    /// Sends a request with JSON, or with nothing.
+    pub(crate) async fn call(&mut self, method: &str, path: &str, body: &str) -> Result<Answer<'_>> {
+        self.send(method, path, "application/json", body.as_bytes()).await
     }
 
     pub(crate) async fn upload(&mut self, file: &PluginFile) -> Result<Verdict> {
@@ -101,21 +111,17 @@ impl Operator {
 
     pub(crate) async fn activate(&mut self, plugin: &str, revision: &str) -> Result<SwapReport> {
         let body = json!({ "revision": revision }).to_string();
-        self.post(&format!("/plugins/{plugin}/activate"), &body).await?.json(200)
+        self.call("POST", &format!("/plugins/{plugin}/activate"), &body).await?.json(200)
     }
 
     pub(crate) async fn rollback(&mut self, plugin: &str) -> Result<SwapReport> {
-        self.post(&format!("/plugins/{plugin}/rollback"), "").await?.json(200)
+        self.call("POST", &format!("/plugins/{plugin}/rollback"), "").await?.json(200)
     }
 
     /// Uploads a file and activates its revision.
     pub(crate) async fn deploy(&mut self, plugin: &str, file: &PluginFile) -> Result<SwapReport> {
         let verdict = self.upload(file).await?;
         self.activate(plugin, &verdict.revision).await
-    }
-
-    async fn post(&mut self, path: &str, body: &str) -> Result<Answer<'_>> {
-        self.send("POST", path, "application/json", body.as_bytes()).await
     }
 
     async fn send(&mut self, method: &str, path: &str, kind: &str, body: &[u8]) -> Result<Answer<'_>> {

@@ -106,16 +106,30 @@ impl Server {
 
     /// The resident memory of the process, in MiB.
     pub(crate) fn resident_mib(&self) -> Result<f64> {
-        let id = self.child.id().context("the server has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib / 1_024.0)
+        status_mib(self.id()?, "VmRSS:")
+    }
+
+    /// The most resident memory that the process has had.
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
+        status_mib(self.id()?, "VmHWM:")
+    }
+
+    /// The resident memory of the process and of its children.
+    pub(crate) fn family_mib(&self) -> Result<f64> {
+        let own = self.id()?;
+        let ids = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        // A child may end at any time.
+        let children = ids.filter(|id| parent(*id) == Some(own)).filter_map(|id| status_mib(id, "VmRSS:").ok());
+        Ok(self.resident_mib()? + children.sum::<f64>())
+    }
+
+    fn id(&self) -> Result<u32> {
+        self.child.id().context("the server has ended")
     }
 
     /// The processor time that the process has used.
     pub(crate) fn processor_seconds(&self) -> Result<f64> {
-        let id = self.child.id().context("the server has ended")?;
+        let id = self.id()?;
         let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
         // The name before the parenthesis may contain spaces. Of the fields after
         // it, 12 and 13 are the ticks in user mode and in the kernel.
@@ -150,6 +164,19 @@ impl Server {
         let operator = *addresses.last().unwrap_or(&address);
         Ok((Self { child, address, operator }, addresses))
     }
+}
+
+/// A line of a process's status, in MiB.
+fn status_mib(id: u32, name: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1_024.0)
+}
+
+fn parent(id: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 async fn await_ready(operator: SocketAddr) -> Result<()> {
