@@ -1,12 +1,16 @@
-//! Builds and runs the fuzzer of uploads (`fuzz/`) with the stable compiler.
+//! Fuzzes one target for a long time, with the stable compiler.
 //!
-//! It compiles all code with counters at the branches, as cargo-fuzz does with a
-//! nightly compiler. The plugin files of the tests are the first inputs.
+//! Uploads have a fuzzer of their own (`fuzz/`). It compiles all code with counters
+//! at the branches, as cargo-fuzz does with a nightly compiler. The plugin files of
+//! the tests are its first inputs. The other targets are tests
+//! (`host/tests/it/fuzz/`), which here run for longer and from another seed.
 
 use std::fs;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 
 use crate::guests::{self, Kind};
 use crate::process::{print_status, run};
@@ -28,9 +32,43 @@ const MAX_INPUT_BYTES: u32 = 1 << 20;
 const INPUT_LIMIT_SECONDS: u32 = 20;
 const MEMORY_LIMIT_MIB: u32 = 2_048;
 
-/// Fuzzes for this number of seconds. An input that makes the code fail is an
-/// error, and is saved in `target/fuzz/`.
-pub(crate) fn fuzz(workspace: &Workspace, seconds: u32) -> Result<()> {
+/// What to fuzz.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Target {
+    /// A plugin file up to the compiler
+    Upload,
+    /// Manifests, policies, routes and subjects
+    Manifest,
+    /// Statements and migrations of components, also executed on SQLite
+    Sql,
+    /// The bytes that reach the public listener
+    Http,
+}
+
+/// Fuzzes a target for this number of seconds. An input that makes the code fail
+/// is an error.
+pub(crate) fn fuzz(workspace: &Workspace, target: Target, seconds: u32) -> Result<()> {
+    match target {
+        Target::Upload => uploads(workspace, seconds),
+        Target::Manifest => tests(workspace, &["fuzz::manifest::", "fuzz::policy::"], seconds),
+        Target::Sql => tests(workspace, &["fuzz::sql::"], seconds),
+        Target::Http => tests(workspace, &["fuzz::http::"], seconds),
+    }
+}
+
+/// Runs the tests with these names, each for this number of seconds.
+fn tests(workspace: &Workspace, names: &[&str], seconds: u32) -> Result<()> {
+    guests::build(workspace, &[Kind::Component, Kind::Test])?;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() << 32;
+    print_status(&format!("Fuzzing for {seconds} s from the seed {seed}"));
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--test", "it", "--", "--nocapture"]).args(names);
+    run(cargo.env("TICKETING_FUZZ_SEED", seed.to_string()).env("TICKETING_FUZZ_SECONDS", seconds.to_string()))
+}
+
+/// Runs the fuzzer of uploads. It saves an input that makes the code fail in
+/// `target/fuzz/`.
+fn uploads(workspace: &Workspace, seconds: u32) -> Result<()> {
     let folder = workspace.fuzz_folder();
     let (corpus, seeds, built) = (folder.join("corpus"), folder.join("seeds"), folder.join("build"));
     fs::create_dir_all(&corpus)?;

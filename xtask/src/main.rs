@@ -118,10 +118,13 @@ enum Task {
     #[command(after_help = "Example:
   cargo xtask examples           after a change in wit/deps")]
     Examples,
-    /// Fuzz the code that reads an upload before it is compiled
-    #[command(after_help = "Example:
-  cargo xtask fuzz --seconds 600")]
+    /// Feed random changes of good inputs to the code that reads what others send
+    #[command(after_help = "Examples:
+  cargo xtask fuzz upload --seconds 600
+  cargo xtask fuzz sql --seconds 600")]
     Fuzz {
+        /// What to fuzz
+        target: fuzz::Target,
         /// The duration
         #[arg(long, default_value_t = 60)]
         seconds: u32,
@@ -170,7 +173,7 @@ fn run_task(task: Task) -> Result<()> {
         Task::Manifests { check: false } => deploy::write_manifests(&workspace),
         Task::Manifests { check: true } => deploy::check(&workspace).map(drop),
         Task::Examples => examples::write_interfaces(&workspace),
-        Task::Fuzz { seconds } => fuzz::fuzz(&workspace, seconds),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(&workspace, target, seconds),
         Task::Check => test::check(&workspace),
         Task::Bench(rest) => bench(&workspace, &rest.arguments),
     }

@@ -16,6 +16,7 @@ mod cluster;
 mod deploy;
 mod dev;
 mod examples;
+mod fuzz;
 mod hostile;
 mod jetstream;
 mod marketplace_words;
