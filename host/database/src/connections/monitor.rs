@@ -3,7 +3,7 @@
 //! One session asks the server twice a second whether it takes writes. After a
 //! refusal, an error or a silence a new session looks where the address leads
 //! now. A silence alone proves nothing on a busy machine. So an old session that
-//! is silent races with a new one.
+//! is silent races with a new one, and if both are silent they get more time.
 
 use super::{Connections, is_writable, no_answer};
 use crate::reach;
@@ -18,6 +18,9 @@ use tokio::time::{sleep, timeout};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// A session that does not answer for this time may be silent.
 const SILENCE: Duration = Duration::from_secs(2);
+/// If a new session does not answer either, the server may only have too much to
+/// do. It gets this time more.
+const WHOLE_SILENCE: Duration = Duration::from_secs(4);
 /// A session with a server that only reads is replaced after this time, because
 /// the address may lead to another server by now.
 const READ_ONLY_LIFETIME: Duration = Duration::from_secs(1);
@@ -86,7 +89,10 @@ impl Monitor {
             Err(_) => tokio::select! {
                 biased;
                 answer = &mut asked => Asked::Old(answer),
-                anew = open_soon(&self.url) => Asked::Anew(anew),
+                anew = open_soon(&self.url) => match anew {
+                    Ok(_) => Asked::Anew(anew),
+                    Err(_) => timeout(WHOLE_SILENCE, &mut asked).await.map_or(Asked::Anew(anew), Asked::Old),
+                },
             },
         }
     }
@@ -129,8 +135,7 @@ fn to_answer(is_writable: bool) -> Answer {
     if is_writable { Answer::Writable } else { Answer::OnlyReads }
 }
 
-/// Opens a session while another one is silent. If the new one is silent as
-/// well, the whole server is.
+/// Opens a session while another one is silent.
 async fn open_soon(url: &Secret) -> sqlx::Result<(PgConnection, Answer)> {
     timeout(SILENCE, open(url)).await.unwrap_or_else(|_| Err(no_answer()))
 }

@@ -132,8 +132,8 @@ impl Login {
                  GRANT \"{role}\" TO that role WITH ADMIN OPTION"
             ),
             None => format!(
-                "the host has set the role right and somebody has changed it again: look for another database on this \
-                 server whose hosts use the role \"{role}\", and for limits on its logins"
+                "the host has set the role \"{role}\" right, and the server still refuses it: allow its logins in \
+                 pg_hba.conf, and look for another database on this server whose hosts use the same role"
             ),
         };
         format!("the database refuses the login of the component {}, {refusal}; {cure}", self.component)
