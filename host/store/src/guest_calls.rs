@@ -17,7 +17,7 @@ use crate::bindings::platform::{
 use host_config::{offer::Offer, plugins::Grant};
 use metrics::Histogram;
 pub use on_signals::{CallListener, CallWaits, HeldTurns};
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceType};
 
 /// The interfaces of the store and the grant that they need.
 pub const OFFER: Offer = Offer { grant: Grant::Store, interfaces: &["platform:store/sql", "platform:signals/signals"] };
@@ -68,7 +68,11 @@ pub fn add_to_linker<T: Send + 'static>(
     view: fn(&mut T) -> StoreView<'_>,
 ) -> wasmtime::Result<()> {
     sql::add_to_linker::<T, HasStore>(linker, view)?;
-    signals::add_to_linker::<T, HasStore>(linker, view)
+    signals::add_to_linker::<T, HasStore>(linker, view)?;
+    // The interface uses the resource of the other one. If it were missing here,
+    // `define_unknown_imports_as_traps` would define it as a resource of its own.
+    let transaction = ResourceType::host::<OpenTransaction>();
+    linker.instance("platform:signals/signals@1.0.0")?.resource("transaction", transaction, |_, _| Ok(()))
 }
 
 impl<'a> StoreView<'a> {

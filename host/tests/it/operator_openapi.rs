@@ -23,7 +23,7 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 
 #[tokio::test]
 async fn every_route_is_documented_and_every_documented_route_exists() {
-    let host = Setup::new().default_expiration().flag("--bundled=false").start().await;
+    let host = Setup::without_components().start().await;
     let (outsider, operator) = (host.outsider(), host.operator());
     let document = outsider.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
@@ -57,7 +57,7 @@ async fn every_route_is_documented_and_every_documented_route_exists() {
 
 #[tokio::test]
 async fn the_document_is_complete() {
-    let host = Setup::new().default_expiration().flag("--bundled=false").start().await;
+    let host = Setup::without_components().start().await;
     let reply = host.outsider().get("/openapi.json").await;
     assert_eq!(reply.header("content-type"), Some("application/json"));
     let document = reply.json();

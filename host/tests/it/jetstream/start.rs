@@ -73,7 +73,7 @@ async fn metrics_count_the_events_that_wait_on_the_broker() {
 async fn an_event_that_is_too_large_for_the_broker_is_refused_and_holds_up_no_other() {
     let server = NatsServer::with_file("max_payload: 18432");
     let hostile = format!("[[plugin]]\npath = {:?}\ngrants = [\"store\"]", guest("hostile"));
-    let setup = Setup::new().default_expiration().flag("--bundled=false").toml(&hostile);
+    let setup = Setup::without_components().toml(&hostile);
     let host = setup.bus(Bus::jetstream(&server.url())).start().await;
     let client = host.visitor();
     let publish = async |id: &str| {
