@@ -1,4 +1,5 @@
 mod accounts;
+mod failover;
 mod isolation;
 mod leases;
 mod notifications;
