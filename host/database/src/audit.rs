@@ -107,7 +107,7 @@ impl Audit {
             self.record_in(&mut transaction, actor, entry).await?;
             transaction.commit().await
         };
-        written.await.inspect_err(|error| {
+        self.database.unless_silent(written).await.inspect_err(|error| {
             tracing::error!(%error, action = entry.action, actor, "the host cannot write to the audit");
         })
     }

@@ -48,7 +48,7 @@ impl Ledger {
     /// Performs and records an operation, unless its key is known. Returns the outcome
     /// that is recorded for the key.
     pub(super) async fn record(&self, key: &str, operation: &Operation) -> Result<Outcome, Error> {
-        Ok(self.record_once(key, operation).await?)
+        Ok(self.database.unless_silent(self.record_once(key, operation)).await?)
     }
 
     async fn record_once(&self, key: &str, operation: &Operation) -> Result<Outcome, LedgerError> {

@@ -68,6 +68,10 @@ impl CallLog {
 
     /// Returns the state of a call. Records the call if it is new.
     pub(super) async fn begin(&self, key: &str, operation: &Operation) -> Result<CallState, LedgerError> {
+        self.database.unless_silent(self.find_or_record(key, operation)).await
+    }
+
+    async fn find_or_record(&self, key: &str, operation: &Operation) -> Result<CallState, LedgerError> {
         type Row = (String, Option<String>, i64, Option<String>);
         let digest = hex::encode(Sha256::digest(serde_json::to_vec(operation)?));
         let mut transaction = self.transaction(key).await?;
@@ -118,6 +122,15 @@ impl CallLog {
     /// Records the outcome of a call, unless one is recorded already. Returns the
     /// recorded outcome.
     pub(super) async fn finish(
+        &self,
+        key: &str,
+        operation: &Operation,
+        outcome: &Outcome,
+    ) -> Result<Outcome, LedgerError> {
+        self.database.unless_silent(self.record_outcome(key, operation, outcome)).await
+    }
+
+    async fn record_outcome(
         &self,
         key: &str,
         operation: &Operation,
