@@ -52,6 +52,13 @@ async fn a_trace_goes_through_events_and_timers() {
     let subjects: Vec<&str> = traced.iter().map(|(subject, _)| subject.as_str()).collect();
     assert_eq!(
         subjects,
-        ["order.created", "ticket.updated", "expiration.complete", "order.cancelled", "ticket.updated", "ticket.copied"]
+        [
+            "order.created",
+            "ticket.updated",
+            "expiration.complete",
+            "order.cancelled",
+            "ticket.updated",
+            "ticket.copied"
+        ]
     );
 }
