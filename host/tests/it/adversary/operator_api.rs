@@ -91,8 +91,8 @@ async fn every_list_is_limited_in_rows_and_bytes() {
     let operator = host.operator();
     for number in 0..5 {
         // About 200 KB of routes each.
-        let routes: String = (0..1_500)
-            .map(|route| format!("[[routes]]\npath = \"/wide{number}/{route:0100}\"\nmethods = [\"GET\"]\n"))
+        let routes: String = (0..990)
+            .map(|route| format!("[[routes]]\npath = \"/wide{number}/{route:0160}\"\nmethods = [\"GET\"]\n"))
             .collect();
         let file = PluginFile::read(&guest("hello"))
             .with("name = \"hello\"", &format!("name = \"wide{number}\""))
