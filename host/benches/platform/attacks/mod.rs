@@ -129,7 +129,7 @@ async fn install(operator: &mut Operator) -> Result<String> {
     operator.call("PUT", "/plugins/hostile/limits", &limits.to_string()).await?.expect(200)?;
     let token = json!({ "name": "author", "role": "deploy", "plugins": ["hostile"] }).to_string();
     let answer: serde_json::Value = operator.call("POST", "/tokens", &token).await?.json(201)?;
-    Ok(answer["token"].as_str().context("a token")?.to_owned())
+    Ok(answer.get("token").and_then(serde_json::Value::as_str).context("a token")?.to_owned())
 }
 
 /// Starts the attackers. They go on until they are aborted.
