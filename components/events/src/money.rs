@@ -40,7 +40,7 @@ impl Price {
     pub const MAX: i64 = 99_999_999;
 
     /// Parses a decimal number with at most two decimal places, in the form
-    /// that [`crate::price_text`] describes. The result is exact.
+    /// that `price_text.rs` describes. The result is exact.
     ///
     /// # Errors
     /// What a person has to write instead.
