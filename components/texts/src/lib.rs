@@ -3,7 +3,7 @@
 //!
 //! Unicode has several spellings of one text, and characters that nobody sees.
 //! A component that stores a text for other people passes it through
-//! [`line`]. A component that compares texts compares their [`fold`].
+//! [`line()`]. A component that compares texts compares their [`fold`].
 
 mod characters;
 mod folding;
