@@ -1,6 +1,6 @@
 //! Tests of connections whose server ends them or takes no more writes.
 
-use super::{add, host, patient};
+use super::{HostDatabase, PostgresDatabases, Secret, add, host, patient};
 use crate::{Databases, Error, conformance};
 use host_base::id;
 use host_test_support::{PostgresServer, eventually};
@@ -29,7 +29,10 @@ async fn sessions_that_the_server_ends_while_they_are_idle_are_replaced() {
 #[ignore = "needs PostgreSQL"]
 async fn a_server_that_turns_read_only_refuses_writes_alone_until_it_takes_them_again() {
     let server = PostgresServer::start().await;
-    let databases = host(&server.database().await, patient()).await;
+    let secret = Secret::new(&server.database().await);
+    // It watches over the server for as long as it lives.
+    let host = HostDatabase::connect(&secret).await.unwrap();
+    let databases = PostgresDatabases::with_limits(&secret, &host, patient()).await.unwrap();
     let store = databases.open("things").await.unwrap();
     conformance::tables(&store).await;
     let write = async || add(&store, &id::new().to_string()).await;
