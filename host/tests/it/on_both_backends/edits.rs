@@ -1,8 +1,7 @@
 //! The price of an order after an edit.
 
-use crate::support::{Setup, Status};
+use crate::support::{Setup, Status, eventually};
 use serde_json::json;
-use std::time::Duration;
 
 #[tokio::test]
 async fn no_order_is_made_at_a_price_older_than_an_acknowledged_edit() {
@@ -31,7 +30,8 @@ async fn an_edit_that_orders_has_not_confirmed_is_not_acknowledged() {
     let operator = host.operator();
     assert_eq!(operator.post("/plugins/orders/pause", json!({})).await.status, 200);
     let (first, second) = futures::future::join(seller.edit(&ticket.id, "new", 2), async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let shown = async || host.visitor().ticket(&ticket.id).await;
+        eventually("the first edit is saved", shown, |ticket| ticket.title == "new").await;
         seller.with_header("if-match", "\"0\"").edit(&ticket.id, "other", 3).await
     })
     .await;
