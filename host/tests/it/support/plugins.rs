@@ -1,12 +1,16 @@
 //! Plugin files, and the operator's requests with them.
 
 use super::{Client, Host, Reply, Setup};
+use host_test_support::wasm::{section, sized};
 use http::Method;
 use plugin_pack::{MANIFEST_SECTION, MIGRATIONS_SECTION};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use wasmparser::{Parser, Payload};
+
+/// The id of a custom section.
+const CUSTOM: u8 = 0;
 
 /// The folder of the components that are bundled into the host.
 fn components() -> PathBuf {
@@ -110,20 +114,7 @@ impl PluginFile {
 /// Appends a custom section. It does not look at the bytes before, because a
 /// hostile component is not valid.
 fn append(bytes: &mut Vec<u8>, name: &str, data: &[u8]) {
-    fn number(mut value: usize, into: &mut Vec<u8>) {
-        while value >= 0x80 {
-            into.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        into.push(value as u8);
-    }
-    let mut content = Vec::new();
-    number(name.len(), &mut content);
-    content.extend_from_slice(name.as_bytes());
-    content.extend_from_slice(data);
-    bytes.push(0);
-    number(content.len(), bytes);
-    bytes.extend_from_slice(&content);
+    bytes.extend(section(CUSTOM, &[sized(name.as_bytes()).as_slice(), data].concat()));
 }
 
 /// The plugin file of the chameleon, a guest whose settings decide its answers
