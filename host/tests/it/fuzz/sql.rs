@@ -256,7 +256,7 @@ fn with_parameters<'a>(random: &mut StdRng, permitted: &'a Permitted) -> Option<
 fn statements() -> Corpus {
     let samples =
         ACCEPTED.iter().chain(REFUSED.iter().map(|(text, _)| text)).chain(COSTLY.iter().map(|(text, _)| text));
-    // What is changed too much is refused, so most inputs are good statements.
+    // The gate refuses a statement after many changes, so most inputs are good statements.
     let good = (0..20).flat_map(|_| ACCEPTED).chain((0..3).flat_map(|_| COSTLY.iter().map(|(text, _)| text)));
     Corpus::new(samples.chain(good).copied(), WORDS)
 }
