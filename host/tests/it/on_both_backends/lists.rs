@@ -8,7 +8,7 @@ fn ids(items: &[Value]) -> Vec<String> {
     items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
-fn titles(items: &[Value]) -> Vec<&str> {
+pub(super) fn titles(items: &[Value]) -> Vec<&str> {
     items.iter().map(|item| item["title"].as_str().unwrap()).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The answer to a payment says how the order has ended.
 
+use super::payment_faults::reserved;
 use crate::support::{Client, Host, Order, Reply, Setup, Status};
 use futures::future::{join, join_all};
 use serde_json::json;
@@ -8,13 +9,6 @@ use std::time::{Duration, Instant};
 /// Rounds of the races. `TICKETING_TESTS_ROUNDS` sets another number.
 fn rounds(default: u32) -> u32 {
     std::env::var("TICKETING_TESTS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
-}
-
-async fn reserved(host: &Host) -> (Client, Client, Order) {
-    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
-    let ticket = seller.sell("x", 10.0).await;
-    let order = buyer.reserve(&ticket.id).await;
-    (seller, buyer, order)
 }
 
 /// Waits until `payments` knows the order. Somebody else is refused then.
@@ -153,7 +147,7 @@ async fn a_payment_that_takes_long_is_pending_and_says_where_to_ask() {
 }
 
 #[tokio::test]
-async fn the_state_of_a_declined_or_cancelled_payment_can_be_asked() {
+async fn the_state_of_a_payment_after_a_declined_one_can_be_asked() {
     let host = Setup::new().start().await;
     let (_, buyer, order) = reserved(&host).await;
     buyer.try_pay(&order.id, "tok_chargeDeclined").await.refuses(402, "Your card was declined.");

@@ -9,7 +9,7 @@ const AFTER: &str = "tok_simulate_timeout_after_charge";
 const BEFORE: &str = "tok_simulate_timeout_before_charge";
 const SLOW: &str = "tok_simulate_slow";
 
-async fn reserved(host: &Host) -> (Client, Client, Order) {
+pub(super) async fn reserved(host: &Host) -> (Client, Client, Order) {
     let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
     let ticket = seller.sell("x", 10.0).await;
     let order = buyer.reserve(&ticket.id).await;

@@ -1,14 +1,10 @@
 //! The search for tickets: spellings, the order of the words, and its cost.
 
+use super::lists::titles;
 use crate::support::{Client, Host, Setup, edit_database, eventually};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe};
 use std::time::Instant;
-
-fn titles(items: &[Value]) -> Vec<&str> {
-    items.iter().map(|item| item["title"].as_str().unwrap()).collect()
-}
 
 fn path(words: &str) -> String {
     format!("/api/tickets?q={}", utf8_percent_encode(words, NON_ALPHANUMERIC))
