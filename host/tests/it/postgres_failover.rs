@@ -56,10 +56,13 @@ impl Pair {
     }
 }
 
+/// When each request began, how long it took, and its reply.
+type Replies = Vec<(Instant, Duration, Reply)>;
+
 /// Users who send requests one after another, until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
-    users: Vec<JoinHandle<Vec<(Instant, Duration, Reply)>>>,
+    users: Vec<JoinHandle<Replies>>,
 }
 
 impl Load {
@@ -76,15 +79,29 @@ impl Load {
     }
 
     /// The replies to the sellers and to the readers.
-    async fn end(self) -> (Vec<(Instant, Duration, Reply)>, Vec<(Instant, Duration, Reply)>) {
+    async fn end(self) -> (Replies, Replies) {
         self.stop.store(true, Ordering::Relaxed);
         let mut replies = futures::future::join_all(self.users).await.into_iter().map(Result::unwrap);
         let writes = replies.by_ref().take(3).flatten().collect();
         (writes, replies.flatten().collect())
     }
+
+    /// Ends the load some time after the new primary takes writes, and checks that
+    /// they work by then. Returns the replies like [`Load::end`].
+    async fn recovers(self) -> (Replies, Replies) {
+        let change = Instant::now();
+        sleep(LONGEST_CHANGE + Duration::from_secs(2)).await;
+        let (writes, reads) = self.end().await;
+        let took = until_well(&writes, change);
+        println!("writes worked again after {took:?}");
+        check_each(&writes, 201);
+        check_each(&reads, 200);
+        assert!(took < LONGEST_CHANGE, "{took:?}");
+        (writes, reads)
+    }
 }
 
-async fn repeat(user: Client, method: Method, path: &str, stop: Arc<AtomicBool>) -> Vec<(Instant, Duration, Reply)> {
+async fn repeat(user: Client, method: Method, path: &str, stop: Arc<AtomicBool>) -> Replies {
     let mut replies = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let body = (method == Method::POST).then(|| json!({"title": "x", "price": 10}));
@@ -168,13 +185,7 @@ async fn reads_go_on_and_writes_work_again_after_a_standby_is_promoted() {
         sleep(Duration::from_millis(100)).await;
     }
     pair.promote().await;
-    let change = Instant::now();
-    sleep(LONGEST_CHANGE + Duration::from_secs(2)).await;
-    let (writes, reads) = load.end().await;
-    println!("writes worked again after {:?}", until_well(&writes, change));
-    check_each(&writes, 201);
-    check_each(&reads, 200);
-    assert!(until_well(&writes, change) < LONGEST_CHANGE, "{:?}", until_well(&writes, change));
+    let (writes, reads) = load.recovers().await;
     // Reads fail at most while their connection changes.
     let failed_reads = reads.iter().filter(|(at, _, reply)| *at > begun && reply.status != 200).count();
     assert!(failed_reads * 10 < reads.len(), "{failed_reads} of {} reads failed", reads.len());
@@ -192,13 +203,7 @@ async fn silent_connections_are_found_and_blamed_on_the_database() {
     pair.address.silence_connections();
     pair.address.lead_to(pair.standby.port());
     pair.promote().await;
-    let change = Instant::now();
-    sleep(LONGEST_CHANGE + Duration::from_secs(2)).await;
-    let (writes, reads) = load.end().await;
-    println!("writes worked again after {:?}", until_well(&writes, change));
-    check_each(&writes, 201);
-    check_each(&reads, 200);
-    assert!(until_well(&writes, change) < LONGEST_CHANGE, "{:?}", until_well(&writes, change));
+    let (writes, _) = load.recovers().await;
     check_after(&host, &writes).await;
 }
 
@@ -214,12 +219,6 @@ async fn a_primary_that_dies_costs_no_acknowledged_write() {
     sleep(Duration::from_secs(1)).await;
     pair.address.lead_to(pair.standby.port());
     pair.promote().await;
-    let change = Instant::now();
-    sleep(LONGEST_CHANGE + Duration::from_secs(2)).await;
-    let (writes, reads) = load.end().await;
-    println!("writes worked again after {:?}", until_well(&writes, change));
-    check_each(&writes, 201);
-    check_each(&reads, 200);
-    assert!(until_well(&writes, change) < LONGEST_CHANGE, "{:?}", until_well(&writes, change));
+    let (writes, _) = load.recovers().await;
     check_after(&host, &writes).await;
 }
