@@ -14,6 +14,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+/// SIGINT in the sets of signals in `/proc`.
+const SIGINT_BIT: u64 = 1 << 1;
+
 /// A host that starts, with its log in a file.
 pub(super) struct Starting {
     child: Child,
@@ -35,8 +38,21 @@ impl Starting {
         eventually(text, async || self.log(), |log| log.contains(text)).await;
     }
 
+    /// Whether SIGINT has no effect. A shell makes the programs that it starts in the
+    /// background ignore it, and a host does so until it watches for signals.
+    fn ignores_interrupts(&self) -> bool {
+        let id = self.child.id().expect("the host has not ended");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        u64::from_str_radix(ignored.trim(), 16).unwrap() & SIGINT_BIT != 0
+    }
+
     /// Sends a signal and returns how the process ended, and after which time.
     pub(super) async fn end(mut self, signal: &str) -> (ExitStatus, Duration) {
+        if signal == "-INT" {
+            let ignores = async || self.ignores_interrupts();
+            eventually("the host watches for signals", ignores, |ignores| !ignores).await;
+        }
         let begun = Instant::now();
         let id = self.child.id().expect("the host has not ended").to_string();
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
