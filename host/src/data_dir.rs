@@ -20,8 +20,8 @@ use std::{
 
 /// The file that names the process with the lock, for people.
 const OWNER_FILE: &str = "host.lock";
-/// What the host and its files need at once, and what they need at the first
-/// start.
+/// The room that the host and its files need at once, and the room that they
+/// need at the first start.
 const NEEDED_BYTES: usize = 1 << 20;
 const NEEDED_BYTES_AT_FIRST: usize = 16 << 20;
 /// The folders of the host in the directory.

@@ -13,7 +13,7 @@ use std::{
 /// As SQLite's documentation lists them ("Temporary Files Used By SQLite").
 const VARIABLES: [&str; 2] = ["SQLITE_TMPDIR", "TMPDIR"];
 const FOLDERS: [&str; 4] = ["/var/tmp", "/usr/tmp", "/tmp", "."];
-/// What a sort needs at least.
+/// The least room for a sort.
 const NEEDED_BYTES: usize = 1 << 20;
 
 /// Checks that SQLite finds a folder and that the folder has room.

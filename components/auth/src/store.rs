@@ -30,11 +30,16 @@ const CONVERSIONS: usize = 5;
 
 /// Finds the account of an address, in any spelling. If older versions have made
 /// two accounts of one address, the exact spelling decides, and then the age.
+///
+/// The search for accounts of older versions runs for each address. So the time of
+/// an answer does not tell whether the address has an account.
 pub(crate) fn find(email: &Email) -> Result<Option<User>> {
-    match lookup(email)? {
-        None if convert_old_accounts()? => lookup(email),
-        user => Ok(user),
+    let user = lookup(email)?;
+    let converted = convert_old_accounts();
+    if user.is_some() || !converted? {
+        return Ok(user);
     }
+    lookup(email)
 }
 
 fn lookup(email: &Email) -> Result<Option<User>> {

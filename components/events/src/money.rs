@@ -43,7 +43,7 @@ impl Price {
     /// that `price_text.rs` describes. The result is exact.
     ///
     /// # Errors
-    /// What a person has to write instead.
+    /// The error tells a person how to write a price.
     pub fn parse(text: &str) -> Result<Self, String> {
         const OUT_OF_RANGE: &str = "price must be above 0 and at most 999999.99";
 

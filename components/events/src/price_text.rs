@@ -21,7 +21,7 @@ impl Decimal {
     /// Reads a number.
     ///
     /// # Errors
-    /// What a person has to write instead.
+    /// The error tells a person how to write a price.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text: String = texts::trim(text).chars().map(narrow).collect();
         if text.is_empty() {

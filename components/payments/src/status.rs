@@ -20,7 +20,7 @@ pub(crate) enum PaymentStatus {
 }
 
 impl PaymentStatus {
-    /// What a client learns from the attempt and the status of its order.
+    /// Derives the status from the attempt and from the status of its order.
     pub(crate) fn of(attempt: &Attempt, order_status: OrderStatus) -> Self {
         match (attempt.state, order_status) {
             (AttemptState::Declined, _) => Self::Declined,

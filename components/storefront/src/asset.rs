@@ -75,12 +75,12 @@ impl Asset {
         } else {
             "no-cache"
         };
-        Ok(response::respond(request, 200, self.media_type, self.body, cache_control))
+        Ok(response::respond(200, self.media_type, self.body, cache_control))
     }
 
     /// Makes the response with a file whose URL has no version.
-    pub(crate) fn respond_for_a_day(&self, request: &Request) -> Response {
-        response::respond(request, 200, self.media_type, self.body, "public, max-age=86400")
+    pub(crate) fn respond_for_a_day(&self) -> Response {
+        response::respond(200, self.media_type, self.body, "public, max-age=86400")
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) mod tests {
     #[test]
     fn a_browser_stores_only_the_current_version_for_ever() {
         let cache_control = |version: &str| {
-            let request = request("/assets/{version}/{file}", &[("version", version), ("file", "main.js")], &[]);
+            let request = request("/assets/{version}/{file}", &[("version", version), ("file", "main.js")]);
             let response = find("main.js").unwrap().respond(&request).unwrap();
             response.header_value("cache-control").unwrap().to_owned()
         };

@@ -1,7 +1,7 @@
 //! The HTML pages. Each one is the frame that all pages share, with the content
 //! of the page in it.
 
-use ticketing_sdk::{Request, Response};
+use ticketing_sdk::Response;
 
 use crate::{asset, response};
 
@@ -46,9 +46,9 @@ impl Page {
     }
 
     /// Makes the response with the page.
-    pub(crate) fn respond(&self, request: &Request, status: u16) -> Response {
+    pub(crate) fn respond(&self, status: u16) -> Response {
         // With `no-cache` the browser asks each time, so it shows a new version at once.
-        response::respond(request, status, "text/html; charset=utf-8", &self.html(), "no-cache")
+        response::respond(status, "text/html; charset=utf-8", &self.html(), "no-cache")
     }
 
     fn html(&self) -> String {

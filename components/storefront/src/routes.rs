@@ -7,30 +7,30 @@ use crate::page::{self, Page};
 
 /// The routes of the component.
 pub(crate) const ROUTES: Router = Router::new(&[
-    ("GET", "/", |request| Ok(page::BROWSE.respond(request, 200))),
+    ("GET", "/", |_| Ok(page::BROWSE.respond(200))),
     ("GET", "/tickets/{id}", |request| with_id(request, &page::TICKET)),
     ("GET", "/assets/{version}/{file}", asset),
     ("GET", "/orders/{id}", |request| with_id(request, &page::ORDER)),
-    ("GET", "/orders", |request| Ok(page::ORDERS.respond(request, 200))),
-    ("GET", "/sell", |request| Ok(page::SELL.respond(request, 200))),
-    ("GET", "/selling", |request| Ok(page::SELLING.respond(request, 200))),
-    ("GET", "/signin", |request| Ok(page::SIGN_IN.respond(request, 200))),
-    ("GET", "/signup", |request| Ok(page::SIGN_UP.respond(request, 200))),
-    ("GET", "/favicon.ico", |request| Ok(asset::ICON.respond_for_a_day(request))),
-    ("GET", "/robots.txt", |request| Ok(asset::ROBOTS.respond_for_a_day(request))),
+    ("GET", "/orders", |_| Ok(page::ORDERS.respond(200))),
+    ("GET", "/sell", |_| Ok(page::SELL.respond(200))),
+    ("GET", "/selling", |_| Ok(page::SELLING.respond(200))),
+    ("GET", "/signin", |_| Ok(page::SIGN_IN.respond(200))),
+    ("GET", "/signup", |_| Ok(page::SIGN_UP.respond(200))),
+    ("GET", "/favicon.ico", |_| Ok(asset::ICON.respond_for_a_day())),
+    ("GET", "/robots.txt", |_| Ok(asset::ROBOTS.respond_for_a_day())),
 ]);
 
 /// The page of one ticket or order. A malformed id is a 404. For a well-formed
 /// id, the script finds out whether the ticket or order exists.
 fn with_id(request: &Request, page: &Page) -> Result<Response> {
     let (page, status) = if id::is_valid(request.param("id")?) { (page, 200) } else { (&page::NOT_FOUND, 404) };
-    Ok(page.respond(request, status))
+    Ok(page.respond(status))
 }
 
 fn asset(request: &Request) -> Result<Response> {
     match asset::find(request.param("file")?) {
         Some(asset) => asset.respond(request),
-        None => Ok(page::NOT_FOUND.respond(request, 404)),
+        None => Ok(page::NOT_FOUND.respond(404)),
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
             assert_eq!(route.methods, ["GET"], "{}", route.path);
             assert!(!route.path.starts_with("/api"), "{}", route.path);
             let params = [("id", ID), ("version", "0"), ("file", "main.js")];
-            let response = ROUTES.handle(&request(&route.path, &params, &[]));
+            let response = ROUTES.handle(&request(&route.path, &params));
             assert_eq!(response.status(), 200, "{}", route.path);
         }
     }
@@ -73,7 +73,7 @@ mod tests {
             ("/orders/{id}", ("id", "1")),
             ("/assets/{version}/{file}", ("file", "../lib.rs")),
         ] {
-            let response = ROUTES.handle(&request(route, &[params], &[]));
+            let response = ROUTES.handle(&request(route, &[params]));
             assert_eq!(response.status(), 404, "{route}");
             assert!(String::from_utf8_lossy(response.body()).contains("<h1>Not found</h1>"), "{route}");
         }

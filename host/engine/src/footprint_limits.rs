@@ -16,7 +16,7 @@ const WITHOUT_POOL: u32 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an instance of the component begins with {found} {what}, more than {setting} = {limit}")]
 pub struct FootprintError {
-    /// What the component has.
+    /// The amount of the component.
     pub found: u64,
     /// Its unit, such as `MiB of memory`.
     pub what: &'static str,

@@ -78,7 +78,7 @@ pub struct CallContext {
     pub issued: Option<Arc<IssuedCookies>>,
     /// The turns that it gives back while it waits. None if it may not wait.
     pub turns: Option<Arc<CallTurns>>,
-    /// What the transactions of a request with an `Idempotency-Key` claim.
+    /// The claim of each transaction of a request with an `Idempotency-Key`.
     pub claim: Option<Arc<RequestClaim>>,
 }
 

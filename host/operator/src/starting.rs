@@ -8,7 +8,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// What the start of a host waits for, in words without secrets.
+/// The cause for which the start of a host waits, in words without secrets.
 #[derive(Debug, Clone, Default)]
 pub struct WaitsFor(Arc<Mutex<String>>);
 

@@ -1,4 +1,4 @@
-//! What a host that starts is waiting for, in the log and at `/readyz`.
+//! The causes for which a start waits, in the log and at `/readyz`.
 
 use host_operator::WaitsFor;
 use std::{pin::pin, time::Duration};

@@ -139,23 +139,16 @@ impl Front {
                 .unwrap_or_else(IntoResponse::into_response);
         }
         let invocation = revision.begin(Patience::Caller);
-        match self.prepare(target, revision, incoming, body).await {
-            Ok(Prepared::Keyed(keyed, exchange)) => keyed.answer(exchange, invocation).await,
+        let response = match self.prepare(target, revision, incoming, body).await {
+            Ok(Prepared::Keyed(keyed, exchange)) => return keyed.answer(exchange, invocation).await,
             Ok(Prepared::Exchange(exchange)) => {
-                let response = exchange.answer(&invocation).await.unwrap_or_else(IntoResponse::into_response);
-                invocation.end(response.status().is_server_error());
-                response
+                exchange.answer(&invocation).await.unwrap_or_else(IntoResponse::into_response)
             }
-            Ok(Prepared::Answered(response)) => {
-                invocation.end(false);
-                response
-            }
-            Err(refusal) => {
-                let response = refusal.into_response();
-                invocation.end(response.status().is_server_error());
-                response
-            }
-        }
+            Ok(Prepared::Answered(response)) => response,
+            Err(refusal) => refusal.into_response(),
+        };
+        invocation.end(response.status().is_server_error());
+        response
     }
 
     /// Does everything that comes before the call of the component.

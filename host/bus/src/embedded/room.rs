@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use sqlx::{Any, Transaction};
 use std::collections::{BTreeMap, HashMap};
 
-/// What a row occupies beside its payload, about.
+/// The bytes that a row occupies beside its payload, about.
 const ROW_BYTES: u64 = 300;
 /// Rows that are deleted at once.
 const MAX_PORTION: i64 = 1_000;
@@ -66,7 +66,7 @@ impl Room {
         .fetch_one(&mut **transaction)
         .await?;
         let mut occupied = payloads.cast_unsigned() + rows.cast_unsigned() * ROW_BYTES;
-        // What was counted leaves room until the next count.
+        // A quarter stays free until the next count.
         let allowed = self.max_bytes - self.max_bytes / 4;
         let average = (occupied / rows.cast_unsigned().max(1)).max(1);
         while occupied > allowed {

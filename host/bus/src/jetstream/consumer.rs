@@ -56,7 +56,7 @@ pub(super) struct JetStreamConsumer {
     pub(super) preferred: watch::Sender<bool>,
     /// The last change that the broker knows.
     applied: watch::Sender<u64>,
-    /// What the component has handled, for a repair of the broker's consumer.
+    /// The last handled event, for a repair of the broker's consumer.
     handled: Mutex<Handled>,
     /// See [`super::subscription::Applied`].
     copied: Mutex<BTreeMap<String, u64>>,

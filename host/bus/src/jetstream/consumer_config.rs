@@ -112,7 +112,7 @@ pub(super) fn has_other_filters(known: &consumer::Config, wanted: &consumer::Con
     set(known) != set(wanted)
 }
 
-/// What a component has handled, as far as this host has seen.
+/// The last event that a component has handled, as far as this host has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Handled {
     /// This host has not set up the consumer before.

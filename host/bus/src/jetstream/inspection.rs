@@ -33,7 +33,7 @@ const PATIENCE: u32 = 2;
 /// The consumers of this host, by component.
 pub(super) type Consumers = Mutex<HashMap<String, Arc<JetStreamConsumer>>>;
 
-/// What the last inspection has seen.
+/// The findings of the last inspection.
 #[derive(Default)]
 struct Inspection {
     samples: Option<SampleStore>,

@@ -67,7 +67,7 @@ impl Sample {
         }
     }
 
-    /// What the components have lost since an earlier sample. `made_room_up_to`
+    /// The events that the components have lost since an earlier sample. `made_room_up_to`
     /// is the last sequence number that a host has deleted, which it does only
     /// with handled events.
     pub(super) fn losses_since(&self, before: &Self, made_room_up_to: u64) -> Vec<Loss> {

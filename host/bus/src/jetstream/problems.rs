@@ -1,4 +1,4 @@
-//! What is wrong with the bus while the host can use it. `/readyz`, the log and
+//! Faults of a bus that the host can use. `/readyz`, the log and
 //! the metrics name each problem until it is gone.
 
 use parking_lot::Mutex;

@@ -14,7 +14,7 @@ pub struct Listening {
     checks: Interval,
 }
 
-/// What a listener learns.
+/// The news for a listener.
 pub enum Received {
     /// A notification.
     Notification(PgNotification),

@@ -25,7 +25,7 @@ const WHOLE_SILENCE: Duration = Duration::from_secs(4);
 /// the address may lead to another server by now.
 const READ_ONLY_LIFETIME: Duration = Duration::from_secs(1);
 
-/// What a session says of its server.
+/// The state of a server, as a session reports it.
 enum Answer {
     Writable,
     OnlyReads,

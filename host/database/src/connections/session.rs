@@ -1,5 +1,5 @@
-//! What a session says of its server, and the check that the address gives out
-//! sessions at all.
+//! The state of a server, as a session reports it, and the check that the address
+//! gives out sessions at all.
 
 use super::no_answer;
 use crate::reach::{self, CONNECT_TIMEOUT};
