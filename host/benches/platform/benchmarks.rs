@@ -5,14 +5,15 @@ use anyhow::Result;
 
 use crate::load::Effort;
 use crate::report::Row;
-use crate::{attacks, cluster, hello, latency, purchase, scale, start, swaps, tickets};
+use crate::{attacks, cluster, hello, latency, payments, purchase, scale, start, swaps, tickets};
 
-pub(crate) const NAMES: [&str; 16] = [
+pub(crate) const NAMES: [&str; 17] = [
     "hello",
     "fresh",
     "ticket",
     "purchase",
     "latency",
+    "payments",
     "start",
     "swaps",
     "upload",
@@ -39,6 +40,7 @@ pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
             Ok(vec![Row::ratio("sign in, list, reserve, pay", purchase::measure(effort).await?, 0.75, COMMITS)])
         }
         "latency" => latency(effort).await,
+        "payments" => payments(effort).await,
         "start" => start(effort).await,
         "swaps" => swaps(effort).await,
         "upload" => upload(effort).await,
@@ -78,6 +80,20 @@ async fn latency(effort: Effort) -> Result<Vec<Row>> {
     let measured = format!("p50 {:.1} ms, max {:.1} ms", latency.p50, latency.max);
     let limit = "the disk: the event is durable on the bus, then the ticket in its database";
     Ok(vec![Row::at_most("order made to ticket reserved, p99", measured, latency.p99, 15.0, "ms", limit)])
+}
+
+async fn payments(effort: Effort) -> Result<Vec<Row>> {
+    let (embedded, services) = (payments::measure(effort).await?, cluster::payment_answers(effort).await?);
+    let limit = "the disk: three commits, and the events between them";
+    let row = |what: &str, answers: &payments::Answers, value: f64, target: f64| {
+        let measured = format!("p50 {:.1} ms, max {:.1} ms", answers.p50, answers.max);
+        Row::at_most(what, measured, value, target, "ms", limit)
+    };
+    Ok(vec![
+        row("payment to its answer, p50", &embedded, embedded.p50, 15.0),
+        row("payment to its answer, p99", &embedded, embedded.p99, 40.0),
+        row("the same on PostgreSQL and JetStream, p99", &services, services.p99, 80.0),
+    ])
 }
 
 async fn jetstream(effort: Effort) -> Result<Vec<Row>> {

@@ -15,6 +15,7 @@ use crate::client::Connection;
 use crate::latency::{self, Latency};
 use crate::load::{Comparison, Effort};
 use crate::native::Data;
+use crate::payments::{self, Answers};
 use crate::purchase::{self, BUYERS, Pace, compare, compare_busy_and_not};
 use crate::server::{Server, Setup};
 
@@ -58,6 +59,13 @@ pub(crate) async fn event_latency(effort: Effort) -> Result<Latency> {
     let services = Services::start().await;
     let (_setups, mut hosts) = services.hosts(1, "latency").await?;
     latency::of(hosts.pop().context("no host")?, effort).await
+}
+
+/// The time of the answer to a payment.
+pub(crate) async fn payment_answers(effort: Effort) -> Result<Answers> {
+    let services = Services::start().await;
+    let (_setups, mut hosts) = services.hosts(1, "payments").await?;
+    payments::of(hosts.pop().context("no host")?, effort).await
 }
 
 /// Purchases on one host and on three: first as many as the hosts can serve,

@@ -16,6 +16,7 @@ mod load;
 mod market;
 mod native;
 mod operator;
+mod payments;
 mod purchase;
 mod report;
 mod scale;
@@ -43,7 +44,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed, attacks; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed, attacks; all if none is named
     names: Vec<String>,
     /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
