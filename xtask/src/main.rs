@@ -13,10 +13,10 @@ mod files;
 mod fuzz;
 mod guests;
 mod layers;
-mod nats;
 mod pages;
 mod postgres;
 mod process;
+mod python_tool;
 mod script_guests;
 mod stages;
 mod steps;
@@ -32,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::guests::Kind;
 use crate::process::{print_status, run};
+use crate::python_tool::NATS_SERVER;
 use crate::stages::Stages;
 use crate::workspace::{HostProfile, Workspace};
 
@@ -204,7 +205,7 @@ fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut stages = Stages::new(3);
     stages.run("Building the guests", None, || guests::build(workspace, &[Kind::Component, Kind::Test]))?;
-    stages.run("Installing the NATS server", None, || nats::provide(workspace).map(drop))?;
+    stages.run("Installing the NATS server", None, || NATS_SERVER.provide(workspace).map(drop))?;
     stages.announce("Running the benchmarks");
     run(workspace.cargo().args(["bench", "--package", "ticketing", "--bench", "platform", "--"]).args(arguments))
 }

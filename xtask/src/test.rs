@@ -12,10 +12,10 @@ use crate::deploy;
 use crate::examples;
 use crate::guests::{self, Kind};
 use crate::layers;
-use crate::nats;
 use crate::pages;
 use crate::postgres;
 use crate::process::{output_of, run};
+use crate::python_tool::{NATS_SERVER, SCHEMATHESIS};
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
 
@@ -59,7 +59,8 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         }
     }
     if !embedded {
-        steps.step("nats-server", || nats::provide(workspace));
+        steps.step("nats-server", || NATS_SERVER.provide(workspace));
+        steps.step("schemathesis", || SCHEMATHESIS.provide(workspace));
     }
     steps.step("tests", || {
         let mut cargo = workspace.cargo();

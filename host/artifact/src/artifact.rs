@@ -1,9 +1,10 @@
-//! A plugin file: one component with its manifest and its migrations as custom
-//! sections.
+//! A plugin file: one component with its manifest, its migrations and its
+//! description of the API as custom sections.
 
 pub use crate::complexity_limits::TooComplex;
 
 use crate::{
+    api_part::ApiPart,
     complexity_limits::{ComplexityCounter, ComplexityError},
     footprint::{Footprint, FootprintReader},
     manifest::{Manifest, ManifestError},
@@ -19,10 +20,15 @@ pub const MANIFEST_SECTION: &str = "platform:manifest";
 /// The name of the custom section with the migrations, a JSON array of
 /// `{"name", "sql"}`.
 pub const MIGRATIONS_SECTION: &str = "platform:migrations";
+/// The name of the custom section with the plugin's part of the description of the
+/// API. The section may be missing.
+pub const OPENAPI_SECTION: &str = "platform:openapi";
 /// The size limit of a manifest.
 pub const MAX_MANIFEST_BYTES: usize = 256 << 10;
 /// The size limit of the section with the migrations.
 const MAX_MIGRATIONS_BYTES: usize = 4 << 20;
+/// The size limit of the description of the API.
+const MAX_OPENAPI_BYTES: usize = 64 << 10;
 /// How many migrations a file can have.
 const MAX_MIGRATIONS: usize = 1_000;
 /// The length limit of a migration's name.
@@ -37,6 +43,8 @@ pub struct Artifact {
     pub manifest: Manifest,
     /// The migrations, in the order in which they run.
     pub migrations: Vec<Migration>,
+    /// The plugin's part of the description of the API.
+    pub api: Option<ApiPart>,
     /// What an instance takes before its first call.
     pub footprint: Footprint,
     /// The bytes of the component.
@@ -95,6 +103,9 @@ pub enum ArtifactError {
     /// The number of the migrations or the name of one is not allowed.
     #[error("the section {MIGRATIONS_SECTION} {0}")]
     MigrationList(String),
+    /// The section with the description of the API is not valid.
+    #[error("the section {OPENAPI_SECTION} {0}")]
+    Api(String),
     /// A migration contains a statement that is not allowed.
     #[error("migration {name}: {reason}")]
     Migration {
@@ -145,8 +156,10 @@ impl Artifact {
             (None, None) => return Err(ArtifactError::NoManifest),
         };
         let migrations = sections.migrations.map_or(Ok(Vec::new()), parse_migrations)?;
+        let api =
+            sections.openapi.map(|json| ApiPart::parse(json, &manifest)).transpose().map_err(ArtifactError::Api)?;
         let footprint = sections.footprint;
-        Ok(Self { digest: hex::encode(Sha256::digest(&bytes)), manifest, migrations, footprint, bytes })
+        Ok(Self { digest: hex::encode(Sha256::digest(&bytes)), manifest, migrations, api, footprint, bytes })
     }
 }
 
@@ -155,6 +168,7 @@ impl Artifact {
 struct Sections<'a> {
     manifest: Option<&'a [u8]>,
     migrations: Option<&'a [u8]>,
+    openapi: Option<&'a [u8]>,
     footprint: Footprint,
 }
 
@@ -176,6 +190,7 @@ impl<'a> Sections<'a> {
             let (name, limit, slot) = match section.name() {
                 MANIFEST_SECTION => (MANIFEST_SECTION, MAX_MANIFEST_BYTES, &mut sections.manifest),
                 MIGRATIONS_SECTION => (MIGRATIONS_SECTION, MAX_MIGRATIONS_BYTES, &mut sections.migrations),
+                OPENAPI_SECTION => (OPENAPI_SECTION, MAX_OPENAPI_BYTES, &mut sections.openapi),
                 _ => continue,
             };
             check_size(name, section.data().len(), limit)?;

@@ -1,11 +1,12 @@
 //! Reads and judges a plugin file without running it.
 //!
-//! [`artifact`] reads the file and [`manifest`] its `plugin.toml`.
+//! [`artifact`] reads the file, [`manifest`] its `plugin.toml`, and [`ApiPart`] its description of the API.
 //! `complexity_limits` bounds the contents of the file, `footprint` adds up what an
 //! instance needs, [`permissions`] checks its imports, and [`compatibility`] compares it with the active revision.
 //! [`policy`] compares its requests with the rights of the plugin's name, and
 //! [`routes`] finds patterns that match the same path.
 
+mod api_part;
 pub mod artifact;
 pub mod compatibility;
 mod complexity_limits;
@@ -16,6 +17,7 @@ pub mod permissions;
 pub mod policy;
 pub mod routes;
 
+pub use api_part::{ApiPart, SESSION, SHARED};
 pub use artifact::Artifact;
 pub use footprint::Footprint;
 pub use kind::ComponentKind;

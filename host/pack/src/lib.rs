@@ -1,13 +1,15 @@
-//! Plugin files: components that contain their manifest and their migrations.
+//! Plugin files: components that contain their manifest, their migrations and their
+//! description of the API.
 //!
-//! A plugin file is a component with two custom sections at its outermost level,
-//! after everything else:
+//! A plugin file is a component with custom sections at its outermost level, after
+//! everything else:
 //!
 //! - [`MANIFEST_SECTION`]: the bytes of `plugin.toml`;
 //! - [`MIGRATIONS_SECTION`]: a JSON array of `{"name", "sql"}`, one for each file
-//!   `migrations/NAME.sql`, sorted by name. Without migrations it is `[]`.
+//!   `migrations/NAME.sql`, sorted by name. Without migrations it is `[]`;
+//! - [`OPENAPI_SECTION`]: the bytes of `openapi.json`, if the plugin has this file.
 //!
-//! This crate does not read the manifest. The host checks it.
+//! This crate does not read the manifest and the description. The host checks them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -24,6 +26,9 @@ pub const MANIFEST_SECTION: &str = "platform:manifest";
 /// The section that holds the migrations.
 pub const MIGRATIONS_SECTION: &str = "platform:migrations";
 
+/// The section that holds `openapi.json`.
+pub const OPENAPI_SECTION: &str = "platform:openapi";
+
 /// One file of `migrations/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Migration {
@@ -39,21 +44,36 @@ pub struct Migration {
 /// # Errors
 /// If the code is neither, if it already contains a manifest, or if a core module
 /// does not name its world.
-pub fn pack(code: &[u8], manifest: &[u8], migrations: &[Migration]) -> Result<Vec<u8>> {
+pub fn pack(code: &[u8], manifest: &[u8], migrations: &[Migration], openapi: Option<&[u8]>) -> Result<Vec<u8>> {
     let mut component = to_component(code)?;
     append_section(&mut component, MANIFEST_SECTION, manifest);
     append_section(&mut component, MIGRATIONS_SECTION, &serde_json::to_vec(migrations)?);
+    if let Some(openapi) = openapi {
+        append_section(&mut component, OPENAPI_SECTION, openapi);
+    }
     Ok(component)
 }
 
-/// Like [`pack`], with `plugin.toml` and `migrations/` from the folder of the
-/// package. The folder `migrations/` may be missing.
+/// Like [`pack`], with `plugin.toml`, `migrations/` and `openapi.json` from the folder
+/// of the package. The folder `migrations/` and `openapi.json` may be missing.
 ///
 /// # Errors
 /// Like [`pack`], or if a file cannot be read.
 pub fn pack_folder(code: &[u8], folder: &Path) -> Result<Vec<u8>> {
     let manifest = fs::read(folder.join("plugin.toml")).context("cannot read plugin.toml")?;
-    pack(code, &manifest, &migrations(&folder.join("migrations"))?)
+    let openapi = openapi(&folder.join("openapi.json"))?;
+    pack(code, &manifest, &migrations(&folder.join("migrations"))?, openapi.as_deref())
+}
+
+/// Reads the description of the API. A missing file has none.
+///
+/// # Errors
+/// If the file cannot be read. The error names the file.
+pub fn openapi(file: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        content => content.map(Some).with_context(|| format!("cannot read {}", file.display())),
+    }
 }
 
 /// Reads the migrations in a folder, sorted by name. A missing folder has no
@@ -192,12 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_file_contains_the_description_of_its_api() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("plugin.toml"), "name = \"sample\"").unwrap();
+        fs::write(folder.path().join("openapi.json"), "{}").unwrap();
+        let plugin = pack_folder(EMPTY_MODULE, folder.path()).unwrap();
+        assert_eq!(sections(&plugin).pop(), Some((OPENAPI_SECTION.to_owned(), b"{}".to_vec())));
+    }
+
+    #[test]
     fn a_component_is_not_changed_and_is_packed_once() {
-        let plugin = pack(EMPTY_COMPONENT, b"name = \"sample\"", &[]).unwrap();
+        let plugin = pack(EMPTY_COMPONENT, b"name = \"sample\"", &[], None).unwrap();
         assert!(plugin.starts_with(EMPTY_COMPONENT));
-        let again = pack(&plugin, b"name = \"another\"", &[]).unwrap_err();
+        let again = pack(&plugin, b"name = \"another\"", &[], None).unwrap_err();
         assert!(again.to_string().contains("already"), "{again}");
-        assert!(pack(b"GIF89a", b"", &[]).unwrap_err().to_string().contains("neither"));
+        assert!(pack(b"GIF89a", b"", &[], None).unwrap_err().to_string().contains("neither"));
     }
 
     #[test]

@@ -309,7 +309,7 @@ impl Loader {
         // This comes before the first metric of the revision.
         let series = RevisionSeries::of(&record.plugin, &record.id);
         let Fitted { program, config, manifest } = fitted;
-        let Artifact { digest, bytes, .. } = compiled.artifact;
+        let Artifact { digest, bytes, api, .. } = compiled.artifact;
         // Without the grant, an outgoing request finds no allowed host.
         let may_use_store = policy.grants.contains(&Grant::Store);
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
@@ -341,6 +341,7 @@ impl Loader {
         Ok(Arc::new(Revision {
             id: record.id.clone(),
             endpoints: OwnEndpoint::of(&manifest, &record.id),
+            api,
             policy,
             digest,
             size_bytes: bytes.len(),

@@ -2,6 +2,7 @@
 //! request, an event or a timer reads the pointer once and sees one state of
 //! the host from its beginning to its end. Readers never lock.
 
+mod api_document;
 mod lookup;
 mod room;
 mod starting;
@@ -15,6 +16,7 @@ use super::{
     revision::{OwnEndpoint, Revision},
 };
 use arc_swap::ArcSwap;
+use axum::body::Bytes;
 use host_artifact::manifest::Manifest;
 use host_engine::handler::{Handler, Handlers};
 use host_telemetry::EndpointMetrics;
@@ -23,7 +25,7 @@ use parking_lot::Mutex;
 use starting::reserve;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -45,6 +47,8 @@ pub struct Snapshot {
     plugins: BTreeMap<String, Plugin>,
     starting: BTreeMap<String, Arc<Starting>>,
     routes: matchit::Router<RouteEntry>,
+    /// The description of the public API, once somebody has asked for it.
+    api_document: OnceLock<Bytes>,
 }
 
 /// The active revisions of a plugin.
@@ -313,7 +317,7 @@ impl Snapshot {
         for starting in starting.values() {
             reserve(&mut routes, &starting.manifest);
         }
-        Ok(Self { plugins, starting, routes })
+        Ok(Self { plugins, starting, routes, api_document: OnceLock::new() })
     }
 
     /// Whether a plugin with this manifest could be active beside the others. Two

@@ -5,7 +5,10 @@
 
 use super::call_stats::{CallCounter, CallCounts};
 use host_api::policy::Policy;
-use host_artifact::manifest::{Manifest, Route};
+use host_artifact::{
+    ApiPart,
+    manifest::{Manifest, Route},
+};
 use host_base::{
     ByteBudget,
     byte_budget::{BudgetExceeded, HeldBytes},
@@ -40,6 +43,8 @@ pub struct Revision {
     /// Its manifest, with the operator's limits, and without the requests that
     /// the policy does not allow.
     pub manifest: Manifest,
+    /// Its description of the API.
+    pub api: Option<ApiPart>,
     /// The plugin's database, shared by its revisions.
     pub database: Option<Arc<dyn Database>>,
     /// Its endpoints.

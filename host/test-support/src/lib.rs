@@ -17,6 +17,7 @@ mod forwarder;
 mod nats;
 mod pooler;
 pub mod postgres;
+mod tools;
 pub mod wasm;
 
 pub use database::{OpenTestDatabase, TestDatabase};
@@ -24,6 +25,7 @@ pub use forwarder::Forwarder;
 pub use nats::NatsServer;
 pub use pooler::{PoolMode, Pooler};
 pub use postgres::PostgresServer;
+pub use tools::tool;
 
 use std::{
     fmt::Debug,

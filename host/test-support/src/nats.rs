@@ -1,20 +1,22 @@
 //! NATS servers for tests. Each runs on a free port of the loopback interface,
 //! with a store of its own, and ends with the process of the tests.
 
+use crate::tool;
 use std::{
-    env, fs,
+    fs,
     io::Read,
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, OnceLock},
     thread::sleep,
     time::{Duration, Instant},
 };
+
 use tempfile::TempDir;
 
-/// The program that `cargo xtask test` installs, in the folder of the tools.
-const TOOL: &str = "nats-server-2.15.1/bin/nats-server";
+/// The folder of the program among the tools of the build.
+const TOOL: &str = "nats-server-2.15.1";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A shell that starts the server and kills it when the shell's input closes.
@@ -116,7 +118,7 @@ impl NatsServer {
         let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
-            .arg(binary())
+            .arg(tool(TOOL, "nats-server"))
             .args(["-a", "127.0.0.1", "-p", &port, "--jetstream", "-n", &self.name, "-sd"])
             .arg(store)
             .args(&self.arguments)
@@ -199,21 +201,4 @@ fn new_folder() -> Arc<TempDir> {
 
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// The server's program: the one that `cargo xtask test` installed, or one on
-/// the path.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // <target>/<profile>/deps/<test>, and the tools are in <target>/tools.
-        let test = env::current_exe().unwrap();
-        let installed = test.ancestors().nth(3).map(|target| target.join("tools").join(TOOL));
-        let path = env::var_os("PATH").unwrap_or_default();
-        let on_path = env::split_paths(&path).map(|folder| folder.join("nats-server"));
-        installed.into_iter().chain(on_path).find(|file| file.is_file()).expect(
-            "there is no nats-server: `cargo xtask test` installs it, or put one on the PATH, or leave out the tests \
-             that need it with `cargo xtask test --embedded`",
-        )
-    })
 }

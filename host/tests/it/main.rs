@@ -10,6 +10,7 @@
 )]
 
 mod adversary;
+mod api_description;
 mod auth_limits;
 mod clocks;
 mod cluster;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// Collects every `$ref` in a value.
-fn references(value: &Value, found: &mut BTreeSet<String>) {
+pub(crate) fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
             if let Some(Value::String(target)) = map.get("$ref") {

@@ -106,7 +106,7 @@ impl Front {
                 self.answer(target, &served.revision, incoming, body).await
             }
             (Some(_), None) => Refusal::Unavailable.into_response(),
-            (None, _) => unrouted::answer(&lookup, &parts),
+            (None, _) => unrouted::answer(&snapshot, &lookup, &parts),
         };
         page::show_refusal(&parts.headers, &mut response);
         caching::shorten(&parts, &mut response);

@@ -1,4 +1,5 @@
-//! `pack`: puts a module or component, a manifest and migrations into one file.
+//! `pack`: puts a module or component, a manifest, migrations and a description of
+//! the API into one file.
 
 use super::{
     failure::Failure,
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Creates a plugin file from the output of a compiler.
 ///
 /// A core module that was built with bindings of `wit/` becomes a component. A component stays as it is. The
-/// command puts the manifest and the migrations inside.
+/// command puts the manifest, the migrations and the description of the API inside.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,6 +29,9 @@ pub(super) struct Pack {
     /// A folder of .sql files [default: `migrations` beside the manifest]
     #[arg(long, value_name = "FOLDER")]
     migrations: Option<PathBuf>,
+    /// The description of the API [default: `openapi.json` beside the manifest]
+    #[arg(long, value_name = "FILE")]
+    openapi: Option<PathBuf>,
     /// The plugin file [default: NAME.wasm]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -40,7 +44,7 @@ impl Pack {
         let manifest =
             Manifest::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", self.manifest.display())))?;
         let migrations = plugin_pack::migrations(&self.migrations_folder()?)?;
-        let plugin = plugin_pack::pack(&code, text.as_bytes(), &migrations)
+        let plugin = plugin_pack::pack(&code, text.as_bytes(), &migrations, self.openapi()?.as_deref())
             .with_context(|| format!("{} cannot be packed", self.module.display()))?;
         let artifact = Artifact::parse(plugin, None).map_err(|error| Failure::Failed(error.to_string()))?;
         let output = self.output.unwrap_or_else(|| format!("{}.wasm", manifest.name).into());
@@ -56,7 +60,19 @@ impl Pack {
         match &self.migrations {
             Some(folder) if !folder.is_dir() => Err(Failure::Usage(format!("{} is not a folder", folder.display()))),
             Some(folder) => Ok(folder.clone()),
-            None => Ok(self.manifest.parent().unwrap_or(Path::new("")).join("migrations")),
+            None => Ok(self.beside_manifest("migrations")),
         }
+    }
+
+    /// The description of the API. A file that the command names must exist.
+    fn openapi(&self) -> Result<Option<Vec<u8>>, Failure> {
+        match &self.openapi {
+            Some(file) => Ok(Some(files::text(file)?.into_bytes())),
+            None => Ok(plugin_pack::openapi(&self.beside_manifest("openapi.json"))?),
+        }
+    }
+
+    fn beside_manifest(&self, name: &str) -> PathBuf {
+        self.manifest.parent().unwrap_or(Path::new("")).join(name)
     }
 }

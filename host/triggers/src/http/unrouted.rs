@@ -5,14 +5,23 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use host_http::error::Refusal;
-use host_plugin::registry::Lookup;
+use host_plugin::registry::{Lookup, Snapshot};
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 
-/// The host's own answer: the methods of the path, the right path, or a refusal.
-pub(super) fn answer(lookup: &Lookup<'_>, parts: &Parts) -> Response {
+/// The path of the description of the public API. A plugin may have the path if its
+/// policy allows this.
+const API_DOCUMENT: &str = "/openapi.json";
+
+/// The host's own answer: the methods of the path, the right path, the description of
+/// the API, or a refusal.
+pub(super) fn answer(snapshot: &Snapshot, lookup: &Lookup<'_>, parts: &Parts) -> Response {
     match lookup {
         Lookup::OtherMethods { allow } => other_methods(allow, &parts.method),
         Lookup::OtherPath(path) => redirect(path, parts.uri.query()),
+        Lookup::Nothing if parts.uri.path() == API_DOCUMENT => match parts.method {
+            Method::GET | Method::HEAD => api_document(snapshot),
+            _ => other_methods("GET, HEAD, OPTIONS", &parts.method),
+        },
         Lookup::Target(_) | Lookup::Nothing => Refusal::NotFound.into_response(),
     }
 }
@@ -26,6 +35,16 @@ fn other_methods(allow: &str, method: &Method) -> Response {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+fn api_document(snapshot: &Snapshot) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        // Tools on the pages of other sites may read it.
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    ];
+    (headers, snapshot.api_document()).into_response()
 }
 
 /// 308 keeps the method and the body, see RFC 9110, section 15.4.9.

@@ -1,0 +1,22 @@
+//! The programs that `cargo xtask test` installs for tests.
+
+use std::{env, path::PathBuf};
+
+/// The program in this folder of the tools, or one on the path.
+///
+/// # Panics
+/// There is neither.
+#[must_use]
+pub fn tool(folder: &str, program: &str) -> PathBuf {
+    // <target>/<profile>/deps/<test>, and the tools are in <target>/tools.
+    let test = env::current_exe().unwrap();
+    let installed = test.ancestors().nth(3).map(|target| target.join("tools").join(folder).join("bin").join(program));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).map(|folder| folder.join(program));
+    installed.into_iter().chain(on_path).find(|file| file.is_file()).unwrap_or_else(|| {
+        panic!(
+            "there is no {program}: `cargo xtask test` installs it, or put one on the PATH, or leave out the tests that \
+             need it with `cargo xtask test --embedded`"
+        )
+    })
+}
