@@ -8,6 +8,8 @@
   value: {{ .Values.log.format }}
 - name: TICKETING_ORDER_EXPIRATION_SECONDS
   value: {{ .Values.orderExpirationSeconds | quote }}
+- name: TICKETING_MAX_UNPAID_ORDERS
+  value: {{ .Values.maxUnpaidOrders | quote }}
 - name: JWT_KEY
   {{- include "ticketing.fromSecret" .Values.secrets.jwt | nindent 2 }}
 - name: TICKETING_ADMIN_TOKEN
