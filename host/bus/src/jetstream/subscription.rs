@@ -232,6 +232,7 @@ impl CatchUp {
         };
         let config = OrderedConfig { filter_subjects, deliver_policy, ..OrderedConfig::default() };
         let reader = stream.create_consumer(config).await.map_err(failed)?;
+        let name = reader.cached_info().name.clone();
         let mut remaining = reader.cached_info().num_pending;
         let mut messages = reader.messages().await.map_err(failed)?;
         let (mut copied, mut pending_acks) = (0, Vec::new());
@@ -250,6 +251,11 @@ impl CatchUp {
             }
         }
         wait_for_acks(&mut pending_acks).await?;
+        drop(messages);
+        if let Err(error) = stream.delete_consumer(&name).await {
+            // The broker deletes it when nobody has used it for a while.
+            tracing::debug!(component, %error, "the host could not delete the consumer that read the older events");
+        }
         Ok(copied)
     }
 
