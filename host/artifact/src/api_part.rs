@@ -7,33 +7,31 @@
 //! plugin stands before the name of each component and of each operation, so the
 //! parts of two plugins have no name in common.
 
+mod shape;
+
 use crate::manifest::{Manifest, Route};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use utoipa::openapi::{Components, PathItem};
 
 /// The components that the host adds to the document: the answer to a refused
 /// request, and its body.
-pub const SHARED: [&str; 2] = ["#/components/responses/Refused", "#/components/schemas/Errors"];
-/// The security scheme of the host: the cookie of a session.
-pub const SESSION: &str = "session";
+const SHARED: [&str; 2] = ["#/components/responses/Refused", "#/components/schemas/Errors"];
 
 const COMPONENTS: &str = "#/components/";
-/// The keys of a path beside its methods.
-const PATH_KEYS: [&str; 3] = ["summary", "description", "parameters"];
-/// The keys of an operation. `servers` and `callbacks` would lead clients to other
-/// sites.
-const OPERATION_KEYS: [&str; 8] =
-    ["operationId", "summary", "description", "parameters", "requestBody", "responses", "deprecated", "security"];
+/// The key of a path for the parameters of all its methods.
+const PARAMETERS: &str = "parameters";
 
-/// A plugin's part of the description.
-#[derive(Clone)]
+/// A plugin's part of the description. All values have the shape of OpenAPI.
+#[derive(Debug, Clone)]
 pub struct ApiPart {
-    /// The operations of each path.
-    pub paths: BTreeMap<String, PathItem>,
-    /// The schemas and responses to which they refer.
-    pub components: Components,
+    /// The operations of each path, by method in small letters. The parameters of a
+    /// path are those of its operations.
+    pub paths: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
+    /// The schemas, by name.
+    pub schemas: Map<String, Value>,
+    /// The responses, by name.
+    pub responses: Map<String, Value>,
 }
 
 /// The section as an author writes it.
@@ -48,8 +46,8 @@ struct Written {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenComponents {
-    schemas: BTreeMap<String, Value>,
-    responses: BTreeMap<String, Value>,
+    schemas: Map<String, Value>,
+    responses: Map<String, Value>,
 }
 
 impl ApiPart {
@@ -58,62 +56,56 @@ impl ApiPart {
     /// # Errors
     /// Names the first place that is wrong, in words for the author.
     pub fn parse(json: &[u8], manifest: &Manifest) -> Result<Self, String> {
-        let mut written: Written = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        for (path, item) in &written.paths {
-            let route = manifest.routes.iter().find(|route| route.path == *path);
+        let Written { paths, components } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let names = Names::of(&manifest.name, &components)?;
+        let mut part = Self { paths: BTreeMap::new(), schemas: Map::new(), responses: Map::new() };
+        for (path, item) in paths {
+            let route = manifest.routes.iter().find(|route| route.path == path);
             let route = route.ok_or_else(|| format!("describes {path}, which is no route of the manifest"))?;
-            check_path(route, item)?;
+            part.paths.insert(path, operations(route, item, &names)?);
         }
-        let names = Names::of(&manifest.name, &written.components)?;
-        let mut paths = BTreeMap::new();
-        for (path, item) in std::mem::take(&mut written.paths) {
-            let mut item = Value::Object(item);
-            names.qualify(&mut item)?;
-            paths.insert(path.clone(), typed(&path, item)?);
+        for (name, schema) in components.schemas {
+            part.schemas.insert(names.qualified(&name), names.checked::<shape::Schema>(&name, schema)?);
         }
-        let mut components = Components::new();
-        for (name, mut schema) in written.components.schemas {
-            names.qualify(&mut schema)?;
-            components.schemas.insert(names.qualified(&name), typed(&name, schema)?);
+        for (name, response) in components.responses {
+            part.responses.insert(names.qualified(&name), names.checked::<shape::Response>(&name, response)?);
         }
-        for (name, mut response) in written.components.responses {
-            names.qualify(&mut response)?;
-            components.responses.insert(names.qualified(&name), typed(&name, response)?);
-        }
-        Ok(Self { paths, components })
+        Ok(part)
     }
 }
 
-/// The document keeps only the parts that OpenAPI knows, so no plugin can make the
-/// document of all plugins invalid.
-fn typed<T: for<'a> Deserialize<'a>>(place: &str, value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| format!("describes {place} in a way that is not OpenAPI: {error}"))
-}
-
-fn check_path(route: &Route, item: &Map<String, Value>) -> Result<(), String> {
+fn operations(
+    route: &Route,
+    mut item: Map<String, Value>,
+    names: &Names<'_>,
+) -> Result<BTreeMap<String, Map<String, Value>>, String> {
     let path = &route.path;
-    for (key, value) in item {
-        if PATH_KEYS.contains(&key.as_str()) {
-            continue;
+    let shared = match item.remove(PARAMETERS) {
+        Some(parameters) => names.checked::<Vec<shape::Parameter>>(path, parameters)?,
+        None => Value::Array(Vec::new()),
+    };
+    let mut operations = BTreeMap::new();
+    for (method, operation) in item {
+        if !route.methods.iter().any(|allowed| allowed.to_ascii_lowercase() == method) {
+            return Err(format!("describes {method:?} of {path}, which is no method of the route in the manifest"));
         }
-        if !route.methods.iter().any(|method| method.to_ascii_lowercase() == *key) {
-            return Err(format!("describes {key:?} of {path}, which is no method of the route in the manifest"));
+        let operation = names.checked::<shape::Operation>(&format!("{method} {path}"), operation)?;
+        if let Value::Object(mut operation) = operation {
+            add_parameters(&mut operation, &shared);
+            operations.insert(method, operation);
         }
-        let operation = value.as_object().ok_or_else(|| format!("describes {key} {path} without an object"))?;
-        check_operation(&format!("{key} {path}"), operation)?;
     }
-    Ok(())
+    Ok(operations)
 }
 
-fn check_operation(place: &str, operation: &Map<String, Value>) -> Result<(), String> {
-    if let Some(key) = operation.keys().find(|key| !OPERATION_KEYS.contains(&key.as_str())) {
-        return Err(format!("has {key:?} in {place}; it may have {}", OPERATION_KEYS.join(", ")));
-    }
-    let schemes = operation.get("security").and_then(Value::as_array).into_iter().flatten();
-    let names = schemes.filter_map(Value::as_object).flat_map(Map::keys);
-    match names.into_iter().find(|name| *name != SESSION) {
-        Some(name) => Err(format!("has the security scheme {name:?} in {place}; the only one is {SESSION:?}")),
-        None => Ok(()),
+/// Adds the parameters of the path that the operation does not have itself.
+fn add_parameters(operation: &mut Map<String, Value>, shared: &Value) {
+    let place = |parameter: &Value| (parameter.get("name").cloned(), parameter.get("in").cloned());
+    let Value::Array(own) = operation.entry(PARAMETERS).or_insert_with(|| Value::Array(Vec::new())) else { return };
+    for parameter in shared.as_array().into_iter().flatten() {
+        if own.iter().all(|one| place(one) != place(parameter)) {
+            own.push(parameter.clone());
+        }
     }
 }
 
@@ -129,22 +121,26 @@ impl<'a> Names<'a> {
             (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
         };
         let mut own = Vec::new();
-        for (kind, names) in [
-            ("schemas", components.schemas.keys().collect::<Vec<_>>()),
-            ("responses", components.responses.keys().collect()),
-        ] {
-            if let Some(name) = names.iter().find(|name| !is_name(name)) {
+        for (kind, components) in [("schemas", &components.schemas), ("responses", &components.responses)] {
+            if let Some(name) = components.keys().find(|name| !is_name(name)) {
                 return Err(format!(
                     "names a component {name:?}; a name has 1 to 100 letters, digits, `.`, `_` or `-`"
                 ));
             }
-            own.extend(names.into_iter().map(|name| format!("{COMPONENTS}{kind}/{name}")));
+            own.extend(components.keys().map(|name| format!("{COMPONENTS}{kind}/{name}")));
         }
         Ok(Self { plugin, own })
     }
 
     fn qualified(&self, name: &str) -> String {
         format!("{}.{name}", self.plugin)
+    }
+
+    /// Checks the shape of a value and qualifies its names.
+    fn checked<T: for<'de> Deserialize<'de>>(&self, place: &str, mut value: Value) -> Result<Value, String> {
+        T::deserialize(&value).map_err(|error| format!("describes {place} in a wrong way: {error}"))?;
+        self.qualify(&mut value)?;
+        Ok(value)
     }
 
     /// Puts the name of the plugin before each name. The depth of the value is
@@ -160,9 +156,6 @@ impl<'a> Names<'a> {
                 ("operationId", Value::String(id)) => {
                     *value = self.qualified(id).into();
                     Ok(())
-                }
-                ("$ref" | "$id" | "$anchor" | "$dynamicRef" | "$dynamicAnchor" | "$schema", _) => {
-                    Err(format!("has {key:?}; a reference is a text in `$ref`"))
                 }
                 _ => self.qualify(value),
             }),
@@ -193,7 +186,7 @@ mod tests {
 
     fn parse(part: &Value) -> Result<Value, String> {
         let part = ApiPart::parse(&serde_json::to_vec(part).unwrap(), &Manifest::parse(MANIFEST).unwrap())?;
-        Ok(json!({ "paths": part.paths, "components": part.components }))
+        Ok(json!({ "paths": part.paths, "schemas": part.schemas, "responses": part.responses }))
     }
 
     fn operation(operation: &Value) -> Value {
@@ -221,9 +214,9 @@ mod tests {
         assert_eq!(get["operationId"], "things.show");
         assert_eq!(get["responses"]["200"]["$ref"], "#/components/responses/things.Thing");
         assert_eq!(get["responses"]["404"]["$ref"], "#/components/responses/Refused");
-        let thing = &part["components"]["schemas"]["things.Thing"];
+        let thing = &part["schemas"]["things.Thing"];
         assert_eq!(thing["properties"]["next"]["$ref"], "#/components/schemas/things.Thing");
-        let response = &part["components"]["responses"]["things.Thing"];
+        let response = &part["responses"]["things.Thing"];
         assert_eq!(response["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/things.Thing");
     }
 
@@ -235,23 +228,66 @@ mod tests {
             (json!({ "paths": { "/things/{id}": { "delete": {} } } }), "no method of the route"),
             (json!({ "paths": { "/things/{id}": { "servers": [] } } }), "no method of the route"),
             (json!({ "paths": { "/things/{id}": { "$ref": "https://evil.example" } } }), "no method of the route"),
-            (json!({ "paths": { "/things/{id}": { "get": 1 } } }), "without an object"),
+            (json!({ "paths": { "/things/{id}": { "get": 1 } } }), "invalid type"),
             (json!({ "paths": {}, "servers": [] }), "unknown field `servers`"),
             (json!({ "paths": {}, "components": { "securitySchemes": {} } }), "unknown field `securitySchemes`"),
             (json!({ "paths": {}, "components": { "schemas": { "a/b": {} } } }), "names a component"),
             (json!([]), "invalid type"),
             (operation(&json!({ "responses": responses, "servers": [{ "url": "https://evil.example" }] })), "servers"),
             (operation(&json!({ "responses": responses, "callbacks": {} })), "callbacks"),
-            (operation(&json!({ "responses": responses, "security": [{ "token": [] }] })), "security scheme"),
-            (operation(&json!({ "responses": 1 })), "not OpenAPI"),
+            (operation(&json!({ "responses": responses, "security": [{ "token": [] }] })), "unknown field `token`"),
+            (operation(&json!({ "responses": 1 })), "invalid type"),
+            (operation(&json!({})), "missing field `responses`"),
+            (operation(&json!({ "responses": { "200": {} } })), "needs a `description`"),
             (operation(&json!({ "responses": { "200": { "$ref": "https://evil.example" } } })), "refers to"),
             (operation(&json!({ "responses": { "200": { "$ref": "#/components/responses/Other" } } })), "refers to"),
             (operation(&json!({ "responses": { "200": { "$ref": "#/paths/other" } } })), "refers to"),
-            (operation(&json!({ "responses": { "200": { "$ref": 1 } } })), "a reference is a text"),
+            (operation(&json!({ "responses": { "200": { "$ref": 1 } } })), "invalid type"),
         ] {
             let refused = parse(&part).unwrap_err();
             assert!(refused.contains(reason), "{part}: {refused}");
         }
         assert!(parse(&operation(&json!({ "responses": responses }))).is_ok());
+    }
+
+    #[test]
+    fn the_shape_of_a_schema_is_checked_at_every_depth() {
+        let schema = |schema: Value| {
+            let part = json!({ "paths": {}, "components": { "schemas": { "Thing": schema } } });
+            parse(&part)
+        };
+        for wrong in [
+            json!(1),
+            json!({ "type": "thing" }),
+            json!({ "type": 5 }),
+            json!({ "$id": "https://evil.example" }),
+            json!({ "$dynamicRef": "#x" }),
+            json!({ "properties": { "a": { "items": { "minLength": -1 } } } }),
+            json!({ "oneOf": [{ "enum": "a" }] }),
+            json!({ "additionalProperties": "yes" }),
+            json!({ "properties": { "a": { "$ref": "file:///etc/passwd" } } }),
+        ] {
+            assert!(schema(wrong.clone()).is_err(), "{wrong}");
+        }
+        for right in [
+            json!({}),
+            json!({ "type": ["string", "null"], "const": "me", "examples": ["me"] }),
+            json!({ "properties": { "$ref": { "type": "string" } }, "additionalProperties": false }),
+            json!({ "enum": [null, 1, "a"], "not": { "minimum": 1.5 } }),
+        ] {
+            assert!(schema(right.clone()).is_ok(), "{right}");
+        }
+    }
+
+    #[test]
+    fn the_parameters_of_a_path_are_those_of_its_operations() {
+        let parameter = |name: &str, text: &str| json!({ "name": name, "in": "path", "required": true, "description": text, "schema": {} });
+        let part = parse(&json!({ "paths": { "/things/{id}": {
+            "parameters": [parameter("id", "shared"), parameter("other", "shared")],
+            "get": { "parameters": [parameter("id", "own")], "responses": {} }
+        } } }))
+        .unwrap();
+        let expected = json!([parameter("id", "own"), parameter("other", "shared")]);
+        assert_eq!(part["paths"]["/things/{id}"]["get"]["parameters"], expected);
     }
 }

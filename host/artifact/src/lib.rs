@@ -17,7 +17,7 @@ pub mod permissions;
 pub mod policy;
 pub mod routes;
 
-pub use api_part::{ApiPart, SESSION, SHARED};
+pub use api_part::ApiPart;
 pub use artifact::Artifact;
 pub use footprint::Footprint;
 pub use kind::ComponentKind;

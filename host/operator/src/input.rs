@@ -72,6 +72,10 @@ fn contains_nul(json: &[u8]) -> bool {
 
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     let refused = |message: String| Problem::new(StatusCode::BAD_REQUEST, message);
+    // A list would count as the fields of an object, in their order.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(refused("the body must be a JSON object".to_owned()));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let problem = refused(error.inner().to_string());
@@ -121,7 +125,7 @@ mod tests {
         assert!(parse::<Sample>(&Bytes::from(r#"{"rows": 1}"#)).is_ok());
         let problem = parse::<Sample>(&Bytes::from(r#"{"rows": "x"}"#)).unwrap_err();
         assert_eq!(problem.fields(), [Some("rows")]);
-        for wrong in ["", "{", "{}", r#"{"rows": 1} x"#, r#"{"rows": 1, "more": 2}"#] {
+        for wrong in ["", "{", "{}", "[1]", " [1]", "null", r#"{"rows": 1} x"#, r#"{"rows": 1, "more": 2}"#] {
             let problem = parse::<Sample>(&Bytes::from(wrong)).unwrap_err();
             assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{wrong}");
         }

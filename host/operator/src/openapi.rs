@@ -67,12 +67,19 @@ fn document(open: Routes, guarded: Routes) -> utoipa::openapi::OpenApi {
     base
 }
 
+/// The refusals of every operation behind a token.
+const REFUSALS: [(&str, &str); 2] =
+    [("400", "The path, the query or the body cannot be read"), ("401", "Not authorized")];
+
 /// Adds the parts that all operations behind a token have in common.
 fn guard(operation: &mut Operation) {
     operation.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
     let envelope = ContentBuilder::new().schema(Some(Ref::from_schema_name("Envelope"))).build();
-    let refusal = ResponseBuilder::new().description("Not authorized").content("application/json", envelope);
-    operation.responses.responses.insert("401".to_owned(), refusal.build().into());
+    let responses = &mut operation.responses.responses;
+    for (status, description) in REFUSALS {
+        let refusal = ResponseBuilder::new().description(description).content("application/json", envelope.clone());
+        responses.entry(status.to_owned()).or_insert_with(|| refusal.build().into());
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -82,7 +82,7 @@ async fn a_plugin_describes_its_own_routes_while_it_serves_them() {
     for (description, reason) in [
         (json!({ "paths": { "/api/orders": { "post": get } } }), "no route of the manifest"),
         (json!({ "paths": { "/hello": { "delete": get } } }), "no method of the route"),
-        (json!({ "paths": { "/hello": { "get": { "responses": [] } } } }), "not OpenAPI"),
+        (json!({ "paths": { "/hello": { "get": { "responses": [] } } } }), "in a wrong way"),
         (json!({ "paths": { "/hello": { "get": { "servers": [{ "url": "https://evil.example" }] } } } }), "servers"),
         (json!({ "paths": {}, "components": { "schemas": { "x": { "$ref": "https://evil.example" } } } }), "refers to"),
         (json!({ "paths": {}, "x": "x".repeat(70 << 10) }), "more than the 65536"),
@@ -103,7 +103,7 @@ async fn find_faults(url: &str, header: &str, more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(tool("schemathesis-4.32.5", "schemathesis"))
         .args(["--no-color", "run", url, "--header", header, "--checks", checks, "--max-examples", &examples])
-        .args(["--generation-deterministic", "--generation-database", "none", "--continue-on-failure"])
+        .args(["--generation-deterministic", "--continue-on-failure"])
         .args(["--phases", "examples,coverage,fuzzing", "--warnings", "off", "--request-timeout", "30"])
         .args(more)
         .current_dir(folder.path())

@@ -130,9 +130,10 @@ pub(crate) async fn remove(
 /// by a swap.
 #[utoipa::path(put, path = "/plugins/{name}/config", operation_id = "set_config", tag = "plugins", params(("name" = String, Path)),
     request_body = BTreeMap<String, serde_json::Value>, responses(
-        (status = 200, body = SwapReport),
+        (status = 200, body = Option<SwapReport>, description = "The swap; null if nothing is active"),
         (status = 403, body = Envelope),
         (status = 404, body = Envelope),
+        (status = 409, body = Envelope, description = "These settings are in force already"),
         (status = 422, body = Envelope, description = "A key that is not declared, or a value that is not allowed"),
     ))]
 pub(crate) async fn config(
@@ -153,9 +154,10 @@ pub(crate) async fn config(
 /// Replaces the limits that operators have set for a plugin, by a swap.
 #[utoipa::path(put, path = "/plugins/{name}/limits", operation_id = "set_limits", tag = "plugins", params(("name" = String, Path)),
     request_body = LimitOverrides, responses(
-        (status = 200, body = SwapReport),
+        (status = 200, body = Option<SwapReport>, description = "The swap; null if nothing is active"),
         (status = 403, body = Envelope),
         (status = 404, body = Envelope),
+        (status = 409, body = Envelope, description = "These limits are in force already"),
         (status = 422, body = Envelope, description = "A limit out of its bounds"),
     ))]
 pub(crate) async fn limits(

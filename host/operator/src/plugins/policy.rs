@@ -46,6 +46,7 @@ pub(crate) async fn show(
     request_body = NewPolicy, responses(
         (status = 200, body = PolicyView),
         (status = 403, body = Envelope),
+        (status = 404, body = Envelope, description = "No plugin can have this name"),
         (status = 409, body = Envelope, description = "Someone else has changed the policy"),
         (status = 422, body = Envelope, description = "An entry means nothing"),
     ))]
