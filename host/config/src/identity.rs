@@ -43,7 +43,7 @@ pub struct IdentityConfig {
     pub hashing_concurrency: usize,
     /// Passwords that wait to be hashed; one more is refused.
     pub hashing_queue: usize,
-    /// Failed attempts before an account is throttled.
+    /// Failed attempts of one address on one account before they are throttled.
     pub failed_attempts_per_account: u32,
     /// Failed attempts before a client address is throttled.
     pub failed_attempts_per_address: u32,

@@ -1,4 +1,4 @@
-//! Limits of failed sign-ins, per account and per address.
+//! Limits of failed sign-ins, per account and address.
 
 use crate::support::{Client, PASSWORD, Reply, Setup};
 use serde_json::json;
@@ -81,6 +81,21 @@ async fn only_a_trusted_proxy_may_name_the_address_of_a_client() {
     }
     let forger = host.visitor().with_header("x-forwarded-for", "203.0.113.99");
     is_throttled(&sign_in(&forger, &anna.email, PASSWORD).await);
+}
+
+#[tokio::test]
+async fn failures_elsewhere_do_not_lock_the_owner_out() {
+    let proxy = "trusted_proxies = [\"127.0.0.1\"]";
+    let host = Setup::new().more_identity("failed_attempts_per_account = 3\n").http(proxy).start().await;
+    let anna = host.user("anna").await;
+    let from = |address: &str| host.visitor().with_header("x-forwarded-for", address);
+    // Twelve attackers are more than a limit on the account itself would allow.
+    for attacker in 1..=12 {
+        let attacker = from(&format!("203.0.113.{attacker}"));
+        while sign_in(&attacker, &anna.email, "wrong password").await.status == 400 {}
+        is_throttled(&sign_in(&attacker, &anna.email, PASSWORD).await);
+    }
+    assert_eq!(sign_in(&from("198.51.100.7"), &anna.email, PASSWORD).await.status, 200);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Hashes passwords with argon2id on separate threads. The number of concurrent
-//! hashes is limited.
+//! hashes is limited. New passwords and checks of passwords wait in queues of their
+//! own, so a flood of sign-ups stops no sign-in.
 
 mod adaptive_limit;
 mod buffer_pool;
@@ -35,11 +36,32 @@ const MAX_STORED_PARALLELISM: u32 = 8;
 pub(super) struct Hasher {
     config: host_config::identity::Argon2Config,
     params: Params,
-    admitted: Arc<Semaphore>,
+    new_passwords: Queue,
+    checks: Queue,
     limit: Arc<AdaptiveLimit>,
     buffers: Arc<BufferPool>,
     threads: ThreadPool,
     computed: Arc<AtomicU64>,
+}
+
+/// The hashes of one kind that wait or run.
+#[derive(Debug)]
+struct Queue {
+    /// A place for each of them.
+    places: Arc<Semaphore>,
+    /// As many of them as there are threads wait for a thread. So the hash of another
+    /// kind waits for these at most, however long the queue is.
+    turns: Arc<Semaphore>,
+}
+
+impl Queue {
+    fn new(config: &host_config::identity::IdentityConfig) -> Self {
+        let threads = config.hashing_concurrency;
+        Self {
+            places: Arc::new(Semaphore::new(threads + config.hashing_queue)),
+            turns: Arc::new(Semaphore::new(threads)),
+        }
+    }
 }
 
 impl Hasher {
@@ -49,7 +71,8 @@ impl Hasher {
             .map_err(OpenError::Parameters)?;
         Ok(Self {
             config: argon2,
-            admitted: Arc::new(Semaphore::new(config.hashing_concurrency + config.hashing_queue)),
+            new_passwords: Queue::new(config),
+            checks: Queue::new(config),
             limit: Arc::new(AdaptiveLimit::new(config.hashing_concurrency)),
             buffers: Arc::new(BufferPool::new(params.block_count())),
             threads: ThreadPool::new(config.hashing_concurrency).map_err(OpenError::Threads)?,
@@ -61,7 +84,7 @@ impl Hasher {
     /// Hashes a password with a new salt. Returns a PHC string.
     pub(super) async fn hash(&self, password: String) -> Result<String, Error> {
         let salt = Salt::new(&rand::random::<[u8; SALT_BYTES]>()).map_err(|error| failed(&error))?;
-        let output = self.compute(password, self.params.clone(), salt).await?;
+        let output = self.compute(&self.new_passwords, password, self.params.clone(), salt).await?;
         let params = ParamsString::try_from(&self.params).map_err(|error| failed(&error))?;
         Ok(phc(params, salt, output).to_string())
     }
@@ -76,7 +99,7 @@ impl Hasher {
         };
         let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
         let params = Params::try_from(&hash).map_err(|error| failed(&error))?;
-        let output = self.compute(password, params, salt).await?;
+        let output = self.compute(&self.checks, password, params, salt).await?;
         // The comparison of outputs takes constant time.
         Ok(output == expected && exists)
     }
@@ -120,9 +143,9 @@ impl Hasher {
         Ok(phc(params, salt, output))
     }
 
-    async fn compute(&self, password: String, params: Params, salt: Salt) -> Result<Output, Error> {
+    async fn compute(&self, queue: &Queue, password: String, params: Params, salt: Salt) -> Result<Output, Error> {
         let buffers = self.buffers.clone();
-        let computed = self.run(move || {
+        let computed = self.run(queue, move || {
             let mut buffer = [0; Output::MAX_LENGTH];
             let Some(output) = buffer.get_mut(..params.output_len().unwrap_or(OUTPUT_BYTES)) else {
                 return Err(failed(&"the length of the output is not allowed"));
@@ -139,19 +162,24 @@ impl Hasher {
 
     /// Runs the work on a hashing thread. The work keeps its permits until it ends,
     /// because it cannot be stopped: a caller that gives up frees no thread.
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let Ok(admitted) = self.admitted.clone().try_acquire_owned() else {
+    async fn run<T: Send + 'static>(
+        &self,
+        queue: &Queue,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let Ok(place) = queue.places.clone().try_acquire_owned() else {
             metrics::counter!("identity_hashes_refused_total").increment(1);
             return Err(Error::Unavailable("too many passwords are being hashed".to_owned()));
         };
         let stopped = || Error::Unavailable("the host is stopping".to_owned());
+        let turn = queue.turns.clone().acquire_owned().await.map_err(|_| stopped())?;
         let permit = self.limit.acquire().await.map_err(|_| stopped())?;
         let computed = self.computed.clone();
         let run = move || {
             let result = permit.compute(work);
             computed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("identity_hashes_total").increment(1);
-            drop(admitted);
+            drop((turn, place));
             result
         };
         let running = self.threads.run(run).ok_or_else(stopped)?;

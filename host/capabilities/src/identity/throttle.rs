@@ -1,11 +1,16 @@
-//! Limits the failed sign-in attempts of an account and of a client address.
+//! Limits the failed sign-in attempts of a client address, on one account and on all
+//! accounts.
 //!
-//! Each account and each address has a number of slots. An attempt takes one slot
-//! of both before the host compares passwords, and returns them if the password was
-//! right. Concurrent guesses therefore cannot exceed the limit. When no slot is
-//! free, an attempt waits for the running ones. When failures have used all slots,
-//! the host refuses every attempt until the end of the window. A window begins with
-//! its first attempt and always has the same length.
+//! Each pair of account and address, and each address, has a number of slots. An
+//! attempt takes one slot of both before the host compares passwords, and returns
+//! them if the password was right. Concurrent guesses therefore cannot exceed the
+//! limit. When no slot is free, an attempt waits for the running ones. When failures
+//! have used all slots, the host refuses every attempt until the end of the window. A
+//! window begins with its first attempt and always has the same length.
+//!
+//! Nobody can lock the owner of an account out: the failures of other addresses use
+//! no slot of the owner's address. When many addresses together have failed on one
+//! account ([`ATTACKERS`]), an address may fail on it once only.
 
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
@@ -27,18 +32,31 @@ const MAX_WINDOWS: u64 = 100_000;
 /// choose the other bits.
 const SUBSCRIBER_BITS: u32 = 64;
 
+/// An account is under attack after the failures of so many addresses that have each
+/// used all of their slots.
+const ATTACKERS: u32 = 10;
+
+/// The hash of an account's name. All names have the same size in memory.
+type Account = [u8; 32];
+
 /// Counts failed attempts in memory. It lives as long as the host.
 pub(super) struct Throttle {
-    accounts: Windows<[u8; 32]>,
+    pairs: Windows<(Account, Option<IpAddr>)>,
     addresses: Windows<IpAddr>,
+    /// The failures on each account.
+    accounts: Cache<Account, Arc<AtomicU32>>,
+    /// The failures after which an account is under attack.
+    attacked_after: u32,
 }
 
 impl Throttle {
     pub(super) fn new(config: &host_config::identity::IdentityConfig) -> Self {
         let window = config.failed_attempts_window;
         Self {
-            accounts: Windows::new(config.failed_attempts_per_account, window),
+            pairs: Windows::new(config.failed_attempts_per_account, window),
             addresses: Windows::new(config.failed_attempts_per_address, window),
+            accounts: Cache::builder().max_capacity(MAX_WINDOWS).time_to_live(window).build(),
+            attacked_after: config.failed_attempts_per_account.saturating_mul(ATTACKERS),
         }
     }
 
@@ -47,20 +65,28 @@ impl Throttle {
     /// # Errors
     /// The number of seconds after which the client can try again.
     pub(super) async fn attempt(&self, account: &str, address: Option<IpAddr>) -> Result<SignInAttempt, u32> {
-        let account: [u8; 32] = Sha256::digest(account.to_lowercase()).into();
+        let account: Account = Sha256::digest(account.to_lowercase()).into();
+        let address = address.map(subscriber);
+        let failures = self.accounts.get_with(account, Arc::default);
+        let is_attacked = failures.load(Ordering::Acquire) >= self.attacked_after;
         // All attempts take the slots in this order, so no two wait for each other.
-        let account = self.accounts.take(account).await?;
+        let pair = self.pairs.take((account, address)).await?;
+        if is_attacked && pair.window.failures.load(Ordering::Acquire) > 0 {
+            let seconds = self.pairs.seconds_left(&pair.window);
+            pair.release();
+            return Err(seconds);
+        }
         let address = match address {
             None => None,
-            Some(address) => match self.addresses.take(subscriber(address)).await {
+            Some(address) => match self.addresses.take(address).await {
                 Ok(slot) => Some(slot),
                 Err(seconds) => {
-                    account.release();
+                    pair.release();
                     return Err(seconds);
                 }
             },
         };
-        Ok(SignInAttempt { account, address })
+        Ok(SignInAttempt { pair, address, failure: Failure(Some(failures)) })
     }
 }
 
@@ -68,16 +94,30 @@ impl Throttle {
 /// whose caller was cancelled counts as a failure.
 #[derive(Debug)]
 pub(super) struct SignInAttempt {
-    account: Slot,
+    pair: Slot,
     address: Option<Slot>,
+    failure: Failure,
 }
 
 impl SignInAttempt {
     /// Returns the slots: the password was right, or the host compared nothing.
-    pub(super) fn release(self) {
-        self.account.release();
+    pub(super) fn release(mut self) {
+        self.failure.0 = None;
+        self.pair.release();
         if let Some(address) = self.address {
             address.release();
+        }
+    }
+}
+
+/// Counts a failure on an account when it is dropped, unless it is empty.
+#[derive(Debug)]
+struct Failure(Option<Arc<AtomicU32>>);
+
+impl Drop for Failure {
+    fn drop(&mut self) {
+        if let Some(failures) = self.0.take() {
+            failures.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
@@ -183,6 +223,38 @@ mod tests {
         let seconds = throttle.attempt("ann@x", None).await.unwrap_err();
         assert!((890..=900).contains(&seconds), "{seconds}");
         assert!(throttle.attempt("bob@x", None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_failures_of_others_do_not_lock_the_owner_out() {
+        let throttle = throttle(3, 100, QUARTER_HOUR);
+        let [attacker, owner] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
+        for _ in 0..3 {
+            drop(throttle.attempt("ann", attacker).await.unwrap());
+        }
+        assert!(throttle.attempt("ann", attacker).await.is_err());
+        for _ in 0..2 {
+            drop(throttle.attempt("ann", owner).await.unwrap());
+        }
+        throttle.attempt("ann", owner).await.unwrap().release();
+    }
+
+    #[tokio::test]
+    async fn an_address_may_fail_once_on_an_account_that_many_addresses_attack() {
+        let throttle = throttle(3, 100, QUARTER_HOUR);
+        let address = |last| Some(IpAddr::from([192, 0, 2, last]));
+        for attacker in 0..10 {
+            for _ in 0..3 {
+                drop(throttle.attempt("ann", address(attacker)).await.unwrap());
+            }
+        }
+        drop(throttle.attempt("ann", address(99)).await.unwrap());
+        assert!(throttle.attempt("ann", address(99)).await.is_err());
+        for _ in 0..5 {
+            throttle.attempt("ann", address(100)).await.unwrap().release();
+        }
+        drop(throttle.attempt("bob", address(99)).await.unwrap());
+        assert!(throttle.attempt("bob", address(99)).await.is_ok());
     }
 
     #[tokio::test]

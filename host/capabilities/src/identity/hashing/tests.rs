@@ -65,3 +65,25 @@ async fn a_password_beyond_the_queue_is_refused_at_once() {
     let refused = results.iter().filter(|result| matches!(result, Err(Error::Unavailable(_)))).count();
     assert_eq!((refused, hasher.computed()), (7, 3));
 }
+
+#[tokio::test]
+async fn a_queue_of_new_passwords_delays_no_check_and_takes_none_of_its_places() {
+    let mut config = config();
+    config.hashing_concurrency = 1;
+    config.hashing_queue = 40;
+    config.argon2.memory_kib = 4_096;
+    let hasher = Hasher::new(&config).unwrap();
+    let mut signing_up = join_all((0..60).map(|_| hasher.hash("x".to_owned())));
+    // The places of new passwords are taken, and one of them has the thread.
+    assert!(futures::poll!(&mut signing_up).is_pending());
+    let before = hasher.computed();
+    let (signed_in, signed_up) = tokio::join!(
+        async {
+            assert!(!hasher.verify("x".to_owned(), None).await.unwrap());
+            hasher.computed() - before
+        },
+        signing_up
+    );
+    assert!(signed_in <= 5, "{signed_in} hashes came before the check");
+    assert_eq!(signed_up.iter().filter(|result| result.is_ok()).count(), 41);
+}
