@@ -32,7 +32,10 @@ use host_plugin::{
 };
 use host_store::Databases;
 use host_telemetry::{Metrics, OtlpExporter};
-use host_triggers::{Redelivery, Triggers, http::Front};
+use host_triggers::{
+    Redelivery, Triggers,
+    http::{Front, RateLimits},
+};
 use parts::{bus, bus_name, engine, only_host, open_database, open_databases, wait_for_database};
 use progress::Progress;
 use std::{
@@ -144,8 +147,13 @@ impl Host {
         if let Some(cluster) = cluster {
             take_part(&cluster, &operator, &identity, &stop);
         }
-        let front =
-            Arc::new(Front { registry, identity, config: config.http.clone(), running_requests: Arc::default() });
+        let front = Arc::new(Front {
+            registry,
+            identity,
+            config: config.http.clone(),
+            running_requests: Arc::default(),
+            rate_limits: config.rate_limits.enabled.then(|| RateLimits::new(config.rate_limits.clone())),
+        });
         let open = listeners::open(config, doors, front, operator, &stop)?;
         Ok(Self {
             address: open.address,

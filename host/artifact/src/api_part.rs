@@ -12,6 +12,7 @@ mod shape;
 use crate::manifest::{Manifest, Route};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use shape::Object;
 use std::collections::BTreeMap;
 
 /// The components that the host adds to the document: the answer to a refused
@@ -40,7 +41,7 @@ pub struct ApiPart {
 struct Written {
     paths: BTreeMap<String, Map<String, Value>>,
     #[serde(default)]
-    components: WrittenComponents,
+    components: Object<WrittenComponents>,
 }
 
 #[derive(Default, Deserialize)]
@@ -56,7 +57,8 @@ impl ApiPart {
     /// # Errors
     /// Names the first place that is wrong, in words for the author.
     pub fn parse(json: &[u8], manifest: &Manifest) -> Result<Self, String> {
-        let Written { paths, components } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let written = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let Object(Written { paths, components: Object(components) }) = written;
         let names = Names::of(&manifest.name, &components)?;
         let mut part = Self { paths: BTreeMap::new(), schemas: Map::new(), responses: Map::new() };
         for (path, item) in paths {
@@ -65,10 +67,10 @@ impl ApiPart {
             part.paths.insert(path, operations(route, item, &names)?);
         }
         for (name, schema) in components.schemas {
-            part.schemas.insert(names.qualified(&name), names.checked::<shape::Schema>(&name, schema)?);
+            part.schemas.insert(names.qualified(&name), names.checked::<Object<shape::Schema>>(&name, schema)?);
         }
         for (name, response) in components.responses {
-            part.responses.insert(names.qualified(&name), names.checked::<shape::Response>(&name, response)?);
+            part.responses.insert(names.qualified(&name), names.checked::<Object<shape::Response>>(&name, response)?);
         }
         Ok(part)
     }
@@ -81,7 +83,7 @@ fn operations(
 ) -> Result<BTreeMap<String, Map<String, Value>>, String> {
     let path = &route.path;
     let shared = match item.remove(PARAMETERS) {
-        Some(parameters) => names.checked::<Vec<shape::Parameter>>(path, parameters)?,
+        Some(parameters) => names.checked::<Vec<Object<shape::Parameter>>>(path, parameters)?,
         None => Value::Array(Vec::new()),
     };
     let mut operations = BTreeMap::new();
@@ -89,7 +91,7 @@ fn operations(
         if !route.methods.iter().any(|allowed| allowed.to_ascii_lowercase() == method) {
             return Err(format!("describes {method:?} of {path}, which is no method of the route in the manifest"));
         }
-        let operation = names.checked::<shape::Operation>(&format!("{method} {path}"), operation)?;
+        let operation = names.checked::<Object<shape::Operation>>(&format!("{method} {path}"), operation)?;
         if let Value::Object(mut operation) = operation {
             add_parameters(&mut operation, &shared);
             operations.insert(method, operation);
@@ -265,6 +267,8 @@ mod tests {
             json!({ "properties": { "a": { "items": { "minLength": -1 } } } }),
             json!({ "oneOf": [{ "enum": "a" }] }),
             json!({ "additionalProperties": "yes" }),
+            json!(vec![Value::Null; 34]),
+            json!({ "properties": { "enum": vec![Value::Null; 34] } }),
             json!({ "properties": { "a": { "$ref": "file:///etc/passwd" } } }),
         ] {
             assert!(schema(wrong.clone()).is_err(), "{wrong}");

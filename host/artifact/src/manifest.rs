@@ -5,6 +5,7 @@ use crate::routes;
 use host_config::{
     limits::{LimitError, Limits},
     plugins::ConfigKey,
+    rate::Rate,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,10 @@ pub struct Route {
     /// gets the stored answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
+    /// The most requests of one address, such as `10/h`. An operator can set another
+    /// rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// Subjects, such as `thing.created`.

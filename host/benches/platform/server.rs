@@ -80,6 +80,7 @@ impl Setup {
             .arg(self.folder().join("settings.toml"))
             .arg("--data-dir")
             .arg(self.folder().join("data"))
+            .env("TICKETING_RATE_LIMITS", "off")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stderr(std::fs::File::create(&log)?);
         let (server, lines) = Server::spawn(command, &["serving", "operators"]).await.with_context(|| {

@@ -22,6 +22,8 @@ pub mod payments;
 pub mod plugins;
 mod problem;
 pub mod quotas;
+pub mod rate;
+pub mod rate_limits;
 pub mod rollout;
 pub mod signature;
 pub mod store;
@@ -77,6 +79,8 @@ pub struct Config {
     pub cluster: cluster::ClusterConfig,
     /// The log.
     pub log: log::LogConfig,
+    /// How often one visitor may ask.
+    pub rate_limits: rate_limits::RateLimitsConfig,
     /// What is sent to a collector.
     pub telemetry: telemetry::TelemetryConfig,
     /// What is allowed but unwise, to be logged.
@@ -112,6 +116,7 @@ struct RawConfig {
     uploads: uploads::RawUploadsConfig,
     cluster: cluster::RawClusterConfig,
     log: log::RawLogConfig,
+    rate_limits: rate_limits::RawRateLimitsConfig,
     telemetry: telemetry::RawTelemetryConfig,
 }
 
@@ -161,6 +166,7 @@ impl Config {
         let uploads = sources.section(raw.uploads);
         let cluster = sources.section(raw.cluster);
         let log = sources.section(raw.log);
+        let rate_limits = sources.section(raw.rate_limits);
         let telemetry = sources.section(raw.telemetry);
         if let (Some(store), Some(messaging), Some(identity)) = (&store, &messaging, &identity)
             && store.database_url.is_some()
@@ -188,6 +194,7 @@ impl Config {
                 uploads: uploads?,
                 cluster: cluster?,
                 log: log?,
+                rate_limits: rate_limits?,
                 telemetry: telemetry?,
                 warnings: Vec::new(),
             };
@@ -294,6 +301,12 @@ fn lay_over(mut raw: RawConfig, environment: &mut Environment, flags: &Flags, so
         "log.format",
         [variable("TICKETING_LOG_FORMAT"), flag("--log-format", &flags.log_format)],
         |text| log::LogFormat::from_str(text).map_err(|reason| format!("`{text}`: {reason}")),
+    );
+    sources.lay_over(
+        &mut raw.rate_limits.enabled,
+        "rate_limits.enabled",
+        [variable("TICKETING_RATE_LIMITS")],
+        rate_limits::is_on,
     );
     sources
         .lay_over(&mut raw.cluster.name, "cluster.name", [variable("TICKETING_HOST_NAME")], |text| Ok(text.to_owned()));

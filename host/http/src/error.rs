@@ -41,6 +41,8 @@ pub enum Refusal {
     AnswerNotKept,
     /// The visitor has used too many keys.
     TooManyKeys,
+    /// The visitor has asked too often, and may ask again after this number of seconds.
+    TooManyRequests(u32),
     /// A bearer token is missing or wrong.
     Unauthorized,
     /// The host has too much work. The client may try again.
@@ -53,6 +55,8 @@ pub enum Refusal {
     Failed,
 }
 
+/// The host forgets keys of a visitor in steps of an hour.
+const KEY_RETRY_SECONDS: u32 = 3_600;
 const ANSWER_NOT_KEPT: &str = "The request with this Idempotency-Key was interrupted after it changed something. \
                                Look at the result before you use a new key";
 
@@ -72,6 +76,7 @@ impl Refusal {
             Self::KeyInUse => (StatusCode::CONFLICT, "A request with this Idempotency-Key still runs, try again"),
             Self::AnswerNotKept => (StatusCode::CONFLICT, ANSWER_NOT_KEPT),
             Self::TooManyKeys => (StatusCode::TOO_MANY_REQUESTS, "Too many requests with an Idempotency-Key in a day"),
+            Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many requests, try again later"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Not authorized"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too busy, try again"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available, try again"),
@@ -110,12 +115,15 @@ pub struct RefusedByHost(pub String);
 pub struct Problem {
     status: StatusCode,
     errors: Vec<Fault>,
+    /// The seconds after which the client may try again.
+    retry_after: Option<u32>,
 }
 
 impl Problem {
     /// An error with one fault.
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, errors: vec![Fault { message: message.into(), field: None }] }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { status, errors: vec![Fault { message: message.into(), field: None }], retry_after }
     }
 
     /// Names the input that the last fault is about.
@@ -162,15 +170,18 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let (status, message) = refusal.parts();
-        Self::new(status, message)
+        let problem = Self::new(status, message);
+        match refusal {
+            Refusal::TooManyRequests(seconds) => Self { retry_after: Some(seconds), ..problem },
+            Refusal::TooManyKeys => Self { retry_after: Some(KEY_RETRY_SECONDS), ..problem },
+            _ => problem,
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let header = match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
-            StatusCode::TOO_MANY_REQUESTS => Some((RETRY_AFTER, HeaderValue::from_static("3600"))),
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             // The host may not have read the rest of the body, so no other request
             // can follow on this connection.
@@ -182,6 +193,9 @@ impl IntoResponse for Problem {
         let message = self.message();
         let mut response = (self.status, Json(Envelope { errors: self.errors })).into_response();
         response.headers_mut().extend(header);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response.extensions_mut().insert(RefusedByHost(message));
         response

@@ -18,6 +18,7 @@ use super::{
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use host_artifact::manifest::Manifest;
+use host_config::rate::Rate;
 use host_engine::handler::{Handler, Handlers};
 use host_telemetry::EndpointMetrics;
 use http::{HeaderMap, HeaderName};
@@ -108,6 +109,7 @@ struct RouteEntry {
 pub struct Endpoint {
     method: String,
     plugin: String,
+    rate: Option<Rate>,
     standing: Standing,
     /// None while the plugin is being started.
     serving: Option<Served>,
@@ -242,6 +244,11 @@ impl Endpoint {
         &self.plugin
     }
 
+    /// The most requests of one address, as the manifest has it.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate
+    }
+
     /// The revision that answers this request. None while the plugin does not
     /// serve.
     pub fn choose(&self, headers: &HeaderMap) -> Option<&Served> {
@@ -265,6 +272,7 @@ impl Endpoint {
         Self {
             method: endpoint.method.clone(),
             plugin: plugin.revision.name().to_owned(),
+            rate: endpoint.rate,
             standing: plugin.standing,
             serving: Some(Served { revision: plugin.revision.clone(), metrics: endpoint.metrics.clone() }),
             canary,
@@ -275,6 +283,7 @@ impl Endpoint {
         Self {
             method: method.to_owned(),
             plugin: plugin.to_owned(),
+            rate: None,
             standing: Standing::Serving,
             serving: None,
             canary: None,

@@ -13,7 +13,7 @@ use host_base::{
     ByteBudget,
     byte_budget::{BudgetExceeded, HeldBytes},
 };
-use host_config::plugins::Setting;
+use host_config::{plugins::Setting, rate::Rate};
 use host_engine::{Admission, Failure, Pool};
 use host_store::Database;
 use host_telemetry::{EndpointMetrics, RevisionSeries};
@@ -65,6 +65,7 @@ pub struct Revision {
 pub(super) struct OwnEndpoint {
     pub(super) path: String,
     pub(super) method: String,
+    pub(super) rate: Option<Rate>,
     pub(super) metrics: EndpointMetrics,
 }
 
@@ -72,11 +73,12 @@ impl OwnEndpoint {
     /// All endpoints of a revision.
     pub(super) fn of(manifest: &Manifest, revision: &str) -> Vec<Self> {
         let of_one = |route: &Route| {
-            let path = route.path.clone();
+            let (path, rate) = (route.path.clone(), route.rate);
             route.methods.clone().into_iter().map(move |method| Self {
                 metrics: EndpointMetrics::new(&manifest.name, revision, &path, &method),
                 path: path.clone(),
                 method,
+                rate,
             })
         };
         manifest.routes.iter().flat_map(of_one).collect()

@@ -33,6 +33,7 @@ mod plugin_cli;
 mod postgres;
 mod postgres_failover;
 mod postgres_poolers;
+mod rate_limits;
 mod start;
 mod storefront;
 mod storefront_browser;

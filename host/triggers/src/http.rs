@@ -10,6 +10,7 @@ mod cross_site;
 mod exchange;
 mod idempotency;
 mod origin;
+mod rate_limits;
 mod unrouted;
 mod wasi_http;
 
@@ -37,6 +38,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 pub use idempotency::RunningRequests;
 use idempotency::{Admitted, Keyed, REPEATABLE, REPLAYED};
+pub use rate_limits::RateLimits;
 use std::{
     net::SocketAddr,
     sync::Arc,
@@ -53,22 +55,24 @@ pub struct Front {
     pub config: HttpConfig,
     /// The requests with a key that run now.
     pub running_requests: Arc<RunningRequests>,
+    /// The limits on the requests of one visitor, unless they are off.
+    pub rate_limits: Option<RateLimits>,
 }
 
 /// A request without its body.
+#[derive(Clone, Copy)]
 struct IncomingRequest<'a> {
-    peer: SocketAddr,
+    visitor: &'a Visitor,
     parts: &'a Parts,
     id: &'a str,
     span: &'a Span,
 }
 
-/// Who asks, and the context of the call.
-struct Visit {
+/// The person or program that asks.
+struct Visitor {
     client: Client,
-    /// The session of the visitor, whether the plugin learns it or not.
-    visitor: Option<Arc<Session>>,
-    call: CallContext,
+    /// The session, whether the plugin learns it or not.
+    session: Option<Arc<Session>>,
 }
 
 /// A request after everything that comes before the call of the component.
@@ -100,14 +104,20 @@ impl Front {
         let served = target.and_then(|target| target.endpoint.choose(&parts.headers));
         let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
         let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target));
-        let mut response = match (target, served) {
-            (Some(target), Some(served)) => {
-                let incoming = IncomingRequest { peer, parts: &parts, id: &id, span: &span };
+        let visitor = self.visitor(peer, &parts.headers);
+        let limit = self.rate_limits.as_ref().map(|limits| limits.admit(&visitor, &parts.method, target));
+        let mut response = match (&limit, target, served) {
+            (Some(Err(over)), ..) => Refusal::TooManyRequests(over.seconds).into_response(),
+            (_, Some(target), Some(served)) => {
+                let incoming = IncomingRequest { visitor: &visitor, parts: &parts, id: &id, span: &span };
                 self.answer(target, &served.revision, incoming, body).await
             }
-            (Some(_), None) => Refusal::Unavailable.into_response(),
-            (None, _) => unrouted::answer(&snapshot, &lookup, &parts),
+            (_, Some(_), None) => Refusal::Unavailable.into_response(),
+            (_, None, _) => unrouted::answer(&snapshot, &lookup, &parts),
         };
+        if let Some(limit) = limit {
+            limit.unwrap_or_else(|over| over.reading).write(response.headers_mut());
+        }
         page::show_refusal(&parts.headers, &mut response);
         caching::shorten(&parts, &mut response);
         if let Ok(value) = HeaderValue::from_str(&id) {
@@ -159,44 +169,25 @@ impl Front {
         incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Prepared, Refusal> {
-        let Visit { client, visitor, call } = self.authenticate(revision, &incoming)?;
-        let IncomingRequest { parts, id, .. } = incoming;
+        let call = call_context(revision, &incoming)?;
+        let IncomingRequest { visitor: Visitor { client, session }, parts, id, .. } = incoming;
         let key = idempotency::key_of(revision, target, parts)?;
         let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
         let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
         let exchange = |request| Exchange { call, request, connection: parts.extensions.get().cloned() };
         let Some(key) = key else { return Ok(Prepared::Exchange(exchange(request))) };
-        let visitor = visitor.as_ref().map(|session| session.principal.id.as_str());
-        let admitted = idempotency::admit(&self.running_requests, revision, &key, visitor, &client, &request)?;
+        let account = session.as_ref().map(|session| session.principal.id.as_str());
+        let admitted = idempotency::admit(&self.running_requests, revision, &key, account, client, &request)?;
         Ok(match admitted {
             Admitted::Runs(keyed) => Prepared::Keyed(keyed, exchange(request)),
             Admitted::Answered(response) => Prepared::Answered(response),
         })
     }
 
-    /// Who asks, and the context of the call. Only some plugins learn who the
-    /// visitor is.
-    fn authenticate(&self, revision: &Revision, incoming: &IncomingRequest<'_>) -> Result<Visit, Refusal> {
-        let IncomingRequest { peer, parts, id, span } = *incoming;
-        let client = Client::of(peer, &parts.headers, &self.config);
-        if cross_site::is_forbidden(&parts.method, &parts.headers, &client) {
-            return Err(Refusal::CrossSite);
-        }
-        let session = self.identity.session(&parts.headers, client.secure);
-        if origin::is_foreign_script(revision, &parts.headers) {
-            return Err(Refusal::ForeignScript);
-        }
-        let call = CallContext {
-            id: id.to_owned(),
-            traceparent: Some(span.traceparent()),
-            client_address: Some(client.address),
-            session: session.clone().filter(|_| origin::knows_visitor(revision)),
-            secure: client.secure,
-            issued: origin::may_issue_sessions(revision).then(Arc::default),
-            turns: None,
-            claim: None,
-        };
-        Ok(Visit { client, visitor: session, call })
+    fn visitor(&self, peer: SocketAddr, headers: &HeaderMap) -> Visitor {
+        let client = Client::of(peer, headers, &self.config);
+        let session = self.identity.session(headers, client.secure);
+        Visitor { client, session }
     }
 
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
@@ -219,6 +210,27 @@ impl Front {
         }
         read
     }
+}
+
+/// The context of the call. Only some plugins learn who the visitor is.
+fn call_context(revision: &Revision, incoming: &IncomingRequest<'_>) -> Result<CallContext, Refusal> {
+    let IncomingRequest { visitor: Visitor { client, session }, parts, id, span } = *incoming;
+    if cross_site::is_forbidden(&parts.method, &parts.headers, client) {
+        return Err(Refusal::CrossSite);
+    }
+    if origin::is_foreign_script(revision, &parts.headers) {
+        return Err(Refusal::ForeignScript);
+    }
+    Ok(CallContext {
+        id: id.to_owned(),
+        traceparent: Some(span.traceparent()),
+        client_address: Some(client.address),
+        session: session.clone().filter(|_| origin::knows_visitor(revision)),
+        secure: client.secure,
+        issued: origin::may_issue_sessions(revision).then(Arc::default),
+        turns: None,
+        claim: None,
+    })
 }
 
 /// The length of the body, as the client announces it.
@@ -288,12 +300,14 @@ fn wit_request(
 
 /// Headers that the host removes, because they belong to the host or to one
 /// connection.
-const REMOVED_HEADERS: [HeaderName; 12] = [
+const REMOVED_HEADERS: [HeaderName; 14] = [
     ASK_AGAIN,
     REQUEST_ID,
     REVISION,
     REPEATABLE,
     REPLAYED,
+    rate_limits::LIMIT,
+    rate_limits::POLICY,
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::TE,

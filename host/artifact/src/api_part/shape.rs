@@ -4,9 +4,21 @@
 
 #![expect(dead_code, reason = "the types check the shape of a value, and nobody reads it")]
 
-use serde::Deserialize;
-use serde_json::{Number, Value};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
+
+/// A value that is written as an object. `serde` reads a list as the fields of a
+/// type, in their order.
+#[derive(Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: for<'any> Deserialize<'any>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Map::deserialize(deserializer)?;
+        T::deserialize(Value::Object(fields)).map(Self).map_err(D::Error::custom)
+    }
+}
 
 /// A method of a path. It has no `servers` and no `callbacks`, which would lead
 /// clients to other sites.
@@ -18,10 +30,10 @@ pub(super) struct Operation {
     description: Option<String>,
     deprecated: Option<bool>,
     #[serde(default)]
-    parameters: Vec<Parameter>,
-    request_body: Option<RequestBody>,
-    responses: BTreeMap<String, Response>,
-    security: Option<Vec<Security>>,
+    parameters: Vec<Object<Parameter>>,
+    request_body: Option<Object<RequestBody>>,
+    responses: BTreeMap<String, Object<Response>>,
+    security: Option<Vec<Object<Security>>>,
 }
 
 #[derive(Deserialize)]
@@ -32,7 +44,7 @@ pub(super) struct Parameter {
     required: Option<bool>,
     deprecated: Option<bool>,
     description: Option<String>,
-    schema: Schema,
+    schema: Object<Schema>,
 }
 
 #[derive(Deserialize)]
@@ -49,13 +61,13 @@ enum Place {
 struct RequestBody {
     description: Option<String>,
     required: Option<bool>,
-    content: BTreeMap<String, Content>,
+    content: BTreeMap<String, Object<Content>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
-    schema: Option<Schema>,
+    schema: Option<Object<Schema>>,
     example: Option<Value>,
 }
 
@@ -70,9 +82,9 @@ struct WrittenResponse {
     reference: Option<String>,
     description: Option<String>,
     #[serde(default)]
-    headers: BTreeMap<String, Header>,
+    headers: BTreeMap<String, Object<Header>>,
     #[serde(default)]
-    content: BTreeMap<String, Content>,
+    content: BTreeMap<String, Object<Content>>,
 }
 
 impl TryFrom<WrittenResponse> for Response {
@@ -91,7 +103,7 @@ impl TryFrom<WrittenResponse> for Response {
 struct Header {
     description: Option<String>,
     required: Option<bool>,
-    schema: Option<Schema>,
+    schema: Option<Object<Schema>>,
 }
 
 /// The one scheme is the session of the host, without scopes.
@@ -133,13 +145,13 @@ pub(super) struct Schema {
     max_properties: Option<u64>,
     required: Option<Vec<String>>,
     #[serde(default)]
-    properties: BTreeMap<String, Schema>,
+    properties: BTreeMap<String, Object<Schema>>,
     additional_properties: Option<Additional>,
-    items: Option<Box<Schema>>,
-    one_of: Option<Vec<Schema>>,
-    any_of: Option<Vec<Schema>>,
-    all_of: Option<Vec<Schema>>,
-    not: Option<Box<Schema>>,
+    items: Option<Box<Object<Schema>>>,
+    one_of: Option<Vec<Object<Schema>>>,
+    any_of: Option<Vec<Object<Schema>>>,
+    all_of: Option<Vec<Object<Schema>>>,
+    not: Option<Box<Object<Schema>>>,
 }
 
 #[derive(Deserialize)]
@@ -165,5 +177,5 @@ enum Type {
 #[serde(untagged)]
 enum Additional {
     Allowed(bool),
-    Described(Box<Schema>),
+    Described(Box<Object<Schema>>),
 }

@@ -10,7 +10,7 @@ pub(super) fn description(name: &str) -> &'static str {
 }
 
 /// One sentence for each metric, sorted by name.
-const DESCRIPTIONS: [(&str, &str); 64] = [
+const DESCRIPTIONS: [(&str, &str); 65] = [
     (
         "admission_refused_total",
         "Invocations that found a full queue or waited in it for too long, by component; `host` is the host's own queue.",
@@ -43,6 +43,7 @@ const DESCRIPTIONS: [(&str, &str); 64] = [
     ("host_disk_free_bytes", "Free space of the disk with the data directory."),
     ("host_disk_reserve_bytes", "Components cannot write while less than this is free."),
     ("host_ready", "1 while the host can take work."),
+    ("http_rate_limited_total", "Requests that were refused because a visitor asked too often, by limit."),
     ("http_request_seconds", "Duration of requests."),
     ("http_requests_total", "Requests, by the class of the response status."),
     ("http_requests_unrouted_total", "Requests that no route matches."),

@@ -18,6 +18,9 @@ pub(super) fn process() {
     ] {
         counter!(name).absolute(0);
     }
+    for limit in ["account", "address", "changes", "endpoint"] {
+        counter!("http_rate_limited_total", "limit" => limit).absolute(0);
+    }
     admission("host");
     for operation in ["authorize", "capture", "void", "refund"] {
         for outcome in ["ok", "declined", "invalid", "unavailable"] {

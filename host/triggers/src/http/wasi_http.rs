@@ -1,7 +1,9 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, Visit, answer::Asked, content_length, discard};
+use super::{
+    Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, answer::Asked, call_context, content_length, discard,
+};
 use crate::client::Client;
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
@@ -33,13 +35,14 @@ impl Front {
         incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let Visit { client, call, .. } = self.authenticate(revision, &incoming)?;
+        let call = call_context(revision, &incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
         if content_length(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
             discard(body).await;
             return Err(Refusal::TooLarge);
         }
-        let mut request = request(&incoming, &client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let mut request =
+            request(&incoming, &incoming.visitor.client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
         *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
         let answer =
             revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
