@@ -105,9 +105,20 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Marks an answer that the host gives in place of a component, with its message.
+/// Marks an answer that the host gives in place of a component, with its faults.
 #[derive(Debug, Clone)]
-pub struct RefusedByHost(pub String);
+pub struct RefusedByHost(Vec<Fault>);
+
+impl RefusedByHost {
+    /// The messages of all faults, in one line.
+    pub fn message(&self) -> String {
+        joined(&self.0)
+    }
+}
+
+fn joined(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| fault.message.as_ref()).collect::<Vec<_>>().join("; ")
+}
 
 /// An error with a message for operators. Handlers return it, and `?` converts a
 /// [`Refusal`] into it.
@@ -158,7 +169,7 @@ impl Problem {
 
     /// The messages of all faults, in one line.
     pub fn message(&self) -> String {
-        self.errors.iter().map(|fault| fault.message.as_ref()).collect::<Vec<_>>().join("; ")
+        joined(&self.errors)
     }
 
     /// The input of each fault, if the fault is about one.
@@ -190,14 +201,14 @@ impl IntoResponse for Problem {
             }
             _ => None,
         };
-        let message = self.message();
-        let mut response = (self.status, Json(Envelope { errors: self.errors })).into_response();
+        let envelope = Envelope { errors: self.errors };
+        let mut response = (self.status, Json(&envelope)).into_response();
         response.headers_mut().extend(header);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response.extensions_mut().insert(RefusedByHost(message));
+        response.extensions_mut().insert(RefusedByHost(envelope.errors));
         response
     }
 }

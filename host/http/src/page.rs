@@ -11,12 +11,12 @@ const POLICY: HeaderValue =
 /// Replaces the host's refusal by a page if the client prefers HTML. Answers of
 /// components stay as they are.
 pub fn show_refusal(accept: &HeaderMap, response: &mut Response) {
-    let Some(RefusedByHost(message)) = response.extensions_mut().remove() else { return };
+    let Some(refused) = response.extensions_mut().remove::<RefusedByHost>() else { return };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     if !prefers_html(accept) {
         return;
     }
-    let page = page(response.status().as_u16(), &message);
+    let page = page(response.status().as_u16(), &refused.message());
     *response.body_mut() = Body::from(page);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);

@@ -105,6 +105,14 @@ async fn changes_have_a_lower_limit_than_other_requests() {
 }
 
 #[tokio::test]
+async fn an_answer_that_caches_share_tells_nobodys_limit() {
+    let host = host("").await;
+    let reply = host.visitor().get("/robots.txt").await;
+    assert!(reply.header("cache-control").unwrap().contains("public"), "{reply:?}");
+    assert_eq!(reply.header("ratelimit"), None);
+}
+
+#[tokio::test]
 async fn limits_can_be_switched_off() {
     let setup = Setup::new().toml("[rate_limits]\naddress = \"1/h\"\n").variable("TICKETING_RATE_LIMITS", "off");
     let host = setup.start().await;

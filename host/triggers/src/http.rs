@@ -115,7 +115,7 @@ impl Front {
             (_, Some(_), None) => Refusal::Unavailable.into_response(),
             (_, None, _) => unrouted::answer(&snapshot, &lookup, &parts),
         };
-        if let Some(limit) = limit {
+        if let Some(limit) = limit.filter(|_| !caching::is_public(response.headers())) {
             limit.unwrap_or_else(|over| over.reading).write(response.headers_mut());
         }
         page::show_refusal(&parts.headers, &mut response);

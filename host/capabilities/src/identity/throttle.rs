@@ -12,7 +12,7 @@
 //! no slot of the owner's address. When many addresses together have failed on one
 //! account ([`ATTACKERS`]), an address may fail on it once only.
 
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use sha2::{Digest, Sha256};
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -55,7 +55,7 @@ impl Throttle {
         Self {
             pairs: Windows::new(config.failed_attempts_per_account, window),
             addresses: Windows::new(config.failed_attempts_per_address, window),
-            accounts: Cache::builder().max_capacity(MAX_WINDOWS).time_to_live(window).build(),
+            accounts: cache(window),
             attacked_after: config.failed_attempts_per_account.saturating_mul(ATTACKERS),
         }
     }
@@ -71,7 +71,8 @@ impl Throttle {
         let is_attacked = failures.load(Ordering::Acquire) >= self.attacked_after;
         // All attempts take the slots in this order, so no two wait for each other.
         let pair = self.pairs.take((account, address)).await?;
-        if is_attacked && pair.window.failures.load(Ordering::Acquire) > 0 {
+        // The failures and the running attempts of the address have taken the other slots.
+        if is_attacked && pair.window.slots.available_permits() + 1 < self.pairs.limit as usize {
             let seconds = self.pairs.seconds_left(&pair.window);
             pair.release();
             return Err(seconds);
@@ -137,9 +138,7 @@ struct Window {
 
 impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
     fn new(limit: u32, window: Duration) -> Self {
-        // The cache writes an entry once, so the entry lives as long as its window.
-        let open = Cache::builder().max_capacity(MAX_WINDOWS).time_to_live(window).build();
-        Self { limit, window, open }
+        Self { limit, window, open: cache(window) }
     }
 
     async fn take(&self, key: K) -> Result<Slot, u32> {
@@ -160,6 +159,15 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
         let left = self.window.saturating_sub(window.opened.elapsed());
         u32::try_from(left.as_millis().div_ceil(1_000).max(1)).unwrap_or(u32::MAX)
     }
+}
+
+/// The cache writes an entry once, so the entry lives as long as its window. A full
+/// cache that weighs entries by their use would not keep a new one.
+fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(
+    window: Duration,
+) -> Cache<K, V> {
+    let cache = Cache::builder().max_capacity(MAX_WINDOWS).eviction_policy(EvictionPolicy::lru());
+    cache.time_to_live(window).build()
 }
 
 #[derive(Debug)]
@@ -250,11 +258,30 @@ mod tests {
         }
         drop(throttle.attempt("ann", address(99)).await.unwrap());
         assert!(throttle.attempt("ann", address(99)).await.is_err());
+        let at_once = join_all((0..10).map(|_| throttle.attempt("ann", address(98)))).await;
+        assert!(at_once.iter().filter(|attempt| attempt.is_ok()).count() <= 1);
+        drop(at_once);
         for _ in 0..5 {
             throttle.attempt("ann", address(100)).await.unwrap().release();
         }
         drop(throttle.attempt("bob", address(99)).await.unwrap());
         assert!(throttle.attempt("bob", address(99)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_account_is_throttled_while_the_table_is_full_of_others() {
+        let throttle = throttle(2, 100, QUARTER_HOUR);
+        for number in 0..MAX_WINDOWS {
+            for _ in 0..2 {
+                throttle.attempt(&number.to_string(), None).await.unwrap().release();
+            }
+        }
+        for _ in 0..2 {
+            throttle.pairs.open.run_pending_tasks();
+            drop(throttle.attempt("ann", None).await.unwrap());
+        }
+        throttle.pairs.open.run_pending_tasks();
+        assert!(throttle.attempt("ann", None).await.is_err());
     }
 
     #[tokio::test]

@@ -17,6 +17,12 @@ pub(super) fn keep_private(knows_visitor: bool, answer: &mut HeaderMap) {
     }
 }
 
+/// Whether a shared cache may store the answer. It then belongs to no visitor.
+pub(super) fn is_public(answer: &HeaderMap) -> bool {
+    let values = answer.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case("public"))
+}
+
 /// The headers that a 304 has, see RFC 9110, section 15.4.5, and those of the host.
 fn belongs_to_304(name: &HeaderName) -> bool {
     let describes_content = name.as_str().starts_with("content-") && *name != header::CONTENT_LOCATION;

@@ -16,7 +16,7 @@ use host_capabilities::identity::subscriber;
 use host_config::{rate::Rate, rate_limits::RateLimitsConfig};
 use host_plugin::registry::Target;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// The buckets that the host remembers.
@@ -75,7 +75,9 @@ pub(super) struct OverLimit {
 impl RateLimits {
     /// No visitor has asked before.
     pub fn new(config: RateLimitsConfig) -> Self {
-        Self { config, buckets: Cache::builder().max_capacity(MAX_BUCKETS).time_to_idle(FORGET_AFTER).build() }
+        // A full cache that weighs entries by their use would not keep a new one.
+        let buckets = Cache::builder().max_capacity(MAX_BUCKETS).eviction_policy(EvictionPolicy::lru());
+        Self { config, buckets: buckets.time_to_idle(FORGET_AFTER).build() }
     }
 
     /// Counts a request. Returns the state of the limit that is nearest.
@@ -185,6 +187,20 @@ mod tests {
         }
         limits.buckets.run_pending_tasks();
         assert!(limits.buckets.entry_count() <= MAX_BUCKETS, "{}", limits.buckets.entry_count());
+    }
+
+    #[test]
+    fn a_new_address_is_limited_while_the_table_is_full_of_others() {
+        let limits = limits("2/h");
+        let ask = |number| limits.admit(&visitor(Ipv4Addr::from_bits(number)), &Method::GET, None).is_ok();
+        for number in 0..u32::try_from(MAX_BUCKETS).unwrap() {
+            assert!(ask(number) && ask(number));
+        }
+        let of_new = [(); 3].map(|()| {
+            limits.buckets.run_pending_tasks();
+            ask(u32::MAX)
+        });
+        assert_eq!(of_new, [true, true, false]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 /// `strict-transport-security`, `alt-svc`, `reporting-endpoints`, `nel`,
 /// `accept-ch`, `service-worker-allowed`, `use-as-dictionary`,
 /// `www-authenticate`, `refresh` to another page, and those to come.
-const ALLOWED: [&str; 46] = [
+const ALLOWED: [&str; 41] = [
     "accept-patch",
     "accept-post",
     "accept-ranges",
@@ -40,11 +40,6 @@ const ALLOWED: [&str; 46] = [
     "location",
     "permissions-policy",
     "pragma",
-    "ratelimit",
-    "ratelimit-limit",
-    "ratelimit-policy",
-    "ratelimit-remaining",
-    "ratelimit-reset",
     "referrer-policy",
     "repr-digest",
     "retry-after",
