@@ -144,15 +144,20 @@ impl Host {
             log_streams: Arc::new(Semaphore::new(host_operator::MAX_LOG_STREAMS)),
             stopping: stop.clone(),
         });
+        let limits = &config.rate_limits;
+        let rate_limits = limits.enabled.then(|| Arc::new(RateLimits::new(limits.clone(), cluster.is_some())));
         if let Some(cluster) = cluster {
             take_part(&cluster, &operator, &identity, &stop);
+            if let Some(limits) = &rate_limits {
+                tokio::spawn(limits.clone().share(cluster, stop.clone()));
+            }
         }
         let front = Arc::new(Front {
             registry,
             identity,
             config: config.http.clone(),
             running_requests: Arc::default(),
-            rate_limits: config.rate_limits.enabled.then(|| RateLimits::new(config.rate_limits.clone())),
+            rate_limits,
         });
         let open = listeners::open(config, doors, front, operator, &stop)?;
         Ok(Self {

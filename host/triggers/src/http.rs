@@ -56,7 +56,7 @@ pub struct Front {
     /// The requests with a key that run now.
     pub running_requests: Arc<RunningRequests>,
     /// The limits on the requests of one visitor, unless they are off.
-    pub rate_limits: Option<RateLimits>,
+    pub rate_limits: Option<Arc<RateLimits>>,
 }
 
 /// A request without its body.

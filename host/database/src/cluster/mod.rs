@@ -14,14 +14,14 @@ mod notifications;
 mod plugin_lock;
 
 pub use agreement::{Agreement, Proposal};
-pub use notifications::Listener;
+pub use notifications::{Listener, Messages};
 pub use plugin_lock::PluginLock;
 
 use crate::{HostDatabase, connections::no_answer};
 use host_api::cluster::{Member, RunningPlugins, Status};
 use host_base::{id, secret::Secret};
 use members::Members;
-use notifications::Notifications;
+use notifications::{MESSAGES, Notifications};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering},
@@ -39,6 +39,10 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const LOST_AFTER_MS: i64 = 3_000;
 /// A host that cannot renew its row for this time asks for no more work.
 const DISCONNECTED_AFTER: Duration = Duration::from_millis(2_500);
+
+/// A commit that notifies waits for the disk. This one need not.
+const TELL: &str = "SELECT pg_notify($1, $2 || ' ' || message)
+    FROM json_array_elements_text($3::json) AS messages(message), set_config('synchronous_commit', 'off', true)";
 
 /// A heartbeat that takes longer has failed.
 const HEARTBEAT_TIMEOUT: Duration = DISCONNECTED_AFTER;
@@ -75,9 +79,9 @@ impl Cluster {
     pub async fn join(database: HostDatabase, url: &Secret, me: HostIdentity) -> sqlx::Result<Self> {
         let members = Members::open(database.clone()).await?;
         let cluster = Self {
+            notifications: Notifications::listen(url, &me.id),
             me,
             url: url.clone(),
-            notifications: Notifications::listen(url),
             heartbeat_requested: Notify::new(),
             is_connected: AtomicBool::new(true),
             database,
@@ -159,6 +163,20 @@ impl Cluster {
     /// Receives the announcements of other hosts from now on.
     pub fn listener(&self) -> Listener {
         self.notifications.listener()
+    }
+
+    /// Receives the messages of other hosts from now on.
+    pub fn messages(&self) -> Messages {
+        self.notifications.messages()
+    }
+
+    /// Sends messages of up to 7,900 bytes to the other hosts. They may get lost.
+    pub async fn tell(&self, messages: &[String]) {
+        let list = serde_json::Value::from(messages).to_string();
+        let told = sqlx::query(TELL).bind(MESSAGES).bind(&self.me.id).bind(list).execute(&self.database.write).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "the host could not send its messages to the other hosts");
+        }
     }
 
     /// Wakes the other hosts.

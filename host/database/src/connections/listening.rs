@@ -8,7 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Listens to one channel.
+/// Listens to channels.
 pub struct Listening {
     listener: PgListener,
     checks: Interval,
@@ -31,13 +31,13 @@ impl Listening {
     ///
     /// # Errors
     /// If the database cannot be reached, or is a standby.
-    pub async fn start(url: &Secret, channel: &str, check_interval: Duration) -> sqlx::Result<Self> {
+    pub async fn start(url: &Secret, channels: &[&str], check_interval: Duration) -> sqlx::Result<Self> {
         // The pool would wait without end for a silent session to come back.
         let options = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER_TIMEOUT);
         let pool = options.after_release(|_, _| Box::pin(async { Ok(false) })).connect_lazy(url.expose())?;
         let listen = async {
             let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(channel).await?;
+            listener.listen_all(channels.iter().copied()).await?;
             Ok(listener)
         };
         let listener = timeout(ANSWER_TIMEOUT, listen).await.unwrap_or_else(|_| Err(no_answer()))?;

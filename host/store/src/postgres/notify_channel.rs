@@ -157,7 +157,7 @@ impl NotifyChannel {
     /// Receives notifications, and polls at each interval and after each
     /// connection, because notifications may have been missed.
     async fn receive(&self, url: &Secret) -> sqlx::Result<()> {
-        let mut listening = Listening::start(url, CHANNEL, POLL_INTERVAL).await?;
+        let mut listening = Listening::start(url, &[CHANNEL], POLL_INTERVAL).await?;
         loop {
             match listening.next().await? {
                 Received::Notification(notification) => self.handle(notification.payload()),

@@ -110,7 +110,7 @@ impl TopicChannel {
     }
 
     async fn receive(&self, url: &Secret) -> sqlx::Result<()> {
-        let mut listening = Listening::start(url, CHANNEL, CHECK_INTERVAL).await?;
+        let mut listening = Listening::start(url, &[CHANNEL], CHECK_INTERVAL).await?;
         self.wake_all();
         loop {
             match listening.next().await? {

@@ -6,6 +6,7 @@ mod faults;
 mod idempotency;
 mod network;
 mod plugins;
+mod rate_limits;
 mod relay_lock;
 mod sharing;
 mod takeover;

@@ -1,26 +1,26 @@
 //! Limits on the requests of one address, of one account, and of one address for one
-//! endpoint. Each host counts for itself.
+//! endpoint. The hosts of a cluster tell each other what busy visitors use.
 //!
 //! A limit is a bucket that fills at the rate of the limit (GCRA, see the crate
 //! `governor`). The host forgets the buckets that nobody has used for longest, so a
 //! flood of addresses takes a bounded memory.
 
+mod bucket;
+mod sharing;
+
 use super::Visitor;
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, MonotonicClock},
-    middleware::StateInformationMiddleware,
-    state::{InMemoryState, NotKeyed},
-};
+use bucket::Bucket;
 use host_capabilities::identity::subscriber;
 use host_config::{rate::Rate, rate_limits::RateLimitsConfig};
 use host_plugin::registry::Target;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use moka::{policy::EvictionPolicy, sync::Cache};
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use serde::{Deserialize, Serialize};
+use sharing::Busy;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// The buckets that the host remembers.
-const MAX_BUCKETS: u64 = 200_000;
+/// The buckets that the host remembers. They take about 60 MB.
+const MAX_BUCKETS: u64 = 100_000;
 /// A bucket is full again after the longest time of a rate.
 const FORGET_AFTER: Duration = Duration::from_secs(86_400);
 /// See draft-ietf-httpapi-ratelimit-headers-10.
@@ -31,9 +31,13 @@ pub(super) const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub struct RateLimits {
     config: RateLimitsConfig,
     buckets: Cache<Key, Arc<Bucket>>,
+    /// None for a host that is alone.
+    busy: Option<Busy>,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// Hosts send it to each other as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Key {
     Address(IpAddr),
     Changes(IpAddr),
@@ -54,8 +58,6 @@ impl Key {
     }
 }
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, StateInformationMiddleware>;
-
 /// The state of one limit after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reading {
@@ -73,11 +75,13 @@ pub(super) struct OverLimit {
 }
 
 impl RateLimits {
-    /// No visitor has asked before.
-    pub fn new(config: RateLimitsConfig) -> Self {
+    /// No visitor has asked before. `is_shared` tells whether there may be other hosts,
+    /// which [`share`](Self::share) tells of visitors.
+    pub fn new(config: RateLimitsConfig, is_shared: bool) -> Self {
         // A full cache that weighs entries by their use would not keep a new one.
         let buckets = Cache::builder().max_capacity(MAX_BUCKETS).eviction_policy(EvictionPolicy::lru());
-        Self { config, buckets: buckets.time_to_idle(FORGET_AFTER).build() }
+        let buckets = buckets.time_to_idle(FORGET_AFTER).build();
+        Self { config, buckets, busy: is_shared.then(Busy::default) }
     }
 
     /// Counts a request. Returns the state of the limit that is nearest.
@@ -91,21 +95,21 @@ impl RateLimits {
         target: Option<&Target<'_>>,
     ) -> Result<Reading, OverLimit> {
         let address = subscriber(visitor.client.address);
-        let mut nearest = self.take(Key::Address(address), self.config.address)?;
-        let mut take = |key, rate| {
-            let reading = self.take(key, rate)?;
+        let mut nearest = self.take(Key::Address(address))?;
+        let mut take = |key| {
+            let reading = self.take(key)?;
             if reading.part_left() < nearest.part_left() {
                 nearest = reading;
             }
             Ok(())
         };
         if let Some((endpoint, rate)) = target.and_then(|target| self.of_endpoint(target)) {
-            take(Key::Endpoint(endpoint, address, rate), rate)?;
+            take(Key::Endpoint(endpoint, address, rate))?;
         }
         if !method.is_safe() {
-            take(Key::Changes(address), self.config.changes)?;
+            take(Key::Changes(address))?;
             if let Some(session) = &visitor.session {
-                take(Key::Account(session.principal.id.clone()), self.config.account)?;
+                take(Key::Account(session.principal.id.clone()))?;
             }
         }
         Ok(nearest)
@@ -122,24 +126,33 @@ impl RateLimits {
         Some((name, rate))
     }
 
-    fn take(&self, key: Key, rate: Rate) -> Result<Reading, OverLimit> {
-        let name = key.name();
-        let bucket = self.buckets.get_with(key, || Arc::new(bucket(rate)));
+    fn rate_of(&self, key: &Key) -> Rate {
+        match key {
+            Key::Address(_) => self.config.address,
+            Key::Changes(_) => self.config.changes,
+            Key::Account(_) => self.config.account,
+            Key::Endpoint(_, _, rate) => *rate,
+        }
+    }
+
+    fn take(&self, key: Key) -> Result<Reading, OverLimit> {
+        let (name, rate) = (key.name(), self.rate_of(&key));
+        let bucket = self.buckets.get_with_by_ref(&key, || Arc::new(Bucket::new(rate)));
         let reading = |remaining| Reading { name, rate, remaining };
-        match bucket.check() {
-            Ok(state) => Ok(reading(state.remaining_burst_capacity())),
-            Err(until) => {
+        match bucket.take() {
+            Ok(remaining) => {
+                if let Some(busy) = &self.busy {
+                    busy.count(key, &bucket);
+                }
+                Ok(reading(remaining))
+            }
+            Err(wait) => {
                 metrics::counter!("http_rate_limited_total", "limit" => name).increment(1);
-                let wait = until.wait_time_from(MonotonicClock.now()).as_millis().div_ceil(1_000).max(1);
+                let wait = wait.as_millis().div_ceil(1_000).max(1);
                 Err(OverLimit { reading: reading(0), seconds: u32::try_from(wait).unwrap_or(u32::MAX) })
             }
         }
     }
-}
-
-fn bucket(rate: Rate) -> Bucket {
-    let quota = Quota::with_period(rate.period()).unwrap_or(Quota::per_second(NonZeroU32::MIN));
-    RateLimiter::direct_with_clock(quota.allow_burst(rate.requests), MonotonicClock).with_middleware()
 }
 
 impl Reading {
@@ -169,13 +182,14 @@ mod tests {
     use crate::client::Client;
     use std::net::Ipv4Addr;
 
-    fn limits(address: &str) -> RateLimits {
+    pub(super) fn limits(address: &str) -> RateLimits {
         let rate: Rate = "1000/s".parse().unwrap();
         let address = address.parse().unwrap();
-        RateLimits::new(RateLimitsConfig { enabled: true, address, changes: rate, account: rate, routes: [].into() })
+        let config = RateLimitsConfig { enabled: true, address, changes: rate, account: rate, routes: [].into() };
+        RateLimits::new(config, true)
     }
 
-    fn visitor(address: impl Into<IpAddr>) -> Visitor {
+    pub(super) fn visitor(address: impl Into<IpAddr>) -> Visitor {
         Visitor { client: Client { address: address.into(), secure: false, host: None }, session: None }
     }
 
