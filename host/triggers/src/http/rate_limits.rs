@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sharing::Busy;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// The buckets that the host remembers. They take about 60 MB.
+/// The buckets that the host remembers. They take about 550 bytes each.
 const MAX_BUCKETS: u64 = 100_000;
 /// A bucket is full again after the longest time of a rate.
 const FORGET_AFTER: Duration = Duration::from_secs(86_400);

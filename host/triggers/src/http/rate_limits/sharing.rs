@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The most buckets of which a host tells at a time. Further ones wait.
 const MAX_TOLD: usize = 500;
+/// The most that [`Cluster::tell`] sends.
+const MAX_MESSAGE_BYTES: usize = 7_900;
 
 /// What one host tells the others of one bucket.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,7 +69,9 @@ impl RateLimits {
         let Some(busy) = &self.busy else { return Vec::new() };
         let busy = mem::take(&mut *busy.0.lock());
         let usage = |(key, bucket): (Key, Arc<Bucket>)| Usage { key, requests: bucket.take_unshared() };
-        busy.into_iter().filter_map(|busy| serde_json::to_string(&usage(busy)).ok()).collect()
+        let messages = busy.into_iter().filter_map(|busy| serde_json::to_string(&usage(busy)).ok());
+        // One message that is too long would stop all others.
+        messages.filter(|message| message.len() <= MAX_MESSAGE_BYTES).collect()
     }
 
     /// Counts what a visitor has used on another host. A host of another version may
