@@ -214,7 +214,7 @@ fn check_route(index: usize, route: &Route) -> Result<(), ManifestError> {
 
 /// Whether requests with this method can have an `Idempotency-Key`. The other
 /// methods are idempotent or safe themselves.
-pub(crate) fn takes_keys(method: &str) -> bool {
+pub fn takes_keys(method: &str) -> bool {
     matches!(method, "POST" | "PATCH")
 }
 

@@ -36,10 +36,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Latency> {
 /// Measures a host that runs already, and stops it.
 pub(crate) async fn of(host: Server, effort: Effort) -> Result<Latency> {
     let mut connection = Connection::open(host.address).await?;
-    let seller = market::sign_up(&mut connection, "seller@example.com").await?;
-    let buyer = market::sign_up(&mut connection, "buyer@example.com").await?;
-    let tickets = market::sell(host.address, &seller, effort.events).await?;
-    market::await_replication(host.address, &seller).await?;
+    let (tickets, buyer) = market::open(&mut connection, host.address, effort.events).await?;
 
     let mut samples = Vec::new();
     for ticket in &tickets {

@@ -67,6 +67,19 @@ pub(crate) async fn reserve(connection: &mut Connection, buyer: &str, ticket: &s
     }
 }
 
+/// A seller's tickets, which can be ordered, and the session of a buyer.
+pub(crate) async fn open(
+    connection: &mut Connection,
+    address: SocketAddr,
+    count: usize,
+) -> Result<(Vec<String>, String)> {
+    let seller = sign_up(connection, "seller@example.com").await?;
+    let buyer = sign_up(connection, "buyer@example.com").await?;
+    let tickets = sell(address, &seller, count).await?;
+    await_replication(address, &seller).await?;
+    Ok((tickets, buyer))
+}
+
 /// Waits until all tickets can be ordered. Events keep the order of their
 /// commits, so it is enough to wait for a ticket that is offered last.
 pub(crate) async fn await_replication(address: SocketAddr, seller: &str) -> Result<()> {

@@ -55,7 +55,8 @@ pub enum Refusal {
     Failed,
 }
 
-/// The host forgets keys of a visitor in steps of an hour.
+/// The host keeps a key for a day. This says how often a client may look whether one
+/// of its keys has become free.
 const KEY_RETRY_SECONDS: u32 = 3_600;
 const ANSWER_NOT_KEPT: &str = "The request with this Idempotency-Key was interrupted after it changed something. \
                                Look at the result before you use a new key";

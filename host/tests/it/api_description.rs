@@ -3,24 +3,11 @@
 
 use crate::operator_openapi::references;
 use crate::support::{ADMIN_TOKEN, Host, PluginFile, Setup, component, guest};
+use host_artifact::Manifest;
 use host_test_support::tool;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tokio::process::Command;
-
-#[derive(Deserialize)]
-struct Manifest {
-    routes: Vec<Route>,
-}
-
-#[derive(Deserialize)]
-struct Route {
-    path: String,
-    methods: Vec<String>,
-    #[serde(default)]
-    idempotent: bool,
-}
 
 async fn document(host: &Host) -> Value {
     let reply = host.visitor().get("/openapi.json").await;
@@ -38,7 +25,7 @@ async fn every_route_of_the_api_is_described() {
     let document = document(&host).await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     for name in ["auth", "orders", "payments", "tickets"] {
-        let manifest: Manifest = toml::from_str(&PluginFile::read(&component(name)).manifest).unwrap();
+        let manifest = Manifest::parse(&PluginFile::read(&component(name)).manifest).unwrap();
         for route in manifest.routes {
             for method in &route.methods {
                 let described = operation(&document, &route.path, method);

@@ -41,7 +41,7 @@ use idempotency::{Admitted, Keyed, REPEATABLE, REPLAYED};
 pub use rate_limits::RateLimits;
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -62,17 +62,35 @@ pub struct Front {
 /// A request without its body.
 #[derive(Clone, Copy)]
 struct IncomingRequest<'a> {
-    visitor: &'a Visitor,
+    visitor: &'a Visitor<'a>,
     parts: &'a Parts,
     id: &'a str,
     span: &'a Span,
 }
 
 /// The person or program that asks.
-struct Visitor {
+struct Visitor<'a> {
     client: Client,
-    /// The session, whether the plugin learns it or not.
-    session: Option<Arc<Session>>,
+    headers: &'a HeaderMap,
+    identity: &'a Identity,
+    session: OnceLock<Option<Arc<Session>>>,
+}
+
+impl<'a> Visitor<'a> {
+    fn new(client: Client, headers: &'a HeaderMap, identity: &'a Identity) -> Self {
+        Self { client, headers, identity, session: OnceLock::new() }
+    }
+
+    /// The session, whether the plugin learns it or not. The host verifies it when
+    /// something needs it.
+    fn session(&self) -> Option<&Arc<Session>> {
+        self.session.get_or_init(|| self.identity.session(self.headers, self.client.secure)).as_ref()
+    }
+
+    /// The id of the account, if the visitor has a session.
+    fn account(&self) -> Option<&str> {
+        self.session().map(|session| session.principal.id.as_str())
+    }
 }
 
 /// A request after everything that comes before the call of the component.
@@ -104,8 +122,10 @@ impl Front {
         let served = target.and_then(|target| target.endpoint.choose(&parts.headers));
         let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
         let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target));
-        let visitor = self.visitor(peer, &parts.headers);
-        let limit = self.rate_limits.as_ref().map(|limits| limits.admit(&visitor, &parts.method, target));
+        let visitor = Visitor::new(Client::of(peer, &parts.headers, &self.config), &parts.headers, &self.identity);
+        let account = || visitor.account().map(str::to_owned);
+        let limit =
+            self.rate_limits.as_ref().map(|limits| limits.admit(&visitor.client, account, &parts.method, target));
         let mut response = match (&limit, target, served) {
             (Some(Err(over)), ..) => Refusal::TooManyRequests(over.seconds).into_response(),
             (_, Some(target), Some(served)) => {
@@ -170,24 +190,18 @@ impl Front {
         body: Body,
     ) -> Result<Prepared, Refusal> {
         let call = call_context(revision, &incoming)?;
-        let IncomingRequest { visitor: Visitor { client, session }, parts, id, .. } = incoming;
+        let IncomingRequest { visitor, parts, id, .. } = incoming;
         let key = idempotency::key_of(revision, target, parts)?;
         let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
         let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
         let exchange = |request| Exchange { call, request, connection: parts.extensions.get().cloned() };
         let Some(key) = key else { return Ok(Prepared::Exchange(exchange(request))) };
-        let account = session.as_ref().map(|session| session.principal.id.as_str());
+        let (account, client) = (visitor.account(), &visitor.client);
         let admitted = idempotency::admit(&self.running_requests, revision, &key, account, client, &request)?;
         Ok(match admitted {
             Admitted::Runs(keyed) => Prepared::Keyed(keyed, exchange(request)),
             Admitted::Answered(response) => Prepared::Answered(response),
         })
-    }
-
-    fn visitor(&self, peer: SocketAddr, headers: &HeaderMap) -> Visitor {
-        let client = Client::of(peer, headers, &self.config);
-        let session = self.identity.session(headers, client.secure);
-        Visitor { client, session }
     }
 
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
@@ -214,7 +228,8 @@ impl Front {
 
 /// The context of the call. Only some plugins learn who the visitor is.
 fn call_context(revision: &Revision, incoming: &IncomingRequest<'_>) -> Result<CallContext, Refusal> {
-    let IncomingRequest { visitor: Visitor { client, session }, parts, id, span } = *incoming;
+    let IncomingRequest { visitor, parts, id, span } = *incoming;
+    let client = &visitor.client;
     if cross_site::is_forbidden(&parts.method, &parts.headers, client) {
         return Err(Refusal::CrossSite);
     }
@@ -225,7 +240,7 @@ fn call_context(revision: &Revision, incoming: &IncomingRequest<'_>) -> Result<C
         id: id.to_owned(),
         traceparent: Some(span.traceparent()),
         client_address: Some(client.address),
-        session: session.clone().filter(|_| origin::knows_visitor(revision)),
+        session: visitor.session().filter(|_| origin::knows_visitor(revision)).cloned(),
         secure: client.secure,
         issued: origin::may_issue_sessions(revision).then(Arc::default),
         turns: None,

@@ -51,11 +51,15 @@ pub(super) struct Throttle {
 
 impl Throttle {
     pub(super) fn new(config: &host_config::identity::IdentityConfig) -> Self {
+        Self::with_capacity(config, MAX_WINDOWS)
+    }
+
+    fn with_capacity(config: &host_config::identity::IdentityConfig, max_windows: u64) -> Self {
         let window = config.failed_attempts_window;
         Self {
-            pairs: Windows::new(config.failed_attempts_per_account, window),
-            addresses: Windows::new(config.failed_attempts_per_address, window),
-            accounts: cache(window),
+            pairs: Windows::new(config.failed_attempts_per_account, window, max_windows),
+            addresses: Windows::new(config.failed_attempts_per_address, window, max_windows),
+            accounts: cache(window, max_windows),
             attacked_after: config.failed_attempts_per_account.saturating_mul(ATTACKERS),
         }
     }
@@ -137,8 +141,8 @@ struct Window {
 }
 
 impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
-    fn new(limit: u32, window: Duration) -> Self {
-        Self { limit, window, open: cache(window) }
+    fn new(limit: u32, window: Duration, max_windows: u64) -> Self {
+        Self { limit, window, open: cache(window, max_windows) }
     }
 
     async fn take(&self, key: K) -> Result<Slot, u32> {
@@ -165,8 +169,9 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
 /// cache that weighs entries by their use would not keep a new one.
 fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(
     window: Duration,
+    max_windows: u64,
 ) -> Cache<K, V> {
-    let cache = Cache::builder().max_capacity(MAX_WINDOWS).eviction_policy(EvictionPolicy::lru());
+    let cache = Cache::builder().max_capacity(max_windows).eviction_policy(EvictionPolicy::lru());
     cache.time_to_live(window).build()
 }
 
@@ -217,9 +222,10 @@ mod tests {
         config.failed_attempts_per_account = per_account;
         config.failed_attempts_per_address = per_address;
         config.failed_attempts_window = window;
-        Throttle::new(&config)
+        Throttle::with_capacity(&config, CAPACITY)
     }
 
+    const CAPACITY: u64 = 1_000;
     const QUARTER_HOUR: Duration = Duration::from_secs(900);
 
     #[tokio::test]
@@ -271,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn an_account_is_throttled_while_the_table_is_full_of_others() {
         let throttle = throttle(2, 100, QUARTER_HOUR);
-        for number in 0..MAX_WINDOWS {
+        for number in 0..CAPACITY {
             for _ in 0..2 {
                 throttle.attempt(&number.to_string(), None).await.unwrap().release();
             }

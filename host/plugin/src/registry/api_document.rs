@@ -5,7 +5,7 @@ use super::Snapshot;
 use crate::revision::Revision;
 use axum::body::Bytes;
 use host_api::error::{Envelope, Fault};
-use host_artifact::manifest::Route;
+use host_artifact::manifest::{Route, takes_keys};
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -68,8 +68,8 @@ fn operations(revision: &Revision) -> impl Iterator<Item = (String, &String, Val
         let route = revision.manifest.routes.iter().find(|route| route.path == *path);
         operations.iter().filter_map(move |(method, operation)| {
             let route = route?;
-            route.methods.iter().find(|allowed| allowed.to_ascii_lowercase() == *method)?;
-            Some((path.clone(), method, complete(operation.clone(), revision.name(), method, route)))
+            let allowed = route.methods.iter().find(|allowed| allowed.eq_ignore_ascii_case(method))?;
+            Some((path.clone(), method, complete(operation.clone(), revision.name(), allowed, route)))
         })
     })
 }
@@ -78,7 +78,7 @@ fn operations(revision: &Revision) -> impl Iterator<Item = (String, &String, Val
 fn complete(mut operation: Map<String, Value>, plugin: &str, method: &str, route: &Route) -> Value {
     operation.insert("tags".to_owned(), json!([plugin]));
     let mut refusals = vec!["default"];
-    if route.idempotent && matches!(method, "post" | "patch") {
+    if route.idempotent && takes_keys(method) {
         refusals.extend(["409", "422"]);
         if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
             parameters.push(json!({

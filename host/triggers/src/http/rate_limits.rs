@@ -8,7 +8,7 @@
 mod bucket;
 mod sharing;
 
-use super::Visitor;
+use crate::client::Client;
 use bucket::Bucket;
 use host_capabilities::identity::subscriber;
 use host_config::{rate::Rate, rate_limits::RateLimitsConfig};
@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::{Deserialize, Serialize};
 use sharing::Busy;
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 /// The buckets that the host remembers. They take about 550 bytes each.
 const MAX_BUCKETS: u64 = 100_000;
@@ -30,6 +30,8 @@ pub(super) const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Counts the requests of all visitors.
 pub struct RateLimits {
     config: RateLimitsConfig,
+    /// The rates of the operator, by path and method.
+    routes: HashMap<String, HashMap<String, Rate>>,
     buckets: Cache<Key, Arc<Bucket>>,
     /// None for a host that is alone.
     busy: Option<Busy>,
@@ -78,23 +80,35 @@ impl RateLimits {
     /// No visitor has asked before. `is_shared` tells whether there may be other hosts,
     /// which [`share`](Self::share) tells of visitors.
     pub fn new(config: RateLimitsConfig, is_shared: bool) -> Self {
-        // A full cache that weighs entries by their use would not keep a new one.
-        let buckets = Cache::builder().max_capacity(MAX_BUCKETS).eviction_policy(EvictionPolicy::lru());
-        let buckets = buckets.time_to_idle(FORGET_AFTER).build();
-        Self { config, buckets, busy: is_shared.then(Busy::default) }
+        Self::with_capacity(config, is_shared, MAX_BUCKETS)
     }
 
-    /// Counts a request. Returns the state of the limit that is nearest.
+    fn with_capacity(config: RateLimitsConfig, is_shared: bool, max_buckets: u64) -> Self {
+        // A full cache that weighs entries by their use would not keep a new one.
+        let buckets = Cache::builder().max_capacity(max_buckets).eviction_policy(EvictionPolicy::lru());
+        let buckets = buckets.time_to_idle(FORGET_AFTER).build();
+        let mut routes: HashMap<String, HashMap<String, Rate>> = HashMap::new();
+        for (endpoint, rate) in &config.routes {
+            if let Some((method, path)) = endpoint.split_once(' ') {
+                routes.entry(path.to_owned()).or_default().insert(method.to_owned(), *rate);
+            }
+        }
+        Self { config, routes, buckets, busy: is_shared.then(Busy::default) }
+    }
+
+    /// Counts a request. Returns the state of the limit that is nearest. Asks for the
+    /// account only where its limit counts.
     ///
     /// # Errors
     /// The visitor has asked too often.
     pub(super) fn admit(
         &self,
-        visitor: &Visitor,
+        client: &Client,
+        account: impl FnOnce() -> Option<String>,
         method: &Method,
         target: Option<&Target<'_>>,
     ) -> Result<Reading, OverLimit> {
-        let address = subscriber(visitor.client.address);
+        let address = subscriber(client.address);
         let mut nearest = self.take(Key::Address(address))?;
         let mut take = |key| {
             let reading = self.take(key)?;
@@ -108,8 +122,8 @@ impl RateLimits {
         }
         if !method.is_safe() {
             take(Key::Changes(address))?;
-            if let Some(session) = &visitor.session {
-                take(Key::Account(session.principal.id.clone()))?;
+            if let Some(account) = account() {
+                take(Key::Account(account))?;
             }
         }
         Ok(nearest)
@@ -117,13 +131,10 @@ impl RateLimits {
 
     /// The name and the rate of an endpoint that has one.
     fn of_endpoint(&self, target: &Target<'_>) -> Option<(String, Rate)> {
-        let asked = target.endpoint.rate();
-        if asked.is_none() && self.config.routes.is_empty() {
-            return None;
-        }
-        let name = format!("{} {}", target.endpoint.method(), target.pattern);
-        let rate = self.config.routes.get(&name).copied().or(asked)?;
-        Some((name, rate))
+        let method = target.endpoint.method();
+        let set = self.routes.get(target.pattern).and_then(|methods| methods.get(method));
+        let rate = set.copied().or(target.endpoint.rate())?;
+        Some((format!("{method} {}", target.pattern), rate))
     }
 
     fn rate_of(&self, key: &Key) -> Rate {
@@ -179,35 +190,38 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Client;
     use std::net::Ipv4Addr;
+
+    const CAPACITY: u32 = 1_000;
 
     pub(super) fn limits(address: &str) -> RateLimits {
         let rate: Rate = "1000/s".parse().unwrap();
         let address = address.parse().unwrap();
         let config = RateLimitsConfig { enabled: true, address, changes: rate, account: rate, routes: [].into() };
-        RateLimits::new(config, true)
+        RateLimits::with_capacity(config, true, CAPACITY.into())
     }
 
-    pub(super) fn visitor(address: impl Into<IpAddr>) -> Visitor {
-        Visitor { client: Client { address: address.into(), secure: false, host: None }, session: None }
+    /// A request of somebody without an account.
+    pub(super) fn ask(limits: &RateLimits, address: Ipv4Addr, method: &Method) -> Result<Reading, OverLimit> {
+        let client = Client { address: address.into(), secure: false, host: None };
+        limits.admit(&client, || None, method, None)
     }
 
     #[test]
     fn a_flood_of_addresses_takes_a_bounded_memory() {
         let limits = limits("10/m");
-        for number in 0..u32::try_from(MAX_BUCKETS).unwrap() + 50_000 {
-            limits.admit(&visitor(Ipv4Addr::from_bits(number)), &Method::GET, None).unwrap();
+        for number in 0..2 * CAPACITY {
+            ask(&limits, Ipv4Addr::from_bits(number), &Method::GET).unwrap();
         }
         limits.buckets.run_pending_tasks();
-        assert!(limits.buckets.entry_count() <= MAX_BUCKETS, "{}", limits.buckets.entry_count());
+        assert!(limits.buckets.entry_count() <= CAPACITY.into(), "{}", limits.buckets.entry_count());
     }
 
     #[test]
     fn a_new_address_is_limited_while_the_table_is_full_of_others() {
         let limits = limits("2/h");
-        let ask = |number| limits.admit(&visitor(Ipv4Addr::from_bits(number)), &Method::GET, None).is_ok();
-        for number in 0..u32::try_from(MAX_BUCKETS).unwrap() {
+        let ask = |number| ask(&limits, Ipv4Addr::from_bits(number), &Method::GET).is_ok();
+        for number in 0..CAPACITY {
             assert!(ask(number) && ask(number));
         }
         let of_new = [(); 3].map(|()| {
@@ -220,7 +234,7 @@ mod tests {
     #[test]
     fn a_visitor_who_waits_as_told_is_admitted() {
         let limits = limits("2/s");
-        let ask = || limits.admit(&visitor(Ipv4Addr::LOCALHOST), &Method::GET, None);
+        let ask = || ask(&limits, Ipv4Addr::LOCALHOST, &Method::GET);
         assert!(ask().is_ok() && ask().is_ok());
         let over = ask().unwrap_err();
         assert_eq!((over.seconds, over.reading.remaining), (1, 0));
@@ -232,7 +246,7 @@ mod tests {
     fn the_headers_tell_the_limit_that_is_nearest() {
         let limits = limits("4/m");
         let mut headers = HeaderMap::new();
-        limits.admit(&visitor(Ipv4Addr::LOCALHOST), &Method::POST, None).unwrap().write(&mut headers);
+        ask(&limits, Ipv4Addr::LOCALHOST, &Method::POST).unwrap().write(&mut headers);
         assert_eq!(headers[POLICY], "\"address\";q=4;w=60");
         assert_eq!(headers[LIMIT], "\"address\";r=3;t=15");
     }

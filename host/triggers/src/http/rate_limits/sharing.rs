@@ -95,7 +95,7 @@ mod tests {
     fn admitted(hosts: &[RateLimits], requests: usize, shared: bool) -> usize {
         let mut admitted = 0;
         for _ in 0..requests.div_ceil(hosts.len()) {
-            let of_round = hosts.iter().map(|host| host.admit(&visitor(Ipv4Addr::LOCALHOST), &Method::GET, None));
+            let of_round = hosts.iter().map(|host| ask(host, Ipv4Addr::LOCALHOST, &Method::GET));
             admitted += of_round.filter(Result::is_ok).count();
             let news: Vec<_> = hosts.iter().map(RateLimits::news).collect();
             for (teller, message) in
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_host_tells_of_a_bounded_number_of_visitors_and_of_the_others_later() {
         let limits = limits("1/h");
-        let ask = |number| limits.admit(&visitor(Ipv4Addr::from_bits(number)), &Method::GET, None).is_ok();
+        let ask = |number| ask(&limits, Ipv4Addr::from_bits(number), &Method::GET).is_ok();
         assert!((0..2_000).all(ask));
         assert_eq!((limits.news().len(), limits.news().len()), (MAX_TOLD, 0));
         assert!(ask(5_000));
@@ -136,6 +136,6 @@ mod tests {
         }
         assert_eq!(limits.buckets.iter().count(), 0);
         limits.hear("{\"key\":{\"address\":\"127.0.0.1\"},\"requests\":4294967295,\"more\":true}");
-        assert!(limits.admit(&visitor(Ipv4Addr::LOCALHOST), &Method::GET, None).is_err());
+        assert!(ask(&limits, Ipv4Addr::LOCALHOST, &Method::GET).is_err());
     }
 }
