@@ -5,6 +5,9 @@ use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// The components of the marketplace that subscribe to events.
+const SUBSCRIBERS: [&str; 4] = ["expiration", "orders", "payments", "tickets"];
+
 /// The bus inside the process, or streams on a broker.
 #[derive(Clone)]
 pub(crate) enum Bus {
@@ -97,6 +100,13 @@ impl Host {
     }
 }
 
+/// The deliveries that wait at a consumer. One more if the host has to copy older
+/// events for it.
+fn waiting_at(consumer: &jetstream::consumer::Info) -> u64 {
+    let copies_are_due = consumer.config.metadata.contains_key("catching-up");
+    consumer.num_pending + u64::try_from(consumer.num_ack_pending).unwrap() + u64::from(copies_are_due)
+}
+
 impl BusView {
     /// A client of the broker, and the prefix of the streams' names.
     pub(crate) fn streams(&self) -> (&jetstream::Context, &str) {
@@ -104,8 +114,9 @@ impl BusView {
         (context, events.strip_suffix("-events").unwrap())
     }
 
-    /// The number of deliveries that no subscriber has acknowledged yet. One
-    /// while the broker does not answer.
+    /// The number of deliveries that no subscriber has acknowledged yet. More than
+    /// 0 while the broker does not answer, or while the host has to repair a
+    /// consumer.
     pub(crate) async fn deliveries(&self) -> i64 {
         match self {
             Self::Embedded(database) => database.number("SELECT count(*) FROM bus_deliveries").await,
@@ -113,10 +124,9 @@ impl BusView {
                 let Ok(stream) = context.get_stream(name).await else { return 1 };
                 let consumers: Result<Vec<_>, _> = stream.consumers().try_collect().await;
                 consumers.map_or(1, |consumers| {
-                    let waiting = |info: &jetstream::consumer::Info| {
-                        info.num_pending + u64::try_from(info.num_ack_pending).unwrap()
-                    };
-                    i64::try_from(consumers.iter().map(waiting).sum::<u64>()).unwrap()
+                    let missing = SUBSCRIBERS.iter().filter(|name| consumers.iter().all(|info| info.name != **name));
+                    let waiting = consumers.iter().map(waiting_at).sum::<u64>();
+                    i64::try_from(missing.count()).unwrap() + i64::try_from(waiting).unwrap()
                 })
             }
         }
