@@ -236,8 +236,10 @@ impl Instances {
         instance: &mut Instance,
         transaction: Box<dyn Transaction>,
     ) -> wasmtime::Result<Resource<OpenTransaction>> {
-        let open = OpenTransaction::lazy(transaction, self.component.limits.transaction_ms);
-        Ok(instance.store.data_mut().table.push(open)?)
+        let state = instance.store.data_mut();
+        let count = state.open_transactions();
+        let open = OpenTransaction::lazy(transaction, self.component.limits.transaction_ms, &count);
+        Ok(state.table.push(open)?)
     }
 
     async fn take(&self, call: CallContext, turn: &OnceLock<GuestTurn>) -> wasmtime::Result<Instance> {

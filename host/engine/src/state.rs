@@ -124,6 +124,11 @@ impl State {
         self.turn.begin_call();
     }
 
+    /// What counts a transaction of the call while it is open.
+    pub(super) fn open_transactions(&self) -> Arc<()> {
+        self.usage.waits.transaction()
+    }
+
     /// The turn of the guest, which tells whether the guest computes.
     pub(super) fn turn(&self) -> GuestTurn {
         self.turn.clone()

@@ -92,6 +92,13 @@ impl<'a> StoreView<'a> {
         self.hold(memory_of(parameters).saturating_mul(2))
     }
 
+    /// Rolls a transaction back that is not over.
+    async fn end(&mut self, handle: Resource<OpenTransaction>) {
+        if let Some(inner) = self.table.delete(handle).ok().and_then(OpenTransaction::into_inner) {
+            inner.rollback().await;
+        }
+    }
+
     fn hold_rows(&mut self, rows: Rows) -> Result<Rows, Error> {
         self.hold(memory_of_rows(&rows)).map(|()| rows)
     }
@@ -163,13 +170,20 @@ impl HostTransaction for StoreView<'_> {
     }
 
     async fn rollback(&mut self, handle: Resource<OpenTransaction>) -> wasmtime::Result<()> {
-        self.drop(handle).await
+        self.end(handle).await;
+        Ok(())
     }
 
     async fn drop(&mut self, handle: Resource<OpenTransaction>) -> wasmtime::Result<()> {
-        if let Some(inner) = self.table.delete(handle).ok().and_then(OpenTransaction::into_inner) {
-            inner.rollback().await;
+        if self.table.get(&handle).is_ok_and(OpenTransaction::would_lose_changes) {
+            let component = self.component;
+            tracing::warn!(
+                target: "plugin",
+                component,
+                "the component dropped a transaction without a commit, so its changes are lost"
+            );
         }
+        self.end(handle).await;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{ComponentSql, Error, HeldMemory, Transaction};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::{
     task::AbortHandle,
     time::{Duration, Instant, error::Elapsed, sleep_until},
@@ -28,9 +28,18 @@ pub struct OpenTransaction {
     pub(crate) timers: usize,
     /// The topics that it notifies.
     pub(crate) topics: usize,
+    /// Whether a statement has changed rows.
+    pub(crate) has_changed_rows: bool,
     /// The memory of both.
     held: Option<HeldMemory>,
-    /// Counts the open transactions of a call.
+    /// What will count the transaction from its beginning on.
+    count: Weak<()>,
+}
+
+/// The transaction while no call uses it.
+struct Resting {
+    inner: Box<dyn Transaction>,
+    /// One clone for each open transaction of a call.
     count: Option<Arc<()>>,
 }
 
@@ -42,32 +51,42 @@ struct Cutoff {
 }
 
 /// Empty during a call and after the end of the transaction.
-type Slot = Arc<Mutex<Option<Box<dyn Transaction>>>>;
+type Slot = Arc<Mutex<Option<Resting>>>;
 
 impl OpenTransaction {
     /// Wraps a transaction that has begun. Its time counts from now. It holds
     /// `count` until its end.
     pub fn new(inner: Box<dyn Transaction>, time_limit_ms: u64, count: Arc<()>) -> Self {
-        let mut open = Self::lazy(inner, time_limit_ms);
-        open.count = Some(count);
+        let mut open = Self::wrap(Resting { inner, count: Some(count) }, time_limit_ms);
         open.cutoff = Some(Cutoff::after(open.time_limit, &open.slot));
         open
     }
 
     /// Wraps a transaction that begins with its first call. Its time counts
-    /// from then.
-    pub fn lazy(inner: Box<dyn Transaction>, time_limit_ms: u64) -> Self {
-        let time_limit = Duration::from_millis(time_limit_ms);
+    /// from then, and it holds `count` from then on.
+    pub fn lazy(inner: Box<dyn Transaction>, time_limit_ms: u64, count: &Arc<()>) -> Self {
+        let open = Self::wrap(Resting { inner, count: None }, time_limit_ms);
+        Self { count: Arc::downgrade(count), ..open }
+    }
+
+    fn wrap(resting: Resting, time_limit_ms: u64) -> Self {
         Self {
-            slot: Arc::new(Mutex::new(Some(inner))),
-            time_limit,
+            slot: Arc::new(Mutex::new(Some(resting))),
+            time_limit: Duration::from_millis(time_limit_ms),
             cutoff: None,
             events: 0,
             timers: 0,
             topics: 0,
+            has_changed_rows: false,
             held: None,
-            count: None,
+            count: Weak::new(),
         }
+    }
+
+    /// Whether its end without a commit loses changes.
+    pub(crate) fn would_lose_changes(&self) -> bool {
+        let has_changes = self.has_changed_rows || self.events > 0 || self.timers > 0;
+        has_changes && self.slot.lock().is_some()
     }
 
     /// Counts the memory of an event or a timer until the end of the
@@ -79,23 +98,25 @@ impl OpenTransaction {
 
     /// Takes the transaction back from the guest. Returns none after its end.
     pub fn into_inner(self) -> Option<Box<dyn Transaction>> {
-        self.slot.lock().take()
+        self.slot.lock().take().map(|resting| resting.inner)
     }
 
     /// Borrows the transaction for one call. The first call begins a lazy
     /// transaction.
     pub(crate) async fn borrow(&mut self) -> Result<BorrowedTransaction, Error> {
-        let inner = self.slot.lock().take();
+        let resting = self.slot.lock().take();
         let Some(Cutoff { deadline, .. }) = self.cutoff else {
-            let mut inner = inner.ok_or_else(transaction_is_over)?;
+            let Resting { mut inner, .. } = resting.ok_or_else(transaction_is_over)?;
             inner.ensure_begun().await;
             let deadline = self.cutoff.insert(Cutoff::after(self.time_limit, &self.slot)).deadline;
-            return Ok(BorrowedTransaction { slot: self.slot.clone(), deadline, inner });
+            return Ok(BorrowedTransaction { slot: self.slot.clone(), deadline, inner, count: self.count.upgrade() });
         };
         let is_late = Instant::now() >= deadline;
-        match inner {
+        match resting {
             _ if is_late => Err(Error::Timeout),
-            Some(inner) => Ok(BorrowedTransaction { slot: self.slot.clone(), deadline, inner }),
+            Some(Resting { inner, count }) => {
+                Ok(BorrowedTransaction { slot: self.slot.clone(), deadline, inner, count })
+            }
             None => Err(transaction_is_over()),
         }
     }
@@ -107,8 +128,8 @@ impl Cutoff {
         let slot = slot.clone();
         let task = tokio::spawn(async move {
             sleep_until(deadline).await;
-            let inner = slot.lock().take();
-            if let Some(inner) = inner {
+            let resting = slot.lock().take();
+            if let Some(Resting { inner, count: _until_the_end }) = resting {
                 inner.rollback().await;
             }
         });
@@ -128,13 +149,14 @@ pub(crate) struct BorrowedTransaction {
     /// The call has to end before this time.
     pub(crate) deadline: Instant,
     pub(crate) inner: Box<dyn Transaction>,
+    count: Option<Arc<()>>,
 }
 
 impl BorrowedTransaction {
     /// Gives the transaction back after a call, unless the call was too late.
     pub(crate) fn give_back<T>(self, result: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let Ok(result) = result else { return Err(Error::Timeout) };
-        *self.slot.lock() = Some(self.inner);
+        *self.slot.lock() = Some(Resting { inner: self.inner, count: self.count });
         result
     }
 }

@@ -29,11 +29,16 @@ impl StoreView<'_> {
     pub(super) async fn open_transaction(&mut self) -> Result<Resource<OpenTransaction>, Error> {
         let inner = self.begin_transaction().await?;
         self.table
-            .push(OpenTransaction::new(inner, self.transaction_ms, self.waits.transactions.clone()))
+            .push(OpenTransaction::new(inner, self.transaction_ms, self.waits.transaction()))
             .map_err(|_| Error::Limit("too many open resources".into()))
     }
 
     async fn begin_transaction(&mut self) -> Result<Box<dyn Transaction>, Error> {
+        // It would wait for the end of the one that waits for it.
+        if self.waits.has_transaction() {
+            let rule = "commit it or roll it back before the next one, and write inside it alone";
+            return Err(Error::Invalid(format!("this call has a transaction open; {rule}")));
+        }
         let begun = Instant::now();
         let span = self.tracer()?.start("BEGIN");
         let database = self.database()?;

@@ -37,12 +37,22 @@ pub struct CallWaits {
     /// One clone for each listener.
     listeners: Arc<()>,
     /// One clone for each transaction that the call has opened.
-    pub(crate) transactions: Arc<()>,
+    transactions: Arc<()>,
 }
 
 impl CallWaits {
+    /// What counts a transaction of the call while it is open.
+    pub fn transaction(&self) -> Arc<()> {
+        self.transactions.clone()
+    }
+
+    /// Whether the call has a transaction open.
+    pub(super) fn has_transaction(&self) -> bool {
+        Arc::strong_count(&self.transactions) > 1
+    }
+
     fn check_may_wait(&mut self) -> Result<(), Error> {
-        if Arc::strong_count(&self.transactions) > 1 {
+        if self.has_transaction() {
             return Err(Error::Invalid("a call does not wait while it has a transaction open".to_owned()));
         }
         if self.waits == WAITS {

@@ -16,6 +16,9 @@ const EVENTS_PER_TRANSACTION: usize = 1_000;
 const TIMERS_PER_TRANSACTION: usize = 1_000;
 /// The longest key of a timer.
 const TIMER_KEY_BYTES: usize = 200;
+/// The beginnings of these years.
+const YEAR_2001_MS: u64 = 978_307_200_000;
+const YEAR_2100_MS: u64 = 4_102_444_800_000;
 /// The largest payload of a timer.
 const TIMER_PAYLOAD_BYTES: usize = 64 * 1024;
 
@@ -53,7 +56,9 @@ impl StoreView<'_> {
         let mut borrowed = self.borrow(handle).await?;
         let span = tracer.start(operation_of(statement));
         let result = timeout_at(borrowed.deadline, borrowed.inner.execute(statement, parameters)).await;
-        span.end(borrowed.give_back(result))
+        let changed = span.end(borrowed.give_back(result))?;
+        self.open(handle)?.has_changed_rows |= changed > 0;
+        Ok(changed)
     }
 
     pub(super) async fn publish_in(
@@ -139,11 +144,23 @@ fn check_timer_key(key: &str) -> Result<(), Error> {
     if key.contains('\0') { Err(Error::Invalid("the key of a timer contains U+0000".to_owned())) } else { Ok(()) }
 }
 
+/// A time in seconds or microseconds is mistaken for one in milliseconds, and
+/// its timer would fire at once or never. The time 0 means "at once".
+fn check_due_time(due_ms: u64, now_ms: u64) -> Result<(), Error> {
+    let is_too_early = (1..YEAR_2001_MS).contains(&due_ms) && now_ms >= YEAR_2001_MS;
+    if is_too_early || due_ms > YEAR_2100_MS {
+        let rule = "a timer is due between 2001 and 2100, in milliseconds since the Unix epoch";
+        return Err(Error::Invalid(format!("the timer is due at {due_ms}; {rule}, not in seconds or microseconds")));
+    }
+    Ok(())
+}
+
 fn check_timer(timer: &Timer) -> Result<(), Error> {
     if timer.key.is_empty() || timer.key.len() > TIMER_KEY_BYTES {
         return Err(Error::Limit(format!("a timer's key has 1 to {TIMER_KEY_BYTES} bytes")));
     }
     check_timer_key(&timer.key)?;
+    check_due_time(timer.due_ms, now_ms())?;
     if timer.payload.len() > TIMER_PAYLOAD_BYTES {
         return Err(Error::Limit(format!("a timer of more than {TIMER_PAYLOAD_BYTES} bytes")));
     }

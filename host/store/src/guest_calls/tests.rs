@@ -1,6 +1,7 @@
 use super::*;
 use crate::{Database, limits::Limits, sqlite::SqliteDatabase};
 use host_base::clock::now_ms;
+use host_test_support::eventually;
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 
@@ -60,8 +61,9 @@ fn again(handle: &Resource<OpenTransaction>) -> Resource<OpenTransaction> {
 async fn a_transaction_is_cut_off_at_its_deadline_even_when_nothing_is_called() {
     let mut fixture = Fixture::new().await;
     let handle = fixture.begin().await;
+    let begun_again = async || fixture.view().begin().await.unwrap().ok();
     // The second transaction begins although the guest never dropped the first.
-    let second = fixture.begin().await;
+    let second = eventually("another begins", begun_again, Option::is_some).await.unwrap();
     let mut view = fixture.view();
     let query = view.select(again(&handle)).await;
     assert!(matches!(query, Err(Error::Timeout)), "{query:?}");
@@ -93,7 +95,7 @@ async fn events_and_timers_obey_the_manifest_and_the_limits() {
     let mut fixture = Fixture::new().await;
     let handle = fixture.begin().await;
     let mut view = fixture.view();
-    let timer = |key: String, bytes| Timer { key, due_ms: 1, payload: vec![0; bytes] };
+    let timer = |key: String, bytes| Timer { key, due_ms: now_ms(), payload: vec![0; bytes] };
     assert!(matches!(view.publish(again(&handle), "other".into(), vec![]).await.unwrap(), Err(Error::Invalid(_))));
     let large = view.publish(again(&handle), "thing.created".into(), vec![0; 11]).await.unwrap();
     assert!(matches!(large, Err(Error::Limit(_))));
@@ -128,7 +130,7 @@ async fn a_timer_for_a_time_in_the_past_is_due_now() {
     let begun_ms = now_ms();
     let handle = fixture.begin().await;
     let mut view = fixture.view();
-    let timer = Timer { key: "t".into(), due_ms: 0, payload: vec![] };
+    let timer = Timer { key: "t".into(), due_ms: now_ms() - 60_000, payload: vec![] };
     view.schedule_in(&handle, timer).await.unwrap();
     view.commit(handle).await.unwrap().unwrap();
     let due = fixture.database.upcoming_timers(now_ms(), 1).await.unwrap();
@@ -136,10 +138,83 @@ async fn a_timer_for_a_time_in_the_past_is_due_now() {
 }
 
 #[tokio::test]
+async fn a_due_time_in_another_unit_is_refused_with_a_hint() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    let now = now_ms();
+    let mut schedule = async |due_ms: u64| {
+        let timer = Timer { key: "t".into(), due_ms, payload: vec![] };
+        view.schedule_in(&handle, timer).await
+    };
+    for wrong in [1, now / 1_000, 978_307_199_999, 4_102_444_800_001, now * 1_000, now * 1_000_000, u64::MAX] {
+        let refused = schedule(wrong).await;
+        let Err(Error::Invalid(text)) = refused else { panic!("{wrong}: {refused:?}") };
+        assert!(text.contains(&wrong.to_string()) && text.contains("milliseconds"), "{text}");
+    }
+    for right in [0, 978_307_200_000, now, now + 1, 4_102_444_800_000] {
+        schedule(right).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_with_an_open_transaction_begins_no_other_one() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    let begun = std::time::Instant::now();
+    let refusals = [
+        view.begin().await.unwrap().err(),
+        sql::Host::execute(&mut view, "DELETE FROM things".into(), vec![]).await.unwrap().err(),
+    ];
+    for refusal in refusals {
+        let Some(Error::Invalid(text)) = refusal else { panic!("{refusal:?}") };
+        assert!(text.contains("has a transaction open"), "{text}");
+    }
+    assert!(begun.elapsed() < Duration::from_millis(200), "it does not wait for its own transaction");
+    view.rollback(handle).await.unwrap();
+    let next = view.begin().await.unwrap().unwrap();
+    view.commit(next).await.unwrap().unwrap();
+    let last = view.begin().await.unwrap().unwrap();
+    HostTransaction::drop(&mut view, last).await.unwrap();
+    assert!(view.begin().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn the_handler_of_an_event_begins_no_other_transaction_after_its_first_use() {
+    let mut fixture = Fixture::new().await;
+    let inner = fixture.database.begin().await.unwrap();
+    let lazy = OpenTransaction::lazy(inner, 5_000, &fixture.waits.transaction());
+    let handle = fixture.table.push(lazy).unwrap();
+    let mut view = fixture.view();
+    assert!(!view.waits.has_transaction(), "it has not begun");
+    view.select(again(&handle)).await.unwrap();
+    assert!(matches!(view.begin().await.unwrap(), Err(Error::Invalid(_))));
+    view.commit(handle).await.unwrap().unwrap();
+    assert!(view.begin().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_loses_changes_only_if_it_has_some() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    let mut view = fixture.view();
+    view.select(again(&handle)).await.unwrap();
+    assert!(!view.open(&handle).unwrap().would_lose_changes());
+    view.publish(again(&handle), "thing.created".into(), vec![1]).await.unwrap().unwrap();
+    assert!(view.open(&handle).unwrap().would_lose_changes());
+    view.rollback(handle).await.unwrap();
+    let handle = view.begin().await.unwrap().unwrap();
+    let timer = Timer { key: "t".into(), due_ms: now_ms(), payload: vec![] };
+    view.schedule_in(&handle, timer).await.unwrap();
+    assert!(view.open(&handle).unwrap().would_lose_changes());
+}
+
+#[tokio::test]
 async fn the_time_of_a_lazy_transaction_counts_from_its_first_use() {
     let mut fixture = Fixture::new().await;
     let inner = fixture.database.begin().await.unwrap();
-    let handle = fixture.table.push(OpenTransaction::lazy(inner, 200)).unwrap();
+    let handle = fixture.table.push(OpenTransaction::lazy(inner, 200, &fixture.waits.transaction())).unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(fixture.view().select(again(&handle)).await.is_ok());
     tokio::time::sleep(Duration::from_millis(300)).await;
