@@ -64,7 +64,7 @@ pub enum ArtifactError {
     #[error("this is not WebAssembly: it does not begin with \\0asm")]
     NotWasm,
     /// The file is a core module.
-    #[error("this is a core module, not a component; wrap it with `wasm-tools component new`")]
+    #[error("this is a core module, not a component; `ticketing plugin pack FILE` makes a component of it")]
     CoreModule,
     /// The file is truncated or breaks a rule of the format.
     #[error("the component is not valid: {0}")]

@@ -7,7 +7,7 @@ use host_config::{
     plugins::ConfigKey,
     rate::Rate,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A checked manifest.
@@ -17,6 +17,7 @@ pub struct Manifest {
     /// The name of the plugin, `[a-z][a-z0-9-]{0,39}`. It is unique in a host.
     pub name: String,
     /// The version of the plugin.
+    #[serde(deserialize_with = "version")]
     pub version: semver::Version,
     /// The path of a `GET` route that answers with a status below 500 when the
     /// plugin can serve.
@@ -212,6 +213,20 @@ fn check_route(index: usize, route: &Route) -> Result<(), ManifestError> {
     }
 }
 
+/// Reads a version. The refusal of one with too few numbers shows the right spelling.
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<semver::Version, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| {
+        let mut complete = [".0", ".0.0"].into_iter().map(|zeros| format!("{text}{zeros}"));
+        match complete.find(|complete| complete.parse::<semver::Version>().is_ok()) {
+            Some(complete) => D::Error::custom(format!(
+                "the version {text:?} has too few numbers; a version has three, such as {complete:?}"
+            )),
+            None => D::Error::custom(format!("{text:?} is no version such as \"1.0.0\": {error}")),
+        }
+    })
+}
+
 /// Whether requests with this method can have an `Idempotency-Key`. The other
 /// methods are idempotent or safe themselves.
 pub fn takes_keys(method: &str) -> bool {
@@ -267,6 +282,20 @@ mod tests {
         assert!(with("[limits]\nmemory_mib = 100000").contains("limits.memory_mib must be 1 to 512"));
         assert!(with("[limits]\nmemroy = 1").contains("unknown field `memroy`"));
         assert!(with("health = '/x'").contains("health must be the path of one of its GET routes"));
+    }
+
+    #[test]
+    fn a_refused_version_shows_the_right_spelling() {
+        let with = |version: &str| refusal(&format!("name = 'echo'\nversion = {version}"));
+        for (version, complete) in [("'1.0'", "1.0.0"), ("'2'", "2.0.0"), ("'0.10'", "0.10.0")] {
+            let refusal = with(version);
+            assert!(refusal.contains("has too few numbers"), "{refusal}");
+            assert!(refusal.contains(&format!("such as \"{complete}\"")), "{refusal}");
+        }
+        for version in ["'v1.0.0'", "''", "'1.0.0.0'", "'1.x'", "'01.0'", "'1.0-beta'"] {
+            assert!(with(version).contains("is no version such as \"1.0.0\""), "{}", with(version));
+        }
+        assert!(with("1.0").contains("expected a string"), "{}", with("1.0"));
     }
 
     #[test]

@@ -102,6 +102,12 @@ pub fn problem(path: &str) -> Option<&'static str> {
         if matches!(segment, "." | "..") || (segment.is_empty() && segments.peek().is_some()) {
             return Some("must have no empty segment, and no segment . or ..");
         }
+        if segment.starts_with(':') {
+            return Some("must have a parameter in braces, such as {id}, in place of :id");
+        }
+        if segment.contains('*') && !segment.starts_with("{*") {
+            return Some("must have the rest of a path in braces, such as {*rest}, in place of *");
+        }
     }
     None
 }
@@ -159,6 +165,19 @@ mod tests {
             assert!(problem(path).is_some(), "{path}");
         }
         for path in ["/", "/a", "/a/", "/a/{id}", "/a/{*rest}", "/.well-known/x", "/a~b/c.d", "/@a/b:c"] {
+            assert_eq!(problem(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_in_the_spelling_of_another_router_is_refused_with_the_right_one() {
+        for path in ["/m/:who", "/:a/b", "/m/:who/"] {
+            assert!(problem(path).unwrap().contains("{id}"), "{path}");
+        }
+        for path in ["/m/*", "/*", "/m/*rest", "/m/**", "/m/x*", "/m/{a}*"] {
+            assert!(problem(path).unwrap().contains("{*rest}"), "{path}");
+        }
+        for path in ["/m/{who}", "/m/{*rest}", "/m/a:b", "/m/{id}:cancel"] {
             assert_eq!(problem(path), None, "{path}");
         }
     }
