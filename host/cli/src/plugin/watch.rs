@@ -49,22 +49,24 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let (_watcher, mut changes) = changes(&self.upload.file)?;
-        let mut last = None;
+        // The content that the host has, and the time of the file that failed.
+        // Reading a file notifies the watcher too, so a failed file is not sent
+        // again before somebody saves it.
+        let (mut sent, mut failed) = (None, None);
         loop {
+            let saved = modified(&self.upload.file);
             let content = files::plugin(&self.upload.file).map(Sha256::digest);
             match content {
-                Ok(digest) if last == Some(digest) => {}
-                Ok(digest) => {
-                    last = Some(digest);
-                    if let Err(failure) = self.push(client, output).await {
-                        // A token that does not allow an upload will not allow the next one.
-                        if matches!(failure, Failure::NotAuthorized(_) | Failure::Usage(_)) {
-                            return Err(failure);
-                        }
-                        last = None;
+                Ok(digest) if sent == Some(digest) || failed.is_some_and(|failed| failed == (digest, saved)) => {}
+                Ok(digest) => match self.push(client, output).await {
+                    Ok(()) => (sent, failed) = (Some(digest), None),
+                    // A token that does not allow an upload will not allow the next one.
+                    Err(failure @ (Failure::NotAuthorized(_) | Failure::Usage(_))) => return Err(failure),
+                    Err(failure) => {
+                        (sent, failed) = (None, Some((digest, saved)));
                         complain(&format_args!("error: {failure}"));
                     }
-                }
+                },
                 // Between two builds there may be no file.
                 Err(failure) => complain(&format_args!("waiting: {failure}")),
             }
@@ -78,7 +80,7 @@ impl Watch {
     }
 
     async fn push(&self, client: &Client, output: Output) -> Result<(), Failure> {
-        let saved = fs::metadata(&self.upload.file).and_then(|metadata| metadata.modified());
+        let saved = modified(&self.upload.file);
         let answer = self.upload.send(client, false).await?;
         let verdict: Verdict = answer.read()?;
         if !self.activate {
@@ -92,10 +94,14 @@ impl Watch {
         if output.json {
             return output.answer::<SwapText>(&report);
         }
-        let took = saved.ok().and_then(|saved| SystemTime::now().duration_since(saved).ok()).unwrap_or_default();
+        let took = saved.and_then(|saved| SystemTime::now().duration_since(saved).ok()).unwrap_or_default();
         line(&format!("{} {} is served, {} ms after it was saved", verdict.plugin, verdict.revision, took.as_millis()));
         Ok(())
     }
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Sends a message for each change of the file. It watches the file's folder,

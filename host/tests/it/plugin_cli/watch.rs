@@ -6,6 +6,7 @@ use std::{
     fs,
     process::Stdio,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
@@ -57,6 +58,12 @@ async fn each_build_is_swapped_in_and_a_broken_one_changes_nothing() {
         eventually(complaint, text, |text| text.contains(complaint)).await;
         becomes(&host, "red").await;
     }
+    // The command does not send a refused file again before somebody saves it.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let errors = async || complained.lock().unwrap().matches("error: ").count();
+    assert_eq!(errors().await, 2, "{}", complained.lock().unwrap());
+    save(&shell, &chameleon("1.0.0", "blue", "sick"));
+    eventually("the saved file is sent", errors, |errors| *errors == 3).await;
     fs::remove_file(shell.path("chameleon.wasm")).unwrap();
     save(&shell, &chameleon("1.0.0", "blue", "good"));
     becomes(&host, "blue").await;
