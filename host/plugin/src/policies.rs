@@ -129,6 +129,12 @@ impl Policies {
     /// `replaces` names another version than the present one, or the database
     /// cannot be changed.
     pub async fn set(&self, plugin: &str, replaces: Option<u64>, policy: &Policy) -> Result<u64, PolicyError> {
+        let version = self.database.unless_silent(self.replace(plugin, replaces, policy)).await?;
+        self.refresh().await?;
+        Ok(version)
+    }
+
+    async fn replace(&self, plugin: &str, replaces: Option<u64>, policy: &Policy) -> Result<u64, PolicyError> {
         let mut transaction = self.database.begin("policies").await?;
         let row: Option<(i64, String)> =
             sqlx::query_as("SELECT version, policy FROM plugin_policies WHERE plugin = $1")
@@ -149,7 +155,6 @@ impl Policies {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        self.refresh().await?;
         Ok((version + 1).unsigned_abs())
     }
 

@@ -4,7 +4,7 @@
 use crate::support::{Bus, Client, Host, PostgresServer, Reply, Setup, eventually};
 use host_test_support::Forwarder;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -59,10 +59,12 @@ impl Pair {
 /// When each request began, how long it took, and its reply.
 type Replies = Vec<(Instant, Duration, Reply)>;
 
-/// Users who send requests one after another, until they are stopped.
+/// Users and administrators who send requests one after another, until they are
+/// stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     users: Vec<JoinHandle<Replies>>,
+    administrators: Vec<JoinHandle<Replies>>,
 }
 
 impl Load {
@@ -75,12 +77,22 @@ impl Load {
         for _ in 0..2 {
             users.push(tokio::spawn(repeat(host.visitor(), Method::GET, "/api/tickets", stop.clone())));
         }
-        Self { stop, users }
+        let policies = repeat_with(host.operator(), stop.clone(), |_| {
+            (Method::PUT, "/plugins/absent/policy", Some(json!({ "policy": { "grants": ["store"] } })))
+        });
+        let tokens = repeat_with(host.operator(), stop.clone(), |number| {
+            let token = json!({ "name": format!("token-{number}"), "role": "view", "expires_after_seconds": 3600 });
+            (Method::POST, "/tokens", Some(token))
+        });
+        Self { stop, users, administrators: vec![tokio::spawn(policies), tokio::spawn(tokens)] }
     }
 
     /// The replies to the sellers and to the readers.
     async fn end(self) -> (Replies, Replies) {
         self.stop.store(true, Ordering::Relaxed);
+        for (administrator, success) in self.administrators.into_iter().zip([200, 201]) {
+            check_each(&administrator.await.unwrap(), success);
+        }
         let mut replies = futures::future::join_all(self.users).await.into_iter().map(Result::unwrap);
         let writes = replies.by_ref().take(3).flatten().collect();
         (writes, replies.flatten().collect())
@@ -101,12 +113,25 @@ impl Load {
     }
 }
 
-async fn repeat(user: Client, method: Method, path: &str, stop: Arc<AtomicBool>) -> Replies {
+async fn repeat(user: Client, method: Method, path: &'static str, stop: Arc<AtomicBool>) -> Replies {
+    repeat_with(user, stop, |_| {
+        let body = (method == Method::POST).then(|| json!({"title": "x", "price": 10}));
+        (method.clone(), path, body)
+    })
+    .await
+}
+
+/// Sends the requests that `request` makes of their numbers.
+async fn repeat_with(
+    user: Client,
+    stop: Arc<AtomicBool>,
+    request: impl Fn(usize) -> (Method, &'static str, Option<Value>),
+) -> Replies {
     let mut replies = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let body = (method == Method::POST).then(|| json!({"title": "x", "price": 10}));
+        let (method, path, body) = request(replies.len());
         let begun = Instant::now();
-        let reply = user.send(method.clone(), path, body).await;
+        let reply = user.send(method, path, body).await;
         replies.push((begun, begun.elapsed(), reply));
         sleep(Duration::from_millis(20)).await;
     }
