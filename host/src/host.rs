@@ -146,6 +146,9 @@ impl Host {
         });
         let limits = &config.rate_limits;
         let rate_limits = limits.enabled.then(|| Arc::new(RateLimits::new(limits.clone(), cluster.is_some())));
+        if let Some(limits) = &rate_limits {
+            limits.warn_of_unknown_endpoints(&registry.snapshot());
+        }
         if let Some(cluster) = cluster {
             take_part(&cluster, &operator, &identity, &stop);
             if let Some(limits) = &rate_limits {

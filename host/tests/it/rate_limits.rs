@@ -121,3 +121,16 @@ async fn limits_can_be_switched_off() {
         assert_eq!((reply.status, reply.header("ratelimit")), (200, None));
     }
 }
+
+#[tokio::test]
+async fn the_host_warns_of_a_rate_for_an_endpoint_that_no_plugin_has() {
+    let known = ["POST /api/users/signup", "GET /api/tickets/{id}"];
+    let unknown = ["GET /api/tickets/{name}", "HEAD /api/tickets", "PATCH /api/tickets", "GET /no/such/path"];
+    let rates: Vec<String> = known.iter().chain(&unknown).map(|name| format!("\"{name}\" = \"2/h\"")).collect();
+    let host = host(&format!("routes = {{ {} }}", rates.join(", "))).await;
+    let log = host.log();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("that no plugin has")).collect();
+    let named = |name: &&str| warnings.iter().filter(|line| line.contains(*name)).count();
+    assert!(known.iter().all(|name| named(name) == 0), "{warnings:?}");
+    assert!(unknown.iter().all(|name| named(name) == 1), "{warnings:?}");
+}

@@ -12,7 +12,7 @@ use crate::client::Client;
 use bucket::Bucket;
 use host_capabilities::identity::subscriber;
 use host_config::{rate::Rate, rate_limits::RateLimitsConfig};
-use host_plugin::registry::Target;
+use host_plugin::registry::{Lookup, Snapshot, Target};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,20 @@ impl RateLimits {
             }
         }
         Self { config, routes, buckets, busy: is_shared.then(Busy::default) }
+    }
+
+    /// Warns of each endpoint that has a rate in the settings and that no plugin has.
+    pub fn warn_of_unknown_endpoints(&self, plugins: &Snapshot) {
+        for endpoint in self.config.routes.keys() {
+            let Some((method, path)) = endpoint.split_once(' ') else { continue };
+            let is_known = match plugins.find(method, path) {
+                Lookup::Target(target) => target.pattern == path && target.endpoint.method() == method,
+                _ => false,
+            };
+            if !is_known {
+                tracing::warn!(endpoint, "rate_limits.routes has a rate for an endpoint that no plugin has");
+            }
+        }
     }
 
     /// Counts a request. Returns the state of the limit that is nearest. Asks for the
