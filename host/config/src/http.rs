@@ -29,6 +29,8 @@ pub struct HttpConfig {
     pub header_bytes: usize,
     /// How long a client may take to send its headers.
     pub header_read_timeout: Duration,
+    /// How long a connection stays open between two requests.
+    pub keep_alive: Duration,
     /// How long a client may take to send its body.
     pub body_read_timeout: Duration,
     /// How long a client may take no bytes of its answer.
@@ -54,6 +56,7 @@ pub(super) struct RawHttpConfig {
     queue_wait_ms: Option<u64>,
     header_bytes: Option<usize>,
     header_read_timeout_ms: Option<u64>,
+    keep_alive_ms: Option<u64>,
     body_read_timeout_ms: Option<u64>,
     write_timeout_ms: Option<u64>,
     unsent_mib: Option<usize>,
@@ -86,6 +89,8 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
                 10_000,
                 1..=600_000,
             )?),
+            // Balancers keep connections for 60 s, and must not be the second to close one.
+            keep_alive: Duration::from_millis(within("http.keep_alive_ms", raw.keep_alive_ms, 75_000, 1..=3_600_000)?),
             body_read_timeout: Duration::from_millis(within(
                 "http.body_read_timeout_ms",
                 raw.body_read_timeout_ms,

@@ -27,6 +27,8 @@ pub enum Refusal {
     TooLarge,
     /// The body did not arrive in time.
     TooSlow,
+    /// The client expects something that the host does not know.
+    UnknownExpectation,
     /// Another site tried to use the visitor's session.
     CrossSite,
     /// A page asked for a script that would act with the visitor's session.
@@ -69,6 +71,7 @@ impl Refusal {
             Self::Malformed(message) => (StatusCode::BAD_REQUEST, message),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
+            Self::UnknownExpectation => (StatusCode::EXPECTATION_FAILED, "Only 100-continue can be expected"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "Requests from another site are not accepted"),
             Self::ForeignScript => (StatusCode::FORBIDDEN, "Scripts of this plugin run in its own pages alone"),
             Self::KeyOfOtherRequest => {

@@ -3,5 +3,10 @@
 
 pub mod connection;
 pub mod error;
+pub mod host_name;
+mod http2;
+mod incoming;
 pub mod listener;
 pub mod page;
+mod serving;
+mod socket;

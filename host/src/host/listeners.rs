@@ -138,6 +138,7 @@ fn limits(config: &Config, max_connections: usize) -> ConnectionLimits {
         max_connections,
         header_bytes: config.http.header_bytes,
         header_read_timeout: config.http.header_read_timeout,
+        keep_alive: config.http.keep_alive,
         write_timeout: config.http.write_timeout,
         drain: config.http.shutdown_drain.max(Duration::from_millis(1)),
     }

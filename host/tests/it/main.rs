@@ -16,6 +16,7 @@ mod clocks;
 mod cluster;
 mod deploy;
 mod dev;
+mod edge;
 mod examples;
 mod fuzz;
 mod hostile;

@@ -16,7 +16,7 @@ mod wasi_http;
 
 use crate::client::Client;
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::Request,
     response::{IntoResponse, Response},
 };
@@ -28,7 +28,7 @@ use host_engine::{
     CallContext, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
 };
-use host_http::{error::Refusal, page};
+use host_http::{error::Refusal, host_name, page};
 use host_plugin::{
     Registry, Revision,
     registry::{Lookup, Served, Target},
@@ -205,10 +205,10 @@ impl Front {
     }
 
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
-        let content_length = content_length(headers);
-        if content_length.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
+        if body.is_end_stream() {
             return Ok(Vec::new());
         }
+        let content_length = content_length(headers);
         let limit = self.config.body_read_timeout;
         let read = match content_length.is_some_and(|bytes| bytes > limit_bytes as u64) {
             true => Err(Refusal::TooLarge),
@@ -220,7 +220,7 @@ impl Front {
             },
         };
         if read == Err(Refusal::TooLarge) {
-            discard(body).await;
+            discard(headers, body).await;
         }
         read
     }
@@ -259,8 +259,12 @@ const DISCARDED_BYTES: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lets a client finish sending a refused body. A client that still sends when
-/// the connection closes never reads the answer.
-async fn discard(mut body: Body) {
+/// the connection closes never reads the answer. A client that waits for `100 Continue`
+/// has not begun to send.
+async fn discard(headers: &HeaderMap, mut body: Body) {
+    if content_length(headers).is_some() && host_name::expects_continue(headers) {
+        return;
+    }
     let reading = async {
         let mut left = DISCARDED_BYTES;
         while let Some(Ok(frame)) = body.frame().await {

@@ -21,6 +21,11 @@ pub(super) async fn attacked_within(setup: Setup, limits: Value) -> Host {
     host
 }
 
+/// A host with the good guest, and with the hostile guest, which may give large answers.
+pub(crate) async fn with_hostile_guest(http: &str) -> Host {
+    attacked_within(good_setup().http(http), large()).await
+}
+
 /// Limits for answers of 8 MiB.
 fn large() -> Value {
     json!({ "response_bytes": 8 << 20, "memory_mib": 64 })

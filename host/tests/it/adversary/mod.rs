@@ -15,6 +15,7 @@ mod shutdown;
 mod start;
 mod uploads;
 
+pub(crate) use connections::with_hostile_guest;
 pub(crate) use guests::with_module;
 
 use crate::support::{Client, Host, PluginFile, Reply, Setup, guest};
@@ -55,14 +56,14 @@ impl Host {
     }
 
     /// The resident memory of the process, in MiB.
-    async fn resident_mib(&self) -> f64 {
+    pub(crate) async fn resident_mib(&self) -> f64 {
         let text = self.outsider().get("/metrics").await.text;
         let line = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
         line.parse::<f64>().unwrap() / f64::from(1 << 20)
     }
 
     /// A client that has sent these bytes, and does not read.
-    async fn deaf_client(&self, bytes: &[u8]) -> TcpStream {
+    pub(crate) async fn deaf_client(&self, bytes: &[u8]) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         // Little fits into the buffers of the kernel.
         socket.set_recv_buffer_size(4 << 10).unwrap();

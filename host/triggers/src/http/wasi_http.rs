@@ -38,7 +38,7 @@ impl Front {
         let call = call_context(revision, &incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
         if content_length(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
-            discard(body).await;
+            discard(&incoming.parts.headers, body).await;
             return Err(Refusal::TooLarge);
         }
         let mut request =

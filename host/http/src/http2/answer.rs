@@ -1,0 +1,231 @@
+//! An answer that goes out in pieces, so that the host sees whether its client takes it.
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::timeout};
+
+/// A piece is one frame of HTTP/2.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// How much of the answer of one stream is on its way.
+pub(crate) struct Answer {
+    has_place: bool,
+    is_given: AtomicBool,
+    /// The pieces that hyper has and the socket has not.
+    pieces: AtomicUsize,
+    changed: Notify,
+    /// Of the body, which ends after its last piece has gone.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Answer {
+    pub(crate) fn new(has_place: bool) -> Self {
+        Self {
+            has_place,
+            is_given: AtomicBool::new(false),
+            pieces: AtomicUsize::new(0),
+            changed: Notify::new(),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// Whether the stream is one of those that the listener has places for.
+    pub(crate) fn has_place(&self) -> bool {
+        self.has_place
+    }
+
+    /// Whether the host has answered.
+    pub(crate) fn is_given(&self) -> bool {
+        self.is_given.load(Ordering::Acquire)
+    }
+
+    /// Waits until the client has taken no piece for this time.
+    pub(crate) async fn stalled(&self, patience: Duration) {
+        loop {
+            while !self.has_pieces() {
+                self.changed.notified().await;
+            }
+            if timeout(patience, self.changed.notified()).await.is_err() && self.has_pieces() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the client to take the rest. False if it takes nothing for this time.
+    pub(crate) async fn is_taken_within(&self, patience: Duration) -> bool {
+        while self.has_pieces() {
+            if timeout(patience, self.changed.notified()).await.is_err() {
+                return !self.has_pieces();
+            }
+        }
+        true
+    }
+
+    fn has_pieces(&self) -> bool {
+        self.pieces.load(Ordering::Acquire) > 0
+    }
+
+    fn poll_taken(&self, context: &mut Context<'_>) -> Poll<()> {
+        *self.waker.lock() = Some(context.waker().clone());
+        if self.has_pieces() { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+/// A part of an answer until the socket has taken it.
+struct Piece {
+    bytes: Bytes,
+    answer: Arc<Answer>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let last = self.answer.pieces.fetch_sub(1, Ordering::AcqRel) == 1;
+        self.answer.changed.notify_one();
+        if let Some(waker) = last.then(|| self.answer.waker.lock().take()).flatten() {
+            waker.wake();
+        }
+    }
+}
+
+/// The body of an answer, in pieces.
+pub(crate) struct PacedBody {
+    body: Body,
+    /// The rest of a frame of the body.
+    rest: Bytes,
+    answer: Arc<Answer>,
+    has_many_pieces: bool,
+    has_begun: bool,
+}
+
+impl PacedBody {
+    pub(crate) fn new(body: Body, answer: Arc<Answer>) -> Self {
+        answer.is_given.store(true, Ordering::Release);
+        Self { body, rest: Bytes::new(), answer, has_many_pieces: false, has_begun: false }
+    }
+
+    fn piece(&mut self) -> Bytes {
+        let bytes = self.rest.split_to(self.rest.len().min(PIECE_BYTES));
+        self.has_many_pieces |= self.has_begun || !self.rest.is_empty();
+        self.has_begun = true;
+        self.answer.pieces.fetch_add(1, Ordering::AcqRel);
+        self.answer.changed.notify_one();
+        Bytes::from_owner(Piece { bytes, answer: self.answer.clone() })
+    }
+}
+
+impl hyper::body::Body for PacedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        while this.rest.is_empty() {
+            match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                // The end of a long answer waits until the client has taken the rest,
+                // because nobody can reset a stream that has ended.
+                None => return this.answer.poll_taken(context).map(|()| None),
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(this.piece()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream() && !self.has_many_pieces
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, of_body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_body.lower() + rest);
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::body::Body as _;
+    use std::future::poll_fn;
+
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    async fn next(body: &mut PacedBody) -> Option<Bytes> {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+        frame.map(|frame| frame.unwrap().into_data().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_short_answer_is_one_piece_and_ends_at_once() {
+        let answer = Arc::new(Answer::new(true));
+        let mut body = PacedBody::new(Body::from("hello"), answer.clone());
+        assert_eq!(body.size_hint().exact(), Some(5));
+        let piece = next(&mut body).await.unwrap();
+        assert!(body.is_end_stream());
+        drop(body);
+        assert!(!answer.is_taken_within(PATIENCE).await, "the client has not taken the piece");
+        drop(piece);
+        assert!(answer.is_taken_within(PATIENCE).await);
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_ends_after_the_client_has_taken_it() {
+        let answer = Arc::new(Answer::new(true));
+        let mut body = PacedBody::new(Body::from(vec![1; PIECE_BYTES + 10]), answer.clone());
+        let first = next(&mut body).await.unwrap();
+        assert_eq!((first.len(), body.size_hint().exact()), (PIECE_BYTES, Some(10)));
+        let second = next(&mut body).await.unwrap();
+        assert!(!body.is_end_stream(), "the client has not taken the pieces");
+        drop(first);
+        assert!(timeout(PATIENCE, next(&mut body)).await.is_err());
+        drop(second);
+        assert_eq!(next(&mut body).await, None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_stalls_while_its_client_takes_nothing_and_not_while_its_source_waits() {
+        let answer = Arc::new(Answer::new(true));
+        let mut body = PacedBody::new(Body::from(vec![1; 8 * PIECE_BYTES]), answer.clone());
+        assert!(timeout(PATIENCE * 3, answer.stalled(PATIENCE)).await.is_err(), "nothing is on its way");
+        let mut pieces = vec![next(&mut body).await.unwrap(), next(&mut body).await.unwrap()];
+        let slow = async {
+            for _ in 0..3 {
+                tokio::time::sleep(PATIENCE / 2).await;
+                pieces.pop();
+                pieces.push(next(&mut body).await.unwrap());
+            }
+        };
+        tokio::select! {
+            () = answer.stalled(PATIENCE) => panic!("the client takes its answer slowly"),
+            () = slow => {}
+        }
+        assert!(timeout(PATIENCE * 90, answer.stalled(PATIENCE)).await.is_ok());
+    }
+}

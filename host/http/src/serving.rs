@@ -1,0 +1,200 @@
+//! One connection, from its first byte to its end.
+
+use crate::{
+    connection::{Connection, Owed, UnderWay},
+    error::Refusal,
+    host_name,
+    http2::{self, Answer, PacedBody, Streams},
+    incoming::{Incoming, Protocol},
+    listener::ConnectionLimits,
+    socket::Socket,
+};
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hyper::{
+    body::{Frame, SizeHint},
+    server::conn,
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// The time in which a client that owes nothing closes its side after the host has said
+/// that it will.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What all connections of a listener share.
+#[derive(Clone)]
+pub(super) struct Serving<A> {
+    pub(super) limits: ConnectionLimits,
+    /// The places for requests of HTTP/2: as many as HTTP/1.1 can have.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) stop: CancellationToken,
+    pub(super) answer: A,
+}
+
+impl<A, R> Serving<A>
+where
+    A: Fn(SocketAddr, Request) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    /// Serves until one side closes the connection.
+    pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let connection = Arc::new(Connection::new());
+        let socket = Socket::new(stream, connection.clone(), self.limits.write_timeout);
+        let opened = timeout(self.limits.header_read_timeout, Incoming::open(socket, connection.clone()));
+        let (protocol, stream) = tokio::select! {
+            opened = opened => opened??,
+            () = self.stop.cancelled() => return Ok(()),
+        };
+        let stream = TokioIo::new(stream);
+        match protocol {
+            Protocol::Http1 => self.http1(stream, peer, connection).await,
+            Protocol::Http2 => self.http2(stream, peer, connection).await,
+        }
+    }
+
+    async fn http1(&self, stream: impl Stream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
+        let (shared, answer) = (connection.clone(), self.answer.clone());
+        let service = service_fn(move |request| {
+            shared.set_head_open(false);
+            let under_way = shared.begin_request();
+            let answer = answered(peer, shared.clone(), request, answer.clone());
+            async move { Ok::<_, Infallible>(answer.await.map(|body| AnswerBody { body, _under_way: under_way })) }
+        });
+        let mut http1 = conn::http1::Builder::new();
+        // The connection limits the time for the head, because hyper would not tell it
+        // from the time between two requests.
+        http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(self.limits.header_bytes);
+        self.drive(http1.serve_connection(stream, service), &connection).await
+    }
+
+    async fn http2(&self, stream: impl Stream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
+        let (shared, answer) = (connection.clone(), self.answer.clone());
+        let service = service_fn(move |request| {
+            let answer = answered(peer, shared.clone(), request, answer.clone());
+            async move {
+                let progress = http2::current().unwrap_or_else(|| Arc::new(Answer::new(true)));
+                let response = match progress.has_place() {
+                    true => answer.await,
+                    false => Refusal::Busy.into_response(),
+                };
+                Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, progress)))
+            }
+        });
+        let streams = Streams {
+            connection: connection.clone(),
+            places: self.places.clone(),
+            write_timeout: self.limits.write_timeout,
+        };
+        let mut http2 = conn::http2::Builder::new(streams);
+        http2
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(http2::CONCURRENT_STREAMS)
+            .initial_stream_window_size(http2::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(http2::CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(http2::QUEUED_BYTES)
+            .max_pending_accept_reset_streams(http2::PENDING_RESETS)
+            .max_local_error_reset_streams(http2::OWN_RESETS);
+        self.drive(http2.serve_connection(stream, service), &connection).await
+    }
+
+    /// Lets hyper serve the connection within the times of the client.
+    async fn drive<C>(&self, served: C, connection: &Connection) -> io::Result<()>
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let (mut served, mut is_ending) = (pin!(served), false);
+        let ConnectionLimits { header_read_timeout, keep_alive, .. } = self.limits;
+        loop {
+            let idle_time = if is_ending { FAREWELL } else { keep_alive };
+            tokio::select! {
+                result = served.as_mut() => return result.map_err(io::Error::other),
+                () = self.stop.cancelled(), if !is_ending => {}
+                owed = connection.overdue(header_read_timeout, idle_time) => match owed {
+                    Owed::Request if !is_ending => {}
+                    Owed::Request => return Ok(()),
+                    Owed::Head => return Err(late("the head of a request did not arrive in time")),
+                },
+                () = connection.given_up() => return Err(late("the client does not take what it asks for")),
+            }
+            // HTTP/1.1 ends at once if it is idle. HTTP/2 tells the client first.
+            served.as_mut().graceful_shutdown();
+            is_ending = true;
+        }
+    }
+}
+
+/// The two sides of a connection, as hyper needs them.
+trait Stream: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static {}
+
+impl<S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static> Stream for S {}
+
+fn late(problem: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, problem)
+}
+
+/// The answer to one request, once the client has taken the answers before.
+async fn answered<A, R>(
+    peer: SocketAddr,
+    connection: Arc<Connection>,
+    mut request: hyper::Request<hyper::body::Incoming>,
+    answer: A,
+) -> Response
+where
+    A: Fn(SocketAddr, Request) -> R,
+    R: Future<Output = Response>,
+{
+    connection.ready().await;
+    request.extensions_mut().insert(connection);
+    let mut request = request.map(Body::new);
+    match host_name::settle(&mut request) {
+        Ok(()) => answer(peer, request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The body of an answer. The request is under way until hyper drops it.
+struct AnswerBody {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl hyper::body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
