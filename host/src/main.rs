@@ -6,9 +6,13 @@ use host_artifact::ComponentKind;
 use host_cli::{Cli, Command, CompileComponent, Kind, health, output};
 use host_config::{Config, ConfigError, EXIT_CODE, Flags};
 use host_engine::compiler;
+use host_http::tls::Tls;
 use host_telemetry::LogGuard;
 use rustix::{fs::Mode, process::umask};
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
 use ticketing::{
     data_dir::DataDir,
     host::{self, Host, Listeners},
@@ -75,15 +79,19 @@ async fn serve(flags: &Flags, config: &Config, log: &Arc<LogGuard>) -> anyhow::R
     umask(Mode::RWXG | Mode::RWXO);
     // The thread that watches for signals does not hold the log: the last lines are
     // written when `run` ends.
-    let (flags, log) = (flags.clone(), Arc::downgrade(log));
+    let (flags, log, tls) = (flags.clone(), Arc::downgrade(log), Arc::new(OnceLock::new()));
+    let certificate = tls.clone();
     let at_hangup = move || {
         if let Some(log) = log.upgrade() {
-            reload(&flags, &log);
+            reload(&flags, &log, certificate.get());
         }
     };
     let shutdown = shutdown::watch(config.http.shutdown_drain, at_hangup)?;
     let stop = &shutdown.stop;
     let (_data_dir, listeners) = take_places(config)?;
+    if let Some(loaded) = listeners.tls() {
+        tls.get_or_init(|| loaded.clone());
+    }
     let secrets = config.secrets()?;
     let host = tokio::select! {
         host = Host::start(config, &secrets, listeners) => host?,
@@ -119,16 +127,27 @@ fn take_places(config: &Config) -> anyhow::Result<(DataDir, Listeners)> {
 }
 
 /// Reads the settings again and applies what can change while the host serves: the
-/// filter of the log.
-fn reload(flags: &Flags, log: &LogGuard) {
-    let applied = Config::load(flags, std::env::vars_os())
-        .map_err(|error| error.to_string())
-        .and_then(|config| log.set_filter(&config.log.filter).map_err(|error| error.to_string()));
-    match applied {
-        Ok(()) => tracing::info!(
-            "the host has read the settings again and applied the log filter; other settings apply after a restart"
-        ),
-        Err(error) => tracing::error!(error, "the host keeps its settings: it cannot apply the changed ones"),
+/// filter of the log, and the certificate.
+fn reload(flags: &Flags, log: &LogGuard, tls: Option<&Arc<Tls>>) {
+    let config = Config::load(flags, std::env::vars_os()).map_err(|error| error.to_string());
+    let applied = config.and_then(|config| {
+        log.set_filter(&config.log.filter).map_err(|error| error.to_string())?;
+        Ok(config)
+    });
+    let config = match applied {
+        Ok(config) => config,
+        Err(error) => {
+            return tracing::error!(error, "the host keeps its settings: it cannot apply the changed ones");
+        }
+    };
+    tracing::info!(
+        "the host has read the settings again and applied the log filter; other settings, except for the certificate, \
+         apply after a restart"
+    );
+    let (Some(tls), Some(files)) = (tls, &config.http.tls) else { return };
+    match tls.reload(files) {
+        Ok(()) => tracing::info!("new connections get the certificate that the host has read again"),
+        Err(error) => tracing::error!(%error, "the host keeps its certificate: it cannot read the changed one"),
     }
 }
 
@@ -137,8 +156,9 @@ fn announce(config: &Config, host: &Host) {
         Some(_) => "as set".to_owned(),
         None => config.admin_token_path().display().to_string(),
     };
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
     let text = format!(
-        "serving    http://{}\noperators  http://{}\ntoken      {token}\ndata       {}",
+        "serving    {scheme}://{}\noperators  http://{}\ntoken      {token}\ndata       {}",
         host.address,
         host.operator_address,
         config.data_dir.display()
@@ -150,6 +170,7 @@ fn announce(config: &Config, host: &Host) {
 }
 
 async fn check(config: &Config) -> anyhow::Result<()> {
+    config.http.tls.as_ref().map(Tls::load).transpose()?;
     let plugins = host::check(config).await.context("the plugins do not fit")?;
     for plugin in plugins {
         output::line(&format_args!("{} {} is valid", plugin.name(), plugin.id));

@@ -15,6 +15,14 @@ pub struct Flags {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
 
+    /// The certificate of the listener, in PEM; with it, the listener speaks TLS [env: TICKETING_TLS_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: Option<String>,
+
+    /// The key of the certificate, in PEM [env: TICKETING_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+
     /// Where operators are served [env: TICKETING_ADMIN_LISTEN] [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<String>,

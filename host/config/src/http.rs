@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,6 +14,8 @@ use std::{
 pub struct HttpConfig {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// The certificate of the listener; none: it speaks HTTP without TLS.
+    pub tls: Option<TlsFiles>,
     /// Whose headers about the client are believed.
     pub trusted_proxies: TrustedProxies,
     /// The headers that they set.
@@ -48,6 +51,8 @@ pub struct HttpConfig {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawHttpConfig {
     pub(super) listen: Option<SocketAddr>,
+    pub(super) tls_certificate: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
     trusted_proxies: Vec<String>,
     forwarded_headers: ForwardedHeaders,
     secure_cookies: SecureCookies,
@@ -70,6 +75,7 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
     fn try_from(raw: RawHttpConfig) -> Result<Self, Invalid> {
         Ok(Self {
             listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            tls: TlsFiles::both(raw.tls_certificate, raw.tls_key)?,
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
             forwarded_headers: raw.forwarded_headers,
             secure_cookies: raw.secure_cookies,
@@ -115,11 +121,35 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
     }
 }
 
+/// The files of a certificate, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and those of its issuers.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    fn both(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Self>, Invalid> {
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                Err(Invalid::new("http.tls_certificate", "http.tls_key must name the key of this certificate"))
+            }
+            (None, Some(_)) => {
+                Err(Invalid::new("http.tls_key", "http.tls_certificate must name the certificate of this key"))
+            }
+        }
+    }
+}
+
 /// When a session cookie carries `Secure`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecureCookies {
-    /// When a trusted proxy says that the client used TLS.
+    /// When the client used TLS with the host or, as a trusted proxy says, with the proxy.
     #[default]
     Auto,
     /// On every answer.

@@ -271,6 +271,18 @@ fn lay_over(mut raw: RawConfig, environment: &mut Environment, flags: &Flags, so
         address,
     );
     sources.lay_over(
+        &mut raw.http.tls_certificate,
+        "http.tls_certificate",
+        [variable("TICKETING_TLS_CERTIFICATE"), flag("--tls-certificate", &flags.tls_certificate)],
+        file,
+    );
+    sources.lay_over(
+        &mut raw.http.tls_key,
+        "http.tls_key",
+        [variable("TICKETING_TLS_KEY"), flag("--tls-key", &flags.tls_key)],
+        file,
+    );
+    sources.lay_over(
         &mut raw.operator.listen,
         "operator.listen",
         [variable("TICKETING_ADMIN_LISTEN"), flag("--admin-listen", &flags.admin_listen)],
@@ -313,16 +325,17 @@ fn lay_over(mut raw: RawConfig, environment: &mut Environment, flags: &Flags, so
     sources.lay_over(&mut raw.bundled, "bundled", [flag("--bundled", &flags.bundled)], |text| {
         Ok(plugins::Bundled::from_text(text))
     });
-    sources.lay_over(&mut raw.data_dir, "data_dir", [variable("TICKETING_DATA_DIR")], |text| match text {
-        "" => Err("it is empty".to_owned()),
-        path => Ok(PathBuf::from(path)),
-    });
+    sources.lay_over(&mut raw.data_dir, "data_dir", [variable("TICKETING_DATA_DIR")], file);
     raw.data_dir = flags.data_dir.clone().or(raw.data_dir);
     raw
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not an address with a port, such as 127.0.0.1:8080"))
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 fn read(path: &Path) -> Result<RawConfig, ConfigError> {

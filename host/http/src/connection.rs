@@ -17,6 +17,7 @@ const MAX_RESETS: u32 = 100;
 
 /// The state of a connection that its socket and its requests share.
 pub struct Connection {
+    is_tls: bool,
     /// Whether the client has not taken all bytes of the answer before.
     blocked: AtomicBool,
     taken: Notify,
@@ -50,15 +51,21 @@ pub(super) enum Owed {
 pub(super) struct UnderWay(Arc<Connection>);
 
 impl Connection {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_tls: bool) -> Self {
         let now = Instant::now();
         Self {
+            is_tls,
             blocked: AtomicBool::new(false),
             taken: Notify::new(),
             held: Mutex::default(),
             progress: Mutex::new(Progress { requests: 0, head_since: Some(now), idle_since: now, resets: 0 }),
             given_up: Notify::new(),
         }
+    }
+
+    /// Whether the client speaks TLS with this host.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// Keeps a value until the client has taken the bytes of the answer, or until
@@ -176,7 +183,7 @@ mod tests {
     #[test]
     fn an_idle_connection_has_more_time_than_the_rest_of_a_head() {
         let begun = Instant::now();
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(false));
         assert_eq!(owed(&connection, begun), Some((Owed::Head, 10)));
         connection.set_head_open(false);
         let request = connection.begin_request();
@@ -189,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_client_that_still_reads_its_answer_is_not_idle() {
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(false));
         connection.set_head_open(false);
         connection.set_blocked(true);
         assert_eq!(owed(&connection, Instant::now()), None);
@@ -200,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn further_bytes_of_a_head_do_not_make_its_time_longer() {
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(false));
         connection.set_head_open(false);
         let waiting = connection.clone();
         // The wait for a request is under way already when the head begins.
@@ -221,7 +228,7 @@ mod tests {
         let given_up = async |connection: &Connection| {
             tokio::time::timeout(Duration::from_millis(20), connection.given_up()).await.is_ok()
         };
-        let connection = Connection::new();
+        let connection = Connection::new(false);
         for _ in 0..1_000 {
             connection.count_reset(true);
             connection.count_reset(false);

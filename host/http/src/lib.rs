@@ -10,3 +10,4 @@ pub mod listener;
 pub mod page;
 mod serving;
 mod socket;
+pub mod tls;

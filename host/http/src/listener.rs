@@ -1,7 +1,7 @@
 //! A listening socket and its connections, with limits on both and a graceful
 //! shutdown.
 
-use crate::serving::Serving;
+use crate::{serving::Serving, tls::Tls};
 use axum::{extract::Request, response::Response};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -27,7 +27,13 @@ pub struct ConnectionLimits {
 
 /// Serves until the token is cancelled, and then waits for the requests in
 /// flight. True if all of them finished.
-pub async fn serve<F, R>(listener: TcpListener, limits: ConnectionLimits, stop: CancellationToken, answer: F) -> bool
+pub async fn serve<F, R>(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+    answer: F,
+) -> bool
 where
     F: Fn(SocketAddr, Request) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
@@ -35,7 +41,7 @@ where
     let (connections, tasks) = (Arc::new(Semaphore::new(limits.max_connections)), TaskTracker::new());
     let drain = limits.drain;
     let places = Arc::new(Semaphore::new(limits.max_connections));
-    let serving = Serving { limits, places, stop: stop.clone(), answer };
+    let serving = Serving { tls, limits, places, stop: stop.clone(), answer };
     loop {
         let permit = tokio::select! {
             () = stop.cancelled() => break,

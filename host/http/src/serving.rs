@@ -8,6 +8,7 @@ use crate::{
     incoming::{Incoming, Protocol},
     listener::ConnectionLimits,
     socket::Socket,
+    tls::Tls,
 };
 use axum::{
     body::Body,
@@ -33,7 +34,12 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::Semaphore,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The time in which a client that owes nothing closes its side after the host has said
@@ -43,6 +49,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What all connections of a listener share.
 #[derive(Clone)]
 pub(super) struct Serving<A> {
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) limits: ConnectionLimits,
     /// The places for requests of HTTP/2: as many as HTTP/1.1 can have.
     pub(super) places: Arc<Semaphore>,
@@ -58,9 +65,23 @@ where
     /// Serves until one side closes the connection.
     pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(self.tls.is_some()));
         let socket = Socket::new(stream, connection.clone(), self.limits.write_timeout);
-        let opened = timeout(self.limits.header_read_timeout, Incoming::open(socket, connection.clone()));
+        let Some(tls) = &self.tls else { return self.open(socket, peer, connection).await };
+        let accepted = tokio::select! {
+            accepted = timeout(self.limits.header_read_timeout, tls.accept(socket)) => accepted??,
+            () = self.stop.cancelled() => return Ok(()),
+        };
+        self.open(accepted, peer, connection).await
+    }
+
+    async fn open(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+        connection: Arc<Connection>,
+    ) -> io::Result<()> {
+        let opened = timeout(self.limits.header_read_timeout, Incoming::open(stream, connection.clone()));
         let (protocol, stream) = tokio::select! {
             opened = opened => opened??,
             () = self.stop.cancelled() => return Ok(()),

@@ -9,7 +9,10 @@ use super::progress::Progress;
 use anyhow::bail;
 use axum::{Router, response::IntoResponse};
 use host_config::Config;
-use host_http::listener::{self, ConnectionLimits};
+use host_http::{
+    listener::{self, ConnectionLimits},
+    tls::Tls,
+};
 use host_operator::Operator;
 use host_triggers::http::Front;
 use std::{
@@ -34,7 +37,14 @@ const BACKLOG: u32 = 1_024;
 pub struct Listeners {
     /// It does not listen yet.
     public: TcpSocket,
+    tls: Option<Arc<Tls>>,
     operators: TcpListener,
+}
+
+/// The public listener before the host can serve.
+pub(super) struct PublicDoor {
+    socket: TcpSocket,
+    tls: Option<Arc<Tls>>,
 }
 
 /// The listeners of a host that serves.
@@ -52,17 +62,23 @@ pub(super) struct OperatorDoor {
 }
 
 impl Listeners {
-    /// Takes both addresses.
+    /// Takes both addresses, and reads the certificate.
     ///
     /// # Errors
-    /// Names the setting, the address and the cure.
+    /// Names the setting, the address or file, and the cure.
     pub fn bind(config: &Config) -> anyhow::Result<Self> {
+        let tls = config.http.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
         let (setting, flag, address) = ("operator.listen", "--admin-listen", config.operator.listen);
         let operators = socket(setting, flag, address)?.listen(BACKLOG);
         let operators = operators.or_else(|error| refused(setting, flag, address, &error))?;
         // The system finds a conflict of two addresses when one of them listens.
         let public = socket("http.listen", "--listen", config.http.listen)?;
-        Ok(Self { public, operators })
+        Ok(Self { public, tls, operators })
+    }
+
+    /// The certificate of the public listener, if it has one.
+    pub fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
     }
 
     /// Begins to answer operators: the host lives, and is not ready.
@@ -71,17 +87,17 @@ impl Listeners {
         config: &Config,
         progress: &Progress,
         stop: &CancellationToken,
-    ) -> io::Result<(TcpSocket, OperatorDoor)> {
+    ) -> io::Result<(PublicDoor, OperatorDoor)> {
         let router = Arc::new(OnceLock::new());
         let starting = host_operator::starting_router(progress.0.clone(), config.operator.hosts.clone().into());
         let address = self.operators.local_addr()?;
         let opened = router.clone();
         let limits = limits(config, OPERATOR_CONNECTIONS);
-        let task = tokio::spawn(listener::serve(self.operators, limits, stop.clone(), move |_, request| {
+        let task = tokio::spawn(listener::serve(self.operators, None, limits, stop.clone(), move |_, request| {
             let router = opened.get().unwrap_or(&starting).clone();
             async move { router.oneshot(request).await.into_response() }
         }));
-        Ok((self.public, OperatorDoor { address, task, router }))
+        Ok((PublicDoor { socket: self.public, tls: self.tls }, OperatorDoor { address, task, router }))
     }
 }
 
@@ -91,16 +107,16 @@ impl Listeners {
 /// Another process has taken the public address since this one did.
 pub(super) fn open(
     config: &Config,
-    (public, door): (TcpSocket, OperatorDoor),
+    (public, door): (PublicDoor, OperatorDoor),
     front: Arc<Front>,
     operator: Arc<Operator>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Open> {
-    let listener = public.listen(BACKLOG);
+    let listener = public.socket.listen(BACKLOG);
     let listener = listener.or_else(|error| refused("http.listen", "--listen", config.http.listen, &error))?;
     let address = listener.local_addr()?;
     let limits = limits(config, config.http.max_in_flight_requests.saturating_mul(8));
-    let public = tokio::spawn(listener::serve(listener, limits, stop.clone(), move |peer, request| {
+    let public = tokio::spawn(listener::serve(listener, public.tls, limits, stop.clone(), move |peer, request| {
         let front = front.clone();
         async move { front.serve(peer, request).await }
     }));

@@ -20,18 +20,18 @@ pub struct Client {
 
 impl Client {
     /// Reads the address of the connection and, only behind a trusted proxy,
-    /// the headers of the proxy.
-    pub fn of(peer: SocketAddr, headers: &HeaderMap, config: &HttpConfig) -> Self {
+    /// the headers of the proxy. `tls` says whether the connection itself uses TLS.
+    pub fn of(peer: SocketAddr, tls: bool, headers: &HeaderMap, config: &HttpConfig) -> Self {
         let peer = peer.ip().to_canonical();
         let own_host = || headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let seen = match config.trusted_proxies.trusts(peer) {
             true => seen_by_proxies(peer, &Reported::read(headers, config.forwarded_headers), &config.trusted_proxies),
-            false => Seen { address: peer, tls: false, host: None },
+            false => Seen { address: peer, tls: None, host: None },
         };
         Self {
             address: seen.address,
             secure: match config.secure_cookies {
-                SecureCookies::Auto => seen.tls,
+                SecureCookies::Auto => seen.tls.unwrap_or(tls),
                 SecureCookies::Always => true,
                 SecureCookies::Never => false,
             },
@@ -43,7 +43,8 @@ impl Client {
 /// The client, as the proxy saw it that the client reached.
 struct Seen {
     address: IpAddr,
-    tls: bool,
+    /// None if no proxy says so.
+    tls: Option<bool>,
     host: Option<String>,
 }
 
@@ -62,7 +63,7 @@ fn seen_by_proxies(peer: IpAddr, reported: &Reported, proxies: &TrustedProxies) 
     };
     Seen {
         address,
-        tls: entry(&reported.protocols).is_some_and(|protocol| protocol.eq_ignore_ascii_case("https")),
+        tls: entry(&reported.protocols).map(|protocol| protocol.eq_ignore_ascii_case("https")),
         host: entry(&reported.hosts),
     }
 }

@@ -28,7 +28,7 @@ use host_engine::{
     CallContext, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
 };
-use host_http::{error::Refusal, host_name, page};
+use host_http::{connection::Connection, error::Refusal, host_name, page};
 use host_plugin::{
     Registry, Revision,
     registry::{Lookup, Served, Target},
@@ -122,7 +122,7 @@ impl Front {
         let served = target.and_then(|target| target.endpoint.choose(&parts.headers));
         let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
         let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target));
-        let visitor = Visitor::new(Client::of(peer, &parts.headers, &self.config), &parts.headers, &self.identity);
+        let visitor = self.visitor(peer, &parts);
         let account = || visitor.account().map(str::to_owned);
         let limit =
             self.rate_limits.as_ref().map(|limits| limits.admit(&visitor.client, account, &parts.method, target));
@@ -202,6 +202,11 @@ impl Front {
             Admitted::Runs(keyed) => Prepared::Keyed(keyed, exchange(request)),
             Admitted::Answered(response) => Prepared::Answered(response),
         })
+    }
+
+    fn visitor(&self, peer: SocketAddr, parts: &Parts) -> Visitor {
+        let is_tls = parts.extensions.get::<Arc<Connection>>().is_some_and(|connection| connection.is_tls());
+        Visitor::new(Client::of(peer, is_tls, &parts.headers, &self.config), &parts.headers, &self.identity)
     }
 
     async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {

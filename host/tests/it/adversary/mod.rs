@@ -74,7 +74,7 @@ impl Host {
 }
 
 /// The bytes of a request for a scripted answer.
-fn scripted_request(script: &Value) -> Vec<u8> {
+pub(crate) fn scripted_request(script: &Value) -> Vec<u8> {
     let body = json!({ "script": script }).to_string();
     format!("POST /hostile/answer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into()
 }

@@ -5,6 +5,7 @@ mod floods;
 mod host_names;
 mod http2;
 mod keep_alive;
+mod tls;
 
 use crate::support::{Host, Setup, guest};
 use bytes::Bytes;

@@ -131,7 +131,7 @@ impl Host {
 
     /// The public listener, as `address:port`.
     pub(crate) fn address(&self) -> &str {
-        self.process().public.strip_prefix("http://").unwrap()
+        self.process().public.split_once("://").unwrap().1
     }
 
     /// The operator listener, as `address:port`.

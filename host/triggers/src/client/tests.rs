@@ -11,7 +11,7 @@ fn seen(kind: ForwardedHeaders, peer: &str, lines: &[(&str, &str)]) -> (String, 
     let mut config = Config::load(&Flags::default(), []).unwrap().http;
     config.trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
     config.forwarded_headers = kind;
-    let client = Client::of(SocketAddr::new(peer.parse().unwrap(), 1), &headers, &config);
+    let client = Client::of(SocketAddr::new(peer.parse().unwrap(), 1), false, &headers, &config);
     (client.address.to_string(), client.secure, client.host)
 }
 
