@@ -22,6 +22,8 @@ pub struct HttpConfig {
     pub forwarded_headers: ForwardedHeaders,
     /// When session cookies carry `Secure`.
     pub secure_cookies: SecureCookies,
+    /// Whether texts that are the same for all visitors are compressed.
+    pub compression: bool,
     /// Whether answers name the revision that gave them.
     pub revision_header: bool,
     /// Requests in the host at the same time; one more waits.
@@ -56,6 +58,7 @@ pub(super) struct RawHttpConfig {
     trusted_proxies: Vec<String>,
     forwarded_headers: ForwardedHeaders,
     secure_cookies: SecureCookies,
+    compression: Option<bool>,
     revision_header: bool,
     max_in_flight_requests: Option<usize>,
     queue_wait_ms: Option<u64>,
@@ -79,6 +82,7 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
             forwarded_headers: raw.forwarded_headers,
             secure_cookies: raw.secure_cookies,
+            compression: raw.compression.unwrap_or(true),
             revision_header: raw.revision_header,
             max_in_flight_requests: within(
                 "http.max_in_flight_requests",

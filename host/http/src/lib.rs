@@ -1,6 +1,7 @@
 //! The parts that the two HTTP listeners share: connections with limits, and
 //! every refusal of the host with its status.
 
+pub mod compression;
 pub mod connection;
 pub mod error;
 pub mod host_name;

@@ -16,8 +16,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use http::{Method, StatusCode, header};
 use hyper::{
-    body::{Frame, SizeHint},
+    body::{Body as _, Frame, SizeHint},
     server::conn,
     service::service_fn,
 };
@@ -111,6 +112,7 @@ where
     async fn http2(&self, stream: impl Stream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
         let (shared, answer) = (connection.clone(), self.answer.clone());
         let service = service_fn(move |request| {
+            let is_head = *request.method() == Method::HEAD;
             let answer = answered(peer, shared.clone(), request, answer.clone());
             async move {
                 let progress = http2::current().unwrap_or_else(|| Arc::new(Answer::new(true)));
@@ -118,6 +120,7 @@ where
                     true => answer.await,
                     false => Refusal::Busy.into_response(),
                 };
+                let response = without_forbidden_body(is_head, response);
                 Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, progress)))
             }
         });
@@ -172,6 +175,19 @@ impl<S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static> Stream for 
 
 fn late(problem: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, problem)
+}
+
+/// Takes out a body that an answer must not have, see RFC 9110, section 6.4.1. hyper does
+/// this for HTTP/1.1 alone.
+fn without_forbidden_body(is_head: bool, mut response: Response) -> Response {
+    if !is_head && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return response;
+    }
+    let body = std::mem::take(response.body_mut());
+    if let Some(bytes) = body.size_hint().exact().filter(|_| is_head) {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(bytes.into());
+    }
+    response
 }
 
 /// The answer to one request, once the client has taken the answers before.

@@ -28,7 +28,7 @@ use host_engine::{
     CallContext, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
 };
-use host_http::{connection::Connection, error::Refusal, host_name, page};
+use host_http::{compression, connection::Connection, error::Refusal, host_name, page};
 use host_plugin::{
     Registry, Revision,
     registry::{Lookup, Served, Target},
@@ -139,6 +139,9 @@ impl Front {
             limit.unwrap_or_else(|over| over.reading).write(response.headers_mut());
         }
         page::show_refusal(&parts.headers, &mut response);
+        if self.config.compression {
+            compression::compress(&parts.headers, &mut response);
+        }
         caching::shorten(&parts, &mut response);
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);

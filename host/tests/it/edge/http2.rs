@@ -43,6 +43,27 @@ async fn one_port_speaks_both_versions() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_body_has_none() {
+    let host = with_hostile_guest("").await;
+    let (client, _connection) = http2_client(&host).await;
+    let length = ask(&client, get(&host, "/hello")).await.unwrap().1.len();
+    let mut head = get(&host, "/hello");
+    *head.method_mut() = http::Method::HEAD;
+    let mut sending = client.clone().ready().await.unwrap();
+    let answer = timeout(PATIENCE, sending.send_request(head, true).unwrap().0).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-length"], length.to_string());
+    assert_eq!(text(answer).await.unwrap(), "");
+    for status in [204, 304] {
+        let script = json!({ "script": { "status": status, "body_bytes": 9 } }).to_string();
+        let answer = post(&host, &client, "/hostile/answer", script).await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert!(!answer.headers().contains_key("content-length"));
+        assert_eq!(text(answer).await.unwrap(), "", "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_large_answer_and_many_answers_at_once_arrive_whole() {
     let host = with_hostile_guest("").await;
     let (client, _connection) = http2_client(&host).await;

@@ -1,5 +1,6 @@
 //! The public listener as clients on the open internet meet it.
 
+mod compression;
 mod expectations;
 mod floods;
 mod host_names;
