@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 const MAX_RESETS: u32 = 100;
 
 /// The state of a connection that its socket and its requests share.
-pub struct Connection {
+pub(crate) struct Connection {
     is_tls: bool,
     /// Whether the client has not taken all bytes of the answer before.
     blocked: AtomicBool,
@@ -63,14 +63,13 @@ impl Connection {
         }
     }
 
-    /// Whether the client speaks TLS with this host.
-    pub fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         self.is_tls
     }
 
     /// Keeps a value until the client has taken the bytes of the answer, or until
-    /// the connection ends.
-    pub fn hold(&self, value: impl Any + Send) {
+    /// the connection ends. Streams of HTTP/2 keep their values themselves.
+    pub(super) fn hold(&self, value: impl Any + Send) {
         self.held.lock().push(Box::new(value));
     }
 
@@ -102,7 +101,8 @@ impl Connection {
         UnderWay(self.clone())
     }
 
-    /// A part of a head has arrived with more to come, or no head is open any more.
+    /// A part of a head has arrived with more to come, or no head is open any more. The
+    /// time of a head that was open before goes on.
     pub(super) fn set_head_open(&self, is_open: bool) {
         let mut progress = self.progress.lock();
         progress.head_since = is_open.then(|| progress.head_since.unwrap_or_else(Instant::now));
@@ -121,6 +121,11 @@ impl Connection {
         if progress.resets > MAX_RESETS {
             self.give_up();
         }
+    }
+
+    /// The client has the idle time once more, to hear that the connection ends.
+    pub(super) fn begin_farewell(&self) {
+        self.progress.lock().idle_since = Instant::now();
     }
 
     /// Ends the connection, whatever is under way.

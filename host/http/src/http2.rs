@@ -7,9 +7,9 @@
 mod answer;
 pub(crate) mod frames;
 
-pub(super) use answer::{Answer, PacedBody};
+pub(crate) use answer::{Answer, PacedBody};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, UnderWay};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -40,21 +40,27 @@ pub(super) struct Streams {
 }
 
 /// The answer of the stream that runs now, and whether the stream has a place.
-pub(super) fn current() -> Option<Arc<Answer>> {
-    ANSWER.try_with(Clone::clone).ok()
+pub(super) fn current() -> Arc<Answer> {
+    ANSWER.try_with(Clone::clone).unwrap_or_else(|_| Arc::new(Answer::new(true)))
 }
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let place = self.places.clone().try_acquire_owned().ok();
         let answer = Arc::new(Answer::new(place.is_some()));
-        tokio::spawn(self.clone().run(ANSWER.scope(answer.clone(), stream), answer, place));
+        let under_way = self.connection.begin_request();
+        tokio::spawn(self.clone().run(ANSWER.scope(answer.clone(), stream), answer, (under_way, place)));
     }
 }
 
 impl Streams {
-    async fn run(self, stream: impl Future<Output = ()>, answer: Arc<Answer>, _place: Option<OwnedSemaphorePermit>) {
-        let _under_way = self.connection.begin_request();
+    /// Runs a stream until the client has taken its answer, and keeps its place until then.
+    async fn run(
+        self,
+        stream: impl Future<Output = ()>,
+        answer: Arc<Answer>,
+        _held: (UnderWay, Option<OwnedSemaphorePermit>),
+    ) {
         let is_stalled = tokio::select! {
             biased;
             () = stream => false,

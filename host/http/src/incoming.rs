@@ -1,5 +1,5 @@
-//! The bytes that a client sends: which protocol they are, and whether the head of a
-//! request has begun.
+//! The bytes as hyper reads and writes them: which protocol they are, whether the head
+//! of a request has begun, and whether the client takes the answers.
 
 use crate::{
     connection::Connection,
@@ -20,7 +20,8 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// A stream of bytes that tells its [`Connection`] what has arrived.
+/// A stream of bytes that tells its [`Connection`] what has arrived and what has left.
+/// It lies above TLS, so that bytes which wait for their encryption have not left.
 pub(super) struct Incoming<S> {
     stream: S,
     connection: Arc<Connection>,
@@ -30,12 +31,15 @@ pub(super) struct Incoming<S> {
     frames: Option<Frames>,
 }
 
-impl<S: AsyncRead + Unpin> Incoming<S> {
+impl<S: Unpin> Incoming<S> {
     /// Reads the first bytes, and as few of them as show the protocol.
     ///
     /// # Errors
     /// The stream cannot be read.
-    pub(super) async fn open(mut stream: S, connection: Arc<Connection>) -> io::Result<(Protocol, Self)> {
+    pub(super) async fn open(mut stream: S, connection: Arc<Connection>) -> io::Result<(Protocol, Self)>
+    where
+        S: AsyncRead,
+    {
         let mut first = Vec::with_capacity(PREFACE.len());
         let protocol = loop {
             if first == PREFACE {
@@ -53,12 +57,24 @@ impl<S: AsyncRead + Unpin> Incoming<S> {
     fn arrived(&mut self, bytes: &[u8]) {
         match &mut self.frames {
             Some(frames) => {
-                frames.read(bytes);
+                if frames.read(bytes) {
+                    self.connection.set_head_open(false);
+                }
                 self.connection.set_head_open(frames.is_open());
             }
             None if self.connection.is_idle() => self.connection.set_head_open(true),
             None => {}
         }
+    }
+
+    /// Notes whether a write of `offered` bytes took all of them.
+    fn left(&self, offered: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(bytes)) => self.connection.set_blocked(bytes < offered),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.connection.set_blocked(true),
+        }
+        written
     }
 }
 
@@ -86,7 +102,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Incoming<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.left(bytes.len(), written)
     }
 
     fn poll_write_vectored(
@@ -94,7 +111,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.left(slices.iter().map(|slice| slice.len()).sum(), written)
     }
 
     fn is_write_vectored(&self) -> bool {

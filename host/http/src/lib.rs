@@ -1,8 +1,9 @@
 //! The parts that the two HTTP listeners share: connections with limits, and
 //! every refusal of the host with its status.
 
+pub mod client_link;
 pub mod compression;
-pub mod connection;
+mod connection;
 pub mod error;
 pub mod host_name;
 mod http2;

@@ -1,10 +1,11 @@
 //! One connection, from its first byte to its end.
 
 use crate::{
+    client_link::ClientLink,
     connection::{Connection, Owed, UnderWay},
     error::Refusal,
     host_name,
-    http2::{self, Answer, PacedBody, Streams},
+    http2::{self, PacedBody, Streams},
     incoming::{Incoming, Protocol},
     listener::ConnectionLimits,
     socket::Socket,
@@ -67,7 +68,7 @@ where
     pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let connection = Arc::new(Connection::new(self.tls.is_some()));
-        let socket = Socket::new(stream, connection.clone(), self.limits.write_timeout);
+        let socket = Socket::new(stream, self.limits.write_timeout);
         let Some(tls) = &self.tls else { return self.open(socket, peer, connection).await };
         let accepted = tokio::select! {
             accepted = timeout(self.limits.header_read_timeout, tls.accept(socket)) => accepted??,
@@ -99,7 +100,7 @@ where
         let service = service_fn(move |request| {
             shared.set_head_open(false);
             let under_way = shared.begin_request();
-            let answer = answered(peer, shared.clone(), request, answer.clone());
+            let answer = answered(peer, ClientLink::of_connection(shared.clone()), request, answer.clone());
             async move { Ok::<_, Infallible>(answer.await.map(|body| AnswerBody { body, _under_way: under_way })) }
         });
         let mut http1 = conn::http1::Builder::new();
@@ -113,15 +114,16 @@ where
         let (shared, answer) = (connection.clone(), self.answer.clone());
         let service = service_fn(move |request| {
             let is_head = *request.method() == Method::HEAD;
-            let answer = answered(peer, shared.clone(), request, answer.clone());
+            let (shared, answer) = (shared.clone(), answer.clone());
             async move {
-                let progress = http2::current().unwrap_or_else(|| Arc::new(Answer::new(true)));
-                let response = match progress.has_place() {
-                    true => answer.await,
+                let stream = http2::current();
+                let link = ClientLink::of_stream(shared, stream.clone());
+                let response = match stream.has_place() {
+                    true => answered(peer, link, request, answer).await,
                     false => Refusal::Busy.into_response(),
                 };
                 let response = without_forbidden_body(is_head, response);
-                Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, progress)))
+                Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, stream)))
             }
         });
         let streams = Streams {
@@ -163,6 +165,7 @@ where
             }
             // HTTP/1.1 ends at once if it is idle. HTTP/2 tells the client first.
             served.as_mut().graceful_shutdown();
+            connection.begin_farewell();
             is_ending = true;
         }
     }
@@ -193,7 +196,7 @@ fn without_forbidden_body(is_head: bool, mut response: Response) -> Response {
 /// The answer to one request, once the client has taken the answers before.
 async fn answered<A, R>(
     peer: SocketAddr,
-    connection: Arc<Connection>,
+    link: ClientLink,
     mut request: hyper::Request<hyper::body::Incoming>,
     answer: A,
 ) -> Response
@@ -201,8 +204,8 @@ where
     A: Fn(SocketAddr, Request) -> R,
     R: Future<Output = Response>,
 {
-    connection.ready().await;
-    request.extensions_mut().insert(connection);
+    link.connection().ready().await;
+    request.extensions_mut().insert(link);
     let mut request = request.map(Body::new);
     match host_name::settle(&mut request) {
         Ok(()) => answer(peer, request).await,

@@ -1,16 +1,12 @@
 //! The socket of a connection, which ends if its client stops reading.
 //!
 //! A client that reads nothing would keep the bytes of its answers in the host's
-//! memory. So a write that makes no progress for a while ends the connection, and
-//! the next request of a connection waits until the client has taken the answer
-//! before it.
+//! memory. So a write that makes no progress for a while ends the connection.
 
-use crate::connection::Connection;
 use std::{
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,7 +22,6 @@ const PROGRESS_BYTES: usize = 16 << 10;
 /// A socket with a limit on the time in which its client takes no bytes.
 pub(super) struct Socket {
     stream: TcpStream,
-    connection: Arc<Connection>,
     patience: Duration,
     /// Runs while the client is blocked.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -34,8 +29,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, patience: Duration) -> Self {
-        Self { stream, connection, patience, deadline: None, progress_bytes: 0 }
+    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self { stream, patience, deadline: None, progress_bytes: 0 }
     }
 
     /// Judges the outcome of a write of `offered` bytes.
@@ -46,12 +41,8 @@ impl Socket {
         outcome: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match outcome {
-            Poll::Ready(Ok(bytes)) if bytes >= offered => {
-                self.deadline = None;
-                self.connection.set_blocked(false);
-            }
+            Poll::Ready(Ok(bytes)) if bytes >= offered => self.deadline = None,
             Poll::Ready(Ok(bytes)) => {
-                self.connection.set_blocked(true);
                 self.progress_bytes += bytes;
                 if self.progress_bytes >= PROGRESS_BYTES {
                     self.progress_bytes = 0;
@@ -60,7 +51,6 @@ impl Socket {
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                self.connection.set_blocked(true);
                 let patience = self.patience;
                 let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
                 if deadline.as_mut().poll(context).is_ready() {

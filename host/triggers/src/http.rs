@@ -5,6 +5,7 @@
 //! other sites, the headers of caches, the request's id, its log line and its metrics.
 
 mod answer;
+mod body;
 mod caching;
 mod cross_site;
 mod exchange;
@@ -16,7 +17,7 @@ mod wasi_http;
 
 use crate::client::Client;
 use axum::{
-    body::{Body, HttpBody},
+    body::Body,
     extract::Request,
     response::{IntoResponse, Response},
 };
@@ -28,14 +29,13 @@ use host_engine::{
     CallContext, Patience,
     bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
 };
-use host_http::{compression, connection::Connection, error::Refusal, host_name, page};
+use host_http::{client_link::ClientLink, compression, error::Refusal, page};
 use host_plugin::{
     Registry, Revision,
     registry::{Lookup, Served, Target},
 };
 use host_telemetry::{Span, SpanKind, TraceId};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 pub use idempotency::RunningRequests;
 use idempotency::{Admitted, Keyed, REPEATABLE, REPLAYED};
 pub use rate_limits::RateLimits;
@@ -195,9 +195,10 @@ impl Front {
         let call = call_context(revision, &incoming)?;
         let IncomingRequest { visitor, parts, id, .. } = incoming;
         let key = idempotency::key_of(revision, target, parts)?;
-        let body = self.body(&parts.headers, body, revision.manifest.limits.body_bytes).await?;
+        let body = body::read(&parts.headers, body, revision.manifest.limits.body_bytes, self.config.body_read_timeout)
+            .await?;
         let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
-        let exchange = |request| Exchange { call, request, connection: parts.extensions.get().cloned() };
+        let exchange = |request| Exchange { call, request, link: parts.extensions.get().cloned() };
         let Some(key) = key else { return Ok(Prepared::Exchange(exchange(request))) };
         let (account, client) = (visitor.account(), &visitor.client);
         let admitted = idempotency::admit(&self.running_requests, revision, &key, account, client, &request)?;
@@ -207,30 +208,9 @@ impl Front {
         })
     }
 
-    fn visitor(&self, peer: SocketAddr, parts: &Parts) -> Visitor {
-        let is_tls = parts.extensions.get::<Arc<Connection>>().is_some_and(|connection| connection.is_tls());
+    fn visitor<'a>(&'a self, peer: SocketAddr, parts: &'a Parts) -> Visitor<'a> {
+        let is_tls = parts.extensions.get::<ClientLink>().is_some_and(ClientLink::is_tls);
         Visitor::new(Client::of(peer, is_tls, &parts.headers, &self.config), &parts.headers, &self.identity)
-    }
-
-    async fn body(&self, headers: &HeaderMap, mut body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
-        if body.is_end_stream() {
-            return Ok(Vec::new());
-        }
-        let content_length = content_length(headers);
-        let limit = self.config.body_read_timeout;
-        let read = match content_length.is_some_and(|bytes| bytes > limit_bytes as u64) {
-            true => Err(Refusal::TooLarge),
-            false => match tokio::time::timeout(limit, Limited::new(&mut body, limit_bytes).collect()).await {
-                Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
-                Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-                Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read")),
-                Err(_) => Err(Refusal::TooSlow),
-            },
-        };
-        if read == Err(Refusal::TooLarge) {
-            discard(headers, body).await;
-        }
-        read
     }
 }
 
@@ -254,36 +234,6 @@ fn call_context(revision: &Revision, incoming: &IncomingRequest<'_>) -> Result<C
         turns: None,
         claim: None,
     })
-}
-
-/// The length of the body, as the client announces it.
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
-}
-
-/// The largest part of a refused body that the host reads and discards.
-const DISCARDED_BYTES: usize = 16 << 20;
-/// The longest time for this.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Lets a client finish sending a refused body. A client that still sends when
-/// the connection closes never reads the answer. A client that waits for `100 Continue`
-/// has not begun to send.
-async fn discard(headers: &HeaderMap, mut body: Body) {
-    if content_length(headers).is_some() && host_name::expects_continue(headers) {
-        return;
-    }
-    let reading = async {
-        let mut left = DISCARDED_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, |data| data.len());
-            let Some(rest) = left.checked_sub(bytes) else { return };
-            left = rest;
-        }
-    };
-    if tokio::time::timeout(DISCARD_TIMEOUT, reading).await.is_err() {
-        tracing::debug!("a client did not send a refused body in time");
-    }
 }
 
 /// None when the path cannot be decoded or contains U+0000, because such a path

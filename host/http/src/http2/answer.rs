@@ -2,9 +2,11 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use std::{
+    any::Any,
     pin::Pin,
     sync::{
         Arc,
@@ -24,6 +26,8 @@ pub(crate) struct Answer {
     is_given: AtomicBool,
     /// The pieces that hyper has and the socket has not.
     pieces: AtomicUsize,
+    /// Dropped as soon as the socket has the head and the first piece.
+    held: Mutex<Vec<Box<dyn Any + Send>>>,
     changed: Notify,
     /// Of the body, which ends after its last piece has gone.
     waker: Mutex<Option<Waker>>,
@@ -35,6 +39,7 @@ impl Answer {
             has_place,
             is_given: AtomicBool::new(false),
             pieces: AtomicUsize::new(0),
+            held: Mutex::default(),
             changed: Notify::new(),
             waker: Mutex::new(None),
         }
@@ -48,6 +53,11 @@ impl Answer {
     /// Whether the host has answered.
     pub(crate) fn is_given(&self) -> bool {
         self.is_given.load(Ordering::Acquire)
+    }
+
+    /// Keeps a value until the socket has the head of the answer.
+    pub(crate) fn hold(&self, value: impl Any + Send) {
+        self.held.lock().push(Box::new(value));
     }
 
     /// Waits until the client has taken no piece for this time.
@@ -96,6 +106,7 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
+        self.answer.held.lock().clear();
         let last = self.answer.pieces.fetch_sub(1, Ordering::AcqRel) == 1;
         self.answer.changed.notify_one();
         if let Some(waker) = last.then(|| self.answer.waker.lock().take()).flatten() {
@@ -109,15 +120,26 @@ pub(crate) struct PacedBody {
     body: Body,
     /// The rest of a frame of the body.
     rest: Bytes,
+    trailers: Option<HeaderMap>,
     answer: Arc<Answer>,
-    has_many_pieces: bool,
+    /// Whether an answer without a body has a piece all the same. It leaves after the
+    /// head, and so shows that the head has left.
+    needs_piece: bool,
     has_begun: bool,
+    has_many_pieces: bool,
+    has_ended: bool,
 }
 
 impl PacedBody {
     pub(crate) fn new(body: Body, answer: Arc<Answer>) -> Self {
         answer.is_given.store(true, Ordering::Release);
-        Self { body, rest: Bytes::new(), answer, has_many_pieces: false, has_begun: false }
+        let needs_piece = !answer.held.lock().is_empty();
+        let (has_begun, has_many_pieces, has_ended) = (false, false, false);
+        Self { body, rest: Bytes::new(), trailers: None, answer, needs_piece, has_begun, has_many_pieces, has_ended }
+    }
+
+    fn owes_piece(&self) -> bool {
+        self.needs_piece && !self.has_begun
     }
 
     fn piece(&mut self) -> Bytes {
@@ -139,26 +161,35 @@ impl hyper::body::Body for PacedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        while this.rest.is_empty() {
+        while this.rest.is_empty() && !this.has_ended {
             match ready!(Pin::new(&mut this.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                    Err(other) => (this.trailers, this.has_ended) = (other.into_trailers().ok(), true),
                 },
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                // The end of a long answer waits until the client has taken the rest,
-                // because nobody can reset a stream that has ended.
-                None => return this.answer.poll_taken(context).map(|()| None),
+                None => this.has_ended = true,
             }
         }
-        Poll::Ready(Some(Ok(Frame::data(this.piece()))))
+        if !this.rest.is_empty() || this.owes_piece() {
+            return Poll::Ready(Some(Ok(Frame::data(this.piece()))));
+        }
+        // The end of a long answer waits until the client has taken the rest,
+        // because nobody can reset a stream that has ended.
+        ready!(this.answer.poll_taken(context));
+        Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream() && !self.has_many_pieces
+        let has_ended = self.has_ended || self.body.is_end_stream();
+        has_ended && self.rest.is_empty() && self.trailers.is_none() && !self.has_many_pieces && !self.owes_piece()
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.owes_piece() && self.body.is_end_stream() {
+            // A length would be one of an answer with a body.
+            return SizeHint::default();
+        }
         let (rest, of_body) = (self.rest.len() as u64, self.body.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(of_body.lower() + rest);
@@ -173,9 +204,23 @@ impl hyper::body::Body for PacedBody {
 mod tests {
     use super::*;
     use hyper::body::Body as _;
-    use std::future::poll_fn;
+    use std::{collections::VecDeque, future::poll_fn};
 
     const PATIENCE: Duration = Duration::from_millis(300);
+
+    struct Frames(VecDeque<Frame<Bytes>>);
+
+    impl hyper::body::Body for Frames {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            Poll::Ready(self.0.pop_front().map(Ok))
+        }
+    }
 
     async fn next(body: &mut PacedBody) -> Option<Bytes> {
         let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
@@ -193,6 +238,37 @@ mod tests {
         assert!(!answer.is_taken_within(PATIENCE).await, "the client has not taken the piece");
         drop(piece);
         assert!(answer.is_taken_within(PATIENCE).await);
+    }
+
+    #[tokio::test]
+    async fn the_head_of_an_answer_is_held_until_its_own_first_piece_has_gone() {
+        for (content, bytes) in [("", 0), ("hello", 5)] {
+            let (of_head, answer) = (Arc::new(()), Arc::new(Answer::new(true)));
+            let other = Arc::new(Answer::new(true));
+            answer.hold(of_head.clone());
+            let mut body = PacedBody::new(Body::from(content), answer);
+            assert!(!body.is_end_stream());
+            drop(next(&mut PacedBody::new(Body::from("of another stream"), other)).await);
+            let piece = next(&mut body).await.unwrap();
+            assert_eq!((piece.len(), body.is_end_stream()), (bytes, true), "{content:?}");
+            assert_eq!(Arc::strong_count(&of_head), 2, "{content:?}");
+            drop(piece);
+            assert_eq!(Arc::strong_count(&of_head), 1, "{content:?}");
+        }
+        let body = PacedBody::new(Body::empty(), Arc::new(Answer::new(true)));
+        assert!(body.is_end_stream(), "nothing is held, and the head is all");
+    }
+
+    #[tokio::test]
+    async fn trailers_come_after_the_client_has_taken_the_body() {
+        let trailers = HeaderMap::from_iter([(http::header::ETAG, http::HeaderValue::from_static("x"))]);
+        let frames = [Frame::data(Bytes::from("hello")), Frame::trailers(trailers.clone())];
+        let mut body = PacedBody::new(Body::new(Frames(frames.into())), Arc::new(Answer::new(true)));
+        let piece = next(&mut body).await.unwrap();
+        let mut last = std::pin::pin!(poll_fn(|context| Pin::new(&mut body).poll_frame(context)));
+        assert!(timeout(PATIENCE, last.as_mut()).await.is_err());
+        drop(piece);
+        assert_eq!(last.await.unwrap().unwrap().into_trailers().unwrap(), trailers);
     }
 
     #[tokio::test]

@@ -35,11 +35,15 @@ impl Frames {
         self.is_block_open || self.head > 0 || (self.left > 0 && self.kind != DATA)
     }
 
-    pub(crate) fn read(&mut self, mut bytes: &[u8]) {
+    /// Takes the bytes that have arrived. True if nothing was open at some moment, so that
+    /// whatever is open now has begun among these bytes.
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> bool {
+        let mut was_closed = false;
         loop {
             let (_, rest) = bytes.split_at(self.left.min(bytes.len()));
             self.left -= bytes.len() - rest.len();
-            let Some((byte, rest)) = rest.split_first() else { return };
+            was_closed |= !self.is_open();
+            let Some((byte, rest)) = rest.split_first() else { return was_closed };
             self.read_head(*byte);
             bytes = rest;
         }
@@ -75,25 +79,26 @@ mod tests {
     #[test]
     fn only_a_frame_or_a_list_of_headers_that_has_begun_is_open() {
         const SETTINGS: u8 = 4;
-        let steps: [(Vec<u8>, bool); 12] = [
-            (PREFACE[..20].to_vec(), true),
-            (PREFACE[20..].to_vec(), true),
-            (frame(SETTINGS, 0, 12), false),
-            (frame(HEADERS, END_HEADERS, 300), false),
-            (frame(HEADERS, 0, 300), true),
-            (frame(CONTINUATION, 0, 0), true),
-            (frame(CONTINUATION, END_HEADERS, 70_000), false),
-            (frame(DATA, 0, 100)[..50].to_vec(), false),
-            (vec![7; 59], false),
-            (frame(SETTINGS, 0, 6)[..3].to_vec(), true),
-            (frame(SETTINGS, 0, 6)[3..].to_vec(), false),
-            (frame(HEADERS, END_HEADERS, 9)[..17].to_vec(), true),
+        let steps: [(Vec<u8>, bool, bool); 13] = [
+            (PREFACE[..20].to_vec(), true, false),
+            (PREFACE[20..].to_vec(), true, false),
+            (frame(SETTINGS, 0, 12), false, true),
+            (frame(HEADERS, END_HEADERS, 300), false, true),
+            (frame(HEADERS, 0, 300), true, true),
+            (frame(CONTINUATION, 0, 0), true, false),
+            (frame(CONTINUATION, END_HEADERS, 70_000), false, true),
+            (frame(DATA, 0, 100)[..50].to_vec(), false, true),
+            (vec![7; 59], false, true),
+            (frame(SETTINGS, 0, 6)[..3].to_vec(), true, true),
+            (frame(SETTINGS, 0, 6)[3..].to_vec(), false, true),
+            (frame(HEADERS, END_HEADERS, 9)[..17].to_vec(), true, true),
+            ([&[7], &frame(SETTINGS, 0, 6)[..3]].concat(), true, true),
         ];
         let (mut whole, mut bytewise) = (Frames::new(), Frames::new());
         assert!(whole.is_open(), "a new connection owes its first frame");
-        for (step, (bytes, expected)) in steps.into_iter().enumerate() {
-            whole.read(&bytes);
-            bytes.iter().for_each(|byte| bytewise.read(&[*byte]));
+        for (step, (bytes, expected, was_closed)) in steps.into_iter().enumerate() {
+            assert_eq!(whole.read(&bytes), was_closed, "step {step}");
+            bytes.iter().for_each(|byte| _ = bytewise.read(&[*byte]));
             assert_eq!((whole.is_open(), bytewise.is_open()), (expected, expected), "step {step}");
         }
     }

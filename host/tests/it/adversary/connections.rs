@@ -73,7 +73,7 @@ async fn a_slow_reader_gets_its_whole_answer() {
 #[tokio::test]
 async fn requests_in_a_row_without_reading_wait_for_the_first_answer() {
     let limits = json!({ "concurrency": 8, "queue": 8 });
-    let host = attacked_within(good_setup().http("write_timeout_ms = 2000\n"), limits).await;
+    let host = attacked_within(good_setup().http("write_timeout_ms = 2000\nkeep_alive_ms = 2000\n"), limits).await;
     host.visitor().says_hello().await;
     let before = host.resident_mib().await;
     let many = scripted_request(&json!({ "status": 204, "more_headers": 60, "value_bytes": 1_000 })).repeat(150);

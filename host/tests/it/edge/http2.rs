@@ -91,9 +91,12 @@ async fn headers_over_the_limit_are_refused() {
     assert_eq!(ask(&client, get(&host, "/hello")).await.unwrap().0, 200);
 }
 
-/// A client that opens no window for answers.
-async fn closed_client(host: &Host) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
-    http2_client_with(host, h2::client::Builder::new().initial_window_size(0)).await
+/// A client whose window for each answer has room for so many bytes.
+async fn narrow_client(
+    host: &Host,
+    window: u32,
+) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    http2_client_with(host, h2::client::Builder::new().initial_window_size(window)).await
 }
 
 #[tokio::test]
@@ -127,12 +130,12 @@ async fn answers_that_nobody_takes_free_their_memory() {
     let large = json!({ "script": { "body_bytes": 3 << 20 } }).to_string();
     let mut clients = Vec::new();
     for _ in 0..4 {
-        let (client, connection) = closed_client(&host).await;
+        let (client, connection) = narrow_client(&host, 0).await;
         for _ in 0..4 {
-            // Answers beyond the bound are refused. The bodies of the refusals do not arrive either.
-            let _ = post(&host, &client, "/hostile/answer", large.clone()).await;
+            // Answers beyond the bound are refused.
+            clients.push((post(&host, &client, "/hostile/answer", large.clone()).await.unwrap(), client.clone()));
         }
-        clients.push((client, connection));
+        drop(connection);
     }
     let refused = async || host.failures("hostile", "unread").await;
     eventually("answers beyond the limit are refused", refused, |count| *count > 0).await;
@@ -140,18 +143,31 @@ async fn answers_that_nobody_takes_free_their_memory() {
     let again = async || post(&host, &client, "/hostile/answer", large.clone()).await.unwrap().status();
     eventually("the memory is free again", again, |status| *status == 200).await;
     assert_eq!(host.failures("hostile", "deadline").await, 0);
+    drop(clients);
 }
 
 #[tokio::test]
-async fn a_short_answer_that_nobody_takes_ends_its_connection() {
+async fn a_short_answer_that_nobody_takes_ends_its_stream_or_its_connection() {
     let host = greeter().http("write_timeout_ms = 1000\n").start().await;
-    let (client, connection) = closed_client(&host).await;
-    let mut sending = client.clone().ready().await.unwrap();
-    let (answer, _) = sending.send_request(get(&host, "/hello"), true).unwrap();
-    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
-    assert_eq!(answer.status(), 200);
-    let ended = timeout(PATIENCE, connection).await;
-    assert!(ended.is_ok(), "the host should close the connection");
+    let begin = async |client: &SendRequest<Bytes>| {
+        let mut sending = client.clone().ready().await.unwrap();
+        let (answer, _) = sending.send_request(get(&host, "/hello"), true).unwrap();
+        let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.into_body()
+    };
+    let (client, _connection) = narrow_client(&host, 0).await;
+    let mut body = begin(&client).await;
+    assert!(
+        timeout(PATIENCE, body.data()).await.unwrap().is_some_and(|data| data.is_err()),
+        "the host resets the stream"
+    );
+    drop(begin(&client).await);
+
+    // The host has handed the whole answer on when the client stops.
+    let (client, connection) = narrow_client(&host, 4).await;
+    let _body = begin(&client).await;
+    assert!(timeout(PATIENCE, connection).await.is_ok(), "the host should close the connection");
 }
 
 #[tokio::test]

@@ -9,10 +9,9 @@ use host_base::{
 };
 use host_capabilities::identity::IssuedCookies;
 use host_engine::{Failure, answer_head, bindings::exports::platform::http::handler as wit};
-use host_http::{connection::Connection, error::Refusal};
+use host_http::{client_link::ClientLink, error::Refusal};
 use host_plugin::Revision;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use std::sync::Arc;
 
 /// A head of fewer bytes is not worth the counting.
 const SMALL_HEAD_BYTES: usize = 1 << 10;
@@ -22,8 +21,8 @@ pub(super) struct Asked<'a> {
     pub(super) revision: &'a Revision,
     /// The session cookies that the host issued for this answer.
     pub(super) issued: Option<&'a IssuedCookies>,
-    /// The connection of the client. None in tests.
-    pub(super) connection: Option<&'a Arc<Connection>>,
+    /// The way back to the client. None in tests.
+    pub(super) link: Option<&'a ClientLink>,
 }
 
 /// A body with its share of the bytes that clients have not taken yet.
@@ -104,8 +103,8 @@ impl Asked<'_> {
     }
 
     fn hold_head(&self, bytes: usize) -> Result<(), Refusal> {
-        if let (true, Some(connection)) = (bytes >= SMALL_HEAD_BYTES, self.connection) {
-            connection.hold(self.revision.hold_unsent(bytes).map_err(|failure| Refusal::from(&failure))?);
+        if let (true, Some(link)) = (bytes >= SMALL_HEAD_BYTES, self.link) {
+            link.hold(self.revision.hold_unsent(bytes).map_err(|failure| Refusal::from(&failure))?);
         }
         Ok(())
     }

@@ -3,13 +3,10 @@
 use super::answer::Asked;
 use axum::response::Response;
 use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler as wit};
-use host_http::{connection::Connection, error::Refusal};
+use host_http::{client_link::ClientLink, error::Refusal};
 use host_plugin::{Invocation, Revision};
 use http::HeaderName;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// A component asks with this header for a repetition of the call.
 pub(super) const ASK_AGAIN: HeaderName = HeaderName::from_static("x-ask-again-ms");
@@ -20,8 +17,8 @@ const MAX_ASK_AGAIN: Duration = Duration::from_secs(2);
 pub(super) struct Exchange {
     pub(super) call: CallContext,
     pub(super) request: wit::Request,
-    /// The connection of the client. None in tests.
-    pub(super) connection: Option<Arc<Connection>>,
+    /// The way back to the client. None in tests.
+    pub(super) link: Option<ClientLink>,
 }
 
 impl Exchange {
@@ -48,7 +45,7 @@ impl Exchange {
     }
 
     pub(super) fn asked<'a>(&'a self, revision: &'a Revision) -> Asked<'a> {
-        Asked { revision, issued: self.call.issued.as_deref(), connection: self.connection.as_ref() }
+        Asked { revision, issued: self.call.issued.as_deref(), link: self.link.as_ref() }
     }
 }
 

@@ -1,9 +1,7 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{
-    Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, answer::Asked, call_context, content_length, discard,
-};
+use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, answer::Asked, body, call_context};
 use crate::client::Client;
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
@@ -37,8 +35,8 @@ impl Front {
     ) -> Result<Response, Refusal> {
         let call = call_context(revision, &incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
-        if content_length(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
-            discard(&incoming.parts.headers, body).await;
+        if body::announced_bytes(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
+            body::discard(&incoming.parts.headers, body).await;
             return Err(Refusal::TooLarge);
         }
         let mut request =
@@ -46,7 +44,7 @@ impl Front {
         *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
         let answer =
             revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
-        Asked { revision, issued: None, connection: incoming.parts.extensions.get() }.streamed_response(answer)
+        Asked { revision, issued: None, link: incoming.parts.extensions.get() }.streamed_response(answer)
     }
 }
 
