@@ -1,5 +1,5 @@
-//! The parts that the two HTTP listeners share: connections with limits, and
-//! every refusal of the host with its status.
+//! The parts that the two HTTP listeners share: connections with limits, TLS,
+//! compression, and every refusal of the host with its status.
 
 pub mod client_link;
 pub mod compression;
