@@ -190,10 +190,12 @@ async fn a_certificate_that_the_host_cannot_use_is_named_at_the_start() {
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     fs::write(at("encrypted"), encrypted).unwrap();
     fs::write(at("large"), vec![b'x'; 2 << 20]).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
     for (certificate, key, parts) in [
         (at("missing"), pair.key(), ["http.tls_certificate", "missing: No such file", "name a file in PEM"]),
         (at("empty"), pair.key(), ["http.tls_certificate", "has no certificate", "name a file in PEM"]),
         (at("large"), pair.key(), ["http.tls_certificate", "more than 1 MiB", "name a file in PEM"]),
+        (at("pipe"), pair.key(), ["http.tls_certificate", "not a file", "name a file in PEM"]),
         (folder.path().to_owned(), pair.key(), ["http.tls_certificate", "not a file", "name a file in PEM"]),
         (pair.key(), pair.key(), ["http.tls_certificate", "has no certificate", "name a file in PEM"]),
         (pair.certificate(), at("missing"), ["http.tls_key", "missing: No such file", "without a passphrase"]),
