@@ -4,9 +4,12 @@ mod listeners;
 mod parts;
 mod pooler;
 mod progress;
+mod public_socket;
+mod systemd_sockets;
 mod without_serving;
 
 pub use listeners::Listeners;
+pub use systemd_sockets::SystemdSockets;
 pub use without_serving::{check, judge};
 
 use anyhow::Context;
@@ -57,8 +60,8 @@ include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 /// A running host. It runs until [`Host::stop`].
 pub struct Host {
-    /// The address of the public listener.
-    pub address: SocketAddr,
+    /// The address of the public listener, or `unix:` and its path.
+    pub address: String,
     /// The address of the operator listener.
     pub operator_address: SocketAddr,
     stop: CancellationToken,

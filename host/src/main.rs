@@ -15,7 +15,7 @@ use std::{
 };
 use ticketing::{
     data_dir::DataDir,
-    host::{self, Host, Listeners},
+    host::{self, Host, Listeners, SystemdSockets},
     process_limits, shutdown, temporary_files,
 };
 
@@ -53,6 +53,7 @@ fn compile(job: &CompileComponent) -> ExitCode {
 }
 
 fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
+    let systemd = SystemdSockets::take();
     let config = Config::load(flags, std::env::vars_os())?;
     let log = Arc::new(host_telemetry::start_log(&config.log)?);
     for warning in &config.warnings {
@@ -64,7 +65,7 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match to_serve {
-            true => serve(flags, &config, &log).await,
+            true => serve(flags, &config, &log, systemd).await,
             false => check(&config).await,
         }
     });
@@ -74,7 +75,7 @@ fn run(flags: &Flags, to_serve: bool) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(flags: &Flags, config: &Config, log: &Arc<LogGuard>) -> anyhow::Result<()> {
+async fn serve(flags: &Flags, config: &Config, log: &Arc<LogGuard>, systemd: SystemdSockets) -> anyhow::Result<()> {
     // Only the owner can read what the host writes, whoever made the folder.
     umask(Mode::RWXG | Mode::RWXO);
     // The thread that watches for signals does not hold the log: the last lines are
@@ -88,7 +89,7 @@ async fn serve(flags: &Flags, config: &Config, log: &Arc<LogGuard>) -> anyhow::R
     };
     let shutdown = shutdown::watch(config.http.shutdown_drain, at_hangup)?;
     let stop = &shutdown.stop;
-    let (_data_dir, listeners) = take_places(config)?;
+    let (_data_dir, listeners) = take_places(config, systemd)?;
     if let Some(loaded) = listeners.tls() {
         tls.get_or_init(|| loaded.clone());
     }
@@ -112,9 +113,9 @@ async fn serve(flags: &Flags, config: &Config, log: &Arc<LogGuard>) -> anyhow::R
 
 /// Takes the data directory and the two addresses for this process. A start that
 /// fails here makes nothing.
-fn take_places(config: &Config) -> anyhow::Result<(DataDir, Listeners)> {
+fn take_places(config: &Config, systemd: SystemdSockets) -> anyhow::Result<(DataDir, Listeners)> {
     let existing = DataDir::lock_existing(&config.data_dir)?;
-    let listeners = Listeners::bind(config)?;
+    let listeners = Listeners::bind(config, systemd)?;
     let data_dir = match existing {
         Some(data_dir) => data_dir,
         None => DataDir::create(&config.data_dir)?,

@@ -11,8 +11,9 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where the plugins are served [env: TICKETING_LISTEN] [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Where the plugins are served: `ADDRESS:PORT`, `unix:/PATH`, or `systemd` for a socket that systemd has opened
+    /// [env: TICKETING_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
 
     /// The certificate of the listener, in PEM; with it, the listener speaks TLS [env: TICKETING_TLS_CERTIFICATE]

@@ -1,10 +1,13 @@
 //! `[http]`: the listener that everybody may reach.
 
-use super::problem::{Invalid, within};
+use super::{
+    listen::{self, Listen},
+    problem::{Invalid, within},
+};
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     time::Duration,
 };
@@ -13,7 +16,9 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// Where it listens.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// The access to the file, if it is a Unix socket.
+    pub unix_mode: u32,
     /// The certificate of the listener; none: it speaks HTTP without TLS.
     pub tls: Option<TlsFiles>,
     /// Whose headers about the client are believed.
@@ -52,7 +57,8 @@ pub struct HttpConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawHttpConfig {
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<Listen>,
+    unix_mode: Option<String>,
     pub(super) tls_certificate: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
     trusted_proxies: Vec<String>,
@@ -77,7 +83,8 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
 
     fn try_from(raw: RawHttpConfig) -> Result<Self, Invalid> {
         Ok(Self {
-            listen: raw.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            listen: raw.listen.unwrap_or(Listen::Address((Ipv4Addr::LOCALHOST, 8080).into())),
+            unix_mode: listen::mode(raw.unix_mode.as_deref())?,
             tls: TlsFiles::both(raw.tls_certificate, raw.tls_key)?,
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
             forwarded_headers: raw.forwarded_headers,

@@ -13,6 +13,7 @@ pub mod flags;
 pub mod http;
 pub mod identity;
 pub mod limits;
+pub mod listen;
 pub mod log;
 pub mod messaging;
 pub mod nats;
@@ -268,7 +269,7 @@ fn lay_over(mut raw: RawConfig, environment: &mut Environment, flags: &Flags, so
         &mut raw.http.listen,
         "http.listen",
         [variable("TICKETING_LISTEN"), flag("--listen", &flags.listen)],
-        address,
+        listen::Listen::from_str,
     );
     sources.lay_over(
         &mut raw.http.tls_certificate,

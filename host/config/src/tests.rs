@@ -30,10 +30,10 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let file = "[http]\nlisten = '127.0.0.1:1'";
     let variable = [("TICKETING_LISTEN", "127.0.0.1:2")];
     let flag = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
-    let port = |config: Result<Config, String>| config.unwrap().http.listen.port();
-    assert_eq!(port(load(file, &Flags::default(), &[])), 1);
-    assert_eq!(port(load(file, &Flags::default(), &variable)), 2);
-    assert_eq!(port(load(file, &flag, &variable)), 3);
+    let listen = |config: Result<Config, String>| config.unwrap().http.listen.to_string();
+    assert_eq!(listen(load(file, &Flags::default(), &[])), "127.0.0.1:1");
+    assert_eq!(listen(load(file, &Flags::default(), &variable)), "127.0.0.1:2");
+    assert_eq!(listen(load(file, &flag, &variable)), "127.0.0.1:3");
 }
 
 #[test]

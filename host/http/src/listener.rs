@@ -3,9 +3,42 @@
 
 use crate::{serving::Serving, tls::Tls};
 use axum::{extract::Request, response::Response};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::Semaphore,
+};
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub enum Listener {
+    /// It has an address.
+    Tcp(TcpListener),
+    /// It has a path. Its clients are programs of this machine, such as a proxy, and count
+    /// as 127.0.0.1.
+    Unix(UnixListener),
+}
+
+/// The socket of a connection.
+pub(super) type Stream = Either<TcpStream, UnixStream>;
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| (Either::Left(stream), peer)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Either::Right(stream), (Ipv4Addr::LOCALHOST, 0).into()))
+            }
+        }
+    }
+}
 
 /// The limits of a listener and its connections.
 #[derive(Debug, Clone)]
@@ -28,7 +61,7 @@ pub struct ConnectionLimits {
 /// Serves until the token is cancelled, and then waits for the requests in
 /// flight. True if all of them finished.
 pub async fn serve<F, R>(
-    listener: TcpListener,
+    listener: Listener,
     tls: Option<Arc<Tls>>,
     limits: ConnectionLimits,
     stop: CancellationToken,

@@ -7,7 +7,7 @@ use crate::{
     host_name,
     http2::{self, PacedBody, Streams},
     incoming::{Incoming, Protocol},
-    listener::ConnectionLimits,
+    listener::{ConnectionLimits, Stream},
     socket::Socket,
     tls::Tls,
 };
@@ -38,7 +38,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::Semaphore,
     time::timeout,
 };
@@ -65,8 +64,10 @@ where
     R: Future<Output = Response> + Send + 'static,
 {
     /// Serves until one side closes the connection.
-    pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        stream.set_nodelay(true)?;
+    pub(super) async fn run(self, stream: Stream, peer: SocketAddr) -> io::Result<()> {
+        if let Stream::Left(stream) = &stream {
+            stream.set_nodelay(true)?;
+        }
         let connection = Arc::new(Connection::new(self.tls.is_some()));
         let socket = Socket::new(stream, self.limits.write_timeout);
         let Some(tls) = &self.tls else { return self.open(socket, peer, connection).await };
@@ -95,7 +96,7 @@ where
         }
     }
 
-    async fn http1(&self, stream: impl Stream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
+    async fn http1(&self, stream: impl Bytestream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
         let (shared, answer) = (connection.clone(), self.answer.clone());
         let service = service_fn(move |request| {
             shared.set_head_open(false);
@@ -110,7 +111,7 @@ where
         self.drive(http1.serve_connection(stream, service), &connection).await
     }
 
-    async fn http2(&self, stream: impl Stream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
+    async fn http2(&self, stream: impl Bytestream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
         let (shared, answer) = (connection.clone(), self.answer.clone());
         let service = service_fn(move |request| {
             let is_head = *request.method() == Method::HEAD;
@@ -172,9 +173,9 @@ where
 }
 
 /// The two sides of a connection, as hyper needs them.
-trait Stream: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static {}
+trait Bytestream: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static {}
 
-impl<S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static> Stream for S {}
+impl<S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static> Bytestream for S {}
 
 fn late(problem: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, problem)

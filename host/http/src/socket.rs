@@ -3,6 +3,7 @@
 //! A client that reads nothing would keep the bytes of its answers in the host's
 //! memory. So a write that makes no progress for a while ends the connection.
 
+use crate::listener::Stream;
 use std::{
     future::Future,
     io::{self, IoSlice},
@@ -12,7 +13,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 
@@ -21,7 +21,7 @@ const PROGRESS_BYTES: usize = 16 << 10;
 
 /// A socket with a limit on the time in which its client takes no bytes.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     patience: Duration,
     /// Runs while the client is blocked.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -29,7 +29,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(super) fn new(stream: Stream, patience: Duration) -> Self {
         Self { stream, patience, deadline: None, progress_bytes: 0 }
     }
 

@@ -5,51 +5,48 @@
 //! what it waits for. The public one accepts connections when the host can serve:
 //! until then, a proxy tries another host.
 
-use super::progress::Progress;
-use anyhow::bail;
+use super::{
+    progress::Progress,
+    public_socket::{BACKLOG, PublicListener, PublicSocket, refused, socket},
+    systemd_sockets::SystemdSockets,
+};
 use axum::{Router, response::IntoResponse};
 use host_config::Config;
 use host_http::{
-    listener::{self, ConnectionLimits},
+    listener::{self, ConnectionLimits, Listener},
     tls::Tls,
 };
 use host_operator::Operator;
 use host_triggers::http::Front;
 use std::{
-    io::{self, ErrorKind},
-    net::{Ipv4Addr, SocketAddr},
+    io,
+    net::SocketAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// The largest number of connections of operators and their programs.
 const OPERATOR_CONNECTIONS: usize = 256;
-/// Connections that wait in the kernel.
-const BACKLOG: u32 = 1_024;
 
 /// The two addresses, which belong to this process.
 pub struct Listeners {
-    /// It does not listen yet.
-    public: TcpSocket,
+    public: PublicSocket,
     tls: Option<Arc<Tls>>,
     operators: TcpListener,
 }
 
 /// The public listener before the host can serve.
 pub(super) struct PublicDoor {
-    socket: TcpSocket,
+    socket: PublicSocket,
     tls: Option<Arc<Tls>>,
 }
 
 /// The listeners of a host that serves.
 pub(super) struct Open {
-    pub(super) address: SocketAddr,
+    pub(super) address: String,
     pub(super) operator_address: SocketAddr,
     pub(super) tasks: Vec<JoinHandle<bool>>,
 }
@@ -66,13 +63,13 @@ impl Listeners {
     ///
     /// # Errors
     /// Names the setting, the address or file, and the cure.
-    pub fn bind(config: &Config) -> anyhow::Result<Self> {
+    pub fn bind(config: &Config, systemd: SystemdSockets) -> anyhow::Result<Self> {
         let tls = config.http.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
         let (setting, flag, address) = ("operator.listen", "--admin-listen", config.operator.listen);
         let operators = socket(setting, flag, address)?.listen(BACKLOG);
         let operators = operators.or_else(|error| refused(setting, flag, address, &error))?;
         // The system finds a conflict of two addresses when one of them listens.
-        let public = socket("http.listen", "--listen", config.http.listen)?;
+        let public = PublicSocket::take(&config.http, systemd)?;
         Ok(Self { public, tls, operators })
     }
 
@@ -93,10 +90,16 @@ impl Listeners {
         let address = self.operators.local_addr()?;
         let opened = router.clone();
         let limits = limits(config, OPERATOR_CONNECTIONS);
-        let task = tokio::spawn(listener::serve(self.operators, None, limits, stop.clone(), move |_, request| {
-            let router = opened.get().unwrap_or(&starting).clone();
-            async move { router.oneshot(request).await.into_response() }
-        }));
+        let task = tokio::spawn(listener::serve(
+            Listener::Tcp(self.operators),
+            None,
+            limits,
+            stop.clone(),
+            move |_, request| {
+                let router = opened.get().unwrap_or(&starting).clone();
+                async move { router.oneshot(request).await.into_response() }
+            },
+        ));
         Ok((PublicDoor { socket: self.public, tls: self.tls }, OperatorDoor { address, task, router }))
     }
 }
@@ -112,41 +115,21 @@ pub(super) fn open(
     operator: Arc<Operator>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Open> {
-    let listener = public.socket.listen(BACKLOG);
-    let listener = listener.or_else(|error| refused("http.listen", "--listen", config.http.listen, &error))?;
-    let address = listener.local_addr()?;
+    let PublicListener { listener, address, file } = public.socket.listen()?;
     let limits = limits(config, config.http.max_in_flight_requests.saturating_mul(8));
-    let public = tokio::spawn(listener::serve(listener, public.tls, limits, stop.clone(), move |peer, request| {
+    let (stop, closed) = (stop.clone(), CancellationToken::new());
+    let serving = listener::serve(listener, public.tls, limits, closed.clone(), move |peer, request| {
         let front = front.clone();
         async move { front.serve(peer, request).await }
-    }));
-    door.router.get_or_init(|| host_operator::router(operator));
-    Ok(Open { address, operator_address: door.address, tasks: vec![public, door.task] })
-}
-
-fn socket(setting: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let bound = socket.and_then(|socket| {
-        // The system would take these, and no client could reach them.
-        if address.ip().is_multicast() || address.ip() == Ipv4Addr::BROADCAST {
-            return Err(ErrorKind::AddrNotAvailable.into());
-        }
-        // An address is free again at once after its process has ended.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        Ok(socket)
     });
-    bound.or_else(|error| refused(setting, flag, address, &error))
-}
-
-fn refused<T>(setting: &str, flag: &str, address: SocketAddr, error: &io::Error) -> anyhow::Result<T> {
-    let cure = match error.kind() {
-        ErrorKind::AddrInUse => "stop the program that uses the port, or choose another port",
-        ErrorKind::AddrNotAvailable => "choose an address of this machine, or 0.0.0.0 for all of them",
-        ErrorKind::PermissionDenied => "choose a port above 1023, or allow the host to use this one",
-        _ => "choose another address",
-    };
-    bail!("cannot listen on {address} ({setting}): {error}; {cure} ({flag})")
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        // While the socket listens, no other process takes its path.
+        drop(file);
+        closed.cancel();
+    });
+    door.router.get_or_init(|| host_operator::router(operator));
+    Ok(Open { address, operator_address: door.address, tasks: vec![tokio::spawn(serving), door.task] })
 }
 
 fn limits(config: &Config, max_connections: usize) -> ConnectionLimits {

@@ -6,7 +6,9 @@ mod floods;
 mod host_names;
 mod http2;
 mod keep_alive;
+mod systemd_sockets;
 mod tls;
+mod unix_sockets;
 
 use crate::support::{Host, Setup, guest};
 use bytes::Bytes;
