@@ -6,7 +6,8 @@ use host_config::{Config, Flags, http::ForwardedHeaders};
 fn seen(kind: ForwardedHeaders, peer: &str, lines: &[(&str, &str)]) -> (String, bool, Option<String>) {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
-        headers.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        headers.append(http::HeaderName::try_from(*name).unwrap(), value);
     }
     let mut config = Config::load(&Flags::default(), []).unwrap().http;
     config.trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
@@ -37,6 +38,12 @@ fn the_last_address_that_is_no_proxy_is_the_client() {
         ("10.0.0.1", &["203.0.113.9,"], "10.0.0.1"),
         ("10.0.0.1", &["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
         ("10.0.0.1", &[], "10.0.0.1"),
+        ("10.0.0.1", &["\", 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", &["a\"b\"\", 203.0.113.9, 10.1.1.1"], "203.0.113.9"),
+        ("10.0.0.1", &["\u{ff}, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", &["\u{ff}", "203.0.113.9", "10.1.1.1"], "203.0.113.9"),
+        ("10.0.0.1", &[",,, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", &["6.6.6.6; 203.0.113.9"], "10.0.0.1"),
     ] {
         assert_eq!(address(peer, lines), expected, "{peer} {lines:?}");
     }
@@ -92,6 +99,23 @@ fn forwarded_is_read_where_the_settings_say_so_and_nothing_else_then() {
         (vec![(line, "for=_hidden, for=10.1.1.1")], client("10.1.1.1", false, "")),
         (vec![("x-forwarded-for", "6.6.6.6"), ("x-forwarded-host", "evil")], client("10.0.0.1", false, "")),
         (vec![(line, ";;=,")], client("10.0.0.1", false, "")),
+        (
+            vec![(line, "\", for=203.0.113.9;proto=https;host=shop.example")],
+            client("203.0.113.9", true, "shop.example"),
+        ),
+        (
+            vec![(line, "for=6.6.6.6;host=evil;proto=https;x=\", for=203.0.113.9;proto=http;host=shop.example")],
+            client("203.0.113.9", false, "shop.example"),
+        ),
+        (
+            vec![(line, "for=6.6.6.6;x=\""), (line, "for=203.0.113.9;host=\"shop.example:8443\", for=10.1.1.1")],
+            client("203.0.113.9", false, "shop.example:8443"),
+        ),
+        (vec![(line, "\u{ff}=1, for=203.0.113.9;proto=https")], client("203.0.113.9", true, "")),
+        (vec![(line, "for=\"x;host=evil\";proto=https")], client("10.0.0.1", true, "")),
+        (vec![(line, "for=6.6.6.6;for=203.0.113.9;proto=https")], client("10.0.0.1", false, "")),
+        (vec![(line, "for=6.6.6.6;host=evil, for=203.0.113.9;host=\"a\\\"b\"")], client("10.0.0.1", false, "")),
+        (vec![(line, "for=203.0.113.9;host=shop.example:8443;")], client("203.0.113.9", false, "shop.example:8443")),
     ] {
         assert_eq!(forwarded(&lines), expected, "{lines:?}");
     }
