@@ -23,9 +23,9 @@ pub(super) fn session_tokens(headers: &HeaderMap, secure: bool) -> impl Iterator
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        // A cookie that is no text hides no other one.
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
         .filter(move |(found, _)| *found == name(secure))
         .map(|(_, token)| token)
         .take(MAX_TOKENS)
@@ -47,12 +47,27 @@ pub(super) fn clear(secure: bool) -> String {
 mod tests {
     use super::*;
 
-    fn tokens(cookies: &[&'static str], secure: bool) -> Vec<String> {
+    fn tokens_of(cookies: &[&[u8]], secure: bool) -> Vec<String> {
         let mut headers = HeaderMap::new();
         for cookie in cookies {
-            headers.append(header::COOKIE, cookie.parse().unwrap());
+            headers.append(header::COOKIE, http::HeaderValue::from_bytes(cookie).unwrap());
         }
         session_tokens(&headers, secure).map(str::to_owned).collect()
+    }
+
+    fn tokens(cookies: &[&str], secure: bool) -> Vec<String> {
+        let cookies: Vec<_> = cookies.iter().map(|cookie| cookie.as_bytes()).collect();
+        tokens_of(&cookies, secure)
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_hides_no_token() {
+        assert_eq!(tokens(&["theme=\u{e9}; session=x"], false), ["x"]);
+        for cookies in
+            [&b"theme=\xff; session=x"[..], b"\xff;session=x", b"session=x; \xe9=\xe9", b"session=\xff; session=x"]
+        {
+            assert_eq!(tokens_of(&[cookies], false), ["x"], "{}", cookies.escape_ascii());
+        }
     }
 
     #[test]
@@ -63,7 +78,7 @@ mod tests {
         assert_eq!(tokens(&["session=; session=x", "session=y"], false), ["", "x", "y"]);
         assert_eq!(tokens(&["xsession=x; sessions=y; Session=z", "rubbish"], false), [""; 0]);
         assert_eq!(tokens(&[], false), [""; 0]);
-        assert_eq!(tokens(&["session=x; ".repeat(100).leak()], false).len(), MAX_TOKENS);
+        assert_eq!(tokens(&[&"session=x; ".repeat(100)], false).len(), MAX_TOKENS);
     }
 
     #[test]

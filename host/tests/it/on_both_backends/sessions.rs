@@ -219,6 +219,7 @@ async fn a_cookie_of_another_application_neither_hides_nor_ends_the_session() {
         format!("session=rubbish; {own}"),
         format!("{own}; session=rubbish"),
         format!("session=; session=a.b.c; {own}; theme=dark"),
+        format!("theme=\u{e9}; {own}"),
     ] {
         anna.cookie = Some(cookies.clone());
         assert_eq!(anna.current_user().await["email"], anna.email.as_str(), "{cookies}");
