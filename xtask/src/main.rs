@@ -16,6 +16,7 @@ mod layers;
 mod pages;
 mod postgres;
 mod process;
+mod proxies;
 mod python_tool;
 mod script_guests;
 mod stages;

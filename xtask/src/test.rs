@@ -15,6 +15,7 @@ use crate::layers;
 use crate::pages;
 use crate::postgres;
 use crate::process::{output_of, run};
+use crate::proxies;
 use crate::python_tool::{NATS_SERVER, SCHEMATHESIS};
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
@@ -31,6 +32,8 @@ const ON_BOTH_BACKENDS: &str = "on_both_backends::";
 /// The tests that need a browser. They are the only ignored tests that do not
 /// need a server, and libtest tells ignored tests apart by their names alone.
 const BROWSER: &str = "storefront_browser::";
+/// Those of them that need a proxy too.
+const BROWSER_BEHIND_PROXIES: &str = "storefront_browser::proxies::";
 /// A test that needs more than this workspace has `#[ignore = "needs ..."]`.
 /// It says `ignored` where the need is not met, and this runs it where it is.
 const INCLUDE_IGNORED: &str = "--include-ignored";
@@ -56,6 +59,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         steps.step("browser", browser::provide);
         if !embedded {
             steps.step("postgres", postgres::provide);
+            steps.step("proxies", proxies::provide);
         }
     }
     if !embedded {
@@ -79,6 +83,9 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         steps.step("tests in a browser", || {
             let mut cargo = whole_hosts(workspace);
             cargo.arg(BROWSER).args(browser::is_wanted().then_some(INCLUDE_IGNORED));
+            if embedded {
+                cargo.args(["--skip", BROWSER_BEHIND_PROXIES]);
+            }
             passed(&mut cargo)
         });
     }

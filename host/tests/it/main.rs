@@ -34,6 +34,7 @@ mod plugin_cli;
 mod postgres;
 mod postgres_failover;
 mod postgres_poolers;
+mod proxies;
 mod rate_limits;
 mod start;
 mod storefront;

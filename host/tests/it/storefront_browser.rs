@@ -1,62 +1,16 @@
 //! The pages of the storefront in a real browser, Chromium with its WebDriver.
 
-use crate::support::{Client, Host, PASSWORD, PATIENCE, Setup, eventually, unique};
-use std::{
-    env,
-    path::PathBuf,
-    process::Stdio,
-    time::{Duration, Instant},
-};
-use tempfile::TempDir;
-use thirtyfour::{
-    components::SelectElement,
-    extensions::query::ElementQuery,
-    prelude::*,
-    stringmatch::{Needle, StringMatchable},
-};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    time::timeout,
-};
+mod browser;
+mod proxies;
 
-const POLL: Duration = Duration::from_millis(50);
-/// The time in which a page usually loads its content.
-const LOADED: Duration = Duration::from_secs(1);
+use crate::support::{Setup, eventually};
+use browser::{Page, visit};
+use thirtyfour::{prelude::*, stringmatch::StringMatchable};
 
 #[tokio::test]
 #[ignore = "needs a browser"]
 async fn a_visitor_sells_a_ticket_and_another_one_buys_it() {
-    in_browser(Setup::new(), async |page| {
-        page.sign_up("seller").await?;
-        page.open("/sell").await?;
-        page.fill("#title", "Opera <i>gala</i>").await?;
-        page.fill("#price", "abc").await?;
-        page.click("[data-form] button").await?;
-        page.shows("#price-error", "Price must be".match_partial()).await?;
-        page.fill("#price", "1234.5").await?;
-        page.click("[data-form] button").await?;
-        page.shows("[data-notice]", "Your ticket is for sale.").await?;
-        page.shows("h1[data-title]", "Opera <i>gala</i>").await?;
-        page.shows(".large [data-price]", "$1,234.50").await?;
-        page.click("[data-sign-out]").await?;
-        page.shows("[data-notice]", "You are signed out.").await?;
-
-        page.sign_up("buyer").await?;
-        page.click("[data-list] a").await?;
-        page.click("[data-buy]").await?;
-        page.shows("[data-state]", "The ticket is reserved for you.").await?;
-        page.shows("[data-timer]", ":".match_partial()).await?;
-        page.choose("#token", "tok_chargeDeclined").await?;
-        page.click("[data-amount]").await?;
-        page.shows("[data-pay]", "declined.".match_partial()).await?;
-        page.choose("#token", "tok_visa").await?;
-        page.click("[data-amount]").await?;
-        page.shows("[data-state]", "Paid. The ticket is yours.").await?;
-        page.open("/orders").await?;
-        page.shows("[data-list] [data-badge]", "Paid").await
-    })
-    .await;
+    in_browser(Setup::new(), sells_and_buys).await;
 }
 
 #[tokio::test]
@@ -131,172 +85,39 @@ async fn a_seller_sees_what_became_of_the_tickets_and_withdraws_one() {
     .await;
 }
 
-/// Runs the steps with a host and a browser. Both end after the steps, also when
-/// these fail.
+/// Runs the steps with a host and a browser.
 async fn in_browser(setup: Setup, steps: impl AsyncFnOnce(&Page) -> WebDriverResult<()>) {
     let host = setup.start().await;
-    let browser = Browser::start().await;
-    let driver = browser.open().await.unwrap();
-    let outcome = driver.run_and_quit(async |driver| steps(&Page::new(&host, driver)).await).await;
-    outcome.unwrap();
+    visit(&format!("http://{}", host.address()), steps).await;
 }
 
-/// A WebDriver, with the profile of the browser that it starts.
-struct Browser {
-    _driver: Child,
-    /// Open for as long as the driver runs, because the driver writes to it.
-    _lines: Lines<BufReader<ChildStdout>>,
-    address: String,
-    binary: PathBuf,
-    profile: TempDir,
-}
+/// A visitor sells a ticket and signs out, and another one buys it.
+async fn sells_and_buys(page: &Page) -> WebDriverResult<()> {
+    page.sign_up("seller").await?;
+    page.open("/sell").await?;
+    page.fill("#title", "Opera <i>gala</i>").await?;
+    page.fill("#price", "abc").await?;
+    page.click("[data-form] button").await?;
+    page.shows("#price-error", "Price must be".match_partial()).await?;
+    page.fill("#price", "1234.5").await?;
+    page.click("[data-form] button").await?;
+    page.shows("[data-notice]", "Your ticket is for sale.").await?;
+    page.shows("h1[data-title]", "Opera <i>gala</i>").await?;
+    page.shows(".large [data-price]", "$1,234.50").await?;
+    page.click("[data-sign-out]").await?;
+    page.shows("[data-notice]", "You are signed out.").await?;
 
-impl Browser {
-    async fn start() -> Self {
-        let binary = program(&["chromium", "chromium-browser", "google-chrome"]);
-        let mut command = Command::new(program(&["chromedriver"]));
-        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut driver = command.spawn().unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let address = timeout(PATIENCE, port(&mut lines)).await.expect("chromedriver did not say its port");
-        let profile = tempfile::tempdir().unwrap();
-        Self { _driver: driver, _lines: lines, address: format!("http://127.0.0.1:{address}"), binary, profile }
-    }
-
-    /// Opens a window of a browser that does nothing by itself.
-    async fn open(&self) -> WebDriverResult<WebDriver> {
-        let mut wanted = DesiredCapabilities::chrome();
-        wanted.set_binary(self.binary.to_str().unwrap())?;
-        for flag in [
-            "--headless",
-            // The browser opens only these pages, and its sandbox does not start in most containers.
-            "--no-sandbox",
-            "--disable-dev-shm-usage",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-proxy-server",
-            "--window-size=1280,900",
-        ] {
-            wanted.add_arg(flag)?;
-        }
-        wanted.add_arg(&format!("--user-data-dir={}", self.profile.path().display()))?;
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
-        WebDriver::builder(&self.address, wanted).client(client).connect().await
-    }
-}
-
-/// The number in `ChromeDriver was started successfully on port 9515.`
-async fn port(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some((_, port)) = line.split_once("successfully on port ") {
-            return port.trim_end_matches('.').to_owned();
-        }
-    }
-    panic!("chromedriver ended before it said its port");
-}
-
-/// The path of the first of these programs that is installed.
-fn program(names: &[&str]) -> PathBuf {
-    let folders = env::var_os("PATH").unwrap_or_default();
-    let mut files = names.iter().flat_map(|name| env::split_paths(&folders).map(move |folder| folder.join(name)));
-    let file = files.find(|file| file.is_file());
-    file.unwrap_or_else(|| panic!("{} is not installed: apt-get install chromium chromium-driver", names[0]))
-}
-
-/// Repeats a step until it succeeds. A page may replace an element between two
-/// parts of a step.
-async fn patiently<T>(step: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverResult<T> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let outcome = step().await;
-        if outcome.is_ok() || Instant::now() > deadline {
-            return outcome;
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
-/// The window of a visitor.
-struct Page {
-    driver: WebDriver,
-    base: String,
-}
-
-impl Page {
-    fn new(host: &Host, driver: WebDriver) -> Self {
-        Self { driver, base: format!("http://{}", host.address()) }
-    }
-
-    async fn open(&self, path: &str) -> WebDriverResult<()> {
-        self.driver.goto(format!("{}{path}", self.base)).await
-    }
-
-    /// Waits until a visible element has this text.
-    async fn shows(&self, selector: &str, text: impl Needle + Clone + Send + Sync + 'static) -> WebDriverResult<()> {
-        patiently(async || self.query(selector).with_text(text.clone()).and_displayed().first().await).await?;
-        Ok(())
-    }
-
-    /// Loads a page again and again until it shows this text.
-    async fn comes_to_show(&self, path: &str, selector: &str, text: &'static str) -> WebDriverResult<()> {
-        patiently(async || {
-            self.open(path).await?;
-            self.query(selector).with_text(text).wait(LOADED, POLL).first().await
-        })
-        .await?;
-        Ok(())
-    }
-
-    async fn click(&self, selector: &str) -> WebDriverResult<()> {
-        patiently(async || self.query(selector).and_clickable().first().await?.click().await).await
-    }
-
-    async fn fill(&self, selector: &str, text: &str) -> WebDriverResult<()> {
-        patiently(async || {
-            let field = self.query(selector).and_displayed().first().await?;
-            field.clear().await?;
-            field.send_keys(text).await
-        })
-        .await
-    }
-
-    async fn choose(&self, selector: &str, value: &str) -> WebDriverResult<()> {
-        patiently(async || {
-            let field = self.query(selector).and_displayed().first().await?;
-            SelectElement::new(&field).await?.select_by_value(value).await
-        })
-        .await
-    }
-
-    fn query(&self, selector: &str) -> ElementQuery {
-        self.driver.query(By::Css(selector)).desc(selector).nowait()
-    }
-
-    /// Another visitor, who uses the API.
-    async fn client(&self, name: &str) -> Client {
-        let mut client = Client::new(&self.base);
-        client.sign_up(&unique(name)).await;
-        client
-    }
-
-    /// Offers a ticket.
-    async fn sell(&self, title: &str, price: &str) -> WebDriverResult<()> {
-        self.open("/sell").await?;
-        self.fill("#title", title).await?;
-        self.fill("#price", price).await?;
-        self.click("[data-form] button").await?;
-        self.shows("[data-notice]", "Your ticket is for sale.").await
-    }
-
-    async fn sign_up(&self, name: &str) -> WebDriverResult<()> {
-        let email = unique(name);
-        self.open("/signup").await?;
-        self.fill("#email", &email).await?;
-        self.fill("#password", PASSWORD).await?;
-        self.click("[data-form] button").await?;
-        self.shows("[data-user]", email).await
-    }
+    page.sign_up("buyer").await?;
+    page.click("[data-list] a").await?;
+    page.click("[data-buy]").await?;
+    page.shows("[data-state]", "The ticket is reserved for you.").await?;
+    page.shows("[data-timer]", ":".match_partial()).await?;
+    page.choose("#token", "tok_chargeDeclined").await?;
+    page.click("[data-amount]").await?;
+    page.shows("[data-pay]", "declined.".match_partial()).await?;
+    page.choose("#token", "tok_visa").await?;
+    page.click("[data-amount]").await?;
+    page.shows("[data-state]", "Paid. The ticket is yours.").await?;
+    page.open("/orders").await?;
+    page.shows("[data-list] [data-badge]", "Paid").await
 }

@@ -26,7 +26,11 @@ impl Client {
         // The client closes an idle connection before the host does.
         let idle = Duration::from_secs(2);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).pool_idle_timeout(idle);
-        let http = http.no_proxy().build().unwrap();
+        Self::over(http.no_proxy().build().unwrap(), base)
+    }
+
+    /// A client with these connections.
+    pub(super) fn over(http: reqwest::Client, base: &str) -> Self {
         Self { http, base: base.to_owned(), headers: Vec::new(), cookie: None, id: String::new(), email: String::new() }
     }
 

@@ -15,6 +15,7 @@ mod market_state;
 mod payment_ledger;
 mod plugins;
 mod proxy;
+mod reverse_proxy;
 mod setup;
 mod slow_request;
 
@@ -31,5 +32,6 @@ pub(crate) use market::{Order, Status, Ticket, TicketStatus, unique};
 pub(crate) use market_state::MarketState;
 pub(crate) use plugins::{PluginFile, chameleon, chameleon_host, component, guest};
 pub(crate) use proxy::{LinkState, Proxy};
+pub(crate) use reverse_proxy::{Kind, ReverseProxy, SITE};
 pub(crate) use setup::{ADMIN_TOKEN, Setup};
 pub(crate) use slow_request::SlowRequest;
