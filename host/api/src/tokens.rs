@@ -42,6 +42,21 @@ impl fmt::Display for Role {
     }
 }
 
+/// The caller of a request, as its token describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallerView {
+    /// The token's name: the actor in the audit.
+    #[schema(example = "ci")]
+    pub name: String,
+    /// What the token allows.
+    #[schema(value_type = Role)]
+    pub role: Word<Role>,
+    /// The plugins that the token is bound to. Left out: all plugins and the
+    /// host as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<BTreeSet<String>>,
+}
+
 /// A token that the host shall create.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

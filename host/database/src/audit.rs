@@ -70,6 +70,17 @@ pub struct Audit {
     max_rows: u32,
 }
 
+/// The values that rows must have to be listed.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// The actor.
+    pub actor: Option<String>,
+    /// The plugin.
+    pub plugin: Option<String>,
+    /// The action.
+    pub action: Option<String>,
+}
+
 /// The rows that a reader may see.
 pub enum AuditScope {
     /// All rows.
@@ -157,15 +168,31 @@ impl Audit {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn list(&self, scope: &AuditScope, before: Option<u64>, limit_rows: u32) -> sqlx::Result<Vec<AuditRow>> {
-        let (condition, plugins) = match scope {
-            AuditScope::All => (String::new(), None),
-            AuditScope::Plugins => (" AND plugin IS NOT NULL".to_owned(), None),
+    pub async fn list(
+        &self,
+        scope: &AuditScope,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        limit_rows: u32,
+    ) -> sqlx::Result<Vec<AuditRow>> {
+        let mut values: Vec<&str> = Vec::new();
+        let mut parameter = |value| {
+            values.push(value);
+            format!("${}", values.len() + 2)
+        };
+        let mut condition = match scope {
+            AuditScope::All => String::new(),
+            AuditScope::Plugins => " AND plugin IS NOT NULL".to_owned(),
             AuditScope::Named(plugins) => {
-                let parameters: Vec<String> = (0..plugins.len()).map(|index| format!("${}", index + 3)).collect();
-                (format!(" AND plugin IN ({})", parameters.join(", ")), Some(plugins))
+                let parameters: Vec<String> = plugins.iter().map(|plugin| parameter(plugin.as_str())).collect();
+                format!(" AND plugin IN ({})", parameters.join(", "))
             }
         };
+        for (column, value) in [("actor", &filter.actor), ("plugin", &filter.plugin), ("action", &filter.action)] {
+            if let Some(value) = value {
+                condition.push_str(&format!(" AND {column} = {}", parameter(value)));
+            }
+        }
         let statement = format!(
             "SELECT id, time_ms, actor, action, plugin, revision, digest, outcome, detail FROM audit
              WHERE id < $1{condition} ORDER BY id DESC LIMIT $2"
@@ -174,8 +201,8 @@ impl Audit {
         let mut query = sqlx::query_as(AssertSqlSafe(statement))
             .bind(before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX))
             .bind(i64::from(limit_rows));
-        for plugin in plugins.into_iter().flatten() {
-            query = query.bind(plugin);
+        for value in values {
+            query = query.bind(value);
         }
         let rows: Vec<Row> = query.fetch_all(&self.database.read).await?;
         Ok(rows.into_iter().map(audit_row).collect())

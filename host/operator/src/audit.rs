@@ -4,12 +4,12 @@ use super::{
     Operator,
     caller::Caller,
     input::{Query, limit_rows},
-    page::Page,
+    page::{Cursor, Page},
     redact::Redaction,
 };
 use axum::extract::State;
 use host_api::{audit::AuditRow, error::Envelope, tokens::Role};
-use host_database::audit::AuditScope;
+use host_database::audit::{AuditFilter, AuditScope};
 use host_http::error::{Problem, Refusal};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -24,6 +24,12 @@ pub(super) struct AuditQuery {
     /// Only rows with a smaller id. For the next page, give the last id of this
     /// one.
     before: Option<u64>,
+    /// Only the changes of this token.
+    actor: Option<String>,
+    /// Only the changes of this plugin.
+    plugin: Option<String>,
+    /// Only changes of this kind, such as `activate`.
+    action: Option<String>,
 }
 
 /// The record of changes, the newest first. An admin sees all rows, other
@@ -40,13 +46,17 @@ pub(super) async fn list(
     // One more tells whether there is another page.
     let limit_rows = limit_rows(query.limit)? + 1;
     let redaction = Redaction::of(&operator, &caller);
-    let rows = operator.audit.list(&scope_of(caller), query.before, limit_rows).await.map_err(|error| {
+    let filter = AuditFilter { actor: query.actor, plugin: query.plugin, action: query.action };
+    let rows = operator.audit.list(&scope_of(caller), &filter, query.before, limit_rows).await.map_err(|error| {
         tracing::error!(%error, "the host cannot read the audit");
         Problem::from(Refusal::Unavailable)
     })?;
     let redacted = |row: AuditRow| AuditRow { detail: row.detail.map(|detail| redaction.text(&detail)), ..row };
     let rows = rows.into_iter().map(|row| (row.id.to_string(), redacted(row)));
-    Page::with_cursor("/audit", "before", query.limit, rows)
+    let AuditFilter { actor, plugin, action } = &filter;
+    let filters = [("actor", actor), ("plugin", plugin), ("action", action)];
+    let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    Page::with_cursor("/audit", Cursor { name: "before", filters: &filters.collect::<Vec<_>>() }, query.limit, rows)
 }
 
 fn scope_of(caller: Caller) -> AuditScope {

@@ -3,11 +3,12 @@
 
 use super::{Operator, credential::bearer};
 use axum::{
+    Json,
     extract::{FromRequestParts, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use host_api::tokens::Role;
+use host_api::tokens::{CallerView, Role};
 use host_http::error::{Problem, Refusal};
 use http::{StatusCode, request::Parts};
 use std::{collections::BTreeSet, sync::Arc};
@@ -70,6 +71,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get().cloned().ok_or_else(|| Refusal::Unauthorized.into())
     }
+}
+
+/// The caller itself, with the rights of its token.
+#[utoipa::path(get, path = "/caller", operation_id = "show_caller", tag = "operators", responses(
+    (status = 200, body = CallerView),
+))]
+pub(super) async fn show(caller: Caller) -> Json<CallerView> {
+    Json(CallerView { name: caller.name, role: caller.role.into(), plugins: caller.plugins })
 }
 
 /// Refuses a request without a valid token. The answer is the same for every

@@ -132,10 +132,9 @@ impl Operator {
     }
 }
 
-/// The routes of the operator listener.
+/// The routes of the operator API. [`refuse_other_sites`] belongs around them.
 pub fn router(operator: Arc<Operator>) -> Router {
     let guard = middleware::from_fn_with_state(operator.clone(), caller::authenticate);
-    let other_sites = middleware::from_fn_with_state(operator.host_names.clone(), origin::refuse_other_sites);
     let (guarded, _) = guarded_routes().layer(guard).split_for_parts();
     let (open, _) = open_routes().split_for_parts();
     open.merge(guarded)
@@ -143,7 +142,13 @@ pub fn router(operator: Arc<Operator>) -> Router {
         .method_not_allowed_fallback(|| async { Refusal::NotFound })
         .with_state(operator)
         .layer(middleware::from_fn(input::refuse_nul))
-        .layer(other_sites)
+}
+
+/// Lets routes answer only requests that no page of another site caused.
+/// `host_names` are the names under which clients reach the listener, in small
+/// letters.
+pub fn refuse_other_sites(routes: Router, host_names: Arc<[String]>) -> Router {
+    routes.layer(middleware::from_fn_with_state(host_names, origin::refuse_other_sites))
 }
 
 /// The routes that ask for no token.
@@ -161,6 +166,8 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::list, upload::upload))
         .routes(routes!(plugins::details::show, plugins::changes::remove))
         .routes(routes!(plugins::revisions))
+        .routes(routes!(plugins::kept::discard))
+        .routes(routes!(plugins::kept::verdict))
         .routes(routes!(plugins::changes::activate))
         .routes(routes!(plugins::changes::promote))
         .routes(routes!(plugins::changes::rollback))
@@ -173,6 +180,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::discard))
         .routes(routes!(dead_letters::redeliver))
+        .routes(routes!(caller::show))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))

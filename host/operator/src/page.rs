@@ -27,6 +27,15 @@ pub(super) struct PageQuery {
     pub(super) after: Option<String>,
 }
 
+/// How the query of the next page begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    /// The parameter that has the last key.
+    pub(super) name: &'a str,
+    /// The filters, which hold for all pages.
+    pub(super) filters: &'a [(&'a str, &'a str)],
+}
+
 /// A page of a list, ready to be sent.
 #[derive(Debug)]
 pub(super) struct Page<T> {
@@ -46,16 +55,16 @@ impl<T: Serialize> Page<T> {
         query: &PageQuery,
         rows: impl IntoIterator<Item = (String, T)>,
     ) -> Result<Self, Problem> {
-        Self::with_cursor(path, "after", query.limit, rows)
+        Self::with_cursor(path, Cursor { name: "after", filters: &[] }, query.limit, rows)
     }
 
-    /// The same with another name of the parameter that has the last key.
+    /// The same with another cursor.
     ///
     /// # Errors
     /// The limit is out of range.
     pub(super) fn with_cursor(
         path: &str,
-        cursor: &str,
+        cursor: Cursor<'_>,
         limit: Option<u32>,
         rows: impl IntoIterator<Item = (String, T)>,
     ) -> Result<Self, Problem> {
@@ -82,9 +91,9 @@ impl<T: Serialize> Page<T> {
     }
 }
 
-fn next_page(path: &str, cursor: &str, limit: Option<u32>, last: &str) -> String {
+fn next_page(path: &str, cursor: Cursor<'_>, limit: Option<u32>, last: &str) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());
-    pairs.append_pair(cursor, last);
+    pairs.append_pair(cursor.name, last).extend_pairs(cursor.filters);
     if let Some(limit) = limit {
         pairs.append_pair("limit", &limit.to_string());
     }

@@ -2,6 +2,7 @@
 
 pub(super) mod changes;
 pub(super) mod details;
+pub(super) mod kept;
 pub(super) mod policy;
 
 use super::{

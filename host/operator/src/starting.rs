@@ -1,8 +1,8 @@
 //! The operator listener of a host that starts: it tells that the process lives
 //! and what it waits for. Everything else is unavailable.
 
-use crate::{health, origin};
-use axum::{Router, extract::State, middleware, response::IntoResponse, routing::get};
+use crate::health;
+use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use host_http::error::{Problem, Refusal};
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -27,13 +27,13 @@ impl WaitsFor {
 /// The routes of the operator listener until [`router`](crate::router) replaces
 /// them. `host_names` are the names under which clients reach the listener.
 pub fn starting_router(waits_for: WaitsFor, host_names: Arc<[String]>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(not_ready))
         .fallback(|| async { Refusal::Unavailable })
         .method_not_allowed_fallback(|| async { Refusal::Unavailable })
-        .with_state(waits_for)
-        .layer(middleware::from_fn_with_state(host_names, origin::refuse_other_sites))
+        .with_state(waits_for);
+    crate::refuse_other_sites(routes, host_names)
 }
 
 async fn not_ready(State(waits_for): State<WaitsFor>) -> impl IntoResponse {

@@ -252,22 +252,28 @@ impl Archive {
     /// # Errors
     /// When the database or a file cannot be changed.
     pub async fn prune(&self, plugin: &str, in_use: &State, kept: usize) -> Result<Vec<String>, ArchiveError> {
-        let on_trial = in_use.canary.as_ref().map(|trial| &trial.revision);
-        let used = [in_use.active.as_ref(), in_use.previous.as_ref(), on_trial];
-        let is_used = |record: &Record| used.contains(&Some(&record.id));
         let mut gone = Vec::new();
-        let spare = self.records(plugin).await?.into_iter().filter(|record| !is_used(record));
+        let spare = self.records(plugin).await?.into_iter().filter(|record| !in_use.uses(&record.id));
         for record in spare.skip(kept) {
-            sqlx::query("DELETE FROM plugin_revisions WHERE plugin = $1 AND id = $2")
-                .bind(plugin)
-                .bind(&record.id)
-                .execute(&self.database.write)
-                .await?;
-            if self.forget_file(&record.digest).await? {
+            if self.remove(&record).await? {
                 gone.push(record.digest);
             }
         }
         Ok(gone)
+    }
+
+    /// Deletes a revision. True if no other revision needs its file, so that the
+    /// file is removed too.
+    ///
+    /// # Errors
+    /// When the database or a file cannot be changed.
+    pub async fn remove(&self, record: &Record) -> Result<bool, ArchiveError> {
+        sqlx::query("DELETE FROM plugin_revisions WHERE plugin = $1 AND id = $2")
+            .bind(&record.plugin)
+            .bind(&record.id)
+            .execute(&self.database.write)
+            .await?;
+        self.forget_file(&record.digest).await
     }
 
     /// Removes a file unless a revision needs it. True if the file is removed.

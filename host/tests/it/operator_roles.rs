@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 /// Every change of a plugin for which the role deploy is enough.
-const CHANGES: [(Method, &str, &str); 8] = [
+const CHANGES: [(Method, &str, &str); 9] = [
     (Method::POST, "/activate", "activate"),
     (Method::POST, "/promote", "promote"),
     (Method::POST, "/rollback", "rollback"),
@@ -15,6 +15,7 @@ const CHANGES: [(Method, &str, &str); 8] = [
     (Method::PUT, "/config", "config"),
     (Method::PUT, "/limits", "limits"),
     (Method::DELETE, "", "remove"),
+    (Method::DELETE, "/revisions/nothing", "discard revision"),
 ];
 
 async fn with_token(host: &Host, token: Value) -> Client {

@@ -209,7 +209,7 @@ async fn answer_plugin(
 }
 
 /// Records a change, with the digest of the revision that is active afterwards.
-async fn record_change<T>(
+pub(super) async fn record_change<T>(
     operator: &Operator,
     caller: &Caller,
     action: &str,

@@ -57,7 +57,11 @@ pub(super) async fn receive(operator: &Operator, request: Request) -> Result<Par
                 parts.component.replace(bytes).is_some()
             }
             "manifest" => parts.manifest.replace(text(stream, "manifest", MAX_MANIFEST_BYTES).await?).is_some(),
-            "signature" => parts.signature.replace(text(stream, "signature", MAX_SIGNATURE_BYTES).await?).is_some(),
+            "signature" => {
+                let signature = text(stream, "signature", MAX_SIGNATURE_BYTES).await?;
+                // A browser sends an empty part for a file that its user did not choose.
+                !signature.is_empty() && parts.signature.replace(signature).is_some()
+            }
             _ => return Err(unreadable("The form has a part that is not component, manifest or signature")),
         };
         if twice {

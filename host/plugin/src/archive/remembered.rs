@@ -104,6 +104,14 @@ pub struct State {
     pub unknown: Unknown,
 }
 
+impl State {
+    /// Whether this revision serves, is on trial, or is the one to return to.
+    pub fn uses(&self, revision: &str) -> bool {
+        let on_trial = self.canary.as_ref().map(|trial| &trial.revision);
+        [self.active.as_ref(), self.previous.as_ref(), on_trial].into_iter().flatten().any(|used| used == revision)
+    }
+}
+
 impl Record {
     /// The id of a file with these settings: the version, the start of the
     /// digest, and where something is set, the start of the settings' digest.

@@ -9,6 +9,7 @@
 mod activation;
 mod cluster_sync;
 mod exchange;
+mod kept;
 mod locks;
 mod peers;
 mod policy;
