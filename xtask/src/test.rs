@@ -31,9 +31,9 @@ const DISTRIBUTED: [(&str, &str); 2] = [("TICKETING_TESTS_ENGINE", "postgres"), 
 const ON_BOTH_BACKENDS: &str = "on_both_backends::";
 /// The tests that need a browser. They are the only ignored tests that do not
 /// need a server, and libtest tells ignored tests apart by their names alone.
-const BROWSER: &str = "storefront_browser::";
+const BROWSER: &str = "in_browser::";
 /// Those of them that need a proxy too.
-const BROWSER_BEHIND_PROXIES: &str = "storefront_browser::proxies::";
+const BROWSER_BEHIND_PROXIES: &str = "in_browser::proxies::";
 /// A test that needs more than this workspace has `#[ignore = "needs ..."]`.
 /// It says `ignored` where the need is not met, and this runs it where it is.
 const INCLUDE_IGNORED: &str = "--include-ignored";

@@ -1,10 +1,7 @@
-//! The pages of the storefront in a real browser, Chromium with its WebDriver.
+//! The pages of the storefront.
 
-mod browser;
-mod proxies;
-
-use crate::support::{Setup, eventually};
-use browser::{Page, visit};
+use super::{Page, visit};
+use crate::support::{Client, PASSWORD, Setup, eventually, unique};
 use thirtyfour::{prelude::*, stringmatch::StringMatchable};
 
 #[tokio::test]
@@ -92,7 +89,7 @@ async fn in_browser(setup: Setup, steps: impl AsyncFnOnce(&Page) -> WebDriverRes
 }
 
 /// A visitor sells a ticket and signs out, and another one buys it.
-async fn sells_and_buys(page: &Page) -> WebDriverResult<()> {
+pub(super) async fn sells_and_buys(page: &Page) -> WebDriverResult<()> {
     page.sign_up("seller").await?;
     page.open("/sell").await?;
     page.fill("#title", "Opera <i>gala</i>").await?;
@@ -120,4 +117,31 @@ async fn sells_and_buys(page: &Page) -> WebDriverResult<()> {
     page.shows("[data-state]", "Paid. The ticket is yours.").await?;
     page.open("/orders").await?;
     page.shows("[data-list] [data-badge]", "Paid").await
+}
+
+impl Page {
+    /// Another visitor, who uses the API.
+    async fn client(&self, name: &str) -> Client {
+        let mut client = Client::new(&self.base);
+        client.sign_up(&unique(name)).await;
+        client
+    }
+
+    /// Offers a ticket.
+    async fn sell(&self, title: &str, price: &str) -> WebDriverResult<()> {
+        self.open("/sell").await?;
+        self.fill("#title", title).await?;
+        self.fill("#price", price).await?;
+        self.click("[data-form] button").await?;
+        self.shows("[data-notice]", "Your ticket is for sale.").await
+    }
+
+    pub(super) async fn sign_up(&self, name: &str) -> WebDriverResult<()> {
+        let email = unique(name);
+        self.open("/signup").await?;
+        self.fill("#email", &email).await?;
+        self.fill("#password", PASSWORD).await?;
+        self.click("[data-form] button").await?;
+        self.shows("[data-user]", email).await
+    }
 }

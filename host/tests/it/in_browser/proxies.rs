@@ -2,10 +2,7 @@
 //! it. The browser knows the site by a name. Without TLS, browsers tell such a site
 //! nothing but `Origin` about the pages that ask.
 
-use super::{
-    browser::{Page, visit},
-    sells_and_buys,
-};
+use super::{Page, storefront::sells_and_buys, visit};
 use crate::support::{Kind, ReverseProxy, Setup};
 use thirtyfour::prelude::*;
 

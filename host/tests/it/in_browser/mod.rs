@@ -1,9 +1,12 @@
-//! A real browser, Chromium with its WebDriver, and the pages that it shows.
+//! The pages in a real browser, Chromium with its WebDriver.
 
-use crate::support::{Client, PASSWORD, PATIENCE, SITE, unique};
+mod proxies;
+mod storefront;
+
+use crate::support::{PATIENCE, SITE};
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -21,11 +24,10 @@ const LOADED: Duration = Duration::from_secs(1);
 
 /// Runs the steps in a browser that visits this address. The browser ends after the
 /// steps, also when these fail.
-pub(super) async fn visit(base: &str, steps: impl AsyncFnOnce(&Page) -> WebDriverResult<()>) {
+async fn visit(base: &str, steps: impl AsyncFnOnce(&Page) -> WebDriverResult<()>) {
     let browser = Browser::start().await;
     let driver = browser.open().await.unwrap();
-    let page = |driver| Page { driver, base: base.to_owned() };
-    let outcome = driver.run_and_quit(async |driver| steps(&page(driver)).await).await;
+    let outcome = driver.run_and_quit(async |driver| steps(&Page::new(base, driver)).await).await;
     outcome.unwrap();
 }
 
@@ -70,6 +72,7 @@ impl Browser {
         ] {
             wanted.add_arg(flag)?;
         }
+        wanted.set("goog:loggingPrefs", serde_json::json!({ "browser": "ALL" }))?;
         // The proxies of the tests have this name and a certificate of their own.
         wanted.add_arg(&format!("--host-resolver-rules=MAP {SITE} 127.0.0.1"))?;
         wanted.accept_insecure_certs(true)?;
@@ -111,33 +114,33 @@ async fn patiently<T>(step: impl AsyncFn() -> WebDriverResult<T>) -> WebDriverRe
 }
 
 /// The window of a visitor.
-pub(super) struct Page {
+struct Page {
     driver: WebDriver,
     base: String,
 }
 
 impl Page {
-    pub(super) async fn open(&self, path: &str) -> WebDriverResult<()> {
+    fn new(base: &str, driver: WebDriver) -> Self {
+        Self { driver, base: base.to_owned() }
+    }
+
+    async fn open(&self, path: &str) -> WebDriverResult<()> {
         self.driver.goto(format!("{}{path}", self.base)).await
     }
 
     /// The cookies of the site.
-    pub(super) async fn cookies(&self) -> WebDriverResult<Vec<Cookie>> {
+    async fn cookies(&self) -> WebDriverResult<Vec<Cookie>> {
         self.driver.get_all_cookies().await
     }
 
     /// Waits until a visible element has this text.
-    pub(super) async fn shows(
-        &self,
-        selector: &str,
-        text: impl Needle + Clone + Send + Sync + 'static,
-    ) -> WebDriverResult<()> {
+    async fn shows(&self, selector: &str, text: impl Needle + Clone + Send + Sync + 'static) -> WebDriverResult<()> {
         patiently(async || self.query(selector).with_text(text.clone()).and_displayed().first().await).await?;
         Ok(())
     }
 
     /// Loads a page again and again until it shows this text.
-    pub(super) async fn comes_to_show(&self, path: &str, selector: &str, text: &'static str) -> WebDriverResult<()> {
+    async fn comes_to_show(&self, path: &str, selector: &str, text: &'static str) -> WebDriverResult<()> {
         patiently(async || {
             self.open(path).await?;
             self.query(selector).with_text(text).wait(LOADED, POLL).first().await
@@ -146,11 +149,11 @@ impl Page {
         Ok(())
     }
 
-    pub(super) async fn click(&self, selector: &str) -> WebDriverResult<()> {
+    async fn click(&self, selector: &str) -> WebDriverResult<()> {
         patiently(async || self.query(selector).and_clickable().first().await?.click().await).await
     }
 
-    pub(super) async fn fill(&self, selector: &str, text: &str) -> WebDriverResult<()> {
+    async fn fill(&self, selector: &str, text: &str) -> WebDriverResult<()> {
         patiently(async || {
             let field = self.query(selector).and_displayed().first().await?;
             field.clear().await?;
@@ -159,7 +162,12 @@ impl Page {
         .await
     }
 
-    pub(super) async fn choose(&self, selector: &str, value: &str) -> WebDriverResult<()> {
+    /// Chooses a file for a field.
+    async fn attach(&self, selector: &str, file: &Path) -> WebDriverResult<()> {
+        patiently(async || self.query(selector).first().await?.send_keys(file.to_str().unwrap()).await).await
+    }
+
+    async fn choose(&self, selector: &str, value: &str) -> WebDriverResult<()> {
         patiently(async || {
             let field = self.query(selector).and_displayed().first().await?;
             SelectElement::new(&field).await?.select_by_value(value).await
@@ -169,30 +177,5 @@ impl Page {
 
     fn query(&self, selector: &str) -> ElementQuery {
         self.driver.query(By::Css(selector)).desc(selector).nowait()
-    }
-
-    /// Another visitor, who uses the API.
-    pub(super) async fn client(&self, name: &str) -> Client {
-        let mut client = Client::new(&self.base);
-        client.sign_up(&unique(name)).await;
-        client
-    }
-
-    /// Offers a ticket.
-    pub(super) async fn sell(&self, title: &str, price: &str) -> WebDriverResult<()> {
-        self.open("/sell").await?;
-        self.fill("#title", title).await?;
-        self.fill("#price", price).await?;
-        self.click("[data-form] button").await?;
-        self.shows("[data-notice]", "Your ticket is for sale.").await
-    }
-
-    pub(super) async fn sign_up(&self, name: &str) -> WebDriverResult<()> {
-        let email = unique(name);
-        self.open("/signup").await?;
-        self.fill("#email", &email).await?;
-        self.fill("#password", PASSWORD).await?;
-        self.click("[data-form] button").await?;
-        self.shows("[data-user]", email).await
     }
 }
