@@ -129,7 +129,7 @@ pub(super) fn open(
         closed.cancel();
     });
     let names = operator.host_names.clone();
-    let routes = host_operator::router(operator);
+    let routes = host_console::with_console(host_operator::router(operator));
     door.router.get_or_init(|| host_operator::refuse_other_sites(routes, names));
     Ok(Open { address, operator_address: door.address, tasks: vec![tokio::spawn(serving), door.task] })
 }

@@ -14,6 +14,7 @@ mod api_description;
 mod auth_limits;
 mod clocks;
 mod cluster;
+mod console;
 mod deploy;
 mod dev;
 mod edge;

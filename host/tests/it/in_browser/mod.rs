@@ -1,5 +1,6 @@
 //! The pages in a real browser, Chromium with its WebDriver.
 
+mod console;
 mod proxies;
 mod storefront;
 
