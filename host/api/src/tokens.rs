@@ -48,7 +48,7 @@ pub struct CallerView {
     /// The token's name: the actor in the audit.
     #[schema(example = "ci")]
     pub name: String,
-    /// What the token allows.
+    /// The role of the token.
     #[schema(value_type = Role)]
     pub role: Word<Role>,
     /// The plugins that the token is bound to. Left out: all plugins and the

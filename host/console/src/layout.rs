@@ -145,7 +145,7 @@ pub(crate) fn done(text: &str) -> Markup {
     html! { p.notice role="status" { (text) } }
 }
 
-/// What stands in place of a list that has no rows.
+/// The text in place of a list without rows, and the next step.
 pub(crate) fn empty(text: &str, next: &Markup) -> Markup {
     html! { div.empty { p { (text) } (next) } }
 }

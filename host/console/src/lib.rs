@@ -35,7 +35,7 @@ use tower::ServiceExt;
 /// The address of the console.
 const HOME: &str = "/console";
 
-/// What the pages need from the host.
+/// The parts of the host that the pages need.
 #[derive(Clone)]
 struct Console {
     /// The routes of the operator API.

@@ -124,7 +124,7 @@ impl State {
         self.turn.begin_call();
     }
 
-    /// What counts a transaction of the call while it is open.
+    /// A counter of the open transactions of the call.
     pub(super) fn open_transactions(&self) -> Arc<()> {
         self.usage.waits.transaction()
     }

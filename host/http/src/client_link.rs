@@ -3,7 +3,7 @@
 use crate::{connection::Connection, http2::Answer};
 use std::{any::Any, sync::Arc};
 
-/// What the answer to one request may know about its connection. The request carries
+/// The part of a connection that the answer to one request may use. The request carries
 /// it as an extension.
 #[derive(Clone)]
 pub struct ClientLink {

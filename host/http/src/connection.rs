@@ -27,7 +27,7 @@ pub(crate) struct Connection {
     given_up: Notify,
 }
 
-/// What the client has done, and since when the host waits for more.
+/// The requests of a client, and the times since which the host waits for more.
 struct Progress {
     /// The requests whose answers the client has not taken.
     requests: usize,
@@ -38,7 +38,7 @@ struct Progress {
     resets: u32,
 }
 
-/// What a client owes to the host.
+/// The debt of a client to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owed {
     /// The rest of the head of a request.
@@ -108,9 +108,13 @@ impl Connection {
         progress.head_since = is_open.then(|| progress.head_since.unwrap_or_else(Instant::now));
     }
 
-    /// Whether the host answers no request.
-    pub(super) fn is_idle(&self) -> bool {
-        self.progress.lock().requests == 0
+    /// Bytes of HTTP/1.1 have arrived. While the host answers no request, they belong to
+    /// the head of the next one.
+    pub(super) fn bytes_arrived(&self) {
+        let mut progress = self.progress.lock();
+        if progress.requests == 0 {
+            progress.head_since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// A client has taken back a request before its answer, or not. A client that does
@@ -179,7 +183,7 @@ mod tests {
     const HEAD: Duration = Duration::from_secs(10);
     const IDLE: Duration = Duration::from_secs(75);
 
-    /// What the client owes, and how long after `begun` at the latest.
+    /// The debt of the client, and its time after `begun`.
     fn owed(connection: &Connection, begun: Instant) -> Option<(Owed, u64)> {
         let (owed, end) = connection.deadline(HEAD, IDLE)?;
         Some((owed, (end - begun).as_secs()))

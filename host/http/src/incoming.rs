@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-/// What a client speaks.
+/// The protocol of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
@@ -62,8 +62,7 @@ impl<S: Unpin> Incoming<S> {
                 }
                 self.connection.set_head_open(frames.is_open());
             }
-            None if self.connection.is_idle() => self.connection.set_head_open(true),
-            None => {}
+            None => self.connection.bytes_arrived(),
         }
     }
 

@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 /// that it will.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What all connections of a listener share.
+/// The parts that all connections of a listener share.
 #[derive(Clone)]
 pub(super) struct Serving<A> {
     pub(super) tls: Option<Arc<Tls>>,

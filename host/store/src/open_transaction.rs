@@ -32,7 +32,7 @@ pub struct OpenTransaction {
     pub(crate) has_changed_rows: bool,
     /// The memory of both.
     held: Option<HeldMemory>,
-    /// What will count the transaction from its beginning on.
+    /// The counter of the transaction from its beginning on.
     count: Weak<()>,
 }
 

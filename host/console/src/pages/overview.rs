@@ -1,4 +1,4 @@
-//! The overview: what runs, what waits, and what needs a person.
+//! The overview: the plugins, the work that waits, and the problems for a person.
 
 use crate::{
     api::{Refused, Rows, plugin_path, revision_path},
@@ -20,7 +20,7 @@ use maud::{Markup, html};
 const COUNTED_LETTERS: usize = 100;
 const RECENT_CHANGES: usize = 8;
 
-/// Everything that the overview shows.
+/// The contents of the overview.
 struct State {
     plugins: Vec<PluginView>,
     /// None if the database does not answer.
@@ -106,7 +106,7 @@ fn hosts(state: &State) -> Markup {
     html! { (ready) small { " of " (cluster.hosts.len()) " ready" } }
 }
 
-/// What a person should look at now.
+/// The problems for a person.
 fn attention(state: &State) -> Markup {
     let quarantined = state.plugins.iter().filter(|plugin| plugin.status == Word::Known(PluginStatus::Quarantined));
     let hosts = state.cluster.iter().flat_map(|cluster| &cluster.hosts);

@@ -1,4 +1,4 @@
-//! One plugin: what serves, its revisions, and its changes.
+//! One plugin: its active revision, its other revisions, and its changes.
 
 use super::not_found;
 use crate::{
@@ -95,7 +95,7 @@ fn active(session: &Session, path: &str, details: &PluginDetails) -> Markup {
         }
         @if session.may_deploy(&plugin.name) { (changes(path, details)) }
         section aria-labelledby="serves" {
-            h2 #serves { "What serves" }
+            h2 #serves { "The active revision" }
             dl.facts {
                 dt { "Revision" }
                 dd { a href={ "/console" (revision_path(&plugin.name, &plugin.revision)) }

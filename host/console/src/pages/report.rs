@@ -1,4 +1,4 @@
-//! What a change did.
+//! The report of a change.
 
 use crate::{
     format::{Tone, badge, duration, number},

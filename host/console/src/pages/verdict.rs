@@ -12,7 +12,7 @@ pub(crate) fn render(verdict: &Verdict) -> Markup {
     html! {
         (judgement(verdict))
         section aria-labelledby="file" {
-            h2 #file { "What it is" }
+            h2 #file { "The file" }
             dl.facts {
                 dt { "Version" } dd { (verdict.version) }
                 dt { "File" } dd { (size(verdict.size_bytes as u64)) " · SHA-256 " (digest(&verdict.digest)) }
@@ -27,7 +27,7 @@ pub(crate) fn render(verdict: &Verdict) -> Markup {
             }
         }
         section aria-labelledby="changes" {
-            h2 #changes { "What changes" }
+            h2 #changes { "Changes" }
             dl.facts {
                 dt { "Routes" } dd { (difference(&verdict.routes.added, &verdict.routes.removed)) }
                 dt { "Receives" } dd { (subjects(&verdict.subscribes)) }
@@ -71,7 +71,7 @@ fn subjects(changes: &SubjectChanges) -> Markup {
     difference(&changes.added, &changes.removed)
 }
 
-/// What is added and what is removed. Signs say the same as the colours.
+/// The additions and the removals. Signs say the same as the colours.
 fn difference<T: std::fmt::Display>(added: &[T], removed: &[T]) -> Markup {
     html! {
         @if added.is_empty() && removed.is_empty() { span.quiet { "no change" } } @else {

@@ -20,7 +20,7 @@ use tokio::{sync::Notify, time::timeout};
 /// A piece is one frame of HTTP/2.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// How much of the answer of one stream is on its way.
+/// The answer of one stream, with the number of its pieces that are on their way.
 pub(crate) struct Answer {
     has_place: bool,
     is_given: AtomicBool,

@@ -10,7 +10,7 @@ const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 
-/// How far the client has got.
+/// The place of the client in its frames.
 pub(crate) struct Frames {
     /// The bytes of the frame's head that have arrived.
     head: usize,

@@ -167,17 +167,15 @@ impl Tokens {
             last_used_ms: AtomicU64::new(0),
         });
         let detail = issued.describe();
-        let written: sqlx::Result<()> = self
-            .database
-            .unless_silent(async {
+        self.database
+            .unless_silent::<(), sqlx::Error>(async {
                 let mut transaction = self.database.begin("operator_tokens").await?;
                 issued.insert(&mut transaction).await?;
                 let entry = Entry { detail: Some(&detail), ..Entry::new("create token", Outcome::Done) };
                 audit.record_in(&mut transaction, &by.name, &entry).await?;
                 transaction.commit().await
             })
-            .await;
-        written?;
+            .await?;
         self.database.announce().await;
         issued.end_at_expiry();
         self.issued.write().insert(id, issued.clone());
@@ -190,17 +188,15 @@ impl Tokens {
         let issued = self.issued.read().get(id).cloned();
         let issued = issued.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
         let detail = issued.describe();
-        let deleted: sqlx::Result<()> = self
-            .database
-            .unless_silent(async {
+        self.database
+            .unless_silent::<(), sqlx::Error>(async {
                 let mut transaction = self.database.begin("operator_tokens").await?;
                 sqlx::query("DELETE FROM operator_tokens WHERE id = $1").bind(id).execute(&mut *transaction).await?;
                 let entry = Entry { detail: Some(&detail), ..Entry::new("revoke token", Outcome::Done) };
                 audit.record_in(&mut transaction, &by.name, &entry).await?;
                 transaction.commit().await
             })
-            .await;
-        deleted?;
+            .await?;
         self.database.announce().await;
         self.issued.write().remove(id);
         issued.caller.revoked.cancel();

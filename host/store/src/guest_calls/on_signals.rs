@@ -41,7 +41,7 @@ pub struct CallWaits {
 }
 
 impl CallWaits {
-    /// What counts a transaction of the call while it is open.
+    /// A counter of the open transactions of the call. Each one holds a clone.
     pub fn transaction(&self) -> Arc<()> {
         self.transactions.clone()
     }

@@ -1,4 +1,4 @@
-//! Who sees the console, and who sees what.
+//! The sign-in, and the parts of the console that each role sees.
 
 use super::Browser;
 use crate::support::{ADMIN_TOKEN, Reply, Setup, chameleon, chameleon_host};

@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-/// What systemd tells the process.
+/// The variables that systemd sets for the process.
 struct Activation {
     /// Descriptor 3 is `/dev/null` and the socket is descriptor 4, or the socket is 3.
     is_second: bool,

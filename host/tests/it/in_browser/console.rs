@@ -49,8 +49,8 @@ impl Operator<'_> {
         self.chromium("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }
 
-    /// What the browser has complained about: errors in scripts and violations of the policy. The pages of the
-    /// browser itself do not count.
+    /// The complaints of the browser: errors in scripts and violations of the policy. The pages of the browser
+    /// itself do not count.
     async fn complaints(&self) -> Vec<Value> {
         let log = self.chromium("se/log", json!({ "type": "browser" })).await;
         let is_bad = |line: &&Value| ["WARNING", "SEVERE"].iter().any(|level| line["level"] == *level);

@@ -27,7 +27,7 @@ async fn is_seen_as(host: &Host, header: &str, address: IpAddr, sender: &Client)
     left(&sender.get("/nothing").await) + 1 == before
 }
 
-/// What a client may write in front of the entries of the proxies.
+/// Texts of a client in front of the entries of the proxies.
 fn forgeries() -> Vec<Vec<(&'static str, &'static str)>> {
     let list = "x-forwarded-for";
     vec![

@@ -22,7 +22,7 @@ pub(crate) const SITE: &str = "shop.example";
 /// input closes with the process of the tests, even when that is killed.
 const KEEPER: &str = r#""$@" & proxy=$!; cat >/dev/null; kill -9 $proxy 2>/dev/null; wait $proxy"#;
 
-/// What Debian's `nginx.conf` sets, in one process.
+/// The settings of Debian's `nginx.conf`, in one process.
 const NGINX: &str = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\n\
                      events { worker_connections 768; }\n\
                      http {\nsendfile on;\ntcp_nopush on;\ntypes_hash_max_size 2048;\ngzip on;\naccess_log off;\n\

@@ -20,8 +20,6 @@ use std::{
 /// The longest that the compilation of a script's interpreter may take on a busy
 /// machine.
 const COMPILING: Duration = Duration::from_secs(300);
-/// Between two requests of a client, so that the clients do not take all of the processors.
-const PAUSE: Duration = Duration::from_millis(30);
 
 /// A `wasi:http` component, with its manifest in a file of its own.
 #[derive(Clone)]
@@ -102,8 +100,6 @@ async fn swaps_under_requests(host: &Host, first: WasiHttp, path: &'static str) 
             tokio::spawn(async move {
                 let mut swapped = 0;
                 while !stop.load(Ordering::Relaxed) || swapped == 0 {
-                    // The compiler of the second component has a lower priority than this load.
-                    tokio::time::sleep(PAUSE).await;
                     let reply = visitor.get(path).await;
                     assert_eq!(reply.status, 200, "{reply:?}");
                     assert!(reply.text.contains(&new) || (reply.text.contains(&old) && swapped == 0), "{reply:?}");
