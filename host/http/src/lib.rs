@@ -10,6 +10,7 @@ mod http2;
 mod incoming;
 pub mod listener;
 pub mod page;
+mod request_body;
 mod serving;
 mod socket;
 pub mod tls;

@@ -2,12 +2,13 @@
 
 use crate::{
     client_link::ClientLink,
-    connection::{Connection, Owed, UnderWay},
+    connection::{Connection, Owed},
     error::Refusal,
     host_name,
     http2::{self, PacedBody, Streams},
     incoming::{Incoming, Protocol},
     listener::{ConnectionLimits, Stream},
+    request_body::Exchange,
     socket::Socket,
     tls::Tls,
 };
@@ -100,9 +101,10 @@ where
         let (shared, answer) = (connection.clone(), self.answer.clone());
         let service = service_fn(move |request| {
             shared.set_head_open(false);
-            let under_way = shared.begin_request();
-            let answer = answered(peer, ClientLink::of_connection(shared.clone()), request, answer.clone());
-            async move { Ok::<_, Infallible>(answer.await.map(|body| AnswerBody { body, _under_way: under_way })) }
+            let (exchange, request) = Exchange::begin(request, shared.begin_request());
+            let answer =
+                answered(peer, ClientLink::of_connection(shared.clone()), request.map(Body::new), answer.clone());
+            async move { Ok::<_, Infallible>(answer.await.map(|body| AnswerBody { body, _exchange: exchange })) }
         });
         let mut http1 = conn::http1::Builder::new();
         // The connection limits the time for the head, because hyper would not tell it
@@ -120,7 +122,7 @@ where
                 let stream = http2::current();
                 let link = ClientLink::of_stream(shared, stream.clone());
                 let response = match stream.has_place() {
-                    true => answered(peer, link, request, answer).await,
+                    true => answered(peer, link, request.map(Body::new), answer).await,
                     false => Refusal::Busy.into_response(),
                 };
                 let response = without_forbidden_body(is_head, response);
@@ -195,29 +197,23 @@ fn without_forbidden_body(is_head: bool, mut response: Response) -> Response {
 }
 
 /// The answer to one request, once the client has taken the answers before.
-async fn answered<A, R>(
-    peer: SocketAddr,
-    link: ClientLink,
-    mut request: hyper::Request<hyper::body::Incoming>,
-    answer: A,
-) -> Response
+async fn answered<A, R>(peer: SocketAddr, link: ClientLink, mut request: Request, answer: A) -> Response
 where
     A: Fn(SocketAddr, Request) -> R,
     R: Future<Output = Response>,
 {
     link.connection().ready().await;
     request.extensions_mut().insert(link);
-    let mut request = request.map(Body::new);
     match host_name::settle(&mut request) {
         Ok(()) => answer(peer, request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// The body of an answer. The request is under way until hyper drops it.
+/// The body of an answer. The exchange ends when hyper drops it.
 struct AnswerBody {
     body: Body,
-    _under_way: UnderWay,
+    _exchange: Arc<Exchange>,
 }
 
 impl hyper::body::Body for AnswerBody {

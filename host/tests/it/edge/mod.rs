@@ -6,6 +6,7 @@ mod floods;
 mod host_names;
 mod http2;
 mod keep_alive;
+mod refused_bodies;
 mod systemd_sockets;
 mod tls;
 mod unix_sockets;

@@ -36,7 +36,6 @@ impl Front {
         let call = call_context(revision, &incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
         if body::announced_bytes(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
-            body::discard(&incoming.parts.headers, body).await;
             return Err(Refusal::TooLarge);
         }
         let mut request =
