@@ -5,9 +5,9 @@ use anyhow::Result;
 
 use crate::load::Effort;
 use crate::report::Row;
-use crate::{attacks, cluster, hello, latency, payments, purchase, scale, start, swaps, tickets};
+use crate::{attacks, cluster, edge, hello, latency, payments, purchase, scale, start, swaps, tickets};
 
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 20] = [
     "hello",
     "fresh",
     "ticket",
@@ -25,6 +25,9 @@ pub(crate) const NAMES: [&str; 17] = [
     "hosts",
     "killed",
     "attacks",
+    "http2",
+    "limits",
+    "slow",
 ];
 
 /// What limits a purchase by separate components.
@@ -55,6 +58,9 @@ pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
         "hosts" => hosts(effort).await,
         "killed" => killed(effort).await,
         "attacks" => attacks(effort).await,
+        "http2" => http2(effort).await,
+        "limits" => limits(effort).await,
+        "slow" => slow(effort).await,
         _ => Ok(Vec::new()),
     }
 }
@@ -226,4 +232,26 @@ async fn attacks(effort: Effort) -> Result<Vec<Row>> {
         ]
     };
     Ok(attacks::measure(effort).await?.into_iter().flat_map(row).collect())
+}
+
+async fn http2(effort: Effort) -> Result<Vec<Row>> {
+    let [each, one] = edge::http2(effort).await?;
+    let limit = "the frames, and a task for each stream";
+    Ok(vec![
+        Row::ratio("HTTP/2 beside HTTP/1.1, a connection for each client", each, 0.9, limit),
+        Row::ratio("HTTP/2 beside HTTP/1.1, one connection for all clients", one, 0.9, limit),
+    ])
+}
+
+async fn limits(effort: Effort) -> Result<Vec<Row>> {
+    let limit = "the buckets of the address and of the endpoint, and the headers that tell the client";
+    let comparison = edge::rate_limits(effort).await?;
+    Ok(vec![Row::ratio("GET /api/tickets/{id} with rate limits, beside without", comparison, 0.95, limit)])
+}
+
+async fn slow(effort: Effort) -> Result<Vec<Row>> {
+    let seen = edge::beside_idle_clients(effort).await?;
+    let what = format!("list beside {} slow and {} idle clients, p99 to p99 without", edge::SLOW, edge::IDLE);
+    let times = format!("{:.2} ms, without {:.2} ms, {} still open", seen.busy_p99, seen.quiet_p99, seen.idle);
+    Ok(vec![Row::at_most(&what, times, seen.ratio, 2.0, "x", "the kernel's and the host's work for each byte")])
 }

@@ -10,7 +10,9 @@ mod attacks;
 mod benchmarks;
 mod client;
 mod cluster;
+mod edge;
 mod hello;
+mod http2;
 mod latency;
 mod load;
 mod market;
@@ -44,7 +46,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed, attacks; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow; all if none is named
     names: Vec<String>,
     /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
