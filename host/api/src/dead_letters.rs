@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 /// An event or timer that a component rejected or failed too often. The bus
 /// stores it in this form.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Its own identifier.
     pub id: String,
@@ -29,7 +29,6 @@ pub struct DeadLetter {
     pub set_aside_ms: u64,
     /// The bytes that the component published, hexadecimal in JSON.
     #[serde(with = "hex::serde")]
-    #[schema(value_type = String)]
     pub payload: Vec<u8>,
     /// The trace that it belongs to.
     pub traceparent: Option<String>,
@@ -80,6 +79,19 @@ pub struct DeadLetterSummary {
     pub set_aside_ms: u64,
     /// The size of its payload.
     pub payload_bytes: u64,
+}
+
+/// One dead letter in full.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterDetail {
+    /// The same as in the list.
+    #[serde(flatten)]
+    pub summary: DeadLetterSummary,
+    /// The bytes that the component published, hexadecimal. They may be personal data, so
+    /// they are null for the role `view`.
+    pub payload: Option<String>,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
 }
 
 /// The kind of work that became a dead letter.

@@ -11,7 +11,7 @@ use axum::{
     extract::{Path, State},
 };
 use host_api::{
-    dead_letters::{DeadLetter, DeadLetterSummary, Redelivered},
+    dead_letters::{DeadLetter, DeadLetterDetail, DeadLetterSummary, Redelivered},
     error::Envelope,
     tokens::Role,
 };
@@ -51,18 +51,25 @@ fn position(after: &str) -> Result<(u64, String), Problem> {
     parts.ok_or_else(wrong)
 }
 
-/// One dead letter with its payload.
+/// One dead letter. The role `view` gets no payload.
 #[utoipa::path(get, path = "/dead-letters/{id}", operation_id = "show_dead_letter", tag = "dead letters",
     params(("id" = String, Path)), responses(
-        (status = 200, body = DeadLetter),
+        (status = 200, body = DeadLetterDetail),
         (status = 404, body = Envelope),
 ))]
 pub(super) async fn show(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<DeadLetter>, Problem> {
-    covered(&operator, &caller, &id).await.map(Json)
+) -> Result<Json<DeadLetterDetail>, Problem> {
+    let mut letter = covered(&operator, &caller, &id).await?;
+    let (payload, traceparent) = (std::mem::take(&mut letter.payload), letter.traceparent.take());
+    let may_see = caller.require(Role::Deploy, Some(&letter.component)).is_ok();
+    Ok(Json(DeadLetterDetail {
+        summary: letter.summary(payload.len() as u64),
+        payload: may_see.then(|| hex::encode(payload)),
+        traceparent,
+    }))
 }
 
 /// The dead letter of this id, if the caller may see it.

@@ -6,7 +6,7 @@ use super::{
     output::{Output, ago, line, size, table, text_of},
 };
 use clap::{Args, Subcommand};
-use host_api::dead_letters::{DeadLetter, DeadLetterSummary};
+use host_api::dead_letters::{DeadLetterDetail, DeadLetterSummary};
 use http::Method;
 use serde::Deserialize;
 use std::fmt::{self, Display, Formatter};
@@ -58,10 +58,10 @@ enum Action {
 #[serde(transparent)]
 struct DeadLetterTable(Vec<DeadLetterSummary>);
 
-/// One dead letter with its payload.
+/// One dead letter.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-struct DeadLetterText(DeadLetter);
+struct DeadLetterText(DeadLetterDetail);
 
 impl DeadLetters {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
@@ -112,10 +112,14 @@ impl Display for DeadLetterTable {
 
 impl Display for DeadLetterText {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let letter = &self.0;
+        let DeadLetterDetail { summary: letter, payload, .. } = &self.0;
         writeln!(formatter, "{} of {} from {}", letter.id, letter.component, letter.source)?;
         writeln!(formatter, "{} {}, {} attempts", letter.subject, letter.subject_id, letter.attempts)?;
         writeln!(formatter, "{}", letter.reason)?;
-        write!(formatter, "{}", String::from_utf8_lossy(&letter.payload).escape_debug())
+        let Some(payload) = payload else {
+            return write!(formatter, "the role view sees no payloads; this one has {} bytes", letter.payload_bytes);
+        };
+        let bytes = hex::decode(payload).unwrap_or_default();
+        write!(formatter, "{}", String::from_utf8_lossy(&bytes).escape_debug())
     }
 }

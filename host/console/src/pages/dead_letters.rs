@@ -12,8 +12,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use host_api::{
     Word,
-    dead_letters::{DeadLetter, DeadLetterSummary, Redelivered},
-    tokens::Role,
+    dead_letters::{DeadLetterDetail, DeadLetterSummary, Redelivered},
 };
 use http::Method;
 use maud::{Markup, html};
@@ -79,12 +78,12 @@ fn table(letters: &[DeadLetterSummary], may_choose: bool) -> Markup {
 }
 
 pub(crate) async fn show(session: Session, Path(id): Path<String>) -> Response {
-    let letter = session.api.get::<DeadLetter>(&format!("/dead-letters/{}", segment(&id))).await;
+    let letter = session.api.get::<DeadLetterDetail>(&format!("/dead-letters/{}", segment(&id))).await;
     let content = letter.map(|letter| render(&session, &letter));
     page(&session, SECTION, "Dead letter", content)
 }
 
-fn render(session: &Session, letter: &DeadLetter) -> Markup {
+fn render(session: &Session, DeadLetterDetail { summary: letter, payload, traceparent }: &DeadLetterDetail) -> Markup {
     html! {
         p.crumbs { a href=(ADDRESS) { "Dead letters" } }
         h1 { "Dead letter of " (letter.component) }
@@ -96,15 +95,15 @@ fn render(session: &Session, letter: &DeadLetter) -> Markup {
             @if !letter.source.is_empty() { dt { "Published by" } dd { (letter.source) } }
             dt { "Published or due" } dd { (time(letter.time_ms)) }
             dt { "Set aside" } dd { (time(letter.set_aside_ms)) " after " (number(letter.attempts.into())) " attempts" }
-            @if let Some(trace) = &letter.traceparent { dt { "Trace" } dd { code { (trace) } } }
+            @if let Some(trace) = traceparent { dt { "Trace" } dd { code { (trace) } } }
         }
         section aria-labelledby="payload" {
             h2 #payload { "Payload" }
-            @if session.role() >= Role::Deploy {
+            @if let Some(payload) = payload {
                 p.hint { "It may contain personal data." }
-                pre tabindex="0" { code { (payload(&letter.payload)) } }
+                pre tabindex="0" { code { (decoded(payload)) } }
             } @else {
-            p.quiet { "The role view sees no payloads. This one has " (size(letter.payload.len() as u64)) "." } }
+            p.quiet { "The role view sees no payloads. This one has " (size(letter.payload_bytes)) "." } }
         }
         @if session.may_deploy(&letter.component) {
             div.actions {
@@ -122,8 +121,9 @@ fn render(session: &Session, letter: &DeadLetter) -> Markup {
 }
 
 /// JSON with lines, other text as it is, and other bytes as hexadecimal.
-fn payload(bytes: &[u8]) -> String {
-    let bytes = bytes.get(..SHOWN_BYTES).unwrap_or(bytes);
+fn decoded(payload: &str) -> String {
+    let bytes = hex::decode(payload).unwrap_or_default();
+    let bytes = bytes.get(..SHOWN_BYTES).unwrap_or(&bytes);
     let json = serde_json::from_slice::<serde_json::Value>(bytes).ok();
     let json = json.and_then(|json| serde_json::to_string_pretty(&json).ok());
     json.or_else(|| std::str::from_utf8(bytes).ok().map(str::to_owned)).unwrap_or_else(|| hex::encode(bytes))

@@ -186,6 +186,8 @@ async fn a_dead_letter_is_shown_and_delivered_again_or_discarded() {
     let token = host.operator().make_token(json!({ "name": "viewer", "role": "view" })).await;
     let viewer = Browser::signed_in(&host, &token.text).await;
     let hidden = viewer.page(&format!("/console/dead-letters/{}", ids[0])).await;
+    let answer = host.bearer(&token.text).get(&format!("/dead-letters/{}", ids[0])).await.json();
+    assert!(answer["payload"].is_null() && answer["payload_bytes"].as_u64() > Some(10), "{answer}");
     assert!(!hidden.contains("reject&quot;") && hidden.contains("sees no payloads"), "{hidden}");
     assert_eq!(viewer.post("/console/dead-letters/redeliver", &[("id", ids[0])]).await.status, 403);
 
