@@ -1,13 +1,10 @@
-//! Hashes passwords with argon2id on separate threads. The number of concurrent
+//! Hashes passwords with argon2id on threads that may block. The number of concurrent
 //! hashes is limited. New passwords and checks of passwords wait in queues of their
 //! own, so a flood of sign-ups stops no sign-in.
 
-mod adaptive_limit;
 mod buffer_pool;
-mod thread_pool;
 
 use super::{Error, OpenError};
-use adaptive_limit::AdaptiveLimit;
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
@@ -17,8 +14,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use thread_pool::ThreadPool;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 const MAX_HASH_BYTES: usize = 256;
 const SALT_BYTES: usize = 16;
@@ -38,9 +34,9 @@ pub(super) struct Hasher {
     params: Params,
     new_passwords: Queue,
     checks: Queue,
-    limit: Arc<AdaptiveLimit>,
+    /// The hashes of both kinds at the same time.
+    running: Arc<Semaphore>,
     buffers: Arc<BufferPool>,
-    threads: ThreadPool,
     computed: Arc<AtomicU64>,
 }
 
@@ -73,9 +69,8 @@ impl Hasher {
             config: argon2,
             new_passwords: Queue::new(config),
             checks: Queue::new(config),
-            limit: Arc::new(AdaptiveLimit::new(config.hashing_concurrency)),
+            running: Arc::new(Semaphore::new(config.hashing_concurrency)),
             buffers: Arc::new(BufferPool::new(params.block_count())),
-            threads: ThreadPool::new(config.hashing_concurrency).map_err(OpenError::Threads)?,
             computed: Arc::default(),
             params,
         })
@@ -160,7 +155,7 @@ impl Hasher {
         computed.await?
     }
 
-    /// Runs the work on a hashing thread. The work keeps its permits until it ends,
+    /// Runs the work on a thread that may block. The work keeps its permits until it ends,
     /// because it cannot be stopped: a caller that gives up frees no thread.
     async fn run<T: Send + 'static>(
         &self,
@@ -173,17 +168,16 @@ impl Hasher {
         };
         let stopped = || Error::Unavailable("the host is stopping".to_owned());
         let turn = queue.turns.clone().acquire_owned().await.map_err(|_| stopped())?;
-        let permit = self.limit.acquire().await.map_err(|_| stopped())?;
+        let permit = self.running.clone().acquire_owned().await.map_err(|_| stopped())?;
         let computed = self.computed.clone();
         let run = move || {
-            let result = permit.compute(work);
+            let result = work();
             computed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("identity_hashes_total").increment(1);
-            drop((turn, place));
+            drop((permit, turn, place));
             result
         };
-        let running = self.threads.run(run).ok_or_else(stopped)?;
-        running.await.map_err(|_| stopped())
+        spawn_blocking(run).await.map_err(|_| stopped())
     }
 }
 

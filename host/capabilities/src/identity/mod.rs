@@ -49,9 +49,6 @@ pub enum OpenError {
     /// The parameters of argon2id are not valid.
     #[error("identity.argon2_*: {0}")]
     Parameters(argon2::Error),
-    /// The threads for hashing cannot be created.
-    #[error("the threads for hashing cannot be created: {0}")]
-    Threads(std::io::Error),
 }
 
 impl Identity {
