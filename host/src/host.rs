@@ -28,10 +28,10 @@ use host_operator::{Gauges, Operator, Tokens, UploadQueue};
 use host_plugin::{
     Loader, Policies, Registry, Rollout,
     archive::Archive,
+    budgets::PluginBudgets,
     call_stats::Alarm,
     disk_quotas,
     rollout::{BuiltIn, PluginsError, Preparer},
-    unsent::UnsentBudgets,
 };
 use host_store::Databases;
 use host_telemetry::{Metrics, OtlpExporter};
@@ -255,7 +255,8 @@ async fn rollout(
         compiler: Compiler::child(config.engine.compile).context("the path of this program")?,
         databases: databases.clone(),
         services,
-        unsent: UnsentBudgets::new(&config.http),
+        unsent: PluginBudgets::new(config.http.unsent_mib, config.http.unsent_plugin_mib),
+        memory: PluginBudgets::new(config.engine.guest_memory_mib, config.engine.plugin_memory_mib),
         queue_wait: config.http.queue_wait,
         quotas: config.quotas,
         plugins: config.plugins.clone(),

@@ -11,6 +11,10 @@ pub struct EngineConfig {
     pub max_instances: u32,
     /// The most that any plugin's `memory_mib` may be.
     pub max_memory_mib: usize,
+    /// The memory of all instances of all plugins.
+    pub guest_memory_mib: usize,
+    /// The memory of all instances of one plugin. It is at least that of one instance.
+    pub plugin_memory_mib: usize,
     /// Where compiled plugins are kept; unset: `cache` in the data directory.
     pub cache_dir: Option<PathBuf>,
     /// What compiling one uploaded component may use.
@@ -41,6 +45,8 @@ impl CompileLimits {
 pub(super) struct RawEngineConfig {
     max_instances: Option<u32>,
     max_memory_mib: Option<usize>,
+    guest_memory_mib: Option<usize>,
+    plugin_memory_mib: Option<usize>,
     cache_dir: Option<PathBuf>,
     compile_memory_mib: Option<u64>,
     compile_cpu_seconds: Option<u64>,
@@ -52,9 +58,14 @@ impl TryFrom<RawEngineConfig> for EngineConfig {
 
     fn try_from(raw: RawEngineConfig) -> Result<Self, Invalid> {
         let processors = thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
+        let max_memory_mib = within("engine.max_memory_mib", raw.max_memory_mib, 512, 1..=4_096)?;
+        let guest_memory_mib = within("engine.guest_memory_mib", raw.guest_memory_mib, 2_048, 1..=1 << 20)?;
         Ok(Self {
             max_instances: within("engine.max_instances", raw.max_instances, 1_000, 1..=100_000)?,
-            max_memory_mib: within("engine.max_memory_mib", raw.max_memory_mib, 512, 1..=4_096)?,
+            max_memory_mib,
+            // One instance always fits.
+            guest_memory_mib: guest_memory_mib.max(max_memory_mib),
+            plugin_memory_mib: within("engine.plugin_memory_mib", raw.plugin_memory_mib, 512, 1..=1 << 20)?,
             cache_dir: raw.cache_dir,
             compile: CompileLimits {
                 memory_mib: within("engine.compile_memory_mib", raw.compile_memory_mib, 768, 64..=65_536)?,

@@ -1,5 +1,6 @@
 //! The reason why an invocation gave no answer, and who is to blame.
 
+use crate::state::MemoryUsedUp;
 use host_base::text::truncate;
 
 /// The longest text of a trap that is kept.
@@ -77,6 +78,14 @@ pub enum Failure {
         /// The limit that is reached, of the plugin or of the whole host.
         limit_bytes: usize,
     },
+    /// The memories of guests take as much as they may together.
+    #[error("{component} has no more memory, its calls take {limit_bytes} bytes together")]
+    Memory {
+        /// The plugin, or `host` for the memory of all plugins together.
+        component: String,
+        /// Its limit.
+        limit_bytes: usize,
+    },
     /// The call cannot be made at all.
     #[error("{component} cannot be called: {problem}")]
     Host {
@@ -106,6 +115,17 @@ impl Failure {
         matches!(self, Self::Busy { component, .. } if component == name)
     }
 
+    /// The failure behind wasmtime's error.
+    pub(super) fn of_call(component: &str, error: &wasmtime::Error) -> Self {
+        match error.downcast_ref::<MemoryUsedUp>() {
+            Some(MemoryUsedUp { limit_bytes, of_plugin }) => {
+                let component = if *of_plugin { component } else { "host" };
+                Self::Memory { component: component.to_owned(), limit_bytes: *limit_bytes }
+            }
+            None => Self::trap(component, &format!("{error:?}")),
+        }
+    }
+
     /// Makes a failure of wasmtime's error text. The text becomes one line, for
     /// logs and command lines, and is cut, because the component chooses the
     /// names in it and their length.
@@ -117,7 +137,11 @@ impl Failure {
     /// Who is to blame for the failure.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Busy { .. } | Self::TooLarge { .. } | Self::Unread { .. } | Self::Unsent { .. } => Blame::Caller,
+            Self::Busy { .. }
+            | Self::Memory { .. }
+            | Self::TooLarge { .. }
+            | Self::Unread { .. }
+            | Self::Unsent { .. } => Blame::Caller,
             Self::Deadline { .. } | Self::Trap { .. } | Self::Answer { .. } => Blame::Guest,
             Self::Host { .. } => Blame::Host,
             Self::Database { .. } => Blame::Dependency,
@@ -131,6 +155,7 @@ impl Failure {
             Self::Deadline { .. } => "deadline",
             Self::Trap { .. } => "trap",
             Self::Answer { .. } => "answer",
+            Self::Memory { .. } => "memory",
             Self::TooLarge { .. } => "too-large",
             Self::Unread { .. } => "unread",
             Self::Unsent { .. } => "unsent",

@@ -8,7 +8,7 @@ use super::{
         exports::platform::{http::handler as http, messaging::handler as messaging, timers::handler as timers},
         platform::messaging::types::{Disposition, Event},
     },
-    state::on_tick,
+    state::{MemoryUsedUp, on_tick},
     turns::{GuestTurn, PluginTurns, Turns},
     warm::{WarmPool, WarmSet},
 };
@@ -75,7 +75,7 @@ impl Program {
     ) -> wasmtime::Result<Instance> {
         loop {
             match self.try_instantiate(component.clone(), turns.clone()).await {
-                Err(error) if is_full(&error) && self.warm.evict_one() => {}
+                Err(error) if (is_full(&error) || error.is::<MemoryUsedUp>()) && self.warm.evict_one() => {}
                 made => return made,
             }
         }
@@ -281,7 +281,7 @@ impl Instances {
             Ok(Err(error)) if is_full(&error) => {
                 Err(Failure::Busy { component: "host".to_owned(), limit: self.program.warm.capacity() })
             }
-            Ok(Err(error)) => Err(Failure::trap(&component(), &format!("{error:?}"))),
+            Ok(Err(error)) => Err(Failure::of_call(&component(), &error)),
             Err(_) => {
                 let computes = turn.get().is_some_and(GuestTurn::computes);
                 if !computes && self.component.database.as_ref().is_some_and(|database| !database.is_available()) {

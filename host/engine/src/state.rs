@@ -7,7 +7,10 @@ use super::{
     time::{HasHostTime, HostTime},
     turns::{GuestTurn, PluginTurns},
 };
-use host_base::ByteBudget;
+use host_base::{
+    ByteBudget,
+    byte_budget::{BudgetExceeded, HeldBytes},
+};
 use host_bus::Bus;
 use host_capabilities::{
     identity::{self, Identity, IdentityView, IssuedCookies, Session},
@@ -56,6 +59,8 @@ pub struct ComponentContext {
     pub store_wait: metrics::Histogram,
     /// Bounds the bytes of its answers that clients have not taken yet.
     pub unsent: Arc<ByteBudget>,
+    /// Bounds the memories of all its instances.
+    pub memory: Arc<ByteBudget>,
     /// The services that all components share.
     pub services: Services,
 }
@@ -107,7 +112,7 @@ impl State {
     pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<PluginTurns>) -> Self {
         Self {
             table: ResourceTable::new(),
-            memory: MemoryLimit::new(component.limits.memory_mib),
+            memory: MemoryLimit::new(&component),
             component,
             call: CallContext::default(),
             usage: CallUsage::default(),
@@ -232,30 +237,58 @@ pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.next())))
 }
 
-/// Bounds an instance's linear memory and counts its bytes.
+/// Bounds an instance's linear memory and counts its bytes. They also count against
+/// the budget of the plugin, because many calls may run at once.
 pub(super) struct MemoryLimit {
     /// The bytes of all memories of the instance.
     pub(super) bytes: usize,
     limit_bytes: usize,
+    budget: Arc<ByteBudget>,
+    held: Option<HeldBytes>,
+}
+
+/// The memories of guests take as much as they may together.
+#[derive(Debug, thiserror::Error)]
+#[error("the memory of {limit_bytes} bytes is used up")]
+pub(super) struct MemoryUsedUp {
+    pub(super) limit_bytes: usize,
+    /// Whether it is the memory of one plugin, and not that of all plugins.
+    pub(super) of_plugin: bool,
+}
+
+impl From<BudgetExceeded> for MemoryUsedUp {
+    fn from(BudgetExceeded { limit, is_part }: BudgetExceeded) -> Self {
+        Self { limit_bytes: limit, of_plugin: is_part }
+    }
 }
 
 /// The largest table.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
 impl MemoryLimit {
-    pub(super) fn new(limit_mib: usize) -> Self {
-        Self { bytes: 0, limit_bytes: limit_mib << 20 }
+    pub(super) fn new(component: &ComponentContext) -> Self {
+        let limit_bytes = component.limits.memory_mib << 20;
+        Self { bytes: 0, limit_bytes, budget: component.memory.clone(), held: None }
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
+        match &mut self.held {
+            Some(held) => held.grow(bytes),
+            None => self.budget.hold(bytes).map(|held| self.held = Some(held)),
+        }
     }
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let after = self.bytes.saturating_add(desired.saturating_sub(current));
-        let allowed = after <= self.limit_bytes;
-        if allowed {
-            self.bytes = after;
+        let more = desired.saturating_sub(current);
+        let after = self.bytes.saturating_add(more);
+        if after > self.limit_bytes {
+            return Ok(false);
         }
-        Ok(allowed)
+        self.hold(more).map_err(MemoryUsedUp::from)?;
+        self.bytes = after;
+        Ok(true)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

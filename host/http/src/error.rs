@@ -93,7 +93,7 @@ impl Refusal {
 impl From<&Failure> for Refusal {
     fn from(failure: &Failure) -> Self {
         match failure {
-            Failure::Busy { .. } | Failure::Unread { .. } => Self::Busy,
+            Failure::Busy { .. } | Failure::Memory { .. } | Failure::Unread { .. } => Self::Busy,
             Failure::Deadline { .. } => Self::Deadline,
             Failure::Database { .. } => Self::Unavailable,
             Failure::TooLarge { .. } => Self::TooLarge,

@@ -6,6 +6,7 @@
 //! plugin may do. Every call of a revision is an [`Invocation`].
 
 pub mod archive;
+pub mod budgets;
 pub mod call_stats;
 pub mod disk_quotas;
 mod handler;
@@ -16,7 +17,6 @@ pub mod registry;
 pub mod revision;
 pub mod rollout;
 mod stream;
-pub mod unsent;
 
 pub use invocation::Invocation;
 pub use loader::{LoadError, Loader};

@@ -7,10 +7,10 @@ pub use load_error::LoadError;
 
 use super::{
     archive::{Record, Settings},
+    budgets::PluginBudgets,
     call_stats::{Alarm, CallCounter},
     disk_quotas::disk_amount,
     revision::{OwnEndpoint, Revision},
-    unsent::UnsentBudgets,
 };
 use host_api::{
     policy::{Excess, Policy},
@@ -66,7 +66,9 @@ pub struct Loader {
     /// Turns of all components together.
     pub admission: Arc<Admission>,
     /// The answers that clients have not taken yet.
-    pub unsent: UnsentBudgets,
+    pub unsent: PluginBudgets,
+    /// The memories of guests.
+    pub memory: PluginBudgets,
     /// The longest wait for a turn.
     pub queue_wait: Duration,
     /// What a plugin may occupy on disk, unless its policy says otherwise.
@@ -323,6 +325,7 @@ impl Loader {
             http_hosts: http_hosts.cloned().collect(),
             store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
             unsent: unsent.clone(),
+            memory: self.memory.of_at_least(&manifest.name, manifest.limits.memory_mib << 20),
             services: self.services.clone(),
         });
         let max_requests = manifest.instance.max_requests;

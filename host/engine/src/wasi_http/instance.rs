@@ -350,7 +350,7 @@ impl Shared {
     }
 
     fn trap(&self, error: &wasmtime::Error) -> Failure {
-        Failure::trap(&self.component.name, &format!("{error:?}"))
+        Failure::of_call(&self.component.name, error)
     }
 
     fn deadline(&self, turn: Option<&GuestTurn>) -> Failure {

@@ -56,7 +56,7 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         Self {
-            memory: MemoryLimit::new(component.limits.memory_mib),
+            memory: MemoryLimit::new(&component),
             turn: GuestTurn::new(turns),
             component,
             output,

@@ -64,6 +64,7 @@ pub(super) fn revision(component: &str, revision: &str) {
         ("busy", "caller"),
         ("deadline", "guest"),
         ("host", "host"),
+        ("memory", "caller"),
         ("too-large", "caller"),
         ("database", "dependency"),
         ("trap", "guest"),

@@ -8,6 +8,7 @@ mod disk;
 mod files;
 mod guests;
 mod logs;
+mod memory;
 mod operator_api;
 mod operator_listener;
 mod origin;

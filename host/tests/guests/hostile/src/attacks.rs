@@ -98,9 +98,13 @@ fn flood_of_lines() -> Result<Response> {
     Ok(Response::empty(204))
 }
 
-/// Computes for `ms` milliseconds, within the limits.
+/// Computes for `ms` milliseconds, within the limits. Meanwhile it holds `mib` MiB, if the
+/// request says so.
 fn slow(request: &Request) -> Result<Response> {
+    let mib = number(request, "mib").map_or(0, |mib| usize::try_from(mib).unwrap_or(0));
+    let hoard = black_box(vec![1_u8; mib << 20]);
     compute_for(number(request, "ms")?);
+    drop(black_box(hoard));
     Ok(Response::empty(204))
 }
 
