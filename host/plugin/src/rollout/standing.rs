@@ -5,7 +5,11 @@ use crate::{
     archive::State,
     registry::{Plugin, Standing},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// The longest time for which a removal waits for calls under way. Later the host waits
+/// for them without the operator.
+const REMOVAL_WAIT: Duration = Duration::from_secs(1);
 
 impl Rollout {
     /// Refuses a plugin's requests and keeps its events and timers, until
@@ -70,11 +74,21 @@ impl Rollout {
         self.registry.update(|plugins| drop(plugins.remove(plugin)))?;
         self.watches.end(plugin);
         self.subscriptions.unwatch(plugin).await?;
-        for revision in before.revisions() {
-            drain(revision, revision.call_counts(), self.config.drain).await;
-            revision.retire();
+        let revisions: Vec<_> = before.revisions().cloned().collect();
+        let (limit, registry, plugin) = (self.config.drain, self.registry.clone(), plugin.to_owned());
+        let drained = tokio::spawn(async move {
+            for revision in revisions {
+                drain(&revision, revision.call_counts(), limit).await;
+                revision.retire();
+            }
+            // Somebody may have uploaded it again.
+            if registry.snapshot().plugin(&plugin).is_none() {
+                host_telemetry::metrics::forget_component(&plugin);
+            }
+        });
+        if tokio::time::timeout(REMOVAL_WAIT, drained).await.is_err() {
+            tracing::debug!("calls of a removed plugin go on");
         }
-        host_telemetry::metrics::forget_component(plugin);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The end of a host whose components and clients do not want to end.
 
 use super::{connections::attacked_within, good_setup, scripted_request};
-use crate::support::{Host, eventually};
+use crate::support::{Host, PluginFile, eventually, guest};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -58,4 +58,17 @@ async fn a_second_signal_ends_a_host_at_once() {
     assert_eq!(host.ended().await.code(), Some(143));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     drop(clients);
+}
+
+#[tokio::test]
+async fn an_operator_removes_a_plugin_without_waiting_for_its_endless_calls() {
+    let host = patient_host(2_000).await;
+    let _clients = keep_busy(&host).await;
+    let operator = host.operator();
+    let begun = Instant::now();
+    assert_eq!(operator.delete("/plugins/hostile").await.status, 204);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}, its calls take 30 s", begun.elapsed());
+    host.visitor().get("/hostile/loop").await.refuses(404, "Not Found");
+    operator.deploy("hostile", PluginFile::read(&guest("hostile")).bytes()).await;
+    assert_eq!(host.visitor().get("/hostile/slow?ms=1").await.status, 204);
 }
