@@ -22,6 +22,7 @@ mod script_guests;
 mod stages;
 mod steps;
 mod test;
+mod tool;
 mod toolchain;
 mod workspace;
 

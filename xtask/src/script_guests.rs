@@ -1,38 +1,29 @@
 //! Guests in scripting languages: fixtures of the host's tests, and an example. A
 //! tool makes one component of an interpreter and a script.
 //!
-//! The tools have pinned versions and are in `target/tools`. A component is built
-//! again only if its sources, its interfaces or its tool has changed. It contains
-//! no manifest. The tests use the `plugin.toml` of the script's folder.
+//! A component is built again only if its sources, its interfaces or its tool has
+//! changed. It contains no manifest. The tests use the `plugin.toml` of the script's folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::files;
-use crate::process::{find_program, print_status, run};
+use crate::process::{print_status, run};
+use crate::tool::{Tool, npm_install};
 use crate::workspace::Workspace;
 use plugin_pack::write_if_changed;
-
-/// A tool that builds components.
-struct Tool {
-    /// The name and the version. They are also the name of its folder.
-    name: &'static str,
-    /// The programs that the tool needs.
-    needs: &'static [&'static str],
-    install: fn(&Path) -> Result<()>,
-}
 
 const COMPONENTIZE_JS: Tool =
     Tool { name: "componentize-js-0.23.0", needs: &["node", "npm"], install: install_componentize_js };
 const COMPONENTIZE_PY: Tool =
     Tool { name: "componentize-py-0.25.0", needs: &["python3"], install: install_componentize_py };
 /// The packages of componentize-js. The version of its main dependency is pinned too.
-const COMPONENTIZE_JS_PACKAGES: [(&str, &str); 2] =
-    [("@bytecodealliance/componentize-js", "0.23.0"), ("@bytecodealliance/jco", "1.35.0")];
+const COMPONENTIZE_JS_PACKAGES: [&str; 2] =
+    ["@bytecodealliance/componentize-js@0.23.0", "@bytecodealliance/jco@1.35.0"];
 
 /// A component that is built from a script.
 struct Script {
@@ -132,30 +123,8 @@ impl Script {
     }
 }
 
-impl Tool {
-    /// Returns the folder of the tool. Installs the tool if it is missing.
-    fn provide(&self, workspace: &Workspace) -> Result<PathBuf> {
-        let folder = workspace.tools_folder().join(self.name);
-        let complete = folder.join("complete");
-        if complete.is_file() {
-            return Ok(folder);
-        }
-        if let Some(missing) = self.needs.iter().find(|program| find_program(program).is_none()) {
-            bail!("{missing} is not installed; {} needs {}", self.name, self.needs.join(" and "));
-        }
-        print_status(&format!("Installing {} into {}", self.name, workspace.display(&folder)));
-        fs::create_dir_all(&folder)?;
-        (self.install)(&folder).with_context(|| format!("cannot install {}", self.name))?;
-        fs::write(complete, "")?;
-        Ok(folder)
-    }
-}
-
 fn install_componentize_js(folder: &Path) -> Result<()> {
-    let packages = COMPONENTIZE_JS_PACKAGES.map(|(name, version)| format!("{name}@{version}"));
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder);
-    run(npm.args(packages))
+    npm_install(folder, &COMPONENTIZE_JS_PACKAGES)
 }
 
 fn componentize_js(inputs: &Inputs) -> Result<()> {

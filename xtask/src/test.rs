@@ -56,7 +56,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         steps.step("clippy", || clippy(workspace));
         steps.step("docs", || docs(workspace));
         steps.step("cargo deny", || deny(workspace));
-        steps.step("browser", browser::provide);
+        steps.step("browser", || browser::provide(workspace));
         if !embedded {
             steps.step("postgres", postgres::provide);
             steps.step("proxies", proxies::provide);

@@ -129,14 +129,15 @@ fn user(session: &Session) -> Markup {
 /// The reasons of a refusal.
 pub(crate) fn faults(refused: &Refused) -> Markup {
     html! {
-        ul.alert role="alert" {
+        // A list with the role of an alert would be no list any more.
+        div.alert role="alert" { ul {
             @for fault in &refused.faults {
                 li {
                     @if let Some(field) = &fault.field { code { (field) } " " }
                     (fault.message)
                 }
             }
-        }
+        } }
     }
 }
 

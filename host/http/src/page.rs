@@ -50,7 +50,7 @@ fn page(status: u16, message: &str) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{message}</title>\n\
          <style>:root {{ color-scheme: light dark; font-family: system-ui, sans-serif }} \
-         body {{ margin: 15vh auto; max-width: 32rem; padding: 0 1.5rem; line-height: 1.5 }}</style>\n\
+         body {{ margin: 15vh auto; max-width: 32rem; padding: 0 1.5rem; line-height: 1.5 }} a {{ color: inherit }}</style>\n\
          </head>\n<body>\n<main>\n<h1>{message}</h1>\n<p>The server answered with status {status}.</p>\n\
          <p><a href=\"/\">Go to the first page</a></p>\n</main>\n</body>\n</html>\n"
     )

@@ -25,7 +25,7 @@ pub use forwarder::Forwarder;
 pub use nats::NatsServer;
 pub use pooler::{PoolMode, Pooler};
 pub use postgres::PostgresServer;
-pub use tools::tool;
+pub use tools::{tool, tool_file};
 
 use std::{
     fmt::Debug,

@@ -1,6 +1,9 @@
 //! The programs that `cargo xtask test` installs for tests.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 /// The program in this folder of the tools, or one on the path.
 ///
@@ -8,9 +11,7 @@ use std::{env, path::PathBuf};
 /// There is neither.
 #[must_use]
 pub fn tool(folder: &str, program: &str) -> PathBuf {
-    // <target>/<profile>/deps/<test>, and the tools are in <target>/tools.
-    let test = env::current_exe().unwrap();
-    let installed = test.ancestors().nth(3).map(|target| target.join("tools").join(folder).join("bin").join(program));
+    let installed = installed(&Path::new(folder).join("bin").join(program));
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).map(|folder| folder.join(program));
     installed.into_iter().chain(on_path).find(|file| file.is_file()).unwrap_or_else(|| {
@@ -19,4 +20,20 @@ pub fn tool(folder: &str, program: &str) -> PathBuf {
              need it with `cargo xtask test --embedded`"
         )
     })
+}
+
+/// A file below the folder of the tools.
+///
+/// # Panics
+/// There is none.
+#[must_use]
+pub fn tool_file(path: &str) -> PathBuf {
+    let file = installed(Path::new(path)).filter(|file| file.is_file());
+    file.unwrap_or_else(|| panic!("there is no {path}: `cargo xtask test` installs it"))
+}
+
+fn installed(path: &Path) -> Option<PathBuf> {
+    // <target>/<profile>/deps/<test>, and the tools are in <target>/tools.
+    let test = env::current_exe().unwrap();
+    test.ancestors().nth(3).map(|target| target.join("tools").join(path))
 }

@@ -7,13 +7,13 @@ use std::path::Path;
 use thirtyfour::{prelude::*, stringmatch::StringMatchable};
 
 /// The window of an operator.
-struct Operator<'a> {
-    page: Page,
-    browser: &'a Browser,
+pub(super) struct Operator<'a> {
+    pub(super) page: Page,
+    pub(super) browser: &'a Browser,
 }
 
 impl Operator<'_> {
-    async fn sign_in(&self) -> WebDriverResult<()> {
+    pub(super) async fn sign_in(&self) -> WebDriverResult<()> {
         let page = &self.page;
         page.open("/").await?;
         page.shows("h1", "Sign in").await?;
@@ -23,7 +23,7 @@ impl Operator<'_> {
     }
 
     /// From the overview to a plugin that serves.
-    async fn deploy(&self, file: &Path) -> WebDriverResult<()> {
+    pub(super) async fn deploy(&self, file: &Path) -> WebDriverResult<()> {
         let page = &self.page;
         page.click(".title a.primary").await?;
         page.attach("#component", file).await?;
@@ -35,31 +35,17 @@ impl Operator<'_> {
         page.shows("h1", "hello is activated").await
     }
 
-    /// Sends a command that only Chromium's driver knows.
-    async fn chromium(&self, command: &str, parameters: Value) -> Value {
-        let (address, session) = (&self.browser.address, self.page.driver.session_id());
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let reply =
-            client.post(format!("{address}/session/{session}/{command}")).json(&parameters).send().await.unwrap();
-        assert!(reply.status().is_success(), "{command}: {reply:?}");
-        reply.json::<Value>().await.unwrap()["value"].clone()
-    }
-
-    async fn cdp(&self, command: &str, parameters: Value) -> Value {
-        self.chromium("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
-    }
-
     /// The complaints of the browser: errors in scripts and violations of the policy. The pages of the browser
     /// itself do not count.
-    async fn complaints(&self) -> Vec<Value> {
-        let log = self.chromium("se/log", json!({ "type": "browser" })).await;
+    pub(super) async fn complaints(&self) -> Vec<Value> {
+        let log = self.browser.chromium(&self.page.driver, "se/log", json!({ "type": "browser" })).await;
         let is_bad = |line: &&Value| ["WARNING", "SEVERE"].iter().any(|level| line["level"] == *level);
         let is_own = |line: &&Value| !line["message"].as_str().unwrap().starts_with("chrome://");
         log.as_array().unwrap().iter().filter(is_bad).filter(is_own).cloned().collect()
     }
 }
 
-async fn in_console(setup: Setup, steps: impl AsyncFnOnce(&Host, &Operator<'_>) -> WebDriverResult<()>) {
+pub(super) async fn in_console(setup: Setup, steps: impl AsyncFnOnce(&Host, &Operator<'_>) -> WebDriverResult<()>) {
     let host = setup.start().await;
     let browser = Browser::start().await;
     let driver = browser.open().await.unwrap();
@@ -103,7 +89,7 @@ async fn an_operator_does_the_same_without_scripts() {
     in_console(Setup::without_components(), async |host, operator| {
         let page = &operator.page;
         page.open("/console").await?;
-        operator.cdp("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+        operator.browser.cdp(&page.driver, "Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
         operator.sign_in().await?;
         operator.deploy(&guest("hello")).await?;
         host.visitor().says_hello().await;

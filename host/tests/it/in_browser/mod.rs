@@ -1,10 +1,12 @@
 //! The pages in a real browser, Chromium with its WebDriver.
 
+mod accessibility;
 mod console;
 mod proxies;
 mod storefront;
 
 use crate::support::{PATIENCE, SITE};
+use serde_json::{Value, json};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -26,9 +28,14 @@ const LOADED: Duration = Duration::from_secs(1);
 /// Runs the steps in a browser that visits this address. The browser ends after the
 /// steps, also when these fail.
 async fn visit(base: &str, steps: impl AsyncFnOnce(&Page) -> WebDriverResult<()>) {
+    visit_with(base, async |page, _| steps(page).await).await;
+}
+
+/// Does the same with steps that need the browser too.
+async fn visit_with(base: &str, steps: impl AsyncFnOnce(&Page, &Browser) -> WebDriverResult<()>) {
     let browser = Browser::start().await;
     let driver = browser.open().await.unwrap();
-    let outcome = driver.run_and_quit(async |driver| steps(&Page::new(base, driver)).await).await;
+    let outcome = driver.run_and_quit(async |driver| steps(&Page::new(base, driver), &browser).await).await;
     outcome.unwrap();
 }
 
@@ -73,13 +80,27 @@ impl Browser {
         ] {
             wanted.add_arg(flag)?;
         }
-        wanted.set("goog:loggingPrefs", serde_json::json!({ "browser": "ALL" }))?;
+        wanted.set("goog:loggingPrefs", json!({ "browser": "ALL" }))?;
         // The proxies of the tests have this name and a certificate of their own.
         wanted.add_arg(&format!("--host-resolver-rules=MAP {SITE} 127.0.0.1"))?;
         wanted.accept_insecure_certs(true)?;
         wanted.add_arg(&format!("--user-data-dir={}", self.profile.path().display()))?;
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
         WebDriver::builder(&self.address, wanted).client(client).connect().await
+    }
+
+    /// Sends a command that only Chromium's driver knows.
+    async fn chromium(&self, window: &WebDriver, command: &str, parameters: Value) -> Value {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let address = format!("{}/session/{}/{command}", self.address, window.session_id());
+        let reply = client.post(address).json(&parameters).send().await.unwrap();
+        assert!(reply.status().is_success(), "{command}: {reply:?}");
+        reply.json::<Value>().await.unwrap()["value"].clone()
+    }
+
+    /// Sends a command of the developer tools.
+    async fn cdp(&self, window: &WebDriver, command: &str, parameters: Value) -> Value {
+        self.chromium(window, "goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }
 }
 
