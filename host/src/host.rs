@@ -31,6 +31,7 @@ use host_plugin::{
     budgets::PluginBudgets,
     call_stats::Alarm,
     disk_quotas,
+    figures::FiguresOfPlugins,
     rollout::{BuiltIn, PluginsError, Preparer},
 };
 use host_store::Databases;
@@ -257,6 +258,7 @@ async fn rollout(
         services,
         unsent: PluginBudgets::new(config.http.unsent_mib, config.http.unsent_plugin_mib),
         memory: PluginBudgets::new(config.engine.guest_memory_mib, config.engine.plugin_memory_mib),
+        figures: FiguresOfPlugins::default(),
         queue_wait: config.http.queue_wait,
         quotas: config.quotas,
         plugins: config.plugins.clone(),

@@ -15,6 +15,7 @@ pub mod audit;
 pub mod cluster;
 pub mod dead_letters;
 pub mod error;
+pub mod figures;
 pub mod plugins;
 pub mod policy;
 pub mod revisions;

@@ -2,6 +2,7 @@
 
 use crate::{
     Word,
+    figures::{FailureView, RecentView},
     settings::{Grant, LimitOverrides, ValueSource},
 };
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,13 @@ pub struct PluginView {
     pub calls: u64,
     /// Calls that trapped, took too long, or found no room.
     pub failures: u64,
+    /// Its calls on this host in the last minutes. None while it is being
+    /// loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<RecentView>,
+    /// Its newest failure on this host, with the beginning of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailureView>,
 }
 
 /// Whether a plugin serves.

@@ -111,6 +111,13 @@ pub(super) struct Instance {
     fresh_bytes: usize,
 }
 
+impl Instance {
+    /// The size of its memories.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.bytes
+    }
+}
+
 /// The bytes that a guest may pass in one call into the host, or in one answer
 /// beside the body. A list whose elements are the same bytes of its memory would
 /// otherwise become much larger in the host.
@@ -149,6 +156,11 @@ impl Instances {
     /// Instances that wait for a call.
     pub fn warm_count(&self) -> usize {
         self.warm.count()
+    }
+
+    /// The memory of the instances that wait for a call.
+    pub fn warm_bytes(&self) -> usize {
+        self.warm.bytes()
     }
 
     /// Lets the component answer a request.

@@ -176,6 +176,8 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::changes::config))
         .routes(routes!(plugins::changes::limits))
         .routes(routes!(plugins::policy::show, plugins::policy::set))
+        .routes(routes!(plugins::figures::failures))
+        .routes(routes!(plugins::figures::history))
         .routes(routes!(logs::follow))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::discard))

@@ -2,6 +2,7 @@
 
 pub(super) mod changes;
 pub(super) mod details;
+pub(super) mod figures;
 pub(super) mod kept;
 pub(super) mod policy;
 
@@ -64,6 +65,8 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
         in_flight: counts.in_flight(),
         calls: counts.started,
         failures: revision.failures(),
+        recent: Some(figures::recent(plugin)),
+        last_failure: figures::last_failure(plugin),
     }
 }
 
@@ -87,6 +90,8 @@ fn starting_view(starting: &Starting) -> PluginView {
         in_flight: 0,
         calls: 0,
         failures: 0,
+        recent: None,
+        last_failure: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Counters of a revision's calls, for swap reports and for the comparison of
 //! revisions.
 
+use super::figures::Figures;
 use host_config::rollout::RolloutConfig;
 use parking_lot::Mutex;
 use std::{
@@ -26,6 +27,7 @@ pub struct CallCounter {
     quarantine_window: Duration,
     raised: AtomicBool,
     alarm: Alarm,
+    figures: Arc<Figures>,
 }
 
 /// Receives the plugin's name and the revision's id when a revision traps or
@@ -67,8 +69,8 @@ pub struct InFlight {
 }
 
 impl CallCounter {
-    /// All counters are zero.
-    pub fn new(settings: &RolloutConfig, alarm: Alarm) -> Self {
+    /// All counters are zero. The figures are those of the plugin.
+    pub fn new(settings: &RolloutConfig, alarm: Alarm, figures: Arc<Figures>) -> Self {
         Self {
             started: AtomicU64::new(0),
             finished: AtomicU64::new(0),
@@ -82,7 +84,13 @@ impl CallCounter {
             quarantine_window: settings.quarantine_window,
             raised: AtomicBool::new(false),
             alarm,
+            figures,
         }
+    }
+
+    /// The figures of the plugin, which its other revisions share.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// Begins a piece of work.
@@ -163,9 +171,11 @@ impl InFlight {
     /// The work ended.
     pub fn end(mut self, error: bool) {
         self.ended = true;
-        let took_us =
-            u64::try_from(self.answered.unwrap_or_else(|| self.begun.elapsed()).as_micros()).unwrap_or(u64::MAX);
         if let Some(counter) = &self.counter {
+            let now = Instant::now();
+            let took = self.answered.unwrap_or_else(|| now.saturating_duration_since(self.begun));
+            counter.figures.history.record(now, took, error);
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             counter.busy_us.fetch_add(took_us, Relaxed);
             counter.errors.fetch_add(u64::from(error), Relaxed);
             counter.finished.fetch_add(1, Relaxed);
@@ -223,7 +233,7 @@ pub(super) mod tests {
     fn counter(traps: u64) -> (Arc<CallCounter>, UnboundedReceiver<(String, String)>) {
         let (sender, receiver) = unbounded_channel();
         let settings = RolloutConfig { quarantine_traps: traps, ..defaults() };
-        (Arc::new(CallCounter::new(&settings, Alarm(sender))), receiver)
+        (Arc::new(CallCounter::new(&settings, Alarm(sender), Arc::new(Figures::new()))), receiver)
     }
 
     #[test]
@@ -237,6 +247,8 @@ pub(super) mod tests {
         let counts = counter.call_counts();
         assert_eq!((counts.in_flight(), counts.finished, counts.abandoned, counts.errors), (0, 2, 1, 1));
         assert_eq!(counts.error_percent(), 50);
+        let minute = counter.figures().history.last_minute(Instant::now());
+        assert_eq!((minute.counts.calls(), minute.counts.errors()), (2, 1), "an abandoned call has no end");
     }
 
     #[test]

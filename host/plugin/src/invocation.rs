@@ -6,7 +6,11 @@
 //! no turn while its events are on their way, and none while it waits for a signal,
 //! so a chain of events goes on at any concurrency.
 
-use super::{call_stats::InFlight, revision::Revision};
+use super::{
+    call_stats::InFlight,
+    failure_log::{Called, Work},
+    revision::Revision,
+};
 use host_base::Event;
 use host_engine::{
     CallContext, CallTurns, Failure, Handled, Instances, Outcome, Patience, Pool,
@@ -49,14 +53,23 @@ impl Invocation {
     ///
     /// # Errors
     /// See [`Failure`]. The component's have been counted and logged.
-    pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
-        self.run(async |instances, turns| instances.answer(CallContext { turns: Some(turns), ..call }, request).await)
-            .await
+    pub async fn answer(&self, call: &CallContext, request: &Request) -> Result<Response, Failure> {
+        let called = Called {
+            work: Work::Request { method: &request.method, route: &request.route },
+            id: &request.id,
+            traceparent: call.traceparent.as_deref(),
+        };
+        self.run(called, async |instances, turns| {
+            instances.answer(CallContext { turns: Some(turns), ..call.clone() }, request).await
+        })
+        .await
     }
 
     /// Lets the component apply an event, in its turn.
     pub async fn apply(self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
         let call = CallContext { id: event.id.clone(), traceparent: event.traceparent.clone(), ..Default::default() };
+        let called =
+            Called { work: Work::Event(&event.subject), id: &event.id, traceparent: event.traceparent.as_deref() };
         let event = types::Event {
             id: event.id.clone(),
             subject: event.subject.clone(),
@@ -65,7 +78,7 @@ impl Invocation {
             attempt,
             payload: event.payload.clone(),
         };
-        self.deliver(async |instances| instances.apply(call, &event, transaction).await).await
+        self.deliver(called, async |instances| instances.apply(call, &event, transaction).await).await
     }
 
     /// Lets the component handle a timer, in its turn.
@@ -75,7 +88,9 @@ impl Invocation {
             traceparent: timer.traceparent.clone(),
             ..Default::default()
         };
-        self.deliver(async |instances| instances.fire(call, &timer.timer, timer.attempt, transaction).await).await
+        let called = Called { work: Work::Timer(&timer.timer.key), id: "", traceparent: timer.traceparent.as_deref() };
+        self.deliver(called, async |instances| instances.fire(call, &timer.timer, timer.attempt, transaction).await)
+            .await
     }
 
     /// Ends the work, well or with an error.
@@ -83,35 +98,40 @@ impl Invocation {
         self.in_flight.end(error);
     }
 
-    async fn deliver(self, call: impl AsyncFnOnce(&Instances) -> Result<Handled, Failure>) -> Handled {
-        let called = self.run(async |instances, _| call(instances).await).await;
-        self.end(called.is_err());
-        called.unwrap_or_else(|failure| Err(Outcome::retry(failure.to_string())))
+    async fn deliver(
+        self,
+        called: Called<'_>,
+        call: impl AsyncFnOnce(&Instances) -> Result<Handled, Failure>,
+    ) -> Handled {
+        let handled = self.run(called, async |instances, _| call(instances).await).await;
+        self.end(handled.is_err());
+        handled.unwrap_or_else(|failure| Err(Outcome::retry(failure.to_string())))
     }
 
     /// Every call of a component of the platform passes here.
     async fn run<T>(
         &self,
+        called: Called<'_>,
         call: impl AsyncFnOnce(&Instances, Arc<CallTurns>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let turns = Arc::new(self.enter().await?);
-        let called = async {
+        let turns = Arc::new(self.enter(called).await?);
+        let answered = async {
             match &self.revision.instances {
                 Pool::Platform(instances) => call(instances, turns).await,
                 Pool::WasiHttp(_) => Err(self.revision.lacks("the platform's interfaces")),
             }
         };
-        called.await.inspect_err(|failure| self.revision.note(failure))
+        answered.await.inspect_err(|failure| self.revision.note(failure, called))
     }
 
     /// Waits for the turns of a call. A full host is no failure of the
     /// component.
-    pub(super) async fn enter(&self) -> Result<CallTurns, Failure> {
+    pub(super) async fn enter(&self, called: Called<'_>) -> Result<CallTurns, Failure> {
         let revision = &self.revision;
         let entered = CallTurns::enter(&revision.admission, &revision.host_admission, self.patience).await;
         entered.inspect_err(|failure| {
             if failure.is_busy(revision.name()) {
-                revision.note(failure);
+                revision.note(failure, called);
             }
         })
     }

@@ -10,6 +10,7 @@ use super::{
     budgets::PluginBudgets,
     call_stats::{Alarm, CallCounter},
     disk_quotas::disk_amount,
+    figures::FiguresOfPlugins,
     revision::{OwnEndpoint, Revision},
 };
 use host_api::{
@@ -69,6 +70,8 @@ pub struct Loader {
     pub unsent: PluginBudgets,
     /// The memories of guests.
     pub memory: PluginBudgets,
+    /// The figures of plugins.
+    pub figures: FiguresOfPlugins,
     /// The longest wait for a turn.
     pub queue_wait: Duration,
     /// What a plugin may occupy on disk, unless its policy says otherwise.
@@ -315,7 +318,7 @@ impl Loader {
         // Without the grant, an outgoing request finds no allowed host.
         let may_use_store = policy.grants.contains(&Grant::Store);
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
-        let unsent = self.unsent.of(&manifest.name);
+        let (unsent, figures) = (self.unsent.of(&manifest.name), self.figures.of(&manifest.name));
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
             database: database.clone().filter(|_| may_use_store).map(|database| database as Arc<dyn ComponentSql>),
@@ -357,7 +360,7 @@ impl Loader {
             host_admission: self.admission.clone(),
             unsent,
             dropped_header: Once::new(),
-            call_counter: Arc::new(CallCounter::new(&self.rollout, self.alarm.clone())),
+            call_counter: Arc::new(CallCounter::new(&self.rollout, self.alarm.clone(), figures)),
             _series: series,
             manifest,
         }))

@@ -3,7 +3,11 @@
 //! A revision is immutable. It lives until the last snapshot that holds it and
 //! the last call in it are gone.
 
-use super::call_stats::{CallCounter, CallCounts};
+use super::{
+    call_stats::{CallCounter, CallCounts},
+    failure_log::Called,
+    figures::Figures,
+};
 use host_api::policy::Policy;
 use host_artifact::{
     ApiPart,
@@ -133,14 +137,25 @@ impl Revision {
         self.call_counter.failures()
     }
 
+    /// The figures of the plugin, which its other revisions share.
+    pub fn figures(&self) -> &Figures {
+        self.call_counter.figures()
+    }
+
+    /// The memory of the instances that wait for a call.
+    pub fn warm_bytes(&self) -> usize {
+        self.instances.warm_bytes()
+    }
+
     /// Whether it handles events of this subject.
     pub fn subscribes(&self, subject: &str) -> bool {
         self.manifest.messaging.subscribes.contains(subject)
     }
 
-    /// Counts and logs a failure, once.
-    pub fn note(&self, failure: &Failure) {
+    /// Counts, logs and keeps a failure, once.
+    pub fn note(&self, failure: &Failure, called: Called<'_>) {
         self.call_counter.failed();
+        self.figures().failures.add(&self.id, failure, called);
         match failure {
             Failure::Trap { .. } => self.call_counter.trapped(&self.manifest.name, &self.id),
             // A call that waited for the host, for example for the database,
@@ -163,10 +178,10 @@ impl Revision {
     ///
     /// # Errors
     /// [`Failure::Unread`], counted and logged.
-    pub fn hold_unsent(&self, bytes: usize) -> Result<HeldBytes, Failure> {
+    pub fn hold_unsent(&self, bytes: usize, called: Called<'_>) -> Result<HeldBytes, Failure> {
         self.unsent.hold(bytes).map_err(|BudgetExceeded { limit, .. }| {
             let failure = Failure::Unread { component: self.name().to_owned(), limit_bytes: limit };
-            self.note(&failure);
+            self.note(&failure, called);
             failure
         })
     }

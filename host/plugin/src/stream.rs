@@ -1,6 +1,11 @@
 //! Streamed answers: a call that goes on after the head of its answer.
 
-use super::{call_stats::InFlight, invocation::Invocation, revision::Revision};
+use super::{
+    call_stats::InFlight,
+    failure_log::{Called, Work},
+    invocation::Invocation,
+    revision::Revision,
+};
 use axum::body::Body;
 use host_engine::{Blame, CallContext, CallTurns, Failure, Pool, StreamObserver};
 use parking_lot::Mutex;
@@ -9,10 +14,24 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+/// A request that is answered as a stream. It is kept until the answer ends.
+#[derive(Debug, Clone)]
+pub struct StreamedRequest {
+    /// The method of the endpoint.
+    pub method: String,
+    /// The pattern of the manifest.
+    pub route: String,
+    /// The request's id.
+    pub id: String,
+    /// The W3C trace context.
+    pub traceparent: Option<String>,
+}
+
 /// The state that a streamed call holds until its answer ends: its turns, and
 /// its place among the revision's work in flight.
 struct Streaming {
     revision: Arc<Revision>,
+    asked: Arc<StreamedRequest>,
     in_flight: Mutex<Option<InFlight>>,
     error: AtomicBool,
     abandoned: AtomicBool,
@@ -27,10 +46,11 @@ impl Invocation {
     /// See [`Failure`]. The component's have been counted and logged.
     pub async fn stream(
         self,
+        asked: Arc<StreamedRequest>,
         call: CallContext,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Failure> {
-        let turns = match self.enter().await {
+        let turns = match self.enter(asked.called()).await {
             Ok(turns) => turns,
             Err(failure) => {
                 self.end(true);
@@ -40,6 +60,7 @@ impl Invocation {
         let Self { revision, in_flight, .. } = self;
         let streaming = Arc::new(Streaming {
             revision: revision.clone(),
+            asked,
             in_flight: Mutex::new(Some(in_flight)),
             error: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -57,6 +78,14 @@ impl Invocation {
     }
 }
 
+impl StreamedRequest {
+    /// The call, as a failure names it.
+    pub fn called(&self) -> Called<'_> {
+        let Self { method, route, id, traceparent } = self;
+        Called { work: Work::Request { method, route }, id, traceparent: traceparent.as_deref() }
+    }
+}
+
 impl Streaming {
     fn answered(&self, error: bool) {
         if error {
@@ -70,7 +99,7 @@ impl Streaming {
 
 impl StreamObserver for Streaming {
     fn broke_off(&self, failure: &Failure) {
-        self.revision.note(failure);
+        self.revision.note(failure, self.asked.called());
         if failure.blame() != Blame::Caller {
             self.error.store(true, Ordering::Release);
         }

@@ -27,6 +27,7 @@ mod marketplace_words;
 mod metric_series;
 mod on_both_backends;
 mod operator;
+mod operator_figures;
 mod operator_logs;
 mod operator_openapi;
 mod operator_roles;

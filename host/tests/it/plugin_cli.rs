@@ -1,6 +1,7 @@
 //! The output and the exit codes of `ticketing plugin`.
 
 mod connections;
+mod failures;
 mod guide;
 mod watch;
 mod with_host;

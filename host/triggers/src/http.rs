@@ -166,10 +166,7 @@ impl Front {
         body: Body,
     ) -> Response {
         if revision.exports_wasi_http() {
-            return self
-                .stream(revision, target.endpoint.method(), incoming, body)
-                .await
-                .unwrap_or_else(IntoResponse::into_response);
+            return self.stream(revision, target, incoming, body).await.unwrap_or_else(IntoResponse::into_response);
         }
         let invocation = revision.begin(Patience::Caller);
         let response = match self.prepare(target, revision, incoming, body).await {

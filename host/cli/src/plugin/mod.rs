@@ -11,6 +11,7 @@ mod client;
 mod connection;
 mod dead_letters;
 mod failure;
+mod failures;
 mod files;
 mod logs;
 mod new;
@@ -79,6 +80,7 @@ enum Action {
     Show(show::Show),
     Revisions(show::Revisions),
     Audit(show::Audit),
+    Failures(failures::Failures),
     Logs(logs::Logs),
     Activate(rollout::Activate),
     Promote(rollout::Promote),
@@ -132,6 +134,7 @@ impl Plugin {
             Action::Show(show) => show.run(&client, output).await,
             Action::Revisions(revisions) => revisions.run(&client, output).await,
             Action::Audit(audit) => audit.run(&client, output).await,
+            Action::Failures(failures) => failures.run(&client, output).await,
             Action::Logs(logs) => logs.run(&client, output).await,
             Action::Activate(activate) => activate.run(&client, output).await,
             Action::Promote(promote) => promote.run(&client, output).await,

@@ -179,6 +179,11 @@ impl WasiHttpInstances {
         self.0.warm.lock().len()
     }
 
+    /// The memory of the instances that wait for a call.
+    pub fn warm_bytes(&self) -> usize {
+        self.0.warm.lock().iter().map(|instance| instance.store.data().memory.bytes).sum()
+    }
+
     /// Ends the calls that still run.
     pub fn retire(&self) {
         self.0.retired.cancel();

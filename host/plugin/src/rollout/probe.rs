@@ -2,7 +2,7 @@
 //! traps here is never activated.
 
 use super::RolloutError;
-use crate::Revision;
+use crate::{Revision, StreamedRequest};
 use axum::body::Body;
 use host_api::swap::ProbeView;
 use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler::Request};
@@ -37,7 +37,7 @@ async fn ask(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<
         principal: None,
     };
     let invocation = revision.begin_probe();
-    let answer = invocation.answer(call, &request).await;
+    let answer = invocation.answer(&call, &request).await;
     invocation.end(answer.as_ref().map_or(true, |answer| answer.status >= 500));
     Ok(answer?.status)
 }
@@ -47,7 +47,9 @@ async fn ask_wasi_http(revision: &Arc<Revision>, path: &str, call: CallContext) 
     let host = |problem: String| Failure::Host { component: revision.name().to_owned(), problem };
     let request = http::Request::get(format!("http://localhost{path}"));
     let request = request.body(Body::empty()).map_err(|error| host(error.to_string()))?;
-    let (head, body) = revision.begin_probe().stream(call, request).await?.into_parts();
+    let (method, route) = ("GET".to_owned(), path.to_owned());
+    let asked = StreamedRequest { method, route, id: call.id.clone(), traceparent: None };
+    let (head, body) = revision.begin_probe().stream(asked.into(), call, request).await?.into_parts();
     let milliseconds = revision.manifest.limits.wall_time_ms;
     match tokio::time::timeout(Duration::from_millis(milliseconds), body.collect()).await {
         Ok(Ok(_)) => Ok(head.status.as_u16()),

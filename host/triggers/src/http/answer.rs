@@ -10,7 +10,7 @@ use host_base::{
 use host_capabilities::identity::IssuedCookies;
 use host_engine::{Failure, answer_head, bindings::exports::platform::http::handler as wit};
 use host_http::{client_link::ClientLink, error::Refusal};
-use host_plugin::Revision;
+use host_plugin::{Called, Revision};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// A head of fewer bytes is not worth the counting.
@@ -19,6 +19,8 @@ const SMALL_HEAD_BYTES: usize = 1 << 10;
 /// The request that is answered.
 pub(super) struct Asked<'a> {
     pub(super) revision: &'a Revision,
+    /// The call, as a failure names it.
+    pub(super) called: Called<'a>,
     /// The session cookies that the host issued for this answer.
     pub(super) issued: Option<&'a IssuedCookies>,
     /// The way back to the client. None in tests.
@@ -88,7 +90,7 @@ impl Asked<'_> {
 
     fn refuse(&self, problem: String) -> Refusal {
         let failure = Failure::Answer { component: self.revision.name().to_owned(), problem };
-        self.revision.note(&failure);
+        self.revision.note(&failure, self.called);
         Refusal::from(&failure)
     }
 
@@ -98,15 +100,19 @@ impl Asked<'_> {
         if body.is_empty() {
             return Ok(Body::empty());
         }
-        let held = self.revision.hold_unsent(body.capacity()).map_err(|failure| Refusal::from(&failure))?;
+        let held = self.hold(body.capacity())?;
         Ok(Body::from(Bytes::from_owner(Counted { body, _held: held })))
     }
 
     fn hold_head(&self, bytes: usize) -> Result<(), Refusal> {
         if let (true, Some(link)) = (bytes >= SMALL_HEAD_BYTES, self.link) {
-            link.hold(self.revision.hold_unsent(bytes).map_err(|failure| Refusal::from(&failure))?);
+            link.hold(self.hold(bytes)?);
         }
         Ok(())
+    }
+
+    fn hold(&self, bytes: usize) -> Result<HeldBytes, Refusal> {
+        self.revision.hold_unsent(bytes, self.called).map_err(|failure| Refusal::from(&failure))
     }
 
     /// Takes the headers out that belong to others than the component.

@@ -197,7 +197,8 @@ impl Keyed {
     ) -> Result<Response, Refusal> {
         if stored.len() > ANSWER_BYTES {
             let problem = format!("an answer of {} bytes, over the limit of {ANSWER_BYTES} with a key", stored.len());
-            revision.note(&Failure::Answer { component: revision.name().to_owned(), problem });
+            let failure = Failure::Answer { component: revision.name().to_owned(), problem };
+            revision.note(&failure, exchange.called());
             self.end_without_answer(revision).await;
             return Ok(response);
         }

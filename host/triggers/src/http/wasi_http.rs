@@ -7,7 +7,7 @@ use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
 use host_engine::Patience;
 use host_http::error::Refusal;
-use host_plugin::Revision;
+use host_plugin::{Revision, StreamedRequest, registry::Target};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, header,
     uri::{Authority, Scheme},
@@ -25,11 +25,11 @@ const UNTRUSTED_HEADERS: [HeaderName; 5] =
     [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
 
 impl Front {
-    /// Lets a `wasi:http` component answer. `method` is the method of the endpoint.
+    /// Lets a `wasi:http` component answer.
     pub(super) async fn stream(
         &self,
         revision: &Arc<Revision>,
-        method: &str,
+        target: &Target<'_>,
         incoming: IncomingRequest<'_>,
         body: Body,
     ) -> Result<Response, Refusal> {
@@ -40,10 +40,18 @@ impl Front {
         }
         let mut request =
             request(&incoming, &incoming.visitor.client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let method = target.endpoint.method();
         *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
-        let answer =
-            revision.begin(Patience::Caller).stream(call, request).await.map_err(|failure| Refusal::from(&failure))?;
-        Asked { revision, issued: None, link: incoming.parts.extensions.get() }.streamed_response(answer)
+        let asked = Arc::new(StreamedRequest {
+            method: method.to_owned(),
+            route: target.pattern.to_owned(),
+            id: incoming.id.to_owned(),
+            traceparent: call.traceparent.clone(),
+        });
+        let answered = revision.begin(Patience::Caller).stream(asked.clone(), call, request).await;
+        let answer = answered.map_err(|failure| Refusal::from(&failure))?;
+        let link = incoming.parts.extensions.get();
+        Asked { revision, called: asked.called(), issued: None, link }.streamed_response(answer)
     }
 }
 
