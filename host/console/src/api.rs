@@ -60,6 +60,13 @@ impl Api {
         read(self.send(Method::GET, path, Body::empty()).await?).await
     }
 
+    /// The text of an answer that is no JSON.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Refused> {
+        let answer = self.send(Method::GET, path, Body::empty()).await?;
+        let bytes = to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await.map_err(|_| unreadable())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// A page of a list.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Rows<T>, Refused> {
         let answer = self.send(Method::GET, path, Body::empty()).await?;

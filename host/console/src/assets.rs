@@ -16,11 +16,12 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("base.css", STYLE, include_str!("../web/base.css")),
     ("frame.css", STYLE, include_str!("../web/frame.css")),
     ("content.css", STYLE, include_str!("../web/content.css")),
     ("states.css", STYLE, include_str!("../web/states.css")),
+    ("charts.css", STYLE, include_str!("../web/charts.css")),
     ("main.js", SCRIPT, include_str!("../web/main.js")),
     ("upload.js", SCRIPT, include_str!("../web/upload.js")),
     ("log.js", SCRIPT, include_str!("../web/log.js")),

@@ -54,6 +54,32 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
+/// A short time in microseconds.
+pub(crate) fn micros(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..100_000 => format!("{:.1} ms", us as f64 / 1_000.0),
+        _ => duration(us / 1_000),
+    }
+}
+
+/// A number of calls in a second.
+pub(crate) fn rate(per_second: f64) -> String {
+    match per_second {
+        rate if rate >= 100.0 => format!("{}/s", number(rate.round() as u64)),
+        rate if rate > 0.0 && rate < 0.05 => "< 0.1/s".to_owned(),
+        rate => format!("{rate:.1}/s"),
+    }
+}
+
+/// A share in percent. A small share is not shown as none.
+pub(crate) fn percent(percent: f64) -> String {
+    match percent {
+        percent if percent > 0.0 && percent < 0.05 => "< 0.1 %".to_owned(),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
 /// A part of a whole in percent. None if there is no whole.
 pub(crate) fn share(part: u64, whole: u64) -> Option<String> {
     (whole > 0).then(|| format!("{:.1} %", part as f64 * 100.0 / whole as f64))
@@ -152,6 +178,15 @@ mod tests {
         assert_eq!([size(3), size(2_048), size(5 << 20)], ["3 B", "2.0 KiB", "5.0 MiB"]);
         assert_eq!([duration(5), duration(1_500), duration(61_000)], ["5 ms", "1.5 s", "1 min 1 s"]);
         assert_eq!([duration(3_660_000), duration(90_000_000)], ["1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [micros(640), micros(1_500), micros(250_000), micros(2_000_000)],
+            ["640 µs", "1.5 ms", "250 ms", "2.0 s"]
+        );
+        assert_eq!(
+            [rate(0.0), rate(0.01), rate(12.34), rate(1_234.4)],
+            ["0.0/s", "< 0.1/s", "12.3/s", "1\u{202f}234/s"]
+        );
+        assert_eq!([percent(0.0), percent(0.01), percent(12.34)], ["0.0 %", "< 0.1 %", "12.3 %"]);
         assert_eq!((share(1, 8).as_deref(), share(0, 0)), (Some("12.5 %"), None));
     }
 

@@ -82,7 +82,7 @@ fn frame(title: &str, session: Option<(&Session, Section)>, content: &Markup) ->
                 meta name="color-scheme" content="light dark";
                 title { (title) " · Console" }
                 link rel="icon" href=(assets::address("icon.svg")) type="image/svg+xml";
-                @for style in ["base.css", "frame.css", "content.css", "states.css"] {
+                @for style in ["base.css", "frame.css", "content.css", "states.css", "charts.css"] {
                     link rel="stylesheet" href=(assets::address(style));
                 }
                 script type="module" src=(assets::address("main.js")) {}

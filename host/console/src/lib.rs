@@ -10,6 +10,7 @@
 
 mod api;
 mod assets;
+mod charts;
 mod fields;
 mod format;
 mod guard;
@@ -28,7 +29,8 @@ use axum::{
 };
 use http::{HeaderMap, header::ACCEPT};
 use pages::{
-    actions, audit, cluster, dead_letters, log, overview, plugin, policy, revision, routes, settings, tokens, upload,
+    actions, audit, cluster, dead_letters, log, overview, plugin, policy, revision, routes, runbook, settings, tokens,
+    upload,
 };
 use tower::ServiceExt;
 
@@ -91,6 +93,7 @@ fn console_routes() -> Router<Console> {
         .route("/console/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
         .route("/console/routes", get(routes::list))
         .route("/console/cluster", get(cluster::show))
+        .route("/console/runbook", get(runbook::show))
         .route("/console/{*rest}", get(pages::missing))
         .method_not_allowed_fallback(pages::missing)
 }

@@ -1,9 +1,11 @@
 //! The pages. Each module has the handlers of one part of the console.
 
 pub(crate) mod actions;
+mod alerts;
 pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod dead_letters;
+mod failures;
 pub(crate) mod log;
 pub(crate) mod overview;
 pub(crate) mod plugin;
@@ -11,6 +13,7 @@ pub(crate) mod policy;
 mod report;
 pub(crate) mod revision;
 pub(crate) mod routes;
+pub(crate) mod runbook;
 pub(crate) mod settings;
 pub(crate) mod tokens;
 pub(crate) mod upload;

@@ -46,11 +46,26 @@ fn plugin(text: &str) -> Value {
         "name": text, "version": text, "revision": text, "digest": text, "size_bytes": 1, "status": text,
         "canary": { "revision": text, "percent": 10, "promote_at_ms": 1, "calls": 1, "errors": 1, "failures": 1 },
         "imports": [text], "exports": [text], "routes": [{ "path": text, "methods": [text] }], "subscribes": [text],
-        "publishes": [text], "in_flight": 1, "calls": 1, "failures": 1,
+        "publishes": [text], "in_flight": 1, "calls": 1, "failures": 1, "recent": recent(), "last_failure": failure(text),
         "config": { text: text }, "config_sources": { text: text }, "config_set": { text: text }, "limits": { text: 1 },
         "limits_in_force": { text: { "value": 1, "source": text } }, "grants": [text], "http_hosts": [text],
         "previous": text, "quarantined": text,
     })
+}
+
+fn recent() -> Value {
+    json!({ "calls_per_second": 1.5, "error_percent": 2.5, "p50_us": 900, "p99_us": 1_800, "memory_bytes": 1, "calls": [1, 0, 3] })
+}
+
+fn failure(text: &str) -> Value {
+    json!({
+        "time_ms": 1, "revision": text, "call": text, "kind": text, "blame": text, "message": text, "id": text, "trace": text,
+    })
+}
+
+fn history() -> Value {
+    let slot = |calls: u64| json!({ "begin_ms": 1, "calls": calls, "errors": 1, "p50_us": 900, "p99_us": 1_800 });
+    json!({ "slot_seconds": 10, "slots": [slot(1), slot(3)] })
 }
 
 fn verdict(text: &str) -> Value {
@@ -77,6 +92,8 @@ fn answer(path: &str, text: &str, role: &str) -> Option<Value> {
         ["caller"] => json!({ "name": text, "role": role }),
         ["plugins"] => json!([plugin(text)]),
         ["plugins", _] => plugin(text),
+        ["plugins", _, "failures"] => json!([failure(text)]),
+        ["plugins", _, "history"] => history(),
         ["plugins", _, "revisions"] => json!([{
             "revision": text, "version": text, "digest": text, "size_bytes": 1, "status": "staged", "source": text,
             "uploaded_ms": 1, "uploaded_by": text,

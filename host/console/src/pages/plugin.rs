@@ -1,6 +1,6 @@
 //! One plugin: its active revision, its other revisions, and its changes.
 
-use super::not_found;
+use super::{failures, not_found};
 use crate::{
     api::{Refused, plugin_path, revision_path},
     format::{digest, number, size, time, word},
@@ -10,6 +10,7 @@ use crate::{
 use axum::{extract::Path, response::Response};
 use host_api::{
     Word,
+    figures::{FailureView, HistoryView},
     plugins::{PluginDetails, PluginStatus},
     revisions::{RevisionStatus, RevisionView},
 };
@@ -24,9 +25,15 @@ pub(crate) async fn show(session: Session, Path(name): Path<String>) -> Response
 async fn render(session: &Session, name: &str) -> Result<Markup, Refused> {
     let path = plugin_path(name);
     let revisions = format!("{path}/revisions?limit=1000");
-    let (details, kept) =
-        tokio::join!(session.api.get::<PluginDetails>(&path), session.api.list::<RevisionView>(&revisions));
-    let details = optional(details)?;
+    let (failed, history) = (format!("{path}/failures"), format!("{path}/history"));
+    let api = &session.api;
+    let (details, kept, failed, history) = tokio::join!(
+        api.get::<PluginDetails>(&path),
+        api.list::<RevisionView>(&revisions),
+        api.get::<Vec<FailureView>>(&failed),
+        api.get::<HistoryView>(&history)
+    );
+    let (details, failed, history) = (optional(details)?, optional(failed)?, optional(history)?);
     let kept = optional(kept)?.map(|kept| kept.rows).unwrap_or_default();
     if details.is_none() && kept.is_empty() {
         return Err(not_found("There is no plugin of this name"));
@@ -41,6 +48,8 @@ async fn render(session: &Session, name: &str) -> Result<Markup, Refused> {
             Some(details) => { (active(session, &path, details)) }
             None => { p { "No revision serves. Choose one below and activate it." } }
         }
+        @if let Some(history) = &history { (failures::history(history)) }
+        @if let Some(failed) = &failed { (failures::failures(failed)) }
         (revision_table(name, &kept))
     })
 }

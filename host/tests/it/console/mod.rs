@@ -1,6 +1,7 @@
 //! The operator console, as its forms use it.
 
 mod changes;
+mod figures;
 mod sign_in;
 
 use crate::support::{ADMIN_TOKEN, Host, Reply};
