@@ -156,6 +156,8 @@ async fn an_answer_for_a_bound_token_names_no_other_plugin() {
         "/plugins/mine",
         "/plugins/mine/revisions",
         "/plugins/mine/policy",
+        "/plugins/mine/failures",
+        "/plugins/mine/history",
         "/cluster",
         "/audit",
         "/dead-letters",
