@@ -103,7 +103,13 @@ fn answer(path: &str, text: &str, role: &str) -> Option<Value> {
             json!({ "plugin": text, "version": 1, "policy": { "paths": [text], "lowest_version": text } })
         }
         ["dead-letters"] => json!([letter(text)]),
-        ["dead-letters", _] => letter(text),
+        ["dead-letters", _] => {
+            let mut letter = letter(text);
+            if role == "view" {
+                letter["payload"] = Value::Null;
+            }
+            letter
+        }
         ["audit"] => json!([{
             "id": 1, "time_ms": 1, "actor": text, "action": text, "plugin": text, "revision": text, "outcome": text, "detail": text,
         }]),
