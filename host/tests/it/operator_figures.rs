@@ -49,7 +49,7 @@ async fn failed_requests_events_and_timers_are_kept_with_their_cause() {
 #[tokio::test]
 async fn twenty_failures_are_kept_and_they_outlive_a_rollback() {
     let host =
-        chameleon_host(Setup::without_components().toml("[rollout]\nquarantine_traps = 0\nwatch_seconds = 0")).await;
+        chameleon_host(Setup::without_components().toml("[rollout]\nquarantine_traps = 0\nmin_calls = 1000")).await;
     let (operator, visitor) = (host.operator(), host.visitor());
     operator.deploy("chameleon", chameleon("1.0.0", "green", "good")).await;
     let bad = operator.deploy("chameleon", chameleon("2.0.0", "red", "trap")).await["new"].clone();

@@ -21,5 +21,5 @@ async fn the_last_failures_are_told_with_their_cause() {
     assert!(shown.stdout.contains("\n  id the-request-of-this-test\n  trace "), "{}", shown.stdout);
     let json = shell.plugin("failures hostile --json").await.json();
     assert_eq!((&json[0]["kind"], &json[1]["kind"]), (&"answer".into(), &"trap".into()));
-    assert_eq!(shell.plugin("failures nothing").await.code, 3);
+    assert_eq!(shell.plugin("failures nothing").await.code, 1);
 }
