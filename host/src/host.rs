@@ -16,7 +16,11 @@ use anyhow::Context;
 use host_api::revisions::Source;
 use host_base::{Disk, clock};
 use host_bus::Bus;
-use host_capabilities::{identity::Identity, payments::Payments};
+use host_capabilities::{
+    identity::Identity,
+    outbound::{Outbound, SystemResolver},
+    payments::Payments,
+};
 use host_config::{Config, ConfigError, Secrets, plugins::Bundled};
 use host_database::{
     HostDatabase, SingletonLock,
@@ -232,6 +236,7 @@ async fn services(
     Ok(Services {
         bus,
         identity: Arc::new(Identity::open(&config.identity, &secrets.jwt_key, database.clone()).await?),
+        outbound: Outbound::new(Arc::new(SystemResolver)),
         payments: Arc::new(Payments::open(&config.payments, &config.data_dir, database).await.context("payments")?),
     })
 }

@@ -16,7 +16,7 @@
 //!
 //! An instance runs one handler at a time. The host may replace the instance
 //! between two calls, so a component keeps no state in memory. All effects go
-//! through the host: see [`store`], [`messaging`] and [`capability`].
+//! through the host: see [`store`], [`messaging`], [`requests`] and [`capability`].
 //!
 //! A native build (`cargo test`) has no host, and the functions of the host
 //! panic there. So a function with a unit test takes its data as arguments.
@@ -33,6 +33,7 @@ pub mod paging;
 mod payload;
 pub mod replica;
 mod request;
+pub mod requests;
 mod response;
 mod router;
 pub mod signals;

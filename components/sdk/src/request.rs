@@ -47,6 +47,11 @@ impl Request {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// The body. It is empty if there is none.
+    pub fn body(&self) -> &[u8] {
+        &self.0.body
+    }
+
     /// The signed-in user, if there is one.
     pub fn principal(&self) -> Option<&Principal> {
         self.0.principal.as_ref()

@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         world host {
             import platform:identity/identity@1.0.0;
             import platform:payments/payments@1.0.0;
+            import platform:requests/requests@1.0.0;
             import wasi:logging/logging@0.1.0-draft;
         }
     ",

@@ -3,7 +3,9 @@
 //! backends.
 
 pub mod bindings;
+pub mod head_limits;
 pub mod identity;
 pub mod logging;
 pub mod outbound;
 pub mod payments;
+pub mod requests;

@@ -1,12 +1,14 @@
 //! The turns that a call holds while it runs: one of its component and one of the
 //! host.
 //!
-//! A call that waits for a signal gives both back, and takes a place among the
-//! calls that wait. So the handler of the event that it waits for runs at any
-//! concurrency. The places are limited, because each such call keeps an instance.
+//! A call that waits for a signal or for another host gives both back, and takes
+//! a place among the calls that wait. So the handler of the event that it waits
+//! for runs at any concurrency. The places are limited, because each such call
+//! keeps an instance.
 
 use super::{Admission, Failure, Patience, admission::WaitingPlace};
 use async_trait::async_trait;
+use host_capabilities::requests::TurnsAside;
 use host_store::{Error, HeldTurns};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -43,9 +45,8 @@ async fn take(component: &Arc<Admission>, host: &Arc<Admission>, patience: Patie
     Ok(Held::Turns { _component: of_component, _host: of_host })
 }
 
-#[async_trait]
-impl HeldTurns for CallTurns {
-    fn give_back(&self) -> bool {
+impl CallTurns {
+    fn set_aside(&self) -> bool {
         let (Some(component), Some(host)) = (self.component.wait_aside(), self.host.wait_aside()) else { return false };
         *self.held.lock() = Held::Places { _component: component, _host: host };
         true
@@ -53,12 +54,36 @@ impl HeldTurns for CallTurns {
 
     /// The call waits without a limit of its own, because it is half done. Its
     /// deadline ends it.
-    async fn take_again(&self) -> Result<(), Error> {
+    async fn take_up(&self) -> Result<(), Failure> {
         // It keeps its places meanwhile, because it keeps its instance. Nobody
         // waits for a place.
-        let turns = take(&self.component, &self.host, Patience::Worker).await;
-        *self.held.lock() = turns.map_err(|failure| Error::Unavailable(failure.to_string()))?;
+        let turns = take(&self.component, &self.host, Patience::Worker).await?;
+        *self.held.lock() = turns;
         Ok(())
+    }
+}
+
+/// A call that waits for a signal.
+#[async_trait]
+impl HeldTurns for CallTurns {
+    fn give_back(&self) -> bool {
+        self.set_aside()
+    }
+
+    async fn take_again(&self) -> Result<(), Error> {
+        self.take_up().await.map_err(|failure| Error::Unavailable(failure.to_string()))
+    }
+}
+
+/// A call that waits for another host.
+#[async_trait]
+impl TurnsAside for CallTurns {
+    fn give_back(&self) -> bool {
+        self.set_aside()
+    }
+
+    async fn take_again(&self) -> Result<(), String> {
+        self.take_up().await.map_err(|failure| failure.to_string())
     }
 }
 
@@ -81,12 +106,12 @@ mod tests {
     async fn another_call_runs_while_one_waits_at_a_concurrency_of_one() {
         let (component, host) = (admission(1), admission(1));
         let waiting = enter(&component, &host).await;
-        assert!(waiting.give_back());
+        assert!(waiting.set_aside());
         assert_eq!((component.in_flight(), host.in_flight()), (0, 0));
         let other = enter(&component, &host).await;
-        assert!(timeout(Duration::from_millis(50), waiting.take_again()).await.is_err(), "the turn is taken");
+        assert!(timeout(Duration::from_millis(50), waiting.take_up()).await.is_err(), "the turn is taken");
         drop(other);
-        waiting.take_again().await.unwrap();
+        waiting.take_up().await.ok().unwrap();
         assert_eq!((component.in_flight(), host.in_flight()), (1, 1));
         drop(waiting);
         assert_eq!((component.in_flight(), host.in_flight()), (0, 0));
@@ -98,13 +123,13 @@ mod tests {
         let mut waiting = Vec::new();
         for _ in 0..2 {
             let turns = enter(&component, &host).await;
-            assert!(turns.give_back());
+            assert!(turns.set_aside());
             waiting.push(turns);
         }
         let third = enter(&component, &host).await;
-        assert!(!third.give_back());
+        assert!(!third.set_aside());
         assert_eq!((component.in_flight(), host.in_flight()), (1, 1), "it still has its turns");
         waiting.pop();
-        assert!(third.give_back(), "a call that ends while it waits leaves its place");
+        assert!(third.set_aside(), "a call that ends while it waits leaves its place");
     }
 }

@@ -18,6 +18,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use tokio::time::Instant;
 use wasmtime::{
     Store,
     component::{Component, InstancePre, Linker, Resource},
@@ -168,7 +169,7 @@ impl Instances {
     /// # Errors
     /// See [`Failure`].
     pub async fn answer(&self, call: CallContext, request: &http::Request) -> Result<http::Response, Failure> {
-        let turn = OnceLock::new();
+        let (call, turn) = (self.with_deadline(call), OnceLock::new());
         let (instance, response) = self
             .bounded(&turn, async {
                 let mut instance = self.take(call, &turn).await?;
@@ -224,7 +225,7 @@ impl Instances {
         transaction: Box<dyn Transaction>,
         handle: impl AsyncFnOnce(&mut Instance, Resource<OpenTransaction>) -> wasmtime::Result<Result<(), Disposition>>,
     ) -> Result<Handled, Failure> {
-        let turn = OnceLock::new();
+        let (call, turn) = (self.with_deadline(call), OnceLock::new());
         let (instance, handled) = self
             .bounded(&turn, async {
                 let mut instance = self.take(call, &turn).await?;
@@ -252,6 +253,12 @@ impl Instances {
         let count = state.open_transactions();
         let open = OpenTransaction::lazy(transaction, self.component.limits.transaction_ms, &count);
         Ok(state.table.push(open)?)
+    }
+
+    /// The context with the time at which [`Self::bounded`] ends the call.
+    fn with_deadline(&self, call: CallContext) -> CallContext {
+        let deadline = Instant::now() + Duration::from_millis(self.component.limits.wall_time_ms);
+        CallContext { deadline: Some(deadline), ..call }
     }
 
     async fn take(&self, call: CallContext, turn: &OnceLock<GuestTurn>) -> wasmtime::Result<Instance> {

@@ -2,7 +2,7 @@
 //! component's imports.
 
 use host_artifact::permissions::Offers;
-use host_capabilities::{identity, logging, outbound, payments};
+use host_capabilities::{identity, logging, outbound, payments, requests};
 use host_config::{offer::Offer, plugins::Grant};
 
 /// The offers to each kind of component. `state::link` and `wasi_http::state::link`
@@ -12,6 +12,7 @@ pub const OFFERS: Offers = Offers {
         host_store::OFFER,
         identity::OFFER,
         payments::OFFER,
+        requests::OFFER,
         CONFIG,
         logging::OFFER,
         Offer { grant: Grant::Clocks, interfaces: &["wasi:clocks/wall-clock"] },
@@ -50,6 +51,7 @@ mod tests {
         assert_eq!(random, [Some(Grant::Random); 2]);
         let http = grants(["wasi:http/client@0.3.0", "wasi:http/outgoing-handler@0.2.0"]);
         assert_eq!(http, [Some(Grant::Http); 2]);
+        assert_eq!(OFFERS.grant_of("platform:requests/requests@1.0.0"), Some(Grant::Http));
         assert_eq!(grants(["wasi:filesystem/preopens@0.2.0", "wasi:sockets/tcp@0.2.0"]), [None; 2]);
     }
 

@@ -15,11 +15,14 @@ use host_bus::Bus;
 use host_capabilities::{
     identity::{self, Identity, IdentityView, IssuedCookies, Session},
     logging::{self, LoggingView},
+    outbound::{Outbound, OutboundClient},
     payments::{self, Payments, PaymentsView},
+    requests::{self, RequestsView, TurnsAside},
 };
 use host_config::{limits::Limits, plugins::Grant};
 use host_store::{CallWaits, ComponentSql, HeldMemory, HeldTurns, RequestClaim, StoreView};
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use tokio::time::Instant;
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
     component::{Linker, ResourceTable},
@@ -37,6 +40,8 @@ pub struct Services {
     pub identity: Arc<Identity>,
     /// Payments by card.
     pub payments: Arc<Payments>,
+    /// Requests to other hosts.
+    pub outbound: Arc<Outbound>,
     /// The event bus.
     pub bus: Arc<dyn Bus>,
 }
@@ -53,8 +58,8 @@ pub struct ComponentContext {
     pub limits: Limits,
     /// Its settings.
     pub config: WasiConfigVariables,
-    /// The hosts to which it may send requests, as `host:port`.
-    pub http_hosts: Vec<String>,
+    /// Sends its requests to the hosts that its policy allows.
+    pub outbound: OutboundClient,
     /// The time that its transactions waited before they began.
     pub store_wait: metrics::Histogram,
     /// Bounds the bytes of its answers that clients have not taken yet.
@@ -81,10 +86,21 @@ pub struct CallContext {
     /// The session cookies that the host issues during a request. None if
     /// nobody asks for them.
     pub issued: Option<Arc<IssuedCookies>>,
-    /// The turns that it gives back while it waits. None if it may not wait.
+    /// The turns that it gives back while it waits.
     pub turns: Option<Arc<CallTurns>>,
+    /// Whether it answers a request. Only such a call waits for a signal.
+    pub is_request: bool,
+    /// The time at which the host ends it. The engine sets it.
+    pub deadline: Option<Instant>,
     /// The claim of each transaction of a request with an `Idempotency-Key`.
     pub claim: Option<Arc<RequestClaim>>,
+}
+
+impl CallContext {
+    /// The turns that it gives back while it waits for a signal.
+    fn listening_turns(&self) -> Option<&CallTurns> {
+        self.turns.as_deref().filter(|_| self.is_request)
+    }
 }
 
 /// The data of a guest's store.
@@ -97,6 +113,8 @@ pub struct State {
     turn: GuestTurn,
     /// The memory of the last call of the store.
     sql_memory: Option<HeldMemory>,
+    /// The memory of the last response of another host.
+    response_memory: Option<HeldBytes>,
     random: WasiRandomCtx,
 }
 
@@ -118,6 +136,7 @@ impl State {
             usage: CallUsage::default(),
             turn: GuestTurn::new(turns),
             sql_memory: None,
+            response_memory: None,
             random: WasiRandomCtx::default(),
         }
     }
@@ -142,6 +161,7 @@ impl State {
     pub(super) fn end_call(&mut self) {
         self.turn.give_back();
         self.sql_memory = None;
+        self.response_memory = None;
         self.call = CallContext::default();
     }
 
@@ -166,7 +186,7 @@ impl State {
             event_bytes: state.component.limits.event_bytes.min(state.component.services.bus.max_event_bytes()),
             wait: &state.component.store_wait,
             held: &mut state.sql_memory,
-            turns: state.call.turns.as_deref().map(|turns| -> &dyn HeldTurns { turns }),
+            turns: state.call.listening_turns().map(|turns| -> &dyn HeldTurns { turns }),
             waits: &mut state.usage.waits,
         }
     }
@@ -188,6 +208,19 @@ impl State {
             payments: &state.component.services.payments,
             component: &state.component.name,
             traceparent: state.call.traceparent.as_deref(),
+        }
+    }
+
+    fn requests(&mut self) -> RequestsView<'_> {
+        let state = self.enter();
+        RequestsView {
+            client: &state.component.outbound,
+            traceparent: state.call.traceparent.as_deref(),
+            // Without a call there is no time for a request.
+            deadline: state.call.deadline.unwrap_or_else(Instant::now),
+            in_transaction: state.usage.waits.has_transaction(),
+            held: &mut state.response_memory,
+            turns: state.call.turns.as_deref().map(|turns| -> &dyn TurnsAside { turns }),
         }
     }
 
@@ -213,6 +246,8 @@ pub(super) fn link(linker: &mut Linker<State>, denied: &BTreeSet<Grant>) -> wasm
     if is_granted(Grant::Payments) {
         payments::add_to_linker(linker, State::payments)?;
     }
+    // Without the grant, no destination is allowed.
+    requests::add_to_linker(linker, State::requests)?;
     logging::add_to_linker(linker, State::logging)?;
     wasmtime_wasi_config::add_to_linker(linker, State::config)?;
     wall_clock::add_to_linker::<State, HasHostTime>(linker, |state| {

@@ -3,8 +3,8 @@
 //! A request, an event, a timer and a probe are each one [`Invocation`] of a
 //! revision. An invocation waits for its turns, runs the guest within its
 //! deadline, counts the outcome, and says who is to blame for a failure. It holds
-//! no turn while its events are on their way, and none while it waits for a signal,
-//! so a chain of events goes on at any concurrency.
+//! no turn while its events are on their way, and none while it waits for a signal
+//! or for another host, so a chain of events goes on at any concurrency.
 
 use super::{
     call_stats::InFlight,
@@ -53,16 +53,15 @@ impl Invocation {
     ///
     /// # Errors
     /// See [`Failure`]. The component's have been counted and logged.
-    pub async fn answer(&self, call: &CallContext, request: &Request) -> Result<Response, Failure> {
+    pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
+        let traceparent = call.traceparent.clone();
         let called = Called {
             work: Work::Request { method: &request.method, route: &request.route },
             id: &request.id,
-            traceparent: call.traceparent.as_deref(),
+            traceparent: traceparent.as_deref(),
         };
-        self.run(called, async |instances, turns| {
-            instances.answer(CallContext { turns: Some(turns), ..call.clone() }, request).await
-        })
-        .await
+        let call = CallContext { is_request: true, ..call };
+        self.run(called, call, async |instances, call| instances.answer(call, request).await).await
     }
 
     /// Lets the component apply an event, in its turn.
@@ -78,7 +77,7 @@ impl Invocation {
             attempt,
             payload: event.payload.clone(),
         };
-        self.deliver(called, async |instances| instances.apply(call, &event, transaction).await).await
+        self.deliver(called, call, async |instances, call| instances.apply(call, &event, transaction).await).await
     }
 
     /// Lets the component handle a timer, in its turn.
@@ -89,8 +88,10 @@ impl Invocation {
             ..Default::default()
         };
         let called = Called { work: Work::Timer(&timer.timer.key), id: "", traceparent: timer.traceparent.as_deref() };
-        self.deliver(called, async |instances| instances.fire(call, &timer.timer, timer.attempt, transaction).await)
-            .await
+        self.deliver(called, call, async |instances, call| {
+            instances.fire(call, &timer.timer, timer.attempt, transaction).await
+        })
+        .await
     }
 
     /// Ends the work, well or with an error.
@@ -101,9 +102,10 @@ impl Invocation {
     async fn deliver(
         self,
         called: Called<'_>,
-        call: impl AsyncFnOnce(&Instances) -> Result<Handled, Failure>,
+        call: CallContext,
+        handle: impl AsyncFnOnce(&Instances, CallContext) -> Result<Handled, Failure>,
     ) -> Handled {
-        let handled = self.run(called, async |instances, _| call(instances).await).await;
+        let handled = self.run(called, call, handle).await;
         self.end(handled.is_err());
         handled.unwrap_or_else(|failure| Err(Outcome::retry(failure.to_string())))
     }
@@ -112,12 +114,13 @@ impl Invocation {
     async fn run<T>(
         &self,
         called: Called<'_>,
-        call: impl AsyncFnOnce(&Instances, Arc<CallTurns>) -> Result<T, Failure>,
+        call: CallContext,
+        run: impl AsyncFnOnce(&Instances, CallContext) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let turns = Arc::new(self.enter(called).await?);
+        let call = CallContext { turns: Some(Arc::new(self.enter(called).await?)), ..call };
         let answered = async {
             match &self.revision.instances {
-                Pool::Platform(instances) => call(instances, turns).await,
+                Pool::Platform(instances) => run(instances, call).await,
                 Pool::WasiHttp(_) => Err(self.revision.lacks("the platform's interfaces")),
             }
         };

@@ -318,6 +318,8 @@ impl Loader {
         // Without the grant, an outgoing request finds no allowed host.
         let may_use_store = policy.grants.contains(&Grant::Store);
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
+        let http_hosts: Vec<String> = http_hosts.cloned().collect();
+        let outbound = self.services.outbound.client_for(&manifest.name, &http_hosts, manifest.limits.wall_time_ms);
         let (unsent, figures) = (self.unsent.of(&manifest.name), self.figures.of(&manifest.name));
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
@@ -325,7 +327,7 @@ impl Loader {
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
             config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
-            http_hosts: http_hosts.cloned().collect(),
+            outbound: outbound.map_err(|error| LoadError::Host(std::io::Error::other(error)))?,
             store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
             unsent: unsent.clone(),
             memory: self.memory.of_at_least(&manifest.name, manifest.limits.memory_mib << 20),

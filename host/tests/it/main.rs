@@ -39,6 +39,7 @@ mod postgres_failover;
 mod postgres_poolers;
 mod proxies;
 mod rate_limits;
+mod requests;
 mod start;
 mod storefront;
 mod support;

@@ -228,8 +228,7 @@ fn call_context(revision: &Revision, incoming: &IncomingRequest<'_>) -> Result<C
         session: visitor.session().filter(|_| origin::knows_visitor(revision)).cloned(),
         secure: client.secure,
         issued: origin::may_issue_sessions(revision).then(Arc::default),
-        turns: None,
-        claim: None,
+        ..CallContext::default()
     })
 }
 

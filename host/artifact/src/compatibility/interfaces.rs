@@ -18,12 +18,13 @@ use wit_parser::{
 const PLATFORM: &str = "platform:";
 
 /// The files of `wit/`: first the worlds, then the packages that they use.
-const HOST_WIT: [(&str, &str); 12] = [
+const HOST_WIT: [(&str, &str); 13] = [
     ("plugin.wit", include_str!("../../../../wit/plugin.wit")),
     ("deps/http", include_str!("../../../../wit/deps/http/http.wit")),
     ("deps/identity", include_str!("../../../../wit/deps/identity/identity.wit")),
     ("deps/messaging", include_str!("../../../../wit/deps/messaging/messaging.wit")),
     ("deps/payments", include_str!("../../../../wit/deps/payments/payments.wit")),
+    ("deps/requests", include_str!("../../../../wit/deps/requests/requests.wit")),
     ("deps/signals", include_str!("../../../../wit/deps/signals/signals.wit")),
     ("deps/store", include_str!("../../../../wit/deps/store/store.wit")),
     ("deps/timers", include_str!("../../../../wit/deps/timers/timers.wit")),

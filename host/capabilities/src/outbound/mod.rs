@@ -1,5 +1,5 @@
-//! Requests of `wasi:http` components to other hosts. The operator grants the
-//! destinations, and the host connects only to an address that it has checked.
+//! Requests of components to other hosts. The operator grants the destinations,
+//! and the host connects only to an address that it has checked.
 //!
 //! - The host and port of a request must be one of the granted destinations.
 //! - The host resolves a granted name once for each connection and connects to
@@ -10,26 +10,39 @@
 //!   itself.
 //! - The host follows no redirect. The component gets the redirect, and the host
 //!   checks the next request like any other.
+//!
+//! [`OutboundClient::send`] is for `wasi:http`, with streamed bodies.
+//! [`crate::requests`] is for the platform's interface, with buffered ones. Both
+//! pass [`OutboundClient::open`].
 
 mod destination;
 mod dns;
 mod public_address;
 mod request_span;
+mod send_error;
 
 pub use destination::Destination;
 pub use dns::{NameResolver, SystemResolver};
+pub(crate) use send_error::SendError;
 
 use bytes::Bytes;
-use destination::Refusal;
-use dns::{DnsError, PublicResolver};
+use dns::PublicResolver;
 use futures::{Stream, TryStreamExt, stream};
+use host_base::{
+    ByteBudget,
+    byte_budget::{BudgetExceeded, HeldBytes},
+};
 use host_config::{offer::Offer, plugins::Grant};
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Body as _, Frame};
+use parking_lot::Mutex;
 use request_span::RequestSpan;
-use reqwest::{RequestBuilder, Url};
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -39,71 +52,108 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 /// The interfaces for outgoing requests, of both versions of `wasi:http`.
 pub const OFFER: Offer = Offer { grant: Grant::Http, interfaces: &["wasi:http/outgoing-handler", "wasi:http/client"] };
 
-/// The size limit of a body, in both directions.
+/// The size limit of a streamed body, in both directions.
 const MAX_BODY_BYTES: usize = 16 << 20;
-/// How many requests of one revision can be open. A request is open until its
+/// How many requests of one plugin can be open. A request is open until its
 /// response has ended.
 const MAX_REQUESTS: usize = 32;
+/// The memory of the buffered bodies of one plugin, and of all plugins.
+const PLUGIN_BODY_BYTES: usize = 32 << 20;
+const HOST_BODY_BYTES: usize = 128 << 20;
 /// The time limit for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection stays open for another request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The HTTP client that all `wasi:http` components share.
+/// The HTTP client that all components share.
 pub struct Outbound {
-    client: reqwest::Client,
+    resolver: Arc<dyn NameResolver>,
+    /// Created for the first plugin with a granted destination.
+    http: OnceLock<reqwest::Client>,
+    memory: Arc<ByteBudget>,
+    shares: Mutex<HashMap<String, Weak<Share>>>,
+}
+
+/// The bounds on the requests of one plugin, in all its revisions.
+struct Share {
+    slots: Arc<Semaphore>,
+    memory: Arc<ByteBudget>,
 }
 
 impl Outbound {
-    /// Creates the client with a resolver for host names.
+    /// Requests with a resolver for host names.
+    pub fn new(resolver: Arc<dyn NameResolver>) -> Arc<Self> {
+        let (memory, http, shares) = (ByteBudget::new(HOST_BODY_BYTES), OnceLock::new(), Mutex::default());
+        Arc::new(Self { resolver, http, memory, shares })
+    }
+
+    /// Creates the client of one component. `hosts` are the granted
+    /// destinations, as `host:port`. `wall_time_ms` limits each wait for the
+    /// other host.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(resolver: Arc<dyn NameResolver>) -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder()
+    pub fn client_for(&self, component: &str, hosts: &[String], wall_time_ms: u64) -> reqwest::Result<OutboundClient> {
+        let granted = hosts.iter().filter_map(|host| {
+            host.parse::<Destination>()
+                .inspect_err(|problem| tracing::warn!(component, host, %problem, "granted host is not valid"))
+                .ok()
+        });
+        let granted: Arc<[Destination]> = granted.collect();
+        let http = if granted.is_empty() { None } else { Some(self.http()?) };
+        let (component, share) = (component.into(), self.share(component));
+        Ok(OutboundClient { http, component, granted, share, wall_time: Duration::from_millis(wall_time_ms) })
+    }
+
+    fn http(&self) -> reqwest::Result<reqwest::Client> {
+        if let Some(http) = self.http.get() {
+            return Ok(http.clone());
+        }
+        let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .dns_resolver(Arc::new(PublicResolver(resolver)))
+            .dns_resolver(Arc::new(PublicResolver(self.resolver.clone())))
             .build()?;
-        Ok(Self { client })
+        Ok(self.http.get_or_init(|| http).clone())
     }
 
-    /// Creates the client of one component. `hosts` are the granted
-    /// destinations, as `host:port`. `wall_time_ms` limits each wait for the
-    /// other host.
-    pub fn client_for(self: &Arc<Self>, component: &str, hosts: &[String], wall_time_ms: u64) -> OutboundClient {
-        let granted = hosts.iter().filter_map(|host| {
-            host.parse::<Destination>()
-                .inspect_err(|problem| tracing::warn!(component, host, %problem, "granted host is not valid"))
-                .ok()
-        });
-        OutboundClient {
-            outbound: self.clone(),
-            component: component.into(),
-            granted: granted.collect(),
-            slots: Arc::new(Semaphore::new(MAX_REQUESTS)),
-            wall_time: Duration::from_millis(wall_time_ms),
+    fn share(&self, component: &str) -> Arc<Share> {
+        let mut shares = self.shares.lock();
+        if let Some(known) = shares.get(component).and_then(Weak::upgrade) {
+            return known;
         }
+        shares.retain(|_, known| known.strong_count() > 0);
+        let slots = Arc::new(Semaphore::new(MAX_REQUESTS));
+        let new = Arc::new(Share { slots, memory: ByteBudget::part_of(&self.memory, PLUGIN_BODY_BYTES) });
+        shares.insert(component.to_owned(), Arc::downgrade(&new));
+        new
     }
 }
 
 /// The client of one component, with its granted destinations.
 #[derive(Clone)]
 pub struct OutboundClient {
-    outbound: Arc<Outbound>,
+    /// None if no destination is granted.
+    http: Option<reqwest::Client>,
     component: Arc<str>,
     granted: Arc<[Destination]>,
-    slots: Arc<Semaphore>,
+    share: Arc<Share>,
     wall_time: Duration,
 }
 
+/// A response whose body has not arrived yet.
+pub(crate) struct OpenResponse {
+    pub(crate) response: reqwest::Response,
+    slot: OwnedSemaphorePermit,
+}
+
 impl OutboundClient {
-    /// Sends a request if its destination is granted. Returns the head of the
-    /// response; the body follows as a stream.
+    /// Sends a request of `wasi:http` if its destination is granted. Returns the
+    /// head of the response; the body follows as a stream.
     ///
     /// # Errors
     /// The error codes of `wasi:http`: the request is denied, its destination
@@ -114,71 +164,70 @@ impl OutboundClient {
         options: RequestOptions,
         traceparent: Option<&str>,
     ) -> Result<Response<WasiBody>, Error> {
-        let url = self.check(&request)?;
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
-        let mut span = RequestSpan::begin(&self.component, traceparent, request.method(), &url);
-        let outgoing = self.outgoing(request, url, &span);
-        let head = match timeout(self.within_wall_time(options.first_byte_timeout), outgoing.send()).await {
-            Ok(head) => head.map_err(|error| self.error_code(&error)),
-            Err(_) => Err(Error::HttpResponseTimeout),
-        };
-        let answer = span.end(head)?;
-        if answer.content_length().is_some_and(|bytes| bytes > MAX_BODY_BYTES as u64) {
-            return Err(Error::HttpResponseBodySize(answer.content_length()));
-        }
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let chunks = chunks(answer, self.within_wall_time(options.between_bytes_timeout), slot);
+        let (parts, body) = request.into_parts();
+        let streamed =
+            |body: WasiBody| reqwest::Body::wrap_stream(Limited::new(body, MAX_BODY_BYTES).into_data_stream());
+        let body = (!body.is_end_stream()).then(|| streamed(body));
+        let within = self.within_wall_time(options.first_byte_timeout);
+        let open = self.open(parts, body, within, traceparent).await?;
+        open.check_length(MAX_BODY_BYTES)?;
+        let (status, headers) = (open.response.status(), open.response.headers().clone());
+        let chunks = open.chunks(self.within_wall_time(options.between_bytes_timeout));
         let mut response = Response::new(StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync());
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)
     }
 
-    fn check(&self, request: &Request<WasiBody>) -> Result<Url, Error> {
-        destination::check(request.method(), request.uri(), &self.granted).map_err(|refusal| {
-            let (component, uri) = (&*self.component, request.uri());
-            tracing::info!(component, %uri, %refusal, "outgoing request is refused");
-            match refusal {
-                Refusal::NotGranted(_) => Error::HttpRequestDenied,
-                Refusal::Malformed(_) => Error::HttpRequestUriInvalid,
-            }
-        })
+    /// Sends a request if its destination is granted, and waits for the head of
+    /// the response. Every outgoing request passes here.
+    ///
+    /// # Errors
+    /// The request is refused, or there is no response.
+    pub(crate) async fn open(
+        &self,
+        mut parts: Parts,
+        body: Option<reqwest::Body>,
+        within: Duration,
+        traceparent: Option<&str>,
+    ) -> Result<OpenResponse, SendError> {
+        let component = &*self.component;
+        let url = destination::check(&parts.method, &parts.uri, &self.granted).inspect_err(|refusal| {
+            tracing::info!(component, uri = %parts.uri, %refusal, "outgoing request is refused");
+        })?;
+        let slots = self.share.slots.clone();
+        let slot = slots.try_acquire_owned().map_err(|_| SendError::TooMany(MAX_REQUESTS))?;
+        // Without a client no destination is granted, so the check has refused it.
+        let http = self.http.as_ref().ok_or(SendError::NoConnection)?;
+        let mut span = RequestSpan::begin(component, traceparent, &parts.method, &url);
+        span.propagate(&mut parts.headers);
+        let mut outgoing = http.request(parts.method, url).headers(allowed_headers(parts.headers));
+        if let Some(body) = body {
+            outgoing = outgoing.body(body);
+        }
+        let head = match timeout(within, outgoing.send()).await {
+            Ok(head) => head.map_err(|error| SendError::of_client(component, &error)),
+            Err(_) => Err(SendError::ResponseTimeout),
+        };
+        Ok(OpenResponse { response: span.end(head)?, slot })
     }
 
-    fn outgoing(&self, request: Request<WasiBody>, url: Url, span: &RequestSpan) -> RequestBuilder {
-        let (mut parts, body) = request.into_parts();
-        span.propagate(&mut parts.headers);
-        let outgoing = self.outbound.client.request(parts.method, url).headers(allowed_headers(parts.headers));
-        if body.is_end_stream() {
-            return outgoing;
-        }
-        outgoing.body(reqwest::Body::wrap_stream(Limited::new(body, MAX_BODY_BYTES).into_data_stream()))
+    /// Takes bytes out of the memory for buffered bodies.
+    ///
+    /// # Errors
+    /// The plugin or the host has no more for them.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<HeldBytes, SendError> {
+        self.share.memory.hold(bytes).map_err(over_memory)
     }
 
     /// A guest can shorten a time limit. It cannot extend one.
     fn within_wall_time(&self, wanted: Option<Duration>) -> Duration {
         wanted.map_or(self.wall_time, |wanted| wanted.min(self.wall_time))
     }
+}
 
-    fn error_code(&self, error: &reqwest::Error) -> Error {
-        let mut source: Option<&(dyn StdError + 'static)> = Some(error);
-        while let Some(error) = source {
-            if let Some(error) = error.downcast_ref::<DnsError>() {
-                tracing::info!(component = %self.component, %error, "outgoing request is refused");
-                return match error {
-                    DnsError::Prohibited { .. } => Error::DestinationIpProhibited,
-                    DnsError::Unknown { .. } => Error::DnsError { rcode: None, info_code: None },
-                };
-            }
-            source = error.source();
-        }
-        match error {
-            _ if error.is_connect() && error.is_timeout() => Error::ConnectionTimeout,
-            _ if error.is_connect() => Error::ConnectionRefused,
-            _ if error.is_body() => Error::HttpRequestBodySize(None),
-            _ => Error::HttpProtocolError,
-        }
-    }
+fn over_memory(BudgetExceeded { limit, .. }: BudgetExceeded) -> SendError {
+    SendError::TooMuchMemory(limit)
 }
 
 /// Removes the headers that belong to the host: those that name the
@@ -191,19 +240,45 @@ fn allowed_headers(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The body as a stream, within the limits on its size and on the wait for each
-/// chunk. The slot is free again when the stream ends or is dropped.
-fn chunks(
-    answer: reqwest::Response,
-    chunk_timeout: Duration,
-    slot: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Bytes, Error>> + Send {
-    stream::try_unfold((answer, MAX_BODY_BYTES, slot), move |(mut answer, left, slot)| async move {
-        let chunk = timeout(chunk_timeout, answer.chunk()).await.map_err(|_| Error::ConnectionReadTimeout)?;
-        let Some(chunk) = chunk.map_err(|_| Error::HttpResponseIncomplete)? else { return Ok(None) };
-        let left = left.checked_sub(chunk.len()).ok_or(Error::HttpResponseBodySize(None))?;
-        Ok(Some((chunk, (answer, left, slot))))
-    })
+impl OpenResponse {
+    fn check_length(&self, limit_bytes: usize) -> Result<(), SendError> {
+        match self.response.content_length() {
+            Some(bytes) if bytes > limit_bytes as u64 => {
+                Err(SendError::ResponseBody { announced_bytes: Some(bytes), limit_bytes })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the whole body and counts its bytes.
+    ///
+    /// # Errors
+    /// It is larger than the limit or than the free memory, or it breaks off.
+    pub(crate) async fn read(mut self, limit_bytes: usize, held: &mut HeldBytes) -> Result<Vec<u8>, SendError> {
+        self.check_length(limit_bytes)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = self.response.chunk().await.map_err(|_| SendError::Incomplete)? {
+            if body.len().saturating_add(chunk.len()) > limit_bytes {
+                return Err(SendError::ResponseBody { announced_bytes: None, limit_bytes });
+            }
+            held.grow(chunk.len()).map_err(over_memory)?;
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The body as a stream, within the limits on its size and on the wait for
+    /// each chunk. The slot is free again when the stream ends or is dropped.
+    fn chunks(self, chunk_timeout: Duration) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+        let Self { response, slot } = self;
+        stream::try_unfold((response, MAX_BODY_BYTES, slot), move |(mut response, left, slot)| async move {
+            let chunk = timeout(chunk_timeout, response.chunk()).await.map_err(|_| SendError::ReadTimeout)?;
+            let Some(chunk) = chunk.map_err(|_| SendError::Incomplete)? else { return Ok(None) };
+            let over = SendError::ResponseBody { announced_bytes: None, limit_bytes: MAX_BODY_BYTES };
+            let left = left.checked_sub(chunk.len()).ok_or(over)?;
+            Ok(Some((chunk, (response, left, slot))))
+        })
+    }
 }
 
 #[cfg(test)]

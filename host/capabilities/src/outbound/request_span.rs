@@ -2,10 +2,10 @@
 //! follow the conventions of OpenTelemetry for HTTP. It contains no path, no
 //! query, no header and no body.
 
+use super::SendError;
 use host_telemetry::Span;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Response, Url};
-use wasmtime_wasi_http::Error;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -38,7 +38,7 @@ impl RequestSpan {
     }
 
     /// Ends the span with the head of the response, or with the error.
-    pub(super) fn end(&mut self, head: Result<Response, Error>) -> Result<Response, Error> {
+    pub(super) fn end(&mut self, head: Result<Response, SendError>) -> Result<Response, SendError> {
         if let Some(mut span) = self.0.take() {
             match &head {
                 Ok(answer) => {
@@ -49,10 +49,7 @@ impl RequestSpan {
                         span.fail(|| status.to_string());
                     }
                 }
-                Err(Error::HttpResponseTimeout | Error::ConnectionTimeout) => span.fail_with_type("timeout"),
-                Err(Error::DnsError { .. }) => span.fail_with_type("name"),
-                Err(Error::DestinationIpProhibited) => span.fail_with_type("prohibited"),
-                Err(_) => span.fail_with_type("connection"),
+                Err(error) => span.fail_with_type(error.kind()),
             }
         }
         head

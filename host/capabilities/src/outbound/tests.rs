@@ -27,8 +27,8 @@ impl NameResolver for LyingResolver {
 fn client(answers: &[&[&str]], granted: &[String]) -> (OutboundClient, Arc<LyingResolver>) {
     let answers = answers.iter().map(|answer| answer.iter().map(|text| text.parse().unwrap()).collect()).collect();
     let resolver = Arc::new(LyingResolver(Mutex::new(answers)));
-    let outbound = Arc::new(Outbound::new(resolver.clone()).unwrap());
-    (outbound.client_for("test", granted, 5_000), resolver)
+    let outbound = Outbound::new(resolver.clone());
+    (outbound.client_for("test", granted, 5_000).unwrap(), resolver)
 }
 
 /// Answers every connection with these bytes, and returns the requests.

@@ -41,13 +41,14 @@ macro_rules! published {
 }
 
 /// The published interfaces and the guide.
-const PUBLISHED: [(&str, &str); 13] = published![
+const PUBLISHED: [(&str, &str); 14] = published![
     "wit/README.md" "README.md",
     "wit/deps/plugin/plugin.wit" "plugin.wit",
     "wit/deps/http/http.wit" "deps/http/http.wit",
     "wit/deps/identity/identity.wit" "deps/identity/identity.wit",
     "wit/deps/messaging/messaging.wit" "deps/messaging/messaging.wit",
     "wit/deps/payments/payments.wit" "deps/payments/payments.wit",
+    "wit/deps/requests/requests.wit" "deps/requests/requests.wit",
     "wit/deps/signals/signals.wit" "deps/signals/signals.wit",
     "wit/deps/store/store.wit" "deps/store/store.wit",
     "wit/deps/timers/timers.wit" "deps/timers/timers.wit",

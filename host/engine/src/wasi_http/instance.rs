@@ -20,7 +20,6 @@ use crate::{
 };
 use axum::body::Body;
 use futures::channel::oneshot;
-use host_capabilities::outbound::{Outbound, OutboundClient};
 use parking_lot::Mutex;
 use std::{
     future::{pending, poll_fn},
@@ -53,7 +52,6 @@ pub struct WasiHttpProgram {
     engine: wasmtime::Engine,
     turns: Arc<Turns>,
     calls: Arc<Semaphore>,
-    outbound: Arc<Outbound>,
 }
 
 impl WasiHttpProgram {
@@ -63,22 +61,12 @@ impl WasiHttpProgram {
             Ok(pre) => ProxyPre::P3(pre),
             Err(_) => ProxyPre::P2(p2::bindings::ProxyPre::new(pre)?),
         };
-        Ok(Self {
-            pre,
-            engine: engine.wasmtime.clone(),
-            turns: engine.turns.clone(),
-            calls: engine.calls.clone(),
-            outbound: engine.outbound.clone(),
-        })
+        Ok(Self { pre, engine: engine.wasmtime.clone(), turns: engine.turns.clone(), calls: engine.calls.clone() })
     }
 
-    async fn instantiate(
-        &self,
-        component: Arc<ComponentContext>,
-        client: OutboundClient,
-    ) -> wasmtime::Result<Instance> {
+    async fn instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
         let turns = self.turns.of(&component.name);
-        let mut store = Store::new(&self.engine, State::new(component, turns, client));
+        let mut store = Store::new(&self.engine, State::new(component, turns));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
@@ -132,7 +120,6 @@ pub struct WasiHttpInstances(Arc<Shared>);
 struct Shared {
     program: WasiHttpProgram,
     component: Arc<ComponentContext>,
-    client: OutboundClient,
     max_requests: u32,
     warm: Mutex<Vec<Instance>>,
     retired: CancellationToken,
@@ -145,11 +132,9 @@ impl WasiHttpInstances {
             ProxyPre::P2(_) => DEFAULT_MAX_REQUESTS_P2,
             ProxyPre::P3(_) => DEFAULT_MAX_REQUESTS_P3,
         });
-        let client = program.outbound.client_for(&component.name, &component.http_hosts, component.limits.wall_time_ms);
         Self(Arc::new(Shared {
             program,
             component,
-            client,
             max_requests,
             warm: Mutex::default(),
             retired: CancellationToken::new(),
@@ -163,7 +148,7 @@ impl WasiHttpInstances {
     /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
         let shared = &self.0;
-        let making = shared.program.instantiate(shared.component.clone(), shared.client.clone());
+        let making = shared.program.instantiate(shared.component.clone());
         match tokio::time::timeout(shared.patience(), making).await {
             Ok(Ok(instance)) => {
                 shared.keep(instance);
@@ -314,7 +299,7 @@ impl Shared {
         let warm = self.warm.lock().pop();
         let mut instance = match warm {
             Some(instance) => instance,
-            None => self.program.instantiate(self.component.clone(), self.client.clone()).await?,
+            None => self.program.instantiate(self.component.clone()).await?,
         };
         instance.calls += 1;
         instance.store.data_mut().begin_call(call);

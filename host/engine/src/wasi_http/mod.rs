@@ -20,7 +20,6 @@ pub use instance::{WasiHttpInstances, WasiHttpProgram};
 
 use super::start_ticker;
 use crate::turns::Turns;
-use host_capabilities::outbound::{Outbound, SystemResolver};
 use state::State;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -33,14 +32,12 @@ use wasmtime::{
 /// refuses one more.
 const MAX_CALLS: usize = 512;
 
-/// The compiler, the linker and the outgoing requests of `wasi:http`
-/// components.
+/// The compiler and the linker of `wasi:http` components.
 pub(super) struct WasiHttpEngine {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
     turns: Arc<Turns>,
     calls: Arc<Semaphore>,
-    outbound: Arc<Outbound>,
 }
 
 impl WasiHttpEngine {
@@ -48,16 +45,13 @@ impl WasiHttpEngine {
     /// turns of guests that compute for long.
     ///
     /// # Errors
-    /// wasmtime refuses the settings, or the client for outgoing requests
-    /// cannot be created.
+    /// wasmtime refuses the settings.
     pub(super) fn new(turns: Arc<Turns>) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings())?;
         let mut linker = Linker::new(&wasmtime);
         state::link(&mut linker)?;
         start_ticker(&wasmtime)?;
-        let outbound = Outbound::new(Arc::new(SystemResolver))
-            .map_err(|error| wasmtime::format_err!("the client for requests to others cannot be made: {error}"))?;
-        Ok(Self { wasmtime, linker, turns, calls: Arc::new(Semaphore::new(MAX_CALLS)), outbound: Arc::new(outbound) })
+        Ok(Self { wasmtime, linker, turns, calls: Arc::new(Semaphore::new(MAX_CALLS)) })
     }
 
     /// Checks a component against what the host offers and prepares it to be

@@ -40,7 +40,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<PluginTurns>, client: OutboundClient) -> Self {
+    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<PluginTurns>) -> Self {
         let output = Output::new(&component.name);
         // The builder gives no files, no environment and no arguments by
         // default. Here it gives no network either.
@@ -55,6 +55,7 @@ impl State {
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
+        let hooks = Hooks { client: component.outbound.clone(), traceparent: None };
         Self {
             memory: MemoryLimit::new(&component),
             turn: GuestTurn::new(turns),
@@ -65,7 +66,7 @@ impl State {
             table,
             wasi,
             http: WasiHttpCtx::new(),
-            hooks: Hooks { client, traceparent: None },
+            hooks,
         }
     }
 

@@ -47,7 +47,7 @@ impl CallWaits {
     }
 
     /// Whether the call has a transaction open.
-    pub(super) fn has_transaction(&self) -> bool {
+    pub fn has_transaction(&self) -> bool {
         Arc::strong_count(&self.transactions) > 1
     }
 

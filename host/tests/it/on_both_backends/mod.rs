@@ -29,6 +29,7 @@ mod payments_stripe;
 mod plugins;
 mod purchase;
 mod races;
+mod requests;
 mod search;
 mod sessions;
 mod settings;

@@ -2,57 +2,9 @@
 //! such requests.
 
 use super::{WasiHttp, grant, idle, swaps_under_requests, with_query};
-use crate::support::{Client, Host, Reply, Setup};
+use crate::support::{Client, Host, LocalServer, Reply, Setup, hostile_authorities, hostile_paths};
 use http::Method;
 use serde_json::json;
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
-
-/// A server on the loopback interface, with the heads of the requests to it.
-struct LocalServer {
-    address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl LocalServer {
-    /// Starts a server that redirects every request, with a body.
-    async fn start(elsewhere: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
-        let text = "inside";
-        let answer = format!(
-            "HTTP/1.1 302 Found\r\nlocation: {elsewhere}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
-            text.len()
-        );
-        tokio::spawn({
-            let requests = requests.clone();
-            async move {
-                while let Ok((mut stream, _)) = listener.accept().await {
-                    let mut head = Vec::new();
-                    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-                        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
-                            break;
-                        }
-                    }
-                    requests.lock().unwrap().push(String::from_utf8_lossy(&head).to_lowercase());
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                }
-            }
-        });
-        Self { address, requests }
-    }
-
-    fn take_requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.requests.lock().unwrap())
-    }
-}
 
 async fn asking_host(hosts: &[String]) -> Host {
     let host = Setup::without_components().start().await;
@@ -93,8 +45,8 @@ async fn requests_to_other_hosts_need_a_grant() {
 
 #[tokio::test]
 async fn only_the_granted_host_is_reached_and_no_redirect_leads_further() {
-    let forbidden = LocalServer::start("/").await;
-    let granted = LocalServer::start(&format!("http://{}/", forbidden.address)).await;
+    let forbidden = LocalServer::redirecting("/").await;
+    let granted = LocalServer::redirecting(&format!("http://{}/", forbidden.address)).await;
     let host = asking_host(&[granted.address.to_string()]).await;
     let visitor = host.visitor();
 
@@ -105,27 +57,11 @@ async fn only_the_granted_host_is_reached_and_no_redirect_leads_further() {
     assert!(head.starts_with("get /a?b=c http/1.1") && head.contains("x-own: 1"), "{head}");
     assert!(head.contains(&format!("host: {authority}")), "{head}");
 
-    let (port, other) = (granted.address.port(), forbidden.address.port());
-    for authority in [
-        forbidden.address.to_string(),
-        format!("localhost:{port}"),
-        format!("127.0.0.1:{other}"),
-        format!("127.1:{port}"),
-        format!("2130706433:{port}"),
-        format!("0x7f000001:{port}"),
-        format!("0177.0.0.1:{port}"),
-        format!("127.0.0.1.:{port}"),
-        format!("[::1]:{port}"),
-        format!("[::ffff:127.0.0.1]:{port}"),
-        format!("127.0.0.1:0{port}"),
-        format!("user@127.0.0.1:{port}"),
-        format!("127.0.0.1:{port}@127.0.0.1:{other}"),
-        format!("169.254.169.254:{port}"),
-    ] {
+    for authority in hostile_authorities(granted.address, forbidden.address) {
         let reply = ask(&visitor, "http", &authority, "/", None).await;
         assert_eq!(reply.status, 502, "{authority}: {reply:?}");
     }
-    for path in [format!("http://127.0.0.1:{other}/"), format!("@127.0.0.1:{other}/"), format!(".evil.com:{other}/")] {
+    for path in hostile_paths(forbidden.address) {
         let reply = ask(&visitor, "http", &authority, &path, None).await;
         assert_eq!(reply.status, 502, "{path}: {reply:?}");
     }
@@ -140,7 +76,7 @@ async fn only_the_granted_host_is_reached_and_no_redirect_leads_further() {
 
 #[tokio::test]
 async fn a_granted_name_with_a_private_address_is_refused() {
-    let inside = LocalServer::start("/").await;
+    let inside = LocalServer::redirecting("/").await;
     let authority = format!("localhost:{}", inside.address.port());
     let host = asking_host(std::slice::from_ref(&authority)).await;
     let reply = ask(&host.visitor(), "http", &authority, "/", None).await;
@@ -151,7 +87,7 @@ async fn a_granted_name_with_a_private_address_is_refused() {
 
 #[tokio::test]
 async fn a_grant_can_be_taken_back_by_a_swap() {
-    let inside = LocalServer::start("/").await;
+    let inside = LocalServer::redirecting("/").await;
     let authority = inside.address.to_string();
     let host = asking_host(std::slice::from_ref(&authority)).await;
     assert_eq!(ask(&host.visitor(), "http", &authority, "/", None).await.status, 302);

@@ -35,7 +35,7 @@ impl Exchange {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(2);
         loop {
-            let answer = invocation.answer(&self.call, &self.request).await?;
+            let answer = invocation.answer(self.call.clone(), &self.request).await?;
             if begun.elapsed() + pause > ask_again_time(&answer).min(MAX_ASK_AGAIN) {
                 return Ok(answer);
             }

@@ -1,0 +1,4 @@
+CREATE TABLE results (
+    id TEXT PRIMARY KEY,
+    result TEXT NOT NULL
+);
