@@ -13,7 +13,7 @@
 //!
 //! [`OutboundClient::send`] is for `wasi:http`, with streamed bodies.
 //! [`crate::requests`] is for the platform's interface, with buffered ones. Both
-//! pass [`OutboundClient::open`].
+//! pass the same check.
 
 mod destination;
 mod dns;
