@@ -2,6 +2,7 @@
 
 mod files;
 mod health;
+mod image;
 mod metrics;
 mod monitoring;
 mod settings;
