@@ -14,7 +14,7 @@ pub use without_serving::{check, judge};
 
 use anyhow::Context;
 use host_api::revisions::Source;
-use host_base::{Disk, clock};
+use host_base::{Disk, SharedByName, clock};
 use host_bus::Bus;
 use host_capabilities::{
     identity::Identity,
@@ -35,7 +35,6 @@ use host_plugin::{
     budgets::PluginBudgets,
     call_stats::Alarm,
     disk_quotas,
-    figures::FiguresOfPlugins,
     rollout::{BuiltIn, PluginsError, Preparer},
 };
 use host_store::Databases;
@@ -263,7 +262,7 @@ async fn rollout(
         services,
         unsent: PluginBudgets::new(config.http.unsent_mib, config.http.unsent_plugin_mib),
         memory: PluginBudgets::new(config.engine.guest_memory_mib, config.engine.plugin_memory_mib),
-        figures: FiguresOfPlugins::default(),
+        figures: SharedByName::default(),
         queue_wait: config.http.queue_wait,
         quotas: config.quotas,
         plugins: config.plugins.clone(),

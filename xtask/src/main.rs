@@ -17,7 +17,6 @@ mod pages;
 mod postgres;
 mod process;
 mod proxies;
-mod python_tool;
 mod script_guests;
 mod stages;
 mod steps;
@@ -34,8 +33,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::guests::Kind;
 use crate::process::{print_status, run};
-use crate::python_tool::NATS_SERVER;
 use crate::stages::Stages;
+use crate::tool::NATS_SERVER;
 use crate::workspace::{HostProfile, Workspace};
 
 /// The usual duration of the first build of the components, on two cores.

@@ -13,14 +13,20 @@ use anyhow::{Context, Result};
 
 use crate::files;
 use crate::process::{print_status, run};
-use crate::tool::{Tool, npm_install};
+use crate::tool::{Tool, npm_install, pip_install};
 use crate::workspace::Workspace;
 use plugin_pack::write_if_changed;
 
-const COMPONENTIZE_JS: Tool =
-    Tool { name: "componentize-js-0.23.0", needs: &["node", "npm"], install: install_componentize_js };
-const COMPONENTIZE_PY: Tool =
-    Tool { name: "componentize-py-0.25.0", needs: &["python3"], install: install_componentize_py };
+const COMPONENTIZE_JS: Tool = Tool {
+    name: "componentize-js-0.23.0",
+    needs: &["node", "npm"],
+    install: |folder| npm_install(folder, &COMPONENTIZE_JS_PACKAGES),
+};
+const COMPONENTIZE_PY: Tool = Tool {
+    name: "componentize-py-0.25.0",
+    needs: &["python3"],
+    install: |folder| pip_install(folder, "componentize-py==0.25.0"),
+};
 /// The packages of componentize-js. The version of its main dependency is pinned too.
 const COMPONENTIZE_JS_PACKAGES: [&str; 2] =
     ["@bytecodealliance/componentize-js@0.23.0", "@bytecodealliance/jco@1.35.0"];
@@ -123,10 +129,6 @@ impl Script {
     }
 }
 
-fn install_componentize_js(folder: &Path) -> Result<()> {
-    npm_install(folder, &COMPONENTIZE_JS_PACKAGES)
-}
-
 fn componentize_js(inputs: &Inputs) -> Result<()> {
     let mut command = Command::new("node");
     command.current_dir(&inputs.folder);
@@ -152,11 +154,6 @@ fn npm_run_build(inputs: &Inputs) -> Result<()> {
     run(Command::new("npm").args(["run", "--silent", "build"]).current_dir(&inputs.temporary))?;
     fs::rename(inputs.temporary.join("component.wasm"), &inputs.output)?;
     Ok(())
-}
-
-fn install_componentize_py(folder: &Path) -> Result<()> {
-    run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "componentize-py==0.25.0"]))
 }
 
 fn componentize_py(inputs: &Inputs) -> Result<()> {

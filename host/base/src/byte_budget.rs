@@ -50,6 +50,16 @@ impl ByteBudget {
         self.limit.store(limit, Relaxed);
     }
 
+    /// Makes the limit larger, unless it is as large already.
+    pub fn raise_limit(&self, limit: usize) {
+        self.limit.fetch_max(limit, Relaxed);
+    }
+
+    /// Whether more than half is held, of this budget or of the one that it is a part of.
+    pub fn is_scarce(&self) -> bool {
+        self.held() > self.limit.load(Relaxed) / 2 || self.whole.as_ref().is_some_and(|whole| whole.is_scarce())
+    }
+
     /// Takes bytes out of the budget, and out of the one that it is a part of.
     ///
     /// # Errors
@@ -138,6 +148,15 @@ mod tests {
         assert_eq!((second.bytes(), other.held(), host.held()), (5, 5, 5));
         drop(second);
         assert_eq!(host.held(), 0);
+        assert!(!one.is_scarce());
+        let _held = (one.hold(30).unwrap(), other.hold(20).unwrap());
+        assert!(!one.is_scarce() && !other.is_scarce());
+        let more = other.hold(1).unwrap();
+        assert!(one.is_scarce() && other.is_scarce(), "the whole is scarce for all parts");
+        drop((more, _held));
+        one.raise_limit(70);
+        one.raise_limit(5);
+        assert!(one.hold(70).is_ok());
         one.set_limit(10);
         assert_eq!(one.hold(11).unwrap_err(), BudgetExceeded { limit: 10, is_part: true });
     }

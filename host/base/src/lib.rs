@@ -10,6 +10,7 @@ pub mod event;
 pub mod id;
 pub mod printable;
 pub mod secret;
+pub mod shared_by_name;
 pub mod text;
 
 pub use byte_budget::ByteBudget;
@@ -17,3 +18,4 @@ pub use dialect::Dialect;
 pub use disk::{Disk, DiskSpace};
 pub use event::Event;
 pub use secret::Secret;
+pub use shared_by_name::SharedByName;

@@ -32,7 +32,7 @@ const WINDOW_STEP: u32 = 16 << 10;
 /// A connection with a request that it repeats.
 pub(crate) struct Streams {
     stream: TcpStream,
-    /// What has arrived and is not read yet.
+    /// The bytes that have arrived and are not read yet.
     arrived: Vec<u8>,
     /// The header block of the request.
     block: Vec<u8>,

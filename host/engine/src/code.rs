@@ -120,14 +120,6 @@ impl Pool {
         }
     }
 
-    /// The memory of the instances that wait for a call.
-    pub fn warm_bytes(&self) -> usize {
-        match self {
-            Self::Platform(instances) => instances.warm_bytes(),
-            Self::WasiHttp(instances) => instances.warm_bytes(),
-        }
-    }
-
     /// Ends the calls that could go on without an end.
     pub fn retire(&self) {
         match self {

@@ -8,7 +8,7 @@ use super::{
         exports::platform::{http::handler as http, messaging::handler as messaging, timers::handler as timers},
         platform::messaging::types::{Disposition, Event},
     },
-    state::{MemoryUsedUp, on_tick},
+    state::on_tick,
     turns::{GuestTurn, PluginTurns, Turns},
     warm::{WarmPool, WarmSet},
 };
@@ -76,7 +76,7 @@ impl Program {
     ) -> wasmtime::Result<Instance> {
         loop {
             match self.try_instantiate(component.clone(), turns.clone()).await {
-                Err(error) if (is_full(&error) || error.is::<MemoryUsedUp>()) && self.warm.evict_one() => {}
+                Err(error) if is_full(&error) && self.warm.evict_one() => {}
                 made => return made,
             }
         }
@@ -110,13 +110,6 @@ pub(super) struct Instance {
     timers: Option<timers::Guest>,
     calls: u32,
     fresh_bytes: usize,
-}
-
-impl Instance {
-    /// The size of its memories.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.store.data().memory.bytes
-    }
 }
 
 /// The bytes that a guest may pass in one call into the host, or in one answer
@@ -157,11 +150,6 @@ impl Instances {
     /// Instances that wait for a call.
     pub fn warm_count(&self) -> usize {
         self.warm.count()
-    }
-
-    /// The memory of the instances that wait for a call.
-    pub fn warm_bytes(&self) -> usize {
-        self.warm.bytes()
     }
 
     /// Lets the component answer a request.
@@ -279,7 +267,8 @@ impl Instances {
         instance.store.data_mut().end_call();
         let state = instance.store.data();
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
-        if instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES || !state.table.is_empty() {
+        let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
+        if is_worn || state.memory.is_scarce() || !state.table.is_empty() {
             return;
         }
         self.warm.put(instance, self.component.limits.concurrency);

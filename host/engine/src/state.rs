@@ -306,6 +306,12 @@ impl MemoryLimit {
         Self { bytes: 0, limit_bytes, budget: component.memory.clone(), held: None }
     }
 
+    /// Whether the plugin or the host needs the memory for calls. Instances that wait for
+    /// a call then leave it to them.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.budget.is_scarce()
+    }
+
     fn hold(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         match &mut self.held {
             Some(held) => held.grow(bytes),

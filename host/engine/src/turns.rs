@@ -6,11 +6,12 @@
 //! plugin with one. While no guest waits, a turn costs one lock without
 //! contention.
 
+use host_base::SharedByName;
 use parking_lot::Mutex;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
-        Arc, LazyLock, Weak,
+        Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
@@ -31,7 +32,7 @@ const LATELY_MS: u64 = 2_000;
 pub(crate) struct Turns {
     share_ticks: u64,
     queue: Mutex<Queue>,
-    plugins: Mutex<HashMap<String, Weak<PluginTurns>>>,
+    plugins: SharedByName<PluginTurns>,
 }
 
 struct Queue {
@@ -56,19 +57,13 @@ impl Turns {
     pub(crate) fn new(processors: usize) -> Arc<Self> {
         let queue = Mutex::new(Queue { free: (processors / 2).max(1), waiting: VecDeque::new() });
         let share_ticks = SHARE_TICKS * u64::try_from(processors).unwrap_or(1);
-        Arc::new(Self { share_ticks, queue, plugins: Mutex::default() })
+        Arc::new(Self { share_ticks, queue, plugins: SharedByName::default() })
     }
 
     /// The turns of a plugin.
     pub(crate) fn of(self: &Arc<Self>, plugin: &str) -> Arc<PluginTurns> {
-        let mut plugins = self.plugins.lock();
-        if let Some(known) = plugins.get(plugin).and_then(Weak::upgrade) {
-            return known;
-        }
-        plugins.retain(|_, known| known.strong_count() > 0);
-        let new = Arc::new(PluginTurns { turns: self.clone(), guests: Mutex::default(), recent: Mutex::default() });
-        plugins.insert(plugin.to_owned(), Arc::downgrade(&new));
-        new
+        let new = || PluginTurns { turns: self.clone(), guests: Mutex::default(), recent: Mutex::default() };
+        self.plugins.get_or_make(plugin, || Arc::new(new()))
     }
 
     /// Gives a turn to the next guest that still waits.

@@ -78,8 +78,4 @@ impl WarmSet {
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()
     }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.0.lock().iter().map(Instance::memory_bytes).sum()
-    }
 }

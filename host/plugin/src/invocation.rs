@@ -53,14 +53,9 @@ impl Invocation {
     ///
     /// # Errors
     /// See [`Failure`]. The component's have been counted and logged.
-    pub async fn answer(&self, call: CallContext, request: &Request) -> Result<Response, Failure> {
-        let traceparent = call.traceparent.clone();
-        let called = Called {
-            work: Work::Request { method: &request.method, route: &request.route },
-            id: &request.id,
-            traceparent: traceparent.as_deref(),
-        };
-        let call = CallContext { is_request: true, ..call };
+    pub async fn answer(&self, call: &CallContext, request: &Request) -> Result<Response, Failure> {
+        let called = Called::of_request(request, call);
+        let call = CallContext { is_request: true, ..call.clone() };
         self.run(called, call, async |instances, call| instances.answer(call, request).await).await
     }
 
@@ -137,6 +132,14 @@ impl Invocation {
                 revision.note(failure, called);
             }
         })
+    }
+}
+
+impl<'a> Called<'a> {
+    /// The answer to a request.
+    pub fn of_request(request: &'a Request, call: &'a CallContext) -> Self {
+        let Request { id, method, route, .. } = request;
+        Self { work: Work::Request { method, route }, id, traceparent: call.traceparent.as_deref() }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     budgets::PluginBudgets,
     call_stats::{Alarm, CallCounter},
     disk_quotas::disk_amount,
-    figures::FiguresOfPlugins,
+    figures::Figures,
     revision::{OwnEndpoint, Revision},
 };
 use host_api::{
@@ -25,6 +25,7 @@ use host_artifact::{
     permissions,
     policy::Rights,
 };
+use host_base::SharedByName;
 use host_config::{
     plugins::{Grant, PluginsConfig, Setting},
     quotas::QuotasConfig,
@@ -71,7 +72,7 @@ pub struct Loader {
     /// The memories of guests.
     pub memory: PluginBudgets,
     /// The figures of plugins.
-    pub figures: FiguresOfPlugins,
+    pub figures: SharedByName<Figures>,
     /// The longest wait for a turn.
     pub queue_wait: Duration,
     /// What a plugin may occupy on disk, unless its policy says otherwise.
@@ -320,7 +321,9 @@ impl Loader {
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
         let http_hosts: Vec<String> = http_hosts.cloned().collect();
         let outbound = self.services.outbound.client_for(&manifest.name, &http_hosts, manifest.limits.wall_time_ms);
-        let (unsent, figures) = (self.unsent.of(&manifest.name), self.figures.of(&manifest.name));
+        let unsent = self.unsent.of(&manifest.name);
+        let memory = self.memory.of_at_least(&manifest.name, manifest.limits.memory_mib << 20);
+        let figures = self.figures.get_or_make(&manifest.name, || Arc::new(Figures::new()));
         let context = Arc::new(ComponentContext {
             name: manifest.name.clone(),
             database: database.clone().filter(|_| may_use_store).map(|database| database as Arc<dyn ComponentSql>),
@@ -330,7 +333,7 @@ impl Loader {
             outbound: outbound.map_err(|error| LoadError::Host(std::io::Error::other(error)))?,
             store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
             unsent: unsent.clone(),
-            memory: self.memory.of_at_least(&manifest.name, manifest.limits.memory_mib << 20),
+            memory: memory.clone(),
             services: self.services.clone(),
         });
         let max_requests = manifest.instance.max_requests;
@@ -361,6 +364,7 @@ impl Loader {
             admission: Arc::new(admission),
             host_admission: self.admission.clone(),
             unsent,
+            memory,
             dropped_header: Once::new(),
             call_counter: Arc::new(CallCounter::new(&self.rollout, self.alarm.clone(), figures)),
             _series: series,

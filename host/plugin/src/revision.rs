@@ -58,6 +58,7 @@ pub struct Revision {
     /// Turns of all components together.
     pub(super) host_admission: Arc<Admission>,
     pub(super) unsent: Arc<ByteBudget>,
+    pub(super) memory: Arc<ByteBudget>,
     /// Done once a header of an answer was dropped and logged.
     pub(super) dropped_header: Once,
     pub(super) call_counter: Arc<CallCounter>,
@@ -142,9 +143,9 @@ impl Revision {
         self.call_counter.figures()
     }
 
-    /// The memory of the instances that wait for a call.
-    pub fn warm_bytes(&self) -> usize {
-        self.instances.warm_bytes()
+    /// The memory of all instances of the plugin, which its other revisions share.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.held()
     }
 
     /// Whether it handles events of this subject.

@@ -29,18 +29,16 @@ use bytes::Bytes;
 use dns::PublicResolver;
 use futures::{Stream, TryStreamExt, stream};
 use host_base::{
-    ByteBudget,
+    ByteBudget, SharedByName,
     byte_budget::{BudgetExceeded, HeldBytes},
 };
 use host_config::{offer::Offer, plugins::Grant};
 use http::{HeaderMap, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Body as _, Frame};
-use parking_lot::Mutex;
 use request_span::RequestSpan;
 use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::{
@@ -71,7 +69,7 @@ pub struct Outbound {
     /// Created for the first plugin with a granted destination.
     http: OnceLock<reqwest::Client>,
     memory: Arc<ByteBudget>,
-    shares: Mutex<HashMap<String, Weak<Share>>>,
+    shares: SharedByName<Share>,
 }
 
 /// The bounds on the requests of one plugin, in all its revisions.
@@ -83,7 +81,7 @@ struct Share {
 impl Outbound {
     /// Requests with a resolver for host names.
     pub fn new(resolver: Arc<dyn NameResolver>) -> Arc<Self> {
-        let (memory, http, shares) = (ByteBudget::new(HOST_BODY_BYTES), OnceLock::new(), Mutex::default());
+        let (memory, http, shares) = (ByteBudget::new(HOST_BODY_BYTES), OnceLock::new(), SharedByName::default());
         Arc::new(Self { resolver, http, memory, shares })
     }
 
@@ -122,15 +120,10 @@ impl Outbound {
     }
 
     fn share(&self, component: &str) -> Arc<Share> {
-        let mut shares = self.shares.lock();
-        if let Some(known) = shares.get(component).and_then(Weak::upgrade) {
-            return known;
-        }
-        shares.retain(|_, known| known.strong_count() > 0);
-        let slots = Arc::new(Semaphore::new(MAX_REQUESTS));
-        let new = Arc::new(Share { slots, memory: ByteBudget::part_of(&self.memory, PLUGIN_BODY_BYTES) });
-        shares.insert(component.to_owned(), Arc::downgrade(&new));
-        new
+        self.shares.get_or_make(component, || {
+            let memory = ByteBudget::part_of(&self.memory, PLUGIN_BODY_BYTES);
+            Arc::new(Share { slots: Arc::new(Semaphore::new(MAX_REQUESTS)), memory })
+        })
     }
 }
 

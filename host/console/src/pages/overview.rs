@@ -147,7 +147,7 @@ fn plugins(plugins: &[PluginView]) -> Markup {
         }
         p.hint { "Calls are requests, events and timers of the last minute on this host. An error is a failure or an answer \
             of 500 and above. Half of the calls took less than p50, 99 of 100 less than p99; both are right within a \
-            factor of two. Memory is that of the instances that wait for a call." }
+            factor of two. Memory is that of all instances." }
     }
 }
 

@@ -164,11 +164,6 @@ impl WasiHttpInstances {
         self.0.warm.lock().len()
     }
 
-    /// The memory of the instances that wait for a call.
-    pub fn warm_bytes(&self) -> usize {
-        self.0.warm.lock().iter().map(|instance| instance.store.data().memory.bytes).sum()
-    }
-
     /// Ends the calls that still run.
     pub fn retire(&self) {
         self.0.retired.cancel();
@@ -312,7 +307,8 @@ impl Shared {
         state.turn().give_back();
         state.begin_call(CallContext::default());
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
-        if instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES {
+        let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
+        if is_worn || state.memory.is_scarce() {
             return;
         }
         let mut warm = self.warm.lock();

@@ -93,7 +93,7 @@ pub(super) fn recent(plugin: &Plugin) -> RecentView {
         error_percent: minute.error_percent(),
         p50_us: minute.counts.quantile_us(0.5),
         p99_us: minute.counts.quantile_us(0.99),
-        memory_bytes: plugin.revisions().map(|revision| revision.warm_bytes() as u64).sum(),
+        memory_bytes: plugin.revision.memory_bytes() as u64,
         calls: calls.into_iter().skip(first).collect(),
     }
 }

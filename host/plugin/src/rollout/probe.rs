@@ -37,7 +37,7 @@ async fn ask(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<
         principal: None,
     };
     let invocation = revision.begin_probe();
-    let answer = invocation.answer(call, &request).await;
+    let answer = invocation.answer(&call, &request).await;
     invocation.end(answer.as_ref().map_or(true, |answer| answer.status >= 500));
     Ok(answer?.status)
 }

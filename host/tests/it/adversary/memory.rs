@@ -1,6 +1,7 @@
 //! Many calls that each take as much memory as they may.
 
 use super::{connections::attacked_within, good_setup};
+use crate::support::eventually;
 use futures::future::join_all;
 use serde_json::json;
 
@@ -19,8 +20,8 @@ async fn the_calls_of_a_plugin_share_its_memory_and_the_rest_is_refused() {
     let before = host.resident_mib().await;
     let calls = join_all((0..CALLS).map(|_| visitor.get(HOLDING)));
     let watch = async {
-        // Each call has begun to compute.
-        tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+        let refused = async || host.failures("hostile", "memory").await;
+        eventually("the memory is used up", refused, |count| *count > 0).await;
         visitor.says_hello().await;
         host.resident_mib().await - before
     };
@@ -46,4 +47,23 @@ async fn without_a_small_budget_all_calls_have_their_memory() {
 async fn one_call_always_has_the_memory_of_its_limit() {
     let host = attacked_within(good_setup().engine("plugin_memory_mib = 1\n"), limits()).await;
     assert_eq!(host.visitor().get(HOLDING).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_plugin_that_has_used_up_its_memory_leaves_the_instances_of_others() {
+    let host = attacked_within(good_setup().engine("plugin_memory_mib = 64\n"), limits()).await;
+    let (visitor, operator) = (host.visitor(), host.operator());
+    visitor.says_hello().await;
+    let held = async |plugin: &str| operator.plugin(plugin).await["recent"]["memory_bytes"].as_u64().unwrap();
+    let before = held("hello").await;
+    assert!(before > 0);
+    let calls = async {
+        eventually("a call holds the memory", async || held("hostile").await, |bytes| *bytes > 50 << 20).await;
+        // These need instances of their own.
+        join_all((0..CALLS).map(|_| visitor.get("/hostile/slow?ms=300"))).await
+    };
+    let (holding, replies) = tokio::join!(visitor.get("/hostile/slow?ms=3000&mib=50"), calls);
+    assert_eq!(holding.status, 204, "{holding:?}");
+    assert!(replies.iter().any(|reply| reply.status == 503), "{replies:?}");
+    assert_eq!(held("hello").await, before);
 }

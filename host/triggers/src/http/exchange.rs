@@ -4,7 +4,7 @@ use super::answer::Asked;
 use axum::response::Response;
 use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler as wit};
 use host_http::{client_link::ClientLink, error::Refusal};
-use host_plugin::{Called, Invocation, Revision, Work};
+use host_plugin::{Called, Invocation, Revision};
 use http::HeaderName;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ impl Exchange {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(2);
         loop {
-            let answer = invocation.answer(self.call.clone(), &self.request).await?;
+            let answer = invocation.answer(&self.call, &self.request).await?;
             if begun.elapsed() + pause > ask_again_time(&answer).min(MAX_ASK_AGAIN) {
                 return Ok(answer);
             }
@@ -51,8 +51,7 @@ impl Exchange {
 
     /// The call, as a failure names it.
     pub(super) fn called(&self) -> Called<'_> {
-        let wit::Request { id, method, route, .. } = &self.request;
-        Called { work: Work::Request { method, route }, id, traceparent: self.call.traceparent.as_deref() }
+        Called::of_request(&self.request, &self.call)
     }
 }
 
