@@ -59,7 +59,7 @@ mod tests {
         let workspace = Workspace::find().unwrap();
         let published = interfaces(&workspace.root.join("wit/deps")).unwrap();
         let folders = folders(&workspace).unwrap();
-        assert_eq!(folders.len(), 3);
+        assert_eq!(folders.len(), 4);
         for folder in folders {
             let copies = interfaces(&folder.join("wit/deps")).unwrap();
             assert!(copies == published, "{}: run `cargo xtask examples`", folder.display());

@@ -57,7 +57,7 @@ struct Inputs<'a> {
     output: PathBuf,
 }
 
-const SCRIPTS: [Script; 3] = [
+const SCRIPTS: [Script; 4] = [
     Script {
         name: "javascript",
         folder: "host/tests/scripts/javascript",
@@ -84,6 +84,15 @@ const SCRIPTS: [Script; 3] = [
         world: "component",
         tool: &COMPONENTIZE_JS,
         build: npm_run_build,
+    },
+    Script {
+        name: "words",
+        folder: "examples/python",
+        files: &["src/app.py"],
+        wit: "examples/python/wit",
+        world: "component",
+        tool: &COMPONENTIZE_PY,
+        build: componentize_py,
     },
 ];
 
@@ -158,10 +167,12 @@ fn npm_run_build(inputs: &Inputs) -> Result<()> {
 
 fn componentize_py(inputs: &Inputs) -> Result<()> {
     let mut command = Command::new(inputs.tool.join("bin/componentize-py"));
-    let modules = inputs.script.files.iter().map(|file| file.strip_suffix(".py").unwrap_or(file));
     command.arg("--wit-path").arg(&inputs.wit).args(["--world", inputs.script.world, "--quiet", "componentize"]);
-    command.arg("--python-path").arg(&inputs.folder).args(modules).arg("--output").arg(&inputs.output);
-    run(&mut command)
+    for file in inputs.script.files.iter().map(|file| inputs.folder.join(file)) {
+        let module = file.file_stem().context("a script has a name")?;
+        command.arg("--python-path").arg(file.parent().unwrap_or(&inputs.folder)).arg(module);
+    }
+    run(command.arg("--output").arg(&inputs.output))
 }
 
 #[cfg(test)]

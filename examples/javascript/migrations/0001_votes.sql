@@ -1,4 +1,6 @@
 CREATE TABLE votes (
-    choice TEXT PRIMARY KEY,
-    number BIGINT NOT NULL
+    id TEXT PRIMARY KEY,
+    choice TEXT NOT NULL,
+    cast_ms BIGINT NOT NULL,
+    heard BIGINT NOT NULL DEFAULT 0
 );

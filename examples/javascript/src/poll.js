@@ -1,11 +1,11 @@
-// A poll. The votes are rows of the plugin's own database.
+// A poll. Each vote is a row of the plugin's own database and an event, in one commit.
 
-import { execute, query } from 'platform:store/sql@1.0.0';
+import { query, Transaction } from 'platform:store/sql@1.0.0';
 
 const CHOICES = ['tabs', 'spaces'];
 
-/** The interface platform:http/handler. The host calls `handle` for each request that matches a route in plugin.toml. */
-export const handler = {
+/** The host calls `handle` for each request that matches a route in plugin.toml. */
+export const requestHandler = {
   handle(request) {
     try {
       return request.method === 'POST' ? vote(request.params[0][1]) : json(200, votes());
@@ -15,22 +15,43 @@ export const handler = {
   },
 };
 
+/** The host calls `handle` for each event of a subject in plugin.toml, and commits the transaction afterwards. */
+export const eventHandler = {
+  handle(event, tx) {
+    tx.execute('UPDATE votes SET heard = 1 WHERE id = $1', [text(new TextDecoder().decode(event.payload))]);
+  },
+};
+
 function vote(choice) {
   if (!CHOICES.includes(choice)) {
     return json(404, { error: `vote for ${CHOICES.join(' or ')}` });
   }
-  execute(
-    'INSERT INTO votes (choice, number) VALUES ($1, 1) ON CONFLICT (choice) DO UPDATE SET number = votes.number + 1',
-    [{ tag: 'text', val: choice }],
-  );
-  return json(200, votes());
+  const id = crypto.randomUUID();
+  const tx = Transaction.begin();
+  tx.execute('INSERT INTO votes (id, choice, cast_ms) VALUES ($1, $2, $3)', [
+    text(id),
+    text(choice),
+    { tag: 'integer', val: BigInt(Date.now()) },
+  ]);
+  tx.publish('poll.voted', new TextEncoder().encode(id));
+  Transaction.commit(tx);
+  console.log(`a vote for ${choice}`);
+  return json(200, { vote: choice });
 }
 
 function votes() {
-  const { rows } = query('SELECT choice, number FROM votes', []);
+  const { rows } = query('SELECT choice, count(*), sum(heard) FROM votes GROUP BY choice', []);
   // A value says its type: { tag: 'text', val: 'tabs' }, { tag: 'integer', val: 1n }.
-  const numbers = new Map(rows.map(([choice, number]) => [choice.val, Number(number.val)]));
-  return Object.fromEntries(CHOICES.map((choice) => [choice, numbers.get(choice) ?? 0]));
+  const counts = new Map(rows.map(([choice, cast, heard]) => [choice.val, counted(cast, heard)]));
+  return Object.fromEntries(CHOICES.map((choice) => [choice, counts.get(choice) ?? { cast: 0, heard: 0 }]));
+}
+
+function counted(cast, heard) {
+  return { cast: Number(cast.val), heard: Number(heard.val) };
+}
+
+function text(val) {
+  return { tag: 'text', val };
 }
 
 /** An error of the store is thrown, with the variant of platform:store/sql.error as its payload. */

@@ -13,15 +13,9 @@ use std::collections::BTreeSet;
 /// higher layers than this crate: the fuzzer and `ticketing plugin` read plugin
 /// files without wasmtime.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Offers {
-    /// For components that use the platform's interfaces.
-    pub platform: &'static [Offer],
-    /// For `wasi:http` components. They can also import the rest of WASI, which
-    /// reaches nothing and needs no grant.
-    pub wasi_http: &'static [Offer],
-}
+pub struct Offers(pub &'static [Offer]);
 
-/// The interfaces of WASI that a `wasi:http` component imports without a grant. They
+/// The interfaces of WASI that every component imports without a grant. They
 /// reach nothing: the host has no files, no sockets, no environment and no input
 /// for a component, and writes its output to the log.
 const WASI_WITHOUT_GRANT: [(&str, &[&str]); 6] = [
@@ -89,23 +83,18 @@ pub enum WorldError {
 }
 
 impl Offers {
-    /// Checks that the host offers each import to components of this kind.
+    /// Checks that the host offers each import.
     ///
     /// # Errors
     /// The first import that is refused.
-    pub fn check_imports(&self, imports: &[String], kind: ComponentKind) -> Result<(), WorldError> {
-        imports.iter().try_for_each(|import| self.check_import(import, kind))
+    pub fn check_imports(&self, imports: &[String]) -> Result<(), WorldError> {
+        imports.iter().try_for_each(|import| self.check_import(import))
     }
 
-    fn check_import(&self, import: &str, kind: ComponentKind) -> Result<(), WorldError> {
-        let interface = without_version(import);
-        let (offers, is_free) = match kind {
-            ComponentKind::Platform => (self.platform, TYPE_INTERFACES.contains(&interface)),
-            ComponentKind::WasiHttp => (self.wasi_http, needs_no_grant(interface)),
-        };
-        match is_free || grant_in(offers, interface).is_some() {
+    fn check_import(&self, import: &str) -> Result<(), WorldError> {
+        match needs_no_grant(without_version(import)) || self.grant_of(import).is_some() {
             true => Ok(()),
-            false => Err(WorldError::Unknown { import: import.to_owned(), offered: self.list(kind) }),
+            false => Err(WorldError::Unknown { import: import.to_owned(), offered: self.list() }),
         }
     }
 
@@ -119,16 +108,12 @@ impl Offers {
     /// host does not offer it.
     pub fn grant_of(&self, import: &str) -> Option<Grant> {
         let interface = without_version(import);
-        grant_in(self.platform, interface).or_else(|| grant_in(self.wasi_http, interface))
+        self.0.iter().find(|offer| offer.interfaces.contains(&interface)).map(|offer| offer.grant)
     }
 
-    fn list(&self, kind: ComponentKind) -> String {
-        let (offers, more) = match kind {
-            ComponentKind::Platform => (self.platform, ""),
-            ComponentKind::WasiHttp => (self.wasi_http, ", and WASI without files and sockets"),
-        };
-        let names: Vec<&str> = offers.iter().flat_map(|offer| offer.interfaces).copied().collect();
-        format!("{}{more}", names.join(", "))
+    fn list(&self) -> String {
+        let names: Vec<&str> = self.0.iter().flat_map(|offer| offer.interfaces).copied().collect();
+        format!("{}, and WASI without files and sockets", names.join(", "))
     }
 }
 
@@ -146,8 +131,9 @@ pub fn check_exports(manifest: &Manifest, handles_http: bool, handles_events: bo
     Ok(())
 }
 
-/// Checks that the host can keep the promise of idempotent routes. It records the
-/// key in the transactions of the component, and a `wasi:http` component has none.
+/// Checks that the host can keep the promise of idempotent routes. It stores the
+/// answer with a transaction of the component, and a `wasi:http` component still
+/// makes its answer after the transaction.
 ///
 /// # Errors
 /// The component is of `wasi:http` and has such a route.
@@ -172,48 +158,45 @@ fn without_version(import: &str) -> &str {
     import.split('@').next().unwrap_or(import)
 }
 
-fn grant_in(offers: &[Offer], interface: &str) -> Option<Grant> {
-    offers.iter().find(|offer| offer.interfaces.contains(&interface)).map(|offer| offer.grant)
-}
-
 fn needs_no_grant(interface: &str) -> bool {
-    WASI_WITHOUT_GRANT.iter().any(|(package, names)| {
+    let is_of_wasi = WASI_WITHOUT_GRANT.iter().any(|(package, names)| {
         let name = interface.strip_prefix(package).and_then(|rest| rest.strip_prefix('/'));
         name.is_some_and(|name| names.contains(&name))
-    })
+    });
+    is_of_wasi || TYPE_INTERFACES.contains(&interface)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OFFERS: Offers = Offers {
-        platform: &[Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] }],
-        wasi_http: &[
-            Offer { grant: Grant::Http, interfaces: &["wasi:http/outgoing-handler"] },
-            Offer { grant: Grant::Clocks, interfaces: &["wasi:clocks/monotonic-clock"] },
-        ],
-    };
+    const OFFERS: Offers = Offers(&[
+        Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] },
+        Offer { grant: Grant::Http, interfaces: &["wasi:http/outgoing-handler"] },
+        Offer { grant: Grant::Clocks, interfaces: &["wasi:clocks/monotonic-clock"] },
+    ]);
 
-    fn check(import: &str, kind: ComponentKind) -> Result<(), String> {
-        OFFERS.check_imports(&[import.to_owned()], kind).map_err(|error| error.to_string())
+    fn check(import: &str) -> Result<(), String> {
+        OFFERS.check_imports(&[import.to_owned()]).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn an_import_that_is_not_offered_to_this_kind_of_component_is_refused() {
-        for import in ["wasi:clocks/monotonic-clock@0.2.6", "wasi:cli/stdout@0.2.6", "wasi:http/outgoing-handler@0.2.0"]
-        {
-            assert_eq!(check(import, ComponentKind::WasiHttp), Ok(()));
+    fn an_import_that_is_not_offered_is_refused() {
+        for import in [
+            "platform:store/sql@1.0.0",
+            "platform:http/types@1.0.0",
+            "wasi:clocks/monotonic-clock@0.2.6",
+            "wasi:cli/stdout@0.2.6",
+            "wasi:http/outgoing-handler@0.2.0",
+        ] {
+            assert_eq!(check(import), Ok(()));
         }
-        let unknown = check("wasi:keyvalue/store@0.2.0", ComponentKind::WasiHttp).unwrap_err();
-        assert!(
-            unknown.ends_with(
-                "it offers wasi:http/outgoing-handler, wasi:clocks/monotonic-clock, and WASI without files and sockets"
-            ),
-            "{unknown}"
-        );
-        let of_wasi_http = check("wasi:cli/stdout@0.2.6", ComponentKind::Platform).unwrap_err();
-        assert!(of_wasi_http.ends_with("it offers platform:store/sql"), "{of_wasi_http}");
+        for import in ["wasi:keyvalue/store@0.2.0", "wasi:cli/run@0.2.6", "platform:store@1.0.0", "wasi:cli"] {
+            let unknown = check(import).unwrap_err();
+            let offered = "it offers platform:store/sql, wasi:http/outgoing-handler, wasi:clocks/monotonic-clock, \
+                and WASI without files and sockets";
+            assert!(unknown.ends_with(offered), "{unknown}");
+        }
     }
 
     #[test]

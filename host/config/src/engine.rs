@@ -11,6 +11,8 @@ pub struct EngineConfig {
     pub max_instances: u32,
     /// The most that any plugin's `memory_mib` may be.
     pub max_memory_mib: usize,
+    /// What one instance may consist of.
+    pub parts: InstanceParts,
     /// The memory of all instances of all plugins.
     pub guest_memory_mib: usize,
     /// The memory of all instances of one plugin. It is at least that of one instance.
@@ -19,6 +21,17 @@ pub struct EngineConfig {
     pub cache_dir: Option<PathBuf>,
     /// What compiling one uploaded component may use.
     pub compile: CompileLimits,
+}
+
+/// The parts of one instance of a component. An interpreter has many core instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceParts {
+    /// Instances of core modules.
+    pub core_instances: u32,
+    /// Linear memories.
+    pub memories: u32,
+    /// Tables of functions.
+    pub tables: u32,
 }
 
 /// Limits of the process that compiles one component.
@@ -45,6 +58,9 @@ impl CompileLimits {
 pub(super) struct RawEngineConfig {
     max_instances: Option<u32>,
     max_memory_mib: Option<usize>,
+    max_core_instances: Option<u32>,
+    max_memories: Option<u32>,
+    max_tables: Option<u32>,
     guest_memory_mib: Option<usize>,
     plugin_memory_mib: Option<usize>,
     cache_dir: Option<PathBuf>,
@@ -63,6 +79,11 @@ impl TryFrom<RawEngineConfig> for EngineConfig {
         Ok(Self {
             max_instances: within("engine.max_instances", raw.max_instances, 1_000, 1..=100_000)?,
             max_memory_mib,
+            parts: InstanceParts {
+                core_instances: within("engine.max_core_instances", raw.max_core_instances, 64, 1..=10_000)?,
+                memories: within("engine.max_memories", raw.max_memories, 2, 1..=100)?,
+                tables: within("engine.max_tables", raw.max_tables, 20, 1..=1_000)?,
+            },
             // One instance always fits.
             guest_memory_mib: guest_memory_mib.max(max_memory_mib),
             plugin_memory_mib: within("engine.plugin_memory_mib", raw.plugin_memory_mib, 512, 1..=1 << 20)?,

@@ -17,6 +17,9 @@ wasmtime::component::bindgen!({
             export platform:http/handler@1.0.0;
             export platform:messaging/handler@1.0.0;
             export platform:timers/handler@1.0.0;
+            export platform:handlers/request-handler@1.0.0;
+            export platform:handlers/event-handler@1.0.0;
+            export platform:handlers/timer-handler@1.0.0;
         }
     ",
     path: "../../wit",

@@ -1,9 +1,13 @@
 //! The two kinds of components, from compiled code to instances: components of
 //! the platform's interfaces and components of `wasi:http`.
 
-use super::{Failure, Instances, Program, WasiHttpInstances, WasiHttpProgram};
+use super::{ComponentContext, Failure, Instances, Program, WasiHttpInstances, WasiHttpProgram};
 use host_artifact::{ComponentKind, Footprint};
+use std::sync::Arc;
 use wasmtime::component::Component;
+
+/// Calls of an instance unless its manifest or the standard says otherwise.
+const DEFAULT_MAX_REQUESTS: u32 = 10_000;
 
 /// The size of a page of linear memory.
 const PAGE_BYTES: u64 = 64 << 10;
@@ -17,19 +21,18 @@ pub enum Code {
 }
 
 /// A component that is linked.
-pub enum Linked {
-    /// It has the platform's interfaces.
-    Platform(Program),
-    /// It has a standard handler of requests.
-    WasiHttp(WasiHttpProgram),
+pub struct Linked {
+    /// The platform's handlers. For a component with a standard handler of requests,
+    /// those of events and timers.
+    pub(super) handlers: Program,
+    /// The standard handler of requests.
+    pub(super) wasi_http: Option<WasiHttpProgram>,
 }
 
 /// Instances of one revision.
-pub enum Pool {
-    /// It has the platform's interfaces.
-    Platform(Instances),
-    /// It has a standard handler of requests.
-    WasiHttp(WasiHttpInstances),
+pub struct Pool {
+    handlers: Instances,
+    wasi_http: Option<WasiHttpInstances>,
 }
 
 impl Code {
@@ -85,54 +88,63 @@ impl Code {
 impl Linked {
     /// Whether it answers requests.
     pub fn handles_http(&self) -> bool {
-        match self {
-            Self::Platform(program) => program.handles_http(),
-            Self::WasiHttp(_) => true,
-        }
+        self.wasi_http.is_some() || self.handlers.handles_http()
     }
 
     /// Whether it applies events.
     pub fn handles_events(&self) -> bool {
-        match self {
-            Self::Platform(program) => program.handles_events(),
-            Self::WasiHttp(_) => false,
-        }
+        self.handlers.handles_events()
     }
 }
 
 impl Pool {
+    /// Creates no instance yet. `max_requests` is from the manifest.
+    pub fn new(linked: Linked, component: Arc<ComponentContext>, max_requests: Option<u32>) -> Self {
+        let of_standard = linked.wasi_http.as_ref().map(WasiHttpProgram::default_max_requests);
+        let max_requests = max_requests.or(of_standard).unwrap_or(DEFAULT_MAX_REQUESTS);
+        Self {
+            handlers: Instances::new(linked.handlers, component.clone(), max_requests),
+            wasi_http: linked.wasi_http.map(|program| WasiHttpInstances::new(program, component, max_requests)),
+        }
+    }
+
+    /// The instances for the platform's handlers.
+    pub fn handlers(&self) -> &Instances {
+        &self.handlers
+    }
+
+    /// The instances for the standard handler of requests. None if the component
+    /// has none.
+    pub fn wasi_http(&self) -> Option<&WasiHttpInstances> {
+        self.wasi_http.as_ref()
+    }
+
     /// Creates an instance before its first call.
     ///
     /// # Errors
     /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
-        match self {
-            Self::Platform(instances) => instances.warm_up().await,
-            Self::WasiHttp(instances) => instances.warm_up().await,
+        match &self.wasi_http {
+            Some(instances) => instances.warm_up().await,
+            None => self.handlers.warm_up().await,
         }
     }
 
-    /// Instances that wait for a call.
+    /// Instances that wait for a request. For a component without a standard handler,
+    /// they wait for events and timers too.
     pub fn warm_count(&self) -> usize {
-        match self {
-            Self::Platform(instances) => instances.warm_count(),
-            Self::WasiHttp(instances) => instances.warm_count(),
-        }
+        self.wasi_http.as_ref().map_or_else(|| self.handlers.warm_count(), WasiHttpInstances::warm_count)
     }
 
     /// Ends the calls that could go on without an end.
     pub fn retire(&self) {
-        match self {
-            Self::Platform(_) => {}
-            Self::WasiHttp(instances) => instances.retire(),
+        if let Some(instances) = &self.wasi_http {
+            instances.retire();
         }
     }
 
     /// The largest number of instances that wait for a call.
     pub fn warm_limit(&self) -> usize {
-        match self {
-            Self::Platform(_) => usize::MAX,
-            Self::WasiHttp(_) => super::wasi_http::MAX_WARM,
-        }
+        if self.wasi_http.is_some() { super::wasi_http::MAX_WARM } else { usize::MAX }
     }
 }

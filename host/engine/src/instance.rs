@@ -5,13 +5,15 @@
 use super::{
     CallContext, ComponentContext, Failure, Handled, Outcome, State,
     bindings::{
-        exports::platform::{http::handler as http, messaging::handler as messaging, timers::handler as timers},
+        exports::platform::http::handler as http,
         platform::messaging::types::{Disposition, Event},
     },
+    exports::{Exports, Guests},
     state::on_tick,
     turns::{GuestTurn, PluginTurns, Turns},
     warm::{WarmPool, WarmSet},
 };
+use host_artifact::ComponentKind;
 use host_base::text;
 use host_store::{OpenTransaction, Timer, Transaction};
 use std::{
@@ -21,50 +23,36 @@ use std::{
 use tokio::time::Instant;
 use wasmtime::{
     Store,
-    component::{Component, InstancePre, Linker, Resource},
+    component::{InstancePre, Resource},
 };
 
 /// A component that is linked and ready to be instantiated.
 pub struct Program {
+    kind: ComponentKind,
     pre: InstancePre<State>,
-    http: Option<http::GuestIndices>,
-    messaging: Option<messaging::GuestIndices>,
-    timers: Option<timers::GuestIndices>,
+    exports: Exports,
     turns: Arc<Turns>,
     warm: Arc<WarmPool>,
 }
 
 impl Program {
-    pub(super) fn new(
-        linker: &Linker<State>,
-        component: &Component,
-        turns: Arc<Turns>,
-        warm: Arc<WarmPool>,
-    ) -> wasmtime::Result<Self> {
-        let pre = linker.instantiate_pre(component)?;
-        Ok(Self {
-            http: http::GuestIndices::new(&pre).ok(),
-            messaging: messaging::GuestIndices::new(&pre).ok(),
-            timers: timers::GuestIndices::new(&pre).ok(),
-            pre,
-            turns,
-            warm,
-        })
+    pub(super) fn new(kind: ComponentKind, pre: InstancePre<State>, turns: Arc<Turns>, warm: Arc<WarmPool>) -> Self {
+        Self { kind, exports: Exports::find(&pre), pre, turns, warm }
     }
 
     /// Whether it answers requests.
     pub fn handles_http(&self) -> bool {
-        self.http.is_some()
+        self.exports.handle_requests()
     }
 
     /// Whether it applies events.
     pub fn handles_events(&self) -> bool {
-        self.messaging.is_some()
+        self.exports.handle_events()
     }
 
     /// Whether it handles timers.
     pub fn handles_timers(&self) -> bool {
-        self.timers.is_some()
+        self.exports.handle_timers()
     }
 
     /// Creates an instance. In a full pool it drops an instance that waits for
@@ -88,26 +76,22 @@ impl Program {
         turns: Arc<PluginTurns>,
     ) -> wasmtime::Result<Instance> {
         let call_bytes = HOST_CALL_BYTES + component.limits.response_bytes;
-        let mut store = Store::new(self.pre.engine(), State::new(component, turns));
+        let mut store = Store::new(self.pre.engine(), State::new(self.kind, component, turns));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
         store.set_hostcall_fuel(call_bytes);
         let instance = self.pre.instantiate_async(&mut store).await?;
-        let http = self.http.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
-        let messaging = self.messaging.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
-        let timers = self.timers.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
+        let guests = self.exports.load(&mut store, &instance)?;
         let fresh_bytes = store.data().memory.bytes;
-        Ok(Instance { store, http, messaging, timers, calls: 0, fresh_bytes })
+        Ok(Instance { store, guests, calls: 0, fresh_bytes })
     }
 }
 
 /// An instance, in a call or between two calls.
 pub(super) struct Instance {
     store: Store<State>,
-    http: Option<http::Guest>,
-    messaging: Option<messaging::Guest>,
-    timers: Option<timers::Guest>,
+    guests: Guests,
     calls: u32,
     fresh_bytes: usize,
 }
@@ -161,8 +145,7 @@ impl Instances {
         let (instance, response) = self
             .bounded(&turn, async {
                 let mut instance = self.take(call, &turn).await?;
-                let guest = instance.http.as_ref().ok_or_else(|| missing("platform:http/handler"))?;
-                let response = guest.call_handle(&mut instance.store, request).await?;
+                let response = instance.guests.answer(&mut instance.store, request).await?;
                 Ok((instance, response))
             })
             .await?;
@@ -181,8 +164,7 @@ impl Instances {
         transaction: Box<dyn Transaction>,
     ) -> Result<Handled, Failure> {
         self.deliver(call, transaction, async |instance, borrow| {
-            let guest = instance.messaging.as_ref().ok_or_else(|| missing("platform:messaging/handler"))?;
-            guest.call_handle(&mut instance.store, event, borrow).await
+            instance.guests.apply(&mut instance.store, event, borrow).await
         })
         .await
     }
@@ -199,8 +181,7 @@ impl Instances {
         transaction: Box<dyn Transaction>,
     ) -> Result<Handled, Failure> {
         self.deliver(call, transaction, async |instance, borrow| {
-            let guest = instance.timers.as_ref().ok_or_else(|| missing("platform:timers/handler"))?;
-            guest.call_handle(&mut instance.store, timer, attempt, borrow).await
+            instance.guests.fire(&mut instance.store, timer, attempt, borrow).await
         })
         .await
     }
@@ -268,7 +249,7 @@ impl Instances {
         let state = instance.store.data();
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
         let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
-        if is_worn || state.memory.is_scarce() || !state.table.is_empty() {
+        if is_worn || state.memory.is_scarce() || !state.is_clean() {
             return;
         }
         self.warm.put(instance, self.component.limits.concurrency);
@@ -317,8 +298,4 @@ fn handled(disposition: Result<(), Disposition>, transaction: Option<Box<dyn Tra
         }
         (Err(Disposition::Reject(reason)), _) => Err(Outcome::DeadLetter(text::failure_reason(&reason))),
     }
-}
-
-fn missing(interface: &str) -> wasmtime::Error {
-    wasmtime::format_err!("the component does not export {interface}")
 }

@@ -10,6 +10,7 @@ pub mod cache;
 mod call_turns;
 mod code;
 pub mod compiler;
+mod exports;
 pub mod failure;
 mod footprint_limits;
 pub mod handler;
@@ -17,9 +18,9 @@ pub mod instance;
 mod offers;
 pub mod outcome;
 pub mod state;
-mod time;
 mod turns;
 mod warm;
+mod wasi;
 pub mod wasi_http;
 
 pub use admission::{Admission, Patience};
@@ -40,7 +41,10 @@ use wasi_http::WasiHttpEngine;
 pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 
 use host_artifact::{ComponentKind, Footprint};
-use host_config::{engine::EngineConfig, plugins::Grant};
+use host_config::{
+    engine::{EngineConfig, InstanceParts},
+    plugins::Grant,
+};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use turns::Turns;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
@@ -64,6 +68,7 @@ pub struct Engine {
     wasi_http: Mutex<Option<Arc<WasiHttpEngine>>>,
     warm: Arc<WarmPool>,
     max_memory_mib: usize,
+    parts: InstanceParts,
 }
 
 /// The use of the pool of instances.
@@ -101,6 +106,7 @@ impl Engine {
             wasi_http: Mutex::default(),
             warm: Arc::new(WarmPool::new(config.max_instances)),
             max_memory_mib: config.max_memory_mib,
+            parts: config.parts,
         })
     }
 
@@ -128,13 +134,8 @@ impl Engine {
     ///
     /// # Errors
     /// Names the limit that it cannot keep, and both values.
-    pub fn check_footprint(
-        &self,
-        kind: ComponentKind,
-        footprint: &Footprint,
-        memory_mib: usize,
-    ) -> Result<(), FootprintError> {
-        footprint_limits::check(kind, footprint, memory_mib, self.max_memory_mib)
+    pub fn check_footprint(&self, footprint: &Footprint, memory_mib: usize) -> Result<(), FootprintError> {
+        footprint_limits::check(footprint, memory_mib, self.max_memory_mib, self.parts)
     }
 
     /// The compiled code of a file, if the cache has it. The call reads a file,
@@ -205,19 +206,24 @@ impl Engine {
     /// # Errors
     /// Names an import that the host does not have or has with another type.
     pub fn program(&self, code: &Code, denied: &BTreeSet<Grant>) -> wasmtime::Result<Linked> {
-        Ok(match code {
-            Code::Platform(component) => {
-                let (turns, warm) = (self.turns.clone(), self.warm.clone());
-                if denied.is_empty() {
-                    return Ok(Linked::Platform(Program::new(&self.linker, component, turns, warm)?));
-                }
+        let component = match code {
+            Code::Platform(component) => component,
+            Code::WasiHttp(component) => {
+                let (program, handlers) = self.wasi_http()?.programs(component, denied)?;
+                return Ok(Linked { handlers, wasi_http: Some(program) });
+            }
+        };
+        let pre = match denied.is_empty() {
+            true => self.linker.instantiate_pre(component)?,
+            false => {
                 let mut linker = Linker::new(&self.wasmtime);
                 state::link(&mut linker, denied)?;
                 linker.define_unknown_imports_as_traps(component)?;
-                Linked::Platform(Program::new(&linker, component, turns, warm)?)
+                linker.instantiate_pre(component)?
             }
-            Code::WasiHttp(component) => Linked::WasiHttp(self.wasi_http()?.program(component)?),
-        })
+        };
+        let handlers = Program::new(ComponentKind::Platform, pre, self.turns.clone(), self.warm.clone());
+        Ok(Linked { handlers, wasi_http: None })
     }
 
     /// The engine of `wasi:http` components. The first call creates it.
@@ -238,15 +244,17 @@ impl Engine {
 fn settings(config: &EngineConfig) -> Config {
     let instances = config.max_instances;
     let mut pool = PoolingAllocationConfig::new();
-    // A component from a bindings generator has one to four core modules.
+    let parts = config.parts;
+    // A core instance has no place of its own in the pool. Most components have one
+    // memory and at most two tables.
     pool.total_component_instances(instances)
-        .total_core_instances(instances * 4)
-        .total_memories(instances)
-        .total_tables(instances * 2)
+        .total_core_instances(instances.saturating_mul(parts.core_instances))
+        .total_memories(instances.max(parts.memories))
+        .total_tables(instances.saturating_mul(2).max(parts.tables))
         .total_stacks(instances)
-        .max_core_instances_per_component(footprint_limits::CORE_INSTANCES)
-        .max_memories_per_component(footprint_limits::MEMORIES)
-        .max_tables_per_component(footprint_limits::TABLES)
+        .max_core_instances_per_component(parts.core_instances)
+        .max_memories_per_component(parts.memories)
+        .max_tables_per_component(parts.tables)
         .max_memory_size(config.max_memory_mib << 20)
         .table_elements(state::TABLE_ELEMENTS)
         .async_stack_keep_resident(64 << 10)

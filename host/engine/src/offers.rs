@@ -5,35 +5,26 @@ use host_artifact::permissions::Offers;
 use host_capabilities::{identity, logging, outbound, payments, requests};
 use host_config::{offer::Offer, plugins::Grant};
 
-/// The offers to each kind of component. `state::link` and `wasi_http::state::link`
-/// link the same interfaces.
-pub const OFFERS: Offers = Offers {
-    platform: &[
-        host_store::OFFER,
-        identity::OFFER,
-        payments::OFFER,
-        requests::OFFER,
-        CONFIG,
-        logging::OFFER,
-        Offer { grant: Grant::Clocks, interfaces: &["wasi:clocks/wall-clock"] },
-        Offer { grant: Grant::Random, interfaces: &["wasi:random/random"] },
-    ],
-    wasi_http: &[
-        outbound::OFFER,
-        CONFIG,
-        logging::OFFER,
-        Offer {
-            grant: Grant::Clocks,
-            interfaces: &["wasi:clocks/monotonic-clock", "wasi:clocks/system-clock", "wasi:clocks/wall-clock"],
-        },
-        Offer {
-            grant: Grant::Random,
-            interfaces: &["wasi:random/insecure", "wasi:random/insecure-seed", "wasi:random/random"],
-        },
-    ],
-};
-
-const CONFIG: Offer = Offer { grant: Grant::Config, interfaces: &["wasi:config/store"] };
+/// The offers to every component. `state::link` links the same interfaces.
+/// Interfaces of WASI 0.3 exist only for a component that answers requests by
+/// `wasi:http`, see [`crate::wasi_http`].
+pub const OFFERS: Offers = Offers(&[
+    host_store::OFFER,
+    identity::OFFER,
+    payments::OFFER,
+    requests::OFFER,
+    outbound::OFFER,
+    Offer { grant: Grant::Config, interfaces: &["wasi:config/store"] },
+    logging::OFFER,
+    Offer {
+        grant: Grant::Clocks,
+        interfaces: &["wasi:clocks/monotonic-clock", "wasi:clocks/system-clock", "wasi:clocks/wall-clock"],
+    },
+    Offer {
+        grant: Grant::Random,
+        interfaces: &["wasi:random/insecure", "wasi:random/insecure-seed", "wasi:random/random"],
+    },
+]);
 
 #[cfg(test)]
 mod tests {
@@ -57,7 +48,6 @@ mod tests {
 
     #[test]
     fn every_grant_has_an_offer() {
-        let offers = || OFFERS.platform.iter().chain(OFFERS.wasi_http);
-        assert!(Grant::ALL.iter().all(|grant| offers().any(|offer| offer.grant == *grant)));
+        assert!(Grant::ALL.iter().all(|grant| OFFERS.0.iter().any(|offer| offer.grant == *grant)));
     }
 }

@@ -4,9 +4,10 @@
 
 use super::{
     CallTurns,
-    time::{HasHostTime, HostTime},
     turns::{GuestTurn, PluginTurns},
+    wasi::Wasi,
 };
+use host_artifact::ComponentKind;
 use host_base::{
     ByteBudget,
     byte_budget::{BudgetExceeded, HeldBytes},
@@ -27,11 +28,12 @@ use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
     component::{Linker, ResourceTable},
 };
-use wasmtime_wasi::{
-    p2::bindings::{self as wasi_p2, clocks::wall_clock},
-    random::{WasiRandom, WasiRandomCtx},
-};
+use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+
+/// The largest number of an instance's handles to resources of the host.
+const MAX_HANDLES: usize = 10_000;
 
 /// The services that the host offers to every component.
 #[derive(Clone)]
@@ -107,6 +109,7 @@ impl CallContext {
 pub struct State {
     pub(super) table: ResourceTable,
     pub(super) memory: MemoryLimit,
+    kind: ComponentKind,
     component: Arc<ComponentContext>,
     call: CallContext,
     usage: CallUsage,
@@ -115,7 +118,7 @@ pub struct State {
     sql_memory: Option<HeldMemory>,
     /// The memory of the last response of another host.
     response_memory: Option<HeldBytes>,
-    random: WasiRandomCtx,
+    wasi: Option<Box<Wasi>>,
 }
 
 /// The use of an invocation's limits.
@@ -127,22 +130,28 @@ struct CallUsage {
 }
 
 impl State {
-    pub(super) fn new(component: Arc<ComponentContext>, turns: Arc<PluginTurns>) -> Self {
+    pub(super) fn new(kind: ComponentKind, component: Arc<ComponentContext>, turns: Arc<PluginTurns>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
         Self {
-            table: ResourceTable::new(),
+            table,
             memory: MemoryLimit::new(&component),
+            kind,
             component,
             call: CallContext::default(),
             usage: CallUsage::default(),
             turn: GuestTurn::new(turns),
             sql_memory: None,
             response_memory: None,
-            random: WasiRandomCtx::default(),
+            wasi: None,
         }
     }
 
     /// Begins another invocation.
     pub(super) fn begin_call(&mut self, call: CallContext) {
+        if let Some(wasi) = &mut self.wasi {
+            wasi.begin_call(&call);
+        }
         self.call = call;
         self.usage = CallUsage::default();
         self.turn.begin_call();
@@ -156,6 +165,12 @@ impl State {
     /// The turn of the guest, which tells whether the guest computes.
     pub(super) fn turn(&self) -> GuestTurn {
         self.turn.clone()
+    }
+
+    /// Whether the guest has left nothing of its call behind that another call could
+    /// use: a transaction or a listener.
+    pub(super) fn is_clean(&self) -> bool {
+        self.usage.waits.is_over()
     }
 
     pub(super) fn end_call(&mut self) {
@@ -232,10 +247,35 @@ impl State {
     fn config(&mut self) -> WasiConfig<'_> {
         WasiConfig::new(&self.enter().component.config)
     }
+
+    /// Calls into WASI count like all others, except those of a component that
+    /// streams its answers: it needs many, and it computes or waits in its own turn.
+    fn wasi(&mut self) -> (&mut Wasi, &mut ResourceTable) {
+        if self.kind == ComponentKind::Platform {
+            self.enter();
+        }
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(&self.component, &self.call)));
+        (wasi, &mut self.table)
+    }
 }
 
-/// Links every interface that the host offers, without those of `denied`.
-/// Logging, settings, clocks and randomness are never denied.
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let (wasi, table) = self.wasi();
+        wasi.view(table)
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let in_transaction = self.usage.waits.has_transaction();
+        let (wasi, table) = self.wasi();
+        wasi.http_view(table, in_transaction)
+    }
+}
+
+/// Links every interface that the host offers to both kinds of components, without
+/// those of `denied`. WASI, logging and settings are never denied.
 pub(super) fn link(linker: &mut Linker<State>, denied: &BTreeSet<Grant>) -> wasmtime::Result<()> {
     let is_granted = |grant| !denied.contains(&grant);
     // The handlers of events and timers use types of the store. Without the grant, a component has no database.
@@ -250,11 +290,9 @@ pub(super) fn link(linker: &mut Linker<State>, denied: &BTreeSet<Grant>) -> wasm
     requests::add_to_linker(linker, State::requests)?;
     logging::add_to_linker(linker, State::logging)?;
     wasmtime_wasi_config::add_to_linker(linker, State::config)?;
-    wall_clock::add_to_linker::<State, HasHostTime>(linker, |state| {
-        state.enter();
-        HostTime
-    })?;
-    wasi_p2::random::random::add_to_linker::<State, WasiRandom>(linker, |state| &mut state.enter().random)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    // Without the grant, no destination is allowed here either.
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
 }
 
 /// Runs at every tick while a guest computes. It lets other guests run, makes a

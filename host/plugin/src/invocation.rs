@@ -13,7 +13,7 @@ use super::{
 };
 use host_base::Event;
 use host_engine::{
-    CallContext, CallTurns, Failure, Handled, Instances, Outcome, Patience, Pool,
+    CallContext, CallTurns, Failure, Handled, Instances, Outcome, Patience,
     bindings::{
         exports::platform::http::handler::{Request, Response},
         platform::messaging::types,
@@ -105,7 +105,7 @@ impl Invocation {
         handled.unwrap_or_else(|failure| Err(Outcome::retry(failure.to_string())))
     }
 
-    /// Every call of a component of the platform passes here.
+    /// Every call of the platform's handlers passes here.
     async fn run<T>(
         &self,
         called: Called<'_>,
@@ -113,13 +113,8 @@ impl Invocation {
         run: impl AsyncFnOnce(&Instances, CallContext) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let call = CallContext { turns: Some(Arc::new(self.enter(called).await?)), ..call };
-        let answered = async {
-            match &self.revision.instances {
-                Pool::Platform(instances) => run(instances, call).await,
-                Pool::WasiHttp(_) => Err(self.revision.lacks("the platform's interfaces")),
-            }
-        };
-        answered.await.inspect_err(|failure| self.revision.note(failure, called))
+        let answered = run(self.revision.instances.handlers(), call).await;
+        answered.inspect_err(|failure| self.revision.note(failure, called))
     }
 
     /// Waits for the turns of a call. A full host is no failure of the
@@ -140,12 +135,5 @@ impl<'a> Called<'a> {
     pub fn of_request(request: &'a Request, call: &'a CallContext) -> Self {
         let Request { id, method, route, .. } = request;
         Self { work: Work::Request { method, route }, id, traceparent: call.traceparent.as_deref() }
-    }
-}
-
-impl Revision {
-    /// The failure of a call to a component without the interface.
-    pub(super) fn lacks(&self, interface: &str) -> Failure {
-        Failure::Host { component: self.name().to_owned(), problem: format!("it does not have {interface}") }
     }
 }

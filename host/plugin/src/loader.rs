@@ -31,10 +31,7 @@ use host_config::{
     quotas::QuotasConfig,
     rollout::RolloutConfig,
 };
-use host_engine::{
-    Admission, Code, CompileCache, Compiler, ComponentContext, Engine, Instances, Linked, OFFERS, Pool, Services,
-    WasiHttpInstances,
-};
+use host_engine::{Admission, Code, CompileCache, Compiler, ComponentContext, Engine, Linked, OFFERS, Pool, Services};
 use host_sql::Applied;
 use host_store::{ComponentSql, Database, Databases, set_memory_limit};
 use host_telemetry::RevisionSeries;
@@ -44,9 +41,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
-
-/// Calls of an instance unless its manifest says otherwise.
-const DEFAULT_MAX_REQUESTS: u32 = 10_000;
 
 /// Files that are read at the same time, and compilations at the same time.
 /// Each compilation uses all processors.
@@ -180,20 +174,13 @@ impl Loader {
     /// # Errors
     /// Names the limit.
     pub fn check_footprint(&self, artifact: &Artifact, settings: &Settings) -> Result<(), LoadError> {
-        let kind = ComponentKind::of(&artifact.bytes);
-        self.fits(kind, &artifact.manifest, artifact.footprint, settings).map(drop)
+        self.fits(&artifact.manifest, artifact.footprint, settings).map(drop)
     }
 
     /// The limits of a manifest, if an instance can begin within them.
-    fn fits(
-        &self,
-        kind: ComponentKind,
-        manifest: &Manifest,
-        footprint: Footprint,
-        settings: &Settings,
-    ) -> Result<Manifest, LoadError> {
+    fn fits(&self, manifest: &Manifest, footprint: Footprint, settings: &Settings) -> Result<Manifest, LoadError> {
         let manifest = self.with_limits(manifest, settings)?;
-        self.engine.check_footprint(kind, &footprint, manifest.limits.memory_mib)?;
+        self.engine.check_footprint(&footprint, manifest.limits.memory_mib)?;
         Ok(manifest)
     }
 
@@ -263,8 +250,8 @@ impl Loader {
     fn fit(&self, compiled: &Compiled, policy: &Policy, settings: &Settings) -> Result<Fitted, LoadError> {
         let manifest = &compiled.artifact.manifest;
         let footprint = compiled.artifact.footprint.max(compiled.code.footprint());
-        let limited = self.fits(compiled.code.kind(), manifest, footprint, settings)?;
-        OFFERS.check_imports(&compiled.imports, compiled.code.kind())?;
+        let limited = self.fits(manifest, footprint, settings)?;
+        OFFERS.check_imports(&compiled.imports)?;
         let denied: BTreeSet<Grant> = OFFERS.grants_of(&compiled.imports).difference(&policy.grants).copied().collect();
         let linked = self.engine.program(&compiled.code, &denied);
         let program = linked.map_err(|error| LoadError::Link(format!("{error:#}")))?;
@@ -336,13 +323,7 @@ impl Loader {
             memory: memory.clone(),
             services: self.services.clone(),
         });
-        let max_requests = manifest.instance.max_requests;
-        let instances = match program {
-            Linked::Platform(program) => {
-                Pool::Platform(Instances::new(program, context, max_requests.unwrap_or(DEFAULT_MAX_REQUESTS)))
-            }
-            Linked::WasiHttp(program) => Pool::WasiHttp(WasiHttpInstances::new(program, context, max_requests)),
-        };
+        let instances = Pool::new(program, context, manifest.instance.max_requests);
         instances.warm_up().await?;
         let limits = &manifest.limits;
         // One plugin leaves turns of the host to the others, also with high limits.

@@ -98,7 +98,7 @@ impl Revision {
     /// Whether it answers by the standard's interface, see
     /// [`Invocation::stream`](crate::Invocation::stream).
     pub fn exports_wasi_http(&self) -> bool {
-        matches!(self.instances, Pool::WasiHttp(_))
+        self.instances.wasi_http().is_some()
     }
 
     /// Creates instances before the first calls.

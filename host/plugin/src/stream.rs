@@ -7,7 +7,7 @@ use super::{
     revision::Revision,
 };
 use axum::body::Body;
-use host_engine::{Blame, CallContext, CallTurns, Failure, Pool, StreamObserver};
+use host_engine::{Blame, CallContext, CallTurns, Failure, StreamObserver};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
@@ -66,9 +66,12 @@ impl Invocation {
             abandoned: AtomicBool::new(false),
             turns: Mutex::new(Some(turns)),
         });
-        let answer = match &revision.instances {
-            Pool::WasiHttp(instances) => instances.answer(call, request, streaming.clone()).await,
-            Pool::Platform(_) => Err(revision.lacks("the standard's interface")),
+        let answer = match revision.instances.wasi_http() {
+            Some(instances) => instances.answer(call, request, streaming.clone()).await,
+            None => {
+                let problem = "it has no handler of wasi:http".to_owned();
+                Err(Failure::Host { component: revision.name().to_owned(), problem })
+            }
         };
         match &answer {
             Ok(response) => streaming.answered(response.status().is_server_error()),

@@ -43,4 +43,5 @@ mod requests;
 mod start;
 mod storefront;
 mod support;
+mod wasi;
 mod wasi_http;

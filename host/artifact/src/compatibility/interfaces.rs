@@ -18,8 +18,9 @@ use wit_parser::{
 const PLATFORM: &str = "platform:";
 
 /// The files of `wit/`: first the worlds, then the packages that they use.
-const HOST_WIT: [(&str, &str); 13] = [
+const HOST_WIT: [(&str, &str); 14] = [
     ("plugin.wit", include_str!("../../../../wit/plugin.wit")),
+    ("deps/handlers", include_str!("../../../../wit/deps/handlers/handlers.wit")),
     ("deps/http", include_str!("../../../../wit/deps/http/http.wit")),
     ("deps/identity", include_str!("../../../../wit/deps/identity/identity.wit")),
     ("deps/messaging", include_str!("../../../../wit/deps/messaging/messaging.wit")),
@@ -36,7 +37,7 @@ const HOST_WIT: [(&str, &str); 13] = [
 
 static HOST: LazyLock<Result<Interfaces, InterfacesError>> = LazyLock::new(|| {
     let [(name, text), deps @ ..] = HOST_WIT;
-    Interfaces::from_wit((name, text), &deps, "plugin")
+    Interfaces::from_wit((name, text), &deps, "host")
 });
 
 /// The imports and exports of a component, with all their types.

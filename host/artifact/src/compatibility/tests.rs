@@ -1,13 +1,10 @@
 use super::*;
 use host_config::{offer::Offer, plugins::Grant};
 
-const OFFERS: Offers = Offers {
-    platform: &[
-        Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] },
-        Offer { grant: Grant::Random, interfaces: &["wasi:random/random"] },
-    ],
-    wasi_http: &[],
-};
+const OFFERS: Offers = Offers(&[
+    Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] },
+    Offer { grant: Grant::Random, interfaces: &["wasi:random/random"] },
+]);
 
 fn manifest(name: &str, more: &str) -> Manifest {
     Manifest::parse(&format!("name = '{name}'\nversion = '1.2.0'\n{more}")).unwrap()

@@ -44,7 +44,7 @@ mod tests {
         let shown = render(
             "# Title\n\nFor [files](x.md).\n\n## Hosts\n\n### HostDown\nFirst `a < b`\nsecond, see [Other](#other).\n\n- one\n  more\n- two\n",
         );
-        let expected = "<h1>Runbook</h1><h2>Hosts</h2> <h3 id=\"hostdown\">HostDown</h3> \
+        let expected = "<h1>Runbook</h1><h2 id=\"hosts\">Hosts</h2> <h3 id=\"hostdown\">HostDown</h3> \
             <p>First <code>a &lt; b</code> second, see <a href=\"#other\">Other</a>.</p> \
             <ul> <li>one more</li> <li>two</li> </ul> ";
         let shown = shown.into_string().replace('\n', " ");

@@ -11,15 +11,16 @@ use super::{
     StreamObserver, WasiHttpEngine,
     answer::{AnswerBody, request_body},
     progress::{Overdue, Progress},
-    state::{State, on_tick},
 };
 use crate::{
-    CallContext, ComponentContext, Failure, answer_head,
+    CallContext, ComponentContext, Failure, State, answer_head,
     instance::HOST_CALL_BYTES,
+    state::on_tick,
     turns::{GuestTurn, Turns},
 };
 use axum::body::Body;
 use futures::channel::oneshot;
+use host_artifact::ComponentKind;
 use parking_lot::Mutex;
 use std::{
     future::{pending, poll_fn},
@@ -27,9 +28,12 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
-use wasmtime::{AsContextMut, Store, component::Component};
+use wasmtime::{AsContextMut, Store, component::InstancePre};
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView,
     handler::{Prepared, Proxy, ProxyPre},
@@ -55,8 +59,7 @@ pub struct WasiHttpProgram {
 }
 
 impl WasiHttpProgram {
-    pub(super) fn new(engine: &WasiHttpEngine, component: &Component) -> wasmtime::Result<Self> {
-        let pre = engine.linker.instantiate_pre(component)?;
+    pub(super) fn new(engine: &WasiHttpEngine, pre: InstancePre<State>) -> wasmtime::Result<Self> {
         let pre = match p3::bindings::ServicePre::new(pre.clone()) {
             Ok(pre) => ProxyPre::P3(pre),
             Err(_) => ProxyPre::P2(p2::bindings::ProxyPre::new(pre)?),
@@ -64,9 +67,17 @@ impl WasiHttpProgram {
         Ok(Self { pre, engine: engine.wasmtime.clone(), turns: engine.turns.clone(), calls: engine.calls.clone() })
     }
 
+    /// Calls of an instance unless the manifest says otherwise.
+    pub fn default_max_requests(&self) -> u32 {
+        match self.pre {
+            ProxyPre::P2(_) => DEFAULT_MAX_REQUESTS_P2,
+            ProxyPre::P3(_) => DEFAULT_MAX_REQUESTS_P3,
+        }
+    }
+
     async fn instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
         let turns = self.turns.of(&component.name);
-        let mut store = Store::new(&self.engine, State::new(component, turns));
+        let mut store = Store::new(&self.engine, State::new(ComponentKind::WasiHttp, component, turns));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
@@ -127,11 +138,7 @@ struct Shared {
 
 impl WasiHttpInstances {
     /// Creates no instance yet, see [`Self::warm_up`].
-    pub fn new(program: WasiHttpProgram, component: Arc<ComponentContext>, max_requests: Option<u32>) -> Self {
-        let max_requests = max_requests.unwrap_or(match program.pre {
-            ProxyPre::P2(_) => DEFAULT_MAX_REQUESTS_P2,
-            ProxyPre::P3(_) => DEFAULT_MAX_REQUESTS_P3,
-        });
+    pub fn new(program: WasiHttpProgram, component: Arc<ComponentContext>, max_requests: u32) -> Self {
         Self(Arc::new(Shared {
             program,
             component,
@@ -297,18 +304,18 @@ impl Shared {
             None => self.program.instantiate(self.component.clone()).await?,
         };
         instance.calls += 1;
-        instance.store.data_mut().begin_call(call);
+        let deadline = Some(Instant::now() + self.patience());
+        instance.store.data_mut().begin_call(CallContext { deadline, ..call });
         instance.store.set_epoch_deadline(1);
         Ok(instance)
     }
 
     fn keep(&self, mut instance: Instance) {
         let state = instance.store.data_mut();
-        state.turn().give_back();
-        state.begin_call(CallContext::default());
+        state.end_call();
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
         let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
-        if is_worn || state.memory.is_scarce() {
+        if is_worn || state.memory.is_scarce() || !state.is_clean() {
             return;
         }
         let mut warm = self.warm.lock();

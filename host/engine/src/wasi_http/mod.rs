@@ -1,27 +1,30 @@
-//! Components of the standard: they export `wasi:http/incoming-handler` 0.2 or
-//! `wasi:http/handler` 0.3 and do not know this platform.
+//! Components that answer requests by the standard: they export
+//! `wasi:http/incoming-handler` 0.2 or `wasi:http/handler` 0.3.
 //!
 //! They have an engine of their own, because 0.3 needs wasmtime's concurrency
 //! support, and the platform's calls are faster without it. The first
 //! `wasi:http` component creates the engine, which lives until the process
-//! ends. The interfaces of WASI are present and empty: no files, no sockets, no
-//! environment. The output of a component goes to the log. A component may send
-//! requests only to hosts that the operator allows.
+//! ends. They import the same interfaces as all components, under the same grants,
+//! and may also export the platform's handlers of events and timers.
 
 mod answer;
 mod instance;
-mod output;
 mod progress;
-mod state;
 
 pub use answer::StreamObserver;
 pub(super) use instance::MAX_WARM;
 pub use instance::{WasiHttpInstances, WasiHttpProgram};
 
 use super::start_ticker;
-use crate::turns::Turns;
-use state::State;
-use std::sync::Arc;
+use crate::{
+    Program,
+    state::{self, State},
+    turns::Turns,
+    warm::WarmPool,
+};
+use host_artifact::ComponentKind;
+use host_config::plugins::Grant;
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::Semaphore;
 use wasmtime::{
     Config,
@@ -32,12 +35,15 @@ use wasmtime::{
 /// refuses one more.
 const MAX_CALLS: usize = 512;
 
-/// The compiler and the linker of `wasi:http` components.
+/// Instances that are kept for events and timers, of all components together.
+const MAX_WARM_HANDLERS: u32 = 64;
+
+/// The compiler of `wasi:http` components, and what they share.
 pub(super) struct WasiHttpEngine {
     wasmtime: wasmtime::Engine,
-    linker: Linker<State>,
     turns: Arc<Turns>,
     calls: Arc<Semaphore>,
+    warm: Arc<WarmPool>,
 }
 
 impl WasiHttpEngine {
@@ -48,19 +54,31 @@ impl WasiHttpEngine {
     /// wasmtime refuses the settings.
     pub(super) fn new(turns: Arc<Turns>) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings())?;
-        let mut linker = Linker::new(&wasmtime);
-        state::link(&mut linker)?;
         start_ticker(&wasmtime)?;
-        Ok(Self { wasmtime, linker, turns, calls: Arc::new(Semaphore::new(MAX_CALLS)) })
+        let warm = Arc::new(WarmPool::new(MAX_WARM_HANDLERS));
+        Ok(Self { wasmtime, turns, calls: Arc::new(Semaphore::new(MAX_CALLS)), warm })
     }
 
     /// Checks a component against what the host offers and prepares it to be
-    /// instantiated.
+    /// instantiated, for requests and for events and timers.
     ///
     /// # Errors
     /// Names an import that the host does not have or has with another type.
-    pub(super) fn program(&self, component: &Component) -> wasmtime::Result<WasiHttpProgram> {
-        WasiHttpProgram::new(self, component)
+    pub(super) fn programs(
+        &self,
+        component: &Component,
+        denied: &BTreeSet<Grant>,
+    ) -> wasmtime::Result<(WasiHttpProgram, Program)> {
+        let mut linker = Linker::<State>::new(&self.wasmtime);
+        state::link(&mut linker, denied)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        if !denied.is_empty() {
+            linker.define_unknown_imports_as_traps(component)?;
+        }
+        let pre = linker.instantiate_pre(component)?;
+        let handlers = Program::new(ComponentKind::WasiHttp, pre.clone(), self.turns.clone(), self.warm.clone());
+        Ok((WasiHttpProgram::new(self, pre)?, handlers))
     }
 
     /// Wasmtime's own engine.

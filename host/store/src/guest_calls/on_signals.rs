@@ -51,6 +51,11 @@ impl CallWaits {
         Arc::strong_count(&self.transactions) > 1
     }
 
+    /// Whether the call has neither a transaction nor a listener.
+    pub fn is_over(&self) -> bool {
+        !self.has_transaction() && Arc::strong_count(&self.listeners) == 1
+    }
+
     fn check_may_wait(&mut self) -> Result<(), Error> {
         if self.has_transaction() {
             return Err(Error::Invalid("a call does not wait while it has a transaction open".to_owned()));

@@ -1,9 +1,10 @@
-//! Components of `wasi:http`: they export `wasi:http` instead of the platform's
-//! interfaces. They are written in Rust, JavaScript and Python.
+//! Components of `wasi:http`: they answer requests by the standard's interface. They
+//! are written in Rust, JavaScript and Python.
 
 mod outgoing_requests;
 mod scripts;
 mod streaming;
+mod whole;
 
 use crate::support::{Client, Host, PluginFile, Reply, eventually, guest};
 use http::Method;

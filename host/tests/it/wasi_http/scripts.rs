@@ -26,6 +26,22 @@ async fn a_component_in_python_is_mounted_and_swapped_under_requests() {
 }
 
 #[tokio::test]
+async fn python_reaches_no_files_no_sockets_and_no_environment() {
+    let host = Setup::without_components().start().await;
+    python().deploy(&host.operator()).await;
+    let mut seen = host.visitor().get("/python/surroundings").await.json();
+    let seen = seen.as_object_mut().unwrap();
+    println!("{seen:?}");
+    // The interpreter sets variables for itself.
+    let environment = seen.remove("environment").unwrap();
+    assert!(environment.as_object().unwrap().keys().all(|name| name.starts_with("PYTHON")), "{environment}");
+    assert_eq!(seen.len(), 6, "{seen:?}");
+    for (action, outcome) in seen {
+        assert!(outcome.as_str().unwrap().ends_with("Error"), "{action}: {outcome}");
+    }
+}
+
+#[tokio::test]
 async fn a_component_in_javascript_is_mounted_and_swapped_under_requests() {
     let host = javascript_host(&[]).await;
     swaps_under_requests(&host, javascript(), "/javascript/version").await;

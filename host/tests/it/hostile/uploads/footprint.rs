@@ -30,7 +30,7 @@ async fn is_refused(host: &Host, what: &str, bytes: Vec<u8>, reason: &str) {
 
 #[tokio::test]
 async fn a_component_that_cannot_begin_within_its_limits_is_refused_at_its_upload() {
-    let host = Setup::without_components().engine("max_memory_mib = 80\n").start().await;
+    let host = Setup::without_components().engine("max_memory_mib = 80\nmax_core_instances = 30\n").start().await;
     let nested = "(component $c (core module $m (memory 800)) (core instance (instantiate $m)))
         (instance (instantiate $c)) (instance (instantiate $c))";
     let handed = "(component $c (import \"m\" (core module $m)) (core instance (instantiate $m)))
@@ -47,12 +47,12 @@ async fn a_component_that_cannot_begin_within_its_limits_is_refused_at_its_uploa
         ("handed over", component("", handed), "69 MiB of memory, more than limits.memory_mib = 64"),
         ("the engine", with("[limits]\nmemory_mib = 100", "(memory 1500)"), "more than engine.max_memory_mib = 80"),
         ("a table", with("", "(table 20001 funcref)"), "20001 elements in a table, more than the host's limit"),
-        ("memories", with("", "(memory 1) (memory 1) (memory 1)"), "3 memories, more than the host's limit"),
-        ("tables", with("", &"(table 1 funcref)".repeat(21)), "21 tables, more than the host's limit"),
+        ("memories", with("", "(memory 1) (memory 1) (memory 1)"), "3 memories, more than engine.max_memories = 2"),
+        ("tables", with("", &"(table 1 funcref)".repeat(21)), "21 tables, more than engine.max_tables = 20"),
         (
             "instances",
-            component("", &format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(21))),
-            "21 core instances, more than",
+            component("", &format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(31))),
+            "31 core instances, more than engine.max_core_instances = 30",
         ),
         (
             "a memory of a wasi:http component",

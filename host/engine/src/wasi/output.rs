@@ -1,4 +1,4 @@
-//! The output of a `wasi:http` component: lines in the host's log, bounded in
+//! The output of a component: lines in the host's log, bounded in
 //! length and number.
 
 use host_capabilities::logging::{Level, LoggingView};

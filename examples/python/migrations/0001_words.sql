@@ -1,0 +1,6 @@
+CREATE TABLE words (
+    word TEXT PRIMARY KEY,
+    said BIGINT NOT NULL,
+    heard BIGINT NOT NULL DEFAULT 0,
+    reminded BIGINT NOT NULL DEFAULT 0
+);

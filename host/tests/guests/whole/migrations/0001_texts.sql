@@ -1,0 +1,5 @@
+CREATE TABLE texts (
+    text TEXT PRIMARY KEY,
+    heard BIGINT NOT NULL DEFAULT 0,
+    rung BIGINT NOT NULL DEFAULT 0
+);

@@ -1,0 +1,73 @@
+//! One component for a whole job: it answers requests by the standard's interface,
+//! handles events and timers by the platform's, and uses interfaces of both.
+
+use crate::support::{Host, LocalServer, PluginFile, Setup, eventually, guest};
+use serde_json::{Value, json};
+
+async fn whole_host(policy: Value) -> Host {
+    let host = Setup::without_components().start().await;
+    let operator = host.operator();
+    operator.allow("whole", policy).await;
+    operator.deploy("whole", PluginFile::read(&guest("whole")).bytes()).await;
+    host
+}
+
+async fn tell(host: &Host, path: &str) -> String {
+    let reply = host.visitor().get(path).await;
+    assert_eq!(reply.status, 200, "{path}: {reply:?}");
+    reply.text
+}
+
+#[tokio::test]
+async fn it_answers_by_the_standard_and_handles_events_and_timers() {
+    let host = whole_host(json!({ "grants": ["store", "identity"] })).await;
+    for text in ["one", "two", "three"] {
+        assert_eq!(tell(&host, &format!("/whole/save?{text}")).await, "saved");
+    }
+    let rows = async || tell(&host, "/whole/rows").await;
+    eventually("events and timers are handled once", rows, |rows| rows == "one 1 1\nthree 1 1\ntwo 1 1").await;
+    assert_eq!(tell(&host, "/whole/services").await, "hello Ok(true) 8");
+    assert!(host.log().contains("asked for the services"));
+    let waited: u64 = tell(&host, "/whole/wait").await.parse().unwrap();
+    assert!((50..2_000).contains(&waited), "{waited} ms");
+    let plugin = host.operator().plugin("whole").await;
+    assert_eq!(plugin["failures"], 0, "{plugin}");
+    assert!(host.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_transaction_that_it_leaves_open_is_rolled_back_at_the_end_of_the_call() {
+    let host = whole_host(json!({ "grants": ["store", "identity"] })).await;
+    for text in ["one", "two", "three"] {
+        assert_eq!(tell(&host, "/whole/leave-open?lost").await, "left open");
+        // It would wait for the transaction that is left open.
+        tell(&host, &format!("/whole/save?{text}")).await;
+    }
+    let rows = tell(&host, "/whole/rows").await;
+    assert!(!rows.contains("lost") && rows.lines().count() == 3, "{rows}");
+}
+
+#[tokio::test]
+async fn a_request_to_another_host_is_refused_while_a_transaction_is_open() {
+    let server = LocalServer::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let host =
+        whole_host(json!({ "grants": ["store", "identity", "http"], "http_hosts": [server.address.to_string()] }))
+            .await;
+    let address = server.address.to_string();
+    assert_eq!(tell(&host, &format!("/whole/fetch?{address}")).await, "200");
+    let refused = tell(&host, &format!("/whole/fetch-in-transaction?{address}")).await;
+    assert!(refused.contains("a transaction is open"), "{refused}");
+    assert_eq!(tell(&host, &format!("/whole/fetch?{address}")).await, "200");
+}
+
+#[tokio::test]
+async fn its_imports_need_the_grants_that_they_need_everywhere() {
+    let host = Setup::without_components().start().await;
+    let operator = host.operator();
+    let reply = operator.upload(PluginFile::read(&guest("whole")).bytes()).await;
+    let verdict = reply.json();
+    assert_eq!(verdict["compatible"], false, "{verdict}");
+    for grant in ["identity", "store", "http"] {
+        assert!(verdict.to_string().contains(&format!("--grant {grant}")), "{grant}: {verdict}");
+    }
+}
