@@ -3,7 +3,7 @@
 //! [`artifact`] reads the file, [`manifest`] its `plugin.toml`, and [`ApiPart`] its description of the API.
 //! `complexity_limits` bounds the contents of the file, `footprint` adds up what an
 //! instance needs, [`permissions`] checks its imports, and [`compatibility`] compares it with the active revision.
-//! [`policy`] compares its requests with the rights of the plugin's name, and
+//! [`Schedule`] computes the times of its schedules. [`policy`] compares its requests with the rights of the plugin's name, and
 //! [`routes`] finds patterns that match the same path.
 
 mod api_part;
@@ -16,9 +16,11 @@ pub mod manifest;
 pub mod permissions;
 pub mod policy;
 pub mod routes;
+mod schedule;
 
 pub use api_part::ApiPart;
 pub use artifact::Artifact;
 pub use footprint::Footprint;
 pub use kind::ComponentKind;
 pub use manifest::Manifest;
+pub use schedule::Schedule;

@@ -1,7 +1,7 @@
 //! The manifest of a plugin: `plugin.toml`. The component carries it in the custom
 //! section `platform:manifest`.
 
-use crate::routes;
+use crate::{Schedule, routes};
 use host_config::{
     limits::{LimitError, Limits},
     plugins::ConfigKey,
@@ -29,6 +29,9 @@ pub struct Manifest {
     /// The subjects that the plugin publishes and subscribes to.
     #[serde(default)]
     pub messaging: Messaging,
+    /// The times at which the host calls the handler of timers.
+    #[serde(default, rename = "schedule", skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
     /// The limits that differ from the defaults.
     #[serde(default)]
     pub limits: Limits,
@@ -120,6 +123,7 @@ impl Manifest {
         }
         self.routes.iter().enumerate().try_for_each(|(index, route)| check_route(index, route))?;
         self.messaging.check()?;
+        self.check_schedules()?;
         self.check_health()?;
         self.limits.check()?;
         for (key, declaration) in &self.config {
@@ -145,6 +149,7 @@ impl Manifest {
             ("messaging.subscribes", self.messaging.subscribes.len()),
             ("messaging.publishes", self.messaging.publishes.len()),
             ("config", self.config.len()),
+            ("schedule", self.schedules.len()),
         ];
         if let Some((field, count)) = counts.into_iter().find(|(_, count)| *count > MAX_NAMED) {
             return Err(invalid(field, &format!("has {count} entries, more than the {MAX_NAMED} that are accepted")));
@@ -160,6 +165,18 @@ impl Manifest {
     /// Whether a route takes an `Idempotency-Key`.
     pub fn has_idempotent_routes(&self) -> bool {
         self.routes.iter().any(|route| route.idempotent)
+    }
+
+    fn check_schedules(&self) -> Result<(), ManifestError> {
+        let mut names = BTreeSet::new();
+        for (index, schedule) in self.schedules.iter().enumerate() {
+            let field = format!("schedule[{index}]");
+            schedule.check().map_err(|problem| invalid(&field, &format!("is not valid: {problem}")))?;
+            if !names.insert(&schedule.name) {
+                return Err(invalid(&field, &format!("has the name {:?} of another one", schedule.name)));
+            }
+        }
+        Ok(())
     }
 
     fn check_health(&self) -> Result<(), ManifestError> {

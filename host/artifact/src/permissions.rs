@@ -121,12 +121,20 @@ impl Offers {
 ///
 /// # Errors
 /// The first handler that is missing.
-pub fn check_exports(manifest: &Manifest, handles_http: bool, handles_events: bool) -> Result<(), WorldError> {
+pub fn check_exports(
+    manifest: &Manifest,
+    handles_http: bool,
+    handles_events: bool,
+    handles_timers: bool,
+) -> Result<(), WorldError> {
     if !manifest.routes.is_empty() && !handles_http {
         return Err(WorldError::MissingExport { declared: "routes", interface: "platform:http/handler" });
     }
     if !manifest.messaging.subscribes.is_empty() && !handles_events {
         return Err(WorldError::MissingExport { declared: "subscriptions", interface: "platform:messaging/handler" });
+    }
+    if !manifest.schedules.is_empty() && !handles_timers {
+        return Err(WorldError::MissingExport { declared: "schedules", interface: "platform:timers/handler" });
     }
     Ok(())
 }
@@ -196,6 +204,22 @@ mod tests {
             let offered = "it offers platform:store/sql, wasi:http/outgoing-handler, wasi:clocks/monotonic-clock, \
                 and WASI without files and sockets";
             assert!(unknown.ends_with(offered), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn declared_work_needs_its_handler() {
+        let check = |more: &str| {
+            let manifest = Manifest::parse(&format!("name = \"x\"\nversion = \"1.0.0\"\n{more}")).unwrap();
+            check_exports(&manifest, false, false, false).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(""), Ok(()));
+        for (declared, interface) in [
+            ("[[routes]]\npath = \"/x\"\nmethods = [\"GET\"]", "platform:http/handler"),
+            ("[messaging]\nsubscribes = [\"x.y\"]", "platform:messaging/handler"),
+            ("[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"", "platform:timers/handler"),
+        ] {
+            assert!(check(declared).unwrap_err().ends_with(interface), "{declared}");
         }
     }
 

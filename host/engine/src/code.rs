@@ -95,6 +95,11 @@ impl Linked {
     pub fn handles_events(&self) -> bool {
         self.handlers.handles_events()
     }
+
+    /// Whether it handles timers.
+    pub fn handles_timers(&self) -> bool {
+        self.handlers.handles_timers()
+    }
 }
 
 impl Pool {

@@ -3,6 +3,7 @@
 
 use crate::outcome::Handled;
 use async_trait::async_trait;
+use host_artifact::Schedule;
 use host_base::Event;
 use host_store::{DueTimer, Transaction};
 use std::sync::Arc;
@@ -13,6 +14,9 @@ pub trait Handler: Send + Sync {
     /// The number of attempts after which an event or timer becomes a dead
     /// letter.
     fn delivery_attempts(&self) -> u32;
+
+    /// The schedules of its manifest.
+    fn schedules(&self) -> &[Schedule];
 
     /// Lets the component apply an event. The transaction begins with the mark
     /// that it was applied.

@@ -2,6 +2,7 @@
 
 use super::revision::Revision;
 use async_trait::async_trait;
+use host_artifact::Schedule;
 use host_base::Event;
 use host_engine::{Handled, Outcome, Patience, handler::Handler};
 use host_store::{DueTimer, Transaction};
@@ -14,6 +15,10 @@ pub(super) struct Active(pub(super) Arc<Revision>);
 impl Handler for Active {
     fn delivery_attempts(&self) -> u32 {
         self.0.manifest.limits.delivery_attempts
+    }
+
+    fn schedules(&self) -> &[Schedule] {
+        &self.0.manifest.schedules
     }
 
     async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {

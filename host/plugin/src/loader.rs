@@ -256,7 +256,12 @@ impl Loader {
         let linked = self.engine.program(&compiled.code, &denied);
         let program = linked.map_err(|error| LoadError::Link(format!("{error:#}")))?;
         permissions::check_idempotent_routes(manifest, compiled.code.kind())?;
-        permissions::check_exports(manifest, program.handles_http(), program.handles_events())?;
+        permissions::check_exports(
+            manifest,
+            program.handles_http(),
+            program.handles_events(),
+            program.handles_timers(),
+        )?;
         let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
         let rights = Rights { plugin: &manifest.name, policy };
         let manifest = rights.narrow(&limited);

@@ -4,12 +4,19 @@ use super::{Error, Timer, TimersSignal};
 use async_trait::async_trait;
 use std::sync::Arc;
 
+/// The keys of the timers that the host sets for the schedules of a manifest begin
+/// with this text. A component cannot use such a key.
+pub const SCHEDULE_KEYS: &str = "schedule:";
+
 /// The timers of one component, for the worker that fires them.
 #[async_trait]
 pub trait TimerQueue: Send + Sync + 'static {
     /// Returns the timers that are due at this time, the longest overdue first,
     /// and the timer that is due next.
     async fn upcoming_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error>;
+
+    /// Returns the timers of schedules, see [`SCHEDULE_KEYS`].
+    async fn schedule_timers(&self) -> Result<Vec<Timer>, Error>;
 
     /// Sets another time for a timer that was not handled, and counts the
     /// attempt. Does nothing if the timer was replaced or cancelled meanwhile.

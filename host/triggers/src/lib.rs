@@ -12,6 +12,7 @@ mod event_worker;
 pub mod http;
 mod redelivery;
 mod relay;
+mod schedules;
 mod timer_worker;
 mod workers;
 

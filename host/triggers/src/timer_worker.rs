@@ -3,11 +3,12 @@
 //! It sleeps until the next timer is due. A commit that sets an earlier timer
 //! wakes it.
 
-use super::{delivery::deliver_once, event_worker::end_span, workers::ComponentWorkers};
+use super::{delivery::deliver_once, event_worker::end_span, schedules, workers::ComponentWorkers};
+use host_artifact::Schedule;
 use host_base::clock::now_ms;
 use host_bus::{DeadLetter, DeadLetterKind};
 use host_engine::Outcome;
-use host_store::{DueTimer, Error, IdempotencyKey, Lease, LeaseRole, TimerQueue};
+use host_store::{Database, DueTimer, Error, IdempotencyKey, Lease, LeaseRole};
 use host_telemetry::{Span, SpanKind};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -27,7 +28,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(10);
 /// own.
 pub(super) struct TimerWorker {
     component: Arc<ComponentWorkers>,
-    queue: Arc<dyn TimerQueue>,
+    database: Arc<dyn Database>,
     in_flight: Arc<InFlightTimers>,
     tasks: TaskTracker,
 }
@@ -50,8 +51,8 @@ struct InFlightState {
 }
 
 impl TimerWorker {
-    pub(super) fn new(component: ComponentWorkers, queue: Arc<dyn TimerQueue>) -> Self {
-        Self { component: Arc::new(component), queue, in_flight: Arc::default(), tasks: TaskTracker::new() }
+    pub(super) fn new(component: ComponentWorkers, database: Arc<dyn Database>) -> Self {
+        Self { component: Arc::new(component), database, in_flight: Arc::default(), tasks: TaskTracker::new() }
     }
 
     /// Runs until the host stops, and ends after the timers in flight. Of the
@@ -68,9 +69,14 @@ impl TimerWorker {
     /// Fires timers until this host stops, has no active revision, or loses the
     /// lease.
     async fn fire_while_leased(&self, mut lease: Box<dyn Lease>) {
-        let signal = self.queue.timers_signal();
+        let signal = self.database.timers_signal();
         signal.read_now();
-        while self.component.handlers.current(&self.component.name).is_some() {
+        let mut scheduled: Option<Vec<Schedule>> = None;
+        while let Some(handler) = self.component.handlers.current(&self.component.name) {
+            if scheduled.as_deref() != Some(handler.schedules()) && self.set_timers(handler.schedules()).await {
+                scheduled = Some(handler.schedules().to_vec());
+            }
+            drop(handler);
             if signal.next_read_ms() <= now_ms() {
                 signal.begin_read();
                 let next = self.fire_due().await;
@@ -89,6 +95,15 @@ impl TimerWorker {
                 () = tokio::time::sleep(Duration::from_millis(wait_ms).min(MAX_SLEEP)) => {}
             }
         }
+    }
+
+    /// Sets the timers of the active revision's schedules. False if that failed.
+    async fn set_timers(&self, schedules: &[Schedule]) -> bool {
+        let set = schedules::set_timers(&*self.database, schedules).await;
+        set.inspect_err(|error| {
+            tracing::warn!(component = self.component.name, ?error, "the host cannot set the timers of schedules");
+        })
+        .is_ok()
     }
 
     /// Fires the timers that are due, and returns the time of the next read.
@@ -111,7 +126,7 @@ impl TimerWorker {
         // The timers in flight stay in the table until their commit.
         let limit = u32::try_from(busy + free).unwrap_or(u32::MAX);
         let now_ms = now_ms();
-        let upcoming = self.queue.upcoming_timers(now_ms, limit).await?;
+        let upcoming = self.database.upcoming_timers(now_ms, limit).await?;
         let (mut sleep, mut fired_all) = (MAX_SLEEP, upcoming.len() < limit as usize);
         for timer in upcoming {
             if timer.timer.due_ms > now_ms {
@@ -134,10 +149,10 @@ impl TimerWorker {
         let lag_ms = now_ms.saturating_sub(timer.timer.due_ms);
         metrics::histogram!("timer_lag_seconds", "component" => self.component.name.clone())
             .record(lag_ms as f64 / 1_000.0);
-        let (component, queue, in_flight) = (self.component.clone(), self.queue.clone(), self.in_flight.clone());
+        let (component, database, in_flight) = (self.component.clone(), self.database.clone(), self.in_flight.clone());
         self.tasks.spawn(async move {
             let generation = timer.generation;
-            component.fire(&*queue, timer).await;
+            component.fire(&*database, timer).await;
             in_flight.end(generation);
         });
     }
@@ -179,7 +194,7 @@ impl InFlightTimers {
 }
 
 impl ComponentWorkers {
-    async fn fire(&self, queue: &dyn TimerQueue, mut timer: DueTimer) {
+    async fn fire(&self, database: &dyn Database, mut timer: DueTimer) {
         let mut otel_span = self.start_timer_span(&mut timer);
         let span = tracing::info_span!(
             "timer",
@@ -206,7 +221,7 @@ impl ComponentWorkers {
                 }
                 _ => tracing::debug!(outcome, duration_ms, "the host fired a timer"),
             }
-            self.retry_host_errors("to store the outcome of a timer", || self.store_outcome(queue, &timer, &result))
+            self.retry_host_errors("to store the outcome of a timer", || self.store_outcome(database, &timer, &result))
                 .await;
         }
         .instrument(span)
@@ -236,26 +251,37 @@ impl ComponentWorkers {
         };
         let key = IdempotencyKey::Timer(timer.clone());
         let (transaction, not_started) = self.lazy_transaction(key, timer.traceparent.as_deref());
-        let handle = handler.handle_timer(timer, transaction);
+        let handle = async {
+            let transaction = handler.handle_timer(timer, transaction).await?;
+            match schedules::schedule_of(handler.schedules(), &timer.timer) {
+                Some(schedule) => schedules::set_next(schedule, transaction).await,
+                None => Ok(transaction),
+            }
+        };
         deliver_once(&handler, timer.attempt, not_started, handle).await
     }
 
     /// Stores the outcome of a timer that was not handled.
-    async fn store_outcome(&self, queue: &dyn TimerQueue, timer: &DueTimer, outcome: &Outcome) -> Result<(), Error> {
+    async fn store_outcome(&self, database: &dyn Database, timer: &DueTimer, outcome: &Outcome) -> Result<(), Error> {
         match outcome {
             Outcome::Done | Outcome::Skipped => Ok(()),
             Outcome::Retry { after, .. } => {
                 let delay = self.retry_delay(*after, timer.attempt);
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                queue.postpone_timer(timer, now_ms().saturating_add(delay_ms)).await
+                database.postpone_timer(timer, now_ms().saturating_add(delay_ms)).await
             }
             Outcome::DeadLetter(reason) => {
                 let letter = self.timer_dead_letter(timer, reason.clone());
                 self.add_dead_letter(letter).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-                match self.inbox.begin_once(&IdempotencyKey::Timer(timer.clone())).await? {
-                    Some(transaction) => transaction.commit().await,
-                    None => Ok(()),
+                let begun = self.inbox.begin_once(&IdempotencyKey::Timer(timer.clone())).await?;
+                let Some(mut transaction) = begun else { return Ok(()) };
+                let handler = self.handlers.current(&self.name);
+                let schedules = handler.as_ref().map_or(&[][..], |handler| handler.schedules());
+                let next = schedules::schedule_of(schedules, &timer.timer).and_then(schedules::next_timer);
+                if let Some(next) = next {
+                    transaction.schedule(&next, None).await?;
                 }
+                transaction.commit().await
             }
         }
     }

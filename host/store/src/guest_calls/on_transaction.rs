@@ -2,7 +2,7 @@
 
 use super::StoreView;
 use crate::{
-    Error, OpenTransaction, Rows, Timer, Value,
+    Error, OpenTransaction, Rows, SCHEDULE_KEYS, Timer, Value,
     open_transaction::{BorrowedTransaction, transaction_is_over},
     sql_span::operation_of,
 };
@@ -141,7 +141,13 @@ impl StoreView<'_> {
 
 /// PostgreSQL does not store U+0000.
 fn check_timer_key(key: &str) -> Result<(), Error> {
-    if key.contains('\0') { Err(Error::Invalid("the key of a timer contains U+0000".to_owned())) } else { Ok(()) }
+    if key.contains('\0') {
+        return Err(Error::Invalid("the key of a timer contains U+0000".to_owned()));
+    }
+    if key.starts_with(SCHEDULE_KEYS) {
+        return Err(Error::Invalid(format!("keys that begin with {SCHEDULE_KEYS} are for schedules in the manifest")));
+    }
+    Ok(())
 }
 
 /// A time in seconds or microseconds is mistaken for one in milliseconds, and

@@ -1,7 +1,7 @@
 //! The timers of a component on PostgreSQL.
 
 use super::{PostgresDatabase, errors::Failure};
-use crate::{DueTimer, Error, TimerQueue, TimersSignal, timer_queue::TimerRow, values::signed};
+use crate::{DueTimer, Error, SCHEDULE_KEYS, Timer, TimerQueue, TimersSignal, timer_queue::TimerRow, values::signed};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -15,6 +15,14 @@ impl TimerQueue for PostgresDatabase {
         let query = sqlx::query_as(sql).bind(&self.shared.component).bind(signed(now_ms)).bind(i64::from(limit_rows));
         let rows: Vec<TimerRow> = query.fetch_all(&self.host).await.map_err(Failure::error_of)?;
         Ok(rows.into_iter().map(DueTimer::from).collect())
+    }
+
+    async fn schedule_timers(&self) -> Result<Vec<Timer>, Error> {
+        let sql = "SELECT generation, key, due_ms, payload, attempt, traceparent FROM store_timers \
+                   WHERE component = $1 AND starts_with(key, $2)";
+        let query = sqlx::query_as(sql).bind(&self.shared.component).bind(SCHEDULE_KEYS);
+        let rows: Vec<TimerRow> = query.fetch_all(&self.host).await.map_err(Failure::error_of)?;
+        Ok(rows.into_iter().map(|row| DueTimer::from(row).timer).collect())
     }
 
     async fn postpone_timer(&self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The timers of a component on SQLite.
 
 use super::SqliteDatabase;
-use crate::{DueTimer, Error, TimerQueue, TimersSignal, Transaction, timer_queue::TimerRow, values::signed};
+use crate::{DueTimer, Error, Timer, TimerQueue, TimersSignal, Transaction, timer_queue::TimerRow, values::signed};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -13,6 +13,13 @@ impl TimerQueue for SqliteDatabase {
                    ORDER BY due_ms LIMIT $2";
         let rows: Vec<TimerRow> = self.read_own(sql, &[signed(now_ms), limit_rows.into()]).await?;
         Ok(rows.into_iter().map(DueTimer::from).collect())
+    }
+
+    async fn schedule_timers(&self) -> Result<Vec<Timer>, Error> {
+        let sql = "SELECT generation, key, due_ms, payload, attempt, traceparent FROM host_timers \
+                   WHERE key >= 'schedule:' AND key < 'schedule;'";
+        let rows: Vec<TimerRow> = self.read_own(sql, &[]).await?;
+        Ok(rows.into_iter().map(|row| DueTimer::from(row).timer).collect())
     }
 
     async fn postpone_timer(&self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {

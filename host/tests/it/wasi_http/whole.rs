@@ -1,11 +1,15 @@
 //! One component for a whole job: it answers requests by the standard's interface,
 //! handles events and timers by the platform's, and uses interfaces of both.
 
-use crate::support::{Host, LocalServer, PluginFile, Setup, eventually, guest};
+use crate::support::{Host, LocalServer, MachineClock, PluginFile, Setup, eventually, guest};
 use serde_json::{Value, json};
 
 async fn whole_host(policy: Value) -> Host {
-    let host = Setup::without_components().start().await;
+    host_of(Setup::without_components(), policy).await
+}
+
+async fn host_of(setup: Setup, policy: Value) -> Host {
+    let host = setup.start().await;
     let operator = host.operator();
     operator.allow("whole", policy).await;
     operator.deploy("whole", PluginFile::read(&guest("whole")).bytes()).await;
@@ -58,6 +62,28 @@ async fn a_request_to_another_host_is_refused_while_a_transaction_is_open() {
     let refused = tell(&host, &format!("/whole/fetch-in-transaction?{address}")).await;
     assert!(refused.contains("a transaction is open"), "{refused}");
     assert_eq!(tell(&host, &format!("/whole/fetch?{address}")).await, "200");
+}
+
+#[tokio::test]
+async fn times_of_a_schedule_that_pass_while_no_host_runs_are_handled_once() {
+    let clock = MachineClock::new();
+    let setup = Setup::without_components().on_machine_of(&clock);
+    let mut host = host_of(setup, json!({ "grants": ["store", "identity"] })).await;
+    tell(&host, "/whole/save?hourly").await;
+    let count = "SELECT count(*) FROM host_timers WHERE key = 'schedule:hourly'";
+    let database = host.database("components/whole.db").await;
+    eventually("the schedule has its timer", async || database.number(count).await, |count| *count == 1).await;
+    let rows = async |host: &Host| tell(host, "/whole/rows").await;
+    eventually("the other timer was handled", async || rows(&host).await, |rows| rows == "hourly 1 1").await;
+
+    host.stop().await;
+    clock.set(5);
+    host.start_again().await;
+    eventually("the schedule was handled", async || rows(&host).await, |rows| rows == "hourly 1 2").await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(rows(&host).await, "hourly 1 2", "five times have passed, and one is enough");
+    assert_eq!(database.number(count).await, 1);
+    assert!(host.dead_letters().await.is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::Redelivery;
 use async_trait::async_trait;
+use host_artifact::Schedule;
 use host_base::{Event, Secret, clock::now_ms};
 use host_bus::{DeadLetterPage, EmbeddedBus, Subjects};
 use host_config::store::StoreConfig;
@@ -24,7 +25,7 @@ enum Act {
     Slow(Duration),
 }
 
-struct Script(Behaviour);
+struct Script(Behaviour, Vec<Schedule>);
 
 impl Script {
     /// Inserts the name into the component's own table, publishes an event, and
@@ -58,6 +59,10 @@ impl Handler for Script {
         3
     }
 
+    fn schedules(&self) -> &[Schedule] {
+        &self.1
+    }
+
     async fn handle_event(&self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
         self.run(&event.id, attempt, transaction).await
     }
@@ -67,14 +72,14 @@ impl Handler for Script {
     }
 }
 
-/// The active revision of the only component. None at first.
+/// The active revision of the only component, and its schedules. None at first.
 #[derive(Default)]
-struct Active(Mutex<Option<Behaviour>>);
+struct Active(Mutex<Option<Behaviour>>, Mutex<Vec<Schedule>>);
 
 impl Handlers for Active {
     fn current(&self, component: &str) -> Option<Arc<dyn Handler>> {
         assert_eq!(component, "things");
-        self.0.lock().map(|behaviour| Arc::new(Script(behaviour)) as Arc<dyn Handler>)
+        self.0.lock().map(|behaviour| Arc::new(Script(behaviour, self.1.lock().clone())) as Arc<dyn Handler>)
     }
 }
 
@@ -122,7 +127,7 @@ impl Fixture {
         let database = databases.open("things").await.unwrap();
         let sql = "CREATE TABLE seen (name TEXT NOT NULL, attempt BIGINT NOT NULL)".to_owned();
         database.migrate(&[Migration { name: "0001.sql".into(), sql }]).await.unwrap();
-        let active = Arc::new(Active(Mutex::new(behaviour)));
+        let active = Arc::new(Active(Mutex::new(behaviour), Mutex::default()));
         let triggers = Triggers::new(active.clone(), bus.clone(), settings);
         triggers.watch("things", database.clone(), subjects(&["thing"])).await.unwrap();
         triggers.start();
@@ -159,6 +164,19 @@ impl Fixture {
         }
     }
 
+    /// The timers of schedules that are not due, once there are so many.
+    async fn scheduled(&self, count: usize) -> Vec<Timer> {
+        let begun = Instant::now();
+        loop {
+            let timers = self.database.schedule_timers().await.unwrap();
+            if timers.len() == count && timers.iter().all(|timer| timer.due_ms > now_ms()) {
+                return timers;
+            }
+            assert!(begun.elapsed().as_secs() < 10, "{timers:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     async fn schedule(&self, key: &str, in_ms: u64) {
         let mut transaction = self.database.begin().await.unwrap();
         let timer = Timer { key: key.into(), due_ms: now_ms() + in_ms, payload: vec![7] };
@@ -189,6 +207,7 @@ on_both_engines! {
     a_poisonous_event_becomes_a_dead_letter_and_holds_up_nobody
     timers_fire_in_time_and_fail_like_events
     due_work_waits_for_an_active_revision_and_survives_a_restart
+    a_schedule_goes_on_after_each_time_and_ends_with_its_manifest
 }
 
 async fn a_committed_event_travels_and_is_applied_once(place: TestDatabase) {
@@ -280,6 +299,37 @@ async fn timers_fire_in_time_and_fail_like_events(place: TestDatabase) {
     fixture.wait_for(&[("later", 2), ("soon", 1), ("trap", 1)]).await;
     let left = fixture.database.upcoming_timers(u64::MAX, 10).await.unwrap();
     assert_eq!(left.iter().map(|due| due.timer.key.as_str()).collect::<Vec<_>>(), ["replaced", "far"]);
+    fixture.close().await;
+}
+
+async fn a_schedule_goes_on_after_each_time_and_ends_with_its_manifest(place: TestDatabase) {
+    let behaviour: Behaviour = |name, _| if name == "schedule:bad" { Act::Reject } else { Act::Done };
+    let schedule = |name: &str, cron: &str| Schedule { name: name.into(), cron: cron.into(), zone: "UTC".into() };
+    let fixture = Fixture::open(&place, None).await;
+    *fixture.active.1.lock() = vec![schedule("good", "0 3 * * *"), schedule("bad", "0 4 * * *")];
+    *fixture.active.0.lock() = Some(behaviour);
+    let first = fixture.scheduled(2).await;
+    assert!(first.iter().all(|timer| timer.due_ms > now_ms() && timer.due_ms % 3_600_000 == 0), "{first:?}");
+
+    // Both are due. One is handled, the other one becomes a dead letter, and both go on.
+    let mut transaction = fixture.database.begin().await.unwrap();
+    for timer in &first {
+        transaction.schedule(&Timer { due_ms: now_ms(), ..timer.clone() }, None).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    fixture.wait_for(&[("schedule:good", 1)]).await;
+    let letters = fixture.wait_for_dead_letters(1).await;
+    assert_eq!(letters[0].subject_id, "schedule:bad");
+    let again = fixture.scheduled(2).await;
+    assert_eq!(again, first);
+
+    // Another revision changes one of them and has the other one no more.
+    fixture.close().await;
+    let fixture = Fixture::open(&place, None).await;
+    *fixture.active.1.lock() = vec![schedule("good", "30 3 * * *")];
+    *fixture.active.0.lock() = Some(behaviour);
+    let changed = fixture.scheduled(1).await;
+    assert_eq!(changed[0].due_ms % 3_600_000, 1_800_000, "{changed:?}");
     fixture.close().await;
 }
 

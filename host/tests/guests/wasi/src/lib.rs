@@ -3,7 +3,7 @@
 
 mod bindings {
     wit_bindgen::generate!({
-        path: ["../../../../wit", "../../wit/p2", "wit/deps/cli", "wit/deps/filesystem", "wit"],
+        path: ["../../../../wit", "../../wit/p2", "wit"],
         world: "test:wasi/component",
         generate_all,
     });

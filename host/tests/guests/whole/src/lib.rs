@@ -63,7 +63,9 @@ impl event_handler::Guest for Whole {
 
 impl timer_handler::Guest for Whole {
     fn handle(timer: Timer, _: u32, tx: &Transaction) -> Result<(), Disposition> {
-        mark(tx, "UPDATE texts SET rung = rung + 1 WHERE text = $1", &timer.payload)
+        // The timer of a schedule marks the text with the schedule's name.
+        let text = timer.key.strip_prefix("schedule:").unwrap_or(&timer.key);
+        mark(tx, "UPDATE texts SET rung = rung + 1 WHERE text = $1", text.as_bytes())
     }
 }
 
