@@ -41,7 +41,7 @@ use host_store::Databases;
 use host_telemetry::{Metrics, OtlpExporter};
 use host_triggers::{
     Redelivery, Triggers,
-    http::{Front, RateLimits},
+    http::{Front, PluginRoutes, RateLimits},
 };
 use parts::{bus, bus_name, engine, only_host, open_database, open_databases, wait_for_database};
 use progress::Progress;
@@ -108,7 +108,7 @@ impl Host {
         let me = cluster::HostIdentity::new(&config.cluster.name);
         let cluster = progress.step(&server, join(config, &database, &me)).await.context("the table of hosts")?;
         let parts = rollout(config, engine, services, &database, cluster.clone(), Some(&disk));
-        let Running { rollout, triggers, databases } = progress.step(&server, parts).await?;
+        let Running { rollout, triggers, databases, routes } = progress.step(&server, parts).await?;
         let plugins = async { Ok::<_, anyhow::Error>(rollout.start(built_in(config).await?, START_BOUND).await?) };
         progress.step("the plugins", plugins).await?;
         if let Some(cluster) = &cluster {
@@ -162,13 +162,7 @@ impl Host {
                 tokio::spawn(limits.clone().share(cluster, stop.clone()));
             }
         }
-        let front = Arc::new(Front {
-            registry,
-            identity,
-            config: config.http.clone(),
-            running_requests: Arc::default(),
-            rate_limits,
-        });
+        let front = Arc::new(Front { routes, identity, config: config.http.clone(), rate_limits });
         let open = listeners::open(config, doors, front, operator, &stop)?;
         Ok(Self {
             address: open.address,
@@ -250,7 +244,7 @@ async fn rollout(
 ) -> anyhow::Result<Running> {
     let databases = open_databases(config, database, disk).await?;
     let (alarm, alarms) = unbounded_channel();
-    let bus = services.bus.clone();
+    let (bus, outbound) = (services.bus.clone(), services.outbound.clone());
     let limit = config.http.max_in_flight_requests;
     let aside = (limit / 2).min(config.engine.max_instances as usize / 2).max(1);
     let loader = Loader {
@@ -270,6 +264,8 @@ async fn rollout(
         alarm: Alarm(alarm),
     };
     let registry = Arc::new(Registry::default());
+    let routes = Arc::new(PluginRoutes::new(registry.clone(), &config.http));
+    outbound.call_plugins_with(routes.clone());
     let triggers = Arc::new(Triggers::new(registry.clone(), bus, config.messaging.clone()));
     let archive =
         Archive::open(database.clone(), &config.data_dir.join("plugins")).await.context("the plugins' folder")?;
@@ -284,7 +280,7 @@ async fn rollout(
         cluster,
     ));
     tokio::spawn(rollout.clone().quarantine(alarms));
-    Ok(Running { rollout, triggers, databases })
+    Ok(Running { rollout, triggers, databases, routes })
 }
 
 /// The parts that run components.
@@ -292,6 +288,7 @@ struct Running {
     rollout: Arc<Rollout>,
     triggers: Arc<Triggers>,
     databases: Arc<dyn Databases>,
+    routes: Arc<PluginRoutes>,
 }
 
 /// Joins the hosts on the same database, if the database is shared.

@@ -1,5 +1,6 @@
-//! Requests to other hosts. The policy of the plugin names the hosts, and
-//! `wit/deps/requests` documents the limits and the costs.
+//! Requests to other hosts, and to other plugins as `http://NAME.plugin/path`.
+//! The policy of the plugin names both, and `wit/deps/requests` documents the
+//! limits and the costs.
 //!
 //! A request is no part of a transaction: send it before the transaction that
 //! records its result, and in a handler of an event or a timer before the first
@@ -13,7 +14,7 @@ use crate::headers::first_value;
 
 pub use requests::Error as SendError;
 
-/// A request to another host.
+/// A request to another host or plugin.
 ///
 /// ```no_run
 /// # use ticketing_sdk::{Result, requests::Outgoing};
@@ -23,7 +24,7 @@ pub use requests::Error as SendError;
 /// ```
 pub struct Outgoing(requests::Request);
 
-/// The response of another host, whatever its status.
+/// The response of another host or plugin, whatever its status.
 pub struct Incoming(requests::Response);
 
 impl Outgoing {

@@ -95,6 +95,9 @@ pub struct RouteView {
     pub path: String,
     /// In upper case.
     pub methods: Vec<String>,
+    /// Whether only other plugins reach it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
 }
 
 /// A plugin with its settings, limits and grants.
@@ -120,6 +123,9 @@ pub struct PluginDetails {
     pub grants: BTreeSet<Word<Grant>>,
     /// Hosts with ports to which it may send requests.
     pub http_hosts: BTreeSet<String>,
+    /// Other plugins whose routes it may call.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub calls_plugins: BTreeSet<String>,
     /// The revision to which a rollback returns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,

@@ -20,6 +20,9 @@ pub struct Policy {
     /// Hosts with ports to which it may send requests.
     #[schema(example = json!(["api.example.com:443"]))]
     pub http_hosts: BTreeSet<String>,
+    /// Other plugins whose routes it may call.
+    #[schema(example = json!(["mailer"]))]
+    pub plugins: BTreeSet<String>,
     /// Subjects beside its own that it may publish. `order.*` stands for all
     /// subjects that begin with `order.`.
     #[schema(example = json!(["order.created"]))]
@@ -59,6 +62,7 @@ impl Policy {
         Self {
             grants: self.grants.iter().copied().chain(other.grants).collect(),
             http_hosts: both(&self.http_hosts, other.http_hosts),
+            plugins: both(&self.plugins, other.plugins),
             publishes: both(&self.publishes, other.publishes),
             subscribes: both(&self.subscribes, other.subscribes),
             paths: both(&self.paths, other.paths),

@@ -77,6 +77,9 @@ pub struct Endpoint {
     pub method: String,
     /// The pattern of the path, such as `/api/things/{id}`.
     pub path: String,
+    /// Whether only other plugins reach it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
 }
 
 /// The subjects that differ between the new and the active revision.
@@ -124,6 +127,7 @@ impl fmt::Display for TypeChange {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.method, self.path)
+        let reach = if self.private { " (plugins only)" } else { "" };
+        write!(formatter, "{} {}{reach}", self.method, self.path)
     }
 }

@@ -32,6 +32,9 @@ pub struct Manifest {
     /// The times at which the host calls the handler of timers.
     #[serde(default, rename = "schedule", skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Schedule>,
+    /// The other plugins that the plugin sends requests to.
+    #[serde(default, skip_serializing_if = "Requests::is_empty")]
+    pub requests: Requests,
     /// The limits that differ from the defaults.
     #[serde(default)]
     pub limits: Limits,
@@ -59,6 +62,27 @@ pub struct Route {
     /// rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// Who reaches the route.
+    #[serde(default, skip_serializing_if = "Visibility::is_public")]
+    pub visibility: Visibility,
+}
+
+/// Who reaches a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Visitors and plugins.
+    #[default]
+    Public,
+    /// Only plugins of the same host.
+    Plugins,
+}
+
+impl Visibility {
+    /// Whether visitors reach the route.
+    pub fn is_public(&self) -> bool {
+        *self == Self::Public
+    }
 }
 
 /// Subjects, such as `thing.created`.
@@ -71,6 +95,21 @@ pub struct Messaging {
     /// The subjects of the events that the plugin can publish.
     #[serde(default)]
     pub publishes: BTreeSet<String>,
+}
+
+/// Requests of a plugin.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requests {
+    /// The names of the plugins that it calls.
+    #[serde(default)]
+    pub plugins: BTreeSet<String>,
+}
+
+impl Requests {
+    fn is_empty(&self) -> bool {
+        self.plugins.is_empty()
+    }
 }
 
 /// How the host reuses the instances of a plugin.
@@ -100,8 +139,8 @@ pub enum ManifestError {
     },
 }
 
-/// How many routes, subjects to publish, subjects to receive, or settings a
-/// manifest can name.
+/// How many routes, subjects to publish, subjects to receive, plugins to call, or
+/// settings a manifest can name.
 const MAX_NAMED: usize = 1_000;
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -124,6 +163,9 @@ impl Manifest {
         self.routes.iter().enumerate().try_for_each(|(index, route)| check_route(index, route))?;
         self.messaging.check()?;
         self.check_schedules()?;
+        if let Some(name) = self.requests.plugins.iter().find(|name| !is_name(name)) {
+            return Err(invalid("requests.plugins", &format!("names {name:?}, which is no name of a plugin")));
+        }
         self.check_health()?;
         self.limits.check()?;
         for (key, declaration) in &self.config {
@@ -148,6 +190,7 @@ impl Manifest {
             ("routes", self.routes.len()),
             ("messaging.subscribes", self.messaging.subscribes.len()),
             ("messaging.publishes", self.messaging.publishes.len()),
+            ("requests.plugins", self.requests.plugins.len()),
             ("config", self.config.len()),
             ("schedule", self.schedules.len()),
         ];
@@ -296,6 +339,11 @@ mod tests {
                 .contains("routes[0].idempotent needs the method POST or PATCH")
         );
         assert!(with("[messaging]\npublishes = ['A b']").contains("names the subject \"A b\""));
+        assert!(with("[requests]\nplugins = ['A b']").contains("requests.plugins names \"A b\""));
+        assert!(
+            with("[[routes]]\npath = '/x'\nmethods = ['GET']\nvisibility = 'nobody'")
+                .contains("unknown variant `nobody`")
+        );
         assert!(with("[limits]\nmemory_mib = 100000").contains("limits.memory_mib must be 1 to 512"));
         assert!(with("[limits]\nmemroy = 1").contains("unknown field `memroy`"));
         assert!(with("health = '/x'").contains("health must be the path of one of its GET routes"));

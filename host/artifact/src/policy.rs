@@ -2,7 +2,7 @@
 //! asks beyond the policy, and what remains when the policy holds.
 
 use crate::{
-    manifest::{Manifest, Messaging, Route},
+    manifest::{Manifest, Messaging, Requests, Route, is_name},
     permissions::grant_name,
     routes::Pattern,
 };
@@ -32,6 +32,7 @@ pub fn policy_of(manifest: &Manifest, grants: BTreeSet<Grant>) -> Policy {
         publishes: chosen(&manifest.messaging.publishes, |subject| !own.may_publish(subject)),
         subscribes: chosen(&manifest.messaging.subscribes, |subject| !own.may_subscribe(subject)),
         paths: own.paths_beyond(manifest).map(str::to_owned).collect(),
+        plugins: chosen(&manifest.requests.plugins, |plugin| !own.may_call(plugin)),
         same_origin: true,
         visitor: true,
         limits: overrides(exceeded(&manifest.limits, &Limits::ceilings())),
@@ -39,8 +40,8 @@ pub fn policy_of(manifest: &Manifest, grants: BTreeSet<Grant>) -> Policy {
     }
 }
 
-fn chosen(subjects: &BTreeSet<String>, is_chosen: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    subjects.iter().filter(|subject| is_chosen(subject)).cloned().collect()
+fn chosen(names: &BTreeSet<String>, is_chosen: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    names.iter().filter(|name| is_chosen(name)).cloned().collect()
 }
 
 /// The limits that are above these ceilings, with their values.
@@ -84,6 +85,11 @@ impl<'a> Rights<'a> {
         own.iter().chain(&self.policy.paths).any(|entry| is_in_path_entry(&pattern, entry))
     }
 
+    /// Whether the plugin may call the routes of a plugin.
+    fn may_call(&self, plugin: &str) -> bool {
+        plugin == self.plugin || self.policy.plugins.contains(plugin)
+    }
+
     /// The requests of a manifest that the policy does not allow. `wanted` are
     /// the grants that the imports need.
     pub fn excesses(&self, manifest: &Manifest, wanted: &BTreeSet<Grant>) -> Vec<Excess> {
@@ -100,12 +106,15 @@ impl<'a> Rights<'a> {
             subscribes.map(|subject| self.excess(format!("subscribes to {subject}"), format!("--subscribe {subject}")));
         let paths = self.paths_beyond(manifest);
         let paths = paths.map(|path| self.excess(format!("answers {path}"), format!("--path '{path}'")));
+        let plugins = manifest.requests.plugins.iter().filter(|plugin| !self.may_call(plugin));
+        let plugins =
+            plugins.map(|plugin| self.excess(format!("calls the plugin {plugin}"), format!("--plugin {plugin}")));
         // A default that is above a low ceiling is no request of the manifest.
         let defaults = Limits::default().values();
         let ceilings = self.ceilings();
         let limits = exceeded(&manifest.limits, &ceilings);
         let limits = self.limit_excesses(limits.filter(|limit| !defaults.contains(limit)));
-        grants.chain(publishes).chain(subscribes).chain(paths).chain(limits).collect()
+        grants.chain(publishes).chain(subscribes).chain(paths).chain(plugins).chain(limits).collect()
     }
 
     /// The limits among these that are above the ceilings of the policy.
@@ -138,6 +147,7 @@ impl<'a> Rights<'a> {
                 subscribes: chosen(&manifest.messaging.subscribes, |subject| has_store && self.may_subscribe(subject)),
                 publishes: chosen(&manifest.messaging.publishes, |subject| has_store && self.may_publish(subject)),
             },
+            requests: Requests { plugins: chosen(&manifest.requests.plugins, |plugin| self.may_call(plugin)) },
             limits: at_most(&manifest.limits, &self.ceilings()),
             ..manifest.clone()
         }
@@ -210,6 +220,9 @@ pub fn check_policy(policy: &Policy) -> Result<(), (&'static str, String)> {
         if let Some(problem) = problem {
             return Err(("paths", format!("{entry:?} {problem}")));
         }
+    }
+    if let Some(entry) = policy.plugins.iter().find(|entry| !is_name(entry)) {
+        return Err(("plugins", format!("{entry:?} is no name of a plugin")));
     }
     Limits::default().override_with(&policy.limits).map_err(|error: LimitError| ("limits", error.to_string()))?;
     match policy.lowest_version.as_deref().map(semver::Version::parse) {

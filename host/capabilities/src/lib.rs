@@ -8,4 +8,5 @@ pub mod identity;
 pub mod logging;
 pub mod outbound;
 pub mod payments;
+pub mod plugin_calls;
 pub mod requests;

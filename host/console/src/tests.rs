@@ -45,10 +45,10 @@ fn plugin(text: &str) -> Value {
     json!({
         "name": text, "version": text, "revision": text, "digest": text, "size_bytes": 1, "status": text,
         "canary": { "revision": text, "percent": 10, "promote_at_ms": 1, "calls": 1, "errors": 1, "failures": 1 },
-        "imports": [text], "exports": [text], "routes": [{ "path": text, "methods": [text] }], "subscribes": [text],
+        "imports": [text], "exports": [text], "routes": [{ "path": text, "methods": [text], "private": true }], "subscribes": [text],
         "publishes": [text], "in_flight": 1, "calls": 1, "failures": 1, "recent": recent(), "last_failure": failure(text),
         "config": { text: text }, "config_sources": { text: text }, "config_set": { text: text }, "limits": { text: 1 },
-        "limits_in_force": { text: { "value": 1, "source": text } }, "grants": [text], "http_hosts": [text],
+        "limits_in_force": { text: { "value": 1, "source": text } }, "grants": [text], "http_hosts": [text], "calls_plugins": [text],
         "previous": text, "quarantined": text,
     })
 }

@@ -226,8 +226,8 @@ impl Instances {
 
     /// The context with the time at which [`Self::bounded`] ends the call.
     fn with_deadline(&self, call: CallContext) -> CallContext {
-        let deadline = Instant::now() + Duration::from_millis(self.component.limits.wall_time_ms);
-        CallContext { deadline: Some(deadline), ..call }
+        let own = Instant::now() + Duration::from_millis(self.component.limits.wall_time_ms);
+        CallContext { deadline: Some(call.deadline.map_or(own, |deadline| deadline.min(own))), ..call }
     }
 
     async fn take(&self, call: CallContext, turn: &OnceLock<GuestTurn>) -> wasmtime::Result<Instance> {

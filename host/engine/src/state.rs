@@ -92,8 +92,11 @@ pub struct CallContext {
     pub turns: Option<Arc<CallTurns>>,
     /// Whether it answers a request. Only such a call waits for a signal.
     pub is_request: bool,
-    /// The time at which the host ends it. The engine sets it.
+    /// The time at which the host ends it. The engine sets it, and makes it no later
+    /// than the time of the plugin that asks.
     pub deadline: Option<Instant>,
+    /// The number of calls of plugins that led to it.
+    pub depth: u8,
     /// The claim of each transaction of a request with an `Idempotency-Key`.
     pub claim: Option<Arc<RequestClaim>>,
 }
@@ -231,6 +234,10 @@ impl State {
         RequestsView {
             client: &state.component.outbound,
             traceparent: state.call.traceparent.as_deref(),
+            client_address: state.call.client_address,
+            session: state.call.session.as_ref(),
+            secure: state.call.secure,
+            depth: state.call.depth,
             // Without a call there is no time for a request.
             deadline: state.call.deadline.unwrap_or_else(Instant::now),
             in_transaction: state.usage.waits.has_transaction(),

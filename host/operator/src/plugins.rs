@@ -19,6 +19,7 @@ use host_api::{
     revisions::{RevisionStatus, RevisionView},
     tokens::Role,
 };
+use host_artifact::manifest::{Manifest, Route};
 use host_http::error::{Problem, Refusal};
 use host_plugin::{
     LoadError, Snapshot,
@@ -35,7 +36,6 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
     let revision = &plugin.revision;
     let manifest = &revision.manifest;
     let counts = revision.call_counts();
-    let routes = manifest.routes.iter();
     PluginView {
         name: manifest.name.clone(),
         version: manifest.version.to_string(),
@@ -59,7 +59,7 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
         }),
         imports: revision.imports.clone(),
         exports: revision.exports.clone(),
-        routes: routes.map(|r| RouteView { path: r.path.clone(), methods: r.methods.clone() }).collect(),
+        routes: routes_of(manifest),
         subscribes: manifest.messaging.subscribes.clone(),
         publishes: manifest.messaging.publishes.clone(),
         in_flight: counts.in_flight(),
@@ -70,10 +70,18 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
     }
 }
 
+fn routes_of(manifest: &Manifest) -> Vec<RouteView> {
+    let view = |route: &Route| RouteView {
+        path: route.path.clone(),
+        methods: route.methods.clone(),
+        private: !route.visibility.is_public(),
+    };
+    manifest.routes.iter().map(view).collect()
+}
+
 /// A plugin that is being loaded, as the API shows it.
 fn starting_view(starting: &Starting) -> PluginView {
     let Starting { record, manifest } = starting;
-    let routes = manifest.routes.iter();
     PluginView {
         name: manifest.name.clone(),
         version: record.version.clone(),
@@ -84,7 +92,7 @@ fn starting_view(starting: &Starting) -> PluginView {
         canary: None,
         imports: Vec::new(),
         exports: Vec::new(),
-        routes: routes.map(|r| RouteView { path: r.path.clone(), methods: r.methods.clone() }).collect(),
+        routes: routes_of(manifest),
         subscribes: manifest.messaging.subscribes.clone(),
         publishes: manifest.messaging.publishes.clone(),
         in_flight: 0,

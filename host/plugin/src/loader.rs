@@ -21,11 +21,12 @@ use host_artifact::{
     ComponentKind, Footprint,
     artifact::Artifact,
     compatibility::Interfaces,
-    manifest::{Manifest, ManifestError},
+    manifest::{Manifest, ManifestError, Requests},
     permissions,
     policy::Rights,
 };
 use host_base::SharedByName;
+use host_capabilities::plugin_calls::CallablePlugins;
 use host_config::{
     plugins::{Grant, PluginsConfig, Setting},
     quotas::QuotasConfig,
@@ -307,12 +308,14 @@ impl Loader {
         // This comes before the first metric of the revision.
         let series = RevisionSeries::of(&record.plugin, &record.id);
         let Fitted { program, config, manifest } = fitted;
-        let Artifact { digest, bytes, api, .. } = compiled.artifact;
-        // Without the grant, an outgoing request finds no allowed host.
+        series.begin_requests(&manifest.requests.plugins);
+        let Artifact { digest, bytes, api, manifest: Manifest { requests: asked, .. }, .. } = compiled.artifact;
+        // Without the grant, an outgoing request finds no allowed host and no allowed plugin.
         let may_use_store = policy.grants.contains(&Grant::Store);
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
         let http_hosts: Vec<String> = http_hosts.cloned().collect();
         let outbound = self.services.outbound.client_for(&manifest.name, &http_hosts, manifest.limits.wall_time_ms);
+        let outbound = outbound.map_err(|error| LoadError::Host(std::io::Error::other(error)))?;
         let unsent = self.unsent.of(&manifest.name);
         let memory = self.memory.of_at_least(&manifest.name, manifest.limits.memory_mib << 20);
         let figures = self.figures.get_or_make(&manifest.name, || Arc::new(Figures::new()));
@@ -322,7 +325,7 @@ impl Loader {
             publishes: manifest.messaging.publishes.iter().cloned().collect(),
             limits: manifest.limits.clone(),
             config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
-            outbound: outbound.map_err(|error| LoadError::Host(std::io::Error::other(error)))?,
+            outbound: outbound.calling(callable_plugins(&asked, &policy)),
             store_wait: metrics::histogram!("store_wait_seconds", "component" => manifest.name.clone()),
             unsent: unsent.clone(),
             memory: memory.clone(),
@@ -357,4 +360,10 @@ impl Loader {
             manifest,
         }))
     }
+}
+
+/// The plugins that a plugin asks for in its manifest, and those that it may call.
+fn callable_plugins(asked: &Requests, policy: &Policy) -> CallablePlugins {
+    let allowed = policy.plugins.iter().filter(|_| policy.grants.contains(&Grant::Http));
+    CallablePlugins { asked: asked.plugins.clone(), allowed: allowed.cloned().collect() }
 }

@@ -5,6 +5,7 @@
 mod api_document;
 mod lookup;
 mod room;
+mod routes;
 mod starting;
 
 pub use lookup::Lookup;
@@ -23,7 +24,7 @@ use host_engine::handler::{Handler, Handlers};
 use host_telemetry::EndpointMetrics;
 use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
-use starting::reserve;
+use routes::Routes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
@@ -47,7 +48,7 @@ pub struct Registry {
 pub struct Snapshot {
     plugins: BTreeMap<String, Plugin>,
     starting: BTreeMap<String, Arc<Starting>>,
-    routes: matchit::Router<RouteEntry>,
+    routes: Routes,
     /// The description of the public API, once somebody has asked for it.
     api_document: OnceLock<Bytes>,
 }
@@ -97,12 +98,6 @@ impl Standing {
             _ => Self::Serving,
         }
     }
-}
-
-/// A pattern with its endpoints.
-struct RouteEntry {
-    pattern: String,
-    endpoints: Vec<Endpoint>,
 }
 
 /// A method on a route.
@@ -305,27 +300,7 @@ impl Snapshot {
         plugins: BTreeMap<String, Plugin>,
         starting: BTreeMap<String, Arc<Starting>>,
     ) -> Result<Self, SnapshotError> {
-        let mut entries: BTreeMap<String, RouteEntry> = BTreeMap::new();
-        for plugin in plugins.values() {
-            for endpoint in &plugin.revision.endpoints {
-                let entry = entries
-                    .entry(endpoint.path.clone())
-                    .or_insert_with(|| RouteEntry { pattern: endpoint.path.clone(), endpoints: Vec::new() });
-                entry.add(endpoint, plugin)?;
-            }
-        }
-        let mut routes = matchit::Router::new();
-        for (path, entry) in entries {
-            let plugin = entry.endpoints.first().map(|endpoint| endpoint.plugin.clone()).unwrap_or_default();
-            routes.insert(path.clone(), entry).map_err(|error| SnapshotError::Pattern {
-                path,
-                plugin,
-                reason: error.to_string(),
-            })?;
-        }
-        for starting in starting.values() {
-            reserve(&mut routes, &starting.manifest);
-        }
+        let routes = Routes::new(&plugins, &starting)?;
         Ok(Self { plugins, starting, routes, api_document: OnceLock::new() })
     }
 
@@ -354,20 +329,5 @@ impl Snapshot {
     /// All plugins, by name.
     pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.values()
-    }
-}
-
-impl RouteEntry {
-    fn add(&mut self, new: &OwnEndpoint, plugin: &Plugin) -> Result<(), SnapshotError> {
-        if let Some(owner) = self.endpoints.iter().find(|endpoint| endpoint.method == new.method) {
-            return Err(SnapshotError::Owned {
-                method: new.method.clone(),
-                path: self.pattern.clone(),
-                plugin: plugin.revision.name().to_owned(),
-                owner: owner.plugin.clone(),
-            });
-        }
-        self.endpoints.push(Endpoint::new(new, plugin));
-        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use host_api::policy::Policy;
 use host_artifact::{
     ApiPart,
-    manifest::{Manifest, Route},
+    manifest::{Manifest, Route, Visibility},
 };
 use host_base::{
     ByteBudget,
@@ -71,6 +71,7 @@ pub(super) struct OwnEndpoint {
     pub(super) path: String,
     pub(super) method: String,
     pub(super) rate: Option<Rate>,
+    pub(super) visibility: Visibility,
     pub(super) metrics: EndpointMetrics,
 }
 
@@ -78,12 +79,13 @@ impl OwnEndpoint {
     /// All endpoints of a revision.
     pub(super) fn of(manifest: &Manifest, revision: &str) -> Vec<Self> {
         let of_one = |route: &Route| {
-            let (path, rate) = (route.path.clone(), route.rate);
+            let (path, rate, visibility) = (route.path.clone(), route.rate, route.visibility);
             route.methods.clone().into_iter().map(move |method| Self {
                 metrics: EndpointMetrics::new(&manifest.name, revision, &path, &method),
                 path: path.clone(),
                 method,
                 rate,
+                visibility,
             })
         };
         manifest.routes.iter().flat_map(of_one).collect()

@@ -167,8 +167,8 @@ fn capabilities(offers: Offers, new: &Interfaces, active: Option<&Interfaces>) -
 
 fn routes(manifest: &Manifest) -> BTreeSet<Endpoint> {
     let of_one = |route: &Route| {
-        let path = route.path.clone();
-        route.methods.clone().into_iter().map(move |method| Endpoint { method, path: path.clone() })
+        let (path, private) = (route.path.clone(), !route.visibility.is_public());
+        route.methods.clone().into_iter().map(move |method| Endpoint { method, path: path.clone(), private })
     };
     manifest.routes.iter().flat_map(of_one).collect()
 }

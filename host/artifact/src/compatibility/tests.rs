@@ -16,7 +16,7 @@ fn interfaces(imports: &[&str]) -> Interfaces {
 }
 
 fn route(method: &str, path: &str) -> Endpoint {
-    Endpoint { method: method.into(), path: path.into() }
+    Endpoint { method: method.into(), path: path.into(), private: false }
 }
 
 #[test]
@@ -88,6 +88,22 @@ fn differences_from_the_active_revision_are_listed_and_breaking_ones_are_problem
             "no plugin would publish the subject a.b any more, but these plugins subscribe to it: reader, second",
             "migration 2.sql: the active revision does not work with it: it drops the TABLE t",
         ]
+    );
+}
+
+#[test]
+fn a_route_that_only_plugins_reach_from_now_on_is_listed() {
+    let interfaces = interfaces(&[]);
+    let route = |more: &str| manifest("shop", &format!("routes = [{{ path = '/a', methods = ['GET'] {more} }}]"));
+    let (old, new) = (route(""), route(", visibility = 'plugins'"));
+    let active = Some(ComparedRevision { manifest: &old, interfaces: &interfaces });
+    let host = HostContext { active, ..HostContext::default() };
+    let new = ComparedRevision { manifest: &new, interfaces: &interfaces };
+    let routes = compare(new, &[], host, RevisionInfo::default()).routes;
+    let texts = |endpoints: &[Endpoint]| endpoints.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        (texts(&routes.removed), texts(&routes.added)),
+        (vec!["GET /a".to_owned()], vec!["GET /a (plugins only)".to_owned()])
     );
 }
 

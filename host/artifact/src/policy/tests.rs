@@ -53,7 +53,8 @@ fn a_verdict_lists_each_request_beyond_the_policy_with_the_command_that_allows_i
     let asking = manifest(
         "routes = [{ path = '/hello', methods = ['GET'] }, { path = '/{*all}', methods = ['GET'] }]
          limits = { memory_mib = 512 }
-         [messaging]\npublishes = ['hello.greeted', 'payment.created']\nsubscribes = ['order.created']",
+         [messaging]\npublishes = ['hello.greeted', 'payment.created']\nsubscribes = ['order.created']
+         [requests]\nplugins = ['hello', 'mailer']",
     );
     let policy = Policy::default();
     let listed: Vec<(String, String)> = rights(&policy)
@@ -66,6 +67,7 @@ fn a_verdict_lists_each_request_beyond_the_policy_with_the_command_that_allows_i
         ("publishes payment.created", "--publish payment.created"),
         ("subscribes to order.created", "--subscribe order.created"),
         ("answers /{*all}", "--path '/{*all}'"),
+        ("calls the plugin mailer", "--plugin mailer"),
         ("wants the limit memory_mib = 512", "--limit memory_mib=512"),
     ];
     assert_eq!(listed, expected.map(|(asks, flag)| (asks.to_owned(), flag.to_owned())));
@@ -75,6 +77,7 @@ fn a_verdict_lists_each_request_beyond_the_policy_with_the_command_that_allows_i
     assert_eq!(narrowed.routes.len(), 1);
     assert_eq!(narrowed.messaging.publishes, set(&["hello.greeted"]));
     assert!(narrowed.messaging.subscribes.is_empty());
+    assert_eq!(narrowed.requests.plugins, set(&["hello"]));
     assert_eq!(narrowed.limits.memory_mib, Limits::ceilings().memory_mib);
 }
 
@@ -83,11 +86,13 @@ fn a_policy_that_is_made_of_a_manifest_allows_all_of_it() {
     let asking = manifest(
         "routes = [{ path = '/', methods = ['GET'] }, { path = '/hello/{id}', methods = ['GET'] }]
          limits = { memory_mib = 512, concurrency = 3 }
-         [messaging]\npublishes = ['order.created']\nsubscribes = ['hello.greeted', 'order.created']",
+         [messaging]\npublishes = ['order.created']\nsubscribes = ['hello.greeted', 'order.created']
+         [requests]\nplugins = ['hello', 'mailer']",
     );
     let policy = policy_of(&asking, [Grant::Store].into());
     assert_eq!(policy.paths, set(&["/"]));
     assert_eq!(policy.subscribes, set(&["order.created"]));
+    assert_eq!(policy.plugins, set(&["mailer"]));
     assert_eq!(policy.limits, LimitOverrides { memory_mib: Some(512), ..LimitOverrides::default() });
     assert_eq!(rights(&policy).excesses(&asking, &[Grant::Store].into()), []);
     assert_eq!(rights(&policy).narrow(&asking).routes.len(), 2);
@@ -111,6 +116,7 @@ fn an_entry_that_means_nothing_is_refused_with_its_field() {
     for path in ["api", "*", "/a/../b", "/%61", "/a//b", "/a?x"] {
         assert_eq!(field(Policy { paths: set(&[path]), ..Policy::default() }), Some("paths"), "{path}");
     }
+    assert_eq!(field(Policy { plugins: set(&["Mailer"]), ..Policy::default() }), Some("plugins"));
     let limits = LimitOverrides { memory_mib: Some(100_000), ..LimitOverrides::default() };
     assert_eq!(field(Policy { limits, ..Policy::default() }), Some("limits"));
     assert_eq!(field(Policy { lowest_version: Some("x".to_owned()), ..Policy::default() }), Some("lowest_version"));

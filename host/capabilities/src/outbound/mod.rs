@@ -25,6 +25,7 @@ pub use destination::Destination;
 pub use dns::{NameResolver, SystemResolver};
 pub(crate) use send_error::SendError;
 
+use crate::plugin_calls::{CallablePlugins, PluginCaller};
 use bytes::Bytes;
 use dns::PublicResolver;
 use futures::{Stream, TryStreamExt, stream};
@@ -70,6 +71,7 @@ pub struct Outbound {
     http: OnceLock<reqwest::Client>,
     memory: Arc<ByteBudget>,
     shares: SharedByName<Share>,
+    plugins: Arc<OnceLock<Arc<dyn PluginCaller>>>,
 }
 
 /// The bounds on the requests of one plugin, in all its revisions.
@@ -81,8 +83,19 @@ struct Share {
 impl Outbound {
     /// Requests with a resolver for host names.
     pub fn new(resolver: Arc<dyn NameResolver>) -> Arc<Self> {
-        let (memory, http, shares) = (ByteBudget::new(HOST_BODY_BYTES), OnceLock::new(), SharedByName::default());
-        Arc::new(Self { resolver, http, memory, shares })
+        Arc::new(Self {
+            resolver,
+            http: OnceLock::new(),
+            memory: ByteBudget::new(HOST_BODY_BYTES),
+            shares: SharedByName::default(),
+            plugins: Arc::default(),
+        })
+    }
+
+    /// Sets what calls plugins, once. The registry of plugins exists later than this
+    /// value, because each plugin has a client.
+    pub fn call_plugins_with(&self, plugins: Arc<dyn PluginCaller>) {
+        let _ = self.plugins.set(plugins);
     }
 
     /// Creates the client of one component. `hosts` are the granted
@@ -99,8 +112,15 @@ impl Outbound {
         });
         let granted: Arc<[Destination]> = granted.collect();
         let http = if granted.is_empty() { None } else { Some(self.http()?) };
-        let (component, share) = (component.into(), self.share(component));
-        Ok(OutboundClient { http, component, granted, share, wall_time: Duration::from_millis(wall_time_ms) })
+        Ok(OutboundClient {
+            http,
+            component: component.into(),
+            granted,
+            share: self.share(component),
+            wall_time: Duration::from_millis(wall_time_ms),
+            callable: Arc::default(),
+            plugins: self.plugins.clone(),
+        })
     }
 
     fn http(&self) -> reqwest::Result<reqwest::Client> {
@@ -136,6 +156,8 @@ pub struct OutboundClient {
     granted: Arc<[Destination]>,
     share: Arc<Share>,
     wall_time: Duration,
+    callable: Arc<CallablePlugins>,
+    plugins: Arc<OnceLock<Arc<dyn PluginCaller>>>,
 }
 
 /// A response whose body has not arrived yet.
@@ -145,6 +167,29 @@ pub(crate) struct OpenResponse {
 }
 
 impl OutboundClient {
+    /// The same client, which may also call these plugins.
+    #[must_use]
+    pub fn calling(self, plugins: CallablePlugins) -> Self {
+        Self { callable: Arc::new(plugins), ..self }
+    }
+
+    pub(crate) fn component(&self) -> &Arc<str> {
+        &self.component
+    }
+
+    /// Checks that the plugin may call another one.
+    ///
+    /// # Errors
+    /// The reason for its author.
+    pub(crate) fn check_plugin(&self, callee: &str) -> Result<(), String> {
+        self.callable.check(&self.component, callee)
+    }
+
+    /// None while the host starts.
+    pub(crate) fn plugin_caller(&self) -> Option<&Arc<dyn PluginCaller>> {
+        self.plugins.get()
+    }
+
     /// Sends a request of `wasi:http` if its destination is granted. Returns the
     /// head of the response; the body follows as a stream.
     ///
@@ -225,12 +270,30 @@ fn over_memory(BudgetExceeded { limit, .. }: BudgetExceeded) -> SendError {
 
 /// Removes the headers that belong to the host: those that name the
 /// destination, and those of the connection.
-fn allowed_headers(mut headers: HeaderMap) -> HeaderMap {
+pub(crate) fn allowed_headers(mut headers: HeaderMap) -> HeaderMap {
     for name in &wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS {
         headers.remove(name);
     }
     headers.remove(header::TE);
     headers
+}
+
+/// Adds a chunk to a buffered body and counts its bytes.
+///
+/// # Errors
+/// The body is larger than the limit or than the free memory.
+pub(crate) fn append_chunk(
+    body: &mut Vec<u8>,
+    chunk: &[u8],
+    limit_bytes: usize,
+    held: &mut HeldBytes,
+) -> Result<(), SendError> {
+    if body.len().saturating_add(chunk.len()) > limit_bytes {
+        return Err(SendError::ResponseBody { announced_bytes: None, limit_bytes });
+    }
+    held.grow(chunk.len()).map_err(over_memory)?;
+    body.extend_from_slice(chunk);
+    Ok(())
 }
 
 impl OpenResponse {
@@ -251,11 +314,7 @@ impl OpenResponse {
         self.check_length(limit_bytes)?;
         let mut body = Vec::new();
         while let Some(chunk) = self.response.chunk().await.map_err(|_| SendError::Incomplete)? {
-            if body.len().saturating_add(chunk.len()) > limit_bytes {
-                return Err(SendError::ResponseBody { announced_bytes: None, limit_bytes });
-            }
-            held.grow(chunk.len()).map_err(over_memory)?;
-            body.extend_from_slice(&chunk);
+            append_chunk(&mut body, &chunk, limit_bytes, held)?;
         }
         Ok(body)
     }

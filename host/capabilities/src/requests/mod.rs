@@ -1,18 +1,22 @@
-//! `platform:requests`: a component sends a request to another host and gets the
-//! whole response. [`crate::outbound`] decides where it may go.
+//! `platform:requests`: a component sends a request to another host or plugin and
+//! gets the whole response. [`crate::outbound`] decides to which hosts it may go,
+//! and [`crate::plugin_calls`] to which plugins.
 
 mod message;
+mod plugins;
 
 pub use crate::bindings::platform::requests::requests::{Error, Request, Response};
 
 use crate::{
     bindings::platform::requests::requests::{self as bindings, Host},
+    identity::Session,
     outbound::{OutboundClient, SendError},
 };
 use async_trait::async_trait;
 use host_base::byte_budget::HeldBytes;
 use host_config::{offer::Offer, plugins::Grant};
-use std::time::Duration;
+use http::request::Parts;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{HasData, Linker};
 
@@ -33,12 +37,20 @@ pub trait TurnsAside: Send + Sync {
     async fn take_again(&self) -> Result<(), String>;
 }
 
-/// The parts of an invocation that its requests to other hosts use.
+/// The parts of an invocation that its requests use.
 pub struct RequestsView<'a> {
     /// The client with the granted destinations.
     pub client: &'a OutboundClient,
     /// The trace of this invocation.
     pub traceparent: Option<&'a str>,
+    /// The address of the visitor's client.
+    pub client_address: Option<IpAddr>,
+    /// The session of the visitor, if the component knows the visitor.
+    pub session: Option<&'a Arc<Session>>,
+    /// Whether the visitor uses TLS.
+    pub secure: bool,
+    /// The number of calls of plugins that led to this invocation.
+    pub depth: u8,
     /// The time at which the host ends the invocation.
     pub deadline: Instant,
     /// Whether the invocation has a transaction open.
@@ -95,12 +107,42 @@ impl RequestsView<'_> {
 
     async fn exchange(&self, request: Request, until: Instant, held: &mut HeldBytes) -> Result<Response, Error> {
         let (parts, body) = message::parts_of(request)?;
+        let uri = parts.uri.clone();
+        match plugins::plugin_of(&uri)? {
+            Some(plugin) => self.exchange_with_plugin(plugin, parts, body, until, held).await,
+            None => self.exchange_with_host(parts, body, until, held).await,
+        }
+    }
+
+    async fn exchange_with_host(
+        &self,
+        parts: Parts,
+        body: Vec<u8>,
+        until: Instant,
+        held: &mut HeldBytes,
+    ) -> Result<Response, Error> {
+        let body = (!body.is_empty()).then(|| reqwest::Body::from(body));
         let within = until.saturating_duration_since(Instant::now());
         let open = self.client.open(parts, body, within, self.traceparent).await?;
         let (status, headers) = (open.response.status().as_u16(), message::headers_of(open.response.headers())?);
         let reading = open.read(message::MAX_BODY_BYTES, held);
         let body = timeout_at(until, reading).await.map_err(|_| Error::Timeout)??;
         Ok(Response { status, headers, body })
+    }
+
+    async fn exchange_with_plugin(
+        &self,
+        plugin: &str,
+        parts: Parts,
+        body: Vec<u8>,
+        until: Instant,
+        held: &mut HeldBytes,
+    ) -> Result<Response, Error> {
+        let (head, body) = self.call_plugin(plugin, parts, body, until).await?.into_parts();
+        let headers = message::headers_of(&head.headers)?;
+        let reading = plugins::read(body, message::MAX_BODY_BYTES, held);
+        let body = timeout_at(until, reading).await.map_err(|_| Error::Timeout)??;
+        Ok(Response { status: head.status.as_u16(), headers, body })
     }
 }
 

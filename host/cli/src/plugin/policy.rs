@@ -22,6 +22,7 @@ Examples:
   ticketing plugin policy hello                             show the policy
   ticketing plugin policy hello --grant store --visitor true
   ticketing plugin policy hello --http-host api.example.com:443 --grant http
+  ticketing plugin policy hello --plugin mailer --grant http     let it call the plugin mailer
   ticketing plugin policy mailer --subscribe 'account.*'    let it receive the events of another plugin
   ticketing plugin policy hello --path /api/hello --path '/api/hello/*'
   ticketing plugin policy hello --limit memory_mib=256      a higher ceiling
@@ -61,6 +62,9 @@ struct Rights {
     /// A server that it may send requests to; may be repeated
     #[arg(long = "http-host", value_name = "HOST:PORT")]
     http_hosts: Vec<String>,
+    /// Another plugin whose routes it may call; may be repeated
+    #[arg(long = "plugin", value_name = "NAME")]
+    plugins: Vec<String>,
     /// A subject of others that it may publish; may be repeated
     #[arg(long = "publish", value_name = "SUBJECT")]
     publishes: Vec<String>,
@@ -87,6 +91,9 @@ struct Removals {
     /// Take a server away; may be repeated
     #[arg(long = "no-http-host", value_name = "HOST:PORT")]
     no_http_hosts: Vec<String>,
+    /// Take another plugin away that it may call; may be repeated
+    #[arg(long = "no-plugin", value_name = "NAME")]
+    no_plugins: Vec<String>,
     /// Take a subject away that it may publish; may be repeated
     #[arg(long = "no-publish", value_name = "SUBJECT")]
     no_publishes: Vec<String>,
@@ -127,8 +134,8 @@ impl Policy {
     }
 
     fn changes(&self) -> bool {
-        let Rights { grants, http_hosts, publishes, subscribes, paths, limits, quotas } = &self.rights;
-        let added = [grants, http_hosts, publishes, subscribes, paths].iter().any(|list| !list.is_empty());
+        let Rights { grants, http_hosts, plugins, publishes, subscribes, paths, limits, quotas } = &self.rights;
+        let added = [grants, http_hosts, plugins, publishes, subscribes, paths].iter().any(|list| !list.is_empty());
         let removed = self.removals.lists().iter().any(|(_, list)| !list.is_empty());
         let switched = [self.same_origin, self.visitor, self.require_signature].iter().any(Option::is_some);
         let versioned = self.lowest_version.is_some() || self.no_lowest_version;
@@ -145,10 +152,11 @@ impl Policy {
                 }
             }
         }
-        let Rights { grants, http_hosts, publishes, subscribes, paths, limits, quotas } = self.rights;
+        let Rights { grants, http_hosts, plugins, publishes, subscribes, paths, limits, quotas } = self.rights;
         let lists = [
             ("grants", grants),
             ("http_hosts", http_hosts),
+            ("plugins", plugins),
             ("publishes", publishes),
             ("subscribes", subscribes),
             ("paths", paths),
@@ -179,10 +187,11 @@ impl Policy {
 }
 
 impl Removals {
-    fn lists(&self) -> [(&'static str, &Vec<String>); 7] {
+    fn lists(&self) -> [(&'static str, &Vec<String>); 8] {
         [
             ("grants", &self.no_grants),
             ("http_hosts", &self.no_http_hosts),
+            ("plugins", &self.no_plugins),
             ("publishes", &self.no_publishes),
             ("subscribes", &self.no_subscribes),
             ("paths", &self.no_paths),
@@ -266,10 +275,9 @@ mod tests {
 
     #[test]
     fn flags_change_the_named_entries_and_leave_the_others() {
-        let before =
-            json!({ "grants": ["store"], "paths": ["/a"], "visitor": false, "moon": 1, "limits": { "queue": 5 } });
-        let flags = "--grant store --grant identity --no-path /a --path /b/* --visitor true --limit memory_mib=9 --no-limit queue";
-        let expected = json!({ "grants": ["store", "identity"], "paths": ["/b/*"], "visitor": true, "moon": 1,
+        let before = json!({ "grants": ["store"], "plugins": ["things"], "paths": ["/a"], "visitor": false, "moon": 1, "limits": { "queue": 5 } });
+        let flags = "--grant store --grant identity --plugin mailer --no-plugin things --no-path /a --path /b/* --visitor true --limit memory_mib=9 --no-limit queue";
+        let expected = json!({ "grants": ["store", "identity"], "plugins": ["mailer"], "paths": ["/b/*"], "visitor": true, "moon": 1,
             "limits": { "memory_mib": 9 }, "quotas": {} });
         assert_eq!(changed(flags, before).unwrap(), expected);
         assert_eq!(changed("--no-grant http", json!({ "grants": [] })).unwrap_err().code(), 2);

@@ -127,7 +127,8 @@ fn write_plugin(f: &mut Formatter<'_>, plugin: &PluginView, details: Option<&Plu
     }
     writeln!(f, "  calls       {}, {} failures, {} in flight", plugin.calls, plugin.failures, plugin.in_flight)?;
     for route in &plugin.routes {
-        writeln!(f, "  route       {} {}", route.methods.join(","), route.path)?;
+        let reach = if route.private { " (plugins only)" } else { "" };
+        writeln!(f, "  route       {} {}{reach}", route.methods.join(","), route.path)?;
     }
     writeln!(f, "  subscribes  {}", joined(&plugin.subscribes))?;
     writeln!(f, "  publishes   {}", joined(&plugin.publishes))?;
@@ -144,6 +145,9 @@ fn write_settings(f: &mut Formatter<'_>, details: &PluginDetails) -> fmt::Result
     writeln!(f, "  grants      {}", joined(&details.grants))?;
     if !details.http_hosts.is_empty() {
         writeln!(f, "  http hosts  {}", joined(&details.http_hosts))?;
+    }
+    if !details.calls_plugins.is_empty() {
+        writeln!(f, "  plugins     {}", joined(&details.calls_plugins))?;
     }
     for (key, value) in &details.config {
         let source = details.config_sources.get(key).map(Word::to_string).unwrap_or_default();

@@ -63,6 +63,7 @@ fn render(session: &Session, view: &PolicyView, message: Option<&str>) -> Markup
             (grants(&policy.grants))
             div.columns {
                 (lines("http_hosts", "Hosts for requests", "With port, such as api.example.com:443.", &policy.http_hosts))
+                (lines("plugins", "Plugins that it may call", "Names, such as mailer. It also needs the capability http.", &policy.plugins))
                 (lines("paths", "Paths", "/api/things is this path, /api/things/* is all below.", &policy.paths))
                 (lines("publishes", "May publish", "Subjects beside its own.", &policy.publishes))
                 (lines("subscribes", "May receive", "Subjects beside its own, such as order.*", &policy.subscribes))
@@ -145,6 +146,7 @@ fn policy_of(fields: &Fields) -> Result<Policy, Refused> {
     Ok(Policy {
         grants,
         http_hosts: fields.words("http_hosts").collect(),
+        plugins: fields.words("plugins").collect(),
         publishes: fields.words("publishes").collect(),
         subscribes: fields.words("subscribes").collect(),
         paths: fields.words("paths").collect(),

@@ -28,7 +28,7 @@ fn render(plugins: &[PluginView]) -> Markup {
                 thead { tr { th scope="col" { "Path" } th scope="col" { "Methods" } th scope="col" { "Plugin" }
                         th scope="col" { "State" } th scope="col" { "Canary" } } }
                 tbody { @for (route, plugin) in routes { tr {
-                    th scope="row" { code { (route.path) } }
+                    th scope="row" { code { (route.path) } @if route.private { span.quiet { " plugins only" } } }
                     td { (route.methods.join(", ")) }
                     td { a href={ "/console" (plugin_path(&plugin.name)) } { (plugin.name) } }
                     td { (word(&plugin.status)) }

@@ -53,6 +53,7 @@ pub(crate) async fn show(
         limits: numbers(set),
         config_set: state.settings.config,
         http_hosts: policy.http_hosts.clone(),
+        calls_plugins: policy.plugins.clone(),
         previous: state.previous,
         quarantined: state.quarantined,
     }))

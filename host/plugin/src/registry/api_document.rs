@@ -61,14 +61,17 @@ fn shared_responses() -> Map<String, Value> {
     Map::from_iter([("Refused".to_owned(), refused)])
 }
 
-/// The described operations that the plugin may serve.
+/// The described operations that the plugin may serve to visitors.
 fn operations(revision: &Revision) -> impl Iterator<Item = (String, &String, Value)> {
     let parts = revision.api.iter().flat_map(|part| &part.paths);
     parts.flat_map(move |(path, operations)| {
-        let route = revision.manifest.routes.iter().find(|route| route.path == *path);
         operations.iter().filter_map(move |(method, operation)| {
-            let route = route?;
-            let allowed = route.methods.iter().find(|allowed| allowed.eq_ignore_ascii_case(method))?;
+            let mut routes = revision.manifest.routes.iter();
+            let (route, allowed) = routes.find_map(|route| {
+                let is_public = route.path == *path && route.visibility.is_public();
+                let allowed = route.methods.iter().find(|allowed| is_public && allowed.eq_ignore_ascii_case(method))?;
+                Some((route, allowed))
+            })?;
             Some((path.clone(), method, complete(operation.clone(), revision.name(), allowed, route)))
         })
     })

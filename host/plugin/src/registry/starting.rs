@@ -1,6 +1,6 @@
 //! Plugins that are being loaded while the host serves already.
 
-use super::{Endpoint, Registry, RouteEntry, Snapshot};
+use super::{Registry, Snapshot};
 use crate::archive::Record;
 use host_artifact::manifest::Manifest;
 use std::{collections::BTreeMap, sync::Arc};
@@ -48,15 +48,5 @@ impl Snapshot {
     /// All plugins that are being loaded, by name.
     pub fn all_starting(&self) -> impl Iterator<Item = &Starting> {
         self.starting.values().map(|starting| &**starting)
-    }
-}
-
-/// Adds the routes of a plugin that is being loaded. A route that another plugin
-/// has is left out; the conflict shows when the plugin is loaded.
-pub(super) fn reserve(routes: &mut matchit::Router<RouteEntry>, manifest: &Manifest) {
-    for route in &manifest.routes {
-        let endpoints = route.methods.iter().map(|method| Endpoint::starting(method, &manifest.name)).collect();
-        let entry = RouteEntry { pattern: route.path.clone(), endpoints };
-        let _ = routes.insert(route.path.clone(), entry);
     }
 }

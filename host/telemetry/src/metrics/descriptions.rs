@@ -10,7 +10,7 @@ pub(super) fn description(name: &str) -> &'static str {
 }
 
 /// One sentence for each metric, sorted by name.
-const DESCRIPTIONS: [(&str, &str); 65] = [
+const DESCRIPTIONS: [(&str, &str); 66] = [
     (
         "admission_refused_total",
         "Invocations that found a full queue or waited in it for too long, by component; `host` is the host's own queue.",
@@ -78,6 +78,7 @@ const DESCRIPTIONS: [(&str, &str); 65] = [
         "1 while the component is in quarantine because it trapped or missed its deadline too often.",
     ),
     ("plugin_quarantines_total", "Times that the host has put the component into quarantine."),
+    ("plugin_requests_total", "Requests of a plugin (component) to another plugin (callee), by outcome."),
     ("plugin_rollbacks_total", "Times that the host has rolled back to the previous revision automatically."),
     ("plugin_starting", "1 while the host is still loading the component."),
     ("plugin_swaps_total", "Swaps that changed the component."),

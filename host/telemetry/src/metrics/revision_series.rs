@@ -30,6 +30,11 @@ impl RevisionSeries {
         zero_init::revision(component, revision);
         series
     }
+
+    /// Creates the series of the requests to other plugins.
+    pub fn begin_requests<'a>(&self, callees: impl IntoIterator<Item = &'a String>) {
+        callees.into_iter().for_each(|callee| zero_init::plugin_requests(&self.component, callee));
+    }
 }
 
 impl Drop for RevisionSeries {

@@ -77,6 +77,14 @@ pub(super) fn revision(component: &str, revision: &str) {
     }
 }
 
+/// Creates the metrics of the requests of one plugin to another one.
+pub(super) fn plugin_requests(caller: &str, callee: &str) {
+    for outcome in ["answered", "failed", "refused", "timeout"] {
+        let (caller, callee) = (caller.to_owned(), callee.to_owned());
+        counter!("plugin_requests_total", "component" => caller, "callee" => callee, "outcome" => outcome).absolute(0);
+    }
+}
+
 /// Creates the metrics of one admission queue. `owner` is a component or
 /// `host`.
 fn admission(owner: &str) {

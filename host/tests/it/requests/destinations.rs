@@ -26,7 +26,7 @@ async fn only_the_allowed_host_is_reached_and_no_redirect_is_followed() {
     let headers = [("x-own", "1"), ("host", "127.0.0.1"), ("content-length", "7"), ("transfer-encoding", "chunked")];
     let wanted = json!({ "method": "PUT", "url": url, "headers": headers, "body_bytes": 3 });
     let outcome = send(&visitor, wanted).await;
-    let expected = json!({ "status": 302, "location": forbidden.url(), "body": "inside", "bytes": 6 });
+    let expected = json!({ "status": 302, "location": forbidden.url(), "cookie": null, "body": "inside", "bytes": 6 });
     assert_eq!(outcome, expected);
     let head = allowed.take_requests().remove(0);
     assert!(head.starts_with("put /a?b=c http/1.1\r\n") && head.contains("x-own: 1\r\n"), "{head}");

@@ -1,7 +1,9 @@
-//! Requests of the platform's components to other hosts (`platform:requests`).
+//! Requests of the platform's components to other hosts and plugins
+//! (`platform:requests`).
 
 mod destinations;
 mod limits;
+mod plugins;
 mod servers;
 
 use crate::support::{Client, Host, LocalServer, PluginFile, Setup, guest};

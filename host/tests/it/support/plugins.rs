@@ -95,6 +95,18 @@ impl PluginFile {
         self
     }
 
+    /// Replaces a name by another one of the same length, everywhere in the file.
+    pub(crate) fn renamed(self, from: &str, to: &str) -> Self {
+        assert_eq!(from.len(), to.len());
+        let replace = |text: &str| text.replace(from, to);
+        Self {
+            component: replace_bytes(&self.component, from.as_bytes(), to.as_bytes()),
+            manifest: replace(&self.manifest),
+            migrations: self.migrations.iter().map(|(name, sql)| (name.clone(), replace(sql))).collect(),
+            openapi: self.openapi,
+        }
+    }
+
     pub(crate) fn version(self, version: &str) -> Self {
         self.with("version = \"1.0.0\"", &format!("version = \"{version}\""))
     }
@@ -115,6 +127,16 @@ impl PluginFile {
         }
         bytes
     }
+}
+
+fn replace_bytes(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = bytes.to_vec();
+    let mut at = 0;
+    while let Some(found) = replaced[at..].windows(from.len()).position(|window| window == from) {
+        replaced[at + found..at + found + from.len()].copy_from_slice(to);
+        at += found + from.len();
+    }
+    replaced
 }
 
 /// Appends a custom section. It does not look at the bytes before, because a

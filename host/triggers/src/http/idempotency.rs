@@ -6,7 +6,8 @@
 //! keys, see [`host_store::KeyedRequests`].
 //!
 //! A key belongs to one plugin, route and visitor. Visitors without a session
-//! share one scope, because a retry may come from another address. So that a
+//! share one scope, because a retry may come from another address. A plugin that asks
+//! without a visitor has a scope of its own. So that a
 //! guessed key shows nobody the answer of another visitor, the whole request must
 //! be the same, and no stored answer has a cookie: a repeated sign-up says that the
 //! account exists, and gives no session.
@@ -14,11 +15,9 @@
 mod key;
 mod stored_answer;
 
-use super::Exchange;
-use crate::client::Client;
+use super::{exchange::Exchange, visitor::KeyOwner};
 use axum::response::{IntoResponse, Response};
 use host_base::{clock::now_ms, id};
-use host_capabilities::identity::subscriber;
 use host_engine::{Failure, bindings::exports::platform::http::handler as wit};
 use host_http::error::Refusal;
 use host_plugin::{Invocation, Revision, registry::Target};
@@ -41,7 +40,7 @@ const BESIDE_THE_CALL_MS: u64 = 15_000;
 /// The keyed requests that run on this host: the digest of the key, and the
 /// fingerprint.
 #[derive(Default)]
-pub struct RunningRequests(Mutex<HashMap<String, String>>);
+pub(super) struct RunningRequests(Mutex<HashMap<String, String>>);
 
 /// A request with a key, before its answer.
 pub(super) struct Keyed {
@@ -85,12 +84,11 @@ pub(super) fn admit(
     running: &Arc<RunningRequests>,
     revision: &Revision,
     key: &str,
-    visitor: Option<&str>,
-    client: &Client,
+    owner: &KeyOwner,
     request: &wit::Request,
 ) -> Result<Admitted, Refusal> {
     let database = revision.database.clone().ok_or(Refusal::Unavailable)?;
-    let call = keyed_call(revision, key, visitor, client, request);
+    let call = keyed_call(revision, key, owner, request);
     match running.0.lock().entry(call.request.clone()) {
         Entry::Occupied(entry) if *entry.get() != call.fingerprint => return Err(Refusal::KeyOfOtherRequest),
         Entry::Occupied(_) => return Ok(Admitted::Answered(still_running())),
@@ -100,33 +98,22 @@ pub(super) fn admit(
     Ok(Admitted::Runs(Keyed { claim: Arc::new(RequestClaim::new(database, call)), _running: guard }))
 }
 
-fn keyed_call(
-    revision: &Revision,
-    key: &str,
-    visitor: Option<&str>,
-    client: &Client,
-    request: &wit::Request,
-) -> KeyedCall {
+fn keyed_call(revision: &Revision, key: &str, owner: &KeyOwner, request: &wit::Request) -> KeyedCall {
     let at_ms = now_ms();
-    let visitor_id = visitor.unwrap_or_default();
     let if_match = request.headers.iter().find(|(name, _)| name == header::IF_MATCH.as_str());
     let if_match = if_match.map_or("", |(_, value)| value.as_str());
     let query = request.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
-    let holder = match visitor {
-        Some(visitor) => format!("user {visitor}"),
-        None => format!("address {}", subscriber(client.address)),
-    };
     KeyedCall {
-        request: digest(&[request.method.as_str(), &request.route, visitor_id, key].map(str::as_bytes)),
+        request: digest(&[request.method.as_str(), &request.route, &owner.scope, key].map(str::as_bytes)),
         fingerprint: digest(&[
             request.method.as_bytes(),
             request.path.as_bytes(),
             query.as_bytes(),
             if_match.as_bytes(),
-            visitor_id.as_bytes(),
+            owner.scope.as_bytes(),
             &request.body,
         ]),
-        holder: digest(&[holder.as_bytes()]),
+        holder: digest(&[owner.holder.as_bytes()]),
         attempt: id::new().to_string(),
         at_ms,
         ends_ms: at_ms.saturating_add(revision.manifest.limits.wall_time_ms).saturating_add(BESIDE_THE_CALL_MS),

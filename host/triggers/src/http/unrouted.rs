@@ -12,16 +12,22 @@ use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 /// policy allows this.
 const API_DOCUMENT: &str = "/openapi.json";
 
-/// The host's own answer: the methods of the path, the right path, the description of
-/// the API, or a refusal.
-pub(super) fn answer(snapshot: &Snapshot, lookup: &Lookup<'_>, parts: &Parts) -> Response {
+/// The host's own answer to a visitor, with the description of the API.
+pub(super) fn answer_visitor(snapshot: &Snapshot, lookup: &Lookup<'_>, parts: &Parts) -> Response {
     match lookup {
-        Lookup::OtherMethods { allow } => other_methods(allow, &parts.method),
-        Lookup::OtherPath(path) => redirect(path, parts.uri.query()),
         Lookup::Nothing if parts.uri.path() == API_DOCUMENT => match parts.method {
             Method::GET | Method::HEAD => api_document(snapshot),
             _ => other_methods("GET, HEAD, OPTIONS", &parts.method),
         },
+        _ => answer(lookup, parts),
+    }
+}
+
+/// The host's own answer: the methods of the path, the right path, or a refusal.
+pub(super) fn answer(lookup: &Lookup<'_>, parts: &Parts) -> Response {
+    match lookup {
+        Lookup::OtherMethods { allow } => other_methods(allow, &parts.method),
+        Lookup::OtherPath(path) => redirect(path, parts.uri.query()),
         Lookup::Target(_) | Lookup::Nothing => Refusal::NotFound.into_response(),
     }
 }

@@ -1,17 +1,18 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{Front, IncomingRequest, REMOVED_HEADERS, REQUEST_ID, answer::Asked, body, call_context};
-use crate::client::Client;
+use super::{
+    REMOVED_HEADERS, REQUEST_ID,
+    answer::Asked,
+    body,
+    dispatcher::{Dispatcher, IncomingRequest},
+};
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
-use host_engine::Patience;
+use host_engine::{CallContext, Patience};
 use host_http::error::Refusal;
 use host_plugin::{Revision, StreamedRequest, registry::Target};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri, header,
-    uri::{Authority, Scheme},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::Authority};
 use std::sync::Arc;
 
 /// The visitor of the verified session.
@@ -24,22 +25,21 @@ const TRACE: HeaderName = HeaderName::from_static("traceparent");
 const UNTRUSTED_HEADERS: [HeaderName; 5] =
     [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
 
-impl Front {
+impl Dispatcher {
     /// Lets a `wasi:http` component answer.
     pub(super) async fn stream(
         &self,
         revision: &Arc<Revision>,
         target: &Target<'_>,
         incoming: IncomingRequest<'_>,
+        call: CallContext,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let call = call_context(revision, &incoming)?;
         let limit = revision.manifest.limits.body_bytes as u64;
         if body::announced_bytes(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
             return Err(Refusal::TooLarge);
         }
-        let mut request =
-            request(&incoming, &incoming.visitor.client, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let mut request = request(&incoming, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
         let method = target.endpoint.method();
         *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
         let asked = Arc::new(StreamedRequest {
@@ -56,16 +56,11 @@ impl Front {
 }
 
 /// None when the address cannot be written as a URL.
-fn request(
-    incoming: &IncomingRequest<'_>,
-    client: &Client,
-    session: Option<&Session>,
-    body: Body,
-) -> Option<Request<Body>> {
+fn request(incoming: &IncomingRequest<'_>, session: Option<&Session>, body: Body) -> Option<Request<Body>> {
     let parts = incoming.parts;
-    let authority = client.host.as_deref().and_then(|host| host.parse::<Authority>().ok());
+    let (scheme, authority) = incoming.asker.origin();
     let uri = Uri::builder()
-        .scheme(if client.secure { Scheme::HTTPS } else { Scheme::HTTP })
+        .scheme(scheme)
         .authority(authority.unwrap_or(Authority::from_static("localhost")))
         .path_and_query(parts.uri.path_and_query()?.clone())
         .build()

@@ -1,6 +1,9 @@
-//! Sends requests to other hosts on demand: while it answers a request, in a
-//! transaction, and in the handlers of events and timers. It uses the store,
+//! Sends requests to other hosts and plugins on demand: while it answers a request,
+//! in a transaction, and in the handlers of events and timers. It uses the store,
 //! events and timers beside that.
+//!
+//! It also answers the requests of other plugins. A test makes a second plugin of it
+//! with another name of the same length.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,6 +18,13 @@ const ROUTES: Router = Router::new(&[
     ("POST", "/requesting/send-in-transaction", send_in_transaction),
     ("POST", "/requesting/later", later),
     ("GET", "/requesting/results/{id}", result),
+    ("GET", "/requesting/echo", echo),
+    ("POST", "/requesting/echo", echo),
+    ("GET", "/requesting/private", echo),
+    ("POST", "/requesting/private", echo),
+    ("POST", "/requesting/counted", count_up),
+    ("POST", "/requesting/chain", chain),
+    ("GET", "/requesting/act/{what}", act),
 ]);
 
 ticketing_sdk::component! {
@@ -37,6 +47,9 @@ struct Wanted {
     /// The length of the body.
     #[serde(default)]
     body_bytes: usize,
+    /// The body, in place of one with a length.
+    #[serde(default)]
+    body: Option<Value>,
     #[serde(default)]
     timeout_ms: Option<u32>,
     /// Whether the handler uses its transaction before it sends.
@@ -63,6 +76,68 @@ fn send(request: &Request) -> Result<Response> {
 fn send_in_transaction(request: &Request) -> Result<Response> {
     let wanted = wanted(request)?;
     Response::json(200, &transact(|_| Ok(outcome(&wanted)))?)
+}
+
+/// Tells what has arrived.
+fn echo(request: &Request) -> Result<Response> {
+    const NAMES: [&str; 9] = [
+        "accept",
+        "authorization",
+        "cookie",
+        "forwarded",
+        "host",
+        "traceparent",
+        "x-forwarded-for",
+        "x-principal-id",
+        "x-request-id",
+    ];
+    let headers: Vec<_> = NAMES.iter().filter(|name| request.header(name).is_some()).collect();
+    let told = json!({
+        "method": request.method(),
+        "route": request.route(),
+        "query": request.query("q"),
+        "bytes": request.body().len(),
+        "headers": headers,
+        "principal": request.principal().map(|principal| &principal.id),
+    });
+    Response::json(200, &told)
+}
+
+/// Counts its effects.
+fn count_up(_: &Request) -> Result<Response> {
+    let count = transact(|tx| {
+        let before: Option<String> = tx.one("SELECT result FROM results WHERE id = 'count'", params![])?;
+        let count = before.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0) + 1;
+        tx.execute(
+            "INSERT INTO results (id, result) VALUES ('count', $1) ON CONFLICT (id) DO UPDATE SET result = excluded.result",
+            params![&count.to_string()],
+        )?;
+        Ok(count)
+    })?;
+    Response::json(201, &json!({ "count": count }))
+}
+
+/// Calls itself without an end.
+fn chain(_: &Request) -> Result<Response> {
+    let wanted = json!({ "method": "POST", "url": "http://requesting.plugin/requesting/chain" });
+    let wanted: Wanted = serde_json::from_value(wanted).map_err(|error| Error::Internal(error.to_string()))?;
+    Response::json(200, &json!({ "below": outcome(&wanted) }))
+}
+
+/// Behaves in a special way.
+fn act(request: &Request) -> Result<Response> {
+    match request.param("what")? {
+        "trap" => std::process::abort(),
+        "spin" => loop {
+            std::hint::black_box(now_ms());
+        },
+        "cookie" => Ok(Response::empty(200).header("set-cookie", "mine=1").header("x-own", "1")),
+        "large" => {
+            let bytes = request.query("bytes").and_then(|text| text.parse().ok()).unwrap_or(0);
+            Ok(Response::content(200, "application/octet-stream", vec![b'x'; bytes]))
+        }
+        _ => Err(Error::not_found()),
+    }
 }
 
 /// Publishes an event and sets a timer. The handler of each sends the request and
@@ -121,7 +196,11 @@ fn outcome(wanted: &Wanted) -> Value {
     if let Some(ms) = wanted.timeout_ms {
         outgoing = outgoing.timeout_ms(ms);
     }
-    match outgoing.body(vec![b'x'; wanted.body_bytes]).send() {
+    let body = match &wanted.body {
+        Some(body) => body.to_string().into_bytes(),
+        None => vec![b'x'; wanted.body_bytes],
+    };
+    match outgoing.body(body).send() {
         Ok(response) => told(&response),
         Err(error) => json!({ "error": name_of(&error), "text": error.to_string() }),
     }
@@ -129,8 +208,9 @@ fn outcome(wanted: &Wanted) -> Value {
 
 fn told(response: &Incoming) -> Value {
     let (body, bytes) = (String::from_utf8_lossy(response.body()), response.body().len());
-    let body: String = body.chars().take(100).collect();
-    json!({ "status": response.status(), "location": response.header("location"), "body": body, "bytes": bytes })
+    let body: String = body.chars().take(2_000).collect();
+    let header = |name| response.header(name);
+    json!({ "status": response.status(), "location": header("location"), "cookie": header("set-cookie"), "body": body, "bytes": bytes })
 }
 
 fn name_of(error: &SendError) -> &'static str {
@@ -142,5 +222,6 @@ fn name_of(error: &SendError) -> &'static str {
         SendError::Busy(_) => "busy",
         SendError::Timeout => "timeout",
         SendError::Unreachable(_) => "unreachable",
+        SendError::TooDeep => "too-deep",
     }
 }
