@@ -145,7 +145,9 @@ impl Asked<'_> {
 
 /// The answer without the parts that belong to the client of a connection.
 fn for_plugin(method: &Method, mut response: Response) -> Response {
-    response.headers_mut().remove(header::SET_COOKIE);
+    for name in [header::CONNECTION, header::SET_COOKIE] {
+        response.headers_mut().remove(name);
+    }
     if *method == Method::HEAD {
         *response.body_mut() = Body::empty();
     }

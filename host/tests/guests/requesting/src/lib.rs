@@ -124,13 +124,19 @@ fn chain(_: &Request) -> Result<Response> {
     Response::json(200, &json!({ "below": outcome(&wanted) }))
 }
 
+/// Computes without an end, and makes no call into the host.
+fn spin() -> ! {
+    let mut number = 1_u64;
+    loop {
+        number = std::hint::black_box(number.wrapping_mul(3));
+    }
+}
+
 /// Behaves in a special way.
 fn act(request: &Request) -> Result<Response> {
     match request.param("what")? {
         "trap" => std::process::abort(),
-        "spin" => loop {
-            std::hint::black_box(now_ms());
-        },
+        "spin" => spin(),
         "cookie" => Ok(Response::empty(200).header("set-cookie", "mine=1").header("x-own", "1")),
         "large" => {
             let bytes = request.query("bytes").and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -34,7 +34,7 @@ fn policy(plugins: &[&str]) -> Value {
 async fn host_with(setup: Setup, caller: PluginFile, callee: PluginFile) -> Host {
     let host = setup.start().await;
     let operator = host.operator();
-    operator.allow(CALLEE, policy(&[])).await;
+    operator.allow(CALLEE, policy(&["requesting"])).await;
     operator.deploy(CALLEE, callee.bytes()).await;
     operator.allow("requesting", policy(&[CALLEE])).await;
     operator.deploy("requesting", caller.bytes()).await;

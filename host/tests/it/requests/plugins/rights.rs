@@ -23,6 +23,7 @@ async fn a_call_of_another_plugin_needs_an_entry_of_the_policy() {
         let own = send(&visitor, json!({ "url": "http://requesting.plugin/requesting/version" })).await;
         assert_eq!(own["body"], "requesting-one");
     }
+    operator.allow("requesting", policy(&[])).await;
     let refused = operator.upload(caller().version("1.1.0").bytes()).await;
     assert_eq!(refused.status, 422, "{refused:?}");
     assert!(refused.text.contains(&format!("it calls the plugin {CALLEE}")), "{refused:?}");
