@@ -32,6 +32,9 @@ fn main() -> ExitCode {
             Config::load(&flags, std::env::vars_os()).map_err(Into::into).and_then(|config| health::check(&config))
         }
         Command::Plugin(plugin) => return plugin.run(host::judge),
+        Command::Events(events) => return events.run(),
+        Command::Timers(timers) => return timers.run(),
+        Command::DeadLetters(letters) => return letters.run(),
         Command::CompileComponent(job) => return compile(&job),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -41,6 +41,12 @@ pub enum Command {
     Health(Flags),
     /// Creates plugins, and changes the plugins of a running host.
     Plugin(Box<plugin::Plugin>),
+    /// Lists the events of a running host: who publishes and who receives them.
+    Events(plugin::OfHost<plugin::Events>),
+    /// Counts the timers of the plugins of a running host.
+    Timers(plugin::OfHost<plugin::Timers>),
+    /// Lists, shows, redelivers and discards the dead letters of a running host.
+    DeadLetters(plugin::OfHost<plugin::DeadLetters>),
     /// Compiles one component for a host. The host starts this process itself.
     #[command(hide = true)]
     CompileComponent(CompileComponent),
@@ -97,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn every_command_of_plugins_has_an_example() {
+    fn every_command_of_a_running_host_has_an_example() {
         fn check(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let name = format!("ticketing plugin {}", command.get_name());
+            let name = command.get_name();
             assert!(help.contains("Example"), "{name} has no example");
             command.get_subcommands().filter(|command| command.get_name() != "help").for_each(check);
         }
@@ -108,6 +114,9 @@ mod tests {
         let plugin = cli.find_subcommand("plugin").unwrap();
         assert!(plugin.get_subcommands().count() > 20);
         check(plugin);
+        for of_host in ["events", "timers", "dead-letters"] {
+            check(cli.find_subcommand(of_host).unwrap());
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@ use maud::{DOCTYPE, Markup, html};
 pub(crate) enum Section {
     Overview,
     Upload,
+    Events,
     DeadLetters,
+    Timers,
     Routes,
     Cluster,
     Audit,
@@ -18,13 +20,24 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 7] =
-        [Self::Overview, Self::Upload, Self::DeadLetters, Self::Routes, Self::Cluster, Self::Audit, Self::Tokens];
+    const ALL: [Self; 9] = [
+        Self::Overview,
+        Self::Upload,
+        Self::Events,
+        Self::DeadLetters,
+        Self::Timers,
+        Self::Routes,
+        Self::Cluster,
+        Self::Audit,
+        Self::Tokens,
+    ];
 
     fn link(self) -> (&'static str, &'static str) {
         match self {
             Self::Overview => ("/console", "Overview"),
             Self::Upload => ("/console/upload", "Upload"),
+            Self::Events => ("/console/events", "Events"),
+            Self::Timers => ("/console/timers", "Timers"),
             Self::DeadLetters => ("/console/dead-letters", "Dead letters"),
             Self::Routes => ("/console/routes", "Routes"),
             Self::Cluster => ("/console/cluster", "Cluster"),

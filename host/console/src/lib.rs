@@ -29,8 +29,8 @@ use axum::{
 };
 use http::{HeaderMap, header::ACCEPT};
 use pages::{
-    actions, audit, cluster, dead_letters, log, overview, plugin, policy, revision, routes, runbook, settings, tokens,
-    upload,
+    actions, audit, cluster, dead_letters, events, log, overview, plugin, policy, revision, routes, runbook, settings,
+    timers, tokens, upload,
 };
 use tower::ServiceExt;
 
@@ -84,6 +84,8 @@ fn console_routes() -> Router<Console> {
         .route("/console/plugins/{name}/revisions/{id}", get(revision::show))
         .route("/console/plugins/{name}/revisions/{id}/activate", get(revision::confirm).post(revision::activate))
         .route("/console/plugins/{name}/revisions/{id}/discard", get(revision::confirm_discard).post(revision::discard))
+        .route("/console/events", get(events::list))
+        .route("/console/timers", get(timers::list))
         .route("/console/dead-letters", get(dead_letters::list))
         .route("/console/dead-letters/redeliver", post(dead_letters::redeliver))
         .route("/console/dead-letters/discard", post(dead_letters::discard))

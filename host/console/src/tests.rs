@@ -110,6 +110,14 @@ fn answer(path: &str, text: &str, role: &str) -> Option<Value> {
             }
             letter
         }
+        ["events"] => json!([
+            { "subject": text, "publishers": [text], "receivers": [{ "plugin": text, "backlog": null }] },
+            { "subject": text, "publishers": [], "receivers": [] },
+        ]),
+        ["timers"] => json!([
+            { "plugin": text, "status": text, "timers": { "set": 2, "due": 1, "overdue_ms": 1, "next_due_ms": 1 } },
+            { "plugin": text, "status": text, "timers": null },
+        ]),
         ["audit"] => json!([{
             "id": 1, "time_ms": 1, "actor": text, "action": text, "plugin": text, "revision": text, "outcome": text, "detail": text,
         }]),
@@ -145,7 +153,7 @@ async fn send(
 const SIGNED_IN: (&str, &str) = ("cookie", "console=right");
 const OWN_PAGE: (&str, &str) = ("origin", "http://127.0.0.1");
 
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 20] = [
     "/console",
     "/console/upload",
     "/console/plugins/x",
@@ -160,6 +168,8 @@ const PAGES: [&str; 18] = [
     "/console/plugins/x/revisions/1/discard",
     "/console/dead-letters",
     "/console/dead-letters/x",
+    "/console/events",
+    "/console/timers",
     "/console/audit",
     "/console/tokens",
     "/console/routes",

@@ -7,6 +7,7 @@ mod caller;
 mod cluster;
 mod credential;
 mod dead_letters;
+mod events;
 mod gauges;
 mod health;
 mod input;
@@ -17,6 +18,7 @@ mod page;
 mod plugins;
 mod redact;
 mod starting;
+mod timers;
 mod tokens;
 mod upload;
 
@@ -182,6 +184,8 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::discard))
         .routes(routes!(dead_letters::redeliver))
+        .routes(routes!(events::list))
+        .routes(routes!(timers::list))
         .routes(routes!(caller::show))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

@@ -33,6 +33,7 @@ const TOKEN: &str = "token";
     ),
     tags(
         (name = "plugins", description = "The plugins and their revisions"),
+        (name = "events and timers", description = "Who publishes and receives events, and the timers that are set"),
         (name = "dead letters", description = "Events and timers that no attempt could handle"),
         (name = "operators", description = "Tokens, and the record of changes"),
         (name = "health", description = "For programs that watch the host, without a token"),

@@ -42,13 +42,7 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
         revision: revision.id.clone(),
         digest: revision.digest.clone(),
         size_bytes: revision.size_bytes,
-        status: match (plugin.standing, &plugin.canary) {
-            (Standing::Paused, _) => PluginStatus::Paused,
-            (Standing::Quarantined, _) => PluginStatus::Quarantined,
-            (Standing::Serving, Some(_)) => PluginStatus::Canary,
-            (Standing::Serving, None) => PluginStatus::Active,
-        }
-        .into(),
+        status: status_of(plugin).into(),
         canary: plugin.canary.as_ref().map(|canary| CanaryView {
             revision: canary.revision.id.clone(),
             percent: canary.percent,
@@ -77,6 +71,16 @@ fn routes_of(manifest: &Manifest) -> Vec<RouteView> {
         private: !route.visibility.is_public(),
     };
     manifest.routes.iter().map(view).collect()
+}
+
+/// Whether a plugin that is loaded serves.
+pub(super) fn status_of(plugin: &Plugin) -> PluginStatus {
+    match (plugin.standing, &plugin.canary) {
+        (Standing::Paused, _) => PluginStatus::Paused,
+        (Standing::Quarantined, _) => PluginStatus::Quarantined,
+        (Standing::Serving, Some(_)) => PluginStatus::Canary,
+        (Standing::Serving, None) => PluginStatus::Active,
+    }
 }
 
 /// A plugin that is being loaded, as the API shows it.

@@ -44,6 +44,7 @@ macro_rules! conformance_suite {
                 an_event_is_claimed_once
                 the_outbox_keeps_the_order_of_commits
                 timers_are_replaced_cancelled_postponed_and_claimed_once
+                timers_are_counted_up_to_a_limit
             }
             disk_use {
                 events_over_the_quota_are_refused_until_the_relay_has_carried_some

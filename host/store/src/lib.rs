@@ -65,7 +65,7 @@ pub use outbox::{Outbox, OutboxEvent};
 pub use outbox_signal::{OutboxBatch, OutboxSignal, PendingEvents};
 pub use postgres::PostgresDatabases;
 pub use sqlite::SqliteDatabases;
-pub use timer_queue::{DueTimer, SCHEDULE_KEYS, TimerQueue};
+pub use timer_queue::{DueTimer, SCHEDULE_KEYS, TimerCounts, TimerQueue};
 pub use timers_signal::TimersSignal;
 pub use topics::{OpenListener, Topics};
 pub use transaction::Transaction;

@@ -18,6 +18,9 @@ pub trait TimerQueue: Send + Sync + 'static {
     /// Returns the timers of schedules, see [`SCHEDULE_KEYS`].
     async fn schedule_timers(&self) -> Result<Vec<Timer>, Error>;
 
+    /// Counts the timers. Neither count goes beyond `most`, so that counting ends soon.
+    async fn count_timers(&self, now_ms: u64, most: u32) -> Result<TimerCounts, Error>;
+
     /// Sets another time for a timer that was not handled, and counts the
     /// attempt. Does nothing if the timer was replaced or cancelled meanwhile.
     async fn postpone_timer(&self, timer: &DueTimer, due_ms: u64) -> Result<(), Error>;
@@ -37,6 +40,29 @@ pub struct DueTimer {
     pub generation: i64,
     /// The trace in which it was set.
     pub traceparent: Option<String>,
+}
+
+/// The timers of a component, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimerCounts {
+    /// All timers, those that are due among them.
+    pub set: u64,
+    /// Those that are due.
+    pub due: u64,
+    /// When the longest overdue timer was due. None if none is due.
+    pub first_due_ms: Option<u64>,
+    /// When the next timer will be due. None if none is set for later.
+    pub next_due_ms: Option<u64>,
+}
+
+/// The columns of a count: all timers, those that are due, the first one, the next one.
+pub(crate) type CountRow = (i64, i64, Option<i64>, Option<i64>);
+
+impl From<CountRow> for TimerCounts {
+    fn from((set, due, first, next): CountRow) -> Self {
+        let time = |ms: Option<i64>| ms.map(i64::cast_unsigned);
+        Self { set: set.cast_unsigned(), due: due.cast_unsigned(), first_due_ms: time(first), next_due_ms: time(next) }
+    }
 }
 
 /// The columns of a timer table: generation, key, time, payload, attempt,

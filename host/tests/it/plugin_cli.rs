@@ -24,7 +24,7 @@ pub(crate) struct Shell {
 
 /// The exit code and the output of a command.
 #[derive(Debug)]
-struct Ended {
+pub(crate) struct Ended {
     code: i32,
     stdout: String,
     stderr: String,
@@ -63,15 +63,25 @@ impl Shell {
 
     /// `ticketing plugin` with these arguments.
     pub(crate) fn command(&self, arguments: &str) -> Command {
+        self.program(&format!("plugin {arguments}"))
+    }
+
+    /// `ticketing` with these arguments.
+    fn program(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ticketing"));
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null()).kill_on_drop(true);
         command.env("HOME", self.folder.path()).envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.arg("plugin").args(arguments.split_whitespace());
+        command.args(arguments.split_whitespace());
         command
     }
 
     async fn plugin(&self, arguments: &str) -> Ended {
-        let output = timeout(PATIENCE, self.command(arguments).output());
+        self.host(&format!("plugin {arguments}")).await
+    }
+
+    /// Runs `ticketing` with these arguments to its end.
+    pub(crate) async fn host(&self, arguments: &str) -> Ended {
+        let output = timeout(PATIENCE, self.program(arguments).output());
         Ended::of(&output.await.unwrap_or_else(|_| panic!("{arguments}: the command should have ended")).unwrap())
     }
 }
@@ -89,7 +99,7 @@ impl Ended {
 
     /// Asserts that the command succeeded. Returns its output.
     #[track_caller]
-    fn done(&self) -> &str {
+    pub(crate) fn done(&self) -> &str {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
         &self.stdout
     }

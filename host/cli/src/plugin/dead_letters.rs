@@ -3,6 +3,7 @@
 use super::{
     client::Client,
     failure::Failure,
+    of_host::AsksHost,
     output::{Output, ago, line, size, table, text_of},
 };
 use clap::{Args, Subcommand};
@@ -15,11 +16,11 @@ use std::fmt::{self, Display, Formatter};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ticketing plugin dead-letters list
-  ticketing plugin dead-letters show 3f9a1c
-  ticketing plugin dead-letters redeliver 3f9a1c
-  ticketing plugin dead-letters discard 3f9a1c")]
-pub(super) struct DeadLetters {
+  ticketing dead-letters list
+  ticketing dead-letters show 3f9a1c
+  ticketing dead-letters redeliver 3f9a1c
+  ticketing dead-letters discard 3f9a1c")]
+pub struct DeadLetters {
     #[command(subcommand)]
     action: Action,
 }
@@ -27,28 +28,28 @@ pub(super) struct DeadLetters {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Lists the dead letters, without their payloads; the newest is first.
-    #[command(after_help = "Example:\n  ticketing plugin dead-letters list --limit 1000")]
+    #[command(after_help = "Example:\n  ticketing dead-letters list --limit 1000")]
     List {
         /// The number of dead letters
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u32,
     },
     /// Shows one dead letter with its payload.
-    #[command(after_help = "Example:\n  ticketing plugin dead-letters show 3f9a1c")]
+    #[command(after_help = "Example:\n  ticketing dead-letters show 3f9a1c")]
     Show {
-        /// An id from `ticketing plugin dead-letters list`
+        /// An id from `ticketing dead-letters list`
         id: String,
     },
     /// Delivers a dead letter again, as on its first attempt.
-    #[command(after_help = "Example:\n  ticketing plugin dead-letters redeliver 3f9a1c")]
+    #[command(after_help = "Example:\n  ticketing dead-letters redeliver 3f9a1c")]
     Redeliver {
-        /// An id from `ticketing plugin dead-letters list`
+        /// An id from `ticketing dead-letters list`
         id: String,
     },
     /// Deletes a dead letter for ever.
-    #[command(after_help = "Example:\n  ticketing plugin dead-letters discard 3f9a1c")]
+    #[command(after_help = "Example:\n  ticketing dead-letters discard 3f9a1c")]
     Discard {
-        /// An id from `ticketing plugin dead-letters list`
+        /// An id from `ticketing dead-letters list`
         id: String,
     },
 }
@@ -63,8 +64,8 @@ struct DeadLetterTable(Vec<DeadLetterSummary>);
 #[serde(transparent)]
 struct DeadLetterText(DeadLetterDetail);
 
-impl DeadLetters {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+impl AsksHost for DeadLetters {
+    async fn ask(self, client: &Client, output: Output) -> Result<(), Failure> {
         const PATH: &str = "dead-letters";
         let done = |id: &str, what: &str| {
             if !output.json {

@@ -10,21 +10,29 @@ mod check;
 mod client;
 mod connection;
 mod dead_letters;
+mod events;
 mod failure;
 mod failures;
 mod files;
 mod logs;
 mod new;
+mod of_host;
 mod output;
 mod pack;
 mod policy;
 mod rollout;
 mod settings;
 mod show;
+mod timers;
 mod token;
 mod upload;
 mod views;
 mod watch;
+
+pub use dead_letters::DeadLetters;
+pub use events::Events;
+pub use of_host::OfHost;
+pub use timers::Timers;
 
 use crate::Candidate;
 use clap::{Args, Subcommand};
@@ -33,6 +41,7 @@ use connection::Connection;
 use failure::Failure;
 use host_api::verdict::Verdict;
 use host_config::Config;
+use of_host::AsksHost;
 use output::Output;
 use std::process::ExitCode;
 
@@ -92,25 +101,14 @@ enum Action {
     Limits(settings::Limits),
     Policy(Box<policy::Policy>),
     Token(token::Token),
-    DeadLetters(dead_letters::DeadLetters),
+    DeadLetters(DeadLetters),
 }
 
 impl Plugin {
     /// Runs the command. If it fails, one line on the error stream says why.
     /// `judge` is the function with which a host judges a file, for `check`.
     pub fn run(self, judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>) -> ExitCode {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let result = match runtime {
-            Ok(runtime) => runtime.block_on(self.run_action(judge)),
-            Err(error) => Err(Failure::Failed(error.to_string())),
-        };
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                output::complain(&format_args!("error: {failure}"));
-                ExitCode::from(failure.code())
-            }
-        }
+        until_done(self.run_action(judge))
     }
 
     async fn run_action(
@@ -146,7 +144,23 @@ impl Plugin {
             Action::Limits(limits) => limits.run(&client, output).await,
             Action::Policy(policy) => policy.run(&client, output).await,
             Action::Token(token) => token.run(&client, output).await,
-            Action::DeadLetters(letters) => letters.run(&client, output).await,
+            Action::DeadLetters(letters) => letters.ask(&client, output).await,
+        }
+    }
+}
+
+/// Runs a command to its end. If it fails, one line on the error stream says why.
+fn until_done(command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => Err(Failure::Failed(error.to_string())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&format_args!("error: {failure}"));
+            ExitCode::from(failure.code())
         }
     }
 }

@@ -64,16 +64,21 @@ pub(super) fn size(bytes: usize) -> String {
     }
 }
 
+/// A length of time in milliseconds.
+pub(super) fn span(ms: u64) -> String {
+    match ms / 1_000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// The time since a moment, which is in milliseconds since the Unix epoch.
 pub(super) fn ago(time_ms: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs().saturating_sub(time_ms / 1_000);
-    match seconds {
-        0..120 => format!("{seconds} s ago"),
-        120..7_200 => format!("{} min ago", seconds / 60),
-        7_200..172_800 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} days ago", seconds / 86_400),
-    }
+    format!("{} ago", span(seconds.saturating_mul(1_000)))
 }
 
 /// The time until a moment, which is in milliseconds since the Unix epoch.

@@ -1,7 +1,7 @@
 //! Tests of the outbox, the inbox and the timers.
 
 use super::{Store, event, key, timer};
-use crate::{DueTimer, IdempotencyKey};
+use crate::{DueTimer, IdempotencyKey, TimerCounts};
 use futures::poll;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -86,4 +86,20 @@ pub(crate) async fn timers_are_replaced_cancelled_postponed_and_claimed_once(sto
     assert!(store.begin_once(&IdempotencyKey::Timer(due[0].clone())).await.unwrap().is_none());
     let due = store.upcoming_timers(50, 10).await.unwrap();
     assert_eq!((due[0].attempt, due[0].timer.payload.as_slice()), (2, b"b".as_slice()));
+}
+
+pub(crate) async fn timers_are_counted_up_to_a_limit(store: Store) {
+    assert_eq!(store.count_timers(10, 9).await.unwrap(), TimerCounts::default());
+    let mut transaction = store.begin().await.unwrap();
+    for (key, due_ms) in [("a", 4), ("b", 10), ("c", 11), ("d", 30)] {
+        transaction.schedule(&timer(key, due_ms), None).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let counted = TimerCounts { set: 4, due: 2, first_due_ms: Some(4), next_due_ms: Some(11) };
+    assert_eq!(store.count_timers(10, 9).await.unwrap(), counted);
+    assert_eq!(store.count_timers(10, 1).await.unwrap(), TimerCounts { set: 1, due: 1, ..counted });
+    let none_due = TimerCounts { due: 0, first_due_ms: None, next_due_ms: Some(4), ..counted };
+    assert_eq!(store.count_timers(3, 9).await.unwrap(), none_due);
+    let all_due = TimerCounts { due: 4, next_due_ms: None, ..counted };
+    assert_eq!(store.count_timers(30, 9).await.unwrap(), all_due);
 }

@@ -1,7 +1,11 @@
 //! The timers of a component on PostgreSQL.
 
 use super::{PostgresDatabase, errors::Failure};
-use crate::{DueTimer, Error, SCHEDULE_KEYS, Timer, TimerQueue, TimersSignal, timer_queue::TimerRow, values::signed};
+use crate::{
+    DueTimer, Error, SCHEDULE_KEYS, Timer, TimerCounts, TimerQueue, TimersSignal,
+    timer_queue::{CountRow, TimerRow},
+    values::signed,
+};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -23,6 +27,16 @@ impl TimerQueue for PostgresDatabase {
         let query = sqlx::query_as(sql).bind(&self.shared.component).bind(SCHEDULE_KEYS);
         let rows: Vec<TimerRow> = query.fetch_all(&self.host).await.map_err(Failure::error_of)?;
         Ok(rows.into_iter().map(|row| DueTimer::from(row).timer).collect())
+    }
+
+    async fn count_timers(&self, now_ms: u64, most: u32) -> Result<TimerCounts, Error> {
+        let sql = "SELECT (SELECT count(*) FROM (SELECT FROM store_timers WHERE component = $1 LIMIT $3) a), \
+                   (SELECT count(*) FROM (SELECT FROM store_timers WHERE component = $1 AND due_ms <= $2 LIMIT $3) d), \
+                   (SELECT min(due_ms) FROM store_timers WHERE component = $1 AND due_ms <= $2), \
+                   (SELECT min(due_ms) FROM store_timers WHERE component = $1 AND due_ms > $2)";
+        let query = sqlx::query_as(sql).bind(&self.shared.component).bind(signed(now_ms)).bind(i64::from(most));
+        let row: CountRow = query.fetch_one(&self.host).await.map_err(Failure::error_of)?;
+        Ok(row.into())
     }
 
     async fn postpone_timer(&self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {

@@ -1,7 +1,11 @@
 //! The timers of a component on SQLite.
 
 use super::SqliteDatabase;
-use crate::{DueTimer, Error, Timer, TimerQueue, TimersSignal, Transaction, timer_queue::TimerRow, values::signed};
+use crate::{
+    DueTimer, Error, Timer, TimerCounts, TimerQueue, TimersSignal, Transaction,
+    timer_queue::{CountRow, TimerRow},
+    values::signed,
+};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -20,6 +24,15 @@ impl TimerQueue for SqliteDatabase {
                    WHERE key >= 'schedule:' AND key < 'schedule;'";
         let rows: Vec<TimerRow> = self.read_own(sql, &[]).await?;
         Ok(rows.into_iter().map(|row| DueTimer::from(row).timer).collect())
+    }
+
+    async fn count_timers(&self, now_ms: u64, most: u32) -> Result<TimerCounts, Error> {
+        let sql = "SELECT (SELECT count(*) FROM (SELECT 1 FROM host_timers LIMIT $2)), \
+                   (SELECT count(*) FROM (SELECT 1 FROM host_timers WHERE due_ms <= $1 LIMIT $2)), \
+                   (SELECT min(due_ms) FROM host_timers WHERE due_ms <= $1), \
+                   (SELECT min(due_ms) FROM host_timers WHERE due_ms > $1)";
+        let rows: Vec<CountRow> = self.read_own(sql, &[signed(now_ms), most.into()]).await?;
+        Ok(rows.into_iter().next().unwrap_or_default().into())
     }
 
     async fn postpone_timer(&self, timer: &DueTimer, due_ms: u64) -> Result<(), Error> {

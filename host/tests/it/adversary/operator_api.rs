@@ -107,7 +107,14 @@ async fn every_list_is_limited_in_rows_and_bytes() {
     for number in 0..30 {
         operator.make_token(json!({ "name": format!("token-{number}"), "role": "view" })).await;
     }
-    for (path, count) in [("/plugins", 7), ("/tokens", 30), ("/audit", 40), ("/plugins/wide0/revisions", 1)] {
+    for (path, count) in [
+        ("/plugins", 7),
+        ("/tokens", 30),
+        ("/audit", 40),
+        ("/plugins/wide0/revisions", 1),
+        ("/events", 1),
+        ("/timers", 1),
+    ] {
         for limit in ["limit=1000", "limit=3", ""] {
             let mut rows = 0;
             let mut next = Some(format!("{path}?{limit}"));

@@ -3,6 +3,7 @@
 mod changes;
 mod figures;
 mod sign_in;
+mod work;
 
 use crate::support::{ADMIN_TOKEN, Host, Reply};
 use reqwest::{Method, multipart::Form, redirect::Policy};

@@ -1,0 +1,106 @@
+//! The catalogue of events: who publishes them, who receives them, and how many wait.
+
+use crate::{
+    api::{Refused, Rows, plugin_path},
+    fields::{Fields, Search, query},
+    format::number,
+    layout::{Section, empty, more, page},
+    session::Session,
+};
+use axum::response::Response;
+use host_api::events::{BacklogView, ReceiverView, SubjectView};
+use maud::{Markup, html};
+
+const ADDRESS: &str = "/console/events";
+
+pub(crate) async fn list(session: Session, Search(search): Search) -> Response {
+    let content = listed(&session, &search).await;
+    page(&session, Section::Events, "Events", content)
+}
+
+async fn listed(session: &Session, search: &Fields) -> Result<Markup, Refused> {
+    let query = query([("limit", Some("200")), ("after", search.get("after"))]);
+    let rows: Rows<SubjectView> = session.api.list(&format!("/events?{query}")).await?;
+    Ok(html! {
+        h1 { "Events" }
+        p { "The manifests of the active revisions name these subjects, and the policies allow them." }
+        @if rows.rows.is_empty() {
+            (empty("No plugin publishes or receives an event.", &html! {
+                p { "A plugin names its subjects in its manifest, below " code { "[messaging]" } "." }
+            }))
+        } @else { (table(session, &rows.rows)) }
+        (more(ADDRESS, rows.next.as_ref()))
+    })
+}
+
+fn table(session: &Session, rows: &[SubjectView]) -> Markup {
+    html! {
+        div.table tabindex="0" role="group" aria-label="Events" { table {
+            thead { tr {
+                th scope="col" { "Subject" } th scope="col" { "Published by" } th scope="col" { "Received by" }
+            } }
+            tbody { @for row in rows { tr {
+                th scope="row" { code { (row.subject) } }
+                td { (publishers(session, row)) }
+                td { (receivers(session, row)) }
+            } } }
+        } }
+        p.hint { "The numbers are the events that wait for a plugin, of all its subjects together." }
+    }
+}
+
+fn publishers(session: &Session, row: &SubjectView) -> Markup {
+    html! {
+        @if row.publishers.is_empty() { (nobody(session)) } @else {
+            ul.codes { @for plugin in &row.publishers { li { (link(plugin)) } } }
+        }
+    }
+}
+
+fn receivers(session: &Session, row: &SubjectView) -> Markup {
+    html! {
+        @if row.receivers.is_empty() { (nobody(session)) } @else {
+            ul.codes { @for ReceiverView { plugin, backlog } in &row.receivers {
+                li { (link(plugin)) " " (waiting(backlog.as_ref())) }
+            } }
+        }
+    }
+}
+
+/// A token that is bound to plugins does not learn whether there are others.
+fn nobody(session: &Session) -> Markup {
+    let text = if session.caller.plugins.is_some() { "none of your plugins" } else { "nobody" };
+    html! { span.quiet { (text) } }
+}
+
+fn link(plugin: &str) -> Markup {
+    html! { a href={ "/console" (plugin_path(plugin)) } { (plugin) } }
+}
+
+fn waiting(backlog: Option<&BacklogView>) -> Markup {
+    html! {
+        span.quiet {
+            @match backlog {
+                None => { "the bus does not answer" }
+                Some(BacklogView { pending: 0, unacknowledged: 0, .. }) => { "nothing waits" }
+                Some(backlog) => {
+                    (number(backlog.pending)) " wait, " (number(backlog.unacknowledged)) " are tried"
+                    @if backlog.redelivered > 0 { ", " (number(backlog.redelivered)) " again" }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_is_told_in_words() {
+        let text = |backlog: Option<BacklogView>| waiting(backlog.as_ref()).into_string();
+        assert!(text(None).contains("does not answer") && text(Some(BacklogView::default())).contains("nothing waits"));
+        let some = BacklogView { pending: 7, unacknowledged: 2, redelivered: 1 };
+        assert!(text(Some(some)).contains("7 wait, 2 are tried, 1 again"), "{}", text(Some(some)));
+    }
+}
