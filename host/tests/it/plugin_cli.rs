@@ -25,7 +25,7 @@ pub(crate) struct Shell {
 /// The exit code and the output of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    code: i32,
+    pub(crate) code: i32,
     stdout: String,
     stderr: String,
 }

@@ -1,7 +1,7 @@
 //! `dead-letters`: events and timers that no attempt could handle.
 
 use super::{
-    client::Client,
+    client::{Answer, Client},
     failure::Failure,
     of_host::AsksHost,
     output::{Output, ago, line, size, table, text_of},
@@ -19,7 +19,8 @@ Examples:
   ticketing dead-letters list
   ticketing dead-letters show 3f9a1c
   ticketing dead-letters redeliver 3f9a1c
-  ticketing dead-letters discard 3f9a1c")]
+  ticketing dead-letters redeliver --plugin hello
+  ticketing dead-letters discard 3f9a1c --reason 'a duplicate'")]
 pub struct DeadLetters {
     #[command(subcommand)]
     action: Action,
@@ -33,6 +34,9 @@ enum Action {
         /// The number of dead letters
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u32,
+        /// Only those of this plugin
+        #[arg(long, value_name = "NAME")]
+        plugin: Option<String>,
     },
     /// Shows one dead letter with its payload.
     #[command(after_help = "Example:\n  ticketing dead-letters show 3f9a1c")]
@@ -40,17 +44,27 @@ enum Action {
         /// An id from `ticketing dead-letters list`
         id: String,
     },
-    /// Delivers a dead letter again, as on its first attempt.
-    #[command(after_help = "Example:\n  ticketing dead-letters redeliver 3f9a1c")]
+    /// Delivers dead letters again, as on their first attempt.
+    #[command(
+        after_help = "Examples:\n  ticketing dead-letters redeliver 3f9a1c 77b0aa\n  ticketing dead-letters redeliver --plugin hello"
+    )]
     Redeliver {
-        /// An id from `ticketing dead-letters list`
-        id: String,
+        /// Ids from `ticketing dead-letters list`
+        #[arg(required_unless_present = "plugin", conflicts_with = "plugin")]
+        ids: Vec<String>,
+        /// The newest 1,000 dead letters of this plugin
+        #[arg(long, value_name = "NAME")]
+        plugin: Option<String>,
     },
-    /// Deletes a dead letter for ever.
-    #[command(after_help = "Example:\n  ticketing dead-letters discard 3f9a1c")]
+    /// Deletes dead letters for ever.
+    #[command(after_help = "Example:\n  ticketing dead-letters discard 3f9a1c --reason 'a duplicate'")]
     Discard {
-        /// An id from `ticketing dead-letters list`
-        id: String,
+        /// Ids from `ticketing dead-letters list`
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Why nobody needs them; the audit keeps it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 
@@ -64,30 +78,55 @@ struct DeadLetterTable(Vec<DeadLetterSummary>);
 #[serde(transparent)]
 struct DeadLetterText(DeadLetterDetail);
 
+const PATH: &str = "dead-letters";
+/// The most dead letters on a page of the API.
+const MOST_ROWS: u32 = 1_000;
+
 impl AsksHost for DeadLetters {
     async fn ask(self, client: &Client, output: Output) -> Result<(), Failure> {
-        const PATH: &str = "dead-letters";
-        let done = |id: &str, what: &str| {
-            if !output.json {
-                line(&format!("dead letter {id} {what}"));
-            }
-            Ok(())
-        };
         match self.action {
-            Action::List { limit } => {
-                let request = client.request_with(Method::GET, &[PATH], &[("limit", &limit.to_string())])?;
-                output.answer::<DeadLetterTable>(&client.send(request).await?)
+            Action::List { limit, plugin } => {
+                output.answer::<DeadLetterTable>(&list(client, limit, plugin.as_deref()).await?)
             }
             Action::Show { id } => output.answer::<DeadLetterText>(&client.get(&[PATH, &id]).await?),
-            Action::Redeliver { id } => {
-                client.send(client.request(Method::POST, &[PATH, &id, "redeliver"])?).await?;
-                done(&id, "is delivered again")
+            Action::Redeliver { ids, plugin } => {
+                let ids = match plugin {
+                    Some(plugin) => ids_of(client, &plugin).await?,
+                    None => ids,
+                };
+                for id in &ids {
+                    client.send(client.request(Method::POST, &[PATH, id, "redeliver"])?).await?;
+                    tell(output, id, "is delivered again");
+                }
+                Ok(())
             }
-            Action::Discard { id } => {
-                client.delete(&[PATH, &id]).await?;
-                done(&id, "is deleted")
+            Action::Discard { ids, reason } => {
+                let query: Vec<_> = reason.iter().map(|reason| ("reason", reason.as_str())).collect();
+                for id in &ids {
+                    client.send(client.request_with(Method::DELETE, &[PATH, id], &query)?).await?;
+                    tell(output, id, "is deleted");
+                }
+                Ok(())
             }
         }
+    }
+}
+
+async fn list(client: &Client, limit: u32, plugin: Option<&str>) -> Result<Answer, Failure> {
+    let limit = limit.to_string();
+    let query = [Some(("limit", limit.as_str())), plugin.map(|plugin| ("plugin", plugin))];
+    let query: Vec<_> = query.into_iter().flatten().collect();
+    client.send(client.request_with(Method::GET, &[PATH], &query)?).await
+}
+
+async fn ids_of(client: &Client, plugin: &str) -> Result<Vec<String>, Failure> {
+    let letters: Vec<DeadLetterSummary> = list(client, MOST_ROWS, Some(plugin)).await?.read()?;
+    Ok(letters.into_iter().map(|letter| letter.id).collect())
+}
+
+fn tell(output: Output, id: &str, what: &str) {
+    if !output.json {
+        line(&format!("dead letter {id} {what}"));
     }
 }
 

@@ -29,13 +29,16 @@ pub(crate) async fn list(session: Session, Search(search): Search) -> Response {
 }
 
 async fn listed(session: &Session, search: &Fields, result: Option<Markup>) -> Result<Markup, Refused> {
-    let query = query([("limit", Some("50")), ("after", search.get("after"))]);
+    let query = query([("limit", Some("50")), ("after", search.get("after")), ("plugin", search.get("plugin"))]);
     let letters: Rows<DeadLetterSummary> = session.api.list(&format!("/dead-letters?{query}")).await?;
     Ok(html! {
         h1 { "Dead letters" }
         @if let Some(result) = result { (result) }
         p { "Events and timers that no attempt could handle. Repair the cause, then deliver them again." }
-        @if letters.rows.is_empty() {
+        (filter_form(search))
+        @if letters.rows.is_empty() && search.has("plugin") {
+            (empty("This plugin has no dead letters.", &html! { p { a href=(ADDRESS) { "Show those of all plugins" } } }))
+        } @else if letters.rows.is_empty() {
             (empty("There are no dead letters.", &html! {
                 p { "Every event and timer was handled, or is still tried." }
             }))
@@ -45,11 +48,23 @@ async fn listed(session: &Session, search: &Fields, result: Option<Markup>) -> R
                 div.actions {
                     button.primary type="submit" { "Deliver the chosen again" }
                     button type="submit" formaction={ (ADDRESS) "/discard" } { "Discard the chosen" }
+                    @for letter in &letters.rows { input type="hidden" name="shown" value=(letter.id); }
+                    button type="submit" name="all" value="yes" { "Deliver all " (letters.rows.len()) " of this page again" }
                 }
             }
         } @else { (table(&letters.rows, false)) }
         (more(ADDRESS, letters.next.as_ref()))
     })
+}
+
+fn filter_form(search: &Fields) -> Markup {
+    html! {
+        form.filter method="get" action=(ADDRESS) {
+            div.field { label for="plugin" { "Plugin" }
+                input #plugin name="plugin" value=(search.get("plugin").unwrap_or_default()) autocomplete="off"; }
+            button type="submit" { "Filter" }
+        }
+    }
 }
 
 fn table(letters: &[DeadLetterSummary], may_choose: bool) -> Markup {
@@ -131,7 +146,8 @@ fn decoded(payload: &str) -> String {
 
 pub(crate) async fn redeliver(session: Session, fields: Fields) -> Response {
     let mut outcome = Outcome::default();
-    for id in fields.all("id") {
+    let chosen = if fields.has("all") { "shown" } else { "id" };
+    for id in fields.all(chosen) {
         let path = format!("/dead-letters/{}/redeliver", segment(id));
         outcome.add(session.api.change::<Redelivered>(Method::POST, &path, &json!({})).await.map(drop));
     }
@@ -145,8 +161,10 @@ pub(crate) async fn discard(session: Session, fields: Fields) -> Response {
         return page(&session, SECTION, "Discard", confirmation(&fields));
     }
     let mut outcome = Outcome::default();
+    let reason = query([("reason", fields.get("reason"))]);
     for id in fields.all("id") {
-        outcome.add(session.api.act(Method::DELETE, &format!("/dead-letters/{}", segment(id))).await);
+        let path = format!("/dead-letters/{}?{reason}", segment(id));
+        outcome.add(session.api.act(Method::DELETE, &path).await);
     }
     let content = answer(&session, &outcome, "discarded").await;
     page(&session, SECTION, "Dead letters", content)
@@ -164,6 +182,11 @@ fn confirmation(fields: &Fields) -> Result<Markup, Refused> {
         form method="post" action={ (ADDRESS) "/discard" } {
             @for id in &ids { input type="hidden" name="id" value=(id); }
             input type="hidden" name="confirmed" value="yes";
+            div.field {
+                label for="reason" { "Reason" }
+                input #reason name="reason" maxlength="200" autocomplete="off" aria-describedby="reason-hint";
+                p.hint #reason-hint { "The audit keeps it. You may leave it out." }
+            }
             div.actions { button.danger type="submit" { "Discard " (ids.len()) } a.button href=(ADDRESS) { "Cancel" } }
         }
     })

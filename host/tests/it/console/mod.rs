@@ -2,6 +2,7 @@
 
 mod changes;
 mod figures;
+mod letters;
 mod sign_in;
 mod work;
 
