@@ -19,10 +19,23 @@ static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 /// Prints a line. If that fails for another reason than a reader who left, the
 /// program ends with exit code 1.
 pub fn line(text: &dyn Display) {
+    print(|| try_line(text));
+}
+
+/// Prints bytes as they are, in the same way.
+pub fn raw(bytes: &[u8]) {
+    print(|| {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    });
+}
+
+fn print(write: impl FnOnce() -> io::Result<()>) {
     if is_closed() {
         return;
     }
-    if let Err(error) = try_line(text) {
+    if let Err(error) = write() {
         if error.kind() == ErrorKind::BrokenPipe {
             return IS_CLOSED.store(true, Ordering::Relaxed);
         }

@@ -67,6 +67,11 @@ impl Api {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// An answer that the browser gets as it is.
+    pub(crate) async fn download(&self, path: &str) -> Result<Response, Refused> {
+        self.send(Method::GET, path, Body::empty()).await
+    }
+
     /// A page of a list.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Rows<T>, Refused> {
         let answer = self.send(Method::GET, path, Body::empty()).await?;

@@ -91,6 +91,7 @@ fn console_routes() -> Router<Console> {
         .route("/console/dead-letters/discard", post(dead_letters::discard))
         .route("/console/dead-letters/{id}", get(dead_letters::show))
         .route("/console/audit", get(audit::list))
+        .route("/console/audit/export", get(audit::export))
         .route("/console/tokens", get(tokens::list).post(tokens::create))
         .route("/console/tokens/{id}/revoke", get(tokens::confirm).post(tokens::revoke))
         .route("/console/routes", get(routes::list))

@@ -47,19 +47,27 @@ pub(super) async fn list(
     let limit_rows = limit_rows(query.limit)? + 1;
     let redaction = Redaction::of(&operator, &caller);
     let filter = AuditFilter { actor: query.actor, plugin: query.plugin, action: query.action };
-    let rows = operator.audit.list(&scope_of(caller), &filter, query.before, limit_rows).await.map_err(|error| {
-        tracing::error!(%error, "the host cannot read the audit");
-        Problem::from(Refusal::Unavailable)
-    })?;
-    let redacted = |row: AuditRow| AuditRow { detail: row.detail.map(|detail| redaction.text(&detail)), ..row };
-    let rows = rows.into_iter().map(|row| (row.id.to_string(), redacted(row)));
+    let rows = operator.audit.list(&scope_of(caller), &filter, query.before, limit_rows).await.map_err(unreadable)?;
+    let rows = rows.into_iter().map(|row| (row.id.to_string(), redacted(row, &redaction)));
     let AuditFilter { actor, plugin, action } = &filter;
     let filters = [("actor", actor), ("plugin", plugin), ("action", action)];
     let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
     Page::with_cursor("/audit", Cursor { name: "before", filters: &filters.collect::<Vec<_>>() }, query.limit, rows)
 }
 
-fn scope_of(caller: Caller) -> AuditScope {
+/// The answer when the database does not answer.
+pub(super) fn unreadable(error: sqlx::Error) -> Problem {
+    tracing::error!(%error, "the host cannot read the audit");
+    Refusal::Unavailable.into()
+}
+
+/// The row without the names that the caller must not see.
+pub(super) fn redacted(row: AuditRow, redaction: &Redaction) -> AuditRow {
+    AuditRow { detail: row.detail.map(|detail| redaction.text(&detail)), ..row }
+}
+
+/// The rows that the caller may see.
+pub(super) fn scope_of(caller: Caller) -> AuditScope {
     match caller.plugins {
         Some(plugins) => AuditScope::Named(plugins),
         None if caller.role == Role::Admin => AuditScope::All,

@@ -3,7 +3,7 @@
 
 use super::{
     Operator,
-    audit::{read, scope_of},
+    audit::{redacted, scope_of, unreadable},
     caller::Caller,
     csv,
     input::Query,
@@ -17,7 +17,7 @@ use axum::{
 use futures::stream;
 use host_api::{audit::AuditRow, error::Envelope};
 use host_database::audit::{Audit, AuditFilter, AuditScope};
-use host_http::error::{Problem, Refusal};
+use host_http::error::Problem;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use std::{
@@ -32,8 +32,9 @@ use utoipa::{IntoParams, ToSchema};
 const MAX_ROWS: u32 = 200_000;
 /// The rows that are read at once.
 const PART_ROWS: u32 = 500;
-const COLUMNS: [&str; 9] =
-    ["id", "time", "actor", "action", "plugin", "revision", "digest", "outcome", "detail"];
+/// The latest time that can be written: the end of the year 9999.
+const LAST_MS: u64 = 253_402_300_799_000;
+const COLUMNS: [&str; 9] = ["id", "time", "actor", "action", "plugin", "revision", "digest", "outcome", "detail"];
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -100,12 +101,12 @@ pub(super) async fn export(
         stopping: operator.stopping.clone(),
     };
     // A database that does not answer is told before the answer begins.
-    let first = export.part().await.map_err(|_| Problem::from(Refusal::Unavailable))?;
+    let first = export.part().await.map_err(unreadable)?;
     let head = query.format.head() + &first.unwrap_or_default();
     let parts = stream::try_unfold((Some(head), export), |(head, mut export)| async move {
         let part = match head {
             Some(head) => Some(head),
-            None => export.part().await?,
+            None => export.next_part().await?,
         };
         Ok::<_, io::Error>(part.map(|part| (part, (None, export))))
     });
@@ -113,23 +114,31 @@ pub(super) async fn export(
 }
 
 impl Export {
-    /// The next rows. None at the end.
-    async fn part(&mut self) -> io::Result<Option<String>> {
+    /// The next rows. None at the end. An error breaks the connection, so that nobody
+    /// takes the file for a whole one.
+    async fn next_part(&mut self) -> io::Result<Option<String>> {
+        let (stopping, revoked) = (self.stopping.clone(), self.revoked.clone());
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => Err(io::Error::other("the host stops")),
+            () = revoked.cancelled() => Err(io::Error::other("the token is revoked")),
+            part = self.part() => part.map_err(|error| {
+                tracing::error!(%error, "the host cannot read the rest of the audit for a file");
+                io::Error::other(error)
+            }),
+        }
+    }
+
+    async fn part(&mut self) -> sqlx::Result<Option<String>> {
         let limit_rows = self.left_rows.min(PART_ROWS);
         if limit_rows == 0 {
             return Ok(None);
         }
-        let listed = self.audit.list(&self.scope, &self.filter, self.before, limit_rows);
-        let rows = tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => return Err(io::Error::other("the host stops")),
-            () = self.revoked.cancelled() => return Err(io::Error::other("the token is revoked")),
-            rows = listed => rows.map_err(|error| io::Error::other(read_problem(&error)))?,
-        };
+        let rows = self.audit.list(&self.scope, &self.filter, self.before, limit_rows).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         self.before = Some(last.id.unsigned_abs());
         self.left_rows -= limit_rows;
-        Ok(Some(rows.into_iter().map(|row| self.format.line(&self.redaction.row(row))).collect()))
+        Ok(Some(rows.into_iter().map(|row| self.format.line(&redacted(row, &self.redaction))).collect()))
     }
 }
 
@@ -159,11 +168,41 @@ impl Format {
 }
 
 fn csv_row(row: &AuditRow) -> String {
-    let optional = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-    let moment = UNIX_EPOCH + Duration::from_millis(u64::try_from(row.time_ms).unwrap_or_default());
-    let time = humantime::format_rfc3339_millis(moment).to_string();
+    let time_ms = u64::try_from(row.time_ms).unwrap_or_default().min(LAST_MS);
+    let time = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time_ms)).to_string();
     let id = row.id.to_string();
-    let (plugin, revision) = (optional(&row.plugin), optional(&row.revision));
-    let (digest, detail) = (optional(&row.digest), optional(&row.detail));
-    csv::row([&id, &time, &row.actor, &row.action, &plugin, &revision, &digest, &row.outcome, &detail].map(|text| &**text))
+    let [plugin, revision, digest, detail] =
+        [&row.plugin, &row.revision, &row.digest, &row.detail].map(|text| text.as_deref().unwrap_or_default());
+    let cells: [&str; 9] = [&id, &time, &row.actor, &row.action, plugin, revision, digest, &row.outcome, detail];
+    csv::row(cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_a_cell_for_each_column_in_both_forms() {
+        let row = AuditRow {
+            id: 7,
+            time_ms: 1_893_456_000_123,
+            actor: "ci".to_owned(),
+            action: "discard".to_owned(),
+            plugin: Some("hello".to_owned()),
+            revision: None,
+            digest: None,
+            outcome: "done".to_owned(),
+            detail: Some("=HYPERLINK(\"x\")\nsecond line".to_owned()),
+        };
+        let cells = "\"7\",\"2030-01-01T00:00:00.123Z\",\"ci\",\"discard\",\"hello\",\"\",\"\",\"done\",";
+        let detail = "\"'=HYPERLINK(\"\"x\"\")\\nsecond line\"\r\n";
+        assert_eq!(Format::Csv.line(&row), format!("{cells}{detail}"));
+        let line = Format::Jsonl.line(&row);
+        assert!(line.lines().count() == 1 && line.ends_with("}\n"), "{line}");
+        assert_eq!(
+            serde_json::from_str::<AuditRow>(&line).unwrap().detail,
+            row.detail,
+            "a program gets the text itself"
+        );
+    }
 }

@@ -3,9 +3,11 @@
 //! the OpenAPI document asks for a token.
 
 mod audit;
+mod audit_export;
 mod caller;
 mod cluster;
 mod credential;
+mod csv;
 mod dead_letters;
 mod events;
 mod gauges;
@@ -190,5 +192,6 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
+        .routes(routes!(audit_export::export))
         .routes(routes!(cluster::show))
 }

@@ -6,6 +6,7 @@
 //! ends with an exit code of `failure`. A command that fails prints one line, which
 //! tells the user the next step.
 
+mod audit;
 mod check;
 mod client;
 mod connection;
@@ -88,7 +89,7 @@ enum Action {
     List(show::List),
     Show(show::Show),
     Revisions(show::Revisions),
-    Audit(show::Audit),
+    Audit(audit::Audit),
     Failures(failures::Failures),
     Logs(logs::Logs),
     Activate(rollout::Activate),

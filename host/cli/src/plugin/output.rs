@@ -1,6 +1,6 @@
 //! Printing: the host's JSON for programs, or lines for people.
 
-pub(super) use crate::output::{complain, is_closed, line};
+pub(super) use crate::output::{complain, is_closed, line, raw};
 
 use super::{client::Answer, failure::Failure};
 use comfy_table::{Table, presets};

@@ -1,13 +1,12 @@
-//! `list`, `show`, `revisions` and `audit`: commands that only read.
+//! `list`, `show` and `revisions`: commands that only read.
 
 use super::{
     client::Client,
     failure::Failure,
     output::Output,
-    views::{AuditTable, DetailsText, PluginTable, RevisionTable},
+    views::{DetailsText, PluginTable, RevisionTable},
 };
 use clap::Args;
-use http::Method;
 
 /// Lists the plugins.
 #[derive(Debug, Args)]
@@ -33,18 +32,6 @@ pub(super) struct Revisions {
     name: String,
 }
 
-/// Shows the record of changes: the time, the token's name, the change and the revision.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ticketing plugin audit
-  ticketing plugin audit --limit 1000 --json")]
-pub(super) struct Audit {
-    /// The number of entries; the newest is first
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: u32,
-}
-
 impl List {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         output.answer::<PluginTable>(&client.list(&["plugins"]).await?)
@@ -60,12 +47,5 @@ impl Show {
 impl Revisions {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         output.answer::<RevisionTable>(&client.list(&["plugins", &self.name, "revisions"]).await?)
-    }
-}
-
-impl Audit {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let request = client.request_with(Method::GET, &["audit"], &[("limit", &self.limit.to_string())])?;
-        output.answer::<AuditTable>(&client.send(request).await?)
     }
 }

@@ -34,6 +34,13 @@ async fn listed(session: &Session, search: &Fields) -> Result<Markup, Refused> {
     })
 }
 
+/// The file of the API, with the filter of the form.
+pub(crate) async fn export(session: Session, Search(search): Search) -> Response {
+    let fields = ["format", "actor", "plugin", "action"].map(|name| (name, search.get(name)));
+    let answer = session.api.download(&format!("/audit/export?{}", query(fields))).await;
+    answer.unwrap_or_else(|refused| page(&session, Section::Audit, "Audit", Err(refused)))
+}
+
 fn filter_form(search: &Fields) -> Markup {
     html! {
         form.filter method="get" action=(ADDRESS) {
@@ -42,6 +49,8 @@ fn filter_form(search: &Fields) -> Markup {
                     input id=(name) name=(name) value=(search.get(name).unwrap_or_default()) autocomplete="off"; }
             }
             button type="submit" { "Filter" }
+            button type="submit" name="format" value="csv" formaction={ (ADDRESS) "/export" } { "Download as CSV" }
+            button type="submit" name="format" value="jsonl" formaction={ (ADDRESS) "/export" } { "Download as JSON lines" }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The operator console, as its forms use it.
 
+mod audit_export;
 mod changes;
 mod figures;
 mod letters;
