@@ -100,6 +100,19 @@ pub struct RouteView {
     pub private: bool,
 }
 
+/// A table of a plugin, without its contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TableView {
+    /// The name of the table.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Whether the number of rows is an estimate of the database.
+    pub is_estimate: bool,
+    /// The size of the table with its indexes, in bytes.
+    pub bytes: u64,
+}
+
 /// A plugin with its settings, limits and grants.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PluginDetails {

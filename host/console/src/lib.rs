@@ -30,7 +30,7 @@ use axum::{
 use http::{HeaderMap, header::ACCEPT};
 use pages::{
     actions, audit, cluster, dead_letters, events, log, overview, plugin, policy, revision, routes, runbook, settings,
-    timers, tokens, upload,
+    tables, timers, tokens, upload,
 };
 use tower::ServiceExt;
 
@@ -77,6 +77,7 @@ fn console_routes() -> Router<Console> {
         .route("/console/plugins/{name}", get(plugin::show))
         .route("/console/plugins/{name}/log", get(log::show))
         .route("/console/plugins/{name}/log/lines", get(log::lines))
+        .route("/console/plugins/{name}/tables", get(tables::list))
         .route("/console/plugins/{name}/settings", get(settings::show).post(settings::set))
         .route("/console/plugins/{name}/limits", post(settings::set_limits))
         .route("/console/plugins/{name}/policy", get(policy::show).post(policy::set))

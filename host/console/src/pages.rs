@@ -16,6 +16,7 @@ pub(crate) mod revision;
 pub(crate) mod routes;
 pub(crate) mod runbook;
 pub(crate) mod settings;
+pub(crate) mod tables;
 pub(crate) mod timers;
 pub(crate) mod tokens;
 pub(crate) mod upload;

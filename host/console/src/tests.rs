@@ -94,6 +94,7 @@ fn answer(path: &str, text: &str, role: &str) -> Option<Value> {
         ["plugins", _] => plugin(text),
         ["plugins", _, "failures"] => json!([failure(text)]),
         ["plugins", _, "history"] => history(),
+        ["plugins", _, "tables"] => json!([{ "name": text, "rows": 3, "is_estimate": true, "bytes": 4_096 }]),
         ["plugins", _, "revisions"] => json!([{
             "revision": text, "version": text, "digest": text, "size_bytes": 1, "status": "staged", "source": text,
             "uploaded_ms": 1, "uploaded_by": text,
@@ -153,11 +154,12 @@ async fn send(
 const SIGNED_IN: (&str, &str) = ("cookie", "console=right");
 const OWN_PAGE: (&str, &str) = ("origin", "http://127.0.0.1");
 
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "/console",
     "/console/upload",
     "/console/plugins/x",
     "/console/plugins/x/log",
+    "/console/plugins/x/tables",
     "/console/plugins/x/settings",
     "/console/plugins/x/policy",
     "/console/plugins/x/do/remove",

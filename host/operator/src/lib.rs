@@ -182,6 +182,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::policy::show, plugins::policy::set))
         .routes(routes!(plugins::figures::failures))
         .routes(routes!(plugins::figures::history))
+        .routes(routes!(plugins::tables::list))
         .routes(routes!(logs::follow))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::discard))

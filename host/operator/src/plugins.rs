@@ -5,6 +5,7 @@ pub(super) mod details;
 pub(super) mod figures;
 pub(super) mod kept;
 pub(super) mod policy;
+pub(super) mod tables;
 
 use super::{
     Operator,

@@ -50,6 +50,7 @@ macro_rules! conformance_suite {
                 events_over_the_quota_are_refused_until_the_relay_has_carried_some
                 timers_over_the_quota_are_refused_until_some_are_gone
                 a_database_over_its_quota_can_be_read_and_emptied
+                tables_are_measured_without_those_of_the_host
             }
             keyed_requests {
                 a_key_belongs_to_the_first_call_that_commits

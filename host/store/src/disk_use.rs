@@ -24,11 +24,37 @@ pub struct DiskAmount {
     pub timers: u64,
 }
 
+/// A table of a component, without its contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSize {
+    /// The name of the table.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Whether the number of rows is an estimate of the database.
+    pub is_estimate: bool,
+    /// The bytes of the table and its indexes.
+    pub bytes: u64,
+}
+
+/// The columns of a table: name, rows, bytes.
+pub(crate) type TableRow = (String, i64, i64);
+
+impl TableSize {
+    pub(crate) fn of((name, rows, bytes): TableRow, is_estimate: bool) -> Self {
+        Self { name, rows: rows.cast_unsigned(), is_estimate, bytes: bytes.cast_unsigned() }
+    }
+}
+
 /// The disk space of one component, for the host.
 #[async_trait]
 pub trait DiskUse: Send + Sync + 'static {
     /// What the component occupies now.
     async fn measure(&self) -> Result<DiskAmount, Error>;
+
+    /// The component's own tables, the largest first. Reading them takes at most as
+    /// long as a statement of the component may take.
+    async fn measure_tables(&self, most: u32) -> Result<Vec<TableSize>, Error>;
 
     /// Sets what the component may occupy.
     fn set_quota(&self, quota: DiskAmount);

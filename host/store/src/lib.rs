@@ -51,7 +51,7 @@ mod values;
 pub use bindings::platform::store::sql::{ConstraintKind, Error, Rows, Timer, Value, Violation};
 pub use component_sql::{ComponentSql, SqlEngine};
 pub use database::{Database, Databases};
-pub use disk_use::{DiskAmount, DiskUse};
+pub use disk_use::{DiskAmount, DiskUse, TableSize};
 pub use errors::describe;
 pub use guest_calls::{CallListener, CallWaits, HeldTurns, OFFER, StoreView, add_to_linker};
 pub use inbox::{IdempotencyKey, Inbox};

@@ -59,6 +59,7 @@ async fn render(session: &Session, name: &str) -> Result<Markup, Refused> {
 pub(super) enum Tab {
     Plugin,
     Settings,
+    Tables,
     Log,
     Policy,
 }
@@ -69,6 +70,7 @@ pub(super) fn tabs(name: &str, current: Tab, serves: bool) -> Markup {
     let all = [
         (Tab::Plugin, "", "Plugin", true),
         (Tab::Settings, "/settings", "Settings and limits", serves),
+        (Tab::Tables, "/tables", "Tables", serves),
         (Tab::Log, "/log", "Log", serves),
         (Tab::Policy, "/policy", "Policy", true),
     ];

@@ -1,8 +1,9 @@
 //! Quotas: a component cannot add to what is over its quota, and can do
 //! everything else.
 
-use super::{Store, count, event, key, tables, text, timer};
+use super::{Store, count, event, insert, key, tables, text, timer};
 use crate::{DiskAmount, Error, IdempotencyKey, Value};
+use std::time::{Duration, Instant};
 
 fn is_limit(result: Result<(), Error>, part: &str) {
     match result {
@@ -97,4 +98,26 @@ pub(crate) async fn a_database_over_its_quota_can_be_read_and_emptied(store: Sto
     transaction.commit().await.unwrap();
     assert_eq!(count(&store).await, 0);
     assert!(store.begin_once(&key("e")).await.unwrap().is_some(), "events are still delivered");
+}
+
+pub(crate) async fn tables_are_measured_without_those_of_the_host(store: Store) {
+    assert_eq!(store.measure_tables(10).await.unwrap(), []);
+    tables(&store).await;
+    let empty = store.measure_tables(10).await.unwrap();
+    assert!(!empty.is_empty() && empty.iter().all(|table| !table.name.starts_with("host_")), "{empty:?}");
+    assert!(empty.iter().all(|table| table.rows == 0), "{empty:?}");
+    assert_eq!(store.measure_tables(1).await.unwrap().len(), 1);
+    for number in 0..40 {
+        insert(&store, &format!("thing-{number}"), number + 100).await.unwrap();
+    }
+    // PostgreSQL learns of new rows a little later.
+    let begun = Instant::now();
+    let things = loop {
+        let things = store.measure_tables(10).await.unwrap().into_iter().find(|table| table.name == "things").unwrap();
+        if things.rows == 40 || !things.is_estimate || begun.elapsed() > Duration::from_secs(90) {
+            break things;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert!(things.rows == 40 && things.bytes >= 8_192, "{things:?}");
 }

@@ -1,7 +1,7 @@
 //! The disk space of a component on PostgreSQL.
 
 use super::{PostgresDatabase, errors::Failure, statements::BoundStatement, transaction::PostgresTransaction};
-use crate::{DiskAmount, DiskUse, Error, memory::memory_of, sql_span::operation_of};
+use crate::{DiskAmount, DiskUse, Error, TableSize, disk_use::TableRow, memory::memory_of, sql_span::operation_of};
 use async_trait::async_trait;
 use host_database::connections::no_answer;
 use std::time::Instant;
@@ -26,6 +26,16 @@ const MEASURE_OWN: &str = "
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
     WHERE r.rolname = session_user AND c.relkind IN ('r', 'm', 'S')";
+
+/// Counting rows would read whole tables, so the number is that of the statistics.
+const TABLES: &str = "
+    SELECT c.relname::text, greatest(pg_stat_get_live_tuples(c.oid), c.reltuples::bigint, 0),
+           pg_total_relation_size(c.oid)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_roles r ON r.oid = n.nspowner
+    JOIN store_components s ON s.role = r.rolname
+    WHERE s.component = $1 AND c.relkind IN ('r', 'm')
+    ORDER BY 3 DESC, 1 LIMIT $2";
 
 impl PostgresTransaction {
     /// Refuses a statement after which the database is over its quota.
@@ -68,6 +78,12 @@ impl DiskUse for PostgresDatabase {
         };
         self.shared.disk.measured(amount);
         Ok(amount)
+    }
+
+    async fn measure_tables(&self, most: u32) -> Result<Vec<TableSize>, Error> {
+        let query = sqlx::query_as(TABLES).bind(&self.shared.component).bind(i64::from(most));
+        let rows: Vec<TableRow> = query.fetch_all(&self.host).await.map_err(Failure::error_of)?;
+        Ok(rows.into_iter().map(|row| TableSize::of(row, true)).collect())
     }
 
     fn set_quota(&self, quota: DiskAmount) {

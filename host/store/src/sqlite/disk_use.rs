@@ -1,8 +1,19 @@
 //! The disk space of a component on SQLite.
 
 use super::{PAGE_BYTES, SqliteDatabase};
-use crate::{DiskAmount, DiskUse, Error};
+use crate::{DiskAmount, DiskUse, Error, TableSize, disk_use::TableRow};
 use async_trait::async_trait;
+
+/// The pages of each table and its indexes. The rows of a table are in its leaves, or
+/// in all pages if it has no rowid. The tables of the host and of SQLite are left out.
+const TABLES: &str = "
+    SELECT m.tbl_name,
+           sum(CASE WHEN m.type = 'table' AND (d.pagetype = 'leaf' OR t.wr) THEN d.ncell ELSE 0 END),
+           sum(d.pgsize)
+    FROM sqlite_schema m JOIN pragma_table_list t ON t.schema = 'main' AND t.name = m.tbl_name
+         JOIN dbstat d ON d.name = m.name
+    WHERE m.tbl_name NOT LIKE 'host\\_%' ESCAPE '\\' AND m.tbl_name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    GROUP BY m.tbl_name ORDER BY 3 DESC, 1 LIMIT $1";
 
 #[async_trait]
 impl DiskUse for SqliteDatabase {
@@ -20,6 +31,11 @@ impl DiskUse for SqliteDatabase {
         self.count_requests().await?;
         self.shared.disk.measured(amount);
         Ok(amount)
+    }
+
+    async fn measure_tables(&self, most: u32) -> Result<Vec<TableSize>, Error> {
+        let rows: Vec<TableRow> = self.read_own(TABLES, &[most.into()]).await?;
+        Ok(rows.into_iter().map(|row| TableSize::of(row, false)).collect())
     }
 
     /// SQLite itself limits the size of the file, at the next transaction.

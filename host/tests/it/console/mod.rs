@@ -5,6 +5,7 @@ mod changes;
 mod figures;
 mod letters;
 mod sign_in;
+mod tables;
 mod work;
 
 use crate::support::{ADMIN_TOKEN, Host, Reply};
