@@ -98,6 +98,12 @@ pub struct RouteView {
     /// Whether only other plugins reach it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private: bool,
+    /// The most requests of one address, such as `10/h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// Whether POST and PATCH take an `Idempotency-Key`.
+    #[serde(default)]
+    pub idempotent: bool,
 }
 
 /// A table of a plugin, without its contents.

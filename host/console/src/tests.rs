@@ -45,7 +45,8 @@ fn plugin(text: &str) -> Value {
     json!({
         "name": text, "version": text, "revision": text, "digest": text, "size_bytes": 1, "status": text,
         "canary": { "revision": text, "percent": 10, "promote_at_ms": 1, "calls": 1, "errors": 1, "failures": 1 },
-        "imports": [text], "exports": [text], "routes": [{ "path": text, "methods": [text], "private": true }], "subscribes": [text],
+        "imports": [text], "exports": [text],
+        "routes": [{ "path": text, "methods": [text], "private": true, "rate": text, "idempotent": true }], "subscribes": [text],
         "publishes": [text], "in_flight": 1, "calls": 1, "failures": 1, "recent": recent(), "last_failure": failure(text),
         "config": { text: text }, "config_sources": { text: text }, "config_set": { text: text }, "limits": { text: 1 },
         "limits_in_force": { text: { "value": 1, "source": text } }, "grants": [text], "http_hosts": [text], "calls_plugins": [text],
@@ -218,6 +219,8 @@ async fn hostile_refusals_and_addresses_never_become_markup() {
         "/console/plugins/%3Cscript%3Ealert(1)%3C%2Fscript%3E/revisions/%22%3E%3Cb%3E/discard",
         "/console/sign-in?to=%22%3E%3Cb%3E",
         "/console/audit?actor=%22%3E%3Cb%3E",
+        "/console/dead-letters?plugin=%22%3E%3Cb%3E",
+        "/console/plugins/x/log?level=%22%3E%3Cb%3E&text=%22%3E%3Cb%3E",
     ] {
         let (status, _, page) = send(&console, Method::GET, path, &[SIGNED_IN], "").await;
         assert!(status.is_success() && !page.contains("<script>alert") && !page.contains("\"><b>"), "{path}: {page}");
@@ -280,6 +283,15 @@ async fn pages_have_a_strict_policy_and_no_code_in_them() {
         assert_eq!(scripts.len(), 1, "{path}");
         assert!(!page.contains("http://") && !page.contains("https://"), "{path} loads nothing from elsewhere");
     }
+}
+
+#[tokio::test]
+async fn the_filter_of_a_log_goes_to_its_stream() {
+    let console = with_console(api("harmless", "view"));
+    let path = "/console/plugins/x/log?level=warn&text=a%26b&other=1";
+    let (_, _, page) = send(&console, Method::GET, path, &[SIGNED_IN], "").await;
+    assert!(page.contains("data-log=\"/console/plugins/x/log/lines?level=warn&amp;text=a%26b\""), "{page}");
+    assert!(page.contains("<option value=\"warn\" selected>") && page.contains("value=\"a&amp;b\""), "{page}");
 }
 
 #[tokio::test]

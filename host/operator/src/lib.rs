@@ -13,6 +13,7 @@ mod events;
 mod gauges;
 mod health;
 mod input;
+mod log_filter;
 mod logs;
 mod openapi;
 mod origin;

@@ -20,7 +20,7 @@ use host_api::{
     revisions::{RevisionStatus, RevisionView},
     tokens::Role,
 };
-use host_artifact::manifest::{Manifest, Route};
+use host_artifact::manifest::Route;
 use host_http::error::{Problem, Refusal};
 use host_plugin::{
     LoadError, Snapshot,
@@ -54,7 +54,7 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
         }),
         imports: revision.imports.clone(),
         exports: revision.exports.clone(),
-        routes: routes_of(manifest),
+        routes: manifest.routes.iter().map(route_view).collect(),
         subscribes: manifest.messaging.subscribes.clone(),
         publishes: manifest.messaging.publishes.clone(),
         in_flight: counts.in_flight(),
@@ -65,13 +65,10 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
     }
 }
 
-fn routes_of(manifest: &Manifest) -> Vec<RouteView> {
-    let view = |route: &Route| RouteView {
-        path: route.path.clone(),
-        methods: route.methods.clone(),
-        private: !route.visibility.is_public(),
-    };
-    manifest.routes.iter().map(view).collect()
+fn route_view(route: &Route) -> RouteView {
+    let Route { path, methods, idempotent, rate, visibility } = route;
+    let (rate, private) = (rate.map(String::from), !visibility.is_public());
+    RouteView { path: path.clone(), methods: methods.clone(), private, rate, idempotent: *idempotent }
 }
 
 /// Whether a plugin that is loaded serves.
@@ -97,7 +94,7 @@ fn starting_view(starting: &Starting) -> PluginView {
         canary: None,
         imports: Vec::new(),
         exports: Vec::new(),
-        routes: routes_of(manifest),
+        routes: manifest.routes.iter().map(route_view).collect(),
         subscribes: manifest.messaging.subscribes.clone(),
         publishes: manifest.messaging.publishes.clone(),
         in_flight: 0,

@@ -13,7 +13,11 @@ struct Reader {
 
 impl Reader {
     async fn of(client: &Client, plugin: &str) -> Self {
-        let response = client.request(Method::GET, &format!("/plugins/{plugin}/logs")).send().await.unwrap();
+        Self::open(client, &format!("/plugins/{plugin}/logs")).await
+    }
+
+    async fn open(client: &Client, path: &str) -> Self {
+        let response = client.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { response, text: String::new() }
@@ -59,6 +63,20 @@ async fn a_reader_gets_the_lines_of_one_plugin_and_no_secrets() {
         for secret in [PASSWORD, session, "secret-search", crate::support::ADMIN_TOKEN] {
             assert!(!text.contains(secret), "{text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_lines_that_it_asks_for() {
+    let host = Setup::new().start().await;
+    let operator = host.operator();
+    let mut second = Reader::open(&operator, "/plugins/tickets/logs?level=info&text=THE-SECOND").await;
+    for id in ["the-first-request", "the-second-request"] {
+        host.visitor().with_header("x-request-id", id).get("/api/tickets").await;
+    }
+    assert_eq!(second.line().await.unwrap()["id"], "the-second-request");
+    for wrong in ["level=loud", "more=1"] {
+        assert_eq!(operator.get(&format!("/plugins/tickets/logs?{wrong}")).await.status, 400, "{wrong}");
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 #[command(after_help = "\
 Examples:
   ticketing plugin logs hello -f
+  ticketing plugin logs hello -f --level warn --text timeout
   ticketing plugin logs hello -f --json | jq .message")]
 pub(super) struct Logs {
     /// The plugin's name
@@ -22,11 +23,19 @@ pub(super) struct Logs {
     /// As for `tail`; the command always follows the log
     #[arg(short, long)]
     follow: bool,
+    /// Only lines of this level and of more important ones
+    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    level: Option<String>,
+    /// Only lines with this text, in any case
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
 }
 
 impl Logs {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let request = client.request(Method::GET, &["plugins", &self.name, "logs"])?;
+        let filters = [("level", &self.level), ("text", &self.text)];
+        let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+        let request = client.request_with(Method::GET, &["plugins", &self.name, "logs"], &filters)?;
         let mut response = client.open(request.header("accept", "text/event-stream")).await?;
         let mut events = Events::default();
         while let Some(chunk) = response.chunk().await.map_err(|error| client.broken(&error))? {

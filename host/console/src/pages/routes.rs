@@ -26,7 +26,8 @@ fn render(plugins: &[PluginView]) -> Markup {
         } @else {
             div.table tabindex="0" role="group" aria-label="Routes" { table {
                 thead { tr { th scope="col" { "Path" } th scope="col" { "Methods" } th scope="col" { "Plugin" }
-                        th scope="col" { "State" } th scope="col" { "Canary" } } }
+                        th scope="col" { "State" } th scope="col" { "Canary" }
+                        th scope="col" { "Rate" } th scope="col" { "Repetitions" } } }
                 tbody { @for (route, plugin) in routes { tr {
                     th scope="row" { code { (route.path) } @if route.private { span.quiet { " plugins only" } } }
                     td { (route.methods.join(", ")) }
@@ -34,8 +35,12 @@ fn render(plugins: &[PluginView]) -> Markup {
                     td { (word(&plugin.status)) }
                     td { @match &plugin.canary { Some(canary) => { (canary.percent) " %" }
                             None => { span.quiet { "none" } } } }
+                    td { @match &route.rate { Some(rate) => { (rate) } None => { span.quiet { "the host's" } } } }
+                    td { @if route.idempotent { "answered once" } @else { span.quiet { "like any request" } } }
                 } } }
             } }
+            p.hint { "The rate is that of one address, as the manifest has it; the settings of the host can set another. \
+                A repetition is a request with the " code { "Idempotency-Key" } " of an earlier one." }
         }
     }
 }
