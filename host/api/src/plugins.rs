@@ -51,6 +51,35 @@ pub struct PluginView {
     /// Its newest failure on this host, with the beginning of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailureView>,
+    /// The budgets of which it has used four fifths or more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nearly_used: Vec<BudgetView>,
+}
+
+/// What a plugin has used of something that it may use up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BudgetView {
+    /// What it is.
+    #[schema(value_type = Budget)]
+    pub budget: Word<Budget>,
+    /// How much it has used, in bytes or as a number.
+    pub used: u64,
+    /// How much it may use.
+    pub limit: u64,
+}
+
+/// Something that a plugin may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Budget {
+    /// The memory of all its instances on this host, in bytes.
+    Memory,
+    /// The size of its database, in bytes.
+    Database,
+    /// Events that it has published and that the bus has not taken yet.
+    Outbox,
+    /// Timers that have not fired yet.
+    Timers,
 }
 
 /// Whether a plugin serves.

@@ -50,6 +50,11 @@ impl ByteBudget {
         self.limit.store(limit, Relaxed);
     }
 
+    /// The most bytes that may be held.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
     /// Makes the limit larger, unless it is as large already.
     pub fn raise_limit(&self, limit: usize) {
         self.limit.fetch_max(limit, Relaxed);

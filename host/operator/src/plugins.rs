@@ -1,5 +1,6 @@
 //! `/plugins`: the plugins, their revisions and their changes.
 
+mod budgets;
 pub(super) mod changes;
 pub(super) mod details;
 pub(super) mod figures;
@@ -62,6 +63,7 @@ fn plugin_view(plugin: &Plugin) -> PluginView {
         failures: revision.failures(),
         recent: Some(figures::recent(plugin)),
         last_failure: figures::last_failure(plugin),
+        nearly_used: budgets::nearly_used(revision),
     }
 }
 
@@ -102,6 +104,7 @@ fn starting_view(starting: &Starting) -> PluginView {
         failures: 0,
         recent: None,
         last_failure: None,
+        nearly_used: Vec::new(),
     }
 }
 

@@ -150,6 +150,11 @@ impl Revision {
         self.memory.held()
     }
 
+    /// The most memory that all instances of the plugin may have.
+    pub fn memory_limit_bytes(&self) -> usize {
+        self.memory.limit()
+    }
+
     /// Whether it handles events of this subject.
     pub fn subscribes(&self, subject: &str) -> bool {
         self.manifest.messaging.subscribes.contains(subject)

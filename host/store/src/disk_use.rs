@@ -56,6 +56,10 @@ pub trait DiskUse: Send + Sync + 'static {
     /// long as a statement of the component may take.
     async fn measure_tables(&self, most: u32) -> Result<Vec<TableSize>, Error>;
 
+    /// What the component occupied at the last measurement, with the commits since
+    /// then. It asks nobody.
+    fn last_measured(&self) -> DiskAmount;
+
     /// Sets what the component may occupy.
     fn set_quota(&self, quota: DiskAmount);
 
@@ -118,6 +122,14 @@ impl DiskAccount {
 
     pub(crate) fn set_quota(&self, quota: DiskAmount) {
         *self.quota.lock() = quota;
+    }
+
+    pub(crate) fn known(&self) -> DiskAmount {
+        DiskAmount {
+            database_bytes: self.database_bytes.load(Relaxed),
+            outbox_events: self.outbox_events.load(Relaxed),
+            timers: self.timers.load(Relaxed),
+        }
     }
 
     pub(crate) fn measured(&self, amount: DiskAmount) {
@@ -287,6 +299,7 @@ mod tests {
         assert!(text(account.check_event(0)).contains("10 events"));
         assert!(text(account.check_timer(0)).contains("5 timers"));
         account.carried(4);
+        assert_eq!(account.known(), DiskAmount { database_bytes: 3 << 20, outbox_events: 6, timers: 5 });
         account.check_event(0).unwrap();
         account.carried(100);
         account.check_event(9).unwrap();

@@ -4,12 +4,12 @@
 use super::{overview::Standing, runbook};
 use crate::{
     api::plugin_path,
-    format::{duration, percent},
+    format::{duration, number, percent, size},
 };
 use host_api::{
     Word,
     cluster::{ClusterView, Status},
-    plugins::{PluginStatus, PluginView},
+    plugins::{Budget, BudgetView, PluginStatus, PluginView},
 };
 use maud::{Markup, html};
 
@@ -29,10 +29,12 @@ const COMPONENT_QUARANTINED: &str = "ComponentQuarantined";
 const ERROR_RATE: &str = "ErrorRate";
 const OUTBOX_STUCK: &str = "OutboxStuck";
 const DEAD_LETTERS: &str = "DeadLetters";
+const MEMORY_GROWS: &str = "MemoryGrows";
+const QUOTA_NEARLY_USED: &str = "QuotaNearlyUsed";
 
 /// The chapters of the runbook that these alerts have.
 #[cfg(test)]
-pub(super) const CHAPTERS: [&str; 9] = [
+pub(super) const CHAPTERS: [&str; 11] = [
     HOST_NOT_READY,
     HOST_DOWN,
     DISK_NEARLY_FULL,
@@ -42,6 +44,8 @@ pub(super) const CHAPTERS: [&str; 9] = [
     ERROR_RATE,
     OUTBOX_STUCK,
     DEAD_LETTERS,
+    MEMORY_GROWS,
+    QUOTA_NEARLY_USED,
 ];
 
 /// A problem.
@@ -135,7 +139,23 @@ fn of_plugin(plugin: &PluginView) -> impl Iterator<Item = Alert> {
             html! { (link()) ": " (percent(errors)) " of its calls of the last minute were errors." },
         )
     });
-    quarantined.into_iter().chain(fails)
+    quarantined.into_iter().chain(fails).chain(plugin.nearly_used.iter().map(move |budget| of_budget(plugin, budget)))
+}
+
+/// A budget that a plugin has nearly used.
+fn of_budget(plugin: &PluginView, BudgetView { budget, used, limit }: &BudgetView) -> Alert {
+    let (chapter, what, shown): (_, _, fn(u64) -> String) = match budget {
+        Word::Known(Budget::Memory) => (MEMORY_GROWS, "of memory for its instances", size),
+        Word::Known(Budget::Database) => (QUOTA_NEARLY_USED, "of its database", size),
+        Word::Known(Budget::Outbox) => (QUOTA_NEARLY_USED, "events in its outbox", number),
+        Word::Known(Budget::Timers) => (QUOTA_NEARLY_USED, "timers", number),
+        Word::Unknown(_) => (QUOTA_NEARLY_USED, "of a budget", number),
+    };
+    let text = html! {
+        a href={ "/console" (plugin_path(&plugin.name)) } { (plugin.name) }
+        " has used " (shown(*used)) " of " (shown(*limit)) " " (what) "."
+    };
+    Alert::new(chapter, text)
 }
 
 fn of_cluster(cluster: &ClusterView) -> Vec<Alert> {
@@ -197,6 +217,27 @@ mod tests {
             (Ok("ready, and the event bus has a problem: x; y\n"), BUS_PROBLEM, "problem: x; y."),
         ] {
             let shown = section(&Standing { readiness: readiness.map(str::to_owned), ..well() }).into_string();
+            assert!(shown.contains(text) && shown.contains(&format!("Runbook: {chapter}<")), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_budget_that_is_nearly_used_is_an_alert_with_its_unit() {
+        for (budget, used, limit, text, chapter) in [
+            ("memory", 57 << 20, 64 << 20, "57.0 MiB of 64.0 MiB of memory", MEMORY_GROWS),
+            ("database", 230 << 20, 256 << 20, "230.0 MiB of 256.0 MiB of its database", QUOTA_NEARLY_USED),
+            ("outbox", 9_000, 10_000, "9\u{202f}000 of 10\u{202f}000 events in its outbox", QUOTA_NEARLY_USED),
+            ("timers", 80, 100, "80 of 100 timers", QUOTA_NEARLY_USED),
+            ("sky", 8, 9, "8 of 9 of a budget", QUOTA_NEARLY_USED),
+        ] {
+            let plugin = json!({
+                "name": "hello", "version": "1.0.0", "revision": "1.0.0+a", "digest": "a", "size_bytes": 1,
+                "status": "active", "imports": [], "exports": [], "routes": [], "subscribes": [], "publishes": [],
+                "in_flight": 0, "calls": 0, "failures": 0,
+                "nearly_used": [{ "budget": budget, "used": used, "limit": limit }],
+            });
+            let plugins = vec![serde_json::from_value(plugin).unwrap()];
+            let shown = section(&Standing { plugins, ..well() }).into_string();
             assert!(shown.contains(text) && shown.contains(&format!("Runbook: {chapter}<")), "{shown}");
         }
     }

@@ -90,6 +90,10 @@ impl DiskUse for PostgresDatabase {
         self.shared.disk.set_quota(quota);
     }
 
+    fn last_measured(&self) -> DiskAmount {
+        self.shared.disk.known()
+    }
+
     fn quota(&self) -> DiskAmount {
         self.shared.disk.quota()
     }

@@ -44,6 +44,10 @@ impl DiskUse for SqliteDatabase {
         self.shared.writer.set_max_pages((quota.database_bytes / u64::from(PAGE_BYTES)).max(1));
     }
 
+    fn last_measured(&self) -> DiskAmount {
+        self.shared.disk.known()
+    }
+
     fn quota(&self) -> DiskAmount {
         self.shared.disk.quota()
     }

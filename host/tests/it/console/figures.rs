@@ -1,7 +1,10 @@
 //! The figures of plugins on the pages, and the alerts of the overview.
 
 use super::Browser;
-use crate::{hostile::hostile, support::eventually};
+use crate::{
+    hostile::hostile,
+    support::{Setup, eventually},
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -63,4 +66,22 @@ async fn dead_letters_and_a_quarantine_are_alerts_with_a_chapter_of_the_runbook(
         admin.page("/console").await
     };
     eventually("an alert", overview, |page| page.contains("/console/runbook#componentquarantined")).await;
+}
+
+#[tokio::test]
+async fn a_quota_that_is_nearly_used_is_an_alert_of_the_overview() {
+    let host = Setup::new().start().await;
+    let (admin, operator) = (Browser::admin(&host).await, host.operator());
+    let mut policy = operator.get("/plugins/expiration/policy").await.json()["policy"].clone();
+    policy["quotas"] = json!({ "timers": 1 });
+    assert_eq!(operator.set_policy("expiration", policy).await.status, 200);
+    let (seller, buyer) = (host.user("seller").await, host.user("buyer").await);
+    let ticket = seller.sell("A seat", 10.0).await;
+    assert!(!admin.page("/console").await.contains("Needs attention"));
+    buyer.reserve(&ticket.id).await;
+    let page = async || admin.page("/console").await;
+    let page = eventually("the alert", page, |page| page.contains("1 of 1 timers")).await;
+    assert!(page.contains("/console/runbook#quotanearlyused"), "{page}");
+    let nearly = &operator.plugin("expiration").await["nearly_used"];
+    assert_eq!(nearly, &json!([{ "budget": "timers", "used": 1, "limit": 1 }]));
 }
