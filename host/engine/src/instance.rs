@@ -20,7 +20,6 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::time::Instant;
 use wasmtime::{
     Store,
     component::{InstancePre, Resource},
@@ -226,8 +225,7 @@ impl Instances {
 
     /// The context with the time at which [`Self::bounded`] ends the call.
     fn with_deadline(&self, call: CallContext) -> CallContext {
-        let own = Instant::now() + Duration::from_millis(self.component.limits.wall_time_ms);
-        CallContext { deadline: Some(call.deadline.map_or(own, |deadline| deadline.min(own))), ..call }
+        call.that_ends_within(Duration::from_millis(self.component.limits.wall_time_ms))
     }
 
     async fn take(&self, call: CallContext, turn: &OnceLock<GuestTurn>) -> wasmtime::Result<Instance> {

@@ -22,7 +22,7 @@ use host_capabilities::{
 };
 use host_config::{limits::Limits, plugins::Grant};
 use host_store::{CallWaits, ComponentSql, HeldMemory, HeldTurns, RequestClaim, StoreView};
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wasmtime::{
     ResourceLimiter, StoreContextMut, UpdateDeadline,
@@ -102,6 +102,12 @@ pub struct CallContext {
 }
 
 impl CallContext {
+    /// The context with its deadline, which is at most this time away.
+    pub(super) fn that_ends_within(self, time: Duration) -> Self {
+        let own = Instant::now() + time;
+        Self { deadline: Some(self.deadline.map_or(own, |deadline| deadline.min(own))), ..self }
+    }
+
     /// The turns that it gives back while it waits for a signal.
     fn listening_turns(&self) -> Option<&CallTurns> {
         self.turns.as_deref().filter(|_| self.is_request)

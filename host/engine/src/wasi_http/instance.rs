@@ -28,10 +28,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use wasmtime::{AsContextMut, Store, component::InstancePre};
 use wasmtime_wasi_http::{
@@ -304,8 +301,7 @@ impl Shared {
             None => self.program.instantiate(self.component.clone()).await?,
         };
         instance.calls += 1;
-        let deadline = Some(Instant::now() + self.patience());
-        instance.store.data_mut().begin_call(CallContext { deadline, ..call });
+        instance.store.data_mut().begin_call(call.that_ends_within(self.patience()));
         instance.store.set_epoch_deadline(1);
         Ok(instance)
     }

@@ -321,7 +321,8 @@ async fn a_schedule_goes_on_after_each_time_and_ends_with_its_manifest(place: Te
     let letters = fixture.wait_for_dead_letters(1).await;
     assert_eq!(letters[0].subject_id, "schedule:bad");
     let again = fixture.scheduled(2).await;
-    assert_eq!(again, first);
+    let times = |timers: &[Timer]| timers.iter().map(|timer| (timer.key.clone(), timer.due_ms)).collect::<Vec<_>>();
+    assert_eq!(times(&again), times(&first));
 
     // Another revision changes one of them and has the other one no more.
     fixture.close().await;
