@@ -1,5 +1,7 @@
 //! The pages with a stand-in for the API that answers with hostile texts.
 
+mod many_plugins;
+
 use super::with_console;
 use axum::{
     Json, Router,

@@ -17,6 +17,8 @@ use host_api::{
     figures::RecentView,
     plugins::{PluginStatus, PluginView},
 };
+use host_http::compression::compress;
+use http::HeaderMap;
 use maud::{Markup, html};
 
 /// The dead letters that the overview counts.
@@ -35,9 +37,13 @@ pub(super) struct Standing {
     pub(super) readiness: Result<String, Refused>,
 }
 
-pub(crate) async fn show(session: Session) -> Response {
+/// The overview of many plugins is long. It has no secret and no text of the request,
+/// so its length tells nothing.
+pub(crate) async fn show(session: Session, headers: HeaderMap) -> Response {
     let content = read(&session).await.map(|state| render(&session, &state));
-    page(&session, Section::Overview, "Overview", content)
+    let mut answer = page(&session, Section::Overview, "Overview", content);
+    compress(&headers, &mut answer);
+    answer
 }
 
 async fn read(session: &Session) -> Result<Standing, Refused> {
