@@ -216,6 +216,8 @@ async fn every_page_of_a_full_host_is_shown() {
     for (path, shown) in [
         ("/console", "orders"),
         ("/console/routes", "/api/orders/{id}"),
+        ("/console/routes", ">30/h<"),
+        ("/console/routes", "answered once"),
         ("/console/cluster", "this host answers you"),
         ("/console/plugins/orders", "order.created"),
         ("/console/plugins/orders/settings", "memory_mib"),
