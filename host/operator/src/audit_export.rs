@@ -41,6 +41,7 @@ const COLUMNS: [&str; 9] = ["id", "time", "actor", "action", "plugin", "revision
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportQuery {
     /// The form of the file.
+    #[param(inline)]
     format: Format,
     /// Only rows with a smaller id. To continue after 200,000 rows, give the last
     /// id of the file.

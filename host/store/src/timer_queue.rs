@@ -15,7 +15,7 @@ pub trait TimerQueue: Send + Sync + 'static {
     /// and the timer that is due next.
     async fn upcoming_timers(&self, now_ms: u64, limit_rows: u32) -> Result<Vec<DueTimer>, Error>;
 
-    /// Returns the timers of schedules, see [`SCHEDULE_KEYS`].
+    /// Returns the timers of schedules in the order of their keys, see [`SCHEDULE_KEYS`].
     async fn schedule_timers(&self) -> Result<Vec<Timer>, Error>;
 
     /// Counts the timers. Neither count goes beyond `most`, so that counting ends soon.

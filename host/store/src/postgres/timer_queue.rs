@@ -23,7 +23,7 @@ impl TimerQueue for PostgresDatabase {
 
     async fn schedule_timers(&self) -> Result<Vec<Timer>, Error> {
         let sql = "SELECT generation, key, due_ms, payload, attempt, traceparent FROM store_timers \
-                   WHERE component = $1 AND starts_with(key, $2)";
+                   WHERE component = $1 AND starts_with(key, $2) ORDER BY key";
         let query = sqlx::query_as(sql).bind(&self.shared.component).bind(SCHEDULE_KEYS);
         let rows: Vec<TimerRow> = query.fetch_all(&self.host).await.map_err(Failure::error_of)?;
         Ok(rows.into_iter().map(|row| DueTimer::from(row).timer).collect())

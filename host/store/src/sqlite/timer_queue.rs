@@ -21,7 +21,7 @@ impl TimerQueue for SqliteDatabase {
 
     async fn schedule_timers(&self) -> Result<Vec<Timer>, Error> {
         let sql = "SELECT generation, key, due_ms, payload, attempt, traceparent FROM host_timers \
-                   WHERE key >= 'schedule:' AND key < 'schedule;'";
+                   WHERE key >= 'schedule:' AND key < 'schedule;' ORDER BY key";
         let rows: Vec<TimerRow> = self.read_own(sql, &[]).await?;
         Ok(rows.into_iter().map(|row| DueTimer::from(row).timer).collect())
     }

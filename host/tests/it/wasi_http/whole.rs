@@ -24,7 +24,7 @@ async fn tell(host: &Host, path: &str) -> String {
 
 #[tokio::test]
 async fn it_answers_by_the_standard_and_handles_events_and_timers() {
-    let host = whole_host(json!({ "grants": ["store", "identity"] })).await;
+    let host = whole_host(json!({ "grants": ["store", "identity", "http"] })).await;
     for text in ["one", "two", "three"] {
         assert_eq!(tell(&host, &format!("/whole/save?{text}")).await, "saved");
     }
@@ -41,7 +41,7 @@ async fn it_answers_by_the_standard_and_handles_events_and_timers() {
 
 #[tokio::test]
 async fn a_transaction_that_it_leaves_open_is_rolled_back_at_the_end_of_the_call() {
-    let host = whole_host(json!({ "grants": ["store", "identity"] })).await;
+    let host = whole_host(json!({ "grants": ["store", "identity", "http"] })).await;
     for text in ["one", "two", "three"] {
         assert_eq!(tell(&host, "/whole/leave-open?lost").await, "left open");
         // It would wait for the transaction that is left open.
@@ -68,7 +68,7 @@ async fn a_request_to_another_host_is_refused_while_a_transaction_is_open() {
 async fn times_of_a_schedule_that_pass_while_no_host_runs_are_handled_once() {
     let clock = MachineClock::new();
     let setup = Setup::without_components().on_machine_of(&clock);
-    let mut host = host_of(setup, json!({ "grants": ["store", "identity"] })).await;
+    let mut host = host_of(setup, json!({ "grants": ["store", "identity", "http"] })).await;
     tell(&host, "/whole/save?hourly").await;
     let count = "SELECT count(*) FROM host_timers WHERE key = 'schedule:hourly'";
     let database = host.database("components/whole.db").await;
