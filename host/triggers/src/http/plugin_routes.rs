@@ -55,8 +55,8 @@ impl PluginCaller for PluginRoutes {
         let (snapshot, dispatcher) = (self.registry.snapshot(), self.dispatcher.clone());
         let labels = (call.caller.to_string(), call.callee.clone());
         let task = tokio::spawn(async move { serve(&snapshot, &dispatcher, call).await });
-        let broken = || Error::Unreachable("the call broke off".to_owned());
-        let answered = AbortOnDropHandle::new(task).await.unwrap_or_else(|_| Err(broken()));
+        let broken_off = |_| Err(Error::Unreachable("the call broke off".to_owned()));
+        let answered = AbortOnDropHandle::new(task).await.unwrap_or_else(broken_off);
         count(labels, &answered);
         answered.map(|response| response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
