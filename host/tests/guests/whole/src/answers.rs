@@ -25,6 +25,7 @@ pub(crate) fn fetch(authority: &str) -> String {
     let request = OutgoingRequest::new(Fields::new());
     let _ = request.set_scheme(Some(&Scheme::Http));
     let _ = request.set_authority(Some(authority));
+    let _ = request.set_path_with_query(Some("/"));
     let pending = match outgoing_handler::handle(request, None) {
         Ok(pending) => pending,
         Err(error) => return format!("{error:?}"),
