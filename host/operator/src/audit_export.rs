@@ -81,7 +81,7 @@ struct Export {
 /// rows that `/audit` shows. A file that is not complete ends with a broken
 /// connection.
 #[utoipa::path(get, path = "/audit/export", operation_id = "export_audit", tag = "operators", params(ExportQuery), responses(
-    (status = 200, body = String, content_type = "text/csv"),
+    (status = 200, description = "The file", content((String = "text/csv"), (String = "application/x-ndjson"))),
     (status = 400, body = Envelope),
     (status = 503, body = Envelope, description = "The database does not answer"),
 ))]

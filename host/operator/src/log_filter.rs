@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields)]
 pub(super) struct LogFilter {
     /// Only lines of this level and of more important ones.
+    #[param(inline)]
     level: Option<Level>,
     /// Only lines with this text in a value, in any case.
     text: Option<String>,
