@@ -149,8 +149,8 @@ fn worlds() -> Vec<Case> {
             import("acme:rocket/launch@1.0.0", ""),
             "acme:rocket/launch@1.0.0, which this host does not offer; it offers",
         ),
-        ("an import of files", import("wasi:filesystem/types@0.2.0", ""), "wasi:filesystem/types@0.2.0"),
-        ("an import of sockets", import("wasi:sockets/network@0.2.0", ""), "wasi:sockets/network@0.2.0"),
+        ("an import of a store", import("wasi:keyvalue/store@0.2.0", ""), "wasi:keyvalue/store@0.2.0"),
+        ("an import of a program", import("wasi:cli/run@0.2.0", ""), "wasi:cli/run@0.2.0"),
         ("an import without a grant", std::fs::read(guest("hostile")).unwrap(), "needs the grant store"),
         (
             "a record with a changed field",

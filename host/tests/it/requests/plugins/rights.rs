@@ -29,7 +29,7 @@ async fn a_call_of_another_plugin_needs_an_entry_of_the_policy() {
     assert!(refused.text.contains(&format!("it calls the plugin {CALLEE}")), "{refused:?}");
     assert!(refused.text.contains(&format!("{COMMAND} --plugin {CALLEE}")), "{refused:?}");
     let wrong = operator.set_policy("requesting", policy(&["Not a name"])).await;
-    assert!(wrong.status == 400 && wrong.text.contains("plugins"), "{wrong:?}");
+    assert!(wrong.status == 422 && wrong.text.contains("plugins"), "{wrong:?}");
 
     operator.allow("requesting", policy(&[CALLEE])).await;
     assert_eq!(send(&visitor, wanted).await["status"], 200);
