@@ -1,7 +1,7 @@
 //! Limits on the requests of one address, of one account, and of one address for one
 //! endpoint.
 
-use crate::support::{Client, Host, Reply, Setup};
+use crate::support::{Client, Host, Reply, Setup, eventually};
 use http::Method;
 use serde_json::json;
 
@@ -128,8 +128,13 @@ async fn the_host_warns_of_a_rate_for_an_endpoint_that_no_plugin_has() {
     let unknown = ["GET /api/tickets/{name}", "HEAD /api/tickets", "PATCH /api/tickets", "GET /no/such/path"];
     let rates: Vec<String> = known.iter().chain(&unknown).map(|name| format!("\"{name}\" = \"2/h\"")).collect();
     let host = host(&format!("routes = {{ {} }}", rates.join(", "))).await;
-    let log = host.log();
-    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("that no plugin has")).collect();
+    let warnings = async || {
+        let log = host.log();
+        log.lines().filter(|line| line.contains("that no plugin has")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The log is written beside the start.
+    let all = |warnings: &Vec<String>| warnings.len() >= unknown.len();
+    let warnings = eventually("all warnings are in the log", warnings, all).await;
     let named = |name: &&str| warnings.iter().filter(|line| line.contains(*name)).count();
     assert!(known.iter().all(|name| named(name) == 0), "{warnings:?}");
     assert!(unknown.iter().all(|name| named(name) == 1), "{warnings:?}");
