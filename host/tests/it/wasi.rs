@@ -40,6 +40,16 @@ async fn its_output_is_in_the_log_line_by_line_and_is_bounded() {
 }
 
 #[tokio::test]
+async fn the_last_words_before_a_trap_are_in_the_log() {
+    let host = wasi_host().await;
+    for _ in 0..5 {
+        assert_eq!(ask(&host, "last-words").await.status, 500);
+    }
+    let words = async || host.log().matches("the last words").count();
+    crate::support::eventually("all last words are in the log", words, |count| *count == 5).await;
+}
+
+#[tokio::test]
 async fn a_misuse_of_wasi_ends_its_own_call() {
     let host = wasi_host().await;
     for (what, status, kind) in [

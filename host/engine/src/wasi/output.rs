@@ -1,6 +1,8 @@
 //! The output of a component: lines in the host's log, bounded in
 //! length and number.
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use host_capabilities::logging::{Level, LoggingView};
 use parking_lot::Mutex;
 use std::{
@@ -10,10 +12,16 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::io::AsyncWrite;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::{
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamError, StreamResult},
+};
 
 /// The longest line. The rest begins another line.
 const MAX_LINE_BYTES: usize = 4 << 10;
+
+/// The bytes that a guest writes at once.
+const WRITE_BYTES: usize = 64 << 10;
 
 /// Lines of one instance, to both of its outputs.
 #[derive(Clone)]
@@ -90,6 +98,35 @@ impl IsTerminal for LineStream {
 impl StdoutStream for LineStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
+    }
+
+    /// Without a task beside the guest, so that the last words before a trap are in
+    /// the log.
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Pollable for LineStream {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for LineStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE_BYTES {
+            return Err(StreamError::trap("the guest writes more than it may"));
+        }
+        self.take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
     }
 }
 

@@ -29,6 +29,7 @@ impl Guest for Component {
             "clock" => clock(),
             "random" => random::get_random_bytes(16).iter().map(|byte| format!("{byte:02x}")).collect(),
             "output" => output(),
+            "last-words" => last_words(),
             "sleep" => sleep(),
             "exit" => exit_with(Err(())),
             "exit-well" => exit_with(Ok(())),
@@ -63,6 +64,14 @@ fn output() -> String {
         let _ = stdout.blocking_write_and_flush(format!("line {line}\n").as_bytes());
     }
     "written".to_owned()
+}
+
+/// Writes without waiting, and ends.
+fn last_words() -> String {
+    let stdout = stdout::get_stdout();
+    let _ = stdout.check_write();
+    let _ = stdout.write(b"the last words\n");
+    std::process::abort()
 }
 
 fn sleep() -> String {
