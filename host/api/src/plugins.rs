@@ -56,19 +56,19 @@ pub struct PluginView {
     pub nearly_used: Vec<BudgetView>,
 }
 
-/// What a plugin has used of something that it may use up.
+/// The part of a budget that a plugin has used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetView {
-    /// What it is.
+    /// The kind of budget.
     #[schema(value_type = Budget)]
     pub budget: Word<Budget>,
-    /// How much it has used, in bytes or as a number.
+    /// The used amount, in bytes or as a number.
     pub used: u64,
-    /// How much it may use.
+    /// The largest amount.
     pub limit: u64,
 }
 
-/// Something that a plugin may use up.
+/// A budget of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Budget {

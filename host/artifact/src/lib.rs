@@ -3,8 +3,8 @@
 //! [`artifact`] reads the file, [`manifest`] its `plugin.toml`, and [`ApiPart`] its description of the API.
 //! `complexity_limits` bounds the contents of the file, `footprint` adds up what an
 //! instance needs, [`permissions`] checks its imports, and [`compatibility`] compares it with the active revision.
-//! [`Schedule`] computes the times of its schedules. [`policy`] compares its requests with the rights of the plugin's name, and
-//! [`routes`] finds patterns that match the same path.
+//! [`Schedule`] computes the times of its schedules. [`policy`] compares its requests
+//! with the rights of the plugin's name, and [`routes`] finds patterns that match the same path.
 
 mod api_part;
 pub mod artifact;

@@ -62,12 +62,12 @@ pub struct Route {
     /// rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// Who reaches the route.
+    /// The callers that reach the route.
     #[serde(default, skip_serializing_if = "Visibility::is_public")]
     pub visibility: Visibility,
 }
 
-/// Who reaches a route.
+/// The callers that reach a route.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {

@@ -11,7 +11,7 @@ pub struct EngineConfig {
     pub max_instances: u32,
     /// The most that any plugin's `memory_mib` may be.
     pub max_memory_mib: usize,
-    /// What one instance may consist of.
+    /// The most parts of one instance.
     pub parts: InstanceParts,
     /// The memory of all instances of all plugins.
     pub guest_memory_mib: usize,

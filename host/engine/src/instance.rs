@@ -12,6 +12,7 @@ use super::{
     state::on_tick,
     turns::{GuestTurn, PluginTurns, Turns},
     warm::{WarmPool, WarmSet},
+    wasi_http::MAX_WARM,
 };
 use host_artifact::ComponentKind;
 use host_base::text;
@@ -52,6 +53,15 @@ impl Program {
     /// Whether it handles timers.
     pub fn handles_timers(&self) -> bool {
         self.exports.handle_timers()
+    }
+
+    /// The most instances that wait for a call. Without a pool, each one has memory of
+    /// its own.
+    fn most_warm(&self) -> usize {
+        match self.kind {
+            ComponentKind::Platform => usize::MAX,
+            ComponentKind::WasiHttp => MAX_WARM,
+        }
     }
 
     /// Creates an instance. In a full pool it drops an instance that waits for
@@ -250,7 +260,7 @@ impl Instances {
         if is_worn || state.memory.is_scarce() || !state.is_clean() {
             return;
         }
-        self.warm.put(instance, self.component.limits.concurrency);
+        self.warm.put(instance, self.program.most_warm().min(self.component.limits.concurrency));
     }
 
     /// Enforces the deadline outside of the guest. When the deadline passes,

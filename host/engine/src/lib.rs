@@ -15,6 +15,7 @@ pub mod failure;
 mod footprint_limits;
 pub mod handler;
 pub mod instance;
+mod linking;
 mod offers;
 pub mod outcome;
 pub mod state;
@@ -32,6 +33,7 @@ pub use compiler::{CompileError, Compiler};
 pub use failure::{Blame, Failure};
 pub use footprint_limits::FootprintError;
 pub use instance::{Instances, Program};
+use linking::Linking;
 pub use offers::OFFERS;
 pub use outcome::{Handled, Outcome};
 use parking_lot::Mutex;
@@ -47,7 +49,7 @@ use host_config::{
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use turns::Turns;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// The interval at which guests are interrupted, so that other guests get a
 /// processor.
@@ -59,10 +61,10 @@ const INSTANCE_ADDRESSES: u64 = (4 << 30) + (36 << 20);
 /// The program, its heap and its threads.
 const OTHER_ADDRESSES: u64 = 1 << 30;
 
-/// The compiler, the allocator and the linker that every component shares.
+/// The compiler, the allocator and the interfaces that every component shares.
 pub struct Engine {
     wasmtime: wasmtime::Engine,
-    linker: Linker<State>,
+    linking: Linking,
     /// Turns of guests that compute for longer than a few ticks.
     turns: Arc<Turns>,
     wasi_http: Mutex<Option<Arc<WasiHttpEngine>>>,
@@ -95,13 +97,12 @@ impl Engine {
     /// address space of the pool.
     pub fn new(config: &EngineConfig) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings(config))?;
-        let mut linker = Linker::new(&wasmtime);
-        state::link(&mut linker, &BTreeSet::new())?;
+        let linking = Linking::new(&wasmtime, state::link)?;
         start_ticker(&wasmtime)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             wasmtime,
-            linker,
+            linking,
             turns: Turns::new(processors),
             wasi_http: Mutex::default(),
             warm: Arc::new(WarmPool::new(config.max_instances)),
@@ -213,15 +214,7 @@ impl Engine {
                 return Ok(Linked { handlers, wasi_http: Some(program) });
             }
         };
-        let pre = match denied.is_empty() {
-            true => self.linker.instantiate_pre(component)?,
-            false => {
-                let mut linker = Linker::new(&self.wasmtime);
-                state::link(&mut linker, denied)?;
-                linker.define_unknown_imports_as_traps(component)?;
-                linker.instantiate_pre(component)?
-            }
-        };
+        let pre = self.linking.prepare(component, denied)?;
         let handlers = Program::new(ComponentKind::Platform, pre, self.turns.clone(), self.warm.clone());
         Ok(Linked { handlers, wasi_http: None })
     }

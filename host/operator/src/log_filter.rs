@@ -27,6 +27,11 @@ enum Level {
 }
 
 impl LogFilter {
+    /// The filter that compares texts in small letters.
+    pub(super) fn in_small_letters(self) -> Self {
+        Self { text: self.text.map(|text| text.to_lowercase()), ..self }
+    }
+
     /// Whether the reader wants a line, which is a JSON object.
     pub(super) fn wants(&self, line: &str) -> bool {
         if self.level.is_none() && self.text.is_none() {
@@ -34,7 +39,7 @@ impl LogFilter {
         }
         let Ok(line) = serde_json::from_str::<Value>(line) else { return true };
         let has_level = self.level.is_none_or(|most| level_of(&line).is_none_or(|level| level <= most));
-        has_level && self.text.as_deref().is_none_or(|text| contains(&line, &text.to_lowercase()))
+        has_level && self.text.as_deref().is_none_or(|text| contains(&line, text))
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
     use super::*;
 
     fn filter(level: Option<Level>, text: Option<&str>) -> LogFilter {
-        LogFilter { level, text: text.map(str::to_owned) }
+        LogFilter { level, text: text.map(str::to_owned) }.in_small_letters()
     }
 
     #[test]

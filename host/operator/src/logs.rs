@@ -51,7 +51,7 @@ pub(super) async fn follow(
     let permit = operator.log_streams.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
     let reader = LogReader {
         tail: LogTail::open(&name),
-        filter,
+        filter: filter.in_small_letters(),
         revoked: caller.revoked,
         stopping: operator.stopping.clone(),
         _permit: permit,

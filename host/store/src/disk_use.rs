@@ -56,7 +56,7 @@ pub trait DiskUse: Send + Sync + 'static {
     /// long as a statement of the component may take.
     async fn measure_tables(&self, most: u32) -> Result<Vec<TableSize>, Error>;
 
-    /// What the component occupied at the last measurement, with the commits since
+    /// The amount at the last measurement, with the commits since
     /// then. It asks nobody.
     fn last_measured(&self) -> DiskAmount;
 

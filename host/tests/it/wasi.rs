@@ -1,7 +1,7 @@
 //! WASI for a component of the platform: all of it is there, it reaches nothing, and
 //! its use is bounded.
 
-use crate::support::{Host, PluginFile, Reply, Setup, guest};
+use crate::support::{Host, PluginFile, Reply, Setup, eventually, guest};
 use std::collections::HashSet;
 
 async fn wasi_host() -> Host {
@@ -46,7 +46,7 @@ async fn the_last_words_before_a_trap_are_in_the_log() {
         assert_eq!(ask(&host, "last-words").await.status, 500);
     }
     let words = async || host.log().matches("the last words").count();
-    crate::support::eventually("all last words are in the log", words, |count| *count == 5).await;
+    eventually("all last words are in the log", words, |count| *count == 5).await;
 }
 
 #[tokio::test]

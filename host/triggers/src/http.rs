@@ -32,7 +32,7 @@ use host_capabilities::identity::Identity;
 use host_config::http::HttpConfig;
 use host_engine::CallContext;
 use host_http::{client_link::ClientLink, compression, error::Refusal, page};
-use host_plugin::{Revision, registry::Lookup};
+use host_plugin::registry::Lookup;
 use host_telemetry::{Span, SpanKind};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use idempotency::{REPEATABLE, REPLAYED};
@@ -79,9 +79,10 @@ impl Front {
         let mut response = match (&limit, target, served) {
             (Some(Err(over)), ..) => Refusal::TooManyRequests(over.seconds).into_response(),
             (_, Some(target), Some(served)) => {
-                let incoming = IncomingRequest { asker: Asker::Visitor(&visitor), parts: &parts, id: &id, span: &span };
-                match call_context(&served.revision, &visitor, incoming) {
-                    Ok(call) => self.routes.dispatcher.answer(target, &served.revision, incoming, call, body).await,
+                let (revision, asker) = (&served.revision, Asker::Visitor(&visitor));
+                let incoming = IncomingRequest { target, revision, asker, parts: &parts, id: &id, span: &span };
+                match call_context(&visitor, incoming) {
+                    Ok(call) => self.routes.dispatcher.answer(incoming, call, body).await,
                     Err(refusal) => refusal.into_response(),
                 }
             }
@@ -117,12 +118,8 @@ impl Front {
 }
 
 /// The context of the call. Only some plugins learn who the visitor is.
-fn call_context(
-    revision: &Revision,
-    visitor: &Visitor<'_>,
-    incoming: IncomingRequest<'_>,
-) -> Result<CallContext, Refusal> {
-    let IncomingRequest { parts, id, span, .. } = incoming;
+fn call_context(visitor: &Visitor<'_>, incoming: IncomingRequest<'_>) -> Result<CallContext, Refusal> {
+    let IncomingRequest { revision, parts, id, span, .. } = incoming;
     let client = &visitor.client;
     if cross_site::is_forbidden(&parts.method, &parts.headers, client) {
         return Err(Refusal::CrossSite);

@@ -44,15 +44,13 @@ pub(super) async fn set_next(schedule: &Schedule, mut transaction: Box<dyn Trans
 /// The times that have passed meanwhile are left out.
 pub(super) fn next_timer(schedule: &Schedule) -> Option<Timer> {
     let due_ms = schedule.next_after(now_ms())?;
-    Some(Timer { key: key_of(schedule), due_ms, payload: text_of(schedule).into_bytes() })
+    let key = format!("{SCHEDULE_KEYS}{}", schedule.name);
+    Some(Timer { key, due_ms, payload: text_of(schedule).into_bytes() })
 }
 
 fn is_timer_of(schedule: &Schedule, timer: &Timer) -> bool {
-    timer.key == key_of(schedule) && timer.payload == text_of(schedule).into_bytes()
-}
-
-fn key_of(schedule: &Schedule) -> String {
-    format!("{SCHEDULE_KEYS}{}", schedule.name)
+    let name = timer.key.strip_prefix(SCHEDULE_KEYS);
+    name == Some(schedule.name.as_str()) && timer.payload == text_of(schedule).into_bytes()
 }
 
 /// A schedule that changes gets another timer, because this text changes.

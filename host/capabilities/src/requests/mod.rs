@@ -107,8 +107,7 @@ impl RequestsView<'_> {
 
     async fn exchange(&self, request: Request, until: Instant, held: &mut HeldBytes) -> Result<Response, Error> {
         let (parts, body) = message::parts_of(request)?;
-        let uri = parts.uri.clone();
-        match plugins::plugin_of(&uri)? {
+        match plugins::plugin_of(&parts.uri)?.map(str::to_owned) {
             Some(plugin) => self.exchange_with_plugin(plugin, parts, body, until, held).await,
             None => self.exchange_with_host(parts, body, until, held).await,
         }
@@ -132,7 +131,7 @@ impl RequestsView<'_> {
 
     async fn exchange_with_plugin(
         &self,
-        plugin: &str,
+        plugin: String,
         parts: Parts,
         body: Vec<u8>,
         until: Instant,

@@ -41,13 +41,13 @@ impl RequestsView<'_> {
     /// Lets another plugin answer.
     pub(super) async fn call_plugin(
         &self,
-        callee: &str,
+        callee: String,
         parts: Parts,
         body: Vec<u8>,
         until: Instant,
     ) -> Result<Response<PluginBody>, Error> {
         let caller = self.client.component();
-        self.client.check_plugin(callee).map_err(Error::Denied)?;
+        self.client.check_plugin(&callee).map_err(Error::Denied)?;
         if parts.method == Method::CONNECT {
             return Err(Error::Invalid("the method is CONNECT".to_owned()));
         }
@@ -58,7 +58,7 @@ impl RequestsView<'_> {
         let plugins = self.client.plugin_caller().ok_or_else(starting)?;
         let call = PluginCall {
             caller: caller.clone(),
-            callee: callee.to_owned(),
+            callee,
             request: passed_on(parts, body),
             traceparent: self.traceparent.map(str::to_owned),
             client_address: self.client_address,

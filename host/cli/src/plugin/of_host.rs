@@ -17,7 +17,7 @@ pub struct OfHost<C: Args> {
     command: C,
 }
 
-/// What a command asks of the host.
+/// A command that sends a request to the host.
 pub(super) trait AsksHost {
     async fn ask(self, client: &Client, output: Output) -> Result<(), Failure>;
 }

@@ -354,7 +354,7 @@ impl Shared {
     }
 
     fn busy(&self) -> Failure {
-        Failure::Busy { component: "host".to_owned(), limit: super::MAX_CALLS }
+        Failure::Busy { component: "host".to_owned(), limit: super::MAX_CALLS as usize }
     }
 
     fn too_large(&self) -> Failure {

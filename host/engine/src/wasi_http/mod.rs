@@ -18,6 +18,7 @@ pub use instance::{WasiHttpInstances, WasiHttpProgram};
 use super::start_ticker;
 use crate::{
     Program,
+    linking::Linking,
     state::{self, State},
     turns::Turns,
     warm::WarmPool,
@@ -33,14 +34,12 @@ use wasmtime::{
 
 /// The largest number of calls in all `wasi:http` components together. The host
 /// refuses one more.
-const MAX_CALLS: usize = 512;
-
-/// Instances that are kept for events and timers, of all components together.
-const MAX_WARM_HANDLERS: u32 = 64;
+const MAX_CALLS: u32 = 512;
 
 /// The compiler of `wasi:http` components, and what they share.
 pub(super) struct WasiHttpEngine {
     wasmtime: wasmtime::Engine,
+    linking: Linking,
     turns: Arc<Turns>,
     calls: Arc<Semaphore>,
     warm: Arc<WarmPool>,
@@ -54,9 +53,10 @@ impl WasiHttpEngine {
     /// wasmtime refuses the settings.
     pub(super) fn new(turns: Arc<Turns>) -> wasmtime::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&settings())?;
+        let linking = Linking::new(&wasmtime, link)?;
         start_ticker(&wasmtime)?;
-        let warm = Arc::new(WarmPool::new(MAX_WARM_HANDLERS));
-        Ok(Self { wasmtime, turns, calls: Arc::new(Semaphore::new(MAX_CALLS)), warm })
+        let (calls, warm) = (Semaphore::new(MAX_CALLS as usize), WarmPool::new(MAX_CALLS));
+        Ok(Self { wasmtime, linking, turns, calls: Arc::new(calls), warm: Arc::new(warm) })
     }
 
     /// Checks a component against what the host offers and prepares it to be
@@ -69,14 +69,7 @@ impl WasiHttpEngine {
         component: &Component,
         denied: &BTreeSet<Grant>,
     ) -> wasmtime::Result<(WasiHttpProgram, Program)> {
-        let mut linker = Linker::<State>::new(&self.wasmtime);
-        state::link(&mut linker, denied)?;
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-        if !denied.is_empty() {
-            linker.define_unknown_imports_as_traps(component)?;
-        }
-        let pre = linker.instantiate_pre(component)?;
+        let pre = self.linking.prepare(component, denied)?;
         let handlers = Program::new(ComponentKind::WasiHttp, pre.clone(), self.turns.clone(), self.warm.clone());
         Ok((WasiHttpProgram::new(self, pre)?, handlers))
     }
@@ -85,6 +78,13 @@ impl WasiHttpEngine {
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
     }
+}
+
+/// Links what every component gets, and WASI 0.3.
+fn link(linker: &mut Linker<State>, denied: &BTreeSet<Grant>) -> wasmtime::Result<()> {
+    state::link(linker, denied)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)
 }
 
 /// Interpreters in components recurse deeper than compiled code, so they get

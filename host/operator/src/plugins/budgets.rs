@@ -1,4 +1,4 @@
-//! What a plugin may use up, and how much of it is used.
+//! The budgets of a plugin, and the used part of each.
 
 use host_api::plugins::{Budget, BudgetView};
 use host_plugin::Revision;

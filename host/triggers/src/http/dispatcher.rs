@@ -22,9 +22,11 @@ use host_telemetry::Span;
 use http::{header, request::Parts};
 use std::{sync::Arc, time::Duration};
 
-/// A request without its body.
+/// A request without its body, and the revision that answers it.
 #[derive(Clone, Copy)]
 pub(super) struct IncomingRequest<'a> {
+    pub(super) target: &'a Target<'a>,
+    pub(super) revision: &'a Arc<Revision>,
     pub(super) asker: Asker<'a>,
     pub(super) parts: &'a Parts,
     pub(super) id: &'a str,
@@ -55,22 +57,12 @@ impl Dispatcher {
     }
 
     /// The answer of a revision, or a refusal in its place.
-    pub(super) async fn answer(
-        &self,
-        target: &Target<'_>,
-        revision: &Arc<Revision>,
-        incoming: IncomingRequest<'_>,
-        call: CallContext,
-        body: Body,
-    ) -> Response {
-        if revision.exports_wasi_http() {
-            return self
-                .stream(revision, target, incoming, call, body)
-                .await
-                .unwrap_or_else(IntoResponse::into_response);
+    pub(super) async fn answer(&self, incoming: IncomingRequest<'_>, call: CallContext, body: Body) -> Response {
+        if incoming.revision.exports_wasi_http() {
+            return incoming.stream(call, body).await.unwrap_or_else(IntoResponse::into_response);
         }
-        let invocation = revision.begin(Patience::Caller);
-        let response = match self.prepare(target, revision, incoming, call, body).await {
+        let invocation = incoming.revision.begin(Patience::Caller);
+        let response = match self.prepare(incoming, call, body).await {
             Ok(Prepared::Keyed(keyed, exchange)) => return keyed.answer(exchange, invocation).await,
             Ok(Prepared::Exchange(exchange)) => {
                 exchange.answer(&invocation).await.unwrap_or_else(IntoResponse::into_response)
@@ -83,15 +75,8 @@ impl Dispatcher {
     }
 
     /// Does everything that comes before the call of the component.
-    async fn prepare(
-        &self,
-        target: &Target<'_>,
-        revision: &Arc<Revision>,
-        incoming: IncomingRequest<'_>,
-        call: CallContext,
-        body: Body,
-    ) -> Result<Prepared, Refusal> {
-        let IncomingRequest { asker, parts, id, .. } = incoming;
+    async fn prepare(&self, incoming: IncomingRequest<'_>, call: CallContext, body: Body) -> Result<Prepared, Refusal> {
+        let IncomingRequest { target, revision, asker, parts, id, .. } = incoming;
         let key = idempotency::key_of(revision, target, parts)?;
         let limit_bytes = revision.manifest.limits.body_bytes;
         let body = body::read(&parts.headers, body, limit_bytes, self.body_read_timeout).await?;

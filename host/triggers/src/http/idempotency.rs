@@ -7,10 +7,9 @@
 //!
 //! A key belongs to one plugin, route and visitor. Visitors without a session
 //! share one scope, because a retry may come from another address. A plugin that asks
-//! without a visitor has a scope of its own. So that a
-//! guessed key shows nobody the answer of another visitor, the whole request must
-//! be the same, and no stored answer has a cookie: a repeated sign-up says that the
-//! account exists, and gives no session.
+//! without a visitor has a scope of its own. So that a guessed key shows nobody the
+//! answer of another visitor, the whole request must be the same, and no stored answer
+//! has a cookie: a repeated sign-up says that the account exists, and gives no session.
 
 mod key;
 mod stored_answer;

@@ -121,8 +121,8 @@ impl Asked<'_> {
         let account = session.as_ref().map(|session| session.principal.id.as_str());
         let authority = parts.uri.authority().map_or("", |authority| authority.as_str());
         let asker = Asker::Plugin { caller: &call.caller, authority, account };
-        let incoming = IncomingRequest { asker, parts, id, span };
-        dispatcher.answer(target, revision, incoming, context, Body::from(body)).await
+        let incoming = IncomingRequest { target, revision, asker, parts, id, span };
+        dispatcher.answer(incoming, context, Body::from(body)).await
     }
 
     /// The context of the callee's call. The callee gets the visitor only if both

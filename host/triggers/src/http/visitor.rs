@@ -1,4 +1,4 @@
-//! Who asks: a visitor, or a plugin in the place of one.
+//! The asker of a request: a visitor, or a plugin in the place of one.
 
 use crate::client::Client;
 use host_capabilities::identity::{Identity, Session, subscriber};
@@ -33,7 +33,7 @@ impl<'a> Visitor<'a> {
     }
 }
 
-/// Who asks for an answer.
+/// The asker of a request.
 #[derive(Clone, Copy)]
 pub(super) enum Asker<'a> {
     Visitor(&'a Visitor<'a>),
@@ -47,12 +47,12 @@ pub(super) enum Asker<'a> {
     },
 }
 
-/// Whose an `Idempotency-Key` is.
+/// The owner of an `Idempotency-Key`.
 pub(super) struct KeyOwner {
     /// Keeps the keys of different askers apart. Visitors without a session share
     /// one scope.
     pub(super) scope: String,
-    /// Whose keys are counted together.
+    /// The same for keys that are counted together.
     pub(super) holder: String,
 }
 

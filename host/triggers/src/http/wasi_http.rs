@@ -1,17 +1,12 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{
-    REMOVED_HEADERS, REQUEST_ID,
-    answer::Asked,
-    body,
-    dispatcher::{Dispatcher, IncomingRequest},
-};
+use super::{REMOVED_HEADERS, REQUEST_ID, answer::Asked, body, dispatcher::IncomingRequest};
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
 use host_engine::{CallContext, Patience};
 use host_http::error::Refusal;
-use host_plugin::{Revision, StreamedRequest, registry::Target};
+use host_plugin::StreamedRequest;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::Authority};
 use std::sync::Arc;
 
@@ -25,32 +20,26 @@ const TRACE: HeaderName = HeaderName::from_static("traceparent");
 const UNTRUSTED_HEADERS: [HeaderName; 5] =
     [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
 
-impl Dispatcher {
+impl IncomingRequest<'_> {
     /// Lets a `wasi:http` component answer.
-    pub(super) async fn stream(
-        &self,
-        revision: &Arc<Revision>,
-        target: &Target<'_>,
-        incoming: IncomingRequest<'_>,
-        call: CallContext,
-        body: Body,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn stream(self, call: CallContext, body: Body) -> Result<Response, Refusal> {
+        let Self { target, revision, parts, id, .. } = self;
         let limit = revision.manifest.limits.body_bytes as u64;
-        if body::announced_bytes(&incoming.parts.headers).is_some_and(|bytes| bytes > limit) {
+        if body::announced_bytes(&parts.headers).is_some_and(|bytes| bytes > limit) {
             return Err(Refusal::TooLarge);
         }
-        let mut request = request(&incoming, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let mut request = request(&self, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
         let method = target.endpoint.method();
         *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
         let asked = Arc::new(StreamedRequest {
             method: method.to_owned(),
             route: target.pattern.to_owned(),
-            id: incoming.id.to_owned(),
+            id: id.to_owned(),
             traceparent: call.traceparent.clone(),
         });
         let answered = revision.begin(Patience::Caller).stream(asked.clone(), call, request).await;
         let answer = answered.map_err(|failure| Refusal::from(&failure))?;
-        let link = incoming.parts.extensions.get();
+        let link = parts.extensions.get();
         Asked { revision, called: asked.called(), issued: None, link }.streamed_response(answer)
     }
 }

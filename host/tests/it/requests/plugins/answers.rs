@@ -1,4 +1,4 @@
-//! What reaches the other plugin, and what comes back.
+//! The request that reaches the other plugin, and the answer that comes back.
 
 use super::{CALLEE, callee, calling, host_with_both, policy, requesting, send, told, url};
 use crate::support::{PluginFile, Setup, guest};

@@ -1,4 +1,4 @@
-//! Who may call whom, and which routes visitors do not reach.
+//! The rights to call another plugin, and the routes that visitors do not reach.
 
 use super::{CALLEE, callee, caller, host_with, host_with_both, policy, requesting, send, url};
 use crate::support::Setup;
