@@ -55,8 +55,9 @@ impl Schedule {
     fn pattern(&self) -> Result<Cron, String> {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         parser.parse(&self.cron).map_err(|error| {
-            let rule = "it has five fields: minute, hour, day of the month, month, day of the week";
-            format!("cron {:?} is not valid: {error}; {rule}", self.cron)
+            let rule = "must have five fields: minute, hour, day of the month, month, day of the week";
+            let cause = error.to_string();
+            format!("cron {:?} {rule} ({})", self.cron, cause.trim_end_matches('.'))
         })
     }
 
