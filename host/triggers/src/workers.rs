@@ -26,16 +26,23 @@ pub struct Triggers {
     settings: MessagingConfig,
     stop: CancellationToken,
     tasks: TaskTracker,
-    watched: Mutex<Watched>,
+    watched: Arc<Mutex<Watched>>,
 }
 
+/// The components of this host.
 #[derive(Default)]
-struct Watched {
+pub(super) struct Watched {
     started: bool,
     /// The tokens that stop the workers of each component.
     components: HashMap<String, CancellationToken>,
     /// The components whose workers begin with the start of the host.
     not_started: Vec<(ComponentWorkers, Arc<dyn Database>)>,
+}
+
+impl Watched {
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.components.keys()
+    }
 }
 
 /// The data that the workers of one component share.
@@ -61,7 +68,7 @@ impl Triggers {
             settings,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            watched: Mutex::default(),
+            watched: Arc::default(),
         }
     }
 
@@ -69,7 +76,8 @@ impl Triggers {
     pub fn start(&self) {
         let mut watched = self.watched.lock();
         if !std::mem::replace(&mut watched.started, true) {
-            self.tasks.spawn(backlog::report_regularly(self.bus.clone(), self.stop.clone()));
+            let reports = backlog::report_regularly(self.bus.clone(), self.watched.clone(), self.stop.clone());
+            self.tasks.spawn(reports);
         }
         for (component, database) in watched.not_started.drain(..) {
             self.spawn(&component, database);
