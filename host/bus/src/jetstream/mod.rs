@@ -140,14 +140,14 @@ impl JetStreamBus {
     }
 
     /// Makes room for the events that the broker has refused, and sends them
-    /// again. If nothing can be deleted, the bus is full.
+    /// again. If the broker refuses them again, the bus is full.
     async fn make_room_and_send(&self, events: &[Event], refusal: &str) -> Result<(), BusError> {
         let making_room = self.making_room.lock().await;
         // Another call may have made room meanwhile.
         let mut sent = self.send(events).await;
-        if sent.as_ref().err().and_then(room::refusal).is_some()
-            && room::make_now(&self.connection, &self.all_consumers()).await?
-        {
+        if sent.as_ref().err().and_then(room::refusal).is_some() {
+            room::make_now(&self.connection, &self.all_consumers()).await?;
+            // Another host may have deleted the events that this one found.
             sent = self.send(events).await;
         }
         drop(making_room);

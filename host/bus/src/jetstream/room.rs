@@ -129,9 +129,8 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// Makes room because the broker has refused an event. Returns whether it has
-/// deleted anything.
-pub(super) async fn make_now(connection: &Connection, own: &[Arc<JetStreamConsumer>]) -> Result<bool, BusError> {
+/// Makes room because the broker has refused an event.
+pub(super) async fn make_now(connection: &Connection, own: &[Arc<JetStreamConsumer>]) -> Result<(), BusError> {
     let contents = Contents::read(connection).await?;
     make(connection, &contents, own, false).await
 }
@@ -166,7 +165,7 @@ async fn make(
     contents: &Contents,
     own: &[Arc<JetStreamConsumer>],
     hold_catch_up: bool,
-) -> Result<bool, BusError> {
+) -> Result<(), BusError> {
     // A consumer that somebody deleted says no more what its component needs.
     let names: BTreeSet<&str> = contents.consumers.iter().map(|info| info.name.as_str()).collect();
     if let Some(missing) = own.iter().find(|consumer| !names.contains(consumer.component.as_str())) {
@@ -189,10 +188,10 @@ async fn make(
         let deleted = delete(connection, contents, &handled, target).await?;
         if deleted > 0 {
             tracing::info!(deleted, "the host deleted the oldest handled events, because the bus is nearly full");
-            return Ok(true);
+            break;
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Deletes the handled events of each subject up to a sequence number. Returns

@@ -98,6 +98,34 @@ async fn an_event_that_waits_for_another_attempt_is_not_deleted() {
     assert_eq!((again.event.id.as_str(), again.attempt), ("a-0", 2));
 }
 
+/// Each of them may find that the other one has deleted the events already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS"]
+async fn hosts_that_make_room_at_once_refuse_no_event() {
+    let settings = small();
+    let (bus, other) = (open(&settings).await, open(&settings).await);
+    let any: SharedBus = bus.clone();
+    let _slow = consumer(&any, "slow", &["s"]).await;
+    for id in 0..8 {
+        bus.publish(&[big(id, "s")]).await.unwrap();
+    }
+    let publish = async |host: &JetStreamBus, first: usize| {
+        for id in first..first + 100 {
+            host.publish(&[big(id, "nobody")]).await.unwrap();
+        }
+    };
+    let make_room = async {
+        loop {
+            room::make_now(&other.connection, &[]).await.unwrap();
+        }
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(publish(&bus, 0), publish(&other, 1_000)) } => {}
+        () = make_room => {}
+    }
+    assert!(!bus.is_full() && !other.is_full(), "{:?}", bus.problems());
+}
+
 /// A deleted consumer does not say what its component needs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS"]
