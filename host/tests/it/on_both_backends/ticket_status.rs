@@ -88,8 +88,11 @@ async fn a_sale_is_applied_once_in_whatever_order_its_events_arrive() {
         "ticket": { "id": ticket.id, "amount": 1_000, "currency": "usd" },
     });
     let completed = json!({ "id": id, "version": 2, "ticket": named });
-    let late: [(&str, &Value); 5] = [
-        ("order.completed", &completed),
+    // The handlers of events that are there at once run beside each other. So the end of the
+    // sale is applied before its beginning is published.
+    publish(&mut host, "orders", &[forged("order.completed", &completed)]).await;
+    host.settles().await;
+    let late: [(&str, &Value); 4] = [
         ("order.created", &created),
         ("order.completed", &completed),
         ("order.created", &created),
