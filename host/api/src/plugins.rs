@@ -159,7 +159,12 @@ pub struct PluginDetails {
     /// The source of each of these values.
     #[schema(value_type = BTreeMap<String, ValueSource>)]
     pub config_sources: BTreeMap<String, Word<ValueSource>>,
-    /// The values among them that an operator has set while the host ran.
+    /// Those of its declared settings that are secret. The host shows none of their
+    /// values.
+    #[serde(default)]
+    pub config_secrets: BTreeSet<String>,
+    /// The values among them that an operator has set while the host ran, without
+    /// the secrets.
     pub config_set: BTreeMap<String, String>,
     /// Limits that an operator has set while the host ran.
     #[schema(value_type = LimitOverrides)]

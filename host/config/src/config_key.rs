@@ -1,5 +1,6 @@
 //! A setting that a plugin declares in its manifest.
 
+use crate::plugins::secret_file;
 use serde::{Deserialize, Serialize};
 
 /// What an operator may give a plugin under one key.
@@ -12,10 +13,10 @@ pub struct ConfigKey {
     /// Its value if nobody sets it; the plugin finds nothing if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<toml::Value>,
-    /// The least that an integer may be, or the fewest bytes of a string.
+    /// The least that an integer may be, or the fewest bytes of a string or secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<i64>,
-    /// The most that an integer may be, or the most bytes of a string.
+    /// The most that an integer may be, or the most bytes of a string or secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
     /// For operators to read.
@@ -33,6 +34,8 @@ pub enum ConfigType {
     String,
     /// `true` or `false`.
     Boolean,
+    /// A text that the host shows to nobody but the plugin.
+    Secret,
 }
 
 impl ConfigKey {
@@ -50,6 +53,9 @@ impl ConfigKey {
             return Err(format!("min {min} is above max {max}"));
         }
         match &self.default {
+            Some(_) if self.is_secret() => {
+                Err("a secret has no default, because everybody can read a manifest".to_owned())
+            }
             Some(default) => {
                 self.toml_value(default).map(drop).map_err(|reason| format!("the default is wrong: {reason}"))
             }
@@ -57,12 +63,20 @@ impl ConfigKey {
         }
     }
 
-    /// The value as the plugin reads it, from a TOML value.
+    /// Whether its values must not be shown.
+    pub fn is_secret(&self) -> bool {
+        self.kind == ConfigType::Secret
+    }
+
+    /// The value as the plugin reads it, from a TOML value. The refusal of a secret
+    /// does not show it.
     pub(super) fn toml_value(&self, value: &toml::Value) -> Result<String, String> {
         match (self.kind, value) {
             (ConfigType::Integer, toml::Value::Integer(number)) => self.integer(*number),
-            (ConfigType::String, toml::Value::String(text)) => self.string(text),
+            (ConfigType::String | ConfigType::Secret, toml::Value::String(text)) => self.string(text),
             (ConfigType::Boolean, toml::Value::Boolean(flag)) => Ok(flag.to_string()),
+            (ConfigType::Secret, toml::Value::Table(table)) => self.string(&secret_file::named_in(table)?),
+            (ConfigType::Secret, _) => Err(format!("it is not {}", self.kind.article())),
             (kind, other) => Err(format!("`{other}` is not {}", kind.article())),
         }
     }
@@ -72,7 +86,7 @@ impl ConfigKey {
         let wrong = || format!("`{text}` is not {}", self.kind.article());
         match self.kind {
             ConfigType::Integer => self.integer(text.trim().parse().map_err(|_| wrong())?),
-            ConfigType::String => self.string(text),
+            ConfigType::String | ConfigType::Secret => self.string(text),
             ConfigType::Boolean => match text.trim() {
                 value @ ("true" | "false") => Ok(value.to_owned()),
                 _ => Err(wrong()),
@@ -116,6 +130,7 @@ impl ConfigType {
             Self::Integer => "an integer",
             Self::String => "a string",
             Self::Boolean => "true or false",
+            Self::Secret => "a secret: a text or { file = \"PATH\" }",
         }
     }
 }
@@ -135,6 +150,21 @@ mod tests {
         assert!(key("type = 'integer'\ndefault = 'x'").check().is_err());
         assert!(key("type = 'integer'\nmin = 1\ndefault = 0").check().is_err());
         assert!(key("type = 'boolean'\nmin = 1").check().is_err());
+        assert!(key("type = 'secret'\nmin = 16").check().is_ok());
+        assert!(key("type = 'secret'\ndefault = 'x'").check().unwrap_err().contains("no default"));
+    }
+
+    #[test]
+    fn the_refusal_of_a_secret_does_not_show_it() {
+        let secret = key("type = 'secret'\nmin = 8\nmax = 10");
+        assert_eq!(secret.text_value("12345678").unwrap(), "12345678");
+        assert_eq!(secret.text_value("7654321").unwrap_err(), "7 bytes is below the least, 8");
+        assert_eq!(secret.text_value("76543217654321").unwrap_err(), "14 bytes is above the most, 10");
+        for value in ["7654321", "true", "[ '7654321' ]", "{ path = '7654321' }", "{ file = 7654321 }"] {
+            let value: toml::Table = toml::from_str(&format!("value = {value}")).unwrap();
+            let refusal = secret.toml_value(&value["value"]).unwrap_err();
+            assert!(refusal.contains("is not a secret: a text or { file") && !refusal.contains("7654321"), "{refusal}");
+        }
     }
 
     #[test]

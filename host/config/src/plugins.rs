@@ -71,12 +71,28 @@ pub struct ExtraPlugin {
 }
 
 /// The value of a declared setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Setting {
     /// As the plugin reads it.
     pub value: String,
     /// Who decided it.
     pub source: ValueSource,
+    /// Whether nobody else may see it.
+    pub is_secret: bool,
+}
+
+impl Setting {
+    /// The value for people. A secret has another text in its place.
+    pub fn shown(&self) -> &str {
+        if self.is_secret { "(secret)" } else { &self.value }
+    }
+}
+
+/// Shows no secret.
+impl fmt::Debug for Setting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} from {:?}", self.shown(), self.source)
+    }
 }
 
 /// `[plugins.NAME]`: what an operator changes in one plugin.
@@ -158,7 +174,7 @@ impl PluginsConfig {
         for (key, declaration) in declared {
             match self.setting(plugin, key, declaration) {
                 Some((source, Ok(value))) => {
-                    settings.insert(key.clone(), Setting { value, source });
+                    settings.insert(key.clone(), Setting { value, source, is_secret: declaration.is_secret() });
                 }
                 Some((_, Err(problem))) => problems.push(problem),
                 None => {}
@@ -182,12 +198,13 @@ impl PluginsConfig {
         let mut settings = self.settings(plugin, declared)?;
         let mut problems = Vec::new();
         for (key, text) in set {
-            match declared.get(key).map(|declaration| declaration.text_value(text)) {
-                Some(Ok(value)) => {
-                    settings.insert(key.clone(), Setting { value, source: ValueSource::Operator });
+            let Some(declaration) = declared.get(key) else { continue };
+            match declaration.text_value(text) {
+                Ok(value) => {
+                    let is_secret = declaration.is_secret();
+                    settings.insert(key.clone(), Setting { value, source: ValueSource::Operator, is_secret });
                 }
-                Some(Err(reason)) => problems.push(format!("{plugin}.{key}: {reason}")),
-                None => {}
+                Err(reason) => problems.push(format!("{plugin}.{key}: {reason}")),
             }
         }
         ConfigError::unless_empty(problems).map(|()| settings)
@@ -214,8 +231,7 @@ impl PluginsConfig {
                 problems.push(format!("--set {plugin}.{key}: {problem}"));
             }
         }
-        let variables: BTreeSet<String> =
-            loaded.values().flat_map(|declared| declared.keys()).map(|key| variable(key)).collect();
+        let variables: BTreeSet<String> = loaded.values().copied().flat_map(variables).collect();
         for name in self.environment.keys() {
             if !variables.contains(name) {
                 problems.push(format!("{name}: no such setting, and no loaded plugin declares it"));
@@ -244,11 +260,16 @@ impl PluginsConfig {
         let named = |source: String| move |reason: String| format!("{source}: {reason}");
         if let Some(text) = self.flags.get(&(plugin.to_owned(), key.to_owned())) {
             let source = format!("--set {plugin}.{key}");
-            return Some((ValueSource::Flag, declaration.text_value(text).map_err(named(source))));
+            let value = match declaration.is_secret() {
+                true => {
+                    Err(format!("other users of the machine see a command line; name a file in {}", file_variable(key)))
+                }
+                false => declaration.text_value(text),
+            };
+            return Some((ValueSource::Flag, value.map_err(named(source))));
         }
-        let variable = variable(key);
-        if let Some(text) = self.environment.get(&variable) {
-            return Some((ValueSource::Environment, declaration.text_value(text).map_err(named(variable))));
+        if let Some((variable, value)) = self.environment_value(key, declaration) {
+            return Some((ValueSource::Environment, value.map_err(named(variable))));
         }
         let in_file = self.overrides.get(plugin).and_then(|o| o.config.get(key));
         if let Some(value) = in_file {
@@ -258,6 +279,25 @@ impl PluginsConfig {
         let source = format!("the default of {plugin}.{key}");
         Some((ValueSource::Manifest, declaration.default_text()?.map_err(named(source))))
     }
+
+    /// The variable that sets a key, and the value.
+    fn environment_value(&self, key: &str, declaration: &ConfigKey) -> Option<(String, Result<String, String>)> {
+        let (variable, file) = (variable(key), file_variable(key));
+        let path = self.environment.get(&file).filter(|_| declaration.is_secret());
+        match (self.environment.get(&variable), path) {
+            (None, None) => None,
+            (Some(text), None) => Some((variable, declaration.text_value(text))),
+            (None, Some(path)) => Some((file, secret_file::read(path).and_then(|text| declaration.text_value(&text)))),
+            (Some(_), Some(_)) => Some((variable, Err(format!("{file} is set too; set one of them")))),
+        }
+    }
+}
+
+/// The variables that set the declared keys.
+fn variables(declared: &BTreeMap<String, ConfigKey>) -> impl Iterator<Item = String> {
+    declared.iter().flat_map(|(key, declaration)| {
+        [Some(variable(key)), declaration.is_secret().then(|| file_variable(key))].into_iter().flatten()
+    })
 }
 
 fn unknown(loaded: &BTreeMap<&str, &BTreeMap<String, ConfigKey>>, plugin: &str, key: Option<&str>) -> Option<String> {
@@ -279,5 +319,11 @@ fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))
 }
 
+/// The variable that names a file with the value of a declared secret.
+fn file_variable(key: &str) -> String {
+    format!("{}_FILE", variable(key))
+}
+
+pub(crate) mod secret_file;
 #[cfg(test)]
 mod tests;

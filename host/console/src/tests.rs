@@ -51,7 +51,7 @@ fn plugin(text: &str) -> Value {
         "routes": [{ "path": text, "methods": [text], "private": true, "rate": text, "idempotent": true }], "subscribes": [text],
         "publishes": [text], "in_flight": 1, "calls": 1, "failures": 1, "recent": recent(), "last_failure": failure(text),
         "nearly_used": [{ "budget": text, "used": 9, "limit": 10 }],
-        "config": { text: text }, "config_sources": { text: text }, "config_set": { text: text }, "limits": { text: 1 },
+        "config": { text: text }, "config_sources": { text: text }, "config_secrets": [], "config_set": { text: text }, "limits": { text: 1 },
         "limits_in_force": { text: { "value": 1, "source": text } }, "grants": [text], "http_hosts": [text], "calls_plugins": [text],
         "previous": text, "quarantined": text,
     })

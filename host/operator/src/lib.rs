@@ -178,7 +178,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::changes::rollback))
         .routes(routes!(plugins::changes::pause))
         .routes(routes!(plugins::changes::resume))
-        .routes(routes!(plugins::changes::config))
+        .routes(routes!(plugins::changes::config, plugins::changes::some_config))
         .routes(routes!(plugins::changes::limits))
         .routes(routes!(plugins::policy::show, plugins::policy::set))
         .routes(routes!(plugins::figures::failures))

@@ -263,7 +263,8 @@ impl Loader {
             program.handles_events(),
             program.handles_timers(),
         )?;
-        let config = self.plugins.settings_with(&manifest.name, &manifest.config, &settings.config)?;
+        let config =
+            self.plugins.settings_with(&manifest.name, &manifest.config, &settings.values(&manifest.config))?;
         let rights = Rights { plugin: &manifest.name, policy };
         let manifest = rights.narrow(&limited);
         Ok(Fitted { program, config, manifest })

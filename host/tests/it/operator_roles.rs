@@ -6,13 +6,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 /// Every change of a plugin for which the role deploy is enough.
-const CHANGES: [(Method, &str, &str); 9] = [
+const CHANGES: [(Method, &str, &str); 10] = [
     (Method::POST, "/activate", "activate"),
     (Method::POST, "/promote", "promote"),
     (Method::POST, "/rollback", "rollback"),
     (Method::POST, "/pause", "pause"),
     (Method::POST, "/resume", "resume"),
     (Method::PUT, "/config", "config"),
+    (Method::PATCH, "/config", "config"),
     (Method::PUT, "/limits", "limits"),
     (Method::DELETE, "", "remove"),
     (Method::DELETE, "/revisions/nothing", "discard revision"),

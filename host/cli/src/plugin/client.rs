@@ -102,6 +102,10 @@ impl Client {
         self.send(self.request(Method::PUT, path)?.json(body)).await
     }
 
+    pub(super) async fn patch(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
+        self.send(self.request(Method::PATCH, path)?.json(body)).await
+    }
+
     pub(super) fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
         self.request_with(method, path, &[])
     }

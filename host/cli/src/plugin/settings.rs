@@ -2,31 +2,36 @@
 //! change is a new revision and a swap.
 
 use super::{
-    client::Client,
+    client::{Answer, Client},
     failure::Failure,
     output::{Output, line},
     views::{SourceTable, SwapText},
 };
 use clap::Args;
-use host_api::{plugins::PluginDetails, swap::SwapReport};
-use serde::Serialize;
+use host_api::{plugins::PluginDetails, settings::ValueSource, swap::SwapReport};
 use std::collections::BTreeMap;
 
 /// Shows or changes the settings that a plugin declares.
 ///
-/// The output shows the source of each value. Settings that the command does not name stay as they are.
+/// The output shows the source of each value. Settings that the command does not name stay as they are. A secret is read
+/// from a file, because other users of a machine see its command lines. Nothing shows it afterwards.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin config hello
   ticketing plugin config hello greeting=Welcome
-  ticketing plugin config hello --unset greeting        use the value of the settings file or the manifest again")]
+  ticketing plugin config hello --unset greeting        use the value of the settings file or the manifest again
+  ticketing plugin config mailer --secret api-key=key.txt
+  pass show mailer | ticketing plugin config mailer --secret api-key=-    read the secret from standard input")]
 pub(super) struct Config {
     /// The plugin's name
     name: String,
     /// Settings to change; without any, the command shows them
     #[arg(value_name = "KEY=VALUE", value_parser = pair)]
     pairs: Vec<(String, String)>,
+    /// A secret, and the file with it, or - for standard input; may be repeated
+    #[arg(long = "secret", value_name = "KEY=FILE", value_parser = pair)]
+    secrets: Vec<(String, String)>,
     /// A setting that gets its own value back; may be repeated
     #[arg(long, value_name = "KEY")]
     unset: Vec<String>,
@@ -54,12 +59,56 @@ pub(super) struct Limits {
 
 impl Config {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let plugin = plugin(client, &self.name).await?;
-        if self.pairs.is_empty() && self.unset.is_empty() {
-            return output.value(&SourceTable::of_config(plugin));
+        let shows = self.pairs.is_empty() && self.secrets.is_empty() && self.unset.is_empty();
+        match plugin(client, &self.name).await {
+            Ok(plugin) if shows => return output.value(&SourceTable::of_config(plugin)),
+            Ok(plugin) => self.check(&plugin)?,
+            // It may be uploaded and not active yet. Then the host alone knows its settings.
+            Err(Failure::NotFound(_)) if !shows => {}
+            Err(failure) => return Err(failure),
         }
-        put(client, output, &self.name, "config", &changed(plugin.config_set, self.pairs, &self.unset)?).await
+        let name = self.name.clone();
+        let answer = client.patch(&["plugins", &name, "config"], &self.values()?).await?;
+        print_swap(output, &name, &answer)
     }
+
+    /// Refuses a secret in the command line, a text in the place of a secret, and the
+    /// removal of a value that no operator has set.
+    fn check(&self, plugin: &PluginDetails) -> Result<(), Failure> {
+        let is_secret = |key: &String| plugin.config_secrets.contains(key);
+        let is_set = |key: &String| plugin.config_sources.get(key) == Some(&ValueSource::Operator.into());
+        if let Some((key, _)) = self.pairs.iter().find(|(key, _)| is_secret(key)) {
+            let advice = format!("use --secret {key}=FILE, or --secret {key}=- for standard input");
+            return Err(Failure::Usage(format!("{key} is a secret, and other users see a command line; {advice}")));
+        }
+        if let Some((key, _)) = self.secrets.iter().find(|(key, _)| !is_secret(key)) {
+            return Err(Failure::Usage(format!("{} declares no secret {key}", self.name)));
+        }
+        match self.unset.iter().find(|key| !is_set(key)) {
+            Some(key) => Err(Failure::Usage(format!("{key} is not set"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The changes. None gives a setting its own value back.
+    fn values(self) -> Result<BTreeMap<String, Option<String>>, Failure> {
+        let mut values: BTreeMap<String, Option<String>> = self.unset.into_iter().map(|key| (key, None)).collect();
+        values.extend(self.pairs.into_iter().map(|(key, value)| (key, Some(value))));
+        for (key, file) in self.secrets {
+            values.insert(key, Some(secret(&file)?));
+        }
+        Ok(values)
+    }
+}
+
+/// Reads a secret without the line break at its end.
+fn secret(file: &str) -> Result<String, Failure> {
+    let read = match file {
+        "-" => std::io::read_to_string(std::io::stdin()),
+        file => std::fs::read_to_string(file),
+    };
+    let text = read.map_err(|error| Failure::Failed(format!("{file}: {error}")))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 impl Limits {
@@ -68,7 +117,9 @@ impl Limits {
         if self.pairs.is_empty() && self.unset.is_empty() {
             return output.value(&SourceTable::of_limits(plugin));
         }
-        put(client, output, &self.name, "limits", &changed(plugin.limits, self.pairs, &self.unset)?).await
+        let limits = changed(plugin.limits, self.pairs, &self.unset)?;
+        let answer = client.put(&["plugins", &self.name, "limits"], &limits).await?;
+        print_swap(output, &self.name, &answer)
     }
 }
 
@@ -76,23 +127,21 @@ async fn plugin(client: &Client, name: &str) -> Result<PluginDetails, Failure> {
     client.get(&["plugins", name]).await?.read()
 }
 
-/// Sends the new values and prints the swap. A plugin that is not active has no
-/// swap.
-async fn put(client: &Client, output: Output, name: &str, setting: &str, body: &impl Serialize) -> Result<(), Failure> {
-    let answer = client.put(&["plugins", name, setting], body).await?;
+/// A plugin that is not active has no swap.
+fn print_swap(output: Output, name: &str, answer: &Answer) -> Result<(), Failure> {
     if !output.json && answer.read::<Option<SwapReport>>()?.is_none() {
         line(&format!("the host applies this when {name} is activated"));
         return Ok(());
     }
-    output.answer::<SwapText>(&answer)
+    output.answer::<SwapText>(answer)
 }
 
 /// The values that were set before, with the changes.
-fn changed<V>(
-    mut set: BTreeMap<String, V>,
-    pairs: Vec<(String, V)>,
+fn changed(
+    mut set: BTreeMap<String, u64>,
+    pairs: Vec<(String, u64)>,
     unset: &[String],
-) -> Result<BTreeMap<String, V>, Failure> {
+) -> Result<BTreeMap<String, u64>, Failure> {
     for key in unset {
         if set.remove(key).is_none() {
             return Err(Failure::Usage(format!("{key} is not set")));

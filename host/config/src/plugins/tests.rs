@@ -23,7 +23,7 @@ fn plugins(file: &str, set: &[&str], environment: &[(&str, &str)]) -> PluginsCon
 /// The value, and who decided it.
 fn retry_seconds(plugins: &PluginsConfig, operator: Option<&str>) -> (String, ValueSource) {
     let set = operator.map(|value| ("retry-seconds".to_owned(), value.to_owned())).into_iter().collect();
-    let Setting { value, source } =
+    let Setting { value, source, .. } =
         plugins.settings_with("mailer", &declared(), &set).unwrap()["retry-seconds"].clone();
     (value, source)
 }
@@ -97,4 +97,48 @@ fn an_assignment_without_a_plugin_is_refused() {
         let raw = RawPluginsConfig { set: vec![assignment.to_owned()], ..RawPluginsConfig::default() };
         assert!(PluginsConfig::try_from(raw).unwrap_err().reason.contains(assignment));
     }
+}
+
+fn with_secret() -> BTreeMap<String, ConfigKey> {
+    toml::from_str("api-key = { type = 'secret', max = 20 }").unwrap()
+}
+
+#[test]
+fn a_secret_comes_from_a_variable_a_file_or_the_settings_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "from a file\n").unwrap();
+    let path = path.to_str().unwrap();
+    let in_settings = format!("mailer.config.api-key = {{ file = '{path}' }}");
+    for (plugins, value) in [
+        (plugins("", &[], &[("TICKETING_API_KEY", "from a variable")]), "from a variable"),
+        (plugins("", &[], &[("TICKETING_API_KEY_FILE", path)]), "from a file"),
+        (plugins(&in_settings, &[], &[]), "from a file"),
+        (plugins("mailer.config.api-key = 'plain'", &[], &[]), "plain"),
+    ] {
+        let declared = with_secret();
+        plugins.check_all_used([("mailer", &declared)]).unwrap();
+        let setting = plugins.settings("mailer", &declared).unwrap()["api-key"].clone();
+        assert_eq!((setting.value.as_str(), setting.shown()), (value, "(secret)"));
+        assert!(!format!("{setting:?} {plugins:?}").contains(value));
+    }
+}
+
+#[test]
+fn a_wrong_secret_is_refused_and_never_shown() {
+    let long = "a secret that is too long";
+    for (plugins, problem) in [
+        (plugins("", &[&format!("mailer.api-key={long}")], &[]), "name a file in TICKETING_API_KEY_FILE"),
+        (plugins("", &[], &[("TICKETING_API_KEY", long)]), "25 bytes is above the most, 20"),
+        (plugins("", &[], &[("TICKETING_API_KEY_FILE", "/nowhere/key")]), "/nowhere/key: No such file"),
+        (plugins("", &[], &[("TICKETING_API_KEY", long), ("TICKETING_API_KEY_FILE", "/k")]), "set one of them"),
+        (plugins(&format!("mailer.config.api-key = '{long}'"), &[], &[]), "above the most"),
+        (plugins(&format!("mailer.config.api-key = ['{long}']"), &[], &[]), "is not a secret"),
+    ] {
+        let refusal = plugins.settings("mailer", &with_secret()).unwrap_err().to_string();
+        assert!(refusal.contains(problem) && !refusal.contains(long), "{refusal}");
+    }
+    let plugins = plugins("", &[], &[("TICKETING_GREETING_FILE", "/k")]);
+    let refusal = plugins.check_all_used([("mailer", &declared())]).unwrap_err().to_string();
+    assert!(refusal.contains("TICKETING_GREETING_FILE: no such setting"), "only a secret has a file: {refusal}");
 }

@@ -12,12 +12,17 @@ use crate::{
     session::Session,
 };
 use axum::{extract::Path, response::Response};
-use host_api::{plugins::PluginDetails, settings::LimitOverrides, swap::SwapReport};
+use host_api::{
+    plugins::PluginDetails,
+    settings::{LimitOverrides, ValueSource},
+    swap::SwapReport,
+};
 use http::{Method, StatusCode};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 const SETTING: &str = "setting.";
+const REMOVED: &str = "removed.";
 const LIMIT: &str = "limit.";
 
 pub(crate) async fn show(session: Session, Path(name): Path<String>) -> Response {
@@ -35,12 +40,13 @@ fn render(session: &Session, path: &str, details: &PluginDetails) -> Markup {
         p { "An empty field takes its value from the settings file or from the manifest. A change swaps the revision while it serves." }
         section aria-labelledby="settings" {
             h2 #settings { "Settings" }
-            @if details.config.is_empty() { p.quiet { "Its manifest declares no settings." } } @else {
+            @if details.config.is_empty() && details.config_secrets.is_empty() { p.quiet { "Its manifest declares no settings." } } @else {
                 form.stack method="post" action={ "/console" (path) "/settings" } { fieldset disabled[!may_change] {
-                    @for (key, value) in &details.config {
+                    @for (key, value) in details.config.iter().filter(|(key, _)| !details.config_secrets.contains(*key)) {
                         @let source = details.config_sources.get(key).map(ToString::to_string).unwrap_or_default();
                         (field(SETTING, key, value, &source, details.config_set.get(key).map(String::as_str), "text"))
                     }
+                    @for key in &details.config_secrets { (secret(details, key)) }
                     button.primary type="submit" { "Change the settings of " (name) }
                 } }
             }
@@ -60,6 +66,27 @@ fn render(session: &Session, path: &str, details: &PluginDetails) -> Markup {
     }
 }
 
+/// A secret can be replaced or removed. The page does not show it.
+fn secret(details: &PluginDetails, key: &str) -> Markup {
+    let source = details.config_sources.get(key);
+    let id = format!("{SETTING}{key}");
+    html! {
+        div.field {
+            label for=(id) { code { (key) } " (secret)" }
+            input id=(id) name=(id) type="password" aria-describedby={ (id) ".hint" } autocomplete="new-password";
+            p.hint id={ (id) ".hint" } {
+                @match source {
+                    Some(source) => { "It has a value, from " (source) ". An empty field keeps it." }
+                    None => { "It has no value." }
+                }
+            }
+            @if source == Some(&ValueSource::Operator.into()) {
+                label.choice { input type="checkbox" name={ (REMOVED) (key) } value="yes"; " Remove " code { (key) } }
+            }
+        }
+    }
+}
+
 fn field(prefix: &str, key: &str, in_force: &str, source: &str, set: Option<&str>, kind: &str) -> Markup {
     let id = format!("{prefix}{key}");
     html! {
@@ -73,7 +100,8 @@ fn field(prefix: &str, key: &str, in_force: &str, source: &str, set: Option<&str
 }
 
 pub(crate) async fn set(session: Session, Path(name): Path<String>, fields: Fields) -> Response {
-    let values = fields.below(SETTING).map(|(key, value)| (key.to_owned(), Value::from(value)));
+    let removed = fields.below(REMOVED).map(|(key, _)| (key.to_owned(), Value::Null));
+    let values = removed.chain(fields.below(SETTING).map(|(key, value)| (key.to_owned(), Value::from(value))));
     let content = changed(&session, &name, "config", &Value::Object(values.collect())).await;
     page(&session, Section::Overview, &format!("Settings of {name}"), content)
 }

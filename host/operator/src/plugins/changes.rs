@@ -127,7 +127,7 @@ pub(crate) async fn remove(
 }
 
 /// Replaces the values that operators have set for a plugin's declared settings,
-/// by a swap.
+/// by a swap. A secret that the request does not name stays; null removes it.
 #[utoipa::path(put, path = "/plugins/{name}/config", operation_id = "set_config", tag = "plugins", params(("name" = String, Path)),
     request_body = BTreeMap<String, serde_json::Value>, responses(
         (status = 200, body = Option<SwapReport>, description = "The swap; null if nothing is active"),
@@ -143,12 +143,37 @@ pub(crate) async fn config(
     body: Result<Body<BTreeMap<String, serde_json::Value>>, Problem>,
 ) -> Changed<Option<SwapReport>> {
     operator.allow(&caller, Role::Deploy, "config", Some(&name)).await?;
+    set(&operator, &caller, "config", &name, Change::Config(texts(body?.0))).await
+}
+
+/// Changes some of the values that operators have set for a plugin's declared
+/// settings, by a swap. The others stay; null removes a value.
+#[utoipa::path(patch, path = "/plugins/{name}/config", operation_id = "change_config", tag = "plugins", params(("name" = String, Path)),
+    request_body = BTreeMap<String, serde_json::Value>, responses(
+        (status = 200, body = Option<SwapReport>, description = "The swap; null if nothing is active"),
+        (status = 403, body = Envelope),
+        (status = 404, body = Envelope),
+        (status = 409, body = Envelope, description = "These settings are in force already"),
+        (status = 422, body = Envelope, description = "A key that is not declared, or a value that is not allowed"),
+    ))]
+pub(crate) async fn some_config(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Result<Body<BTreeMap<String, serde_json::Value>>, Problem>,
+) -> Changed<Option<SwapReport>> {
+    operator.allow(&caller, Role::Deploy, "config", Some(&name)).await?;
+    set(&operator, &caller, "config", &name, Change::SomeConfig(texts(body?.0))).await
+}
+
+/// Numbers and booleans become texts.
+fn texts(values: BTreeMap<String, serde_json::Value>) -> BTreeMap<String, Option<String>> {
     let text = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        value => value.to_string(),
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        value => Some(value.to_string()),
     };
-    let config = body?.0.into_iter().map(|(key, value)| (key, text(value))).collect();
-    set(&operator, &caller, "config", &name, Change::Config(config)).await
+    values.into_iter().map(|(key, value)| (key, text(value))).collect()
 }
 
 /// Replaces the limits that operators have set for a plugin, by a swap.

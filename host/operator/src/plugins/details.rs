@@ -12,6 +12,7 @@ use host_api::{
     settings::{LimitOverrides, ValueSource},
     tokens::Role,
 };
+use host_artifact::Manifest;
 use host_config::{limits::Limits, plugins::Setting};
 use host_http::error::Problem;
 use host_plugin::{
@@ -21,7 +22,10 @@ use host_plugin::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// One plugin. It may be starting.
 #[utoipa::path(get, path = "/plugins/{name}", operation_id = "show_plugin", tag = "plugins", params(("name" = String, Path)), responses(
@@ -46,7 +50,8 @@ pub(crate) async fn show(
     let policy = operator.rollout.preparer.policies.of(&name);
     Ok(Json(PluginDetails {
         plugin: view,
-        config: config.iter().map(|(key, setting)| (key.clone(), setting.value.clone())).collect(),
+        config: config.iter().map(|(key, setting)| (key.clone(), setting.shown().to_owned())).collect(),
+        config_secrets: in_force.secrets,
         config_sources: config.iter().map(|(key, setting)| (key.clone(), setting.source.into())).collect(),
         limits_in_force: with_sources(&in_force.limits, set, &operator.rollout.preparer.loader.plugins.limits(&name)),
         grants: policy.grants.iter().copied().map(Into::into).collect(),
@@ -63,12 +68,16 @@ pub(crate) async fn show(
 #[derive(Default)]
 struct InForce {
     config: BTreeMap<String, Setting>,
+    /// The declared settings that are secret.
+    secrets: BTreeSet<String>,
     limits: Limits,
 }
 
 impl InForce {
     fn of_active(plugin: &Plugin) -> Self {
-        Self { config: plugin.revision.config.clone(), limits: plugin.revision.manifest.limits.clone() }
+        let revision = &plugin.revision;
+        let (secrets, limits) = (secrets(&revision.manifest), revision.manifest.limits.clone());
+        Self { config: revision.config.clone(), secrets, limits }
     }
 
     /// A setting that is wrong ends the start, and its log says so.
@@ -79,8 +88,13 @@ impl InForce {
         for overrides in [&plugins.limits(name), &set.limits] {
             let _ = limits.override_with(overrides);
         }
-        Self { config: plugins.settings_with(name, &manifest.config, &set.config).unwrap_or_default(), limits }
+        let config = plugins.settings_with(name, &manifest.config, &set.values(&manifest.config));
+        Self { config: config.unwrap_or_default(), secrets: secrets(manifest), limits }
     }
+}
+
+fn secrets(manifest: &Manifest) -> BTreeSet<String> {
+    manifest.config.iter().filter(|(_, declared)| declared.is_secret()).map(|(key, _)| key.clone()).collect()
 }
 
 /// Each limit with its source.

@@ -9,6 +9,7 @@ use host_api::{
     revisions::Source,
     settings::{Grant, LimitOverrides},
 };
+use host_config::plugins::ConfigKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,9 @@ pub struct Record {
 pub struct Settings {
     /// Values of declared settings.
     pub config: BTreeMap<String, String>,
+    /// Values of declared secrets.
+    #[serde(skip_serializing_if = "Secrets::is_empty")]
+    pub secrets: Secrets,
     /// Limits that replace those of the manifest.
     pub limits: LimitOverrides,
     /// The grants that older versions of the host have stored here. The policy of
@@ -64,6 +68,70 @@ pub struct Settings {
     /// What a newer version of the host has set beside.
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+/// The secrets that an operator has set. They are apart from the other values, so
+/// that a revision that declares one of them as a text does not get it and the host
+/// does not show it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Secrets {
+    values: BTreeMap<String, String>,
+    /// A random text. Without it, the id of a revision, which everybody may see, would
+    /// let one try which secret it has.
+    nonce: String,
+}
+
+impl Secrets {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    fn with(&self, changes: BTreeMap<String, Option<String>>) -> Self {
+        let values = changed(&self.values, changes);
+        match values == self.values {
+            true => self.clone(),
+            false => Self { values, nonce: hex::encode(rand::random::<[u8; 16]>()) },
+        }
+    }
+}
+
+/// Shows the keys alone.
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+/// Values with some set, or removed where there is none.
+fn changed(values: &BTreeMap<String, String>, changes: BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
+    let mut values = values.clone();
+    for (key, value) in changes {
+        match value {
+            Some(value) => values.insert(key, value),
+            None => values.remove(&key),
+        };
+    }
+    values
+}
+
+impl Settings {
+    /// The settings with some values of declared settings set, or removed where there
+    /// is none.
+    #[must_use]
+    pub fn with(&self, changes: BTreeMap<String, Option<String>>, declared: &BTreeMap<String, ConfigKey>) -> Self {
+        let is_secret = |key: &String| declared.get(key).is_some_and(ConfigKey::is_secret);
+        let (secrets, config) = changes.into_iter().partition(|(key, _)| is_secret(key));
+        Self { config: changed(&self.config, config), secrets: self.secrets.with(secrets), ..self.clone() }
+    }
+
+    /// The values for the settings and secrets that a plugin declares.
+    pub fn values(&self, declared: &BTreeMap<String, ConfigKey>) -> BTreeMap<String, String> {
+        let is_secret = |key: &String| declared.get(key).is_some_and(ConfigKey::is_secret);
+        let config = self.config.iter().filter(|(key, _)| !is_secret(key));
+        let secrets = self.secrets.values.iter().filter(|(key, _)| is_secret(key));
+        config.chain(secrets).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
 }
 
 /// A revision that is tried beside the one that serves.

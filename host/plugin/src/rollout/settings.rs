@@ -6,14 +6,17 @@ use crate::archive::{Record, Settings, State};
 use host_api::{settings::LimitOverrides, swap::SwapReport};
 use host_artifact::policy::Rights;
 use host_base::clock::now_ms;
+use host_config::plugins::ConfigKey;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// One change of a plugin's settings. It replaces a setting as a whole.
-#[derive(Debug, Clone)]
+/// One change of a plugin's settings.
 pub enum Change {
-    /// Values of declared settings.
-    Config(BTreeMap<String, String>),
-    /// Limits that replace those of the manifest.
+    /// All values of declared settings. A secret that is not among them stays, because
+    /// nobody can read it and send it again. None removes one.
+    Config(BTreeMap<String, Option<String>>),
+    /// Some values of declared settings. The others stay. None removes one.
+    SomeConfig(BTreeMap<String, Option<String>>),
+    /// All limits that replace those of the manifest.
     Limits(LimitOverrides),
 }
 
@@ -25,11 +28,20 @@ impl Rollout {
     /// See [`RolloutError`]; nothing has changed then.
     pub async fn set(self: &Arc<Self>, plugin: &str, change: Change) -> Result<Option<SwapReport>, RolloutError> {
         let _guard = self.lock(plugin).await?;
-        let state = self.state(plugin).await?;
+        let state = match self.state(plugin).await {
+            // It is uploaded and was never activated.
+            Err(RolloutError::Unknown(_)) if !self.archive.records(plugin).await?.is_empty() => State::default(),
+            state => state?,
+        };
         let settings = match change {
-            Change::Config(config) => {
-                self.check_keys(plugin, &config)?;
-                Settings { config, ..state.settings.clone() }
+            Change::Config(values) => {
+                let cleared = Settings { config: BTreeMap::new(), ..state.settings.clone() };
+                let declared = self.declared(plugin, &values).await?;
+                cleared.with(values, &declared)
+            }
+            Change::SomeConfig(values) => {
+                let declared = self.declared(plugin, &values).await?;
+                state.settings.with(values, &declared)
             }
             Change::Limits(limits) => {
                 let policy = self.preparer.policy(plugin);
@@ -54,16 +66,31 @@ impl Rollout {
         self.swap(&record, state, None, How::Settings).await.map(Some)
     }
 
-    fn check_keys(&self, plugin: &str, config: &BTreeMap<String, String>) -> Result<(), RolloutError> {
-        let Some(active) = self.active(plugin) else { return Ok(()) };
-        let declared = &active.revision.manifest.config;
-        match config.keys().find(|key| !declared.contains_key(*key)) {
+    /// The settings that the active revision declares, or else the last upload. Each of
+    /// these values must be for one of them.
+    async fn declared<V>(
+        &self,
+        plugin: &str,
+        values: &BTreeMap<String, V>,
+    ) -> Result<BTreeMap<String, ConfigKey>, RolloutError> {
+        let declared = self.all_declared(plugin).await?;
+        match values.keys().find(|key| !declared.contains_key(*key)) {
             Some(key) => {
                 let known: Vec<&str> = declared.keys().map(String::as_str).collect();
                 let problem = format!("{plugin} declares no setting {key}; it knows {}", known.join(", "));
                 Err(RolloutError::Value { field: "config", problem })
             }
-            None => Ok(()),
+            None => Ok(declared),
         }
+    }
+
+    async fn all_declared(&self, plugin: &str) -> Result<BTreeMap<String, ConfigKey>, RolloutError> {
+        if let Some(active) = self.active(plugin) {
+            return Ok(active.revision.manifest.config.clone());
+        }
+        let newest = self.archive.records(plugin).await?.into_iter().next();
+        let record = newest.or_else(|| self.preparer.origin(plugin).map(|origin| origin.record));
+        let record = record.ok_or_else(|| RolloutError::Unknown(format!("revision of {plugin}")))?;
+        Ok(self.preparer.read(&record).await?.manifest.config)
     }
 }

@@ -146,6 +146,30 @@ async fn settings_limits_and_the_policy_are_changed_with_forms() {
 }
 
 #[tokio::test]
+async fn a_secret_is_set_and_removed_with_a_form_that_does_not_show_it() {
+    let host = chameleon_host(Setup::without_components()).await;
+    let admin = Browser::admin(&host).await;
+    let colour = "[config.colour]\ntype = \"string\"\ndefault = \"green\"";
+    let secretive = PluginFile::read(&guest("chameleon")).with(colour, "[config.colour]\ntype = \"secret\"");
+    host.operator().deploy("chameleon", secretive.bytes()).await;
+    let path = "/console/plugins/chameleon/settings";
+    assert!(admin.page(path).await.contains("It has no value."));
+    let change = async |field: &str, value: &str| {
+        let reply = admin.post(path, &[(field, value)]).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(!reply.text.contains("s3cret"), "{reply:?}");
+    };
+    change("setting.colour", "s3cret").await;
+    change("setting.mood", "slow").await;
+    assert_eq!(host.visitor().colour().await, "s3cret", "an empty field keeps it");
+    let page = admin.page(path).await;
+    assert!(page.contains("type=\"password\"") && page.contains("It has a value, from operator."), "{page}");
+    assert!(!page.contains("s3cret"), "{page}");
+    change("removed.colour", "yes").await;
+    assert!(admin.page(path).await.contains("It has no value."));
+}
+
+#[tokio::test]
 async fn a_token_is_created_shown_once_and_revoked() {
     let host = Setup::without_components().start().await;
     let admin = Browser::admin(&host).await;

@@ -83,6 +83,33 @@ async fn a_plugin_is_pushed_activated_listed_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn a_secret_is_read_from_a_file_and_not_from_the_command_line() {
+    let (host, shell) = with_files().await;
+    let colour_of = "[config.colour]\ntype = \"string\"\ndefault = \"green\"";
+    let secretive = PluginFile::read(&guest("chameleon")).with(colour_of, "[config.colour]\ntype = \"secret\"");
+    shell.write("secretive.wasm", secretive.bytes());
+    shell.write("key.txt", "s3cret\n");
+    let revision = shell.push("secretive.wasm").await;
+    shell.plugin("config chameleon --secret color=key.txt").await.fails(3, "declares no setting color");
+    shell.plugin("config chameleon --secret colour=key.txt").await.done();
+    shell.plugin(&format!("activate chameleon {revision}")).await.done();
+    assert_eq!(colour(&host).await, "s3cret", "it was set before the first activation");
+    shell.plugin("config chameleon --unset colour").await.done();
+    let advice = "use --secret colour=FILE, or --secret colour=- for standard input";
+    shell.plugin("config chameleon colour=s3cret").await.fails(2, advice);
+    shell.plugin("config chameleon --secret mood=key.txt").await.fails(2, "chameleon declares no secret mood");
+    shell.plugin("config chameleon --secret colour=missing.txt").await.fails(1, "missing.txt: No such file");
+    shell.plugin("config chameleon mood=slow --secret colour=key.txt").await.done();
+    assert_eq!(colour(&host).await, "s3cret");
+    let shown = shell.plugin("config chameleon").await;
+    assert!(shown.done().contains("(secret)") && !shown.stdout.contains("s3cret"), "{}", shown.stdout);
+    shell.plugin("config chameleon --unset mood").await.done();
+    assert_eq!(colour(&host).await, "s3cret", "the secret stays");
+    shell.plugin("config chameleon --unset colour").await.done();
+    assert_eq!(colour(&host).await, Value::Null);
+}
+
+#[tokio::test]
 async fn a_revision_is_tried_promoted_paused_and_resumed() {
     let (host, shell) = with_files().await;
     shell.plugin("push green.wasm --activate").await.done();

@@ -4,6 +4,7 @@
 mod canary;
 mod concurrency;
 mod restart;
+mod secrets;
 mod settings;
 mod swap;
 mod upload;
