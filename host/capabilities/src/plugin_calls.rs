@@ -11,6 +11,23 @@ use tokio::time::Instant;
 /// The body of the answer of another plugin. It may still be on its way.
 pub type PluginBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
+/// The invocation that sends a request.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Its trace.
+    pub traceparent: Option<String>,
+    /// The address of the visitor's client.
+    pub client_address: Option<IpAddr>,
+    /// The session of the visitor, if the component knows the visitor.
+    pub session: Option<Arc<Session>>,
+    /// Whether the visitor uses TLS.
+    pub secure: bool,
+    /// The number of calls of plugins that led to it.
+    pub depth: u8,
+    /// The time at which the host ends it.
+    pub deadline: Instant,
+}
+
 /// A request of one plugin to another one.
 #[derive(Debug)]
 pub struct PluginCall {
@@ -20,18 +37,9 @@ pub struct PluginCall {
     pub callee: String,
     /// The request, without the headers that no plugin passes on.
     pub request: Request<Vec<u8>>,
-    /// The trace of the caller's call.
-    pub traceparent: Option<String>,
-    /// The address of the visitor's client.
-    pub client_address: Option<IpAddr>,
-    /// The session of the visitor, if the caller knows the visitor.
-    pub session: Option<Arc<Session>>,
-    /// Whether the visitor uses TLS.
-    pub secure: bool,
-    /// The number of calls in the chain, with this one.
-    pub depth: u8,
-    /// The time until which the head of the answer must be there.
-    pub deadline: Instant,
+    /// The call of the caller. Its depth counts this request too, and its deadline is
+    /// the time until which the head of the answer must be there.
+    pub origin: Origin,
 }
 
 /// Calls the routes of plugins. A higher layer implements it, because this one

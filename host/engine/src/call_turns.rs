@@ -19,6 +19,9 @@ pub struct CallTurns {
     component: Arc<Admission>,
     host: Arc<Admission>,
     held: Mutex<Held>,
+    /// A component of `wasi:http` can wait for several responses at once. The first
+    /// one that is there takes the turns again.
+    taking: tokio::sync::Mutex<()>,
 }
 
 /// The parts are only there to be dropped.
@@ -35,7 +38,8 @@ impl CallTurns {
     /// [`Failure::Busy`], see [`Admission::enter`].
     pub async fn enter(component: &Arc<Admission>, host: &Arc<Admission>, patience: Patience) -> Result<Self, Failure> {
         let held = take(component, host, patience).await?;
-        Ok(Self { component: component.clone(), host: host.clone(), held: Mutex::new(held) })
+        let (component, host) = (component.clone(), host.clone());
+        Ok(Self { component, host, held: Mutex::new(held), taking: tokio::sync::Mutex::default() })
     }
 }
 
@@ -46,7 +50,14 @@ async fn take(component: &Arc<Admission>, host: &Arc<Admission>, patience: Patie
 }
 
 impl CallTurns {
+    fn has_turns(&self) -> bool {
+        matches!(*self.held.lock(), Held::Turns { .. })
+    }
+
     fn set_aside(&self) -> bool {
+        if !self.has_turns() {
+            return true;
+        }
         let (Some(component), Some(host)) = (self.component.wait_aside(), self.host.wait_aside()) else { return false };
         *self.held.lock() = Held::Places { _component: component, _host: host };
         true
@@ -55,6 +66,10 @@ impl CallTurns {
     /// The call waits without a limit of its own, because it is half done. Its
     /// deadline ends it.
     async fn take_up(&self) -> Result<(), Failure> {
+        let _taking = self.taking.lock().await;
+        if self.has_turns() {
+            return Ok(());
+        }
         // It keeps its places meanwhile, because it keeps its instance. Nobody
         // waits for a place.
         let turns = take(&self.component, &self.host, Patience::Worker).await?;
@@ -115,6 +130,17 @@ mod tests {
         assert_eq!((component.in_flight(), host.in_flight()), (1, 1));
         drop(waiting);
         assert_eq!((component.in_flight(), host.in_flight()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_for_two_responses_takes_its_turn_once() {
+        let (component, host) = (admission(1), admission(1));
+        let waiting = enter(&component, &host).await;
+        assert!(waiting.set_aside() && waiting.set_aside());
+        let both = async { tokio::join!(waiting.take_up(), waiting.take_up()) };
+        let (one, two) = timeout(Duration::from_secs(5), both).await.expect("it waits for no turn of its own");
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!((component.in_flight(), host.in_flight()), (1, 1));
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use host_capabilities::{
     logging::{self, LoggingView},
     outbound::{Outbound, OutboundClient},
     payments::{self, Payments, PaymentsView},
+    plugin_calls::Origin,
     requests::{self, RequestsView, TurnsAside},
 };
 use host_config::{limits::Limits, plugins::Grant};
@@ -108,6 +109,19 @@ impl CallContext {
         Self { deadline: Some(self.deadline.map_or(own, |deadline| deadline.min(own))), ..self }
     }
 
+    /// The invocation as the sender of requests. Without a call there is no time for
+    /// one.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            traceparent: self.traceparent.clone(),
+            client_address: self.client_address,
+            session: self.session.clone(),
+            secure: self.secure,
+            depth: self.depth,
+            deadline: self.deadline.unwrap_or_else(Instant::now),
+        }
+    }
+
     /// The turns that it gives back while it waits for a signal.
     fn listening_turns(&self) -> Option<&CallTurns> {
         self.turns.as_deref().filter(|_| self.is_request)
@@ -186,6 +200,9 @@ impl State {
         self.turn.give_back();
         self.sql_memory = None;
         self.response_memory = None;
+        if let Some(wasi) = &mut self.wasi {
+            wasi.end_call();
+        }
         self.call = CallContext::default();
     }
 
@@ -239,13 +256,7 @@ impl State {
         let state = self.enter();
         RequestsView {
             client: &state.component.outbound,
-            traceparent: state.call.traceparent.as_deref(),
-            client_address: state.call.client_address,
-            session: state.call.session.as_ref(),
-            secure: state.call.secure,
-            depth: state.call.depth,
-            // Without a call there is no time for a request.
-            deadline: state.call.deadline.unwrap_or_else(Instant::now),
+            origin: state.call.origin(),
             in_transaction: state.usage.waits.has_transaction(),
             held: &mut state.response_memory,
             turns: state.call.turns.as_deref().map(|turns| -> &dyn TurnsAside { turns }),

@@ -35,7 +35,7 @@ struct Streaming {
     in_flight: Mutex<Option<InFlight>>,
     error: AtomicBool,
     abandoned: AtomicBool,
-    turns: Mutex<Option<CallTurns>>,
+    turns: Mutex<Option<Arc<CallTurns>>>,
 }
 
 impl Invocation {
@@ -51,7 +51,7 @@ impl Invocation {
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Failure> {
         let turns = match self.enter(asked.called()).await {
-            Ok(turns) => turns,
+            Ok(turns) => Arc::new(turns),
             Err(failure) => {
                 self.end(true);
                 return Err(failure);
@@ -64,8 +64,9 @@ impl Invocation {
             in_flight: Mutex::new(Some(in_flight)),
             error: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            turns: Mutex::new(Some(turns)),
+            turns: Mutex::new(Some(turns.clone())),
         });
+        let call = CallContext { turns: Some(turns), ..call };
         let answer = match revision.instances.wasi_http() {
             Some(instances) => instances.answer(call, request, streaming.clone()).await,
             None => {

@@ -11,9 +11,9 @@
 //! - The host follows no redirect. The component gets the redirect, and the host
 //!   checks the next request like any other.
 //!
-//! [`OutboundClient::send`] is for `wasi:http`, with streamed bodies.
-//! [`crate::requests`] is for the platform's interface, with buffered ones. Both
-//! pass the same check.
+//! [`crate::requests`] sends the requests of both interfaces: those of `wasi:http`
+//! with streamed bodies, those of the platform with buffered ones. Both pass the
+//! same check.
 
 mod destination;
 mod dns;
@@ -196,7 +196,7 @@ impl OutboundClient {
     /// # Errors
     /// The error codes of `wasi:http`: the request is denied, its destination
     /// is prohibited, a limit is reached, or the connection failed.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         request: Request<WasiBody>,
         options: RequestOptions,
@@ -233,8 +233,7 @@ impl OutboundClient {
         let url = destination::check(&parts.method, &parts.uri, &self.granted).inspect_err(|refusal| {
             tracing::info!(component, uri = %parts.uri, %refusal, "outgoing request is refused");
         })?;
-        let slots = self.share.slots.clone();
-        let slot = slots.try_acquire_owned().map_err(|_| SendError::TooMany(MAX_REQUESTS))?;
+        let slot = self.slot()?;
         // Without a client no destination is granted, so the check has refused it.
         let http = self.http.as_ref().ok_or(SendError::NoConnection)?;
         let mut span = RequestSpan::begin(component, traceparent, &parts.method, &url);
@@ -248,6 +247,14 @@ impl OutboundClient {
             Err(_) => Err(SendError::ResponseTimeout),
         };
         Ok(OpenResponse { response: span.end(head)?, slot })
+    }
+
+    /// One of the requests that the plugin can have open.
+    ///
+    /// # Errors
+    /// It has all of them open.
+    pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, SendError> {
+        self.share.slots.clone().try_acquire_owned().map_err(|_| SendError::TooMany(MAX_REQUESTS))
     }
 
     /// Takes bytes out of the memory for buffered bodies.

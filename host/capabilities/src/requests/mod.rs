@@ -4,19 +4,20 @@
 
 mod message;
 mod plugins;
+pub mod wasi;
 
 pub use crate::bindings::platform::requests::requests::{Error, Request, Response};
 
 use crate::{
     bindings::platform::requests::requests::{self as bindings, Host},
-    identity::Session,
     outbound::{OutboundClient, SendError},
+    plugin_calls::Origin,
 };
 use async_trait::async_trait;
 use host_base::byte_budget::HeldBytes;
 use host_config::{offer::Offer, plugins::Grant};
 use http::request::Parts;
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{HasData, Linker};
 
@@ -41,18 +42,8 @@ pub trait TurnsAside: Send + Sync {
 pub struct RequestsView<'a> {
     /// The client with the granted destinations.
     pub client: &'a OutboundClient,
-    /// The trace of this invocation.
-    pub traceparent: Option<&'a str>,
-    /// The address of the visitor's client.
-    pub client_address: Option<IpAddr>,
-    /// The session of the visitor, if the component knows the visitor.
-    pub session: Option<&'a Arc<Session>>,
-    /// Whether the visitor uses TLS.
-    pub secure: bool,
-    /// The number of calls of plugins that led to this invocation.
-    pub depth: u8,
-    /// The time at which the host ends the invocation.
-    pub deadline: Instant,
+    /// The invocation.
+    pub origin: Origin,
     /// Whether the invocation has a transaction open.
     pub in_transaction: bool,
     /// The memory of the last response. It counts until the next request, because
@@ -92,7 +83,8 @@ impl RequestsView<'_> {
         if self.in_transaction {
             return Err(Error::InTransaction);
         }
-        let until = latest_end(Instant::now(), self.deadline, request.timeout_ms).ok_or(Error::Timeout)?;
+        let wanted = request.timeout_ms.map(|wanted| Duration::from_millis(wanted.into()));
+        let until = latest_end(Instant::now(), self.origin.deadline, wanted).ok_or(Error::Timeout)?;
         let mut held = self.client.hold(request.body.len())?;
         let aside = self.turns.filter(|turns| turns.give_back());
         let response = self.exchange(request, until, &mut held).await;
@@ -122,7 +114,7 @@ impl RequestsView<'_> {
     ) -> Result<Response, Error> {
         let body = (!body.is_empty()).then(|| reqwest::Body::from(body));
         let within = until.saturating_duration_since(Instant::now());
-        let open = self.client.open(parts, body, within, self.traceparent).await?;
+        let open = self.client.open(parts, body, within, self.origin.traceparent.as_deref()).await?;
         let (status, headers) = (open.response.status().as_u16(), message::headers_of(open.response.headers())?);
         let reading = open.read(message::MAX_BODY_BYTES, held);
         let body = timeout_at(until, reading).await.map_err(|_| Error::Timeout)??;
@@ -137,7 +129,8 @@ impl RequestsView<'_> {
         until: Instant,
         held: &mut HeldBytes,
     ) -> Result<Response, Error> {
-        let (head, body) = self.call_plugin(plugin, parts, body, until).await?.into_parts();
+        let origin = Origin { deadline: until, ..self.origin.clone() };
+        let (head, body) = plugins::call(self.client, origin, plugin, parts, body).await?.into_parts();
         let headers = message::headers_of(&head.headers)?;
         let reading = plugins::read(body, message::MAX_BODY_BYTES, held);
         let body = timeout_at(until, reading).await.map_err(|_| Error::Timeout)??;
@@ -146,10 +139,10 @@ impl RequestsView<'_> {
 }
 
 /// The time until which a request may last. None if there is no time left.
-fn latest_end(now: Instant, deadline: Instant, wanted_ms: Option<u32>) -> Option<Instant> {
+fn latest_end(now: Instant, deadline: Instant, wanted: Option<Duration>) -> Option<Instant> {
     let rest = deadline.checked_duration_since(now)?;
     let most = rest - ANSWER_TIME.min(rest / 10);
-    let within = wanted_ms.map_or(most, |wanted| most.min(Duration::from_millis(wanted.into())));
+    let within = wanted.map_or(most, |wanted| most.min(wanted));
     (!within.is_zero()).then(|| now + within)
 }
 
@@ -178,7 +171,8 @@ mod tests {
     fn a_request_ends_before_its_call() {
         let now = Instant::now();
         let ends_after = |rest_ms: u64, wanted_ms: Option<u32>| {
-            let end = latest_end(now, now + Duration::from_millis(rest_ms), wanted_ms)?;
+            let wanted = wanted_ms.map(|wanted| Duration::from_millis(wanted.into()));
+            let end = latest_end(now, now + Duration::from_millis(rest_ms), wanted)?;
             Some(u64::try_from((end - now).as_millis()).unwrap())
         };
         assert_eq!(ends_after(10_000, None), Some(9_500));

@@ -1,16 +1,16 @@
 //! Requests to other plugins, `http://NAME.plugin/path`. This module decides
 //! whether a plugin may call another one, and what passes from one to the other.
 
-use super::{Error, RequestsView};
+use super::Error;
 use crate::{
-    outbound::{SendError, allowed_headers, append_chunk},
-    plugin_calls::{PluginBody, PluginCall},
+    outbound::{OutboundClient, SendError, allowed_headers, append_chunk},
+    plugin_calls::{Origin, PluginBody, PluginCall},
 };
+use bytes::Bytes;
 use host_base::byte_budget::HeldBytes;
 use http::{HeaderName, Method, Request, Response, Uri, header, request::Parts, uri::Scheme};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Body as _;
-use tokio::time::Instant;
 
 /// The largest number of calls in a chain of plugins that call each other.
 const MAX_DEPTH: u8 = 4;
@@ -37,45 +37,38 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-impl RequestsView<'_> {
-    /// Lets another plugin answer.
-    pub(super) async fn call_plugin(
-        &self,
-        callee: String,
-        parts: Parts,
-        body: Vec<u8>,
-        until: Instant,
-    ) -> Result<Response<PluginBody>, Error> {
-        let caller = self.client.component();
-        self.client.check_plugin(&callee).map_err(Error::Denied)?;
-        if parts.method == Method::CONNECT {
-            return Err(Error::Invalid("the method is CONNECT".to_owned()));
-        }
-        if self.depth >= MAX_DEPTH {
-            return Err(Error::TooDeep);
-        }
-        let starting = || Error::Unreachable("the host is starting".to_owned());
-        let plugins = self.client.plugin_caller().ok_or_else(starting)?;
-        let call = PluginCall {
-            caller: caller.clone(),
-            callee,
-            request: passed_on(parts, body),
-            traceparent: self.traceparent.map(str::to_owned),
-            client_address: self.client_address,
-            session: self.session.cloned(),
-            secure: self.secure,
-            depth: self.depth + 1,
-            deadline: until,
-        };
-        plugins.call(call).await
+/// Lets another plugin answer a request of this client, before the deadline of the
+/// origin.
+pub(super) async fn call(
+    client: &OutboundClient,
+    origin: Origin,
+    callee: String,
+    parts: Parts,
+    body: Vec<u8>,
+) -> Result<Response<PluginBody>, Error> {
+    client.check_plugin(&callee).map_err(Error::Denied)?;
+    if parts.method == Method::CONNECT {
+        return Err(Error::Invalid("the method is CONNECT".to_owned()));
     }
+    if origin.depth >= MAX_DEPTH {
+        return Err(Error::TooDeep);
+    }
+    let starting = || Error::Unreachable("the host is starting".to_owned());
+    let plugins = client.plugin_caller().ok_or_else(starting)?;
+    let origin = Origin { depth: origin.depth + 1, ..origin };
+    let caller = client.component().clone();
+    plugins.call(PluginCall { caller, callee, request: passed_on(parts, body), origin }).await
 }
 
-/// Reads the whole answer of a plugin and counts its bytes.
+/// Reads a whole body and counts its bytes.
 ///
 /// # Errors
 /// It is larger than the limit or than the free memory, or it breaks off.
-pub(super) async fn read(mut body: PluginBody, limit_bytes: usize, held: &mut HeldBytes) -> Result<Vec<u8>, SendError> {
+pub(super) async fn read<E>(
+    mut body: UnsyncBoxBody<Bytes, E>,
+    limit_bytes: usize,
+    held: &mut HeldBytes,
+) -> Result<Vec<u8>, SendError> {
     if let Some(bytes) = body.size_hint().exact().filter(|bytes| *bytes > limit_bytes as u64) {
         return Err(SendError::ResponseBody { announced_bytes: Some(bytes), limit_bytes });
     }

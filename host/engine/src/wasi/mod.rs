@@ -8,8 +8,12 @@ mod output;
 
 use crate::{CallContext, ComponentContext};
 use clock::HostTime;
-use host_capabilities::outbound::OutboundClient;
+use host_capabilities::{
+    outbound::OutboundClient,
+    requests::{self, TurnsAside},
+};
 use output::Output;
+use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
@@ -40,16 +44,20 @@ impl Wasi {
             .allow_ip_name_lookup(false)
             .max_random_size(MAX_RANDOM_BYTES)
             .build();
-        let hooks = Hooks { client: component.outbound.clone(), traceparent: None, in_transaction: false };
-        let mut wasi = Self { ctx, http: WasiHttpCtx::new(), hooks, output };
-        wasi.begin_call(call);
-        wasi
+        let hooks = Hooks { client: component.outbound.clone(), call: call.clone(), in_transaction: false };
+        output.begin_call(&call.id);
+        Self { ctx, http: WasiHttpCtx::new(), hooks, output }
     }
 
     /// The next lines and requests belong to this call.
     pub(crate) fn begin_call(&mut self, call: &CallContext) {
         self.output.begin_call(&call.id);
-        self.hooks.traceparent.clone_from(&call.traceparent);
+        self.hooks.call = call.clone();
+    }
+
+    /// Gives back the turns of the call.
+    pub(crate) fn end_call(&mut self) {
+        self.hooks.call = CallContext::default();
     }
 
     pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiCtxView<'a> {
@@ -69,13 +77,12 @@ impl Wasi {
 /// Outgoing requests of `wasi:http` pass the host's own rules.
 struct Hooks {
     client: OutboundClient,
-    /// The trace of the call.
-    traceparent: Option<String>,
+    call: CallContext,
     /// Whether the call has a transaction open.
     in_transaction: bool,
 }
 
-/// The response of another host, and the work that goes on beside it.
+/// The response of another host or plugin, and the work that goes on beside it.
 type Sending = Box<
     dyn Future<
             Output = wasmtime_wasi_http::Result<(
@@ -104,9 +111,10 @@ impl WasiHttpHooks for Hooks {
             let problem = "a transaction is open; end it before a request".to_owned();
             return Box::new(std::future::ready(Err(Error::InternalError(Some(problem)))));
         }
-        let (client, traceparent) = (self.client.clone(), self.traceparent.clone());
+        let (client, origin) = (self.client.clone(), self.call.origin());
+        let turns = self.call.turns.clone().map(|turns| -> Arc<dyn TurnsAside> { turns });
         Box::new(async move {
-            let response = client.send(request, options.unwrap_or_default(), traceparent.as_deref()).await?;
+            let response = requests::wasi::send(client, origin, turns, request, options.unwrap_or_default()).await?;
             let beside: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
             Ok((response, beside))
         })

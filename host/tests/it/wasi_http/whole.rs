@@ -66,6 +66,44 @@ async fn a_request_to_another_host_is_refused_while_a_transaction_is_open() {
 }
 
 #[tokio::test]
+async fn another_plugin_is_asked_by_the_standards_interface() {
+    let host = Setup::without_components().start().await;
+    let operator = host.operator();
+    operator.deploy("hello", PluginFile::read(&guest("hello")).bytes()).await;
+    let all = json!({ "grants": ["store", "identity", "http"], "plugins": ["hello"] });
+    operator.allow("whole", all).await;
+    let file = PluginFile::read(&guest("whole"))
+        .with("[config.greeting]", "[requests]\nplugins = [\"hello\"]\n[config.greeting]");
+    operator.deploy("whole", file.bytes()).await;
+    let hello = host.visitor().get("/hello").await.text;
+    assert_eq!(tell(&host, "/whole/ask?hello.plugin/hello").await, format!("200 {hello}"));
+    assert!(tell(&host, "/whole/ask?hello.plugin/nothing").await.starts_with("404 "));
+    for (address, error) in [
+        ("orders.plugin/", "HttpRequestDenied"),
+        ("Hello.plugin/hello", "HttpRequestUriInvalid"),
+        ("hello.plugin:80/hello", "HttpRequestUriInvalid"),
+    ] {
+        let told = tell(&host, &format!("/whole/ask?{address}")).await;
+        assert!(told.contains(error), "{address}: {told}");
+    }
+    let refused = tell(&host, "/whole/fetch-in-transaction?hello.plugin/hello").await;
+    assert!(refused.contains("a transaction is open"), "{refused}");
+    assert_eq!(operator.plugin("whole").await["failures"], 0);
+}
+
+#[tokio::test]
+async fn a_chain_of_its_own_calls_ends_at_its_depth_at_a_concurrency_of_one() {
+    let host = Setup::without_components().start().await;
+    host.operator().allow("whole", json!({ "grants": ["store", "identity", "http"] })).await;
+    let file = PluginFile::read(&guest("whole")).manifest_end("\n[limits]\nconcurrency = 1\nqueue = 1\n");
+    host.operator().deploy("whole", file.bytes()).await;
+    let told = tell(&host, "/whole/chain").await;
+    assert!(told.starts_with("200 200 200 200 ") && told.contains("LoopDetected"), "{told}");
+    assert_eq!(tell(&host, "/whole/wait").await.parse::<u64>().map(|waited| waited > 0), Ok(true), "it has its turn");
+    assert_eq!(host.operator().plugin("whole").await["failures"], 0);
+}
+
+#[tokio::test]
 async fn times_of_a_schedule_that_pass_while_no_host_runs_are_handled_once() {
     let clock = MachineClock::new();
     let setup = Setup::without_components().on_machine_of(&clock);

@@ -88,12 +88,15 @@ async fn serve(snapshot: &Snapshot, dispatcher: &Dispatcher, mut call: PluginCal
         _ => None,
     };
     let served = target.and_then(|target| target.endpoint.choose(&parts.headers));
-    let mut span = Span::start(SpanKind::Server, call.traceparent.as_deref(), || span_name(&parts.method, target));
+    let mut span =
+        Span::start(SpanKind::Server, call.origin.traceparent.as_deref(), || span_name(&parts.method, target));
     let id = id::new().to_string();
     let answered = match (target, served) {
         (Some(target), Some(served)) => {
             let asked = Asked { call: &call, parts: &parts, id: &id, span: &span };
-            timeout_at(call.deadline, asked.answer(dispatcher, target, served, body)).await.map_err(|_| Error::Timeout)
+            timeout_at(call.origin.deadline, asked.answer(dispatcher, target, served, body))
+                .await
+                .map_err(|_| Error::Timeout)
         }
         (Some(_), None) => Ok(Refusal::Unavailable.into_response()),
         (None, _) => Ok(unrouted::answer(&lookup, &parts)),
@@ -133,11 +136,11 @@ impl Asked<'_> {
         CallContext {
             id: id.to_owned(),
             traceparent: Some(span.traceparent()),
-            client_address: call.client_address,
-            session: call.session.clone().filter(|_| origin::knows_visitor(revision)),
-            secure: call.secure,
-            deadline: Some(call.deadline),
-            depth: call.depth,
+            client_address: call.origin.client_address,
+            session: call.origin.session.clone().filter(|_| origin::knows_visitor(revision)),
+            secure: call.origin.secure,
+            deadline: Some(call.origin.deadline),
+            depth: call.origin.depth,
             ..CallContext::default()
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::bindings::wasi::http::{
     outgoing_handler,
-    types::{Fields, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam, Scheme},
+    types::{Fields, IncomingResponse, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam, Scheme},
 };
 
 pub(crate) fn respond(answer: ResponseOutparam, status: u16, text: &str) {
@@ -20,19 +20,33 @@ pub(crate) fn respond(answer: ResponseOutparam, status: u16, text: &str) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-/// Asks `http://AUTHORITY/` and tells the status, or the error.
-pub(crate) fn fetch(authority: &str) -> String {
+/// Asks `http://ADDRESS` and tells the status, or the error.
+pub(crate) fn fetch(address: &str) -> String {
+    send(address).map_or_else(|error| error, |response| response.status().to_string())
+}
+
+/// Asks `http://ADDRESS` and tells the status with the beginning of the body, or the
+/// error.
+pub(crate) fn ask(address: &str) -> String {
+    let told = send(address).and_then(|response| {
+        let body = response.consume().map_err(|()| "there is no body".to_owned())?;
+        let stream = body.stream().map_err(|()| "there is no stream".to_owned())?;
+        let bytes = stream.blocking_read(4096).map_err(|error| format!("{error:?}"))?;
+        Ok(format!("{} {}", response.status(), String::from_utf8_lossy(&bytes)))
+    });
+    told.unwrap_or_else(|error| error)
+}
+
+fn send(address: &str) -> Result<IncomingResponse, String> {
+    let (authority, path) = address.split_once('/').unwrap_or((address, ""));
     let request = OutgoingRequest::new(Fields::new());
     let _ = request.set_scheme(Some(&Scheme::Http));
     let _ = request.set_authority(Some(authority));
-    let _ = request.set_path_with_query(Some("/"));
-    let pending = match outgoing_handler::handle(request, None) {
-        Ok(pending) => pending,
-        Err(error) => return format!("{error:?}"),
-    };
+    let _ = request.set_path_with_query(Some(&format!("/{path}")));
+    let pending = outgoing_handler::handle(request, None).map_err(|error| format!("{error:?}"))?;
     pending.subscribe().block();
     match pending.get() {
-        Some(Ok(Ok(response))) => response.status().to_string(),
-        other => format!("{other:?}"),
+        Some(Ok(Ok(response))) => Ok(response),
+        other => Err(format!("{other:?}")),
     }
 }

@@ -45,6 +45,8 @@ impl incoming_handler::Guest for Whole {
             "wait" => Ok(wait()),
             "services" => services(),
             "fetch" => Ok(answers::fetch(text)),
+            "ask" => Ok(answers::ask(text)),
+            "chain" => Ok(answers::ask("whole.plugin/whole/chain")),
             "fetch-in-transaction" => fetch_in_transaction(text),
             _ => Ok("whole-one".to_owned()),
         };
