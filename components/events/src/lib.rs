@@ -5,6 +5,7 @@
 //! together.
 
 mod money;
+mod payment;
 mod price_text;
 mod ticket;
 
@@ -13,6 +14,7 @@ use ticketing_sdk::Timestamp;
 use ticketing_sdk::messaging::Payload;
 
 pub use money::{Money, Price};
+pub use payment::{PaymentCreated, PaymentDeclined, PaymentPending, PaymentRefunded, PaymentVoided};
 pub use ticket::{
     TicketCopied, TicketCreated, TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing,
     TicketWithdrawn, WithdrawalDecided,
@@ -85,6 +87,18 @@ impl OrderStatus {
     }
 }
 
+/// The buyer and the seller of an order. Events of older revisions do not have them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parties {
+    /// The buyer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The seller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seller_id: Option<String>,
+}
+
 /// The ticket of a new order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedTicket {
@@ -95,11 +109,14 @@ pub struct OrderedTicket {
     pub price: Money,
 }
 
-/// A reference to a ticket by its id.
+/// The ticket of an order that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketRef {
     /// The id of the ticket.
     pub id: String,
+    /// The price at the time of the reservation. Events of older revisions do not have it.
+    #[serde(flatten)]
+    pub price: Option<Money>,
 }
 
 /// A buyer has reserved a ticket.
@@ -114,6 +131,9 @@ pub struct OrderCreated {
     pub status: OrderStatus,
     /// The buyer.
     pub user_id: String,
+    /// The seller. Events of older revisions do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seller_id: Option<String>,
     /// The buyer must pay before this time.
     pub expires_at: Timestamp,
     /// The reserved ticket.
@@ -141,6 +161,9 @@ pub struct OrderCancelled {
     pub ticket: TicketRef,
     /// The reason for the cancellation.
     pub reason: CancelReason,
+    /// The buyer and the seller.
+    #[serde(flatten)]
+    pub parties: Parties,
 }
 
 /// A ticket was sold. The order no longer changes.
@@ -152,6 +175,9 @@ pub struct OrderCompleted {
     pub version: i64,
     /// The sold ticket.
     pub ticket: TicketRef,
+    /// The buyer and the seller.
+    #[serde(flatten)]
+    pub parties: Parties,
 }
 
 /// The time to pay an order is over.
@@ -160,74 +186,6 @@ pub struct OrderCompleted {
 pub struct ExpirationComplete {
     /// The id of the order.
     pub order_id: String,
-}
-
-/// The provider is asked to authorize a charge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PaymentPending {
-    /// The id of the payment.
-    pub id: String,
-    /// The id of its order.
-    pub order_id: String,
-    /// The number of the payment among the payments of its order, from 1.
-    pub attempt: i64,
-    /// The version of the payment.
-    pub version: i64,
-}
-
-/// The provider has declined a charge. The buyer may try another card.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PaymentDeclined {
-    /// The id of the payment.
-    pub id: String,
-    /// The id of its order.
-    pub order_id: String,
-    /// The number of the payment, as in [`PaymentPending`].
-    pub attempt: i64,
-    /// The provider's decline code, such as `card_declined`.
-    pub code: String,
-}
-
-/// The provider has authorized a charge: the money is reserved. It is captured
-/// when the order is complete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PaymentCreated {
-    /// The id of the payment.
-    pub id: String,
-    /// The id of its order.
-    pub order_id: String,
-    /// The provider's id of the authorization.
-    pub provider_id: String,
-    /// The authorized amount.
-    #[serde(flatten)]
-    pub amount: Money,
-}
-
-/// An authorization was voided: the money is no longer reserved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PaymentVoided {
-    /// The id of the payment.
-    pub id: String,
-    /// The id of its order.
-    pub order_id: String,
-    /// The reason.
-    pub reason: String,
-}
-
-/// Captured money was refunded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PaymentRefunded {
-    /// The id of the payment.
-    pub id: String,
-    /// The id of its order.
-    pub order_id: String,
-    /// The reason.
-    pub reason: String,
 }
 
 #[cfg(test)]
@@ -241,15 +199,47 @@ mod tests {
             version: 0,
             status: OrderStatus::Created,
             user_id: "u".to_owned(),
+            seller_id: Some("s".to_owned()),
             expires_at: Timestamp(0),
             ticket: OrderedTicket { id: "t".to_owned(), price: Money::usd(1_999) },
         };
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(
             json,
-            r#"{"id":"o","version":0,"status":"created","userId":"u","expiresAt":"1970-01-01T00:00:00.000Z","ticket":{"id":"t","amount":1999,"currency":"usd"}}"#
+            r#"{"id":"o","version":0,"status":"created","userId":"u","sellerId":"s","expiresAt":"1970-01-01T00:00:00.000Z","ticket":{"id":"t","amount":1999,"currency":"usd"}}"#
         );
         assert_eq!(serde_json::from_str::<OrderCreated>(&json).unwrap(), event);
+    }
+
+    #[test]
+    fn the_end_of_an_order_names_its_parties_and_the_price() {
+        let ticket = TicketRef { id: "t".to_owned(), price: Some(Money::usd(1_999)) };
+        let parties = Parties { user_id: Some("u".to_owned()), seller_id: Some("s".to_owned()) };
+        let event = OrderCompleted { id: "o".to_owned(), version: 2, ticket, parties };
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            json,
+            r#"{"id":"o","version":2,"ticket":{"id":"t","amount":1999,"currency":"usd"},"userId":"u","sellerId":"s"}"#
+        );
+        assert_eq!(serde_json::from_str::<OrderCompleted>(&json).unwrap(), event);
+    }
+
+    #[test]
+    fn events_of_older_revisions_lack_fields_and_are_read() {
+        let old = r#"{"id":"o","version":2,"ticket":{"id":"t"}}"#;
+        let completed: OrderCompleted = serde_json::from_str(old).unwrap();
+        assert_eq!((completed.ticket.price.clone(), completed.parties.clone()), (None, Parties::default()));
+        assert_eq!(serde_json::to_string(&completed).unwrap(), old);
+        let old = r#"{"id":"o","version":1,"ticket":{"id":"t"},"reason":"user"}"#;
+        assert_eq!(serde_json::from_str::<OrderCancelled>(old).unwrap().parties, Parties::default());
+        let old = r#"{"id":"p","orderId":"o","reason":"order cancelled"}"#;
+        assert_eq!(serde_json::from_str::<PaymentVoided>(old).unwrap().amount, None);
+        let old = r#"{"id":"p","orderId":"o","attempt":1,"version":0}"#;
+        assert_eq!(serde_json::from_str::<PaymentPending>(old).unwrap().attempt, 1);
+        let old = r#"{"id":"t","version":4}"#;
+        assert_eq!(serde_json::from_str::<TicketWithdrawn>(old).unwrap().price, None);
+        let old = r#"{"id":"o","version":0,"status":"created","userId":"u","expiresAt":"1970-01-01T00:00:00.000Z","ticket":{"id":"t","amount":1,"currency":"usd"}}"#;
+        assert_eq!(serde_json::from_str::<OrderCreated>(old).unwrap().seller_id, None);
     }
 
     #[test]

@@ -99,11 +99,18 @@ pub struct WithdrawalDecided {
 /// A seller has withdrawn a ticket. Nobody can order it any more. This is the
 /// last event about the ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TicketWithdrawn {
     /// The id of the ticket.
     pub id: String,
     /// The last version of the ticket.
     pub version: i64,
+    /// The seller. Events of older revisions do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The last price. Events of older revisions do not have it.
+    #[serde(flatten)]
+    pub price: Option<Money>,
 }
 
 #[cfg(test)]

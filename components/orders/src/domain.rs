@@ -13,7 +13,7 @@
 //! nothing.
 
 use ::events::{
-    CancelReason, Money, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, OrderedTicket, TicketRef,
+    CancelReason, Money, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, OrderedTicket, Parties, TicketRef,
 };
 use ticketing_sdk::Timestamp;
 
@@ -26,6 +26,9 @@ pub struct Order {
     pub version: i64,
     /// The buyer.
     pub user_id: String,
+    /// The seller. `None` if there is no copy of the ticket any more, which an order
+    /// that has not ended never meets.
+    pub seller_id: Option<String>,
     /// The status.
     pub status: OrderStatus,
     /// The buyer must pay before this time.
@@ -62,11 +65,12 @@ pub struct WrongAmount;
 
 impl Order {
     /// Makes a new order.
-    pub fn new(id: String, user_id: String, ticket: Ticket, expires_at: Timestamp) -> Self {
+    pub fn new(id: String, user_id: String, seller_id: String, ticket: Ticket, expires_at: Timestamp) -> Self {
         Self {
             id,
             version: 0,
             user_id,
+            seller_id: Some(seller_id),
             status: OrderStatus::Created,
             expires_at,
             pending_attempt: 0,
@@ -126,6 +130,7 @@ impl Order {
             version: self.version,
             status: self.status,
             user_id: self.user_id.clone(),
+            seller_id: self.seller_id.clone(),
             expires_at: self.expires_at,
             ticket: OrderedTicket { id: self.ticket.id.clone(), price: self.ticket.price.clone() },
         }
@@ -133,16 +138,22 @@ impl Order {
 
     /// The event about the cancelled order.
     pub fn cancelled_event(&self, reason: CancelReason) -> OrderCancelled {
-        OrderCancelled { id: self.id.clone(), version: self.version, ticket: self.ticket_ref(), reason }
+        let (id, version) = (self.id.clone(), self.version);
+        OrderCancelled { id, version, ticket: self.ticket_ref(), reason, parties: self.parties() }
     }
 
     /// The event about the completed order.
     pub fn completed_event(&self) -> OrderCompleted {
-        OrderCompleted { id: self.id.clone(), version: self.version, ticket: self.ticket_ref() }
+        let (id, version) = (self.id.clone(), self.version);
+        OrderCompleted { id, version, ticket: self.ticket_ref(), parties: self.parties() }
     }
 
     fn ticket_ref(&self) -> TicketRef {
-        TicketRef { id: self.ticket.id.clone() }
+        TicketRef { id: self.ticket.id.clone(), price: Some(self.ticket.price.clone()) }
+    }
+
+    fn parties(&self) -> Parties {
+        Parties { user_id: Some(self.user_id.clone()), seller_id: self.seller_id.clone() }
     }
 
     fn with_status(&self, status: OrderStatus) -> Self {
@@ -156,7 +167,7 @@ mod tests {
 
     fn order() -> Order {
         let ticket = Ticket { id: "t".to_owned(), version: 2, title: "Concert".to_owned(), price: Money::usd(1_999) };
-        Order::new("o".to_owned(), "u".to_owned(), ticket, Timestamp(60_000))
+        Order::new("o".to_owned(), "u".to_owned(), "s".to_owned(), ticket, Timestamp(60_000))
     }
 
     #[test]
@@ -167,6 +178,15 @@ mod tests {
         assert_eq!(complete.expire(), None);
         assert_eq!(complete.payment_pending(1), None);
         assert_eq!(complete.payment_declined(1), None);
+    }
+
+    #[test]
+    fn the_event_about_the_end_names_the_parties_and_the_price() {
+        let completed = order().pay(&Money::usd(1_999)).unwrap().unwrap().completed_event();
+        let expected = Parties { user_id: Some("u".to_owned()), seller_id: Some("s".to_owned()) };
+        assert_eq!((completed.parties, completed.ticket.price), (expected.clone(), Some(Money::usd(1_999))));
+        let cancelled = order().cancel().unwrap().unwrap().cancelled_event(CancelReason::User);
+        assert_eq!((cancelled.parties, cancelled.ticket.price), (expected, Some(Money::usd(1_999))));
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn create(request: &Request) -> Result<Response> {
         }
         let now_ms = now_ms();
         let expires_at = Timestamp(now_ms.saturating_add(limits.hold_ms));
-        let order = Order::new(id::new(), buyer.id.clone(), copy.ticket, expires_at);
+        let order = Order::new(id::new(), buyer.id.clone(), copy.seller_id, copy.ticket, expires_at);
         events::save_created(tx, &order)?;
         holds::check(tx, &order, limits, now_ms)?;
         Ok(Ok(order))

@@ -8,7 +8,8 @@ use ticketing_sdk::{Error, Result, Timestamp, now_ms, params};
 use crate::domain::{Order, Ticket};
 
 const SELECT: &str = "SELECT id, version, user_id, status, expires_ms, pending_attempt, settled_attempt,
-        ticket_id, ticket_version, title, amount, currency
+        ticket_id, ticket_version, title, amount, currency,
+        (SELECT tickets.user_id FROM tickets WHERE tickets.id = orders.ticket_id) AS seller_id
      FROM orders";
 
 impl FromRow for Order {
@@ -18,6 +19,7 @@ impl FromRow for Order {
             id: row.text("id")?,
             version: row.integer("version")?,
             user_id: row.text("user_id")?,
+            seller_id: row.optional_text("seller_id")?,
             status: OrderStatus::parse(&status).ok_or_else(|| Error::Internal(format!("unknown status `{status}`")))?,
             expires_at: Timestamp(row.integer("expires_ms")?),
             pending_attempt: row.integer("pending_attempt")?,

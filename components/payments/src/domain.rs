@@ -9,7 +9,7 @@
 //! failed
 //! ```
 
-use ::events::{Money, OrderStatus, PaymentPending};
+use ::events::{Money, OrderStatus, Parties, PaymentPending};
 use ticketing_sdk::{Error, Result, Timestamp};
 
 /// The copy of an order.
@@ -25,11 +25,13 @@ pub struct Order {
     pub terms: Option<Terms>,
 }
 
-/// The buyer, the price and the time limit of an order.
+/// The buyer, the seller, the price and the time limit of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// The buyer.
     pub user_id: String,
+    /// The seller, unless the order is older than this field.
+    pub seller_id: Option<String>,
     /// The payment must start before this time.
     pub expires_at: Timestamp,
     /// The price.
@@ -175,6 +177,13 @@ impl Order {
             })),
         }
     }
+
+    /// The buyer and the seller, as far as the events have told.
+    pub fn parties(&self) -> Parties {
+        let named =
+            |terms: &Terms| Parties { user_id: Some(terms.user_id.clone()), seller_id: terms.seller_id.clone() };
+        self.terms.as_ref().map(named).unwrap_or_default()
+    }
 }
 
 /// The error of a payment for an order that another payment has completed.
@@ -237,12 +246,14 @@ impl Attempt {
     }
 
     /// The event about the new attempt.
-    pub fn pending_event(&self) -> PaymentPending {
+    pub fn pending_event(&self, parties: Parties) -> PaymentPending {
         PaymentPending {
             id: self.id.clone(),
             order_id: self.order_id.clone(),
             attempt: self.number,
             version: self.version,
+            amount: Some(self.price.clone()),
+            parties,
         }
     }
 }
@@ -264,7 +275,8 @@ mod tests {
     const NOW_MS: i64 = 1_000;
 
     fn order() -> Order {
-        let terms = Terms { user_id: "u".to_owned(), expires_at: Timestamp(NOW_MS + 1), price: Money::usd(1_999) };
+        let (user_id, seller_id) = ("u".to_owned(), Some("s".to_owned()));
+        let terms = Terms { user_id, seller_id, expires_at: Timestamp(NOW_MS + 1), price: Money::usd(1_999) };
         Order { id: "o".to_owned(), version: 0, status: OrderStatus::Created, terms: Some(terms) }
     }
 
@@ -301,6 +313,14 @@ mod tests {
         assert_eq!(resumed, OpenAttempt::Existing(begun), "it began in time");
         let unknown = Order { terms: None, ..order() };
         assert_eq!(refusal(open_attempt(&unknown, "card", None)).0, 404);
+    }
+
+    #[test]
+    fn the_event_about_an_attempt_names_the_parties_and_the_price() {
+        let event = new_attempt(&order(), None).pending_event(order().parties());
+        let parties = Parties { user_id: Some("u".to_owned()), seller_id: Some("s".to_owned()) };
+        assert_eq!((event.parties, event.amount), (parties, Some(Money::usd(1_999))));
+        assert_eq!(Order { terms: None, ..order() }.parties(), Parties::default());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) fn order_end_topic(order_id: &str) -> String {
 fn end_order(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> Result<()> {
     let last = store::last_attempt_with_order(tx, order_id)?;
     let is_new = store::end_order(tx, order_id, version, status)?;
-    let Some(AttemptWithOrder { attempt, order_status }) = last else {
+    let Some(AttemptWithOrder { attempt, order_status, .. }) = last else {
         return Ok(());
     };
     // A request to pay may wait for it.

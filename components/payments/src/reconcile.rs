@@ -6,7 +6,7 @@
 //! transaction waits for the provider. One commit removes the timer and records
 //! the answer.
 
-use ::events::{OrderStatus, PaymentCreated, PaymentDeclined, PaymentRefunded, PaymentVoided};
+use ::events::{OrderStatus, Parties, PaymentCreated, PaymentDeclined, PaymentRefunded, PaymentVoided};
 use serde::{Deserialize, Serialize};
 use ticketing_sdk::messaging::{Disposition, Handled};
 use ticketing_sdk::store::{Snapshot, Timer, Tx};
@@ -34,7 +34,7 @@ struct TimerPayload {
 pub(crate) fn on_timer(timer: Timer, _attempt: u32, tx: &Tx<'_>) -> Handled {
     let TimerPayload { payment_id, tries } =
         serde_json::from_slice(&timer.payload).map_err(|error| Disposition::Reject(error.to_string()))?;
-    let Some(AttemptWithOrder { attempt, order_status }) = store::find_attempt(&Snapshot, &payment_id)? else {
+    let Some(AttemptWithOrder { attempt, order_status, parties }) = store::find_attempt(&Snapshot, &payment_id)? else {
         return Err(Disposition::Reject(format!("the payment {payment_id} does not exist")));
     };
     let Some(operation) = attempt.next_operation(order_status.unwrap_or(OrderStatus::Created)) else {
@@ -46,7 +46,7 @@ pub(crate) fn on_timer(timer: Timer, _attempt: u32, tx: &Tx<'_>) -> Handled {
             let delay_ms = (FIRST_RETRY_DELAY_MS << tries.min(7)).min(MAX_RETRY_DELAY_MS);
             Ok(schedule(tx, &attempt, now_ms() + delay_ms, tries.saturating_add(1))?)
         }
-        answer => Ok(record(tx, &attempt, answer?)?),
+        answer => Ok(record(tx, &attempt, parties, answer?)?),
     }
 }
 
@@ -64,7 +64,8 @@ pub(crate) fn schedule_now(tx: &Tx<'_>, attempt: &Attempt) -> Result<()> {
 /// answer is already recorded. Returns the status of the order.
 pub(crate) fn record_authorization(tx: &Tx<'_>, attempt_id: &str, answer: &Authorization) -> Result<OrderStatus> {
     let missing = || Error::Internal(format!("payment {attempt_id} or its order is missing"));
-    let AttemptWithOrder { attempt, order_status } = store::find_attempt(tx, attempt_id)?.ok_or_else(missing)?;
+    let AttemptWithOrder { attempt, order_status, parties } =
+        store::find_attempt(tx, attempt_id)?.ok_or_else(missing)?;
     let order_status = order_status.ok_or_else(missing)?;
     let Some(attempt) = attempt.with_authorization(answer) else {
         return Ok(order_status);
@@ -79,28 +80,31 @@ pub(crate) fn record_authorization(tx: &Tx<'_>, attempt_id: &str, answer: &Autho
             order_id: attempt.order_id,
             provider_id: provider_id.clone(),
             amount: attempt.price,
+            parties,
         })?,
-        Authorization::Declined(code, _) => publish_declined(tx, attempt, code)?,
+        Authorization::Declined(code, _) => publish_declined(tx, attempt, parties, code)?,
         Authorization::Invalid(reason) => {
             log::warn("payment", &format!("the provider refuses payment {} as invalid: {reason}", attempt.id));
-            publish_declined(tx, attempt, "invalid")?;
+            publish_declined(tx, attempt, parties, "invalid")?;
         }
     }
     Ok(order_status)
 }
 
-fn publish_declined(tx: &Tx<'_>, attempt: Attempt, code: &str) -> Result<()> {
+fn publish_declined(tx: &Tx<'_>, attempt: Attempt, parties: Parties, code: &str) -> Result<()> {
     tx.publish(&PaymentDeclined {
         id: attempt.id,
         order_id: attempt.order_id,
         attempt: attempt.number,
         code: code.to_owned(),
+        amount: Some(attempt.price),
+        parties,
     })
 }
 
 /// Records an answer and publishes the event. An operator must look at an attempt
 /// that the provider refuses to bring into its state.
-fn record(tx: &Tx<'_>, attempt: &Attempt, answer: Answer) -> Result<()> {
+fn record(tx: &Tx<'_>, attempt: &Attempt, parties: Parties, answer: Answer) -> Result<()> {
     let state = match answer {
         Answer::Authorization(answer) => return record_authorization(tx, &attempt.id, &answer).map(drop),
         Answer::Done(state) => state,
@@ -111,9 +115,10 @@ fn record(tx: &Tx<'_>, attempt: &Attempt, answer: Answer) -> Result<()> {
     };
     store::update_attempt(tx, &attempt.with_state(state))?;
     let (id, order_id, reason) = (attempt.id.clone(), attempt.order_id.clone(), "order cancelled".to_owned());
+    let amount = Some(attempt.price.clone());
     match state {
-        AttemptState::Voided => tx.publish(&PaymentVoided { id, order_id, reason }),
-        AttemptState::Refunded => tx.publish(&PaymentRefunded { id, order_id, reason }),
+        AttemptState::Voided => tx.publish(&PaymentVoided { id, order_id, reason, amount, parties }),
+        AttemptState::Refunded => tx.publish(&PaymentRefunded { id, order_id, reason, amount, parties }),
         _ => Ok(()),
     }
 }

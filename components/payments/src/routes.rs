@@ -89,7 +89,7 @@ fn second_answer(attempt: &Attempt, listener: &Listener) -> Result<Response> {
 
 /// How the payment has ended, if it has.
 fn end_of(attempt: &Attempt) -> Result<Option<PaymentStatus>> {
-    let Some(AttemptWithOrder { attempt, order_status }) = store::find_attempt(&Snapshot, &attempt.id)? else {
+    let Some(AttemptWithOrder { attempt, order_status, .. }) = store::find_attempt(&Snapshot, &attempt.id)? else {
         return Err(Error::Internal(format!("the payment {} is missing", attempt.id)));
     };
     let status = PaymentStatus::of(&attempt, order_status.unwrap_or(OrderStatus::Created));
@@ -125,7 +125,7 @@ fn open_attempt(order_id: &str, user_id: &str, token: &str) -> Result<OpenAttemp
         if let OpenAttempt::New(attempt) = &opened {
             store::insert_attempt(tx, attempt)?;
             reconcile::schedule_recovery(tx, attempt)?;
-            tx.publish(&attempt.pending_event())?;
+            tx.publish(&attempt.pending_event(order.parties()))?;
         }
         Ok(opened)
     })

@@ -1,6 +1,6 @@
 //! The table of attempts, and the copies of the orders.
 
-use ::events::{Money, OrderCreated, OrderStatus};
+use ::events::{Money, OrderCreated, OrderStatus, Parties};
 use ticketing_sdk::store::{FromRow, Query, Row, Tx};
 use ticketing_sdk::{Error, Result, Timestamp, params};
 
@@ -11,7 +11,7 @@ const SELECT_ATTEMPT: &str =
 
 const SELECT_WITH_ORDER: &str =
     "SELECT payments.id, payments.version, order_id, attempt, state, token, provider_id, payments.amount,
-        payments.currency, orders.status AS order_status
+        payments.currency, orders.status AS order_status, orders.user_id, orders.seller_id
      FROM payments LEFT JOIN orders ON orders.id = payments.order_id";
 
 /// An attempt, and the status of its order.
@@ -19,6 +19,8 @@ pub(crate) struct AttemptWithOrder {
     pub(crate) attempt: Attempt,
     /// `None` while there is no copy of the order.
     pub(crate) order_status: Option<OrderStatus>,
+    /// The buyer and the seller, as far as the events of the order have told.
+    pub(crate) parties: Parties,
 }
 
 impl FromRow for Attempt {
@@ -40,7 +42,8 @@ impl FromRow for Attempt {
 impl FromRow for AttemptWithOrder {
     fn from_row(row: &mut Row<'_>) -> Result<Self> {
         let order_status = row.optional_text("order_status")?.map(|status| parse_status(&status)).transpose()?;
-        Ok(Self { attempt: Attempt::from_row(row)?, order_status })
+        let parties = Parties { user_id: row.optional_text("user_id")?, seller_id: row.optional_text("seller_id")? };
+        Ok(Self { attempt: Attempt::from_row(row)?, order_status, parties })
     }
 }
 
@@ -58,7 +61,9 @@ impl FromRow for Order {
             row.optional_text("currency")?,
         ) {
             (Some(user_id), Some(expires_ms), Some(amount), Some(currency)) => {
-                Some(Terms { user_id, expires_at: Timestamp(expires_ms), price: Money { amount, currency } })
+                let seller_id = row.optional_text("seller_id")?;
+                let price = Money { amount, currency };
+                Some(Terms { user_id, seller_id, expires_at: Timestamp(expires_ms), price })
             }
             _ => None,
         };
@@ -68,17 +73,20 @@ impl FromRow for Order {
 
 /// Finds the copy of an order.
 pub(crate) fn find_order(db: &impl Query, id: &str) -> Result<Option<Order>> {
-    db.one("SELECT id, version, status, user_id, expires_ms, amount, currency FROM orders WHERE id = $1", params![id])
+    db.one(
+        "SELECT id, version, status, user_id, seller_id, expires_ms, amount, currency FROM orders WHERE id = $1",
+        params![id],
+    )
 }
 
 /// Inserts the copy of a new order. If the event about the order's end came
 /// first, the copy keeps its status and gets the missing terms.
 pub(crate) fn insert_order(tx: &Tx<'_>, order: &OrderCreated) -> Result<()> {
     tx.execute(
-        "INSERT INTO orders (id, version, status, user_id, expires_ms, amount, currency)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO orders (id, version, status, user_id, expires_ms, amount, currency, seller_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id, expires_ms = excluded.expires_ms,
-            amount = excluded.amount, currency = excluded.currency
+            seller_id = excluded.seller_id, amount = excluded.amount, currency = excluded.currency
          WHERE orders.user_id IS NULL",
         params![
             &order.id,
@@ -88,6 +96,7 @@ pub(crate) fn insert_order(tx: &Tx<'_>, order: &OrderCreated) -> Result<()> {
             order.expires_at.0,
             order.ticket.price.amount,
             &order.ticket.price.currency,
+            order.seller_id.as_ref(),
         ],
     )?;
     Ok(())

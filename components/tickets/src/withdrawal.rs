@@ -64,5 +64,6 @@ pub(crate) fn apply(tx: &Tx<'_>, decision: &WithdrawalDecided) -> Result<()> {
     };
     let version = ticket.version + 1;
     store::withdraw(tx, &ticket, version)?;
-    tx.publish(&TicketWithdrawn { id: ticket.id, version })
+    let (user_id, price) = (Some(ticket.user_id), Some(ticket.price));
+    tx.publish(&TicketWithdrawn { id: ticket.id, version, user_id, price })
 }

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use events::{
-    CancelReason, ExpirationComplete, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, PaymentCreated,
-    PaymentDeclined, PaymentPending, Price, TicketWithdrawing, WithdrawalDecided,
+    CancelReason, ExpirationComplete, OrderCancelled, OrderCompleted, OrderCreated, OrderStatus, Parties,
+    PaymentCreated, PaymentDeclined, PaymentPending, Price, TicketWithdrawing, WithdrawalDecided,
 };
 use orders::domain::{Order, Ticket};
 use payments::domain::{self as payments_domain, Attempt, AttemptState, Authorization, OpenAttempt, Operation, Terms};
@@ -117,7 +117,7 @@ impl Market {
         }
         let ticket = Ticket { id: ticket.id, version: ticket.version, title: ticket.title, price: ticket.price };
         let buyer = format!("buyer{}", buyer % 3);
-        let order = Order::new(self.new_id(), buyer, ticket, Timestamp(self.now_ms + HOLD_MS));
+        let order = Order::new(self.new_id(), buyer, "seller".to_owned(), ticket, Timestamp(self.now_ms + HOLD_MS));
         self.messages.push(Message::CreatedToTickets(order.created_event()));
         self.messages.push(Message::CreatedToPayments(order.created_event()));
         self.orders.insert(order.id.clone(), order);
@@ -151,7 +151,7 @@ impl Market {
             Err(_) | Ok(OpenAttempt::Authorized(_)) => return,
             Ok(OpenAttempt::Existing(attempt)) => attempt,
             Ok(OpenAttempt::New(attempt)) => {
-                self.messages.push(Message::PaymentPending(attempt.pending_event()));
+                self.messages.push(Message::PaymentPending(attempt.pending_event(copy.parties())));
                 self.timers.insert(attempt.id.clone());
                 self.attempts.insert(attempt.id.clone(), attempt.clone());
                 attempt
@@ -252,6 +252,7 @@ impl Market {
                     .or_insert_with(|| order_copy(&event.id, OrderStatus::Created));
                 copy.terms.get_or_insert(Terms {
                     user_id: event.user_id,
+                    seller_id: event.seller_id,
                     expires_at: event.expires_at,
                     price: event.ticket.price,
                 });
@@ -355,10 +356,12 @@ impl Market {
                 order_id,
                 provider_id: provider_id.clone(),
                 amount: attempt.price.clone(),
+                parties: Parties::default(),
             })),
             Authorization::Declined(..) | Authorization::Invalid(_) => {
                 let code = "declined".to_owned();
-                let event = PaymentDeclined { id, order_id, attempt: attempt.number, code };
+                let (amount, parties) = (Some(attempt.price.clone()), Parties::default());
+                let event = PaymentDeclined { id, order_id, attempt: attempt.number, code, amount, parties };
                 self.messages.push(Message::PaymentDeclined(event));
             }
         }

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use events::{
-    ExpirationComplete, Money, OrderCompleted, OrderCreated, OrderStatus, OrderedTicket, Price, TicketRef,
+    ExpirationComplete, Money, OrderCompleted, OrderCreated, OrderStatus, OrderedTicket, Parties, Price, TicketRef,
     TicketUpdated,
 };
 use serde::{Deserialize, Serialize};
@@ -147,8 +147,10 @@ pub(super) async fn change(connection: &mut Connection, order: &mut Order, statu
 
 pub(super) async fn complete(connection: &mut Connection, order: &mut Order) -> Result<(), Failure> {
     change(connection, order, OrderStatus::Complete).await?;
-    let ticket = TicketRef { id: order.ticket_id.clone() };
-    publish(connection, &OrderCompleted { id: order.id.clone(), version: order.version, ticket }).await?;
+    let price = Money { amount: order.amount, currency: order.currency.clone() };
+    let ticket = TicketRef { id: order.ticket_id.clone(), price: Some(price) };
+    let parties = Parties { user_id: Some(order.user_id.clone()), seller_id: None };
+    publish(connection, &OrderCompleted { id: order.id.clone(), version: order.version, ticket, parties }).await?;
     cancel_timer(connection, &order.id).await?;
     Ok(())
 }
@@ -196,6 +198,7 @@ fn created(order: &Order) -> OrderCreated {
         version: order.version,
         status: OrderStatus::Created,
         user_id: order.user_id.clone(),
+        seller_id: None,
         expires_at: Timestamp(order.expires_ms),
         ticket: OrderedTicket {
             id: order.ticket_id.clone(),

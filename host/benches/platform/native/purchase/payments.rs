@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use events::{Money, OrderStatus, PaymentCreated, PaymentPending};
+use events::{Money, OrderStatus, Parties, PaymentCreated, PaymentPending};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -76,7 +76,14 @@ async fn begin(app: &App, buyer: &str, wanted: &Wanted) -> Result<(Order, String
     .await?;
     let settlement = json!({ "paymentId": id, "tries": 0 });
     schedule(&mut transaction, &format!("settle:{id}"), now_ms() + RECOVERY_AFTER_MS, &settlement).await?;
-    let pending = PaymentPending { id: id.clone(), order_id: order.id.clone(), attempt: 1, version: 0 };
+    let pending = PaymentPending {
+        id: id.clone(),
+        order_id: order.id.clone(),
+        attempt: 1,
+        version: 0,
+        amount: Some(Money { amount: order.amount, currency: order.currency.clone() }),
+        parties: parties(&order),
+    };
     publish(&mut transaction, &pending).await?;
     orders::change(&mut transaction, &mut order, OrderStatus::AwaitingPayment).await?;
     app.database.commit(transaction).await?;
@@ -107,6 +114,10 @@ async fn authorize(app: &App, key: &str, order: &Order, token: &str) -> Result<S
     Ok(id)
 }
 
+fn parties(order: &Order) -> Parties {
+    Parties { user_id: Some(order.user_id.clone()), seller_id: None }
+}
+
 /// Records the provider's answer and completes the order.
 async fn record(app: &App, mut order: Order, payment: &str, authorization: &str) -> Result<(), Failure> {
     let mut transaction = app.database.begin().await?;
@@ -117,6 +128,7 @@ async fn record(app: &App, mut order: Order, payment: &str, authorization: &str)
         order_id: order.id.clone(),
         provider_id: authorization.to_owned(),
         amount: Money { amount: order.amount, currency: order.currency.clone() },
+        parties: parties(&order),
     };
     publish(&mut transaction, &created).await?;
     orders::complete(&mut transaction, &mut order).await?;
