@@ -38,7 +38,7 @@ fn compare(component: &[u8], manifest: Option<&str>) {
     let Ok(artifact) = Artifact::parse(component.to_vec(), manifest) else { return };
     let Ok(interfaces) = Interfaces::read_and_check(&artifact.bytes) else { return };
     OFFERS.grants_of(&interfaces.imports());
-    let revision = ComparedRevision { manifest: &artifact.manifest, interfaces: &interfaces };
+    let revision = ComparedRevision { manifest: &artifact.manifest, interfaces: &interfaces, events: &artifact.events };
     compatibility::compare(revision, &artifact.migrations, HostContext::default(), RevisionInfo::default());
     let applied: Vec<Applied> = artifact.migrations.iter().map(Applied::of).collect();
     let host = HostContext { offers: OFFERS, active: Some(revision), applied: &applied, ..HostContext::default() };

@@ -40,6 +40,9 @@ pub struct Verdict {
     pub publishes: SubjectChanges,
     /// The changes of the interfaces since the active revision.
     pub types: Vec<TypeChange>,
+    /// The changes of the schemas of events since the active revision.
+    #[serde(default)]
+    pub schemas: Vec<SchemaChange>,
     /// The migrations, in the order in which they run.
     pub migrations: Vec<MigrationView>,
     /// The requests of the file that the policy of the plugin does not allow. The
@@ -104,6 +107,21 @@ pub struct TypeChange {
     pub compatible: bool,
 }
 
+/// One change of the schema of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SchemaChange {
+    /// The subject of the event.
+    #[schema(example = "thing.created")]
+    pub subject: String,
+    /// The changed part of the payload, such as `price.amount`. Empty for the whole
+    /// payload.
+    pub place: String,
+    /// The change, such as `integer is now string`.
+    pub change: String,
+    /// Whether subscribers that rely on the old schema still work.
+    pub compatible: bool,
+}
+
 /// One migration of the new revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MigrationView {
@@ -122,6 +140,15 @@ pub struct MigrationView {
 impl fmt::Display for TypeChange {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}, {}: {}", self.interface, self.item, self.change)
+    }
+}
+
+impl fmt::Display for SchemaChange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place.as_str() {
+            "" => write!(formatter, "{}: {}", self.subject, self.change),
+            place => write!(formatter, "{}, {place}: {}", self.subject, self.change),
+        }
     }
 }
 

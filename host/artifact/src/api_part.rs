@@ -7,12 +7,12 @@
 //! plugin stands before the name of each component and of each operation, so the
 //! parts of two plugins have no name in common.
 
-mod shape;
-
-use crate::manifest::{Manifest, Route};
+use crate::{
+    manifest::{Manifest, Route},
+    shape::{self, Object},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use shape::Object;
 use std::collections::BTreeMap;
 
 /// The components that the host adds to the document: the answer to a refused

@@ -1,11 +1,12 @@
-//! A plugin file: one component with its manifest, its migrations and its
-//! description of the API as custom sections.
+//! A plugin file: one component with its manifest, its migrations, its description
+//! of the API and the schemas of its events as custom sections.
 
 pub use crate::complexity_limits::TooComplex;
 
 use crate::{
     api_part::ApiPart,
     complexity_limits::{ComplexityCounter, ComplexityError},
+    event_schemas::EventSchemas,
     footprint::{Footprint, FootprintReader},
     manifest::{Manifest, ManifestError},
 };
@@ -23,12 +24,17 @@ pub const MIGRATIONS_SECTION: &str = "platform:migrations";
 /// The name of the custom section with the plugin's part of the description of the
 /// API. The section may be missing.
 pub const OPENAPI_SECTION: &str = "platform:openapi";
+/// The name of the custom section with the schemas of the events that the plugin
+/// publishes. The section may be missing.
+pub const EVENTS_SECTION: &str = "platform:events";
 /// The size limit of a manifest.
 pub const MAX_MANIFEST_BYTES: usize = 256 << 10;
 /// The size limit of the section with the migrations.
 const MAX_MIGRATIONS_BYTES: usize = 4 << 20;
 /// The size limit of the description of the API.
 const MAX_OPENAPI_BYTES: usize = 64 << 10;
+/// The size limit of the schemas of the events.
+const MAX_EVENTS_BYTES: usize = 64 << 10;
 /// How many migrations a file can have.
 const MAX_MIGRATIONS: usize = 1_000;
 /// The length limit of a migration's name.
@@ -45,6 +51,8 @@ pub struct Artifact {
     pub migrations: Vec<Migration>,
     /// The plugin's part of the description of the API.
     pub api: Option<ApiPart>,
+    /// The schemas of the events that it publishes.
+    pub events: EventSchemas,
     /// What an instance takes before its first call.
     pub footprint: Footprint,
     /// The bytes of the component.
@@ -106,6 +114,9 @@ pub enum ArtifactError {
     /// The section with the description of the API is not valid.
     #[error("the section {OPENAPI_SECTION} {0}")]
     Api(String),
+    /// The section with the schemas of the events is not valid.
+    #[error("the section {EVENTS_SECTION} {0}")]
+    Events(String),
     /// A migration contains a statement that is not allowed.
     #[error("migration {name}: {reason}")]
     Migration {
@@ -158,8 +169,10 @@ impl Artifact {
         let migrations = sections.migrations.map_or(Ok(Vec::new()), parse_migrations)?;
         let api =
             sections.openapi.map(|json| ApiPart::parse(json, &manifest)).transpose().map_err(ArtifactError::Api)?;
+        let events = sections.events.map(|json| EventSchemas::parse(json, &manifest)).transpose();
+        let events = events.map_err(ArtifactError::Events)?.unwrap_or_default();
         let footprint = sections.footprint;
-        Ok(Self { digest: hex::encode(Sha256::digest(&bytes)), manifest, migrations, api, footprint, bytes })
+        Ok(Self { digest: hex::encode(Sha256::digest(&bytes)), manifest, migrations, api, events, footprint, bytes })
     }
 }
 
@@ -169,6 +182,7 @@ struct Sections<'a> {
     manifest: Option<&'a [u8]>,
     migrations: Option<&'a [u8]>,
     openapi: Option<&'a [u8]>,
+    events: Option<&'a [u8]>,
     footprint: Footprint,
 }
 
@@ -191,6 +205,7 @@ impl<'a> Sections<'a> {
                 MANIFEST_SECTION => (MANIFEST_SECTION, MAX_MANIFEST_BYTES, &mut sections.manifest),
                 MIGRATIONS_SECTION => (MIGRATIONS_SECTION, MAX_MIGRATIONS_BYTES, &mut sections.migrations),
                 OPENAPI_SECTION => (OPENAPI_SECTION, MAX_OPENAPI_BYTES, &mut sections.openapi),
+                EVENTS_SECTION => (EVENTS_SECTION, MAX_EVENTS_BYTES, &mut sections.events),
                 _ => continue,
             };
             check_size(name, section.data().len(), limit)?;

@@ -1,5 +1,5 @@
-//! Plugin files: components that contain their manifest, their migrations and their
-//! description of the API.
+//! Plugin files: components that contain their manifest, their migrations, their
+//! description of the API and the schemas of their events.
 //!
 //! A plugin file is a component with custom sections at its outermost level, after
 //! everything else:
@@ -7,9 +7,11 @@
 //! - [`MANIFEST_SECTION`]: the bytes of `plugin.toml`;
 //! - [`MIGRATIONS_SECTION`]: a JSON array of `{"name", "sql"}`, one for each file
 //!   `migrations/NAME.sql`, sorted by name. Without migrations it is `[]`;
-//! - [`OPENAPI_SECTION`]: the bytes of `openapi.json`, if the plugin has this file.
+//! - [`OPENAPI_SECTION`]: the bytes of `openapi.json`, if the plugin has this file;
+//! - [`EVENTS_SECTION`]: the bytes of `events.json`, if the plugin has this file.
 //!
-//! This crate does not read the manifest and the description. The host checks them.
+//! This crate does not read the manifest, the description and the schemas. The host
+//! checks them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -29,6 +31,22 @@ pub const MIGRATIONS_SECTION: &str = "platform:migrations";
 /// The section that holds `openapi.json`.
 pub const OPENAPI_SECTION: &str = "platform:openapi";
 
+/// The section that holds `events.json`.
+pub const EVENTS_SECTION: &str = "platform:events";
+
+/// The parts of a plugin file beside its code.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Parts<'a> {
+    /// The bytes of `plugin.toml`.
+    pub manifest: &'a [u8],
+    /// The files of `migrations/`.
+    pub migrations: &'a [Migration],
+    /// The bytes of `openapi.json`.
+    pub openapi: Option<&'a [u8]>,
+    /// The bytes of `events.json`.
+    pub events: Option<&'a [u8]>,
+}
+
 /// One file of `migrations/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Migration {
@@ -44,32 +62,36 @@ pub struct Migration {
 /// # Errors
 /// If the code is neither, if it already contains a manifest, or if a core module
 /// does not name its world.
-pub fn pack(code: &[u8], manifest: &[u8], migrations: &[Migration], openapi: Option<&[u8]>) -> Result<Vec<u8>> {
+pub fn pack(code: &[u8], parts: Parts<'_>) -> Result<Vec<u8>> {
     let mut component = to_component(code)?;
-    append_section(&mut component, MANIFEST_SECTION, manifest);
-    append_section(&mut component, MIGRATIONS_SECTION, &serde_json::to_vec(migrations)?);
-    if let Some(openapi) = openapi {
-        append_section(&mut component, OPENAPI_SECTION, openapi);
+    append_section(&mut component, MANIFEST_SECTION, parts.manifest);
+    append_section(&mut component, MIGRATIONS_SECTION, &serde_json::to_vec(parts.migrations)?);
+    for (section, json) in [(OPENAPI_SECTION, parts.openapi), (EVENTS_SECTION, parts.events)] {
+        if let Some(json) = json {
+            append_section(&mut component, section, json);
+        }
     }
     Ok(component)
 }
 
-/// Like [`pack`], with `plugin.toml`, `migrations/` and `openapi.json` from the folder
-/// of the package. The folder `migrations/` and `openapi.json` may be missing.
+/// Like [`pack`], with `plugin.toml`, `migrations/`, `openapi.json` and `events.json`
+/// from the folder of the package. All but `plugin.toml` may be missing.
 ///
 /// # Errors
 /// Like [`pack`], or if a file cannot be read.
 pub fn pack_folder(code: &[u8], folder: &Path) -> Result<Vec<u8>> {
     let manifest = fs::read(folder.join("plugin.toml")).context("cannot read plugin.toml")?;
-    let openapi = openapi(&folder.join("openapi.json"))?;
-    pack(code, &manifest, &migrations(&folder.join("migrations"))?, openapi.as_deref())
+    let migrations = migrations(&folder.join("migrations"))?;
+    let (openapi, events) = (optional(&folder.join("openapi.json"))?, optional(&folder.join("events.json"))?);
+    let (openapi, events) = (openapi.as_deref(), events.as_deref());
+    pack(code, Parts { manifest: &manifest, migrations: &migrations, openapi, events })
 }
 
-/// Reads the description of the API. A missing file has none.
+/// Reads a file that may be missing, such as `openapi.json`.
 ///
 /// # Errors
 /// If the file cannot be read. The error names the file.
-pub fn openapi(file: &Path) -> Result<Option<Vec<u8>>> {
+pub fn optional(file: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         content => content.map(Some).with_context(|| format!("cannot read {}", file.display())),
@@ -221,12 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_file_contains_the_schemas_of_its_events() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("plugin.toml"), "name = \"sample\"").unwrap();
+        fs::write(folder.path().join("events.json"), "{}").unwrap();
+        let plugin = pack_folder(EMPTY_MODULE, folder.path()).unwrap();
+        assert_eq!(sections(&plugin).pop(), Some((EVENTS_SECTION.to_owned(), b"{}".to_vec())));
+    }
+
+    #[test]
     fn a_component_is_not_changed_and_is_packed_once() {
-        let plugin = pack(EMPTY_COMPONENT, b"name = \"sample\"", &[], None).unwrap();
+        let parts = Parts { manifest: b"name = \"sample\"", ..Parts::default() };
+        let plugin = pack(EMPTY_COMPONENT, parts).unwrap();
         assert!(plugin.starts_with(EMPTY_COMPONENT));
-        let again = pack(&plugin, b"name = \"another\"", &[], None).unwrap_err();
+        let again = pack(&plugin, parts).unwrap_err();
         assert!(again.to_string().contains("already"), "{again}");
-        assert!(pack(b"GIF89a", b"", &[], None).unwrap_err().to_string().contains("neither"));
+        assert!(pack(b"GIF89a", Parts::default()).unwrap_err().to_string().contains("neither"));
     }
 
     #[test]

@@ -310,7 +310,7 @@ impl Loader {
         let series = RevisionSeries::of(&record.plugin, &record.id);
         let Fitted { program, config, manifest } = fitted;
         series.begin_requests(&manifest.requests.plugins);
-        let Artifact { digest, bytes, api, manifest: Manifest { requests: asked, .. }, .. } = compiled.artifact;
+        let Artifact { digest, bytes, api, events, manifest: Manifest { requests: asked, .. }, .. } = compiled.artifact;
         // Without the grant, an outgoing request finds no allowed host and no allowed plugin.
         let may_use_store = policy.grants.contains(&Grant::Store);
         let http_hosts = policy.http_hosts.iter().filter(|_| policy.grants.contains(&Grant::Http));
@@ -343,6 +343,7 @@ impl Loader {
             id: record.id.clone(),
             endpoints: OwnEndpoint::of(&manifest, &record.id),
             api,
+            events,
             policy,
             digest,
             size_bytes: bytes.len(),

@@ -10,7 +10,7 @@ use super::{
 };
 use host_api::policy::Policy;
 use host_artifact::{
-    ApiPart,
+    ApiPart, EventSchemas,
     manifest::{Manifest, Route, Visibility},
 };
 use host_base::{
@@ -49,6 +49,8 @@ pub struct Revision {
     pub manifest: Manifest,
     /// Its description of the API.
     pub api: Option<ApiPart>,
+    /// The schemas of the events that it publishes.
+    pub events: EventSchemas,
     /// The plugin's database, shared by its revisions.
     pub database: Option<Arc<dyn Database>>,
     /// Its endpoints.

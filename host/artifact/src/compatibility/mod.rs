@@ -3,23 +3,26 @@
 //! check` prints on the machine of an author.
 //!
 //! The functions of this module depend only on their arguments. `interfaces` reads
-//! the interfaces of a component, `type_comparer` compares them, and `migrations`
-//! judges whether the active revision works with a migration.
+//! the interfaces of a component, `type_comparer` compares them, `schemas` compares
+//! the schemas of events, and `migrations` judges whether the active revision works
+//! with a migration.
 
 mod baseline;
 mod describe;
 mod interfaces;
 mod members;
 mod migrations;
+mod schemas;
 mod type_comparer;
 
 pub use interfaces::{Interfaces, InterfacesError};
 
 use crate::{
+    EventSchemas,
     manifest::{Manifest, Route, takes_keys},
     permissions::{Offers, grant_name},
 };
-use host_api::verdict::{Capabilities, Endpoint, MigrationView, RouteChanges, SubjectChanges, Verdict};
+use host_api::verdict::{Capabilities, Endpoint, MigrationView, RouteChanges, SchemaChange, SubjectChanges, Verdict};
 use host_sql::{Applied, Migration};
 use std::collections::BTreeSet;
 
@@ -30,6 +33,8 @@ pub struct ComparedRevision<'a> {
     pub manifest: &'a Manifest,
     /// The imports and exports of the component.
     pub interfaces: &'a Interfaces,
+    /// The schemas of the events that it publishes.
+    pub events: &'a EventSchemas,
 }
 
 /// The state of the host that a new revision is compared with.
@@ -77,12 +82,14 @@ pub fn compare(
     let publishes =
         subjects(&new.manifest.messaging.publishes, active.map(|active| &active.manifest.messaging.publishes));
     let types = active.map_or_else(Vec::new, |active| new.interfaces.against(active.interfaces));
+    let schemas = active.map_or_else(Vec::new, |active| schemas::compare(new, active));
     let migrations = migrations::judge(migrations, host.applied, active.is_some());
 
     let others = host.others.iter().filter(|other| other.name != new.manifest.name).copied();
     let mut problems = subjects_without_source(&publishes.removed, others);
     problems.extend(active.iter().flat_map(|active| routes_without_keys(new.manifest, active.manifest)));
     problems.extend(types.iter().filter(|change| !change.compatible).map(ToString::to_string));
+    problems.extend(schemas.iter().filter(|change| !change.compatible).map(schema_line));
     problems.extend(migrations.iter().filter_map(problem_line));
     Verdict {
         plugin: new.manifest.name.clone(),
@@ -100,6 +107,7 @@ pub fn compare(
         subscribes,
         publishes,
         types,
+        schemas,
         migrations,
         beyond_policy: Vec::new(),
         compatible: problems.is_empty(),
@@ -145,6 +153,11 @@ fn keyed_endpoints(manifest: &Manifest) -> BTreeSet<Endpoint> {
         ..manifest.clone()
     };
     routes(&keyed).into_iter().filter(|endpoint| takes_keys(&endpoint.method)).collect()
+}
+
+/// A change of a schema, for the list of all problems.
+fn schema_line(change: &SchemaChange) -> String {
+    format!("the subscribers of an event may miss something: {change}")
 }
 
 /// A migration's problem, for the list of all problems.

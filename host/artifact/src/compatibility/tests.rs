@@ -32,7 +32,8 @@ fn a_first_revision_adds_everything_and_has_no_problem() {
         compile_ms: 3,
         from_cache: true,
     };
-    let new_revision = ComparedRevision { manifest: &manifest, interfaces: &interfaces };
+    let new_revision =
+        ComparedRevision { manifest: &manifest, interfaces: &interfaces, events: &EventSchemas::default() };
     let verdict = compare(new_revision, &[migration], HostContext { offers: OFFERS, ..HostContext::default() }, info);
     assert_eq!(
         (verdict.plugin.as_str(), verdict.version.as_str(), verdict.revision.as_str()),
@@ -68,12 +69,12 @@ fn differences_from_the_active_revision_are_listed_and_breaking_ones_are_problem
     ];
     let host = HostContext {
         offers: OFFERS,
-        active: Some(ComparedRevision { manifest: &old, interfaces: &before }),
+        active: Some(ComparedRevision { manifest: &old, interfaces: &before, events: &EventSchemas::default() }),
         active_revision: Some("1.1.0+cd"),
         others: &[&reader, &second, &old],
         applied: &[Applied::of(&migrations[0])],
     };
-    let new_revision = ComparedRevision { manifest: &new, interfaces: &after };
+    let new_revision = ComparedRevision { manifest: &new, interfaces: &after, events: &EventSchemas::default() };
     let verdict = compare(new_revision, &migrations, host, RevisionInfo::default());
     assert_eq!(verdict.routes.added, [route("GET", "/b")]);
     assert_eq!(verdict.routes.removed, [route("POST", "/a")]);
@@ -96,9 +97,9 @@ fn a_route_that_only_plugins_reach_from_now_on_is_listed() {
     let interfaces = interfaces(&[]);
     let route = |more: &str| manifest("shop", &format!("routes = [{{ path = '/a', methods = ['GET'] {more} }}]"));
     let (old, new) = (route(""), route(", visibility = 'plugins'"));
-    let active = Some(ComparedRevision { manifest: &old, interfaces: &interfaces });
+    let active = Some(ComparedRevision { manifest: &old, interfaces: &interfaces, events: &EventSchemas::default() });
     let host = HostContext { active, ..HostContext::default() };
-    let new = ComparedRevision { manifest: &new, interfaces: &interfaces };
+    let new = ComparedRevision { manifest: &new, interfaces: &interfaces, events: &EventSchemas::default() };
     let routes = compare(new, &[], host, RevisionInfo::default()).routes;
     let texts = |endpoints: &[Endpoint]| endpoints.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
@@ -114,12 +115,29 @@ fn a_route_that_would_ignore_keys_is_a_problem() {
     let interfaces = interfaces(&[]);
     let problems = |old: &str, new: &str| {
         let (old, new) = (manifest("shop", old), manifest("shop", new));
-        let active = Some(ComparedRevision { manifest: &old, interfaces: &interfaces });
-        let new = ComparedRevision { manifest: &new, interfaces: &interfaces };
+        let active =
+            Some(ComparedRevision { manifest: &old, interfaces: &interfaces, events: &EventSchemas::default() });
+        let new = ComparedRevision { manifest: &new, interfaces: &interfaces, events: &EventSchemas::default() };
         compare(new, &[], HostContext { active, ..HostContext::default() }, RevisionInfo::default()).problems
     };
     assert_eq!(problems(with_keys, without), ["POST /a would ignore the Idempotency-Key of its requests"]);
     for (old, new) in [(without, with_keys), (with_keys, with_keys), (without, without), (with_keys, "")] {
         assert!(problems(old, new).is_empty(), "{old} {new}");
     }
+}
+
+#[test]
+fn a_schema_that_promises_less_is_a_problem() {
+    let (manifest, interfaces) = (manifest("shop", "messaging.publishes = ['a.b']"), interfaces(&[]));
+    let events = |schema: &str| EventSchemas::parse(format!("{{\"a.b\":{schema}}}").as_bytes(), &manifest).unwrap();
+    let (more, less) = (events(r#"{"properties":{"x":{},"y":{}}}"#), events(r#"{"properties":{"x":{}}}"#));
+    let compared = |new: &EventSchemas, old: &EventSchemas| {
+        let of = |events| ComparedRevision { manifest: &manifest, interfaces: &interfaces, events };
+        compare(of(new), &[], HostContext { active: Some(of(old)), ..HostContext::default() }, RevisionInfo::default())
+    };
+    let verdict = compared(&less, &more);
+    assert_eq!(verdict.problems, ["the subscribers of an event may miss something: a.b, y: it is gone"]);
+    assert!(!verdict.compatible && !verdict.schemas[0].compatible);
+    let verdict = compared(&more, &less);
+    assert!(verdict.compatible && verdict.schemas[0].compatible && verdict.problems.is_empty());
 }

@@ -1,5 +1,5 @@
-//! `pack`: puts a module or component, a manifest, migrations and a description of
-//! the API into one file.
+//! `pack`: puts a module or component, a manifest, migrations, a description of the
+//! API and the schemas of events into one file.
 
 use super::{
     failure::Failure,
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Creates a plugin file from the output of a compiler.
 ///
 /// A core module that was built with bindings of `wit/` becomes a component. A component stays as it is. The
-/// command puts the manifest, the migrations and the description of the API inside.
+/// command puts the manifest, the migrations, the description of the API and the schemas of the events inside.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,6 +32,9 @@ pub(super) struct Pack {
     /// The description of the API [default: `openapi.json` beside the manifest]
     #[arg(long, value_name = "FILE")]
     openapi: Option<PathBuf>,
+    /// The JSON Schemas of the events that the plugin publishes [default: `events.json` beside the manifest]
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// The plugin file [default: NAME.wasm]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -44,8 +47,12 @@ impl Pack {
         let manifest =
             Manifest::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", self.manifest.display())))?;
         let migrations = plugin_pack::migrations(&self.migrations_folder()?)?;
-        let plugin = plugin_pack::pack(&code, text.as_bytes(), &migrations, self.openapi()?.as_deref())
-            .with_context(|| format!("{} cannot be packed", self.module.display()))?;
+        let openapi = self.optional(self.openapi.as_deref(), "openapi.json")?;
+        let events = self.optional(self.events.as_deref(), "events.json")?;
+        let (openapi, events) = (openapi.as_deref(), events.as_deref());
+        let parts = plugin_pack::Parts { manifest: text.as_bytes(), migrations: &migrations, openapi, events };
+        let plugin =
+            plugin_pack::pack(&code, parts).with_context(|| format!("{} cannot be packed", self.module.display()))?;
         let artifact = Artifact::parse(plugin, None).map_err(|error| Failure::Failed(error.to_string()))?;
         let output = self.output.unwrap_or_else(|| format!("{}.wasm", manifest.name).into());
         plugin_pack::write_if_changed(&output, &artifact.bytes)
@@ -64,11 +71,11 @@ impl Pack {
         }
     }
 
-    /// The description of the API. A file that the command names must exist.
-    fn openapi(&self) -> Result<Option<Vec<u8>>, Failure> {
-        match &self.openapi {
+    /// A part that may be missing. A file that the command names must exist.
+    fn optional(&self, named: Option<&Path>, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        match named {
             Some(file) => Ok(Some(files::text(file)?.into_bytes())),
-            None => Ok(plugin_pack::openapi(&self.beside_manifest("openapi.json"))?),
+            None => Ok(plugin_pack::optional(&self.beside_manifest(name))?),
         }
     }
 

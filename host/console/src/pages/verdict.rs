@@ -4,7 +4,7 @@ use crate::{
     format::{Tone, badge, digest, duration, size},
     layout::codes,
 };
-use host_api::verdict::{MigrationView, SubjectChanges, TypeChange, Verdict};
+use host_api::verdict::{MigrationView, SchemaChange, SubjectChanges, TypeChange, Verdict};
 use maud::{Markup, html};
 
 /// Everything that a verdict says.
@@ -38,6 +38,7 @@ pub(crate) fn render(verdict: &Verdict) -> Markup {
                 }
             }
             (types(&verdict.types))
+            (schemas(&verdict.schemas))
         }
         (migrations(&verdict.migrations))
     }
@@ -93,6 +94,23 @@ fn types(changes: &[TypeChange]) -> Markup {
                 tbody { @for change in changes { tr {
                     td { code { (change.interface) } } td { (change.item) } td { (change.change) }
                     td { (judged(change.compatible)) }
+                } } }
+            } }
+        }
+    }
+}
+
+fn schemas(changes: &[SchemaChange]) -> Markup {
+    html! {
+        @if !changes.is_empty() {
+            h3 { "Schemas of events" }
+            div.table tabindex="0" role="group" aria-label="Changes of the schemas of events" { table {
+                thead { tr { th scope="col" { "Subject" } th scope="col" { "Part" } th scope="col" { "Change" }
+                        th scope="col" { "Judgement" } } }
+                tbody { @for change in changes { tr {
+                    td { code { (change.subject) } }
+                    td { @if change.place.is_empty() { "the whole payload" } @else { code { (change.place) } } }
+                    td { (change.change) } td { (judged(change.compatible)) }
                 } } }
             } }
         }

@@ -147,7 +147,7 @@ impl Rollout {
             active: active
                 .as_ref()
                 .zip(active_interfaces.as_ref())
-                .map(|(active, interfaces)| ComparedRevision { manifest: &active.manifest, interfaces }),
+                .map(|(active, interfaces)| compared(active, interfaces)),
             others: &others,
             applied: &applied,
             active_revision: active_revision.as_deref(),
@@ -160,7 +160,7 @@ impl Rollout {
             from_cache: compiled.from_cache,
         };
         let beyond_policy = self.preparer.excesses(compiled, &record.settings)?;
-        let new = ComparedRevision { manifest: &compiled.artifact.manifest, interfaces: &new_interfaces };
+        let new = compared(&compiled.artifact, &new_interfaces);
         let verdict = compatibility::compare(new, &compiled.artifact.migrations, host, info);
         Ok(Verdict { compatible: verdict.compatible && beyond_policy.is_empty(), beyond_policy, ..verdict })
     }
@@ -180,4 +180,8 @@ impl Rollout {
             self.preparer.loader.forget(&compiled.artifact.digest);
         }
     }
+}
+
+fn compared<'a>(artifact: &'a Artifact, interfaces: &'a Interfaces) -> ComparedRevision<'a> {
+    ComparedRevision { manifest: &artifact.manifest, interfaces, events: &artifact.events }
 }

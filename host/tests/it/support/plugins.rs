@@ -3,7 +3,7 @@
 use super::{Client, Host, Reply, Setup};
 use host_test_support::wasm::{section, sized};
 use http::Method;
-use plugin_pack::{MANIFEST_SECTION, MIGRATIONS_SECTION, OPENAPI_SECTION};
+use plugin_pack::{EVENTS_SECTION, MANIFEST_SECTION, MIGRATIONS_SECTION, OPENAPI_SECTION};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -39,17 +39,18 @@ pub(crate) struct PluginFile {
     pub(crate) manifest: String,
     pub(crate) migrations: Vec<(String, String)>,
     pub(crate) openapi: Option<Vec<u8>>,
+    pub(crate) events: Option<Vec<u8>>,
 }
 
 impl PluginFile {
     /// Adds a manifest to a component that has none.
     pub(crate) fn of(component: Vec<u8>, manifest: &str) -> Self {
-        Self { component, manifest: manifest.to_owned(), migrations: Vec::new(), openapi: None }
+        Self { component, manifest: manifest.to_owned(), migrations: Vec::new(), openapi: None, events: None }
     }
 
     pub(crate) fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
-        let (mut manifest, mut migrations, mut openapi) = (None, Vec::new(), None);
+        let (mut manifest, mut migrations, mut openapi, mut events) = (None, Vec::new(), None, None);
         // The platform's sections are at the end of the file.
         let (mut position, mut component_end) = (0, bytes.len());
         for payload in Parser::new(0).parse_all(&bytes) {
@@ -67,13 +68,14 @@ impl PluginFile {
                         migrations = list.iter().map(|one| (text(&one["name"]), text(&one["sql"]))).collect();
                     }
                     OPENAPI_SECTION => openapi = Some(section.data().to_vec()),
+                    EVENTS_SECTION => events = Some(section.data().to_vec()),
                     _ => {}
                 }
             }
             position = section_end.map_or(position, |end| position.max(end));
         }
         let component = bytes[..component_end].to_vec();
-        Self { component, manifest: manifest.expect("a manifest"), migrations, openapi }
+        Self { component, manifest: manifest.expect("a manifest"), migrations, openapi, events }
     }
 
     /// Replaces the first occurrence of a text in the manifest.
@@ -104,6 +106,7 @@ impl PluginFile {
             manifest: replace(&self.manifest),
             migrations: self.migrations.iter().map(|(name, sql)| (name.clone(), replace(sql))).collect(),
             openapi: self.openapi,
+            events: self.events,
         }
     }
 
@@ -122,8 +125,10 @@ impl PluginFile {
         let mut bytes = self.component.clone();
         append(&mut bytes, MANIFEST_SECTION, self.manifest.as_bytes());
         append(&mut bytes, MIGRATIONS_SECTION, &serde_json::to_vec(&migrations).unwrap());
-        if let Some(openapi) = &self.openapi {
-            append(&mut bytes, OPENAPI_SECTION, openapi);
+        for (section, json) in [(OPENAPI_SECTION, &self.openapi), (EVENTS_SECTION, &self.events)] {
+            if let Some(json) = json {
+                append(&mut bytes, section, json);
+            }
         }
         bytes
     }

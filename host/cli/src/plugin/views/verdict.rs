@@ -54,6 +54,10 @@ impl Display for VerdictText {
             let mark = if *compatible { "~" } else { "!" };
             writeln!(f, "{mark} {:<11} {interface} {item}: {change}", "type")?;
         }
+        for change in &verdict.schemas {
+            let mark = if change.compatible { "~" } else { "!" };
+            writeln!(f, "{mark} {:<11} {change}", "event")?;
+        }
         for migration in &verdict.migrations {
             let state = match (migration.applied, migration.compatible) {
                 (true, true) => "applied".to_owned(),

@@ -108,12 +108,16 @@ fn judge(bytes: Vec<u8>) -> bool {
     let (active, active_interfaces) = &*ACTIVE;
     let host = HostContext {
         offers: OFFERS,
-        active: Some(ComparedRevision { manifest: &active.manifest, interfaces: active_interfaces }),
+        active: Some(ComparedRevision {
+            manifest: &active.manifest,
+            interfaces: active_interfaces,
+            events: &active.events,
+        }),
         active_revision: None,
         others: &[&active.manifest],
         applied: &[],
     };
-    let new = ComparedRevision { manifest: &artifact.manifest, interfaces: &interfaces };
+    let new = ComparedRevision { manifest: &artifact.manifest, interfaces: &interfaces, events: &artifact.events };
     let verdict = compatibility::compare(new, &artifact.migrations, host, RevisionInfo::default());
     verdict.compatible == verdict.problems.is_empty()
 }

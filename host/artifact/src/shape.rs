@@ -1,6 +1,6 @@
-//! The part of OpenAPI 3.1 that a plugin may use. To read a value as one of these
-//! types is to check its shape, so no plugin can make the document of all plugins
-//! invalid.
+//! The parts of OpenAPI 3.1 and of JSON Schema that a plugin may use. To read a value
+//! as one of these types is to check its shape, so no plugin can make the document of
+//! all plugins invalid.
 
 #![expect(dead_code, reason = "the types check the shape of a value, and nobody reads it")]
 
