@@ -2,6 +2,7 @@
 //! them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// A subject of which a plugin may publish or receive events. The plugins are those
@@ -15,6 +16,39 @@ pub struct SubjectView {
     pub publishers: Vec<String>,
     /// The plugins that receive it, by name.
     pub receivers: Vec<ReceiverView>,
+    /// Whether a publisher has a schema of its payload.
+    #[serde(default)]
+    pub has_schema: bool,
+}
+
+/// A subject with the schemas of its payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SubjectDetails {
+    /// The subject.
+    #[schema(example = "thing.created")]
+    pub subject: String,
+    /// The plugins that may publish it, by name.
+    pub publishers: Vec<String>,
+    /// The plugins that receive it, by name.
+    pub receivers: Vec<ReceiverView>,
+    /// The schemas of its publishers. A canary has one of its own.
+    pub schemas: Vec<SchemaView>,
+}
+
+/// The schema of an event, from the file of its publisher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SchemaView {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The identifier of the revision.
+    pub revision: String,
+    /// The schema of the payload, in the form of JSON Schema 2020-12.
+    #[schema(value_type = Object)]
+    pub schema: Value,
+    /// An example of a payload, from the examples in the schema. It comes from no
+    /// event. None if the schema has too few examples.
+    #[schema(value_type = Value)]
+    pub sample: Option<Value>,
 }
 
 /// A plugin that receives events.

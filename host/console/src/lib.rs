@@ -86,6 +86,7 @@ fn console_routes() -> Router<Console> {
         .route("/console/plugins/{name}/revisions/{id}/activate", get(revision::confirm).post(revision::activate))
         .route("/console/plugins/{name}/revisions/{id}/discard", get(revision::confirm_discard).post(revision::discard))
         .route("/console/events", get(events::list))
+        .route("/console/events/{subject}", get(events::show))
         .route("/console/timers", get(timers::list))
         .route("/console/dead-letters", get(dead_letters::list))
         .route("/console/dead-letters/redeliver", post(dead_letters::redeliver))

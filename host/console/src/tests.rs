@@ -79,6 +79,7 @@ fn verdict(text: &str) -> Value {
         "routes": { "added": [{ "method": text, "path": text }], "removed": [] }, "subscribes": { "added": [text], "removed": [text] },
         "publishes": { "added": [], "removed": [] },
         "types": [{ "interface": text, "item": text, "change": text, "compatible": false }],
+        "schemas": [{ "subject": text, "place": text, "change": text, "compatible": false }],
         "migrations": [{ "name": text, "applied": false, "compatible": false, "problem": text }],
         "beyond_policy": [{ "asks": text, "command": text }], "compatible": false, "problems": [text],
     })
@@ -119,6 +120,10 @@ fn answer(path: &str, text: &str, role: &str) -> Option<Value> {
             { "subject": text, "publishers": [text], "receivers": [{ "plugin": text, "backlog": null }] },
             { "subject": text, "publishers": [], "receivers": [] },
         ]),
+        ["events", _] => json!({
+            "subject": text, "publishers": [text], "receivers": [{ "plugin": text, "backlog": null }],
+            "schemas": [{ "plugin": text, "revision": text, "schema": { "description": text }, "sample": { text: text } }],
+        }),
         ["timers"] => json!([
             { "plugin": text, "status": text, "timers": { "set": 2, "due": 1, "overdue_ms": 1, "next_due_ms": 1 } },
             { "plugin": text, "status": text, "timers": null },
@@ -158,7 +163,7 @@ async fn send(
 const SIGNED_IN: (&str, &str) = ("cookie", "console=right");
 const OWN_PAGE: (&str, &str) = ("origin", "http://127.0.0.1");
 
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 22] = [
     "/console",
     "/console/upload",
     "/console/plugins/x",
@@ -175,6 +180,7 @@ const PAGES: [&str; 21] = [
     "/console/dead-letters",
     "/console/dead-letters/x",
     "/console/events",
+    "/console/events/x",
     "/console/timers",
     "/console/audit",
     "/console/tokens",

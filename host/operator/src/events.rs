@@ -1,5 +1,5 @@
-//! `/events`: who publishes and who receives which events. The manifests of the
-//! active revisions say so, as far as the policies allow it.
+//! `/events`: who publishes and who receives which events, and their schemas. The
+//! files of the active revisions say so, as far as the policies allow it.
 
 use super::{
     Operator,
@@ -7,14 +7,18 @@ use super::{
     input::Query,
     page::{Page, PageQuery},
 };
-use axum::extract::State;
+use axum::{
+    Json,
+    extract::{Path, State},
+};
 use host_api::{
     error::Envelope,
-    events::{BacklogView, ReceiverView, SubjectView},
+    events::{BacklogView, ReceiverView, SchemaView, SubjectDetails, SubjectView},
 };
 use host_bus::{Backlog, Bus};
 use host_http::error::Problem;
-use host_plugin::registry::Plugin;
+use host_plugin::{Revision, Snapshot, registry::Plugin};
+use http::StatusCode;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -29,6 +33,15 @@ const BUS_ANSWERS: Duration = Duration::from_secs(3);
 struct Parties {
     publishers: BTreeSet<String>,
     receivers: BTreeSet<String>,
+    has_schema: bool,
+}
+
+/// What one revision publishes and receives.
+struct Messages<'a> {
+    plugin: &'a str,
+    publishes: &'a BTreeSet<String>,
+    receives: &'a BTreeSet<String>,
+    has_schema: &'a dyn Fn(&str) -> bool,
 }
 
 /// The subjects of events, with the plugins that publish and receive them. A canary
@@ -43,30 +56,77 @@ pub(super) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Page<SubjectView>, Problem> {
     let snapshot = operator.rollout.registry.snapshot();
-    let covered = snapshot.plugins().filter(|plugin| caller.covers(plugin.revision.name()));
-    let subjects = by_subject(covered.flat_map(Plugin::revisions).map(|revision| {
-        let messaging = &revision.manifest.messaging;
-        (revision.name(), &messaging.publishes, &messaging.subscribes)
-    }));
+    let subjects = by_subject(&covered(&snapshot, &caller));
     let backlog = backlog(&*operator.bus).await;
     let rest = subjects.into_iter().filter(|(subject, _)| query.after.as_ref().is_none_or(|after| subject > after));
     Page::of("/events", &query, rest.map(|(subject, parties)| (subject.clone(), view(subject, parties, &backlog))))
 }
 
-/// The parties of each subject, from what each revision publishes and receives.
-fn by_subject<'a>(
-    revisions: impl Iterator<Item = (&'a str, &'a BTreeSet<String>, &'a BTreeSet<String>)>,
-) -> BTreeMap<String, Parties> {
-    let mut subjects = BTreeMap::<String, Parties>::new();
-    for (name, publishes, receives) in revisions {
-        for subject in publishes {
-            subjects.entry(subject.clone()).or_default().publishers.insert(name.to_owned());
-        }
-        for subject in receives {
-            subjects.entry(subject.clone()).or_default().receivers.insert(name.to_owned());
-        }
+/// One subject, with the schemas of its payload. The schemas come from files of
+/// plugins, and the sample from the schema, so every role may see them.
+#[utoipa::path(get, path = "/events/{subject}", operation_id = "show_subject", tag = "events and timers",
+    params(("subject" = String, Path)), responses(
+        (status = 200, body = SubjectDetails),
+        (status = 404, body = Envelope),
+))]
+pub(super) async fn show(
+    State(operator): State<Arc<Operator>>,
+    caller: Caller,
+    Path(subject): Path<String>,
+) -> Result<Json<SubjectDetails>, Problem> {
+    let snapshot = operator.rollout.registry.snapshot();
+    let revisions = covered(&snapshot, &caller);
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no plugin publishes or receives {subject}"));
+    let parties = by_subject(&revisions).remove(&subject).ok_or_else(unknown)?;
+    let SubjectView { subject, publishers, receivers, .. } = view(subject, parties, &backlog(&*operator.bus).await);
+    let schemas = revisions.iter().filter_map(|revision| schema(revision, &subject)).collect();
+    Ok(Json(SubjectDetails { subject, publishers, receivers, schemas }))
+}
+
+/// The revisions that the caller may see.
+fn covered<'a>(snapshot: &'a Snapshot, caller: &Caller) -> Vec<&'a Arc<Revision>> {
+    let covered = snapshot.plugins().filter(|plugin| caller.covers(plugin.revision.name()));
+    covered.flat_map(Plugin::revisions).collect()
+}
+
+/// The schema of a subject that this revision may publish.
+fn schema(revision: &Revision, subject: &str) -> Option<SchemaView> {
+    let schema = revision.events.get(subject).filter(|_| revision.manifest.messaging.publishes.contains(subject))?;
+    Some(SchemaView {
+        plugin: revision.name().to_owned(),
+        revision: revision.id.clone(),
+        schema: schema.clone().into(),
+        sample: revision.events.sample(subject),
+    })
+}
+
+/// The parties of each subject.
+fn by_subject(revisions: &[&Arc<Revision>]) -> BTreeMap<String, Parties> {
+    let mut subjects = BTreeMap::new();
+    for revision in revisions {
+        let messaging = &revision.manifest.messaging;
+        add(
+            &mut subjects,
+            &Messages {
+                plugin: revision.name(),
+                publishes: &messaging.publishes,
+                receives: &messaging.subscribes,
+                has_schema: &|subject| revision.events.get(subject).is_some(),
+            },
+        );
     }
     subjects
+}
+
+fn add(subjects: &mut BTreeMap<String, Parties>, messages: &Messages<'_>) {
+    for subject in messages.publishes {
+        let parties = subjects.entry(subject.clone()).or_default();
+        parties.publishers.insert(messages.plugin.to_owned());
+        parties.has_schema |= (messages.has_schema)(subject);
+    }
+    for subject in messages.receives {
+        subjects.entry(subject.clone()).or_default().receivers.insert(messages.plugin.to_owned());
+    }
 }
 
 /// None if the bus does not answer in time.
@@ -86,6 +146,7 @@ fn view(subject: String, parties: Parties, backlog: &Option<Backlog>) -> Subject
         subject,
         publishers: parties.publishers.into_iter().collect(),
         receivers: receivers.map(|plugin| ReceiverView { backlog: waiting(&plugin), plugin }).collect(),
+        has_schema: parties.has_schema,
     }
 }
 
@@ -102,10 +163,16 @@ mod tests {
     fn a_subject_has_its_publishers_and_receivers_once_each() {
         let (made, both, none) = (set(&["a.made"]), set(&["a.made", "b.made"]), set(&[]));
         let revisions = [("one", &made, &none), ("one", &made, &none), ("two", &none, &both), ("three", &none, &made)];
-        let subjects = by_subject(revisions.into_iter());
-        let expected = |publishers, receivers| Parties { publishers: set(publishers), receivers: set(receivers) };
-        assert_eq!(subjects["a.made"], expected(&["one"], &["three", "two"]));
-        assert_eq!(subjects["b.made"], expected(&[], &["two"]));
+        let mut subjects = BTreeMap::new();
+        for (plugin, publishes, receives) in revisions {
+            add(&mut subjects, &Messages { plugin, publishes, receives, has_schema: &|subject| subject == "a.made" });
+        }
+        let expected = |publishers, receivers, has_schema| {
+            let (publishers, receivers) = (set(publishers), set(receivers));
+            Parties { publishers, receivers, has_schema }
+        };
+        assert_eq!(subjects["a.made"], expected(&["one"], &["three", "two"], true));
+        assert_eq!(subjects["b.made"], expected(&[], &["two"], false));
         assert_eq!(subjects.len(), 2);
     }
 

@@ -189,6 +189,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(dead_letters::show, dead_letters::discard))
         .routes(routes!(dead_letters::redeliver))
         .routes(routes!(events::list))
+        .routes(routes!(events::show))
         .routes(routes!(timers::list))
         .routes(routes!(caller::show))
         .routes(routes!(tokens::list, tokens::create))

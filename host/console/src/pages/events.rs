@@ -1,15 +1,17 @@
-//! The catalogue of events: who publishes them, who receives them, and how many wait.
+//! The catalogue of events: who publishes them, who receives them, how many wait, and
+//! what is in them.
 
 use crate::{
-    api::{Refused, Rows, plugin_path},
+    api::{Refused, Rows, plugin_path, revision_path, segment},
     fields::{Fields, Search, query},
     format::number,
     layout::{Section, empty, more, page},
     session::Session,
 };
-use axum::response::Response;
-use host_api::events::{BacklogView, ReceiverView, SubjectView};
+use axum::{extract::Path, response::Response};
+use host_api::events::{BacklogView, ReceiverView, SchemaView, SubjectDetails, SubjectView};
 use maud::{Markup, html};
+use serde_json::Value;
 
 const ADDRESS: &str = "/console/events";
 
@@ -37,30 +39,73 @@ fn table(session: &Session, rows: &[SubjectView]) -> Markup {
     html! {
         div.table tabindex="0" role="group" aria-label="Events" { table {
             thead { tr {
-                th scope="col" { "Subject" } th scope="col" { "Published by" } th scope="col" { "Received by" }
+                th scope="col" { "Subject" } th scope="col" { "Schema" }
+                th scope="col" { "Published by" } th scope="col" { "Received by" }
             } }
             tbody { @for row in rows { tr {
-                th scope="row" { code { (row.subject) } }
-                td { (publishers(session, row)) }
-                td { (receivers(session, row)) }
+                th scope="row" { a href={ (ADDRESS) "/" (segment(&row.subject)) } { code { (row.subject) } } }
+                td { @if row.has_schema { "yes" } @else { span.quiet { "none" } } }
+                td { (publishers(session, &row.publishers)) }
+                td { (receivers(session, &row.receivers)) }
             } } }
         } }
         p.hint { "The numbers are the events that wait for a plugin, of all its subjects together." }
     }
 }
 
-fn publishers(session: &Session, row: &SubjectView) -> Markup {
+pub(crate) async fn show(session: Session, Path(subject): Path<String>) -> Response {
+    let details = session.api.get::<SubjectDetails>(&format!("/events/{}", segment(&subject))).await;
+    let content = details.map(|details| render(&session, &details));
+    page(&session, Section::Events, "Event", content)
+}
+
+fn render(session: &Session, details: &SubjectDetails) -> Markup {
     html! {
-        @if row.publishers.is_empty() { (nobody(session)) } @else {
-            ul.codes { @for plugin in &row.publishers { li { (link(plugin)) } } }
+        p.crumbs { a href=(ADDRESS) { "Events" } }
+        h1 { code { (details.subject) } }
+        dl.facts {
+            dt { "Published by" } dd { (publishers(session, &details.publishers)) }
+            dt { "Received by" } dd { (receivers(session, &details.receivers)) }
+        }
+        @for (number, schema) in details.schemas.iter().enumerate() { (schema_section(number, schema)) }
+        @if details.schemas.is_empty() {
+            p.quiet { "No publisher has a schema of it. A plugin brings schemas in the file " code { "events.json" }
+                " beside its manifest." }
         }
     }
 }
 
-fn receivers(session: &Session, row: &SubjectView) -> Markup {
+fn schema_section(number: usize, SchemaView { plugin, revision, schema, sample }: &SchemaView) -> Markup {
     html! {
-        @if row.receivers.is_empty() { (nobody(session)) } @else {
-            ul.codes { @for ReceiverView { plugin, backlog } in &row.receivers {
+        section aria-labelledby={ "schema-" (number) } {
+            h2 id={ "schema-" (number) } { "Schema of " (plugin) }
+            p { "Revision " a href={ "/console" (revision_path(plugin, revision)) } { code { (revision) } } }
+            pre tabindex="0" { code { (lines(schema)) } }
+            @if let Some(sample) = sample {
+                h3 { "Sample" }
+                p.hint { "Made from the examples in the schema. It comes from no event." }
+                pre tabindex="0" { code { (lines(sample)) } }
+            }
+        }
+    }
+}
+
+fn lines(json: &Value) -> String {
+    format!("{json:#}")
+}
+
+fn publishers(session: &Session, publishers: &[String]) -> Markup {
+    html! {
+        @if publishers.is_empty() { (nobody(session)) } @else {
+            ul.codes { @for plugin in publishers { li { (link(plugin)) } } }
+        }
+    }
+}
+
+fn receivers(session: &Session, receivers: &[ReceiverView]) -> Markup {
+    html! {
+        @if receivers.is_empty() { (nobody(session)) } @else {
+            ul.codes { @for ReceiverView { plugin, backlog } in receivers {
                 li { (link(plugin)) " " (waiting(backlog.as_ref())) }
             } }
         }

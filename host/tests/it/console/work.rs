@@ -53,6 +53,13 @@ async fn the_catalogue_of_events_names_publishers_and_receivers_that_the_caller_
     let printed = Shell::of(&host).host("events").await;
     assert!(printed.done().lines().any(|line| line.starts_with("order.created ") && line.contains("tickets")));
 
+    let page = Browser::admin(&host).await.page("/console/events/order.created").await;
+    assert!(page.contains("Schema of orders") && page.contains("It comes from no event."), "{page}");
+    let printed = Shell::of(&host).host("events order.created").await;
+    for part in ["published by  orders", "schema of orders ", "sample, made from the schema", "\"sellerId\": "] {
+        assert!(printed.done().contains(part), "{part}: {printed:?}");
+    }
+
     let token = operator.make_token(json!({ "name": "ci", "role": "view", "plugins": ["expiration"] })).await;
     let own = host.bearer(&token.text).get("/events").await.json();
     let subjects: Vec<_> = own.as_array().unwrap().iter().map(|row| row["subject"].as_str().unwrap()).collect();

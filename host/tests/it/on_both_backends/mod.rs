@@ -14,6 +14,7 @@ mod backup;
 mod crash;
 mod dead_letters;
 mod edits;
+mod event_schemas;
 mod events;
 mod every_route;
 mod expiry;

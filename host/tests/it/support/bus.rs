@@ -132,6 +132,28 @@ impl BusView {
         }
     }
 
+    /// The subject and the payload of each event on the bus.
+    pub(crate) async fn events(&self) -> Vec<(String, serde_json::Value)> {
+        let events: Vec<(String, Vec<u8>)> = match self {
+            Self::Embedded(database) => {
+                database.rows("SELECT subject, payload FROM bus_events ORDER BY sequence").await
+            }
+            Self::JetStream(context, name) => {
+                let stream = context.get_stream(name).await.unwrap();
+                let reader = stream.create_consumer(OrderedConfig::default()).await.unwrap();
+                let count = usize::try_from(reader.cached_info().num_pending).unwrap();
+                let messages = reader.messages().await.unwrap().take(count);
+                let event = |message: jetstream::Message| {
+                    let subject = message.headers.as_ref().unwrap().get("ce-type").unwrap().as_str();
+                    (subject.to_owned(), message.payload.to_vec())
+                };
+                messages.map(|message| event(message.unwrap())).collect().await
+            }
+        };
+        let read = |(subject, payload): (String, Vec<u8>)| (subject, serde_json::from_slice(&payload).unwrap());
+        events.into_iter().map(read).collect()
+    }
+
     /// The subject and the trace context of each event whose trace context has
     /// this beginning.
     pub(crate) async fn traced(&self, beginning: &str) -> Vec<(String, String)> {

@@ -3,6 +3,7 @@
 
 mod canary;
 mod concurrency;
+mod event_schemas;
 mod restart;
 mod secrets;
 mod settings;
