@@ -15,6 +15,7 @@ mod event_schemas;
 mod footprint;
 pub mod kind;
 pub mod manifest;
+mod messaging;
 pub mod permissions;
 pub mod policy;
 pub mod routes;

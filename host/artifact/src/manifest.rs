@@ -1,6 +1,8 @@
 //! The manifest of a plugin: `plugin.toml`. The component carries it in the custom
 //! section `platform:manifest`.
 
+pub use crate::messaging::Messaging;
+
 use crate::{Schedule, routes};
 use host_config::{
     limits::{LimitError, Limits},
@@ -85,18 +87,6 @@ impl Visibility {
     }
 }
 
-/// Subjects, such as `thing.created`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Messaging {
-    /// The subjects of the events that `platform:messaging/handler` receives.
-    #[serde(default)]
-    pub subscribes: BTreeSet<String>,
-    /// The subjects of the events that the plugin can publish.
-    #[serde(default)]
-    pub publishes: BTreeSet<String>,
-}
-
 /// Requests of a plugin.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,7 +151,7 @@ impl Manifest {
             return Err(invalid("name", "must match [a-z][a-z0-9-]{0,39}"));
         }
         self.routes.iter().enumerate().try_for_each(|(index, route)| check_route(index, route))?;
-        self.messaging.check()?;
+        self.messaging.check().map_err(|problem| invalid("messaging", &problem))?;
         self.check_schedules()?;
         if let Some(name) = self.requests.plugins.iter().find(|name| !is_name(name)) {
             return Err(invalid("requests.plugins", &format!("names {name:?}, which is no name of a plugin")));
@@ -228,18 +218,6 @@ impl Manifest {
         match routes.any(|route| route.path == *health && route.methods.iter().any(|method| method == "GET")) {
             true => Ok(()),
             false => Err(invalid("health", "must be the path of one of its GET routes")),
-        }
-    }
-}
-
-impl Messaging {
-    fn check(&self) -> Result<(), ManifestError> {
-        match self.subscribes.iter().chain(&self.publishes).find(|subject| !is_subject(subject)) {
-            None => Ok(()),
-            Some(subject) => {
-                let rule = "a subject must consist of words of [a-z0-9_-], joined by dots";
-                Err(invalid("messaging", &format!("names the subject {subject:?}; {rule}")))
-            }
         }
     }
 }
@@ -339,6 +317,7 @@ mod tests {
                 .contains("routes[0].idempotent needs the method POST or PATCH")
         );
         assert!(with("[messaging]\npublishes = ['A b']").contains("names the subject \"A b\""));
+        assert!(with("[messaging]\nsubscribes = [{ subject = 'a', from = 'then' }]").contains("from = \"now\""));
         assert!(with("[requests]\nplugins = ['A b']").contains("requests.plugins names \"A b\""));
         assert!(
             with("[[routes]]\npath = '/x'\nmethods = ['GET']\nvisibility = 'nobody'")

@@ -145,6 +145,7 @@ impl<'a> Rights<'a> {
             routes,
             messaging: Messaging {
                 subscribes: chosen(&manifest.messaging.subscribes, |subject| has_store && self.may_subscribe(subject)),
+                from_now: chosen(&manifest.messaging.from_now, |subject| has_store && self.may_subscribe(subject)),
                 publishes: chosen(&manifest.messaging.publishes, |subject| has_store && self.may_publish(subject)),
             },
             requests: Requests { plugins: chosen(&manifest.requests.plugins, |plugin| self.may_call(plugin)) },

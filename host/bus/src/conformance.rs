@@ -34,6 +34,17 @@ pub(crate) async fn consumer(bus: &SharedBus, component: &str, subjects: &[&str]
     bus.consumer(component, Subjects::of(subjects)).await.unwrap()
 }
 
+/// A consumer that takes some of its subjects from now on.
+pub(crate) async fn consumer_from_now(
+    bus: &SharedBus,
+    component: &str,
+    subjects: &[&str],
+    from_now: &[&str],
+) -> Arc<dyn Consumer> {
+    let from_now = Subjects::of(from_now).this_host;
+    bus.consumer(component, Subjects { from_now, ..Subjects::of(subjects) }).await.unwrap()
+}
+
 pub(crate) async fn next(consumer: &Arc<dyn Consumer>) -> Delivery {
     timeout(Duration::from_secs(5), consumer.next()).await.unwrap().unwrap()
 }
@@ -128,6 +139,62 @@ pub(crate) async fn an_older_event_comes_once_its_subject_is_subscribed_to(bus: 
         nothing_is_due(&one).await;
         nothing_is_due(&consumer(&bus, "one", &["a"]).await).await;
     }
+}
+
+/// Takes this number of events, in any order.
+async fn take(consumer: &Arc<dyn Consumer>, count: usize) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for _ in 0..count {
+        let delivery = next(consumer).await;
+        consumer.acknowledge(&delivery).await.unwrap();
+        ids.insert(delivery.event.id);
+    }
+    nothing_is_due(consumer).await;
+    ids
+}
+
+fn ids(ids: &[&str]) -> BTreeSet<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+pub(crate) async fn a_subject_from_now_on_begins_with_the_next_event(bus: SharedBus) {
+    bus.publish(&[event("a-old", "a"), event("b-old", "b"), event("c-old", "c")]).await.unwrap();
+    // The first consumer of a component, with one subject of each kind.
+    let one = consumer_from_now(&bus, "one", &["a", "b"], &["b"]).await;
+    bus.publish(&[event("a-new", "a"), event("b-new", "b"), event("c-new", "c")]).await.unwrap();
+    assert_eq!(take(&one, 3).await, ids(&["a-old", "a-new", "b-new"]));
+    // One more subject of a consumer that is there.
+    let one = consumer_from_now(&bus, "one", &["a", "b", "c"], &["b", "c"]).await;
+    bus.publish(&[event("c-newer", "c")]).await.unwrap();
+    assert_eq!(take(&one, 1).await, ids(&["c-newer"]));
+    // A component that takes nothing from the past.
+    let two = consumer_from_now(&bus, "two", &["a", "b"], &["a", "b"]).await;
+    bus.publish(&[event("a-newest", "a")]).await.unwrap();
+    assert_eq!(take(&two, 1).await, ids(&["a-newest"]));
+    assert_eq!(take(&one, 1).await, ids(&["a-newest"]));
+}
+
+pub(crate) async fn a_subject_from_now_on_has_one_beginning(bus: SharedBus) {
+    bus.publish(&[event("old", "a")]).await.unwrap();
+    let one = consumer_from_now(&bus, "one", &["a"], &["a"]).await;
+    bus.publish(&[event("1", "a")]).await.unwrap();
+    assert_eq!(take(&one, 1).await, ids(&["1"]));
+    // A swap to a revision without the subject, and back: nothing after the first
+    // beginning is skipped. The component's inbox knows the events that it has applied.
+    consumer(&bus, "one", &[]).await;
+    bus.publish(&[event("2", "a")]).await.unwrap();
+    let one = consumer_from_now(&bus, "one", &["a"], &["a"]).await;
+    assert_eq!(take(&one, 2).await, ids(&["1", "2"]));
+    // A revision that wants what is retained, after the subject was away.
+    consumer(&bus, "one", &[]).await;
+    let one = consumer(&bus, "one", &["a"]).await;
+    assert_eq!(take(&one, 3).await, ids(&["old", "1", "2"]));
+    // A component that began with what is retained does not begin a second time.
+    let two = consumer(&bus, "two", &["a"]).await;
+    assert_eq!(take(&two, 3).await, ids(&["old", "1", "2"]));
+    consumer(&bus, "two", &[]).await;
+    let two = consumer_from_now(&bus, "two", &["a"], &["a"]).await;
+    assert_eq!(take(&two, 3).await, ids(&["old", "1", "2"]));
 }
 
 pub(crate) async fn the_backlog_counts_waiting_events(bus: SharedBus) {

@@ -15,6 +15,7 @@ mod room;
 use super::{
     Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, Subjects,
     report_dropped,
+    starts::{Log, Starts, Wanted},
 };
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
@@ -49,6 +50,8 @@ const SCHEMA: &[&str] = &["
     CREATE INDEX bus_dead_letters_age ON bus_dead_letters (set_aside_ms);
 "];
 
+/// The name of the log where it notes the beginnings of subscriptions.
+const LOG: &str = "embedded";
 const PRUNE_INTERVAL: Duration = Duration::from_secs(3_600);
 const PRUNE_BATCH: u64 = 1_000;
 
@@ -79,6 +82,7 @@ impl EmbeddedBus {
         disk: Option<Disk>,
     ) -> Result<Self, BusError> {
         database.ensure_schema("bus", SCHEMA).await?;
+        Starts::prepare(&database).await?;
         let latest: Option<i64> =
             sqlx::query_scalar("SELECT max(not_before_ms) FROM bus_deliveries WHERE attempts = 0")
                 .fetch_one(&database.write)
@@ -120,8 +124,8 @@ impl Bus for EmbeddedBus {
     }
 
     async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError> {
-        let subjects = subjects.this_host;
         self.log.subscribe(component, &subjects).await?;
+        let subjects = subjects.this_host;
         let consumer = {
             let mut consumers = self.consumers.lock();
             let new = || Arc::new(EmbeddedConsumer::new(component, self.log.clone()));
@@ -278,7 +282,9 @@ impl EventLog {
         self.opened_ms.saturating_add(i64::try_from(self.opened.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
-    async fn subscribe(&self, component: &str, subjects: &BTreeSet<String>) -> Result<(), BusError> {
+    async fn subscribe(&self, component: &str, subjects: &Subjects) -> Result<(), BusError> {
+        let wanted = subjects;
+        let subjects = &wanted.this_host;
         let mut transaction = self.begin().await?;
         let known: Vec<String> = sqlx::query_scalar("SELECT subject FROM bus_subscriptions WHERE component = $1")
             .bind(component)
@@ -293,8 +299,12 @@ impl EventLog {
                 sqlx::query(sql).bind(component).bind(subject).execute(&mut *transaction).await?;
             }
         }
+        let known: BTreeSet<String> = known.into_iter().collect();
+        let wanted = Wanted { component, subjects: wanted, all: subjects, subscribed: &known };
+        let log = log_now(&mut transaction).await?;
+        let starts = Starts::note(&mut transaction, &log, &wanted).await?;
         let at_ms = self.now_ms();
-        for subject in subjects.iter().filter(|subject| !known.contains(subject)) {
+        for subject in subjects.difference(&known) {
             sqlx::query("INSERT INTO bus_subscriptions (component, subject) VALUES ($1, $2)")
                 .bind(component)
                 .bind(subject)
@@ -302,11 +312,12 @@ impl EventLog {
                 .await?;
             sqlx::query(
                 "INSERT INTO bus_deliveries (component, event, attempts, not_before_ms) \
-                 SELECT $1, sequence, 0, $3 FROM bus_events WHERE subject = $2 ORDER BY sequence",
+                 SELECT $1, sequence, 0, $3 FROM bus_events WHERE subject = $2 AND sequence > $4 ORDER BY sequence",
             )
             .bind(component)
             .bind(subject)
             .bind(at_ms)
+            .bind(starts.before(subject))
             .execute(&mut *transaction)
             .await?;
         }
@@ -331,6 +342,13 @@ impl EventLog {
             }
         }
     }
+}
+
+/// The log as this transaction sees it. The sequence numbers of deleted events are
+/// never used again.
+async fn log_now(transaction: &mut Transaction<'_, Any>) -> Result<Log<'static>, BusError> {
+    let last = sqlx::query_scalar("SELECT coalesce(max(sequence), 0) FROM bus_events");
+    Ok(Log { name: LOG, created_ns: 0, last: last.fetch_one(&mut **transaction).await? })
 }
 
 async fn prune(log: Weak<EventLog>, retention: Duration) {

@@ -7,6 +7,7 @@
 pub(crate) mod conformance;
 mod embedded;
 mod jetstream;
+mod starts;
 
 pub use embedded::EmbeddedBus;
 pub use host_api::dead_letters::{DeadLetter, DeadLetterKind, DeadLetterSummary};
@@ -28,6 +29,10 @@ pub struct Subjects {
     /// The subjects of the component's revisions on other hosts. They differ
     /// while hosts of two versions run side by side in an upgrade.
     pub other_hosts: BTreeSet<String>,
+    /// The subjects of this host that begin with the next event when the component
+    /// subscribes for the first time. The others begin with the oldest event that the
+    /// bus still has. See [`Bus::consumer`].
+    pub from_now: BTreeSet<String>,
 }
 
 impl Subjects {
@@ -45,7 +50,9 @@ pub trait Bus: Send + Sync + 'static {
     async fn publish(&self, events: &[Event]) -> Result<(), BusError>;
 
     /// The durable consumer of a component. For a new subject it begins with
-    /// the oldest event that the bus still has.
+    /// the oldest event that the bus still has. A subject that the component takes
+    /// from now on begins after the last event at the time of its first
+    /// subscription, which the bus remembers for ever.
     async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError>;
 
     /// Replaces the subjects that other hosts subscribe to for a component. A

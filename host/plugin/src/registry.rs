@@ -221,6 +221,12 @@ impl Plugin {
         std::iter::once(&self.revision).chain(self.canary.as_ref().map(|canary| &canary.revision))
     }
 
+    /// The subjects that one of these revisions takes from the events that the bus
+    /// retains.
+    pub fn retained_subjects(&self) -> BTreeSet<String> {
+        self.revisions().flat_map(|revision| revision.manifest.messaging.retained().cloned()).collect()
+    }
+
     /// The subjects of the events that these revisions take.
     pub fn subjects(&self) -> BTreeSet<String> {
         self.revisions().flat_map(|revision| revision.manifest.messaging.subscribes.iter().cloned()).collect()

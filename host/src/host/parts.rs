@@ -44,7 +44,7 @@ pub(super) async fn bus(config: &Config, database: &HostDatabase, disk: &Disk) -
     Ok(match &config.messaging.nats {
         Some(nats) => {
             let installation = host_bus::installation(database).await?;
-            let bus = JetStreamBus::open(&config.messaging, nats, installation, Some(database.clone())).await;
+            let bus = JetStreamBus::open(&config.messaging, nats, installation, database.clone()).await;
             Arc::new(bus.with_context(|| format!("NATS at {}", nats.servers_shown()))?)
         }
         None => {

@@ -36,6 +36,8 @@ conforms! {
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
     an_older_event_comes_once_its_subject_is_subscribed_to
+    a_subject_from_now_on_begins_with_the_next_event
+    a_subject_from_now_on_has_one_beginning
     the_backlog_counts_waiting_events
     dead_letters_are_stored_listed_and_deleted
     a_component_keeps_a_limited_number_of_dead_letters
@@ -48,14 +50,32 @@ on_both_engines! {
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
     an_older_event_comes_once_its_subject_is_subscribed_to
+    a_subject_from_now_on_begins_with_the_next_event
+    a_subject_from_now_on_has_one_beginning
     the_backlog_counts_waiting_events
     dead_letters_are_stored_listed_and_deleted
     a_component_keeps_a_limited_number_of_dead_letters
     a_redelivery_reaches_one_component_as_on_its_first_attempt
     unacknowledged_events_are_due_again_after_a_restart
+    a_restart_skips_nothing_from_now_on
     old_events_are_deleted_unless_a_consumer_waits_for_them
     an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_again
     a_component_keeps_a_limited_part_of_the_log
+}
+
+async fn a_restart_skips_nothing_from_now_on(place: TestDatabase) {
+    let (database, bus) = open(&place).await;
+    bus.publish(&[event("old", "a")]).await.unwrap();
+    conformance::consumer_from_now(&bus, "one", &["a"], &["a"]).await;
+    bus.publish(&[event("first", "a")]).await.unwrap();
+    // The component has no active revision for a while.
+    consumer(&bus, "one", &[]).await;
+    bus.publish(&[event("second", "a")]).await.unwrap();
+    database.close().await;
+    let (_, bus) = open(&place).await;
+    let one = conformance::consumer_from_now(&bus, "one", &["a"], &["a"]).await;
+    assert_eq!([next(&one).await.event.id, next(&one).await.event.id], ["first", "second"]);
+    nothing_is_due(&one).await;
 }
 
 async fn unacknowledged_events_are_due_again_after_a_restart(place: TestDatabase) {

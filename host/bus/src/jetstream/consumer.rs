@@ -5,13 +5,14 @@
 //! broker does not deliver them to another host.
 
 use super::{
-    super::{BusError, Consumer, Delivery, Subjects},
+    super::{BusError, Consumer, Delivery, Subjects, starts::Starts},
     connection::{CALL_TIMEOUT, Connection},
     consumer_config::Handled,
     message,
     names::SubjectKind,
     pull::pull,
-    subscription,
+    start_store::StartStore,
+    subscription::{self, Applied},
 };
 use async_nats::{
     Subject,
@@ -50,6 +51,7 @@ const MAX_RETURNS: u32 = 20;
 pub(super) struct JetStreamConsumer {
     pub(super) component: String,
     pub(super) connection: Arc<Connection>,
+    pub(super) starts: StartStore,
     /// The subjects of the component, and the number of their changes.
     pub(super) subjects: watch::Sender<(u64, Subjects)>,
     /// Whether the broker delivers to this host first.
@@ -58,8 +60,10 @@ pub(super) struct JetStreamConsumer {
     applied: watch::Sender<u64>,
     /// The last handled event, for a repair of the broker's consumer.
     handled: Mutex<Handled>,
-    /// See [`super::subscription::Applied`].
+    /// See [`Applied`].
     copied: Mutex<BTreeMap<String, u64>>,
+    /// Where the subscriptions begin.
+    begun: Mutex<Starts>,
     outstanding: Mutex<Outstanding>,
     arrived: Notify,
     /// The queue has capacity for another delivery.
@@ -93,15 +97,22 @@ struct QueuedDelivery {
 }
 
 impl JetStreamConsumer {
-    pub(super) fn start(component: &str, connection: Arc<Connection>, subjects: Subjects) -> Arc<Self> {
+    pub(super) fn start(
+        component: &str,
+        connection: Arc<Connection>,
+        starts: StartStore,
+        subjects: Subjects,
+    ) -> Arc<Self> {
         let consumer = Arc::new(Self {
             component: component.to_owned(),
             connection,
+            starts,
             subjects: watch::Sender::new((1, subjects)),
             preferred: watch::Sender::new(false),
             applied: watch::Sender::new(0),
             handled: Mutex::default(),
             copied: Mutex::default(),
+            begun: Mutex::default(),
             outstanding: Mutex::default(),
             arrived: Notify::new(),
             capacity_freed: Notify::new(),
@@ -183,21 +194,23 @@ impl JetStreamConsumer {
         *self.applied.borrow() >= self.subjects.borrow().0
     }
 
-    pub(super) fn set_applied(&self, change: u64, copied: BTreeMap<String, u64>) {
+    pub(super) fn set_applied(&self, change: u64, applied: Applied) {
         let mut handled = self.handled.lock();
         if *handled == Handled::NotSetUp {
             *handled = Handled::SetUp;
         }
         drop(handled);
-        self.copied.lock().extend(copied);
+        self.copied.lock().extend(applied.copied);
+        *self.begun.lock() = applied.starts;
         self.applied.send_replace(change);
     }
 
-    /// Whether the stream also has a copy of this message for the component.
-    fn was_copied(&self, subject: &str, message: &Message) -> bool {
-        let copied = self.copied.lock();
-        let last = copied.get(subject).copied();
-        last.is_some_and(|last| message.info().is_ok_and(|info| info.stream_sequence <= last))
+    /// Whether the stream also has a copy of this message for the component, or the
+    /// component subscribed after it.
+    fn is_skipped(&self, subject: &str, message: &Message) -> bool {
+        let copied = self.copied.lock().get(subject).copied().unwrap_or(0);
+        let last = copied.max(self.begun.lock().before(subject).cast_unsigned());
+        message.info().is_ok_and(|info| info.stream_sequence <= last)
     }
 
     /// The priority of this host. A host that does not subscribe to all subjects
@@ -233,7 +246,7 @@ impl JetStreamConsumer {
             self.reapply();
             return self.try_reply(reply, AckKind::Nak(Some(RETURN_DELAY))).await;
         }
-        if matches!(kind, Some(SubjectKind::Event(_))) && self.was_copied(subject, &message) {
+        if matches!(kind, Some(SubjectKind::Event(_))) && self.is_skipped(subject, &message) {
             return self.try_reply(reply, AckKind::Term).await;
         }
         match message::read(subject, &message) {

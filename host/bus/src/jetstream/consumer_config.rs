@@ -68,10 +68,9 @@ pub(super) fn keep_position(known: &consumer::Config, wanted: &mut Config) {
     wanted.sample_frequency = known.sample_frequency;
 }
 
-/// Lets a new consumer start after what the component has handled, as far as
-/// this host knows it.
-pub(super) fn start_after(handled: &Handled, wanted: &mut Config) {
-    let start_sequence = handled.next();
+/// Lets a new consumer start with this sequence number: after what the component has
+/// handled, as far as this host knows it, and after its subscriptions begin.
+pub(super) fn start_with(start_sequence: u64, wanted: &mut Config) {
     if start_sequence > 1 {
         wanted.deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
         wanted.metadata.insert(STARTS_AT.to_owned(), start_sequence.to_string());

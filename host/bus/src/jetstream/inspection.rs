@@ -34,22 +34,17 @@ const PATIENCE: u32 = 2;
 pub(super) type Consumers = Mutex<HashMap<String, Arc<JetStreamConsumer>>>;
 
 /// The findings of the last inspection.
-#[derive(Default)]
 struct Inspection {
-    samples: Option<SampleStore>,
+    samples: SampleStore,
     sample: Option<Sample>,
     /// The number of inspections in a row in which a consumer was different.
     different: BTreeMap<String, u32>,
 }
 
 /// Runs until the bus is closed.
-pub(super) async fn inspect_regularly(
-    connection: Arc<Connection>,
-    consumers: Arc<Consumers>,
-    samples: Option<SampleStore>,
-) {
+pub(super) async fn inspect_regularly(connection: Arc<Connection>, consumers: Arc<Consumers>, samples: SampleStore) {
     let stop = connection.stop.clone();
-    let mut inspection = Inspection { samples, ..Inspection::default() };
+    let mut inspection = Inspection { samples, sample: None, different: BTreeMap::new() };
     stop.run_until_cancelled(async {
         inspection.remember(&connection.names.event_stream()).await;
         loop {
@@ -76,9 +71,7 @@ pub(super) fn of_this_host(consumers: &Consumers) -> Vec<Arc<JetStreamConsumer>>
 impl Inspection {
     /// Continues after the last inspection before the start of this host.
     async fn remember(&mut self, stream: &str) {
-        if let Some(samples) = &self.samples {
-            self.sample = samples.read(stream).await;
-        }
+        self.sample = self.samples.read(stream).await;
     }
 
     async fn run(&mut self, connection: &Connection, own: &[Arc<JetStreamConsumer>]) -> Result<(), BusError> {
@@ -95,10 +88,8 @@ impl Inspection {
         for consumer in own {
             self.compare(connection, consumer, infos.get(consumer.component.as_str()).copied(), &sample);
         }
-        if self.sample.as_ref() != Some(&sample)
-            && let Some(samples) = &self.samples
-        {
-            samples.write(&connection.names.event_stream(), &sample).await;
+        if self.sample.as_ref() != Some(&sample) {
+            self.samples.write(&connection.names.event_stream(), &sample).await;
         }
         self.sample = Some(sample);
         room::keep(connection, &contents, own).await

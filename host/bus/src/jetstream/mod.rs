@@ -20,6 +20,7 @@ mod pull;
 mod rights;
 mod room;
 mod sample_store;
+mod start_store;
 mod streams;
 mod subscription;
 
@@ -41,6 +42,7 @@ use host_database::HostDatabase;
 use inspection::{Consumers, inspect_regularly, of_this_host};
 use parking_lot::Mutex;
 use sample_store::SampleStore;
+use start_store::StartStore;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
@@ -63,6 +65,7 @@ const HEADERS_BYTES: usize = 16 << 10;
 pub struct JetStreamBus {
     connection: Arc<Connection>,
     consumers: Arc<Consumers>,
+    starts: StartStore,
     /// The largest number of dead letters of each component.
     dead_letter_limits: Mutex<HashMap<String, u64>>,
     /// One call at a time makes room.
@@ -86,7 +89,8 @@ pub async fn installation(database: &HostDatabase) -> Result<String, BusError> {
 
 impl JetStreamBus {
     /// Connects. An unavailable broker is no error: the bus waits for it. In the
-    /// database, the bus keeps what it last saw on the broker.
+    /// database, the bus keeps what it last saw on the broker, and where the
+    /// subscriptions of components begin.
     ///
     /// # Errors
     /// When a file of the settings cannot be read, when the streams belong to
@@ -95,12 +99,10 @@ impl JetStreamBus {
         settings: &MessagingConfig,
         nats: &NatsConfig,
         installation: String,
-        database: Option<HostDatabase>,
+        database: HostDatabase,
     ) -> Result<Self, BusError> {
-        let samples = match database {
-            Some(database) => Some(SampleStore::open(database).await?),
-            None => None,
-        };
+        let samples = SampleStore::open(database.clone()).await?;
+        let starts = StartStore::open(database).await?;
         let connection = Connection::open(nats.clone(), settings.retention, installation).await?;
         let stop = connection.stop.clone().drop_guard();
         if let Status::Rejected(reason) = connection.wait_for_first_attempt(FIRST_ATTEMPT_TIMEOUT).await {
@@ -111,6 +113,7 @@ impl JetStreamBus {
         Ok(Self {
             connection,
             consumers,
+            starts,
             dead_letter_limits: Mutex::default(),
             making_room: tokio::sync::Mutex::default(),
             _stop: stop,
@@ -182,13 +185,14 @@ impl Bus for JetStreamBus {
     async fn consumer(&self, component: &str, subjects: Subjects) -> Result<Arc<dyn Consumer>, BusError> {
         let consumer = {
             let mut consumers = self.consumers.lock();
-            let new = || JetStreamConsumer::start(component, self.connection.clone(), subjects.clone());
+            let new =
+                || JetStreamConsumer::start(component, self.connection.clone(), self.starts.clone(), subjects.clone());
             consumers.entry(component.to_owned()).or_insert_with(new).clone()
         };
         consumer.set_subjects(subjects).await;
         self.connection.inspect.notify_one();
-        // The broker may learn the subjects later, because a new subject always
-        // begins with its oldest event.
+        // The broker may learn the subjects later: a new subject begins with its
+        // oldest event, or when the broker learns it.
         if !self.connection.is_available() || !consumer.wait_until_applied(CALL_TIMEOUT).await {
             tracing::warn!(component, "the event bus does not know the component's subscriptions yet");
         }

@@ -139,10 +139,10 @@ async fn apply(
     changes: &mut watch::Receiver<(u64, Subjects)>,
 ) -> Result<PullConsumer, BusError> {
     let (change, subjects) = changes.borrow_and_update().clone();
-    let applied =
-        subscription::apply(&consumer.connection, &consumer.component, &subjects.all(), consumer.handled()).await?;
-    consumer.set_applied(change, applied.copied);
-    Ok(applied.consumer)
+    let applied = subscription::apply(consumer, &subjects).await?;
+    let durable = applied.consumer.clone();
+    consumer.set_applied(change, applied);
+    Ok(durable)
 }
 
 fn request(messages: usize, priority: Option<Priority>) -> BatchConfig {

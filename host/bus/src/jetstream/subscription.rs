@@ -5,13 +5,18 @@
 //! host copies the older events of a new subject to the end of the stream, for
 //! this component alone, and the component gets the copies. The same update that
 //! changes the filter also notes in the consumer that copies are due. So they
-//! are made even if a host or the broker dies.
+//! are made even if a host or the broker dies. A subject that begins with the next
+//! event has copies, too: of the events since the host noted the beginning.
 
 use super::{
-    super::BusError,
+    super::{
+        BusError, Subjects,
+        starts::{Starts, Wanted},
+    },
     connection::{CALL_TIMEOUT, Connection},
+    consumer::JetStreamConsumer,
     consumer_config::{
-        FILTERS, Handled, can_be_updated, config, differences, filters, has_other_filters, keep_position, start_after,
+        FILTERS, Handled, can_be_updated, config, differences, filters, has_other_filters, keep_position, start_with,
     },
     message,
 };
@@ -46,36 +51,39 @@ pub(super) struct Applied {
     /// The copied subjects, each with the sequence number of the last copied
     /// message. The stream delivers messages of these subjects up to there twice.
     pub(super) copied: BTreeMap<String, u64>,
+    /// Where the subscriptions begin.
+    pub(super) starts: Starts,
 }
 
 /// Creates or updates the consumer, so that it has the settings that the host
-/// relies on, and delivers these subjects, each from the oldest event on.
-pub(super) async fn apply(
-    connection: &Connection,
-    component: &str,
-    subjects: &BTreeSet<String>,
-    handled: Handled,
-) -> Result<Applied, BusError> {
+/// relies on, and delivers these subjects, each from its beginning on.
+pub(super) async fn apply(of: &JetStreamConsumer, subjects: &Subjects) -> Result<Applied, BusError> {
+    let (connection, component) = (&*of.connection, of.component.as_str());
     let stream = event_stream(connection).await?;
-    let handled = handled.in_stream(stream.cached_info());
-    let mut wanted = config(connection, component, subjects);
-    let Some(known) = existing_consumer(&stream, component).await? else {
-        return create(&stream, wanted, &handled, "deleted").await;
+    let handled = of.handled().in_stream(stream.cached_info());
+    let all = &subjects.all();
+    let mut wanted = config(connection, component, all);
+    let known = existing_consumer(&stream, component).await?;
+    let filters = known.as_ref().map(|known| filters(&known.config)).unwrap_or_default();
+    let subscribed = &connection.names.subscribed_subjects(&filters);
+    let starts = of.starts.note(stream.cached_info(), &Wanted { component, subjects, all, subscribed }).await?;
+    let first = handled.next().max(starts.before_all(all).cast_unsigned() + 1);
+    let Some(known) = known else {
+        return create(&stream, wanted, (first, starts), &handled, "deleted").await;
     };
     keep_position(&known.config, &mut wanted);
     if !can_be_updated(&known.config, &wanted) {
         stream.delete_consumer(component).await.map_err(failed)?;
-        return create(&stream, wanted, &handled, "replaced by a different one").await;
+        return create(&stream, wanted, (first, starts), &handled, "replaced by a different one").await;
     }
     if known.paused {
         stream.resume_consumer(component).await.map_err(failed)?;
     }
     let mut catch_up = CatchUp::read(known.config.metadata.get(CATCHING_UP));
-    let subscribed = connection.names.subscribed_subjects(&filters(&known.config));
-    catch_up.subjects.retain(|subject| subjects.contains(subject));
+    catch_up.subjects.retain(|subject| all.contains(subject));
     let differences = differences(&known, &wanted);
     let gives_up = known.config.max_deliver > 0;
-    let added = subjects.iter().filter(|subject| gives_up || !subscribed.contains(*subject));
+    let added = all.iter().filter(|subject| gives_up || !subscribed.contains(*subject));
     let consumer = if catch_up.add(added) || !differences.is_empty() {
         report(component, &differences, &handled);
         let mut wanted = wanted.clone();
@@ -85,21 +93,27 @@ pub(super) async fn apply(
         stream.get_consumer(component).await.map_err(failed)?
     };
     if catch_up.subjects.is_empty() {
-        return Ok(Applied { consumer, copied: BTreeMap::new() });
+        return Ok(Applied { consumer, copied: BTreeMap::new(), starts });
     }
-    let start = if gives_up { handled.next() } else { 0 };
-    finish_catch_up(connection, component, &stream, (consumer, wanted), (catch_up, start)).await
+    let first = if gives_up { handled.next() } else { 0 };
+    finish_catch_up(connection, component, &stream, (consumer, wanted), (catch_up, first, starts)).await
 }
 
-async fn create(stream: &Stream, mut wanted: Config, handled: &Handled, event: &str) -> Result<Applied, BusError> {
+async fn create(
+    stream: &Stream,
+    mut wanted: Config,
+    (first, starts): (u64, Starts),
+    handled: &Handled,
+    event: &str,
+) -> Result<Applied, BusError> {
     if handled.is_known() {
         metrics::counter!("bus_repairs_total").increment(1);
         let component = wanted.durable_name.as_deref();
         tracing::warn!(component, "the consumer was {event} by another program; the host has created it again");
     }
-    start_after(handled, &mut wanted);
+    start_with(first, &mut wanted);
     let consumer = stream.create_consumer(wanted).await.map_err(failed)?;
-    Ok(Applied { consumer, copied: BTreeMap::new() })
+    Ok(Applied { consumer, copied: BTreeMap::new(), starts })
 }
 
 /// Logs that another program changed the consumer. The first update after a
@@ -124,14 +138,16 @@ async fn finish_catch_up(
     component: &str,
     stream: &Stream,
     (mut consumer, wanted): (PullConsumer, Config),
-    (catch_up, start): (CatchUp, u64),
+    (catch_up, first, starts): (CatchUp, u64, Starts),
 ) -> Result<Applied, BusError> {
     wait_for_filter(&mut consumer, &wanted).await?;
     let last = stream.get_info().await.map_err(failed)?.state.last_sequence;
-    let events = catch_up.copy(connection, component, stream, start..=last).await?;
+    let first = first.max(starts.before_all(&catch_up.subjects).cast_unsigned() + 1);
+    let events = catch_up.copy(connection, component, stream, first..=last, &starts).await?;
     tracing::info!(component, subjects = ?catch_up.subjects, events, "the host copied older events for the component");
     let consumer = stream.update_consumer(wanted).await.map_err(failed)?;
-    Ok(Applied { consumer, copied: catch_up.subjects.into_iter().map(|subject| (subject, last)).collect() })
+    let copied = catch_up.subjects.into_iter().map(|subject| (subject, last)).collect();
+    Ok(Applied { consumer, copied, starts })
 }
 
 /// The stream of events, with its current state.
@@ -216,18 +232,19 @@ impl CatchUp {
         config.metadata.insert(CATCHING_UP.to_owned(), words.collect::<Vec<_>>().join(" "));
     }
 
-    /// Copies the messages of the stream with these sequence numbers. Returns the
-    /// number of copies.
+    /// Copies the messages of the stream with these sequence numbers, each subject from
+    /// its beginning on. Returns the number of copies.
     async fn copy(
         &self,
         connection: &Connection,
         component: &str,
         stream: &Stream,
         range: RangeInclusive<u64>,
+        starts: &Starts,
     ) -> Result<usize, BusError> {
         let filter_subjects = self.subjects.iter().map(|subject| connection.names.event_subject(subject)).collect();
         let deliver_policy = match *range.start() {
-            0 => DeliverPolicy::All,
+            0 | 1 => DeliverPolicy::All,
             start_sequence => DeliverPolicy::ByStartSequence { start_sequence },
         };
         let config = OrderedConfig { filter_subjects, deliver_policy, ..OrderedConfig::default() };
@@ -235,6 +252,7 @@ impl CatchUp {
         let name = reader.cached_info().name.clone();
         let mut remaining = reader.cached_info().num_pending;
         let mut messages = reader.messages().await.map_err(failed)?;
+        let prefix = connection.names.event_subject("");
         let (mut copied, mut pending_acks) = (0, Vec::new());
         while remaining > 0 {
             let next = timeout(CALL_TIMEOUT, messages.next()).await.map_err(failed)?;
@@ -244,7 +262,11 @@ impl CatchUp {
                 break;
             }
             remaining = info.pending;
-            pending_acks.extend(self.copy_message(connection, component, &message).await?);
+            let subject = message.subject.strip_prefix(prefix.as_str()).unwrap_or_default();
+            if info.stream_sequence <= starts.before(subject).cast_unsigned() {
+                continue;
+            }
+            pending_acks.extend(self.copy_message(connection, component, subject, &message).await?);
             copied += 1;
             if pending_acks.len() == MAX_PENDING_COPIES {
                 wait_for_acks(&mut pending_acks).await?;
@@ -263,10 +285,9 @@ impl CatchUp {
         &self,
         connection: &Connection,
         component: &str,
+        subject: &str,
         message: &Message,
     ) -> Result<Option<PublishAckFuture>, BusError> {
-        let prefix = connection.names.event_subject("");
-        let Some(subject) = message.subject.strip_prefix(prefix.as_str()) else { return Ok(None) };
         // The consumer ignores a message that is no event, too.
         let Ok(event) = message::read(subject, message) else { return Ok(None) };
         let headers = message::headers(&event, Some(&format!("{}/{}", self.id, event.id)))?;

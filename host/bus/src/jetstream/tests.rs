@@ -7,11 +7,16 @@ use futures::StreamExt;
 use host_config::{Config, flags::Flags};
 use host_test_support::NatsServer;
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
+mod beginnings;
 mod changed_behind_the_host;
 mod different_subjects;
 mod forwarding;
@@ -35,7 +40,20 @@ fn settings(url: &str) -> MessagingConfig {
 
 async fn try_open(settings: &MessagingConfig, installation: &str) -> Result<Arc<JetStreamBus>, BusError> {
     let nats = settings.nats.as_ref().unwrap();
-    JetStreamBus::open(settings, nats, installation.to_owned(), None).await.map(Arc::new)
+    JetStreamBus::open(settings, nats, installation.to_owned(), database(nats).await).await.map(Arc::new)
+}
+
+/// The database that all hosts with these settings share.
+async fn database(nats: &NatsConfig) -> HostDatabase {
+    static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    static OPENED: Mutex<BTreeMap<String, HostDatabase>> = Mutex::new(BTreeMap::new());
+    let opened = OPENED.lock().get(&nats.subject_prefix).cloned();
+    if let Some(opened) = opened {
+        return opened;
+    }
+    let database = HostDatabase::open(&FOLDER.path().join(format!("{}.db", nats.subject_prefix))).await.unwrap();
+    OPENED.lock().insert(nats.subject_prefix.clone(), database.clone());
+    database
 }
 
 async fn open(settings: &MessagingConfig) -> Arc<JetStreamBus> {
@@ -74,6 +92,8 @@ conforms! {
     a_retry_comes_later_and_holds_up_nobody
     a_new_subject_starts_with_the_oldest_event
     an_older_event_comes_once_its_subject_is_subscribed_to
+    a_subject_from_now_on_begins_with_the_next_event
+    a_subject_from_now_on_has_one_beginning
     the_backlog_counts_waiting_events
     dead_letters_are_stored_listed_and_deleted
     a_component_keeps_a_limited_number_of_dead_letters

@@ -35,14 +35,17 @@ impl Rollout {
         name: &str,
         plugins: impl IntoIterator<Item = &Plugin>,
     ) -> Result<(), RolloutError> {
-        let (mut this_host, mut database) = (BTreeSet::new(), None);
+        let (mut this_host, mut retained, mut database) = (BTreeSet::new(), BTreeSet::new(), None);
         for plugin in plugins {
             this_host.append(&mut plugin.subjects());
+            retained.append(&mut plugin.retained_subjects());
             database = plugin.revisions().find_map(|revision| revision.database.clone()).or(database);
         }
         // Without a database there are neither events nor timers.
         let Some(database) = database else { return Ok(self.subscriptions.unwatch(name).await?) };
-        let subjects = Subjects { this_host, other_hosts: self.peers.subjects_of_other_hosts(name).await? };
+        let from_now = this_host.difference(&retained).cloned().collect();
+        let other_hosts = self.peers.subjects_of_other_hosts(name).await?;
+        let subjects = Subjects { this_host, other_hosts, from_now };
         Ok(self.subscriptions.watch(name, database, subjects).await?)
     }
 }

@@ -13,7 +13,7 @@ async fn receive_on_hosts_with_different_subjects(knows_others: bool) -> Vec<Str
     let many = newer.consumer("one", Subjects::of(&["a", "b"])).await.unwrap();
     let other_hosts = if knows_others { both } else { BTreeSet::new() };
     let this_host = Subjects::of(&["a"]).this_host;
-    let few = older.consumer("one", Subjects { this_host, other_hosts }).await.unwrap();
+    let few = older.consumer("one", Subjects { this_host, other_hosts, ..Subjects::default() }).await.unwrap();
     let events: Vec<Event> = (0..20).map(|n| event(&format!("b{n}"), "b")).collect();
     newer.publish(&events).await.unwrap();
     newer.publish(&[event("a", "a")]).await.unwrap();

@@ -1,6 +1,7 @@
 //! The life of a plugin on a running host: upload, verdict, swap, trial,
 //! rollback, pause, removal, and the memory of all of them after a restart.
 
+mod beginnings;
 mod canary;
 mod concurrency;
 mod event_schemas;
