@@ -1,7 +1,7 @@
 //! The events of the marketplace fit the schemas of their publishers, and tell
 //! subscribers who buys what from whom at which price.
 
-use crate::support::{Host, Setup, Status, TicketStatus};
+use crate::support::{Host, Setup, Status};
 use events::{PaymentRefunded, PaymentVoided};
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn trade(host: &Host) -> BTreeMap<&'static str, String> {
     let given_up = seller.sell("given up", 5.0).await;
     let cancelled = buyer.reserve(&given_up.id).await;
     assert_eq!(buyer.cancel(&cancelled.id).await.status, 204);
-    seller.ticket_becomes(&given_up.id, TicketStatus::Available).await;
+    seller.ticket_when("the ticket is free again", &given_up.id, |ticket| ticket.version == 2).await;
     assert_eq!(seller.withdraw(&given_up.id).await.status, 204);
     let missed = seller.sell("missed", 7.5).await;
     let expired = buyer.reserve(&missed.id).await;

@@ -58,7 +58,7 @@ async fn a_wrong_schema_is_refused_with_its_place() {
         ),
     ] {
         let refused = operator.upload(file("1.0.0", &events)).await;
-        assert_eq!(refused.status, 400, "{refused:?}");
+        assert_eq!(refused.status, 422, "{refused:?}");
         let message = &refused.errors()[0].0;
         assert!(message.contains("the section platform:events") && message.contains(reason), "{message}");
     }
