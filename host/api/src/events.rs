@@ -24,13 +24,9 @@ pub struct SubjectView {
 /// A subject with the schemas of its payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubjectDetails {
-    /// The subject.
-    #[schema(example = "thing.created")]
-    pub subject: String,
-    /// The plugins that may publish it, by name.
-    pub publishers: Vec<String>,
-    /// The plugins that receive it, by name.
-    pub receivers: Vec<ReceiverView>,
+    /// The subject with its plugins.
+    #[serde(flatten)]
+    pub view: SubjectView,
     /// The schemas of its publishers. A canary has one of its own.
     pub schemas: Vec<SchemaView>,
 }

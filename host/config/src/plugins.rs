@@ -324,6 +324,6 @@ fn file_variable(key: &str) -> String {
     format!("{}_FILE", variable(key))
 }
 
-pub(crate) mod secret_file;
+pub mod secret_file;
 #[cfg(test)]
 mod tests;

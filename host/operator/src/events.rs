@@ -78,9 +78,9 @@ pub(super) async fn show(
     let revisions = covered(&snapshot, &caller);
     let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no plugin publishes or receives {subject}"));
     let parties = by_subject(&revisions).remove(&subject).ok_or_else(unknown)?;
-    let SubjectView { subject, publishers, receivers, .. } = view(subject, parties, &backlog(&*operator.bus).await);
     let schemas = revisions.iter().filter_map(|revision| schema(revision, &subject)).collect();
-    Ok(Json(SubjectDetails { subject, publishers, receivers, schemas }))
+    let view = view(subject, parties, &backlog(&*operator.bus).await);
+    Ok(Json(SubjectDetails { view, schemas }))
 }
 
 /// The revisions that the caller may see.

@@ -210,7 +210,7 @@ impl JetStreamConsumer {
     fn is_skipped(&self, subject: &str, message: &Message) -> bool {
         let copied = self.copied.lock().get(subject).copied().unwrap_or(0);
         let last = copied.max(self.begun.lock().before(subject).cast_unsigned());
-        message.info().is_ok_and(|info| info.stream_sequence <= last)
+        last > 0 && message.info().is_ok_and(|info| info.stream_sequence <= last)
     }
 
     /// The priority of this host. A host that does not subscribe to all subjects

@@ -61,7 +61,7 @@ impl Display for SubjectTable {
 
 impl Display for SubjectText {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let SubjectDetails { subject, publishers, receivers, schemas } = &self.0;
+        let SubjectDetails { view: SubjectView { subject, publishers, receivers, .. }, schemas } = &self.0;
         writeln!(f, "{subject}")?;
         writeln!(f, "  published by  {}", joined(publishers))?;
         write!(f, "  received by   {}", joined(receivers.iter().map(receiver)))?;

@@ -9,6 +9,7 @@ use super::{
 };
 use clap::Args;
 use host_api::{plugins::PluginDetails, settings::ValueSource, swap::SwapReport};
+use host_config::plugins::secret_file;
 use std::collections::BTreeMap;
 
 /// Shows or changes the settings that a plugin declares.
@@ -101,14 +102,12 @@ impl Config {
     }
 }
 
-/// Reads a secret without the line break at its end.
 fn secret(file: &str) -> Result<String, Failure> {
     let read = match file {
-        "-" => std::io::read_to_string(std::io::stdin()),
-        file => std::fs::read_to_string(file),
+        "-" => secret_file::read_from("standard input", std::io::stdin()),
+        file => secret_file::read(file),
     };
-    let text = read.map_err(|error| Failure::Failed(format!("{file}: {error}")))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    read.map_err(Failure::Failed)
 }
 
 impl Limits {

@@ -1,6 +1,6 @@
 //! A secret in a file of its own, as Docker and Kubernetes mount it.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read};
 
 const MAX_BYTES: u64 = 64 << 10;
 
@@ -12,19 +12,29 @@ pub(crate) fn named_in(table: &toml::Table) -> Result<String, String> {
     }
 }
 
-/// Reads a secret without the line break at its end.
-pub(crate) fn read(path: &str) -> Result<String, String> {
-    let problem = |problem: &dyn std::fmt::Display| format!("{path}: {problem}");
-    let file = File::open(Path::new(path)).map_err(|error| problem(&error))?;
+/// Reads a file with a secret.
+///
+/// # Errors
+/// Like [`read_from`], or if the file cannot be opened.
+pub fn read(path: &str) -> Result<String, String> {
+    read_from(path, File::open(path).map_err(|error| format!("{path}: {error}"))?)
+}
+
+/// Reads a secret of at most 64 KiB without the line break at its end.
+///
+/// # Errors
+/// The secret is empty, too large or no text. The message names the source.
+pub fn read_from(source: &str, secret: impl Read) -> Result<String, String> {
+    let problem = |problem: &dyn std::fmt::Display| format!("{source}: {problem}");
     let mut text = String::new();
-    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| problem(&error))?;
+    secret.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| problem(&error))?;
     if text.len() as u64 > MAX_BYTES {
-        return Err(problem(&format!("the file has more than {MAX_BYTES} bytes")));
+        return Err(problem(&format!("the secret has more than {MAX_BYTES} bytes")));
     }
     let end = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(end);
     if text.is_empty() {
-        return Err(problem(&"the file is empty"));
+        return Err(problem(&"the secret is empty"));
     }
     Ok(text)
 }
@@ -44,7 +54,7 @@ mod tests {
         assert_eq!(of(b" a b \r\n").unwrap(), " a b ");
         assert_eq!(of(b"two\nlines\n").unwrap(), "two\nlines");
         for (bytes, problem) in [
-            (&b"\n"[..], "the file is empty"),
+            (&b"\n"[..], "the secret is empty"),
             (&b"\xff"[..], "UTF-8"),
             (&[b'x'; (64 << 10) + 1][..], "more than 65536 bytes"),
         ] {

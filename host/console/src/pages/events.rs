@@ -62,10 +62,10 @@ pub(crate) async fn show(session: Session, Path(subject): Path<String>) -> Respo
 fn render(session: &Session, details: &SubjectDetails) -> Markup {
     html! {
         p.crumbs { a href=(ADDRESS) { "Events" } }
-        h1 { code { (details.subject) } }
+        h1 { code { (details.view.subject) } }
         dl.facts {
-            dt { "Published by" } dd { (publishers(session, &details.publishers)) }
-            dt { "Received by" } dd { (receivers(session, &details.receivers)) }
+            dt { "Published by" } dd { (publishers(session, &details.view.publishers)) }
+            dt { "Received by" } dd { (receivers(session, &details.view.receivers)) }
         }
         @for (number, schema) in details.schemas.iter().enumerate() { (schema_section(number, schema)) }
         @if details.schemas.is_empty() {

@@ -6,10 +6,11 @@
 mod clock;
 mod output;
 
-use crate::{CallContext, ComponentContext};
+use crate::{CallContext, CallTurns, ComponentContext};
 use clock::HostTime;
 use host_capabilities::{
     outbound::OutboundClient,
+    plugin_calls::Origin,
     requests::{self, TurnsAside},
 };
 use output::Output;
@@ -44,20 +45,21 @@ impl Wasi {
             .allow_ip_name_lookup(false)
             .max_random_size(MAX_RANDOM_BYTES)
             .build();
-        let hooks = Hooks { client: component.outbound.clone(), call: call.clone(), in_transaction: false };
-        output.begin_call(&call.id);
-        Self { ctx, http: WasiHttpCtx::new(), hooks, output }
+        let hooks = Hooks { client: component.outbound.clone(), sender: None, in_transaction: false };
+        let mut wasi = Self { ctx, http: WasiHttpCtx::new(), hooks, output };
+        wasi.begin_call(call);
+        wasi
     }
 
     /// The next lines and requests belong to this call.
     pub(crate) fn begin_call(&mut self, call: &CallContext) {
         self.output.begin_call(&call.id);
-        self.hooks.call = call.clone();
+        self.hooks.sender = Some(Sender { origin: call.origin(), turns: call.turns.clone() });
     }
 
     /// Gives back the turns of the call.
     pub(crate) fn end_call(&mut self) {
-        self.hooks.call = CallContext::default();
+        self.hooks.sender = None;
     }
 
     pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiCtxView<'a> {
@@ -77,9 +79,17 @@ impl Wasi {
 /// Outgoing requests of `wasi:http` pass the host's own rules.
 struct Hooks {
     client: OutboundClient,
-    call: CallContext,
+    /// None between calls.
+    sender: Option<Sender>,
     /// Whether the call has a transaction open.
     in_transaction: bool,
+}
+
+/// The call that sends a request.
+#[derive(Clone)]
+struct Sender {
+    origin: Origin,
+    turns: Option<Arc<CallTurns>>,
 }
 
 /// The response of another host or plugin, and the work that goes on beside it.
@@ -107,12 +117,17 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
     ) -> Sending {
+        let refused = |problem: &str| -> Sending {
+            Box::new(std::future::ready(Err(Error::InternalError(Some(problem.to_owned())))))
+        };
         if self.in_transaction {
-            let problem = "a transaction is open; end it before a request".to_owned();
-            return Box::new(std::future::ready(Err(Error::InternalError(Some(problem)))));
+            return refused("a transaction is open; end it before a request");
         }
-        let (client, origin) = (self.client.clone(), self.call.origin());
-        let turns = self.call.turns.clone().map(|turns| -> Arc<dyn TurnsAside> { turns });
+        let Some(Sender { origin, turns }) = self.sender.clone() else {
+            return refused("a request belongs to a call");
+        };
+        let turns = turns.map(|turns| -> Arc<dyn TurnsAside> { turns });
+        let client = self.client.clone();
         Box::new(async move {
             let response = requests::wasi::send(client, origin, turns, request, options.unwrap_or_default()).await?;
             let beside: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));

@@ -36,13 +36,9 @@ impl Rollout {
         let settings = match change {
             Change::Config(values) => {
                 let cleared = Settings { config: BTreeMap::new(), ..state.settings.clone() };
-                let declared = self.declared(plugin, &values).await?;
-                cleared.with(values, &declared)
+                self.with_values(plugin, &cleared, values).await?
             }
-            Change::SomeConfig(values) => {
-                let declared = self.declared(plugin, &values).await?;
-                state.settings.with(values, &declared)
-            }
+            Change::SomeConfig(values) => self.with_values(plugin, &state.settings, values).await?,
             Change::Limits(limits) => {
                 let policy = self.preparer.policy(plugin);
                 let beyond = Rights { plugin, policy: &policy }.limits_beyond(&limits);
@@ -66,25 +62,27 @@ impl Rollout {
         self.swap(&record, state, None, How::Settings).await.map(Some)
     }
 
-    /// The settings that the active revision declares, or else the last upload. Each of
-    /// these values must be for one of them.
-    async fn declared<V>(
+    /// The settings with these values. Each must be for a setting that the plugin
+    /// declares.
+    async fn with_values(
         &self,
         plugin: &str,
-        values: &BTreeMap<String, V>,
-    ) -> Result<BTreeMap<String, ConfigKey>, RolloutError> {
-        let declared = self.all_declared(plugin).await?;
+        settings: &Settings,
+        values: BTreeMap<String, Option<String>>,
+    ) -> Result<Settings, RolloutError> {
+        let declared = self.declared(plugin).await?;
         match values.keys().find(|key| !declared.contains_key(*key)) {
             Some(key) => {
                 let known: Vec<&str> = declared.keys().map(String::as_str).collect();
                 let problem = format!("{plugin} declares no setting {key}; it knows {}", known.join(", "));
                 Err(RolloutError::Value { field: "config", problem })
             }
-            None => Ok(declared),
+            None => Ok(settings.with(values, &declared)),
         }
     }
 
-    async fn all_declared(&self, plugin: &str) -> Result<BTreeMap<String, ConfigKey>, RolloutError> {
+    /// The settings that the active revision declares, or else the last upload.
+    async fn declared(&self, plugin: &str) -> Result<BTreeMap<String, ConfigKey>, RolloutError> {
         if let Some(active) = self.active(plugin) {
             return Ok(active.revision.manifest.config.clone());
         }

@@ -99,6 +99,8 @@ async fn a_secret_is_read_from_a_file_and_not_from_the_command_line() {
     shell.plugin("config chameleon colour=s3cret").await.fails(2, advice);
     shell.plugin("config chameleon --secret mood=key.txt").await.fails(2, "chameleon declares no secret mood");
     shell.plugin("config chameleon --secret colour=missing.txt").await.fails(1, "missing.txt: No such file");
+    shell.write("empty.txt", "\n");
+    shell.plugin("config chameleon --secret colour=empty.txt").await.fails(1, "empty.txt: the secret is empty");
     shell.plugin("config chameleon mood=slow --secret colour=key.txt").await.done();
     assert_eq!(colour(&host).await, "s3cret");
     let shown = shell.plugin("config chameleon").await;
