@@ -25,26 +25,36 @@ const SETTLE: Duration = Duration::from_secs(2);
 const AWAY: Duration = Duration::from_secs(1);
 
 /// The servers that hosts share.
-struct Services {
+pub(crate) struct Services {
     postgres: PostgresServer,
     nats: NatsServer,
 }
 
 impl Services {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self { postgres: PostgresServer::start().await, nats: NatsServer::start() }
+    }
+
+    /// The URL of a new database.
+    pub(crate) async fn database(&self) -> String {
+        self.postgres.database().await
+    }
+
+    /// The settings of a host on this database. The names of its streams begin with the prefix.
+    pub(crate) fn setup(&self, database: &str, prefix: &str) -> Result<Setup> {
+        Ok(Setup::new(&format!("[messaging.nats]\nsubject_prefix = {prefix:?}\n"))?.with([
+            ("TICKETING_DATABASE_URL", database.to_owned()),
+            ("TICKETING_NATS_URL", self.nats.url()),
+            ("JWT_KEY", "the key that signs the sessions of all these hosts".to_owned()),
+        ]))
     }
 
     /// Starts hosts that share a new database and streams of their own.
     async fn hosts(&self, count: usize, prefix: &str) -> Result<(Vec<Setup>, Vec<Server>)> {
-        let database = self.postgres.database().await;
+        let database = self.database().await;
         let (mut setups, mut hosts) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let setup = Setup::new(&format!("[messaging.nats]\nsubject_prefix = {prefix:?}\n"))?.with([
-                ("TICKETING_DATABASE_URL", database.clone()),
-                ("TICKETING_NATS_URL", self.nats.url()),
-                ("JWT_KEY", "the key that signs the sessions of all these hosts".to_owned()),
-            ]);
+            let setup = self.setup(&database, prefix)?;
             hosts.push(setup.start().await?);
             setups.push(setup);
         }

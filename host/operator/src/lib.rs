@@ -98,7 +98,32 @@ impl Operator {
     /// # Errors
     /// 403 with the role or token that the caller lacks.
     pub async fn allow(&self, caller: &Caller, role: Role, action: &str, plugin: Option<&str>) -> Result<(), Problem> {
-        let Err(problem) = caller.require(role, plugin) else { return Ok(()) };
+        match caller.require(role, plugin) {
+            Ok(()) => Ok(()),
+            Err(problem) => self.refuse(caller, action, plugin, problem).await,
+        }
+    }
+
+    /// Allows an administrator a change of a plugin's policy or of all that the
+    /// host has of it. A token that is bound to plugins may not make it.
+    ///
+    /// # Errors
+    /// 403 with the role or token that the caller lacks.
+    pub async fn allow_unbound(&self, caller: &Caller, action: &str, plugin: &str) -> Result<(), Problem> {
+        match caller.require(Role::Admin, None) {
+            Ok(()) => Ok(()),
+            Err(problem) => self.refuse(caller, action, Some(plugin), problem).await,
+        }
+    }
+
+    /// Records a refusal.
+    async fn refuse(
+        &self,
+        caller: &Caller,
+        action: &str,
+        plugin: Option<&str>,
+        problem: Problem,
+    ) -> Result<(), Problem> {
         let detail = problem.message();
         let entry = Entry { plugin, detail: Some(&detail), ..Entry::new(action, Outcome::Refused) };
         self.record(caller, &entry).await?;
@@ -171,6 +196,8 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::list, upload::upload))
         .routes(routes!(plugins::details::show, plugins::changes::remove))
         .routes(routes!(plugins::revisions))
+        .routes(routes!(plugins::data::purge))
+        .routes(routes!(plugins::data::reset))
         .routes(routes!(plugins::kept::discard))
         .routes(routes!(plugins::kept::verdict))
         .routes(routes!(plugins::changes::activate))

@@ -2,6 +2,7 @@
 
 mod budgets;
 pub(super) mod changes;
+pub(super) mod data;
 pub(super) mod details;
 pub(super) mod figures;
 pub(super) mod kept;
@@ -218,7 +219,7 @@ pub(super) fn problem(error: RolloutError) -> Problem {
         RolloutError::Unknown(_) => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
         RolloutError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, error.to_string()),
         RolloutError::State(_) => Problem::new(StatusCode::CONFLICT, error.to_string()),
-        RolloutError::Archive(_) | RolloutError::Bus(_) | RolloutError::Policy(_) => {
+        RolloutError::Archive(_) | RolloutError::Bus(_) | RolloutError::Database(_) | RolloutError::Policy(_) => {
             tracing::error!(%error, "the host could not change the plugin");
             Refusal::Unavailable.into()
         }

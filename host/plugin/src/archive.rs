@@ -245,6 +245,28 @@ impl Archive {
         Ok(())
     }
 
+    /// Deletes the decision about a plugin and all its revisions. Deletes the
+    /// files that no other plugin needs, and returns their digests.
+    ///
+    /// # Errors
+    /// When the database or a file cannot be changed.
+    pub async fn forget(&self, plugin: &str) -> Result<Vec<String>, ArchiveError> {
+        let digests: Vec<String> = sqlx::query_scalar("SELECT DISTINCT digest FROM plugin_revisions WHERE plugin = $1")
+            .bind(plugin)
+            .fetch_all(&self.database.write)
+            .await?;
+        let revisions = sqlx::query("DELETE FROM plugin_revisions WHERE plugin = $1").bind(plugin);
+        revisions.execute(&self.database.write).await?;
+        self.forget_state(plugin).await?;
+        let mut gone = Vec::new();
+        for digest in digests {
+            if self.forget_file(&digest).await? {
+                gone.push(digest);
+            }
+        }
+        Ok(gone)
+    }
+
     /// Deletes the revisions of a plugin, except those in use and the newest
     /// few. Deletes the files that no revision needs, and returns their
     /// digests.

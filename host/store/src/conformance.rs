@@ -64,6 +64,7 @@ macro_rules! conformance_suite {
             }
             migrations {
                 migrations_run_once_and_must_not_change
+                an_emptied_database_is_as_a_new_one
             }
             signals {
                 a_commit_wakes_the_listeners_to_its_topics

@@ -18,6 +18,12 @@ pub trait Migrations: Send + Sync + 'static {
     /// Returns all migrations that were applied by any revision, sorted by
     /// name.
     async fn applied(&self) -> Result<Vec<Applied>, Error>;
+
+    /// Deletes everything that the component has stored, in one transaction: its
+    /// tables, the record of its migrations, its timers, the events that are not
+    /// sent, and its memory of events and keyed requests. Then all migrations
+    /// can run again.
+    async fn empty(&self) -> Result<(), Error>;
 }
 
 /// Why a component's database could not be brought up to date.

@@ -1,7 +1,8 @@
 //! What buyers and operators notice of a plugin that attacks the host. Each
 //! attack gets a host of its own, with the market and the hostile guest. While
 //! it lasts, buyers list tickets and buy, and an operator lists the plugins. The
-//! operator then pauses and removes the attacker, which goes on attacking.
+//! operator then pauses and removes the attacker, which goes on attacking. All
+//! attacks run on SQLite, and again on PostgreSQL with JetStream.
 
 mod scripts;
 
@@ -15,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::attacks::scripts::{Act, Attack, Step};
 use crate::client::{Connection, request};
+use crate::cluster::Services;
 use crate::load::{Effort, quantile};
 use crate::operator::{Operator, PluginFile};
 use crate::purchase;
@@ -34,7 +36,7 @@ const TICKETS: usize = 400;
 
 /// What was seen during one attack.
 pub(crate) struct Outcome {
-    pub(crate) attack: &'static str,
+    pub(crate) attack: String,
     /// Of the host and its children, above the idle host.
     pub(crate) memory_mib: f64,
     pub(crate) lists: usize,
@@ -73,27 +75,37 @@ impl Seen {
     }
 }
 
-/// Runs one attack after another.
+/// Runs one attack after another, on each engine.
 pub(crate) async fn measure(effort: Effort) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for attack in scripts::attacks()? {
-        let what = attack.what;
-        let outcome = one(attack, effort).await.with_context(|| what.to_owned())?;
-        eprintln!("{what}: {} purchases, {:.0} MiB", outcome.purchases, outcome.memory_mib);
-        outcomes.push(outcome);
+        outcomes.push(one(&attack, attack.what.to_owned(), None, effort).await?);
+        let services = Services::start().await;
+        let name = format!("{}, on PostgreSQL", attack.what);
+        outcomes.push(one(&attack, name, Some(services), effort).await?);
     }
     Ok(outcomes)
 }
 
-async fn one(attack: Attack, effort: Effort) -> Result<Outcome> {
-    let setup = Setup::new("")?;
+/// Runs one attack, on SQLite or on these servers.
+async fn one(attack: &Attack, name: String, services: Option<Services>, effort: Effort) -> Result<Outcome> {
+    let outcome = under(attack, services.as_ref(), effort).await.with_context(|| name.clone())?;
+    eprintln!("{name}: {} purchases, {:.0} MiB", outcome.purchases, outcome.memory_mib);
+    Ok(Outcome { attack: name, ..outcome })
+}
+
+async fn under(attack: &Attack, services: Option<&Services>, effort: Effort) -> Result<Outcome> {
+    let setup = match services {
+        Some(services) => services.setup(&services.database().await, "attacked")?,
+        None => Setup::new("")?,
+    };
     let host = setup.start().await?;
     let tickets = purchase::offer(host.address, TICKETS).await?;
     let mut operator = Operator::open(host.operator, &setup.folder().join("data")).await?;
     let token = install(&mut operator).await?;
     sleep(SETTLE).await;
     let idle = host.family_mib()?;
-    let mut attackers = begin(&attack, &host, &token);
+    let mut attackers = begin(attack, &host, &token);
     let end = Instant::now() + effort.round * ROUNDS;
     let (memory, lists, purchases, actions) = tokio::join!(
         most_memory(&host, end),
@@ -105,7 +117,7 @@ async fn one(attack: Attack, effort: Effort) -> Result<Outcome> {
     ensure!(actions.failed == 0, "an operator's action failed: {}", actions.reason);
     let most = memory?.max(host.peak_mib()?);
     let outcome = Outcome {
-        attack: attack.what,
+        attack: attack.what.to_owned(),
         memory_mib: most - idle,
         lists: lists.seconds.len(),
         list_p99_ms: quantile(&mut lists.seconds.clone(), 0.99)? * 1_000.0,

@@ -9,7 +9,9 @@
 mod audit;
 mod check;
 mod client;
+mod confirm;
 mod connection;
+mod data;
 mod dead_letters;
 mod events;
 mod failure;
@@ -98,6 +100,8 @@ enum Action {
     Pause(rollout::Pause),
     Resume(rollout::Resume),
     Remove(rollout::Remove),
+    Reset(data::Reset),
+    Purge(data::Purge),
     Config(settings::Config),
     Limits(settings::Limits),
     Policy(Box<policy::Policy>),
@@ -141,6 +145,8 @@ impl Plugin {
             Action::Pause(pause) => pause.run(&client, output).await,
             Action::Resume(resume) => resume.run(&client, output).await,
             Action::Remove(remove) => remove.run(&client, output).await,
+            Action::Reset(reset) => reset.run(&client, output).await,
+            Action::Purge(purge) => purge.run(&client, output).await,
             Action::Config(config) => config.run(&client, output).await,
             Action::Limits(limits) => limits.run(&client, output).await,
             Action::Policy(policy) => policy.run(&client, output).await,

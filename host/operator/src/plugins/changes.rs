@@ -19,7 +19,7 @@ use host_plugin::rollout::{Change, RolloutError};
 use http::StatusCode;
 use std::{collections::BTreeMap, sync::Arc};
 
-type Changed<T> = Result<Json<T>, Problem>;
+pub(super) type Changed<T> = Result<Json<T>, Problem>;
 
 /// Activates a staged revision, alone or on trial.
 #[utoipa::path(post, path = "/plugins/{name}/activate", tag = "plugins", params(("name" = String, Path)),
@@ -208,7 +208,7 @@ async fn set(
     report.map(Json).map_err(|error| Redaction::of(operator, caller).problem(problem(error)))
 }
 
-async fn answer_swap(
+pub(super) async fn answer_swap(
     operator: &Operator,
     caller: &Caller,
     action: &str,
@@ -244,7 +244,7 @@ pub(super) async fn record_change<T>(
 ) -> Result<(), Problem> {
     let outcome = match result {
         Ok(_) => Outcome::Done,
-        Err(RolloutError::Archive(_) | RolloutError::Bus(_)) => Outcome::Failed,
+        Err(RolloutError::Archive(_) | RolloutError::Bus(_) | RolloutError::Database(_)) => Outcome::Failed,
         Err(_) => Outcome::Refused,
     };
     let detail = result.as_ref().err().map(ToString::to_string);

@@ -8,6 +8,7 @@
 
 mod activation;
 mod cluster_sync;
+mod data;
 mod exchange;
 mod kept;
 mod locks;
@@ -39,6 +40,7 @@ use host_api::policy::Excess;
 use host_bus::BusError;
 use host_config::rollout::RolloutConfig;
 use host_database::{audit::Audit, cluster::Cluster};
+use host_store::describe;
 use locks::{PluginGuard, PluginLocks};
 use peers::Peers;
 use std::{sync::Arc, time::Duration};
@@ -106,6 +108,9 @@ pub enum RolloutError {
     /// Other hosts cannot make the change.
     #[error("other hosts cannot do it: {}", .0.join("; "))]
     Peers(Vec<String>),
+    /// The plugin's database failed.
+    #[error("the database of the plugin: {}", describe(.0))]
+    Database(host_store::Error),
     /// The archive failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

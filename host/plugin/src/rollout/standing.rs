@@ -44,6 +44,11 @@ impl Rollout {
             self.preparer.policies.forget(plugin).await?;
             return Ok(self.archive.forget_state(plugin).await?);
         }
+        self.remove_now(plugin).await
+    }
+
+    /// Removes a plugin whose lock the caller holds.
+    pub(super) async fn remove_now(self: &Arc<Self>, plugin: &str) -> Result<(), RolloutError> {
         let (before, state) = (self.active(plugin), self.in_use_or_starting(plugin).await?);
         let previous = state.active.clone();
         let state = State { active: None, canary: None, previous, removed: true, ..state };

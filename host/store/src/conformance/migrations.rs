@@ -1,6 +1,6 @@
 //! Tests of migrations.
 
-use super::{Store, migration, text};
+use super::{Store, event, key, migration, text, timer};
 use crate::{MigrationError, Value};
 use host_sql::Applied;
 use std::slice;
@@ -38,4 +38,41 @@ async fn insert_id(store: &Store, id: &str) {
     let mut transaction = store.begin().await.unwrap();
     transaction.execute("INSERT INTO things (id) VALUES ($1)", vec![text(id)]).await.unwrap();
     transaction.commit().await.unwrap();
+}
+
+/// Tables that refer to each other, with an index and a view.
+const FAMILY: &str = "
+    CREATE TABLE parents (id TEXT PRIMARY KEY, favourite TEXT);
+    CREATE TABLE children (id TEXT PRIMARY KEY, parent TEXT NOT NULL REFERENCES parents (id));
+    CREATE INDEX children_parent ON children (parent);
+    CREATE VIEW families AS SELECT p.id AS parent, c.id AS child FROM parents p JOIN children c ON c.parent = p.id";
+
+pub(crate) async fn an_emptied_database_is_as_a_new_one(store: Store) {
+    let family = migration("0001.sql", FAMILY);
+    for round in 0..3 {
+        assert_eq!(store.migrate(slice::from_ref(&family)).await.unwrap(), ["0001.sql"], "round {round}");
+        let claimed = store.begin_once(&key("e")).await.unwrap();
+        let mut transaction = claimed.expect("the event of the round before is forgotten");
+        for statement in ["INSERT INTO parents (id) VALUES ($1)", "INSERT INTO children (id, parent) VALUES ($1, $1)"] {
+            transaction.execute(statement, vec![text("a")]).await.unwrap();
+        }
+        transaction.publish(&event("1")).await.unwrap();
+        transaction.schedule(&timer("t", 4_000_000_000_000), None).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(store.query("SELECT child FROM families", vec![]).await.unwrap().rows.len(), 1);
+
+        store.empty().await.unwrap();
+        assert!(store.applied().await.unwrap().is_empty());
+        for table in ["parents", "children", "families"] {
+            let gone = store.query(&format!("SELECT * FROM {table}"), vec![]).await;
+            assert!(gone.is_err(), "{table} is gone");
+        }
+        let amount = store.measure().await.unwrap();
+        assert_eq!((amount.outbox_events, amount.timers), (0, 0));
+        assert!(store.measure_tables(9).await.unwrap().is_empty());
+    }
+    // Another schema has the same names.
+    let other = migration("0001.sql", "CREATE TABLE families (n BIGINT)");
+    assert_eq!(store.migrate(&[other]).await.unwrap(), ["0001.sql"]);
+    assert_eq!(store.query("SELECT * FROM families", vec![]).await.unwrap().columns, ["n"]);
 }

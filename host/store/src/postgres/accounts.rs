@@ -52,6 +52,15 @@ const OWN_TABLES: &str = "
         END LOOP;
     END $$";
 
+/// Deletes the rows of a component in the host's tables.
+const DELETE_ALL: [&str; 5] = [
+    "DELETE FROM store_migrations WHERE component = $1",
+    "DELETE FROM store_outbox WHERE component = $1",
+    "DELETE FROM store_inbox WHERE component = $1",
+    "DELETE FROM store_timers WHERE component = $1",
+    "DELETE FROM store_requests WHERE component = $1",
+];
+
 /// The account of one component.
 #[derive(Clone)]
 pub(super) struct Account {
@@ -110,6 +119,20 @@ pub(super) async fn repair(pool: &PgPool, component: &str) -> sqlx::Result<Accou
     complete(&mut transaction, &account).await?;
     transaction.commit().await?;
     Ok(account)
+}
+
+/// Deletes the tables of a component, and its rows in the host's tables. The account stays.
+pub(super) async fn empty(pool: &PgPool, component: &str) -> sqlx::Result<()> {
+    let mut transaction = begin_locked(pool).await?;
+    let account = find(&mut transaction, component).await?.ok_or(sqlx::Error::RowNotFound)?;
+    for delete in DELETE_ALL {
+        sqlx::query(delete).bind(component).execute(&mut *transaction).await?;
+    }
+    // The names consist of letters, digits, `_` and `-`.
+    let Account { role, schema, .. } = &account;
+    let again = format!("DROP SCHEMA {schema} CASCADE; CREATE SCHEMA {schema} AUTHORIZATION \"{role}\"");
+    transaction.execute(AssertSqlSafe(again)).await?;
+    transaction.commit().await
 }
 
 async fn find(connection: &mut PgConnection, component: &str) -> sqlx::Result<Option<Account>> {

@@ -1,8 +1,8 @@
 //! The migrations of a component's tables on PostgreSQL.
 
-use super::{PostgresDatabase, errors::Failure, transaction::PostgresTransaction};
+use super::{PostgresDatabase, accounts, errors::Failure, transaction::PostgresTransaction};
 use crate::{
-    Error, MigrationError, Migrations, Value,
+    DiskUse, Error, MigrationError, Migrations, Value,
     migrations::{MigrationTransaction, apply_all},
     values::signed,
 };
@@ -21,6 +21,11 @@ impl Migrations for PostgresDatabase {
         let rows: Vec<(String, String)> =
             sqlx::query_as(sql).bind(&self.shared.component).fetch_all(&self.host).await.map_err(Failure::error_of)?;
         Ok(rows.into_iter().map(|(name, digest)| Applied { name, digest }).collect())
+    }
+
+    async fn empty(&self) -> Result<(), Error> {
+        accounts::empty(&self.host, &self.shared.component).await.map_err(Failure::error_of)?;
+        self.measure().await.map(drop)
     }
 }
 

@@ -203,6 +203,12 @@ impl WriteConnection {
         }
     }
 
+    /// Gives the free pages of the file back to the disk.
+    pub(super) async fn shrink(&mut self) -> Result<(), Error> {
+        self.commit_group().await;
+        self.control("VACUUM").await.map_err(Failure::into_error)
+    }
+
     pub(super) async fn close(&mut self) {
         self.commit_group().await;
         self.is_closed = true;

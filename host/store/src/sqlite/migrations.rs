@@ -2,7 +2,7 @@
 
 use super::{SqliteDatabase, transaction::SqliteTransaction};
 use crate::{
-    Error, MigrationError, Migrations, Value,
+    DiskUse, Error, MigrationError, Migrations, Transaction, Value,
     migrations::{MigrationTransaction, apply_all},
     values::signed,
 };
@@ -10,15 +10,27 @@ use async_trait::async_trait;
 use host_base::{Dialect, clock::now_ms};
 use host_sql::{Applied, Migration};
 
+/// The tables and views of the component, the views first.
+const OWN_TABLES: &str = "
+    SELECT upper(type), name FROM sqlite_schema
+    WHERE type IN ('table', 'view') AND name NOT LIKE 'host\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY type = 'table'";
+
+/// Deletes the rows of the host's tables.
+const DELETE_ALL: [&str; 5] = [
+    "DELETE FROM host_migrations",
+    "DELETE FROM host_outbox",
+    "DELETE FROM host_inbox",
+    "DELETE FROM host_timers",
+    "DELETE FROM host_requests",
+];
+
 #[async_trait]
 impl Migrations for SqliteDatabase {
     async fn migrate(&self, migrations: &[Migration]) -> Result<Vec<String>, MigrationError> {
         let applied = apply_all(Dialect::Sqlite, migrations, || self.begin_write()).await?;
         if !applied.is_empty() {
-            // A statement that was prepared before has the columns of the
-            // earlier schema.
-            self.shared.writer.clear_prepared_statements().await;
-            self.readers.replace_all();
+            self.forget_statements().await;
         }
         Ok(applied)
     }
@@ -27,6 +39,41 @@ impl Migrations for SqliteDatabase {
         let rows: Vec<(String, String)> =
             self.read_own("SELECT name, digest FROM host_migrations ORDER BY name", &[]).await?;
         Ok(rows.into_iter().map(|(name, digest)| Applied { name, digest }).collect())
+    }
+
+    async fn empty(&self) -> Result<(), Error> {
+        let mut transaction = self.begin_write().await?;
+        transaction.drop_tables().await?;
+        Box::new(transaction).commit().await?;
+        self.forget_statements().await;
+        self.shared.writer.shrink().await?;
+        self.measure().await.map(drop)
+    }
+}
+
+impl SqliteDatabase {
+    /// A statement that was prepared before has the columns of the earlier schema.
+    async fn forget_statements(&self) {
+        self.shared.writer.clear_prepared_statements().await;
+        self.readers.replace_all();
+    }
+}
+
+impl SqliteTransaction {
+    /// Drops the tables and views of the component, and deletes all rows of the host's tables.
+    async fn drop_tables(&mut self) -> Result<(), Error> {
+        // References between tables are checked after the last one is dropped.
+        self.change_schema(&"PRAGMA defer_foreign_keys = ON".into()).await?;
+        for row in self.read_own(OWN_TABLES, Vec::new()).await?.rows {
+            if let [Value::Text(kind), Value::Text(name)] = &row[..] {
+                let name = name.replace('"', "\"\"");
+                self.change_schema(&format!("DROP {kind} \"{name}\"").into()).await?;
+            }
+        }
+        for delete in DELETE_ALL {
+            self.run_own(delete, Vec::new()).await?;
+        }
+        self.change_schema(&"PRAGMA defer_foreign_keys = OFF".into()).await
     }
 }
 

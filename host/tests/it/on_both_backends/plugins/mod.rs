@@ -4,6 +4,7 @@
 mod beginnings;
 mod canary;
 mod concurrency;
+mod data;
 mod event_schemas;
 mod restart;
 mod secrets;
