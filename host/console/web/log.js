@@ -6,9 +6,18 @@ export function followLog(list) {
   if (!list) return;
   const state = document.querySelector("[data-log-state]");
   const source = new EventSource(list.dataset.log);
-  source.onopen = () => { state.textContent = "The lines from now on appear here."; };
+  // The stream begins with the lines that the page has, also after a broken connection.
+  const seen = new Set();
+  list.replaceChildren();
+  source.onopen = () => { state.textContent = "New lines appear here."; };
   source.onerror = () => { state.textContent = "The host does not answer. The page tries again."; };
-  source.onmessage = (event) => add(list, JSON.parse(event.data));
+  source.onmessage = (event) => {
+    if (seen.has(event.data)) return;
+    seen.add(event.data);
+    if (seen.size > MAX_LINES) seen.delete(seen.values().next().value);
+    document.querySelector("[data-log-empty]")?.remove();
+    add(list, JSON.parse(event.data));
+  };
   source.addEventListener("lost", (event) => {
     add(list, { level: "WARN", message: `${JSON.parse(event.data).lost_lines} lines were too fast for this page` });
   });

@@ -1,7 +1,11 @@
 //! The lines of a log that a reader wants.
 
+use host_http::error::Problem;
+use host_telemetry::KEPT_LINES;
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
+use std::{collections::VecDeque, sync::Arc};
 use utoipa::{IntoParams, ToSchema};
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -13,6 +17,12 @@ pub(super) struct LogFilter {
     level: Option<Level>,
     /// Only lines with this text in a value, in any case.
     text: Option<String>,
+    /// First the newest of the lines that the host has kept, 0 to 500. Left out: none, or all since `since_ms`.
+    pub(super) last: Option<usize>,
+    /// Of the lines that the host has kept, only those since this time, in milliseconds since the Unix epoch.
+    pub(super) since_ms: Option<u64>,
+    /// Whether the lines from now on follow. Left out: true.
+    pub(super) follow: Option<bool>,
 }
 
 /// How important a line is, the most important first.
@@ -30,6 +40,25 @@ impl LogFilter {
     /// The filter that compares texts in small letters.
     pub(super) fn in_small_letters(self) -> Self {
         Self { text: self.text.map(|text| text.to_lowercase()), ..self }
+    }
+
+    /// The lines from before that the reader wants.
+    ///
+    /// # Errors
+    /// 400 when it asks for more than the host keeps.
+    pub(super) fn kept(&self, kept: Vec<Arc<str>>) -> Result<VecDeque<Arc<str>>, Problem> {
+        let last = match (self.last, self.since_ms) {
+            (Some(last), _) if last > KEPT_LINES => {
+                let problem = format!("last must be 0 to {KEPT_LINES}");
+                return Err(Problem::new(StatusCode::BAD_REQUEST, problem).for_field("last"));
+            }
+            (Some(last), _) => last,
+            (None, Some(_)) => KEPT_LINES,
+            (None, None) => 0,
+        };
+        let mut wanted: VecDeque<_> = kept.into_iter().filter(|line| self.wants(line)).collect();
+        wanted.drain(..wanted.len().saturating_sub(last));
+        Ok(wanted)
     }
 
     /// Whether the reader wants a line, which is a JSON object.
@@ -63,7 +92,7 @@ mod tests {
     use super::*;
 
     fn filter(level: Option<Level>, text: Option<&str>) -> LogFilter {
-        LogFilter { level, text: text.map(str::to_owned) }.in_small_letters()
+        LogFilter { level, text: text.map(str::to_owned), ..LogFilter::default() }.in_small_letters()
     }
 
     #[test]
@@ -79,6 +108,19 @@ mod tests {
         assert!(!filter(None, Some("level")).wants(line), "the name of a field is no value");
         assert!(!filter(Some(Level::Error), Some("seat")).wants(line));
         assert!(filter(None, None).wants(line));
+    }
+
+    #[test]
+    fn the_newest_lines_that_pass_come_first() {
+        let lines: Vec<Arc<str>> = ["one", "two", "one more", "three"].map(|text| format!("[{text:?}]").into()).into();
+        let kept = |last, since_ms| {
+            let filter = LogFilter { text: Some("o".to_owned()), last, since_ms, ..LogFilter::default() };
+            filter.kept(lines.clone()).map(|kept| kept.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(kept(Some(2), None).unwrap(), ["[\"two\"]", "[\"one more\"]"]);
+        assert_eq!((kept(None, None).unwrap().len(), kept(None, Some(1)).unwrap().len()), (0, 3));
+        assert_eq!((kept(Some(0), Some(1)).unwrap().len(), kept(Some(500), None).unwrap().len()), (0, 3));
+        assert!(kept(Some(501), None).is_err());
     }
 
     #[test]

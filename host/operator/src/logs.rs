@@ -9,7 +9,7 @@ use futures::{Stream, stream};
 use host_api::{error::Envelope, tokens::Role};
 use host_http::error::{Problem, Refusal};
 use host_telemetry::{LogTail, TailItem};
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
@@ -18,15 +18,20 @@ pub const MAX_LOG_STREAMS: usize = 32;
 
 /// One reader. Dropping it releases its permit.
 struct LogReader {
-    tail: LogTail,
+    /// The lines from before, which come first.
+    kept: VecDeque<Arc<str>>,
+    /// None if only those are wanted.
+    tail: Option<LogTail>,
     filter: LogFilter,
     revoked: CancellationToken,
     stopping: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
-/// The lines that a plugin logs from now on, and its requests, if the filter of
-/// the host's log lets them through. The data of each event is one line, a JSON
+/// The lines that the host has kept of a plugin, and those that the plugin logs
+/// from now on with its requests, if the filter of the host's log lets them
+/// through. The host keeps up to 500 lines and 128 KiB of each plugin, until it
+/// ends, and no line about a request. The data of each event is one line, a JSON
 /// object. A reader that is too slow gets an event `lost` with the number of
 /// lines that it has missed.
 #[utoipa::path(get, path = "/plugins/{name}/logs", operation_id = "follow_log", tag = "plugins",
@@ -45,13 +50,17 @@ pub(super) async fn follow(
     Query(filter): Query<LogFilter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     caller.require(Role::View, Some(&name))?;
-    if operator.rollout.registry.snapshot().plugin(&name).is_none() {
+    if !plugins::exists(&operator, &name).await? {
         return Err(plugins::unknown(&name));
     }
     let permit = operator.log_streams.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
+    let filter = filter.in_small_letters();
+    let mut tail = LogTail::open(&name, filter.since_ms.unwrap_or(0));
+    let kept = filter.kept(tail.take_kept())?;
     let reader = LogReader {
-        tail: LogTail::open(&name),
-        filter: filter.in_small_letters(),
+        kept,
+        tail: filter.follow.unwrap_or(true).then_some(tail),
+        filter,
         revoked: caller.revoked,
         stopping: operator.stopping.clone(),
         _permit: permit,
@@ -69,15 +78,19 @@ pub(super) async fn follow(
 }
 
 impl LogReader {
-    /// The next line that the reader wants; none when the host stops or the token is
-    /// revoked.
+    /// The next line that the reader wants; none when the host stops, the token is
+    /// revoked, or the reader wants no more.
     async fn next(&mut self) -> Option<TailItem> {
+        if let Some(line) = self.kept.pop_front() {
+            return Some(TailItem::Line(line));
+        }
+        let tail = self.tail.as_mut()?;
         loop {
             let item = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => None,
                 () = self.revoked.cancelled() => None,
-                item = self.tail.next() => item,
+                item = tail.next() => item,
             };
             match item {
                 Some(TailItem::Line(line)) if !self.filter.wants(&line) => {}

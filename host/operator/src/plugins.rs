@@ -181,6 +181,14 @@ pub(super) async fn revisions(
     Page::of(&format!("/plugins/{name}/revisions"), &query, views)
 }
 
+/// Whether there is something of a plugin: a revision that serves or waits, or a
+/// decision about it.
+pub(super) async fn exists(operator: &Operator, name: &str) -> Result<bool, Problem> {
+    let rollout = &operator.rollout;
+    let is_known = rollout.knows(name).await.map_err(problem)?;
+    Ok(is_known || !rollout.archive.records(name).await.map_err(|error| problem(error.into()))?.is_empty())
+}
+
 /// The error for a plugin that does not exist.
 pub(super) fn unknown(name: &str) -> Problem {
     problem(RolloutError::Unknown(format!("plugin {name}")))

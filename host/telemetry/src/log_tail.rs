@@ -1,36 +1,43 @@
-//! The log lines of one component, delivered to readers as they are written.
+//! The log lines of one component: the last ones, and those that are written from
+//! now on.
 //!
-//! [`Layer`] is a part of the log of the process. While there is no reader, it
-//! loads one counter and does nothing else. Lines wait for a reader in a ring of
-//! bounded length. A reader that is too slow loses the lines that the ring has
-//! overwritten, and learns how many they were.
+//! [`Layer`] is a part of the log of the process. It keeps the last lines of each
+//! component in bounded memory. The lines of requests that went well are not kept,
+//! because their number would leave no room for others. A reader gets them as they
+//! are written. They wait for it in a ring of bounded length. A reader that is too
+//! slow loses the lines that the ring has overwritten, and learns how many they
+//! were.
 
 mod fields;
+mod history;
 mod layer;
 
 pub(super) use layer::{Layer, component_of};
 
+use history::{Histories, History};
+use host_base::clock::now_ms;
 use parking_lot::RwLock;
 use serde_json::json;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicUsize, Ordering},
 };
 use tokio::sync::broadcast::{self, error::RecvError};
+
+/// The most lines that are kept of a component.
+pub const KEPT_LINES: usize = 500;
 
 /// The number of lines that wait for the slowest reader of a component.
 const CAPACITY_LINES: usize = 512;
 
 static READERS: AtomicUsize = AtomicUsize::new(0);
-static CHANNELS: LazyLock<RwLock<HashMap<String, broadcast::Sender<Arc<str>>>>> = LazyLock::new(RwLock::default);
+static LOGS: LazyLock<RwLock<Histories>> = LazyLock::new(RwLock::default);
 
 /// Reads the log of one component, from the opening until it is dropped.
 #[derive(Debug)]
 pub struct LogTail {
     component: String,
+    kept: Vec<Arc<str>>,
     lines: broadcast::Receiver<Arc<str>>,
 }
 
@@ -44,15 +51,19 @@ pub enum TailItem {
 }
 
 impl LogTail {
-    /// Opens the log of a component. The component's requests are in it too.
-    pub fn open(component: &str) -> Self {
-        let mut channels = CHANNELS.write();
-        let sender = channels.entry(component.to_owned()).or_insert_with(|| broadcast::Sender::new(CAPACITY_LINES));
+    /// Opens the log of a component, with the lines that are kept since this time, in
+    /// milliseconds since the Unix epoch. Between these and the next ones there is no
+    /// gap and no repetition. The component's requests are among the next ones.
+    pub fn open(component: &str, since_ms: u64) -> Self {
+        let mut logs = LOGS.write();
+        let log = logs.of(component);
         READERS.fetch_add(1, Ordering::Relaxed);
-        Self { component: component.to_owned(), lines: sender.subscribe() }
+        let kept = log.since(since_ms);
+        let lines = log.readers.get_or_insert_with(|| broadcast::Sender::new(CAPACITY_LINES)).subscribe();
+        Self { component: component.to_owned(), kept, lines }
     }
 
-    /// Waits for the next item. Returns `None` if there will be no more.
+    /// Waits for the next item from now on. Returns `None` if there will be no more.
     pub async fn next(&mut self) -> Option<TailItem> {
         match self.lines.recv().await {
             Ok(line) => Some(TailItem::Line(line)),
@@ -60,15 +71,21 @@ impl LogTail {
             Err(RecvError::Closed) => None,
         }
     }
+
+    /// Takes the lines from before, the oldest first.
+    pub fn take_kept(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.kept)
+    }
 }
 
 impl Drop for LogTail {
     fn drop(&mut self) {
-        let mut channels = CHANNELS.write();
+        let mut logs = LOGS.write();
         READERS.fetch_sub(1, Ordering::Relaxed);
+        let log = logs.of(&self.component);
         // The receiver of this reader still counts.
-        if channels.get(&self.component).is_some_and(|sender| sender.receiver_count() <= 1) {
-            channels.remove(&self.component);
+        if log.readers.as_ref().is_some_and(|readers| readers.receiver_count() <= 1) {
+            log.readers = None;
         }
     }
 }
@@ -87,9 +104,22 @@ fn has_readers() -> bool {
     READERS.load(Ordering::Relaxed) > 0
 }
 
-/// The channel to the readers of a component, if there are any.
-fn channel(component: &str) -> Option<broadcast::Sender<Arc<str>>> {
-    CHANNELS.read().get(component).cloned()
+/// Whether the component has readers.
+fn is_read(component: &str) -> bool {
+    LOGS.read().get(component).is_some_and(|log| log.readers.is_some())
+}
+
+/// Gives a line to the readers of a component, and keeps it if it should be kept.
+fn add(component: &str, line: Arc<str>, is_kept: bool) {
+    let mut logs = LOGS.write();
+    let log: &mut History = logs.of(component);
+    if let Some(readers) = &log.readers {
+        // The send fails if the last reader leaves at this moment.
+        let _ = readers.send(line.clone());
+    }
+    if is_kept {
+        log.keep(now_ms(), line);
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The log of one plugin, as a stream.
 
-use crate::support::{Client, PASSWORD, Setup};
+use crate::{
+    hostile::hostile,
+    support::{Client, PASSWORD, Setup, chameleon, chameleon_host},
+};
 use http::Method;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -144,4 +147,59 @@ async fn sighup_applies_another_log_filter_and_ends_nothing() {
     crate::support::eventually("the host refuses the file", log, |log| log.contains("keeps its settings")).await;
     assert!(!host.has_ended());
     assert_eq!(host.visitor().get("/api/tickets").await.status, 200);
+}
+
+/// The messages of the lines that the host has kept.
+async fn kept(client: &Client, query: &str) -> Vec<String> {
+    let mut reader = Reader::open(client, &format!("/plugins/hostile/logs?follow=false&{query}")).await;
+    let mut messages = Vec::new();
+    while let Some(line) = reader.line().await {
+        messages.push(line["message"].as_str().unwrap_or_default().to_owned());
+    }
+    messages
+}
+
+#[tokio::test]
+async fn the_last_lines_come_first_and_requests_are_not_among_them() {
+    let host = hostile().start().await;
+    let (operator, visitor) = (host.operator(), host.visitor());
+    for text in ["first", "second", "third"] {
+        let script = json!({ "script": { "log": text, "lines": 1 } });
+        assert_eq!(visitor.post("/hostile/answer", script).await.status, 200);
+    }
+    let all = async || kept(&operator, "last=500").await;
+    let all =
+        crate::support::eventually("three lines are kept", all, |lines| lines.contains(&"third".to_owned())).await;
+    let own: Vec<_> = all.iter().filter(|line| ["first", "second", "third"].contains(&line.as_str())).collect();
+    assert_eq!(own, ["first", "second", "third"], "each once, in order: {all:?}");
+    assert_eq!(kept(&operator, "last=2&text=ir").await, ["first", "third"]);
+    assert!(kept(&operator, "last=0").await.is_empty() && kept(&operator, "since_ms=99999999999999").await.is_empty());
+    assert_eq!(kept(&operator, "since_ms=1&text=second").await, ["second"]);
+    for wrong in ["last=501", "last=-1", "last=x", "since_ms=-1", "follow=perhaps"] {
+        assert_eq!(operator.get(&format!("/plugins/hostile/logs?{wrong}")).await.status, 400, "{wrong}");
+    }
+
+    // Without a gap and without a repetition.
+    let mut reader = Reader::open(&operator, "/plugins/hostile/logs?last=500&text=ir").await;
+    let script = json!({ "script": { "log": "thirst", "lines": 1 } });
+    assert_eq!(visitor.post("/hostile/answer", script).await.status, 200);
+    for expected in ["first", "third", "thirst"] {
+        assert_eq!(reader.line().await.unwrap()["message"], expected);
+    }
+    assert_eq!(operator.delete("/plugins/hostile").await.status, 204);
+    assert!(kept(&operator, "last=500").await.contains(&"thirst".to_owned()), "also after the removal");
+}
+
+#[tokio::test]
+async fn a_plugin_that_was_never_activated_has_a_log() {
+    let host = chameleon_host(Setup::without_components()).await;
+    let operator = host.operator();
+    let sick = operator.stage(chameleon("1.0.0", "green", "sick")).await;
+    assert_eq!(operator.activate("chameleon", &sick).await.status, 422);
+    let mut reader = Reader::open(&operator, "/plugins/chameleon/logs?last=500&follow=false").await;
+    let mut lines = Vec::new();
+    while let Some(line) = reader.line().await {
+        lines.push(line.to_string());
+    }
+    assert!(!lines.is_empty(), "the failed probe is in it");
 }

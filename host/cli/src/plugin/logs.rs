@@ -1,4 +1,4 @@
-//! `logs`: the log lines of a plugin, as they appear.
+//! `logs`: the last log lines of a plugin, and new ones as they appear.
 
 use super::{
     client::Client,
@@ -6,23 +6,34 @@ use super::{
     output::{Output, is_closed, line},
 };
 use clap::Args;
-use host_base::printable::printable;
+use host_base::{clock::now_ms, printable::printable};
 use http::Method;
 use serde_json::Value;
+use std::time::Duration;
 
-/// Shows the lines that a plugin logs from now on, until Ctrl-C.
+/// Shows the last lines of a plugin's log.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+The host keeps up to 500 lines of each plugin until it ends. Lines about requests are not among them; -f shows
+them as they appear. It goes on until Ctrl-C.
+
 Examples:
-  ticketing plugin logs hello -f
+  ticketing plugin logs hello
+  ticketing plugin logs hello --since 10m
   ticketing plugin logs hello -f --level warn --text timeout
   ticketing plugin logs hello -f --json | jq .message")]
 pub(super) struct Logs {
     /// The plugin's name
     name: String,
-    /// As for `tail`; the command always follows the log
+    /// Show the lines from now on too
     #[arg(short, long)]
     follow: bool,
+    /// Show this number of lines from before, at most 500 [default: 100, or all with --since]
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u16).range(0..=500))]
+    last: Option<u16>,
+    /// Only lines that are not older than this, such as 90s, 10m, 2h or 1day
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    since: Option<Duration>,
     /// Only lines of this level and of more important ones
     #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
     level: Option<String>,
@@ -31,11 +42,14 @@ pub(super) struct Logs {
     text: Option<String>,
 }
 
+/// The number of lines from before if the user names none.
+const LAST: u16 = 100;
+
 impl Logs {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let filters = [("level", &self.level), ("text", &self.text)];
-        let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
-        let request = client.request_with(Method::GET, &["plugins", &self.name, "logs"], &filters)?;
+        let query = self.query(now_ms());
+        let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let request = client.request_with(Method::GET, &["plugins", &self.name, "logs"], &query)?;
         let mut response = client.open(request.header("accept", "text/event-stream")).await?;
         let mut events = Events::default();
         while let Some(chunk) = response.chunk().await.map_err(|error| client.broken(&error))? {
@@ -49,7 +63,23 @@ impl Logs {
                 }
             }
         }
-        Err(Failure::Failed("the host has ended the log".to_owned()))
+        match self.follow {
+            true => Err(Failure::Failed("the host has ended the log".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn query(&self, now_ms: u64) -> Vec<(&'static str, String)> {
+        let since = self.since.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let last = self.last.or(if since.is_none() { Some(LAST) } else { None });
+        let given = [
+            ("follow", Some(self.follow.to_string())),
+            ("last", last.map(|last| last.to_string())),
+            ("since_ms", since.map(|since| now_ms.saturating_sub(since).to_string())),
+            ("level", self.level.clone()),
+            ("text", self.text.clone()),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
 
@@ -117,6 +147,32 @@ mod tests {
             let mut events = Events::default();
             let found: Vec<_> = stream.as_bytes().chunks(size).flat_map(|chunk| events.feed(chunk)).collect();
             assert_eq!(found, ["{\"a\":1}", "one\ntwo"], "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn the_query_has_the_lines_from_before() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            logs: Logs,
+        }
+        let query = |flags: &str| {
+            let words = ["logs", "hello"].into_iter().chain(flags.split_whitespace());
+            let query = <Cli as clap::Parser>::try_parse_from(words).map(|cli| cli.logs.query(1_000_000));
+            query.map(|query| query.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"))
+        };
+        for (flags, expected) in [
+            ("", "follow=false&last=100"),
+            ("-f --last 0 --level warn", "follow=true&last=0&level=warn"),
+            ("--since 10m --text x", "follow=false&since_ms=400000&text=x"),
+            ("--since 1000years", "follow=false&since_ms=0"),
+            ("--since 90s --last 5", "follow=false&last=5&since_ms=910000"),
+        ] {
+            assert_eq!(query(flags).unwrap(), expected, "{flags}");
+        }
+        for wrong in ["--last 501", "--last -1", "--since", "--since 10", "--since yesterday", "--level loud"] {
+            assert!(query(wrong).is_err(), "{wrong}");
         }
     }
 

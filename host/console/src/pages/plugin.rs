@@ -64,14 +64,14 @@ pub(super) enum Tab {
     Policy,
 }
 
-/// The links between the pages of one plugin. A plugin that does not serve has no settings and no log.
+/// The links between the pages of one plugin. A plugin that does not serve has no settings and no tables.
 pub(super) fn tabs(name: &str, current: Tab, serves: bool) -> Markup {
     let path = plugin_path(name);
     let all = [
         (Tab::Plugin, "", "Plugin", true),
         (Tab::Settings, "/settings", "Settings and limits", serves),
         (Tab::Tables, "/tables", "Tables", serves),
-        (Tab::Log, "/log", "Log", serves),
+        (Tab::Log, "/log", "Log", true),
         (Tab::Policy, "/policy", "Policy", true),
     ];
     html! {

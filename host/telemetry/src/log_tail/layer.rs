@@ -1,20 +1,23 @@
-//! The layer of the log that delivers lines to the readers.
+//! The layer of the log that keeps lines and delivers them to the readers.
 
 use super::{
-    channel,
+    add,
     fields::{AllFields, COMPONENT, ComponentField},
-    has_readers,
+    has_readers, is_read,
 };
 use crate::log_format::printable_json;
 use serde_json::{Map, Value};
-use tracing::{Event, Subscriber, span};
+use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::{
     fmt::{format::Writer, time::FormatTime, time::SystemTime},
     layer::Context,
     registry::{LookupSpan, SpanRef},
 };
 
-/// Delivers the lines that the filter of the log lets through.
+/// The target of the lines about requests.
+const REQUEST: &str = "request";
+
+/// Keeps and delivers the lines that the filter of the log lets through.
 #[derive(Debug)]
 pub(crate) struct Layer;
 
@@ -22,8 +25,6 @@ pub(crate) struct Layer;
 /// span.
 struct ComponentSpan {
     component: String,
-    /// The fields of the span. They are empty if there was no reader when the
-    /// span began.
     fields: Map<String, Value>,
 }
 
@@ -35,22 +36,27 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
         let Some(span) = context.span(id) else { return };
         let (mut component, mut fields) = (ComponentField::default(), AllFields::default());
         attributes.record(&mut component);
-        if has_readers() {
-            attributes.record(&mut fields);
-        }
+        attributes.record(&mut fields);
         if let Some(component) = component.0 {
             span.extensions_mut().insert(ComponentSpan { component, fields: fields.0 });
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if !has_readers() {
+        let is_kept = is_kept(event.metadata());
+        if !is_kept && !has_readers() {
             return;
         }
-        let Some(channel) = component_of(event, &context).and_then(|component| channel(&component)) else { return };
-        // The send fails if the last reader leaves at this moment.
-        let _ = channel.send(line(event, component_span(event, &context).as_ref()).into());
+        let Some(component) = component_of(event, &context).filter(|component| is_kept || is_read(component)) else {
+            return;
+        };
+        add(&component, line(event, component_span(event, &context).as_ref()).into(), is_kept);
     }
+}
+
+/// Requests that went well are so many that they would leave no room for other lines.
+fn is_kept(line: &Metadata<'_>) -> bool {
+    line.target() != REQUEST || *line.level() < Level::INFO
 }
 
 /// The component that the event names, or else the innermost span around it that

@@ -15,7 +15,7 @@ async fn next_line(tail: &mut LogTail) -> Value {
 
 #[tokio::test]
 async fn a_reader_gets_the_lines_of_its_component_alone_directly_and_through_spans() {
-    let mut tail = LogTail::open("heard");
+    let mut tail = LogTail::open("heard", u64::MAX);
     with_layer(|| {
         tracing::info!(component = "unheard", "first");
         tracing::info!("of nobody");
@@ -41,7 +41,7 @@ async fn a_reader_gets_the_lines_of_its_component_alone_directly_and_through_spa
 
 #[tokio::test]
 async fn a_reader_that_is_too_slow_learns_how_many_lines_it_has_missed() {
-    let mut tail = LogTail::open("fast");
+    let mut tail = LogTail::open("fast", u64::MAX);
     with_layer(|| (0..CAPACITY_LINES + 7).for_each(|number| tracing::info!(component = "fast", number)));
     assert_eq!(tail.next().await, Some(TailItem::Lost(7)));
     assert_eq!(next_line(&mut tail).await["number"], 7);
@@ -49,9 +49,23 @@ async fn a_reader_that_is_too_slow_learns_how_many_lines_it_has_missed() {
 
 #[test]
 fn a_channel_goes_with_its_last_reader() {
-    let (one, other) = (LogTail::open("left"), LogTail::open("left"));
+    let (one, other) = (LogTail::open("left", u64::MAX), LogTail::open("left", u64::MAX));
     drop(one);
-    assert!(channel("left").is_some());
+    assert!(is_read("left"));
     drop(other);
-    assert!(channel("left").is_none());
+    assert!(!is_read("left"));
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_lines_from_before_and_then_the_new_ones() {
+    let write = |number: u32| with_layer(|| tracing::info!(component = "early", number));
+    (0..5).for_each(write);
+    with_layer(|| tracing::info!(target: "request", component = "early", number = 99));
+    let mut tail = LogTail::open("early", 0);
+    write(5);
+    let kept: Vec<Value> = tail.take_kept().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(kept.iter().map(|line| line["number"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(next_line(&mut tail).await["number"], 5);
+    assert!(LogTail::open("early", u64::MAX).take_kept().is_empty());
+    assert!(LogTail::open("never", 0).take_kept().is_empty());
 }

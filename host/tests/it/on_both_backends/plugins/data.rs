@@ -61,8 +61,8 @@ async fn nothing_is_left_of_a_purged_plugin() {
 async fn a_failed_first_activation_blocks_nobody_after_a_purge() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
-    let broken = PluginFile::read(&guest("chameleon"))
-        .migration("0002_more.sql", "CREATE TABLE applied (id TEXT PRIMARY KEY)");
+    let broken =
+        PluginFile::read(&guest("chameleon")).migration("0002_more.sql", "CREATE TABLE applied (id TEXT PRIMARY KEY)");
     let broken = operator.stage(broken.bytes()).await;
     assert_eq!(operator.activate("chameleon", &broken).await.status, 422);
     // Its first migration was applied, so another text of it is refused.
