@@ -52,6 +52,41 @@ pub struct RecentView {
     pub calls: Vec<u64>,
 }
 
+/// The calls of one revision on this host since it was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevisionCallsView {
+    /// The revision's id.
+    pub revision: String,
+    /// Its share of the work, in percent.
+    pub percent: u8,
+    /// Requests, events and timers that began.
+    pub calls: u64,
+    /// Calls that ended with a failure or an answer of 500 and above.
+    pub errors: u64,
+    /// Calls that trapped, took too long, or found no room.
+    pub failures: u64,
+    /// The time within which half of its calls ended, in microseconds. It is right
+    /// within a factor of two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<u64>,
+    /// The same for 99 of 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<u64>,
+    /// How many calls ended within each range of time, the shortest first. Empty
+    /// ranges at both ends are left out.
+    pub times: Vec<TimeRangeView>,
+}
+
+/// The calls that took a time in one range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TimeRangeView {
+    /// The end of the range, in microseconds. The last range has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below_us: Option<u64>,
+    /// The number of calls.
+    pub calls: u64,
+}
+
 /// The calls of a plugin in the last 15 minutes, on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryView {

@@ -2,7 +2,7 @@
 
 use crate::{
     Word,
-    figures::{FailureView, RecentView},
+    figures::{FailureView, RecentView, RevisionCallsView},
     settings::{Grant, LimitOverrides, ValueSource},
 };
 use serde::{Deserialize, Serialize};
@@ -179,6 +179,9 @@ pub struct PluginDetails {
     /// Other plugins whose routes it may call.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub calls_plugins: BTreeSet<String>,
+    /// The active revision and the canary, side by side. Empty without a canary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<RevisionCallsView>,
     /// The revision to which a rollback returns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,

@@ -2,12 +2,15 @@
 //! drawing says its figures, and the style sheets colour it.
 
 use crate::format::{micros, number};
-use host_api::figures::HistorySlot;
+use host_api::figures::{HistorySlot, TimeRangeView};
 use maud::{Markup, html};
 use std::fmt::Write;
 
 /// The slots of a drawing: 15 minutes of 10 s each.
 const SLOTS: usize = 90;
+/// The most ranges of time, and the width of one.
+const RANGES: usize = 22;
+const RANGE: usize = 4;
 /// The height of a small drawing.
 const SMALL: u64 = 20;
 /// The height of a drawing with axes. Its width is a thousand.
@@ -131,6 +134,22 @@ pub(crate) fn times(slots: &[HistorySlot]) -> Markup {
     chart("Time of a call", &told, &legend, [&micros(top), &micros(top / 2)], &drawing)
 }
 
+/// How many calls took how long, as columns in the height of a line.
+pub(crate) fn ranges(ranges: &[TimeRangeView]) -> Markup {
+    let Some(last) = ranges.last() else { return html! { span.quiet { "no calls" } } };
+    let calls: Vec<_> = ranges.iter().map(|range| range.calls).collect();
+    let most = calls.iter().copied().max().unwrap_or(0);
+    let fullest = ranges.iter().max_by_key(|range| range.calls).and_then(|range| range.below_us);
+    let below = |us: Option<u64>| us.map_or_else(|| "without a limit".to_owned(), |us| format!("below {}", micros(us)));
+    let label = format!("{} calls: most {}, all {}", number(sum(&calls)), below(fullest), below(last.below_us));
+    html! {
+        svg.spark.ranges viewBox={ "0 0 " (RANGES * RANGE) " " (SMALL) } preserveAspectRatio="none" role="img" {
+            title { (label) }
+            path d=(steps(&calls, 0, RANGE, most.max(1), SMALL)) {}
+        }
+    }
+}
+
 fn newest(slots: &[HistorySlot]) -> &[HistorySlot] {
     slots.get(slots.len().saturating_sub(SLOTS)..).unwrap_or_default()
 }
@@ -173,6 +192,15 @@ mod tests {
         assert!(drawn.contains("d=\"M86 20v-10h2v-10h1v20h1V20z\""), "{drawn}");
         assert!(sparkline(&[]).into_string().contains("d=\"M90 20V20z\""));
         assert!(sparkline(&[u64::MAX / 8; 200]).into_string().len() < 400, "no more than 15 minutes");
+    }
+
+    #[test]
+    fn the_ranges_of_times_say_where_most_calls_are() {
+        let range = |below_us, calls| TimeRangeView { below_us, calls };
+        let drawn = ranges(&[range(Some(64), 5), range(Some(128), 10), range(None, 1)]).into_string();
+        assert!(drawn.contains("<title>16 calls: most below 128 µs, all without a limit</title>"), "{drawn}");
+        assert!(drawn.contains("d=\"M0 20v-10h4v-10h4v18h4V20z\""), "{drawn}");
+        assert!(ranges(&[]).into_string().contains("no calls"));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 import { localTimes } from "./time.js";
 import { watchUpload } from "./upload.js";
 import { followLog } from "./log.js";
+import { showValues } from "./slider.js";
 
 localTimes(document);
 watchUpload(document.querySelector("[data-upload]"));
 followLog(document.querySelector("[data-log]"));
+showValues(document.querySelectorAll("[data-slider]"));
 
 // A form is sent once, also after two clicks.
 document.addEventListener("submit", (event) => {

@@ -1,7 +1,7 @@
 //! Counters of a revision's calls, for swap reports and for the comparison of
 //! revisions.
 
-use super::figures::Figures;
+use super::{figures::Figures, history::CallTimes};
 use host_config::rollout::RolloutConfig;
 use parking_lot::Mutex;
 use std::{
@@ -21,6 +21,7 @@ pub struct CallCounter {
     errors: AtomicU64,
     failures: AtomicU64,
     busy_us: AtomicU64,
+    times: CallTimes,
     traps: Mutex<Window>,
     missed_deadlines: Mutex<Window>,
     quarantine_traps: u64,
@@ -78,6 +79,7 @@ impl CallCounter {
             errors: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             busy_us: AtomicU64::new(0),
+            times: CallTimes::default(),
             traps: Mutex::new(Window::new(0)),
             missed_deadlines: Mutex::new(Window::new(0)),
             quarantine_traps: settings.quarantine_traps,
@@ -105,6 +107,11 @@ impl CallCounter {
         let (finished, abandoned) = (self.finished.load(Relaxed), self.abandoned.load(Relaxed));
         let (errors, busy_us) = (self.errors.load(Relaxed), self.busy_us.load(Relaxed));
         CallCounts { started: self.started.load(Relaxed), finished, abandoned, errors, busy_us }
+    }
+
+    /// How long the calls took.
+    pub fn times(&self) -> &CallTimes {
+        &self.times
     }
 
     /// Calls that failed, whoever is to blame.
@@ -175,6 +182,7 @@ impl InFlight {
             let now = Instant::now();
             let took = self.answered.unwrap_or_else(|| now.saturating_duration_since(self.begun));
             counter.figures.history.record(now, took, error);
+            counter.times.record(took);
             let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             counter.busy_us.fetch_add(took_us, Relaxed);
             counter.errors.fetch_add(u64::from(error), Relaxed);

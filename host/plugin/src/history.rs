@@ -48,6 +48,10 @@ struct Slot {
     calls: [AtomicU32; BUCKETS],
 }
 
+/// How long all calls of one revision took, since it was loaded.
+#[derive(Default)]
+pub struct CallTimes([AtomicU32; BUCKETS]);
+
 /// The calls of a stretch of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SlotCounts {
@@ -143,7 +147,31 @@ impl History {
     }
 }
 
+impl CallTimes {
+    /// Adds a call.
+    pub fn record(&self, took: Duration) {
+        if let Some(calls) = self.0.get(bucket_of(took)) {
+            calls.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The calls until now. None of them counts as an error here.
+    pub fn counts(&self) -> SlotCounts {
+        SlotCounts {
+            errors: 0,
+            calls: std::array::from_fn(|bucket| self.0.get(bucket).map_or(0, |calls| calls.load(Relaxed))),
+        }
+    }
+}
+
 impl SlotCounts {
+    /// The number of calls in each range of time, with the end of the range in
+    /// microseconds. The last range has no end.
+    pub fn ranges(&self) -> impl Iterator<Item = (Option<u64>, u64)> {
+        let end = |bucket: usize| (bucket + 1 < BUCKETS).then_some(FIRST_BUCKET_US << bucket);
+        self.calls.into_iter().enumerate().map(move |(bucket, calls)| (end(bucket), calls.into()))
+    }
+
     /// The calls that ended.
     pub fn calls(&self) -> u64 {
         self.calls.iter().map(|calls| u64::from(*calls)).sum()
@@ -242,6 +270,19 @@ mod tests {
     #[test]
     fn a_history_takes_less_than_ten_kib() {
         assert!(size_of::<History>() <= 9 << 10, "{} bytes", size_of::<History>());
+    }
+
+    #[test]
+    fn the_times_of_all_calls_are_counted_in_ranges() {
+        let times = CallTimes::default();
+        for us in [0, 63, 64, 127, 128, 100_000_000_000] {
+            times.record(Duration::from_micros(us));
+        }
+        let counts = times.counts();
+        assert_eq!((counts.calls(), counts.errors()), (6, 0));
+        let ranges: Vec<_> = counts.ranges().collect();
+        assert_eq!(ranges[..3], [(Some(64), 2), (Some(128), 2), (Some(256), 1)]);
+        assert_eq!((ranges.len(), ranges[BUCKETS - 1]), (BUCKETS, (None, 1)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{
     call_stats::{CallCounter, CallCounts},
     failure_log::Called,
     figures::Figures,
+    history::SlotCounts,
 };
 use host_api::policy::Policy;
 use host_artifact::{
@@ -135,6 +136,11 @@ impl Revision {
     /// The counters of its calls.
     pub fn call_counts(&self) -> CallCounts {
         self.call_counter.call_counts()
+    }
+
+    /// How long its calls took since it was loaded.
+    pub fn call_times(&self) -> SlotCounts {
+        self.call_counter.times().counts()
     }
 
     /// The number of failed calls.

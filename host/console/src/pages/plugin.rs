@@ -1,6 +1,6 @@
 //! One plugin: its active revision, its other revisions, and its changes.
 
-use super::{failures, not_found};
+use super::{failures, not_found, trial};
 use crate::{
     api::{Refused, plugin_path, revision_path},
     format::{digest, number, size, time, word},
@@ -47,6 +47,9 @@ async fn render(session: &Session, name: &str) -> Result<Markup, Refused> {
         @match &details {
             Some(details) => { (active(session, &path, details)) }
             None => { p { "No revision serves. Choose one below and activate it." } }
+        }
+        @if let Some(details) = details.as_ref().filter(|details| !details.compared.is_empty()) {
+            (trial::section(name, details, session.may_deploy(name)))
         }
         @if let Some(history) = &history { (failures::history(history)) }
         @if let Some(failed) = &failed { (failures::failures(failed)) }

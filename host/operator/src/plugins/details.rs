@@ -1,6 +1,6 @@
 //! One plugin with its settings, limits and grants.
 
-use super::{problem, unknown, view_of};
+use super::{figures, problem, unknown, view_of};
 use crate::{Operator, caller::Caller};
 use axum::{
     Json,
@@ -59,6 +59,7 @@ pub(crate) async fn show(
         config_set: state.settings.config,
         http_hosts: policy.http_hosts.clone(),
         calls_plugins: policy.plugins.clone(),
+        compared: snapshot.plugin(&name).map(figures::compared).unwrap_or_default(),
         previous: state.previous,
         quarantined: state.quarantined,
     }))

@@ -8,12 +8,13 @@ use axum::{
 };
 use host_api::{
     error::Envelope,
-    figures::{FailureView, HistorySlot, HistoryView, RecentView},
+    figures::{FailureView, HistorySlot, HistoryView, RecentView, RevisionCallsView, TimeRangeView},
     tokens::Role,
 };
 use host_base::{clock::now_ms, text::truncate};
 use host_http::error::Problem;
 use host_plugin::{
+    Revision,
     failure_log::KeptFailure,
     figures::Figures,
     history::{SLOT_SECONDS, SLOTS, SlotCounts},
@@ -95,6 +96,32 @@ pub(super) fn recent(plugin: &Plugin) -> RecentView {
         p99_us: minute.counts.quantile_us(0.99),
         memory_bytes: plugin.revision.memory_bytes() as u64,
         calls: calls.into_iter().skip(first).collect(),
+    }
+}
+
+/// The active revision of a plugin beside its canary.
+pub(super) fn compared(plugin: &Plugin) -> Vec<RevisionCallsView> {
+    let Some(canary) = &plugin.canary else { return Vec::new() };
+    [(&plugin.revision, 100_u8.saturating_sub(canary.percent)), (&canary.revision, canary.percent)]
+        .map(|(revision, percent)| revision_calls(revision, percent))
+        .into()
+}
+
+fn revision_calls(revision: &Revision, percent: u8) -> RevisionCallsView {
+    let (counts, times) = (revision.call_counts(), revision.call_times());
+    let ranges: Vec<_> = times.ranges().map(|(below_us, calls)| TimeRangeView { below_us, calls }).collect();
+    let is_used = |range: &TimeRangeView| range.calls > 0;
+    let first = ranges.iter().position(is_used).unwrap_or(ranges.len());
+    let end = ranges.iter().rposition(is_used).map_or(0, |last| last + 1);
+    RevisionCallsView {
+        revision: revision.id.clone(),
+        percent,
+        calls: counts.started,
+        errors: counts.errors,
+        failures: revision.failures(),
+        p50_us: times.quantile_us(0.5),
+        p99_us: times.quantile_us(0.99),
+        times: ranges.get(first..end).unwrap_or_default().to_vec(),
     }
 }
 

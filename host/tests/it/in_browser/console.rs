@@ -72,7 +72,7 @@ async fn an_operator_uploads_a_plugin_and_activates_it() {
         page.open("/console").await?;
         page.shows("tbody .badge", "active").await?;
         page.open("/console/plugins/hello/log").await?;
-        page.shows("[data-log-state]", "The lines from now on appear here.").await?;
+        page.shows("[data-log-state]", "New lines appear here.").await?;
         page.open("/console/plugins/hello/do/remove").await?;
         page.click("button.danger").await?;
         page.shows(".notice", "hello is removed.").await?;
