@@ -55,6 +55,19 @@ pub struct ReceiverView {
     /// The events that wait for it, of all its subjects together. None if the bus
     /// does not answer in time.
     pub backlog: Option<BacklogView>,
+    /// The events of the subject that this host has delivered to it.
+    #[serde(default)]
+    pub delivered: DeliveredView,
+}
+
+/// The events of one subject that a host has delivered to a plugin. A repeated
+/// attempt counts too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveredView {
+    /// In the last minute that is over.
+    pub last_minute: u64,
+    /// In the last 15 minutes and in the one that is not over.
+    pub last_15_minutes: u64,
 }
 
 /// The events that wait for a plugin.

@@ -13,16 +13,16 @@ use axum::{
 };
 use host_api::{
     error::Envelope,
-    events::{BacklogView, ReceiverView, SchemaView, SubjectDetails, SubjectView},
+    events::{BacklogView, DeliveredView, ReceiverView, SchemaView, SubjectDetails, SubjectView},
 };
 use host_bus::{Backlog, Bus};
 use host_http::error::Problem;
-use host_plugin::{Revision, Snapshot, registry::Plugin};
+use host_plugin::{Revision, Snapshot, delivery_rates::Delivered, registry::Plugin};
 use http::StatusCode;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::time::timeout;
 
@@ -59,7 +59,8 @@ pub(super) async fn list(
     let subjects = by_subject(&covered(&snapshot, &caller));
     let backlog = backlog(&*operator.bus).await;
     let rest = subjects.into_iter().filter(|(subject, _)| query.after.as_ref().is_none_or(|after| subject > after));
-    Page::of("/events", &query, rest.map(|(subject, parties)| (subject.clone(), view(subject, parties, &backlog))))
+    let seen = Seen { backlog, snapshot: &snapshot };
+    Page::of("/events", &query, rest.map(|(subject, parties)| (subject.clone(), view(subject, parties, &seen))))
 }
 
 /// One subject, with the schemas of its payload. The schemas come from files of
@@ -79,7 +80,8 @@ pub(super) async fn show(
     let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no plugin publishes or receives {subject}"));
     let parties = by_subject(&revisions).remove(&subject).ok_or_else(unknown)?;
     let schemas = revisions.iter().filter_map(|revision| schema(revision, &subject)).collect();
-    let view = view(subject, parties, &backlog(&*operator.bus).await);
+    let seen = Seen { backlog: backlog(&*operator.bus).await, snapshot: &snapshot };
+    let view = view(subject, parties, &seen);
     Ok(Json(SubjectDetails { view, schemas }))
 }
 
@@ -135,17 +137,37 @@ async fn backlog(bus: &dyn Bus) -> Option<Backlog> {
     answer.inspect_err(|error| tracing::debug!(%error, "the number of waiting events is unknown")).ok()
 }
 
-fn view(subject: String, parties: Parties, backlog: &Option<Backlog>) -> SubjectView {
+/// What the host sees of deliveries.
+struct Seen<'a> {
+    /// None if the bus does not answer in time.
+    backlog: Option<Backlog>,
+    snapshot: &'a Snapshot,
+}
+
+impl Seen<'_> {
+    fn delivered(&self, plugin: &str, subject: &str) -> DeliveredView {
+        let Some(plugin) = self.snapshot.plugin(plugin) else { return DeliveredView::default() };
+        let Delivered { last_minute, last_15_minutes } =
+            plugin.revision.figures().deliveries.of(Instant::now(), subject);
+        DeliveredView { last_minute, last_15_minutes }
+    }
+}
+
+fn view(subject: String, parties: Parties, seen: &Seen<'_>) -> SubjectView {
     let waiting = |plugin: &str| {
-        let consumer = backlog.as_ref()?.consumers.get(plugin).copied().unwrap_or_default();
+        let consumer = seen.backlog.as_ref()?.consumers.get(plugin).copied().unwrap_or_default();
         let (pending, unacknowledged) = (consumer.pending, consumer.unacknowledged);
         Some(BacklogView { pending, unacknowledged, redelivered: consumer.redelivered })
     };
-    let receivers = parties.receivers.into_iter();
+    let receiver = |plugin: String| ReceiverView {
+        backlog: waiting(&plugin),
+        delivered: seen.delivered(&plugin, &subject),
+        plugin,
+    };
     SubjectView {
-        subject,
         publishers: parties.publishers.into_iter().collect(),
-        receivers: receivers.map(|plugin| ReceiverView { backlog: waiting(&plugin), plugin }).collect(),
+        receivers: parties.receivers.into_iter().map(receiver).collect(),
+        subject,
         has_schema: parties.has_schema,
     }
 }
@@ -181,11 +203,13 @@ mod tests {
         let parties = || Parties { receivers: set(&["idle", "slow"]), ..Parties::default() };
         let slow = ConsumerBacklog { pending: 7, unacknowledged: 2, redelivered: 1 };
         let consumers = BTreeMap::from([("slow".to_owned(), slow), ("other".to_owned(), slow)]);
-        let known = view("a.made".to_owned(), parties(), &Some(Backlog { consumers, dead_letters: 0 }));
+        let snapshot = Snapshot::default();
+        let seen = |backlog| view("a.made".to_owned(), parties(), &Seen { backlog, snapshot: &snapshot });
+        let known = seen(Some(Backlog { consumers, dead_letters: 0 }));
         let backlogs: Vec<_> = known.receivers.iter().map(|receiver| receiver.backlog).collect();
         let expected = BacklogView { pending: 7, unacknowledged: 2, redelivered: 1 };
         assert_eq!(backlogs, [Some(BacklogView::default()), Some(expected)]);
-        let unknown = view("a.made".to_owned(), parties(), &None);
+        let unknown = seen(None);
         assert!(unknown.receivers.iter().all(|receiver| receiver.backlog.is_none()));
     }
 }

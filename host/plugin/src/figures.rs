@@ -1,13 +1,15 @@
 //! The figures that the host keeps of each plugin by itself. All revisions of a
 //! plugin share them, and they live as long as one of these revisions.
 
-use super::{failure_log::FailureLog, history::History};
+use super::{delivery_rates::DeliveryRates, failure_log::FailureLog, history::History};
 use std::time::Instant;
 
 /// The figures of one plugin.
 pub struct Figures {
     /// Its calls in the last 15 minutes.
     pub history: History,
+    /// The events that were delivered to it.
+    pub deliveries: DeliveryRates,
     /// Its last failures.
     pub failures: FailureLog,
 }
@@ -15,6 +17,7 @@ pub struct Figures {
 impl Figures {
     /// Begins now, without a call.
     pub(super) fn new() -> Self {
-        Self { history: History::new(Instant::now()), failures: FailureLog::default() }
+        let now = Instant::now();
+        Self { history: History::new(now), deliveries: DeliveryRates::new(now), failures: FailureLog::default() }
     }
 }

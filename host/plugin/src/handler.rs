@@ -6,7 +6,7 @@ use host_artifact::Schedule;
 use host_base::Event;
 use host_engine::{Handled, Outcome, Patience, handler::Handler};
 use host_store::{DueTimer, Transaction};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// A revision that serves.
 pub(super) struct Active(pub(super) Arc<Revision>);
@@ -28,6 +28,7 @@ impl Handler for Active {
             let reason = format!("revision {} does not subscribe to {}", self.0.id, event.subject);
             return Err(Outcome::retry(reason));
         }
+        self.0.figures().deliveries.record(Instant::now(), &event.subject);
         self.0.begin(Patience::Worker).apply(event, attempt, transaction).await
     }
 

@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod budgets;
 pub mod call_stats;
+pub mod delivery_rates;
 pub mod disk_quotas;
 pub mod failure_log;
 pub mod figures;

@@ -79,7 +79,7 @@ impl Display for SubjectText {
 }
 
 /// A receiver with the events that wait for it.
-fn receiver(ReceiverView { plugin, backlog }: &ReceiverView) -> String {
+fn receiver(ReceiverView { plugin, backlog, .. }: &ReceiverView) -> String {
     match backlog.map(|backlog| backlog.pending.saturating_add(backlog.unacknowledged)) {
         None => format!("{plugin} (?)"),
         Some(0) => plugin.clone(),

@@ -9,7 +9,7 @@ use crate::{
     session::Session,
 };
 use axum::{extract::Path, response::Response};
-use host_api::events::{BacklogView, ReceiverView, SchemaView, SubjectDetails, SubjectView};
+use host_api::events::{BacklogView, DeliveredView, ReceiverView, SchemaView, SubjectDetails, SubjectView};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -49,7 +49,8 @@ fn table(session: &Session, rows: &[SubjectView]) -> Markup {
                 td { (receivers(session, &row.receivers)) }
             } } }
         } }
-        p.hint { "The numbers are the events that wait for a plugin, of all its subjects together." }
+        p.hint { "The events that wait are those of all subjects of a plugin together. The deliveries are those of this host \
+            in the last minute; a repeated attempt counts too." }
     }
 }
 
@@ -105,8 +106,8 @@ fn publishers(session: &Session, publishers: &[String]) -> Markup {
 fn receivers(session: &Session, receivers: &[ReceiverView]) -> Markup {
     html! {
         @if receivers.is_empty() { (nobody(session)) } @else {
-            ul.codes { @for ReceiverView { plugin, backlog } in receivers {
-                li { (link(plugin)) " " (waiting(backlog.as_ref())) }
+            ul.codes { @for ReceiverView { plugin, backlog, delivered } in receivers {
+                li { (link(plugin)) " " (waiting(backlog.as_ref())) span.quiet { ", " (rate(delivered)) } }
             } }
         }
     }
@@ -137,6 +138,16 @@ fn waiting(backlog: Option<&BacklogView>) -> Markup {
     }
 }
 
+/// How many events were delivered lately.
+fn rate(delivered: &DeliveredView) -> String {
+    match *delivered {
+        DeliveredView { last_15_minutes: 0, .. } => "none delivered in 15 minutes".to_owned(),
+        DeliveredView { last_minute, last_15_minutes } => {
+            format!("{} delivered a minute, {} in 15 minutes", number(last_minute), number(last_15_minutes))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,5 +158,12 @@ mod tests {
         assert!(text(None).contains("does not answer") && text(Some(BacklogView::default())).contains("nothing waits"));
         let some = BacklogView { pending: 7, unacknowledged: 2, redelivered: 1 };
         assert!(text(Some(some)).contains("7 wait, 2 are tried, 1 again"), "{}", text(Some(some)));
+    }
+
+    #[test]
+    fn a_rate_is_told_in_words() {
+        assert_eq!(rate(&DeliveredView::default()), "none delivered in 15 minutes");
+        let some = DeliveredView { last_minute: 12, last_15_minutes: 80 };
+        assert_eq!(rate(&some), "12 delivered a minute, 80 in 15 minutes");
     }
 }
