@@ -24,6 +24,7 @@ pub mod settings;
 pub mod swap;
 pub mod timers;
 pub mod tokens;
+pub mod traces;
 pub mod verdict;
 mod word;
 

@@ -2,7 +2,7 @@
 
 use super::problem::{Invalid, within};
 use serde::Deserialize;
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 /// The clients of the broker and of Stripe tell every attempt; the host says what matters of it.
@@ -19,6 +19,8 @@ pub struct LogConfig {
     pub plugin_kib_per_second: u32,
     /// How much a plugin may log at once.
     pub plugin_burst_kib: u32,
+    /// The host keeps the trace of a request, event or timer that takes this time.
+    pub slow: Duration,
 }
 
 /// How a line looks.
@@ -52,6 +54,7 @@ pub(super) struct RawLogConfig {
     pub(super) format: Option<LogFormat>,
     plugin_kib_per_second: Option<u32>,
     plugin_burst_kib: Option<u32>,
+    slow_ms: Option<u64>,
 }
 
 impl TryFrom<RawLogConfig> for LogConfig {
@@ -67,6 +70,7 @@ impl TryFrom<RawLogConfig> for LogConfig {
             format: raw.format.unwrap_or_default(),
             plugin_kib_per_second: within("log.plugin_kib_per_second", raw.plugin_kib_per_second, 64, 1..=1 << 20)?,
             plugin_burst_kib: within("log.plugin_burst_kib", raw.plugin_burst_kib, 256, 16..=1 << 20)?,
+            slow: Duration::from_millis(within("log.slow_ms", raw.slow_ms, 500, 1..=600_000)?),
         })
     }
 }

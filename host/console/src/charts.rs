@@ -11,6 +11,8 @@ const SLOTS: usize = 90;
 /// The most ranges of time, and the width of one.
 const RANGES: usize = 22;
 const RANGE: usize = 4;
+/// The width of a whole trace.
+const SPAN: u64 = 200;
 /// The height of a small drawing.
 const SMALL: u64 = 20;
 /// The height of a drawing with axes. Its width is a thousand.
@@ -150,6 +152,17 @@ pub(crate) fn ranges(ranges: &[TimeRangeView]) -> Markup {
     }
 }
 
+/// The place of an operation within its trace, as a bar.
+pub(crate) fn span(after_us: u64, took_us: u64, whole_us: u64, failed: bool) -> Markup {
+    let [begin, length] = [after_us, took_us].map(|us| scaled(us, whole_us.max(1), SPAN));
+    let class = if failed { "bar failed" } else { "bar" };
+    html! {
+        svg.span viewBox={ "0 0 " (SPAN) " " (SMALL) } preserveAspectRatio="none" aria-hidden="true" {
+            rect class=(class) x=(begin.min(SPAN - 1)) y="4" width=(length.clamp(1, SPAN - begin.min(SPAN - 1))) height="12" {}
+        }
+    }
+}
+
 fn newest(slots: &[HistorySlot]) -> &[HistorySlot] {
     slots.get(slots.len().saturating_sub(SLOTS)..).unwrap_or_default()
 }
@@ -201,6 +214,20 @@ mod tests {
         assert!(drawn.contains("<title>16 calls: most below 128 µs, all without a limit</title>"), "{drawn}");
         assert!(drawn.contains("d=\"M0 20v-10h4v-10h4v18h4V20z\""), "{drawn}");
         assert!(ranges(&[]).into_string().contains("no calls"));
+    }
+
+    #[test]
+    fn a_bar_lies_within_its_trace_and_can_be_seen() {
+        let drawn = |after, took, whole| {
+            let text = span(after, took, whole, true).into_string();
+            let number =
+                |name: &str| text.split_once(name).unwrap().1.split('"').next().unwrap().parse::<u64>().unwrap();
+            (number(" x=\""), number(" width=\""))
+        };
+        assert_eq!(drawn(0, 100, 100), (0, 200));
+        assert_eq!(drawn(50, 25, 100), (100, 50));
+        assert_eq!(drawn(100, 0, 100), (199, 1));
+        assert_eq!(drawn(u64::MAX, u64::MAX, 0), (199, 1));
     }
 
     #[test]

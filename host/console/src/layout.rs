@@ -13,6 +13,7 @@ pub(crate) enum Section {
     Events,
     DeadLetters,
     Timers,
+    Traces,
     Routes,
     Cluster,
     Audit,
@@ -20,12 +21,13 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Overview,
         Self::Upload,
         Self::Events,
         Self::DeadLetters,
         Self::Timers,
+        Self::Traces,
         Self::Routes,
         Self::Cluster,
         Self::Audit,
@@ -38,6 +40,7 @@ impl Section {
             Self::Upload => ("/console/upload", "Upload"),
             Self::Events => ("/console/events", "Events"),
             Self::Timers => ("/console/timers", "Timers"),
+            Self::Traces => ("/console/traces", "Traces"),
             Self::DeadLetters => ("/console/dead-letters", "Dead letters"),
             Self::Routes => ("/console/routes", "Routes"),
             Self::Cluster => ("/console/cluster", "Cluster"),

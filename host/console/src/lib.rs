@@ -30,7 +30,7 @@ use axum::{
 use http::{HeaderMap, header::ACCEPT};
 use pages::{
     actions, audit, cluster, dead_letters, events, log, overview, plugin, policy, revision, routes, runbook, settings,
-    tables, timers, tokens, upload,
+    tables, timers, tokens, traces, upload,
 };
 use tower::ServiceExt;
 
@@ -88,6 +88,8 @@ fn console_routes() -> Router<Console> {
         .route("/console/events", get(events::list))
         .route("/console/events/{subject}", get(events::show))
         .route("/console/timers", get(timers::list))
+        .route("/console/traces", get(traces::list))
+        .route("/console/traces/{trace}", get(traces::show))
         .route("/console/dead-letters", get(dead_letters::list))
         .route("/console/dead-letters/redeliver", post(dead_letters::redeliver))
         .route("/console/dead-letters/discard", post(dead_letters::discard))

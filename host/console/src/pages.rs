@@ -19,6 +19,7 @@ pub(crate) mod settings;
 pub(crate) mod tables;
 pub(crate) mod timers;
 pub(crate) mod tokens;
+pub(crate) mod traces;
 mod trial;
 pub(crate) mod upload;
 mod verdict;

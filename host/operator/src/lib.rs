@@ -23,6 +23,7 @@ mod redact;
 mod starting;
 mod timers;
 mod tokens;
+mod traces;
 mod upload;
 
 pub use caller::Caller;
@@ -218,6 +219,8 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(events::list))
         .routes(routes!(events::show))
         .routes(routes!(timers::list))
+        .routes(routes!(traces::list))
+        .routes(routes!(traces::show))
         .routes(routes!(caller::show))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

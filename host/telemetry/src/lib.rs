@@ -8,6 +8,7 @@ mod log_format;
 mod log_tail;
 pub mod metrics;
 pub mod otlp;
+pub mod recent_traces;
 pub mod trace;
 
 pub use self::metrics::{Metrics, RevisionSeries};

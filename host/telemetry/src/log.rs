@@ -3,7 +3,7 @@
 use super::{
     log_budget::Budget,
     log_format::{PrintableFields, PrintableJson},
-    log_tail,
+    log_tail, recent_traces,
 };
 use host_config::log::{LogConfig, LogFormat};
 use std::{
@@ -77,6 +77,7 @@ impl Write for BatchedStderr {
 /// # Errors
 /// If the filter is not valid, or if the process has a log already.
 pub fn start_log(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
+    recent_traces::set_slow(config.slow);
     let stderr = BatchedStderr(BufWriter::with_capacity(BUFFER_BYTES, io::stderr()));
     let (writer, guard) = tracing_appender::non_blocking(stderr);
     let budget =
@@ -113,6 +114,7 @@ mod tests {
             format: LogFormat::Json,
             plugin_kib_per_second: 64,
             plugin_burst_kib: 256,
+            slow: Duration::from_millis(500),
         };
         let guard = start_log(&config).unwrap();
         assert!(start_log(&config).is_err());

@@ -122,6 +122,12 @@ impl Span {
     }
 }
 
+/// The trace that a header `traceparent` names.
+pub fn trace_of(traceparent: &str) -> Option<TraceId> {
+    let id = TraceId::from_hex(traceparent.split('-').nth(1)?).ok()?;
+    (id != TraceId::INVALID).then_some(id)
+}
+
 /// The position of a span that nothing records: a child of the parent, or the
 /// root of a new trace if the parent is not valid.
 fn unrecorded(parent: &SpanContext) -> SpanContext {

@@ -32,6 +32,7 @@ mod operator_logs;
 mod operator_openapi;
 mod operator_roles;
 mod operator_tokens;
+mod operator_traces;
 mod otlp;
 mod plugin_cli;
 mod postgres;

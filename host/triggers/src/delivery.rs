@@ -6,12 +6,43 @@ use host_base::{clock::now_ms, text};
 use host_bus::{BusError, DeadLetter};
 use host_engine::{Handled, Outcome, handler::Handler};
 use host_store::{Error, IdempotencyKey, LazyTransaction, NotStarted, Transaction, describe};
+use host_telemetry::{
+    TraceId,
+    recent_traces::{self, Operation, OperationKind},
+};
 use sha2::{Digest, Sha256};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// The longest delay that a component may ask for.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// A delivery that has ended.
+pub(super) struct Ended<'a> {
+    pub(super) kind: OperationKind,
+    /// The subject of the event or the key of the timer.
+    pub(super) name: &'a str,
+    /// The id of the event. Empty for a timer.
+    pub(super) id: &'a str,
+    pub(super) trace: TraceId,
+    pub(super) took: Duration,
+}
+
+impl Ended<'_> {
+    /// Tells of the delivery, for the traces that the host keeps.
+    pub(super) fn record(&self, component: &str, outcome: &Outcome) {
+        recent_traces::record(Operation {
+            trace: self.trace,
+            kind: self.kind,
+            component: component.to_owned(),
+            name: self.name.to_owned(),
+            id: self.id.to_owned(),
+            begun_ms: now_ms().saturating_sub(u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX)),
+            took: self.took,
+            failure: outcome.reason().map(str::to_owned),
+        });
+    }
+}
 
 /// Makes one attempt. `handle` lets the component work in the transaction. If
 /// the transaction cannot begin, the component's work is dropped. An error is

@@ -1,11 +1,14 @@
 //! The worker that delivers events to a component.
 
-use super::{delivery::deliver_once, workers::ComponentWorkers};
+use super::{
+    delivery::{Ended, deliver_once},
+    workers::ComponentWorkers,
+};
 use host_base::{clock::now_ms, event::Event};
 use host_bus::{DeadLetter, DeadLetterKind, Delivery};
 use host_engine::Outcome;
 use host_store::{Error, IdempotencyKey, KEPT_MS};
-use host_telemetry::{Span, SpanKind};
+use host_telemetry::{Span, SpanKind, recent_traces::OperationKind};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -86,6 +89,9 @@ impl ComponentWorkers {
             };
             let outcome = result.name();
             end_span(&mut otel_span, &result);
+            let (trace, took) = (otel_span.trace_id(), begun.elapsed());
+            Ended { kind: OperationKind::Event, name: &event.subject, id: &event.id, trace, took }
+                .record(&self.name, &result);
             metrics::counter!("event_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let age_seconds = age(event);

@@ -12,7 +12,11 @@ use super::workers::ComponentWorkers;
 use host_base::{clock::now_ms, event::Event};
 use host_bus::BusError;
 use host_store::{Error, Lease, LeaseRole, Outbox, OutboxBatch, OutboxEvent, OutboxSignal, PendingEvents};
-use host_telemetry::{Span, SpanKind};
+use host_telemetry::{
+    Span, SpanKind,
+    recent_traces::{self, Operation, OperationKind},
+    trace::trace_of,
+};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
@@ -197,6 +201,7 @@ impl Relay {
             return Err(reason);
         }
         self.published = last;
+        events.iter().for_each(keep);
         self.record_age(None);
         self.clear_at.get_or_insert_with(|| Instant::now() + CLEAR_DELAY);
         Ok(events.len())
@@ -230,6 +235,21 @@ impl Relay {
             self.clear_at = Some(Instant::now() + self.component.settings.max_backoff);
         }
     }
+}
+
+/// Tells of an event that the bus has taken.
+fn keep(event: &Event) {
+    let Some(trace) = event.traceparent.as_deref().and_then(trace_of) else { return };
+    recent_traces::record(Operation {
+        trace,
+        kind: OperationKind::Publication,
+        component: event.source.clone(),
+        name: event.subject.clone(),
+        id: event.id.clone(),
+        begun_ms: event.time_ms,
+        took: Duration::from_millis(now_ms().saturating_sub(event.time_ms)),
+        failure: None,
+    });
 }
 
 /// Encodes the events of commits for another host.

@@ -3,13 +3,18 @@
 //! It sleeps until the next timer is due. A commit that sets an earlier timer
 //! wakes it.
 
-use super::{delivery::deliver_once, event_worker::end_span, schedules, workers::ComponentWorkers};
+use super::{
+    delivery::{Ended, deliver_once},
+    event_worker::end_span,
+    schedules,
+    workers::ComponentWorkers,
+};
 use host_artifact::Schedule;
 use host_base::clock::now_ms;
 use host_bus::{DeadLetter, DeadLetterKind};
 use host_engine::Outcome;
 use host_store::{Database, DueTimer, Error, IdempotencyKey, Lease, LeaseRole};
-use host_telemetry::{Span, SpanKind};
+use host_telemetry::{Span, SpanKind, recent_traces::OperationKind};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashSet,
@@ -212,6 +217,9 @@ impl ComponentWorkers {
             };
             let outcome = result.name();
             end_span(&mut otel_span, &result);
+            let (trace, took) = (otel_span.trace_id(), begun.elapsed());
+            Ended { kind: OperationKind::Timer, name: &timer.timer.key, id: "", trace, took }
+                .record(&self.name, &result);
             metrics::counter!("timer_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -93,7 +93,7 @@ async fn no_page_of_the_console_breaks_a_rule() {
         }
         let seen = walk.end();
         let wanted = ["", "/upload", "/plugins/hello", "/plugins/hello/settings", "/plugins/hello/policy", "/audit"];
-        let wanted = wanted.into_iter().chain(["/events", "/timers", "/plugins/hello/tables"]);
+        let wanted = wanted.into_iter().chain(["/events", "/timers", "/traces", "/plugins/hello/tables"]);
         for path in wanted.map(|path| format!("/console{path}")) {
             assert!(seen.contains(&path), "{path} is not among {seen:?}");
         }

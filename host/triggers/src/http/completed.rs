@@ -1,9 +1,12 @@
 //! The record of a request that has its answer: the log line, the metrics and the
 //! attributes of the span.
 
-use host_base::text::truncate;
+use host_base::{clock::now_ms, text::truncate};
 use host_plugin::registry::{Served, Target};
-use host_telemetry::Span;
+use host_telemetry::{
+    Span,
+    recent_traces::{self, Operation, OperationKind},
+};
 use http::{Method, StatusCode, request::Parts};
 use std::time::Duration;
 
@@ -45,6 +48,25 @@ impl CompletedRequest<'_> {
             None => metrics::counter!("http_requests_unrouted_total").increment(1),
         }
         self.describe(span);
+        self.keep(took, span);
+    }
+
+    /// Tells of the request, unless it only read and everything was well.
+    fn keep(&self, took: Duration, span: &Span) {
+        let failed = self.status.is_server_error();
+        if !failed && self.parts.method.is_safe() && !recent_traces::is_slow(took) {
+            return;
+        }
+        recent_traces::record(Operation {
+            trace: span.trace_id(),
+            kind: self.caller.map_or(OperationKind::Request, |_| OperationKind::PluginRequest),
+            component: self.component().to_owned(),
+            name: span_name(&self.parts.method, self.target),
+            id: self.id.to_owned(),
+            begun_ms: now_ms().saturating_sub(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            took,
+            failure: failed.then(|| self.status.to_string()),
+        });
     }
 
     fn log(&self, took: Duration, span: &Span) {

@@ -1,0 +1,132 @@
+//! `/traces`: the last slow and failed operations of this host. A caller that is
+//! bound to plugins sees the operations of these plugins alone.
+
+use super::{
+    Operator,
+    caller::Caller,
+    input::Query,
+    page::{Page, PageQuery},
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use host_api::{
+    Word,
+    error::Envelope,
+    traces::{OperationKind, OperationView, TraceDetails, TraceView},
+};
+use host_http::error::{Problem, Refusal};
+use host_telemetry::{
+    TraceId,
+    recent_traces::{self, KeptTrace, Operation, OperationKind as Kind},
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The traces of slow and failed operations on this host since it started, the
+/// newest first: up to 200, of which a plugin causes up to 20. An operation is slow
+/// from `log.slow_ms` on.
+#[utoipa::path(get, path = "/traces", operation_id = "list_traces", tag = "operators", params(PageQuery), responses(
+    (status = 200, body = [TraceView]),
+    (status = 400, body = Envelope),
+))]
+pub(super) async fn list(
+    State(_): State<Arc<Operator>>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Page<TraceView>, Problem> {
+    let traces = recent_traces::newest_first().into_iter().filter_map(|trace| details(&trace, &caller));
+    let views: Vec<TraceView> = traces.map(|details| details.view).collect();
+    let first = match &query.after {
+        Some(after) => views.iter().position(|view| view.trace == *after).map_or(views.len(), |place| place + 1),
+        None => 0,
+    };
+    Page::of("/traces", &query, views.into_iter().skip(first).map(|view| (view.trace.clone(), view)))
+}
+
+/// One of these traces, with its operations.
+#[utoipa::path(get, path = "/traces/{id}", operation_id = "show_trace", tag = "operators", params(("id" = String, Path)), responses(
+    (status = 200, body = TraceDetails),
+    (status = 404, body = Envelope),
+))]
+pub(super) async fn show(caller: Caller, Path(id): Path<String>) -> Result<Json<TraceDetails>, Problem> {
+    let trace = TraceId::from_hex(&id).ok().and_then(recent_traces::find);
+    let found = trace.and_then(|trace| details(&trace, &caller)).ok_or(Refusal::NotFound)?;
+    Ok(Json(found))
+}
+
+/// The part of a trace that the caller may see. None if there is none.
+fn details(trace: &KeptTrace, caller: &Caller) -> Option<TraceDetails> {
+    let covered = trace.operations.iter().filter(|operation| caller.covers(&operation.component));
+    let mut steps: Vec<OperationView> = covered.map(view).collect();
+    steps.sort_by_key(|step| step.begun_ms);
+    let first = steps.first()?.clone();
+    let end_us = steps.iter().map(|step| (step.begun_ms - first.begun_ms) * 1_000 + step.took_us).max()?;
+    let plugins: BTreeSet<_> = steps.iter().map(|step| step.plugin.clone()).filter(|name| !name.is_empty()).collect();
+    let view = TraceView {
+        trace: trace.trace.to_string(),
+        begun_ms: first.begun_ms,
+        first,
+        took_us: end_us,
+        operations: steps.len() as u64,
+        failed: steps.iter().filter(|step| step.failure.is_some()).count() as u64,
+        plugins: plugins.into_iter().collect(),
+    };
+    Some(TraceDetails { view, steps, left_out: trace.left_out })
+}
+
+fn view(operation: &Operation) -> OperationView {
+    let Operation { kind, component, name, id, begun_ms, took, failure, trace: _ } = operation;
+    OperationView {
+        kind: Word::Known(match kind {
+            Kind::Request => OperationKind::Request,
+            Kind::PluginRequest => OperationKind::PluginRequest,
+            Kind::Publication => OperationKind::Publication,
+            Kind::Event => OperationKind::Event,
+            Kind::Timer => OperationKind::Timer,
+        }),
+        plugin: component.clone(),
+        name: name.clone(),
+        id: id.clone(),
+        begun_ms: *begun_ms,
+        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        failure: failure.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host_api::tokens::Role;
+    use std::time::Duration;
+
+    fn operation(component: &str, begun_ms: u64, ms: u64, failure: Option<&str>) -> Operation {
+        Operation {
+            trace: TraceId::from_bytes([7; 16]),
+            kind: Kind::Event,
+            component: component.to_owned(),
+            name: "a.made".to_owned(),
+            id: "e".to_owned(),
+            begun_ms,
+            took: Duration::from_millis(ms),
+            failure: failure.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_trace_has_its_operations_by_time_and_only_those_of_the_callers_plugins() {
+        let operations = vec![operation("b", 1_020, 30, Some("trap")), operation("a", 1_000, 10, None)];
+        let trace = KeptTrace { trace: TraceId::from_bytes([7; 16]), operations, left_out: 3 };
+        let all = Caller::unbound("all", Role::View);
+        let whole = details(&trace, &all).unwrap();
+        assert_eq!((whole.view.begun_ms, whole.view.took_us, whole.left_out), (1_000, 50_000, 3));
+        assert_eq!((whole.view.operations, whole.view.failed), (2, 1));
+        assert_eq!(whole.view.plugins, ["a", "b"]);
+        assert_eq!(whole.steps.iter().map(|step| step.plugin.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+
+        let bound = |plugin: &str| Caller { plugins: Some(BTreeSet::from([plugin.to_owned()])), ..all.clone() };
+        let part = details(&trace, &bound("b")).unwrap();
+        assert_eq!((part.view.plugins, part.view.took_us), (vec!["b".to_owned()], 30_000));
+        assert!(details(&trace, &bound("c")).is_none());
+    }
+}
