@@ -135,6 +135,10 @@ enum Task {
     #[command(after_help = "Example:
   cargo xtask check")]
     Check,
+    /// Make the pictures of the pages in `docs/images` again
+    #[command(after_help = "Example:
+  cargo xtask screenshots")]
+    Screenshots,
     /// Build the guests and run the benchmarks
     #[command(after_help = "Examples:
   cargo xtask bench
@@ -177,6 +181,7 @@ fn run_task(task: Task) -> Result<()> {
         Task::Examples => examples::write_interfaces(&workspace),
         Task::Fuzz { target, seconds } => fuzz::fuzz(&workspace, target, seconds),
         Task::Check => test::check(&workspace),
+        Task::Screenshots => test::screenshots(&workspace),
         Task::Bench(rest) => bench(&workspace, &rest.arguments),
     }
 }

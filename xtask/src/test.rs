@@ -34,6 +34,12 @@ const ON_BOTH_BACKENDS: &str = "on_both_backends::";
 const BROWSER: &str = "in_browser::";
 /// Those of them that need a proxy too.
 const BROWSER_BEHIND_PROXIES: &str = "in_browser::proxies::";
+/// And those that need PostgreSQL and NATS.
+const BROWSER_AND_CLUSTER: &str = "in_browser::cluster::";
+/// The tests that make the pictures of the pages.
+const SCREENSHOTS: &str = "in_browser::screenshots::";
+/// The folder of these pictures, from the root of the workspace.
+const PICTURES: &str = "docs/images";
 /// A test that needs more than this workspace has `#[ignore = "needs ..."]`.
 /// It says `ignored` where the need is not met, and this runs it where it is.
 const INCLUDE_IGNORED: &str = "--include-ignored";
@@ -88,7 +94,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
             let mut cargo = whole_hosts(workspace);
             cargo.arg(BROWSER).args(browser::is_wanted().then_some(INCLUDE_IGNORED));
             if embedded {
-                cargo.args(["--skip", BROWSER_BEHIND_PROXIES]);
+                cargo.args(["--skip", BROWSER_BEHIND_PROXIES, "--skip", BROWSER_AND_CLUSTER]);
             }
             passed(&mut cargo)
         });
@@ -99,6 +105,22 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
             passed(cargo.args([ON_BOTH_BACKENDS, INCLUDE_IGNORED]).envs(DISTRIBUTED))
         });
     }
+    steps.finish()
+}
+
+/// Makes the pictures of the pages that the README and `docs/` show.
+pub(crate) fn screenshots(workspace: &Workspace) -> Result<()> {
+    let mut steps = Steps::default();
+    steps.step("guests", || {
+        guests::build(workspace, &[Kind::Component, Kind::Test])?;
+        Ok(Outcome::Passed)
+    });
+    steps.step("browser", || browser::provide(workspace));
+    steps.step("screenshots", || {
+        let folder = workspace.root.join(PICTURES);
+        let mut cargo = whole_hosts(workspace);
+        passed(cargo.args([SCREENSHOTS, INCLUDE_IGNORED]).env("TICKETING_SCREENSHOTS", folder))
+    });
     steps.finish()
 }
 

@@ -16,7 +16,7 @@ use crate::support::{Bus, Client, Host, NatsServer, Setup, eventually, postgres}
 use serde_json::Value;
 
 /// A setup with its state in this database and its events on this NATS server.
-fn joined(setup: Setup, database: &str, bus: &str) -> Setup {
+pub(crate) fn joined(setup: Setup, database: &str, bus: &str) -> Setup {
     setup.in_database(database).bus(Bus::jetstream(bus))
 }
 
@@ -30,12 +30,12 @@ async fn three() -> [Host; 3] {
 }
 
 /// Three setups that differ in the name of the host.
-fn named(setup: &Setup) -> [Setup; 3] {
+pub(crate) fn named(setup: &Setup) -> [Setup; 3] {
     ["one", "two", "three"].map(|name| setup.beside().variable("TICKETING_HOST_NAME", name))
 }
 
 /// Waits until this host sees all three hosts ready.
-async fn knows_all(host: &Host) {
+pub(crate) async fn knows_all(host: &Host) {
     let operator = host.operator();
     let ready = async || statuses(&operator).await.into_iter().filter(|status| status == "ready").count();
     eventually("three hosts are ready", ready, |ready| *ready == 3).await;

@@ -14,10 +14,14 @@ pub(super) struct Operator<'a> {
 
 impl Operator<'_> {
     pub(super) async fn sign_in(&self) -> WebDriverResult<()> {
+        self.sign_in_with(ADMIN_TOKEN).await
+    }
+
+    pub(super) async fn sign_in_with(&self, token: &str) -> WebDriverResult<()> {
         let page = &self.page;
         page.open("/").await?;
         page.shows("h1", "Sign in").await?;
-        page.fill("#token", ADMIN_TOKEN).await?;
+        page.fill("#token", token).await?;
         page.click("button.primary").await?;
         page.shows("h1", "Overview").await
     }

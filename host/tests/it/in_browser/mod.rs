@@ -1,8 +1,11 @@
 //! The pages in a real browser, Chromium with its WebDriver.
 
 mod accessibility;
+mod cluster;
 mod console;
+mod operations;
 mod proxies;
+mod screenshots;
 mod storefront;
 
 use crate::support::{PATIENCE, SITE};
