@@ -70,6 +70,31 @@ pub struct DeliveredView {
     pub last_15_minutes: u64,
 }
 
+/// An event that was published just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PublishedEvent {
+    /// The identifier of the event.
+    pub id: String,
+    /// The subject.
+    pub subject: String,
+    /// The plugin that published it, or the name that another program gave itself.
+    pub source: String,
+    /// When it was published, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The position in its trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The size of its payload.
+    pub payload_bytes: u64,
+    /// The payload, if it is JSON and has at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
+    pub payload: Option<Value>,
+    /// Otherwise its first 16 KiB, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_hex: Option<String>,
+}
+
 /// The events that wait for a plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BacklogView {

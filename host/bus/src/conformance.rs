@@ -1,7 +1,10 @@
 //! The properties of every bus, as tests over [`Bus`]. The tests of each bus
 //! call these functions with an empty bus.
 
-use super::{Bus, Consumer, ConsumerBacklog, DeadLetter, DeadLetterKind, DeadLetterPage, Delivery, Subjects};
+use super::{
+    Bus, Consumer, ConsumerBacklog, DeadLetter, DeadLetterKind, DeadLetterPage, Delivery, Subjects, TAIL_PAYLOAD_BYTES,
+    TailedItem,
+};
 use host_base::event::Event;
 use std::{
     collections::BTreeSet,
@@ -195,6 +198,34 @@ pub(crate) async fn a_subject_from_now_on_has_one_beginning(bus: SharedBus) {
     consumer(&bus, "two", &[]).await;
     let two = consumer_from_now(&bus, "two", &["a"], &["a"]).await;
     assert_eq!(take(&two, 3).await, ids(&["old", "1", "2"]));
+}
+
+pub(crate) async fn a_tail_shows_the_events_from_now_on_and_cuts_long_payloads(bus: SharedBus) {
+    bus.publish(&[event("before", "a.made")]).await.unwrap();
+    let (mut one, mut other) = (bus.tail().await.unwrap(), bus.tail().await.unwrap());
+    let long = Event { payload: vec![b'x'; TAIL_PAYLOAD_BYTES + 7], ..event("long", "b.made") };
+    bus.publish(&[event("after", "a.made"), long.clone()]).await.unwrap();
+    for tail in [&mut one, &mut other] {
+        let mut next = async || match timeout(Duration::from_secs(5), tail.next()).await.unwrap() {
+            Some(TailedItem::Event(tailed)) => tailed,
+            other => panic!("{other:?}"),
+        };
+        let first = next().await;
+        assert_eq!(
+            (first.event, first.payload_bytes),
+            (event("after", "a.made"), event("after", "a.made").payload.len() as u64)
+        );
+        let second = next().await;
+        assert_eq!((second.event.id.as_str(), second.payload_bytes), ("long", TAIL_PAYLOAD_BYTES as u64 + 7));
+        assert_eq!(second.event.payload.len(), TAIL_PAYLOAD_BYTES);
+    }
+    drop(one);
+    bus.publish(&[event("last", "a.made")]).await.unwrap();
+    let last = timeout(Duration::from_secs(5), other.next()).await.unwrap();
+    assert!(
+        matches!(last, Some(TailedItem::Event(tailed)) if tailed.event.id == "last"),
+        "the reader that left is no matter"
+    );
 }
 
 pub(crate) async fn the_backlog_counts_waiting_events(bus: SharedBus) {

@@ -9,12 +9,12 @@
 mod consumer;
 mod dead_letters;
 mod delivery_queue;
-
 mod room;
+mod tail;
 
 use super::{
-    Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, Subjects,
-    report_dropped,
+    Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, EventTail,
+    Subjects, report_dropped,
     starts::{Log, Starts, Wanted},
 };
 use async_trait::async_trait;
@@ -30,6 +30,7 @@ use std::{
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
+use tail::Tails;
 
 const SCHEMA: &[&str] = &["
     CREATE TABLE bus_events (
@@ -59,6 +60,7 @@ const PRUNE_BATCH: u64 = 1_000;
 pub struct EmbeddedBus {
     log: Arc<EventLog>,
     consumers: Mutex<HashMap<String, Arc<EmbeddedConsumer>>>,
+    tails: Tails,
 }
 
 /// The event log, which the bus and its consumers share.
@@ -96,7 +98,7 @@ impl EmbeddedBus {
             disk,
         });
         tokio::spawn(prune(Arc::downgrade(&log), settings.retention));
-        Ok(Self { log, consumers: Mutex::default() })
+        Ok(Self { log, consumers: Mutex::default(), tails: Tails::default() })
     }
 
     fn existing_consumer(&self, component: &str) -> Option<Arc<EmbeddedConsumer>> {
@@ -120,6 +122,7 @@ impl Bus for EmbeddedBus {
                 consumer.offer(event, token);
             }
         }
+        self.tails.offer(events);
         Ok(())
     }
 
@@ -188,6 +191,10 @@ impl Bus for EmbeddedBus {
             consumer.read_now();
         }
         Ok(())
+    }
+
+    async fn tail(&self) -> Result<Box<dyn EventTail>, BusError> {
+        Ok(self.tails.open())
     }
 
     async fn backlog(&self) -> Result<Backlog, BusError> {

@@ -8,10 +8,12 @@ pub(crate) mod conformance;
 mod embedded;
 mod jetstream;
 mod starts;
+mod tail;
 
 pub use embedded::EmbeddedBus;
 pub use host_api::dead_letters::{DeadLetter, DeadLetterKind, DeadLetterSummary};
 pub use jetstream::{JetStreamBus, installation};
+pub use tail::{EventTail, TAIL_PAYLOAD_BYTES, TailedEvent, TailedItem};
 
 use async_trait::async_trait;
 use host_base::Event;
@@ -77,6 +79,10 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Delivers an event again to one component alone, as on its first attempt.
     async fn redeliver(&self, component: &str, event: &Event) -> Result<(), BusError>;
+
+    /// The events that any host publishes from now on. An event that is published
+    /// again appears again.
+    async fn tail(&self) -> Result<Box<dyn EventTail>, BusError>;
 
     /// The number of events that wait for each consumer.
     async fn backlog(&self) -> Result<Backlog, BusError>;

@@ -29,8 +29,8 @@ use axum::{
 };
 use http::{HeaderMap, header::ACCEPT};
 use pages::{
-    actions, audit, cluster, dead_letters, events, log, overview, plugin, policy, revision, routes, runbook, settings,
-    tables, timers, tokens, traces, upload,
+    actions, audit, cluster, dead_letters, events, live_events, log, overview, plugin, policy, revision, routes,
+    runbook, settings, tables, timers, tokens, traces, upload,
 };
 use tower::ServiceExt;
 
@@ -87,6 +87,8 @@ fn console_routes() -> Router<Console> {
         .route("/console/plugins/{name}/revisions/{id}/discard", get(revision::confirm_discard).post(revision::discard))
         .route("/console/events", get(events::list))
         .route("/console/events/{subject}", get(events::show))
+        .route("/console/live-events", get(live_events::show))
+        .route("/console/live-events/stream", get(live_events::stream))
         .route("/console/timers", get(timers::list))
         .route("/console/traces", get(traces::list))
         .route("/console/traces/{trace}", get(traces::show))

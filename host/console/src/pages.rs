@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 pub(crate) mod dead_letters;
 pub(crate) mod events;
 mod failures;
+pub(crate) mod live_events;
 pub(crate) mod log;
 pub(crate) mod overview;
 pub(crate) mod plugin;

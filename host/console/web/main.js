@@ -4,10 +4,12 @@ import { localTimes } from "./time.js";
 import { watchUpload } from "./upload.js";
 import { followLog } from "./log.js";
 import { showValues } from "./slider.js";
+import { watchEvents } from "./events.js";
 
 localTimes(document);
 watchUpload(document.querySelector("[data-upload]"));
 followLog(document.querySelector("[data-log]"));
+watchEvents(document.querySelector("[data-events]"));
 showValues(document.querySelectorAll("[data-slider]"));
 
 // A form is sent once, also after two clicks.

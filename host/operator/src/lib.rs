@@ -13,6 +13,7 @@ mod events;
 mod gauges;
 mod health;
 mod input;
+mod live_events;
 mod log_filter;
 mod logs;
 mod openapi;
@@ -218,6 +219,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(dead_letters::redeliver))
         .routes(routes!(events::list))
         .routes(routes!(events::show))
+        .routes(routes!(live_events::watch))
         .routes(routes!(timers::list))
         .routes(routes!(traces::list))
         .routes(routes!(traces::show))

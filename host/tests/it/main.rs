@@ -28,6 +28,7 @@ mod metric_series;
 mod on_both_backends;
 mod operator;
 mod operator_figures;
+mod operator_live_events;
 mod operator_logs;
 mod operator_openapi;
 mod operator_roles;

@@ -74,6 +74,14 @@ pub(super) fn read(subject: &str, message: &jetstream::Message) -> Result<Event,
     event(subject, message.headers.as_ref(), &message.payload, stored_ms)
 }
 
+/// Reads a message that was just published.
+///
+/// # Errors
+/// The reason why the message is no event.
+pub(super) fn live(subject: &str, message: &async_nats::Message, now_ms: u64) -> Result<Event, &'static str> {
+    event(subject, message.headers.as_ref(), &message.payload, now_ms)
+}
+
 /// Reads an event that the stream stored at `stored_ms`.
 ///
 /// # Errors

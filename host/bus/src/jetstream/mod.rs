@@ -23,10 +23,11 @@ mod sample_store;
 mod start_store;
 mod streams;
 mod subscription;
+mod tail;
 
 use super::{
-    Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, ForwardReceiver,
-    Subjects, report_dropped,
+    Backlog, Bus, BusError, Consumer, ConsumerBacklog, DeadLetter, DeadLetterPage, DeadLetterSummary, EventTail,
+    ForwardReceiver, Subjects, report_dropped,
 };
 use async_nats::jetstream::{
     context::{PublishError, PublishErrorKind},
@@ -242,6 +243,10 @@ impl Bus for JetStreamBus {
         let subject = self.connection.names.redelivery_subject(component, &event.subject);
         let ack = self.connection.context.send_publish(subject, message).await.map_err(failed)?;
         ack.await.map(drop).map_err(failed)
+    }
+
+    async fn tail(&self) -> Result<Box<dyn EventTail>, BusError> {
+        tail::open(&self.connection).await
     }
 
     async fn backlog(&self) -> Result<Backlog, BusError> {

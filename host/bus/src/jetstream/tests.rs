@@ -94,6 +94,7 @@ conforms! {
     an_older_event_comes_once_its_subject_is_subscribed_to
     a_subject_from_now_on_begins_with_the_next_event
     a_subject_from_now_on_has_one_beginning
+    a_tail_shows_the_events_from_now_on_and_cuts_long_payloads
     the_backlog_counts_waiting_events
     dead_letters_are_stored_listed_and_deleted
     a_component_keeps_a_limited_number_of_dead_letters

@@ -4,10 +4,12 @@ use super::{
     client::Client,
     failure::Failure,
     of_host::AsksHost,
-    output::{Output, joined, table, text_of},
+    output::{Output, joined, line, table, text_of, timestamp},
+    stream::{self, Ended},
 };
 use clap::Args;
-use host_api::events::{ReceiverView, SchemaView, SubjectDetails, SubjectView};
+use host_api::events::{PublishedEvent, ReceiverView, SchemaView, SubjectDetails, SubjectView};
+use host_base::printable::printable;
 use serde::Deserialize;
 use std::fmt::{self, Display, Formatter};
 
@@ -19,10 +21,16 @@ use std::fmt::{self, Display, Formatter};
 Examples:
   ticketing events
   ticketing events order.completed
+  ticketing events --watch
+  ticketing events order.completed --watch --json | jq .payload
   ticketing events --json | jq -r '.[].subject'")]
 pub struct Events {
     /// Only this subject, with the schema of its payload
     subject: Option<String>,
+    /// Show the events that are published from now on, until Ctrl-C. Their payloads may contain personal
+    /// data, so only an administrator can do this, and the audit has it.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Subjects, one line each.
@@ -38,10 +46,33 @@ struct SubjectText(SubjectDetails);
 impl AsksHost for Events {
     async fn ask(self, client: &Client, output: Output) -> Result<(), Failure> {
         match self.subject {
+            subject if self.watch => watch(client, output, subject.as_deref()).await,
             None => output.answer::<SubjectTable>(&client.list(&["events"]).await?),
             Some(subject) => output.answer::<SubjectText>(&client.get(&["events", &subject]).await?),
         }
     }
+}
+
+/// Shows events as they are published.
+async fn watch(client: &Client, output: Output, subject: Option<&str>) -> Result<(), Failure> {
+    let query: Vec<_> = subject.into_iter().map(|subject| ("subject", subject)).collect();
+    let ended = stream::follow(client, &["live-events"], &query, |event| match output.json {
+        true => line(&event),
+        false => line(&published(event)),
+    });
+    match ended.await? {
+        Ended::ByReader => Ok(()),
+        Ended::ByHost => Err(Failure::Failed("the host has ended the stream".to_owned())),
+    }
+}
+
+/// One event on one line. An answer of another kind stays as it is.
+fn published(event: &str) -> String {
+    let Ok(event) = serde_json::from_str::<PublishedEvent>(event) else { return printable(event).into_owned() };
+    let PublishedEvent { id, subject, source, time_ms, payload, payload_hex, payload_bytes, .. } = event;
+    let payload = payload.map_or_else(|| payload_hex.unwrap_or_default(), |payload| payload.to_string());
+    let text = format!("{} {subject} from {source} id={id} {payload} ({payload_bytes} bytes)", timestamp(time_ms));
+    printable(&text).into_owned()
 }
 
 impl Display for SubjectTable {
@@ -102,6 +133,15 @@ mod tests {
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[1], ["a.made", "yes", "a", "b", "(9),", "c,", "d", "(?)"]);
         assert_eq!(lines[2], ["b.made", "-", "-", "-"]);
+    }
+
+    #[test]
+    fn a_published_event_is_one_line_without_control_characters() {
+        let event = r#"{"id":"7","subject":"a.made","source":"a","time_ms":0,"payload_bytes":9,"payload":{"a":"\n"}}"#;
+        assert!(published(event).ends_with(r#" a.made from a id=7 {"a":"\n"} (9 bytes)"#), "{}", published(event));
+        let hex = r#"{"id":"\u001b[2J","subject":"a","source":"b","time_ms":0,"payload_bytes":1,"payload_hex":"00"}"#;
+        assert!(published(hex).ends_with("id=\\u{1b}[2J 00 (1 bytes)"), "{}", published(hex));
+        assert_eq!(published(r#"{"lost_events":4}"#), r#"{"lost_events":4}"#);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use super::{
     client::Client,
     failure::Failure,
-    output::{Output, is_closed, line},
+    output::{Output, line},
+    stream::{self, Ended},
 };
 use clap::Args;
 use host_base::{clock::now_ms, printable::printable};
-use http::Method;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -49,19 +49,12 @@ impl Logs {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let query = self.query(now_ms());
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let request = client.request_with(Method::GET, &["plugins", &self.name, "logs"], &query)?;
-        let mut response = client.open(request.header("accept", "text/event-stream")).await?;
-        let mut events = Events::default();
-        while let Some(chunk) = response.chunk().await.map_err(|error| client.broken(&error))? {
-            for event in events.feed(&chunk) {
-                match output.json {
-                    true => line(&event),
-                    false => line(&readable(&event)),
-                }
-                if is_closed() {
-                    return Ok(());
-                }
-            }
+        let ended = stream::follow(client, &["plugins", &self.name, "logs"], &query, |event| match output.json {
+            true => line(&event),
+            false => line(&readable(event)),
+        });
+        if ended.await? == Ended::ByReader {
+            return Ok(());
         }
         match self.follow {
             true => Err(Failure::Failed("the host has ended the log".to_owned())),
@@ -80,34 +73,6 @@ impl Logs {
             ("text", self.text.clone()),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
-}
-
-/// Reads the `data` of server-sent events that arrive in pieces.
-#[derive(Default)]
-struct Events {
-    unfinished: Vec<u8>,
-    data: Vec<String>,
-}
-
-impl Events {
-    /// The data of the events that are complete with this piece.
-    fn feed(&mut self, chunk: &[u8]) -> Vec<String> {
-        self.unfinished.extend_from_slice(chunk);
-        let mut complete = Vec::new();
-        while let Some(end) = self.unfinished.iter().position(|byte| *byte == b'\n') {
-            let rest = self.unfinished.split_off(end + 1);
-            let text = String::from_utf8_lossy(&self.unfinished).trim_end_matches(['\r', '\n']).to_owned();
-            self.unfinished = rest;
-            match text.strip_prefix("data:") {
-                Some(data) => self.data.push(data.strip_prefix(' ').unwrap_or(data).to_owned()),
-                None if text.is_empty() && !self.data.is_empty() => {
-                    complete.push(std::mem::take(&mut self.data).join("\n"));
-                }
-                None => {}
-            }
-        }
-        complete
     }
 }
 
@@ -139,16 +104,6 @@ fn readable(event: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn events_are_read_from_pieces_of_any_size() {
-        let stream = ": hello\n\ndata: {\"a\":1}\nid: 7\n\ndata:one\r\ndata: two\r\n\r\ndata: unfinished\n";
-        for size in 1..stream.len() {
-            let mut events = Events::default();
-            let found: Vec<_> = stream.as_bytes().chunks(size).flat_map(|chunk| events.feed(chunk)).collect();
-            assert_eq!(found, ["{\"a\":1}", "one\ntwo"], "in pieces of {size}");
-        }
-    }
 
     #[test]
     fn the_query_has_the_lines_from_before() {

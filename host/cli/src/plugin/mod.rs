@@ -26,6 +26,7 @@ mod policy;
 mod rollout;
 mod settings;
 mod show;
+mod stream;
 mod timers;
 mod token;
 mod upload;

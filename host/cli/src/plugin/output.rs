@@ -6,8 +6,8 @@ use super::{client::Answer, failure::Failure};
 use comfy_table::{Table, presets};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    fmt::Display,
-    time::{SystemTime, UNIX_EPOCH},
+    fmt::{Display, Write},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The form in which answers are printed.
@@ -74,6 +74,17 @@ pub(super) fn span(ms: u64) -> String {
     }
 }
 
+/// A moment, which is in milliseconds since the Unix epoch, as RFC 3339 writes it.
+pub(super) fn timestamp(time_ms: u64) -> String {
+    let mut text = String::new();
+    // The calendar ends with the year 9999.
+    let known = UNIX_EPOCH.checked_add(Duration::from_millis(time_ms));
+    match known.map(|time| write!(text, "{}", humantime::format_rfc3339_millis(time))) {
+        Some(Ok(())) => text,
+        _ => format!("{time_ms} ms"),
+    }
+}
+
 /// The time since a moment, which is in milliseconds since the Unix epoch.
 pub(super) fn ago(time_ms: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -107,6 +118,8 @@ mod tests {
         assert_eq!([size(512), size(45_000), size(5 << 20)], ["512 B", "44 KiB", "5.0 MiB"]);
         assert!(ago(0).ends_with("days ago"));
         assert_eq!(ago(u64::MAX), "0 s ago");
+        assert_eq!(timestamp(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        assert!(timestamp(u64::MAX).ends_with(" ms"));
         assert_eq!(until(0), "now");
         assert!(until(u64::MAX).ends_with(" h"));
     }

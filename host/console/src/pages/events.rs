@@ -26,6 +26,7 @@ async fn listed(session: &Session, search: &Fields) -> Result<Markup, Refused> {
     Ok(html! {
         h1 { "Events" }
         p { "The manifests of the active revisions name these subjects, and the policies allow them." }
+        @if session.may_administer() { p { a href="/console/live-events" { "Watch the events as they are published" } } }
         @if rows.rows.is_empty() {
             (empty("No plugin publishes or receives an event.", &html! {
                 p { "A plugin names its subjects in its manifest, below " code { "[messaging]" } "." }
@@ -67,6 +68,9 @@ fn render(session: &Session, details: &SubjectDetails) -> Markup {
         dl.facts {
             dt { "Published by" } dd { (publishers(session, &details.view.publishers)) }
             dt { "Received by" } dd { (receivers(session, &details.view.receivers)) }
+        }
+        @if session.may_administer() {
+            p { a href={ "/console/live-events?subject=" (segment(&details.view.subject)) } { "Watch these events" } }
         }
         @for (number, schema) in details.schemas.iter().enumerate() { (schema_section(number, schema)) }
         @if details.schemas.is_empty() {

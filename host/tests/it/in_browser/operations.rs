@@ -128,6 +128,29 @@ async fn a_dead_letter_is_delivered_again_after_its_cause_is_repaired() {
 
 #[tokio::test]
 #[ignore = "needs a browser"]
+async fn events_are_watched_as_they_are_published_and_never_become_markup() {
+    in_console(hostile(), async |host, operator| {
+        let (page, visitor) = (&operator.page, host.visitor());
+        operator.sign_in().await?;
+        page.open("/console/events").await?;
+        page.click("a[href='/console/live-events']").await?;
+        page.shows("[data-log-state]", "No event was published since the page opened.").await?;
+        let publish = async || {
+            let event = json!({ "id": "<b>x</b>", "mood": "apply", "subject": "hostile.event" });
+            assert_eq!(visitor.post("/hostile/publish", event).await.status, 201);
+            page.driver.find_all(By::Css(".log p")).await.unwrap().len()
+        };
+        eventually("an event is shown", publish, |shown| *shown > 0).await;
+        page.shows(".log p", "<b>x</b>".match_partial()).await?;
+        assert!(page.driver.find_all(By::Css(".log b")).await?.is_empty());
+        page.open("/console/audit").await?;
+        page.shows("td", "watch events".match_partial()).await
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
 async fn a_quarantine_is_seen_with_its_reason_and_ends_on_the_page() {
     in_console(Setup::without_components().toml("[rollout]\nquarantine_traps = 3\n"), async |host, operator| {
         let (page, visitor) = (&operator.page, host.visitor());
