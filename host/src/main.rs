@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         }
         Command::Plugin(plugin) => return plugin.run(host::judge),
         Command::Events(events) => return events.run(),
+        Command::Cluster(cluster) => return cluster.run(),
         Command::Timers(timers) => return timers.run(),
         Command::DeadLetters(letters) => return letters.run(),
         Command::CompileComponent(job) => return compile(&job),

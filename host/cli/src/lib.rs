@@ -43,6 +43,8 @@ pub enum Command {
     Plugin(Box<plugin::Plugin>),
     /// Lists the events of a running host: who publishes and who receives them.
     Events(plugin::OfHost<plugin::Events>),
+    /// Lists the hosts that share the database of a running host.
+    Cluster(plugin::OfHost<plugin::Cluster>),
     /// Counts the timers of the plugins of a running host.
     Timers(plugin::OfHost<plugin::Timers>),
     /// Lists, shows, redelivers and discards the dead letters of a running host.

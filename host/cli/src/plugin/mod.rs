@@ -9,6 +9,7 @@
 mod audit;
 mod check;
 mod client;
+mod cluster;
 mod confirm;
 mod connection;
 mod data;
@@ -29,10 +30,12 @@ mod show;
 mod stream;
 mod timers;
 mod token;
+mod top;
 mod upload;
 mod views;
 mod watch;
 
+pub use cluster::Cluster;
 pub use dead_letters::DeadLetters;
 pub use events::Events;
 pub use of_host::OfHost;
@@ -90,6 +93,7 @@ enum Action {
     Diff(upload::Diff),
     Watch(watch::Watch),
     List(show::List),
+    Top(top::Top),
     Show(show::Show),
     Revisions(show::Revisions),
     Audit(audit::Audit),
@@ -135,6 +139,7 @@ impl Plugin {
             Action::Diff(diff) => diff.run(&client, output).await,
             Action::Watch(watch) => watch.run(&client, output).await,
             Action::List(list) => list.run(&client, output).await,
+            Action::Top(top) => top.run(&client, output).await,
             Action::Show(show) => show.run(&client, output).await,
             Action::Revisions(revisions) => revisions.run(&client, output).await,
             Action::Audit(audit) => audit.run(&client, output).await,
