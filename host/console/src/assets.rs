@@ -16,7 +16,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("base.css", STYLE, include_str!("../web/base.css")),
     ("frame.css", STYLE, include_str!("../web/frame.css")),
     ("content.css", STYLE, include_str!("../web/content.css")),
@@ -26,6 +26,7 @@ const FILES: [(&str, &str, &str); 12] = [
     ("upload.js", SCRIPT, include_str!("../web/upload.js")),
     ("log.js", SCRIPT, include_str!("../web/log.js")),
     ("events.js", SCRIPT, include_str!("../web/events.js")),
+    ("live.js", SCRIPT, include_str!("../web/live.js")),
     ("slider.js", SCRIPT, include_str!("../web/slider.js")),
     ("time.js", SCRIPT, include_str!("../web/time.js")),
     ("icon.svg", IMAGE, include_str!("../web/icon.svg")),

@@ -73,6 +73,7 @@ fn console_routes() -> Router<Console> {
         .route("/console/sign-in", get(session::form).post(session::sign_in))
         .route("/console/sign-out", post(session::sign_out))
         .route("/console/assets/{version}/{file}", get(assets::serve))
+        .route("/console/changes", get(pages::changes))
         .route("/console/upload", get(upload::form).post(upload::receive))
         .route("/console/plugins/{name}", get(plugin::show))
         .route("/console/plugins/{name}/log", get(log::show))

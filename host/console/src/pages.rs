@@ -30,12 +30,26 @@ use crate::{
     layout::{Section, page},
     session::Session,
 };
-use axum::response::Response;
+use axum::{body::Body, extract::Request, response::Response};
 use http::StatusCode;
+use maud::{Markup, html};
 
 /// The answer for an address without a page.
 pub(crate) async fn missing(session: Session) -> Response {
     page(&session, Section::Overview, "Not found", Err(not_found("There is no such page")))
+}
+
+/// The stream of the API that tells when a page is old.
+pub(crate) async fn changes(session: Session) -> Response {
+    session.api.forward(Request::get("/changes").body(Body::empty()).unwrap_or_default()).await
+}
+
+/// Content that the script of the page keeps up to date. Without a script it is as it was.
+fn live(content: &Markup) -> Markup {
+    html! {
+        div data-content { (content) }
+        p.quiet.live data-live role="status" {}
+    }
 }
 
 fn not_found(message: &'static str) -> Refused {

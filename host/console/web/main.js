@@ -5,10 +5,12 @@ import { watchUpload } from "./upload.js";
 import { followLog } from "./log.js";
 import { showValues } from "./slider.js";
 import { watchEvents } from "./events.js";
+import { keepUpToDate } from "./live.js";
 
 localTimes(document);
 watchUpload(document.querySelector("[data-upload]"));
 followLog(document.querySelector("[data-log]"));
+keepUpToDate(document.querySelector("[data-live]"));
 watchEvents(document.querySelector("[data-events]"));
 showValues(document.querySelectorAll("[data-slider]"));
 

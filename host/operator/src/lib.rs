@@ -5,6 +5,7 @@
 mod audit;
 mod audit_export;
 mod caller;
+mod changes;
 mod cluster;
 mod credential;
 mod csv;
@@ -213,6 +214,7 @@ fn guarded_routes() -> OpenApiRouter<Arc<Operator>> {
         .routes(routes!(plugins::figures::failures))
         .routes(routes!(plugins::figures::history))
         .routes(routes!(plugins::tables::list))
+        .routes(routes!(changes::follow))
         .routes(routes!(logs::follow))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::discard))

@@ -1,5 +1,6 @@
 //! The hosts on one database, and the work that waits.
 
+use super::live;
 use crate::{
     api::plugin_path,
     format::{Tone, badge, duration, signed_time, word},
@@ -15,7 +16,7 @@ use maud::{Markup, html};
 
 pub(crate) async fn show(session: Session) -> Response {
     let view = session.api.get::<ClusterView>("/cluster").await;
-    page(&session, Section::Cluster, "Cluster", view.map(|view| render(&view)))
+    page(&session, Section::Cluster, "Cluster", view.map(|view| live(&render(&view))))
 }
 
 fn render(view: &ClusterView) -> Markup {

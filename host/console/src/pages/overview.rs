@@ -1,6 +1,6 @@
 //! The overview: the plugins, the work that waits, and the problems for a person.
 
-use super::alerts;
+use super::{alerts, live};
 use crate::{
     api::{Refused, Rows, plugin_path, revision_path},
     charts::sparkline,
@@ -40,7 +40,7 @@ pub(super) struct Standing {
 /// The overview of many plugins is long. It has no secret and no text of the request,
 /// so its length tells nothing.
 pub(crate) async fn show(session: Session, headers: HeaderMap) -> Response {
-    let content = read(&session).await.map(|state| render(&session, &state));
+    let content = read(&session).await.map(|state| live(&render(&session, &state)));
     let mut answer = page(&session, Section::Overview, "Overview", content);
     compress(&headers, &mut answer);
     answer

@@ -1,6 +1,6 @@
 //! One plugin: its active revision, its other revisions, and its changes.
 
-use super::{failures, not_found, trial};
+use super::{failures, live, not_found, trial};
 use crate::{
     api::{Refused, plugin_path, revision_path},
     format::{digest, number, size, time, word},
@@ -18,7 +18,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 pub(crate) async fn show(session: Session, Path(name): Path<String>) -> Response {
-    let content = render(&session, &name).await;
+    let content = render(&session, &name).await.map(|content| live(&content));
     page(&session, Section::Overview, &name, content)
 }
 

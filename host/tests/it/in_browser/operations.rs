@@ -196,6 +196,24 @@ async fn a_role_that_may_not_is_offered_nothing_and_refused_all_the_same() {
 
 #[tokio::test]
 #[ignore = "needs a browser"]
+async fn an_open_page_shows_what_a_colleague_does() {
+    with_chameleon(Setup::without_components(), async |host, operator| {
+        let page = &operator.page;
+        page.open("/console").await?;
+        page.shows("[data-live]", "This page follows the host.").await?;
+        page.shows("tbody .badge", "active").await?;
+        assert_eq!(host.operator().post("/plugins/chameleon/pause", json!({})).await.status, 200);
+        page.shows("tbody .badge", "paused").await?;
+        page.open(PLUGIN).await?;
+        page.shows("[data-live]", "This page follows the host.").await?;
+        assert_eq!(host.operator().post("/plugins/chameleon/resume", json!({})).await.status, 200);
+        page.shows(".title .badge", "active").await
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
 async fn a_page_says_that_a_colleague_was_faster() {
     with_chameleon(Setup::without_components(), async |host, operator| {
         let page = &operator.page;
