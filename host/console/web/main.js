@@ -3,7 +3,7 @@
 import { localTimes } from "./time.js";
 import { watchUpload } from "./upload.js";
 import { followLog } from "./log.js";
-import { showValues } from "./slider.js";
+import "./slider.js";
 import { watchEvents } from "./events.js";
 import { keepUpToDate } from "./live.js";
 
@@ -12,7 +12,6 @@ watchUpload(document.querySelector("[data-upload]"));
 followLog(document.querySelector("[data-log]"));
 keepUpToDate(document.querySelector("[data-live]"));
 watchEvents(document.querySelector("[data-events]"));
-showValues(document.querySelectorAll("[data-slider]"));
 
 // A form is sent once, also after two clicks.
 document.addEventListener("submit", (event) => {

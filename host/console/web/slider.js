@@ -1,8 +1,6 @@
-// Shows the value of a slider while it moves.
+// Shows the value of a slider while it moves. The page may replace the slider meanwhile.
 
-export function showValues(sliders) {
-  for (const slider of sliders) {
-    const shown = document.getElementById(slider.dataset.slider);
-    slider.addEventListener("input", () => { shown.textContent = `${slider.value} %`; });
-  }
-}
+document.addEventListener("input", ({ target }) => {
+  const shown = target.dataset.slider && document.getElementById(target.dataset.slider);
+  if (shown) shown.textContent = `${target.value} %`;
+});
