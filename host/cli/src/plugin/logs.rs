@@ -32,6 +32,11 @@ pub(super) struct Logs {
 }
 
 impl Logs {
+    /// All lines of a plugin.
+    pub(super) fn of(name: String) -> Self {
+        Self { name, follow: true, level: None, text: None }
+    }
+
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let filters = [("level", &self.level), ("text", &self.text)];
         let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
