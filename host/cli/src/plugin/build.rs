@@ -50,6 +50,11 @@ impl Build {
     }
 }
 
+/// Checks that the folder has a plugin in a language that `build` knows.
+pub(super) fn require_plugin(folder: &Path) -> Result<(), Failure> {
+    Language::of(folder).map(drop)
+}
+
 /// Compiles and packs the plugin in a folder.
 pub(super) fn build(folder: &Path) -> Result<Packed, Failure> {
     let folder = if folder == Path::new(".") { Path::new("") } else { folder };

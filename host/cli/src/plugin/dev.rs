@@ -2,12 +2,13 @@
 //! saved.
 
 use super::{
-    build::build,
+    build::{build, require_plugin},
     client::Client,
     failure::Failure,
     files,
     logs::Logs,
     output::{Output, complain, is_closed},
+    pack::Packed,
     sources::{self, Sources},
     watch::{Watch, is_final},
 };
@@ -54,15 +55,12 @@ struct Session {
 
 impl Dev {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        require_plugin(&self.folder)?;
         let mut sources = Sources::watch(&self.folder)?;
         let mut session = Session { dev: self, client: client.clone(), output, served: None, log: None };
-        let mut state = sources.state()?;
+        let mut state = sources.state();
         loop {
-            match session.swap_in(sources::saved(&state)).await {
-                Err(failure) if is_final(&failure) => return Err(failure),
-                Err(failure) => complain(&format_args!("error: {failure}")),
-                Ok(()) => {}
-            }
+            session.attempt(sources::saved(&state)).await?;
             if is_closed() {
                 return Ok(());
             }
@@ -72,11 +70,29 @@ impl Dev {
 }
 
 impl Session {
-    /// Builds the plugin, and swaps it in if the file is another one than before.
-    async fn swap_in(&mut self, saved: Option<SystemTime>) -> Result<(), Failure> {
+    /// Builds the plugin and swaps it in. Prints a failure, and returns one only if
+    /// the next attempt would fail for the same reason.
+    async fn attempt(&mut self, saved: Option<SystemTime>) -> Result<(), Failure> {
+        let failure = match self.build().await {
+            Err(failure) => failure,
+            Ok(packed) => match self.swap_in(packed, saved).await {
+                Ok(()) => return Ok(()),
+                Err(failure) if is_final(&failure) => return Err(failure),
+                Err(failure) => failure,
+            },
+        };
+        complain(&format_args!("error: {failure}"));
+        Ok(())
+    }
+
+    async fn build(&self) -> Result<Packed, Failure> {
         let folder = self.dev.folder.clone();
         let built = tokio::task::spawn_blocking(move || build(&folder)).await;
-        let packed = built.map_err(|error| Failure::Failed(error.to_string()))??;
+        built.map_err(|error| Failure::Failed(error.to_string()))?
+    }
+
+    /// Swaps the plugin in if the file is another one than before.
+    async fn swap_in(&mut self, packed: Packed, saved: Option<SystemTime>) -> Result<(), Failure> {
         let digest = Sha256::digest(files::plugin(&packed.file)?);
         if self.served == Some(digest) {
             return Ok(());

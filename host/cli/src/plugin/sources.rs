@@ -5,7 +5,7 @@ use notify_debouncer_mini::notify::RecursiveMode;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -41,16 +41,16 @@ impl Sources {
     }
 
     /// The present state of all files.
-    pub(super) fn state(&self) -> Result<State, Failure> {
+    pub(super) fn state(&self) -> State {
         let mut state = State::new();
-        collect(&self.folder, &mut state).map_err(|error| file_failure(&self.folder, &error))?;
-        Ok(state)
+        collect(&self.folder, &mut state);
+        state
     }
 
     /// Waits until the files have another state than this one.
     pub(super) async fn changed(&mut self, from: &State) -> Result<State, Failure> {
         loop {
-            let state = self.state()?;
+            let state = self.state();
             if state != *from {
                 return Ok(state);
             }
@@ -66,26 +66,30 @@ impl Sources {
         let folders = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir());
         let folders: BTreeSet<_> = folders.filter(|path| path.file_name().is_some_and(is_source)).collect();
         for folder in folders.difference(&self.watched) {
-            self.changes.watch(folder, RecursiveMode::Recursive)?;
+            match self.changes.watch(folder, RecursiveMode::Recursive) {
+                // It has disappeared meanwhile.
+                Err(_) if !folder.is_dir() => {}
+                watched => watched?,
+            }
         }
         self.watched = folders;
         Ok(())
     }
 }
 
-/// Adds the source files below a folder. A file that disappears meanwhile is none.
-fn collect(folder: &Path, state: &mut State) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let (path, Ok(metadata)) = (entry.path(), entry.path().metadata()) else { continue };
-        if !is_source(&entry.file_name()) {
-        } else if metadata.is_dir() {
-            collect(&path, state)?;
-        } else {
-            state.insert(path, (metadata.modified()?, metadata.len()));
+/// Adds the source files below a folder. A file or folder that disappears
+/// meanwhile, or cannot be read, is left out.
+fn collect(folder: &Path, state: &mut State) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.filter_map(Result::ok).filter(|entry| is_source(&entry.file_name())) {
+        let path = entry.path();
+        let Ok(metadata) = path.metadata() else { continue };
+        if metadata.is_dir() {
+            collect(&path, state);
+        } else if let Ok(modified) = metadata.modified() {
+            state.insert(path, (modified, metadata.len()));
         }
     }
-    Ok(())
 }
 
 /// Whether a file or folder of this name has sources, and is neither the result of
@@ -135,15 +139,15 @@ mod tests {
         };
         write("plugin.toml", "");
         let mut sources = Sources::watch(folder.path()).unwrap();
-        let first = sources.state().unwrap();
+        let first = sources.state();
         for built in ["target/release/hello.wasm", "hello.wasm", "Cargo.lock", "data/host.db"] {
             write(built, "built");
         }
-        assert_eq!(sources.state().unwrap(), first);
+        assert_eq!(sources.state(), first);
         let limit = Duration::from_secs(30);
         // A folder that is new is watched too.
         for text in ["one", "three"] {
-            let before = sources.state().unwrap();
+            let before = sources.state();
             write("src/lib.rs", text);
             let after = tokio::time::timeout(limit, sources.changed(&before)).await.unwrap().unwrap();
             assert!(after.keys().any(|file| file.ends_with("src/lib.rs")), "{after:?}");
