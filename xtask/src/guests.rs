@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use plugin_pack::{pack_folder, write_if_changed};
 use serde::Deserialize;
 
-use crate::process::{print_status, run};
+use crate::process::{print_status, replace_process, run};
 use crate::script_guests;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::Workspace;
@@ -87,6 +87,21 @@ pub(crate) fn compile_outside(workspace: &Workspace, folder: &Path) -> Result<()
     let target = workspace.guests_target_folder();
     Toolchain::find(&target)?.apply(&mut cargo);
     run(cargo.arg("--target-dir").arg(target.join("outside")))
+}
+
+/// Replaces this process by a command with the toolchain of the components. It
+/// compiles plugins outside the workspace into one folder. Where the target of
+/// `wasi:http` components is missing, it compiles them for the other target.
+pub(crate) fn with_toolchain(workspace: &Workspace, command: &[String]) -> Result<()> {
+    let (program, arguments) = command.split_first().context("the command is missing")?;
+    let target = workspace.guests_target_folder();
+    let mut command = Command::new(program);
+    let toolchain = Toolchain::find(&target)?;
+    command.args(arguments).envs(toolchain.environment());
+    if !toolchain.has_wasi_target() {
+        command.env("CARGO_BUILD_TARGET", TARGET);
+    }
+    replace_process(command.env("CARGO_TARGET_DIR", target.join("outside")))
 }
 
 /// Whether each component has a plugin file. The file may be old.

@@ -77,6 +77,10 @@ enum Task {
         /// The folder with the Cargo.toml of the plugin
         folder: PathBuf,
     },
+    /// Run a command, such as `ticketing plugin build`, with the toolchain of the components
+    #[command(after_help = "Example:
+  cargo xtask with-toolchain -- ticketing plugin build ../hello")]
+    WithToolchain(PassedArguments),
     /// Build everything in the dev profile, which compiles fast, then serve
     #[command(after_help = "Examples:
   cargo xtask run
@@ -173,6 +177,7 @@ fn run_task(task: Task) -> Result<()> {
                 .map(drop)
         }
         Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
+        Task::WithToolchain(command) => guests::with_toolchain(&workspace, &command.arguments),
         Task::Run(rest) => serve(&workspace, &rest.arguments),
         Task::Dev { host, rest } => dev::dev(&workspace, host.as_deref(), &rest.arguments),
         Task::Test { embedded, filter } => test::test(&workspace, embedded, filter.as_deref()),

@@ -96,6 +96,14 @@ const SCRIPTS: [Script; 4] = [
     },
 ];
 
+/// Installs the tools that make components of scripts. The tests build plugins with them.
+pub(crate) fn provide_tools(workspace: &Workspace) -> Result<()> {
+    for tool in [&COMPONENTIZE_JS, &COMPONENTIZE_PY] {
+        tool.provide(workspace)?;
+    }
+    Ok(())
+}
+
 /// Builds `target/components/test/NAME.wasm` from each script.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for script in &SCRIPTS {

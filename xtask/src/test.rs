@@ -16,8 +16,10 @@ use crate::pages;
 use crate::postgres;
 use crate::process::{output_of, run};
 use crate::proxies;
+use crate::script_guests;
 use crate::steps::{Outcome, Steps};
 use crate::tool::{NATS_SERVER, SCHEMATHESIS, Tool};
+use crate::toolchain::{self, TARGET, WASI_TARGET};
 use crate::workspace::Workspace;
 
 /// Tell the tests of whole hosts where these keep their state, and which bus
@@ -56,8 +58,10 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
     }
     steps.step("guests", || {
         guests::build(workspace, &[Kind::Component, Kind::Test])?;
+        script_guests::provide_tools(workspace)?;
         Ok(Outcome::Passed)
     });
+    steps.step(WASI_TARGET, wasi_target);
     if filter.is_none() {
         steps.step("clippy", || clippy(workspace));
         steps.step("docs", || docs(workspace));
@@ -122,6 +126,17 @@ pub(crate) fn screenshots(workspace: &Workspace) -> Result<()> {
         passed(cargo.args([SCREENSHOTS, INCLUDE_IGNORED]).env("TICKETING_SCREENSHOTS", folder))
     });
     steps.finish()
+}
+
+/// The target of the template `rust-http`. A test compiles it for the target of the
+/// other plugins where this one cannot be had.
+fn wasi_target() -> Result<Outcome> {
+    Ok(match toolchain::add_wasi_target() {
+        true => Outcome::Passed,
+        false => Outcome::Skipped(format!(
+            "rustup cannot add it here, so the test of the template rust-http compiles it for {TARGET}"
+        )),
+    })
 }
 
 /// Cargo for a part of the tests of whole hosts.

@@ -6,6 +6,7 @@
 //! from its sources. This program installs Debian's compiler if it may.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,9 @@ use crate::process::{find_program, output_of, print_status, succeeds_within};
 
 /// The compilation target of guests.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The compilation target of the plugins that are components of `wasi:http`.
+pub(crate) const WASI_TARGET: &str = "wasm32-wasip2";
 
 /// Debian's compiler. Another compiler may come first in `PATH`.
 const DEBIAN_COMPILER: &str = "/usr/bin/rustc";
@@ -93,18 +97,30 @@ impl Toolchain {
 
     /// Makes a `cargo build` compile for [`TARGET`].
     pub(crate) fn apply(self, cargo: &mut Command) {
-        cargo.args(["--target", TARGET]);
+        cargo.args(["--target", TARGET]).envs(self.environment());
+    }
+
+    /// The variables with which a cargo that compiles for [`TARGET`] uses this toolchain.
+    pub(crate) fn environment(self) -> Vec<(&'static str, OsString)> {
         match self {
-            Toolchain::Installed => {}
+            Toolchain::Installed => Vec::new(),
             Toolchain::DebianSources => {
-                cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC", DEBIAN_COMPILER).env("RUSTC_BOOTSTRAP", "1");
-                if find_program("rust-lld").is_none()
-                    && let Some(path) = path_with_linker()
-                {
-                    cargo.env("PATH", path);
+                let mut variables = vec![
+                    ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort".into()),
+                    ("RUSTC", DEBIAN_COMPILER.into()),
+                    ("RUSTC_BOOTSTRAP", "1".into()),
+                ];
+                if find_program("rust-lld").is_none() {
+                    variables.extend(path_with_linker().map(|path| ("PATH", path)));
                 }
+                variables
             }
         }
+    }
+
+    /// Whether it compiles for [`WASI_TARGET`]. The sources contain no C library, which this target needs.
+    pub(crate) fn has_wasi_target(self) -> bool {
+        self == Toolchain::Installed && target_installed(WASI_TARGET)
     }
 
     /// The description for status lines.
@@ -136,7 +152,7 @@ fn next_action(machine: Machine, failed: FailedAttempts) -> Action {
 impl Machine {
     fn detect() -> Self {
         Self {
-            target_installed: target_installed(),
+            target_installed: target_installed(TARGET),
             rustup: find_program("rustup").is_some(),
             debian_sources: debian_sources(),
             apt_as_root: debian::may_install(),
@@ -144,8 +160,18 @@ impl Machine {
     }
 }
 
-fn target_installed() -> bool {
-    output_of(Command::new(compiler()).args(["--print", "target-libdir", "--target", TARGET]))
+/// Adds the target of components of `wasi:http` with rustup, if it is missing.
+/// Returns false if that is not possible. No compiler builds it from sources.
+pub(crate) fn add_wasi_target() -> bool {
+    if target_installed(WASI_TARGET) {
+        return true;
+    }
+    print_status(&format!("Adding the target {WASI_TARGET} with rustup"));
+    succeeds_within(Command::new("rustup").args(["target", "add", WASI_TARGET]), RUSTUP_LIMIT)
+}
+
+fn target_installed(target: &str) -> bool {
+    output_of(Command::new(compiler()).args(["--print", "target-libdir", "--target", target]))
         .is_some_and(|folder| Path::new(&folder).is_dir())
 }
 
@@ -171,7 +197,7 @@ fn is_at_least(line: &str, wanted: &str) -> bool {
 
 /// `PATH`, and the folder with the `rust-lld` of rustup's compiler. Debian's
 /// compiler may have none.
-fn path_with_linker() -> Option<std::ffi::OsString> {
+fn path_with_linker() -> Option<OsString> {
     let host = host_target().ok()?;
     let tools = sysroot(&compiler())?.join("lib/rustlib").join(host).join("bin");
     let folders = env::var_os("PATH").unwrap_or_default();
@@ -255,6 +281,8 @@ mod tests {
         let mut cargo = Command::new("cargo");
         Toolchain::DebianSources.apply(&mut cargo);
         let arguments: Vec<_> = cargo.get_args().collect();
-        assert_eq!(arguments, ["--target", TARGET, "-Zbuild-std=std,panic_abort"]);
+        assert_eq!(arguments, ["--target", TARGET]);
+        let build_std = cargo.get_envs().find(|(name, _)| *name == "CARGO_UNSTABLE_BUILD_STD");
+        assert_eq!(build_std.unwrap().1, Some("std,panic_abort".as_ref()));
     }
 }

@@ -1,8 +1,10 @@
 //! The output and the exit codes of `ticketing plugin`.
 
 mod connections;
+mod dev;
 mod failures;
 mod guide;
+mod templates;
 mod watch;
 mod with_host;
 mod without_host;
@@ -120,30 +122,61 @@ impl Ended {
     }
 }
 
-/// Compiles a plugin's folder as the guide says, with the workspace's own
-/// toolchain for components. Returns the module. It is where cargo would leave
-/// it.
-pub(crate) async fn compile(folder: &Path) -> PathBuf {
-    /// All plugins are compiled in one target folder, and two can have one name.
-    static COMPILING: Mutex<()> = Mutex::const_new(());
+/// All plugins are compiled in one target folder, and two can have one name.
+static COMPILING: Mutex<()> = Mutex::const_new(());
 
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    // The lock file of the workspace names versions that are already downloaded.
-    std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    // Cargo takes copies of one plugin in two folders for the same package. A new
-    // source file makes it compile this copy, and not use the module of another.
-    let source = std::fs::File::options().append(true).open(folder.join("src/lib.rs")).unwrap();
-    source.set_modified(std::time::SystemTime::now()).unwrap();
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// `cargo xtask` with these arguments.
+fn xtask(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace()).args(["run", "--quiet", "--package", "xtask", "--"]).args(arguments);
+    cargo.stdin(Stdio::null()).kill_on_drop(true);
+    cargo
+}
+
+/// Compiles a plugin's folder with the workspace's own toolchain for components.
+/// Returns the module. It is where cargo would leave it.
+pub(crate) async fn compile(folder: &Path) -> PathBuf {
+    prepare(folder);
     let name = folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
     let module = Path::new("wasm32-unknown-unknown/release").join(format!("{name}.wasm"));
     let _turn = COMPILING.lock().await;
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).args(["run", "--quiet", "--package", "xtask", "--", "compile"]).arg(folder);
-    let output = cargo.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
+    let output = xtask(&["compile"]).arg(folder).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("guests/outside").join(&module);
     let module = folder.join("target").join(module);
     std::fs::create_dir_all(module.parent().unwrap()).unwrap();
     std::fs::copy(made, &module).unwrap();
     module
+}
+
+/// `ticketing plugin` with this command for a plugin's folder, with the workspace's
+/// own toolchain for components.
+fn with_toolchain(command: &str, folder: &Path) -> Command {
+    prepare(folder);
+    let mut xtask = xtask(&["with-toolchain", "--", env!("CARGO_BIN_EXE_ticketing"), "plugin", command]);
+    xtask.arg(folder);
+    xtask
+}
+
+/// Runs `ticketing plugin build` to its end.
+async fn build(folder: &Path) -> Ended {
+    let _turn = COMPILING.lock().await;
+    Ended::of(&with_toolchain("build", folder).output().await.unwrap())
+}
+
+/// Prepares a folder in Rust for a compilation beside others.
+fn prepare(folder: &Path) {
+    let source = folder.join("src/lib.rs");
+    if source.is_file() {
+        // The lock file of the workspace names versions that are already downloaded.
+        std::fs::copy(workspace().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+        // Cargo takes copies of one plugin in two folders for the same package. A new
+        // source file makes it compile this copy, and not use the module of another.
+        let source = std::fs::File::options().append(true).open(source).unwrap();
+        source.set_modified(std::time::SystemTime::now()).unwrap();
+    }
 }

@@ -19,6 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A client of one host, with one token.
+#[derive(Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
     address: Url,

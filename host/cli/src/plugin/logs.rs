@@ -46,6 +46,11 @@ pub(super) struct Logs {
 const LAST: u16 = 100;
 
 impl Logs {
+    /// The lines of a plugin from now on.
+    pub(super) fn of(name: String) -> Self {
+        Self { name, follow: true, last: Some(0), since: None, level: None, text: None }
+    }
+
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let query = self.query(now_ms());
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();

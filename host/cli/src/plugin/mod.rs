@@ -7,6 +7,8 @@
 //! tells the user the next step.
 
 mod audit;
+mod build;
+mod changes;
 mod check;
 mod client;
 mod cluster;
@@ -14,6 +16,7 @@ mod confirm;
 mod connection;
 mod data;
 mod dead_letters;
+mod dev;
 mod events;
 mod failure;
 mod failures;
@@ -27,7 +30,9 @@ mod policy;
 mod rollout;
 mod settings;
 mod show;
+mod sources;
 mod stream;
+mod template;
 mod timers;
 mod token;
 mod top;
@@ -54,7 +59,9 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  ticketing plugin new hello
+  ticketing plugin new hello --template python
+  ticketing plugin build hello
+  ticketing plugin dev hello
   ticketing plugin push hello.wasm --activate
   ticketing plugin rollback hello
   ticketing plugin list --address https://admin.example.com --token-file ./token
@@ -87,6 +94,8 @@ pub struct Plugin {
 #[derive(Debug, Subcommand)]
 enum Action {
     New(new::New),
+    Build(build::Build),
+    Dev(dev::Dev),
     Pack(pack::Pack),
     Check(check::Check),
     Push(upload::Push),
@@ -128,13 +137,15 @@ impl Plugin {
         let output = Output { json: self.json };
         let action = match self.action {
             Action::New(new) => return new.run(),
+            Action::Build(build) => return build.run(),
             Action::Pack(pack) => return pack.run(),
             Action::Check(check) => return check.run(output, judge).await,
             action => action,
         };
         let client = Client::new(&self.connection.target()?)?;
         match action {
-            Action::New(_) | Action::Pack(_) | Action::Check(_) => Ok(()),
+            Action::New(_) | Action::Build(_) | Action::Pack(_) | Action::Check(_) => Ok(()),
+            Action::Dev(dev) => dev.run(&client, output).await,
             Action::Push(push) => push.run(&client, output).await,
             Action::Diff(diff) => diff.run(&client, output).await,
             Action::Watch(watch) => watch.run(&client, output).await,

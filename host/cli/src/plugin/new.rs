@@ -1,6 +1,11 @@
-//! `new`: creates a folder with a working component and the published interfaces.
+//! `new`: creates a folder with a working plugin and the published interfaces.
 
-use super::{failure::Failure, files, output::line};
+use super::{
+    failure::Failure,
+    files,
+    output::line,
+    template::{MANIFEST, Template},
+};
 use clap::Args;
 use host_artifact::Manifest;
 use std::{
@@ -8,30 +13,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Creates a folder with a working plugin in Rust.
+/// Creates a folder with a working plugin: a route, an event, a table and a setting.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ticketing plugin new hello
+  ticketing plugin new hello --template python
   ticketing plugin new hello --folder ~/plugins/hello")]
 pub(super) struct New {
     /// The plugin's name: small letters, digits and dashes
     name: String,
+    /// The language of the plugin
+    #[arg(long, value_enum, default_value_t = Template::Rust)]
+    template: Template,
     /// The folder to create [default: ./NAME]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
-
-/// The files that contain the plugin's name.
-const TEMPLATES: [(&str, &str); 6] = [
-    ("Cargo.toml", include_str!("template/Cargo.toml.template")),
-    ("plugin.toml", MANIFEST),
-    ("src/lib.rs", include_str!("template/lib.rs.template")),
-    ("wit/world.wit", include_str!("template/world.wit.template")),
-    ("README.md", include_str!("template/README.md.template")),
-    (".gitignore", include_str!("template/gitignore.template")),
-];
-const MANIFEST: &str = include_str!("template/plugin.toml.template");
 
 /// Pairs of a path in the new folder and the text of a file of `wit/`.
 macro_rules! published {
@@ -61,34 +59,28 @@ const PUBLISHED: [(&str, &str); 15] = published![
 
 impl New {
     pub(super) fn run(self) -> Result<(), Failure> {
-        Manifest::parse(&fill(MANIFEST, &self.name)).map_err(|error| Failure::Usage(error.to_string()))?;
-        let folder = self.folder.unwrap_or_else(|| PathBuf::from(&self.name));
+        let Self { name, template, folder } = self;
+        Manifest::parse(&template.fill(MANIFEST, &name)).map_err(|error| Failure::Usage(error.to_string()))?;
+        let folder = folder.unwrap_or_else(|| PathBuf::from(&name));
         if folder.exists() {
             return Err(Failure::Failed(format!("{} exists already", folder.display())));
         }
-        for (file, template) in TEMPLATES {
-            write(&folder.join(file), &fill(template, &self.name))?;
+        for (file, text) in template.files() {
+            write(&folder.join(file), &template.fill(text, &name))?;
         }
         for (file, text) in PUBLISHED {
             write(&folder.join(file), text)?;
         }
-        let module = format!("target/wasm32-unknown-unknown/release/{}.wasm", crate_name(&self.name));
         line(&format!("{} contains a plugin; next:", folder.display()));
         line(&format!("  cd {}", folder.display()));
-        line(&"  cargo build --release --target wasm32-unknown-unknown");
-        line(&format!("  ticketing plugin pack {module}"));
-        line(&format!("  ticketing plugin push {}.wasm --activate", self.name));
+        for command in template.installation() {
+            line(&format!("  {command}"));
+        }
+        line(&"  ticketing plugin build");
+        line(&format!("  ticketing plugin policy {name} --grant store"));
+        line(&format!("  ticketing plugin push {name}.wasm --activate"));
         Ok(())
     }
-}
-
-fn fill(template: &str, name: &str) -> String {
-    template.replace("{{name}}", name).replace("{{crate}}", &crate_name(name))
-}
-
-/// The name as Cargo writes it in file names.
-fn crate_name(name: &str) -> String {
-    name.replace('-', "_")
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
@@ -100,6 +92,7 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::ValueEnum;
     use std::collections::BTreeMap;
 
     fn collect(folder: &Path, under: &Path, found: &mut BTreeMap<PathBuf, String>) {
@@ -126,20 +119,36 @@ mod tests {
         assert_eq!(BTreeMap::from(given), expected);
     }
 
-    #[test]
-    fn a_new_plugin_has_a_valid_manifest_and_its_name_everywhere() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("here");
-        New { name: "my-plugin".to_owned(), folder: Some(folder.clone()) }.run().unwrap();
-        let mut files = BTreeMap::new();
-        collect(&folder, &folder, &mut files);
-        assert!(files.iter().all(|(file, text)| !text.contains("{{") || file.ends_with("wit/README.md")));
-        assert_eq!(Manifest::parse(&files[Path::new("plugin.toml")]).unwrap().name, "my-plugin");
-        assert!(files[Path::new("README.md")].contains("release/my_plugin.wasm"));
+    fn new(name: &str, template: Template, folder: Option<PathBuf>) -> Result<(), Failure> {
+        New { name: name.to_owned(), template, folder }.run()
+    }
 
-        let again = New { name: "my-plugin".to_owned(), folder: Some(folder) }.run().unwrap_err();
+    #[test]
+    fn every_template_has_a_valid_manifest_and_the_name_everywhere() {
+        for template in Template::value_variants() {
+            let parent = tempfile::tempdir().unwrap();
+            let folder = parent.path().join("here");
+            new("my-plugin", *template, Some(folder.clone())).unwrap();
+            let mut files = BTreeMap::new();
+            collect(&folder, &folder, &mut files);
+            files.remove(Path::new("wit/README.md")).unwrap();
+            let unfilled = files.iter().find(|(_, text)| text.contains("{{"));
+            assert!(unfilled.is_none(), "{template:?}: {unfilled:?}");
+            let manifest = Manifest::parse(&files[Path::new("plugin.toml")]).unwrap();
+            assert_eq!(manifest.name, "my-plugin");
+            assert!(files[Path::new("README.md")].contains("ticketing plugin push my-plugin.wasm --activate"));
+            assert!(files[Path::new(".gitignore")].contains("/*.wasm"));
+            let source = files.iter().find(|(file, _)| file.starts_with("src")).unwrap().1;
+            assert!(source.contains("my-plugin.greeted"), "{template:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_and_a_folder_that_exists_are_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let again = new("my-plugin", Template::Rust, Some(parent.path().to_owned())).unwrap_err();
         assert!(again.to_string().contains("exists already"), "{again}");
-        let wrong = New { name: "My Plugin".to_owned(), folder: None }.run().unwrap_err();
+        let wrong = new("My Plugin", Template::Rust, None).unwrap_err();
         assert_eq!(wrong.code(), 2, "{wrong}");
     }
 }

@@ -9,7 +9,10 @@ use super::{
 use anyhow::Context;
 use clap::Args;
 use host_artifact::{Artifact, Manifest};
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// Creates a plugin file from the output of a compiler.
 ///
@@ -40,8 +43,36 @@ pub(super) struct Pack {
     output: Option<PathBuf>,
 }
 
+/// A plugin file that was written.
+pub(super) struct Packed {
+    pub(super) file: PathBuf,
+    pub(super) name: String,
+    version: String,
+    bytes: usize,
+}
+
+impl fmt::Display for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} is in {} ({})", self.name, self.version, self.file.display(), size(self.bytes))
+    }
+}
+
 impl Pack {
+    /// The plugin in a folder, whose code is in this file. The plugin file gets its
+    /// place in the folder.
+    pub(super) fn of_folder(folder: &Path, module: PathBuf) -> Self {
+        let manifest = folder.join("plugin.toml");
+        Self { module, manifest, migrations: None, openapi: None, events: None, output: None }
+    }
+
     pub(super) fn run(self) -> Result<(), Failure> {
+        line(&self.pack(Path::new(""))?);
+        Ok(())
+    }
+
+    /// Writes the plugin file, into this folder unless the command names another
+    /// place.
+    pub(super) fn pack(self, folder: &Path) -> Result<Packed, Failure> {
         let code = files::plugin(&self.module)?;
         let text = files::text(&self.manifest)?;
         let manifest =
@@ -54,12 +85,11 @@ impl Pack {
         let plugin =
             plugin_pack::pack(&code, parts).with_context(|| format!("{} cannot be packed", self.module.display()))?;
         let artifact = Artifact::parse(plugin, None).map_err(|error| Failure::Failed(error.to_string()))?;
-        let output = self.output.unwrap_or_else(|| format!("{}.wasm", manifest.name).into());
-        plugin_pack::write_if_changed(&output, &artifact.bytes)
-            .with_context(|| format!("{} cannot be written", output.display()))?;
-        let bytes = size(artifact.bytes.len());
-        line(&format!("{} {} is in {} ({bytes})", manifest.name, manifest.version, output.display()));
-        Ok(())
+        let file = self.output.unwrap_or_else(|| folder.join(format!("{}.wasm", manifest.name)));
+        plugin_pack::write_if_changed(&file, &artifact.bytes)
+            .with_context(|| format!("{} cannot be written", file.display()))?;
+        let bytes = artifact.bytes.len();
+        Ok(Packed { file, name: manifest.name, version: manifest.version.to_string(), bytes })
     }
 
     /// The folder with the migrations. A folder that the command names must exist.

@@ -95,6 +95,11 @@ impl Diff {
 }
 
 impl Upload {
+    /// A plugin file with the manifest that it contains.
+    pub(super) fn of(file: PathBuf) -> Self {
+        Self { file, manifest: None, signature: None }
+    }
+
     /// Sends the file with its manifest and signature, and returns the verdict.
     pub(super) async fn send(&self, client: &Client, is_dry_run: bool) -> Result<Answer, Failure> {
         let bytes = Bytes::from(files::plugin(&self.file)?);

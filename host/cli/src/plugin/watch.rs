@@ -1,6 +1,7 @@
 //! `watch`: uploads a file, and swaps it in, each time that the file changes.
 
 use super::{
+    changes::Changes,
     client::Client,
     failure::Failure,
     files,
@@ -11,21 +12,12 @@ use super::{
 };
 use clap::Args;
 use host_api::verdict::Verdict;
-use notify_debouncer_mini::{
-    DebounceEventResult, Debouncer, new_debouncer,
-    notify::{RecommendedWatcher, RecursiveMode},
-};
 use sha2::{Digest, Sha256};
 use std::{
-    ffi::OsStr,
     fs,
-    path::Path,
-    time::{Duration, SystemTime},
+    path::{Path, PathBuf},
+    time::SystemTime,
 };
-use tokio::sync::mpsc::{self, UnboundedReceiver};
-
-/// Writes within this time count as one change.
-const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// Uploads a plugin now and each time that its file changes.
 ///
@@ -48,7 +40,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let (_watcher, mut changes) = changes(&self.upload.file)?;
+        let mut changes = Changes::of_file(&self.upload.file)?;
         // The content that the host has, and the time of the file that failed.
         // Reading a file notifies the watcher too, so a failed file is not sent
         // again before somebody saves it.
@@ -58,10 +50,9 @@ impl Watch {
             let content = files::plugin(&self.upload.file).map(Sha256::digest);
             match content {
                 Ok(digest) if sent == Some(digest) || failed.is_some_and(|failed| failed == (digest, saved)) => {}
-                Ok(digest) => match self.push(client, output).await {
+                Ok(digest) => match self.push(client, output, saved).await {
                     Ok(()) => (sent, failed) = (Some(digest), None),
-                    // A token that does not allow an upload will not allow the next one.
-                    Err(failure @ (Failure::NotAuthorized(_) | Failure::Usage(_))) => return Err(failure),
+                    Err(failure) if is_final(&failure) => return Err(failure),
                     Err(failure) => {
                         (sent, failed) = (None, Some((digest, saved)));
                         complain(&format_args!("error: {failure}"));
@@ -73,14 +64,17 @@ impl Watch {
             if is_closed() {
                 return Ok(());
             }
-            if changes.recv().await.is_none() {
-                return Err(Failure::Failed("the command can no longer watch the file".to_owned()));
-            }
+            changes.next().await?;
         }
     }
 
-    async fn push(&self, client: &Client, output: Output) -> Result<(), Failure> {
-        let saved = modified(&self.upload.file);
+    /// A command that swaps each build of this file in.
+    pub(super) fn swapping(file: PathBuf, force: bool) -> Self {
+        Self { upload: Upload::of(file), activate: true, force }
+    }
+
+    /// Uploads the file once. `saved` is the time of the change that it contains.
+    pub(super) async fn push(&self, client: &Client, output: Output, saved: Option<SystemTime>) -> Result<(), Failure> {
         let answer = self.upload.send(client, false).await?;
         let verdict: Verdict = answer.read()?;
         if !self.activate {
@@ -100,27 +94,12 @@ impl Watch {
     }
 }
 
-fn modified(file: &Path) -> Option<SystemTime> {
-    fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+/// Whether the next upload would fail for the same reason: a token that does not
+/// allow an upload will not allow the next one.
+pub(super) fn is_final(failure: &Failure) -> bool {
+    matches!(failure, Failure::NotAuthorized(_) | Failure::Usage(_))
 }
 
-/// Sends a message for each change of the file. It watches the file's folder,
-/// because a build replaces the file.
-fn changes(file: &Path) -> Result<(Debouncer<RecommendedWatcher>, UnboundedReceiver<()>), Failure> {
-    let name = file.file_name().map(OsStr::to_owned);
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unwatched = |error| Failure::Failed(format!("{} cannot be watched: {error}", folder.display()));
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let mut watcher = new_debouncer(DEBOUNCE, move |events: DebounceEventResult| {
-        let is_ours = |events: &[notify_debouncer_mini::DebouncedEvent]| {
-            events.iter().any(|event| event.path.file_name() == name.as_deref())
-        };
-        if events.is_ok_and(|events| is_ours(&events)) {
-            // The receiver is gone when the command ends.
-            let _ = sender.send(());
-        }
-    })
-    .map_err(unwatched)?;
-    watcher.watcher().watch(folder, RecursiveMode::NonRecursive).map_err(unwatched)?;
-    Ok((watcher, receiver))
+fn modified(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }

@@ -128,7 +128,7 @@ fn first_run(session: &Session) -> Markup {
         &html! {
             ol {
                 li { "Make one: " code { "ticketing plugin new hello" } }
-                li { "Build it as its README says: " code { "ticketing plugin pack" } " writes the file." }
+                li { "Build it: " code { "ticketing plugin build hello" } " writes the file." }
                 @if session.may_upload() {
                     li { a href="/console/upload" { "Upload the file" } " and activate it." }
                 } @else { li { "Ask a colleague with the role " code { "deploy" } " to upload the file." } }

@@ -2,7 +2,7 @@
 //! commands, writes its files and compares the answers. It compiles the plugin
 //! with nothing but the folder that `ticketing plugin new` makes.
 
-use super::{Shell, compile};
+use super::{Shell, build};
 use crate::support::{Host, Setup, eventually};
 use std::{
     fs,
@@ -49,8 +49,8 @@ impl Author {
         let (command, comment) = line.split_once('#').unwrap_or((line, ""));
         match command.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["cd", folder] => self.folder = self.folder.join(folder),
-            ["cargo", "build", ..] => {
-                compile(&self.folder).await;
+            ["ticketing", "plugin", "build"] => {
+                build(&self.folder).await.done();
             }
             ["ticketing", "plugin", arguments @ ..] => {
                 let mut command = self.shell.command(&arguments.join(" "));

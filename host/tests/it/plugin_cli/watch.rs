@@ -11,7 +11,7 @@ use std::{
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// Collects the output of a command.
-fn printed(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>> {
+pub(super) fn printed(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let so_far = text.clone();
     let mut lines = BufReader::new(stream).lines();

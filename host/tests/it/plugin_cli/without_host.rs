@@ -18,9 +18,27 @@ async fn a_new_plugin_is_compiled_packed_and_passes_the_check() {
     assert_eq!(checked["plugin"], "off-line");
     assert_eq!(
         checked["imports"].as_array().unwrap().len(),
-        3,
+        5,
         "the component has no import that it does not use: {checked}"
     );
+}
+
+#[tokio::test]
+async fn a_build_says_what_is_missing_in_one_line() {
+    let shell = Shell::new();
+    shell.plugin("build").await.fails(2, ". has no plugin.toml: name the folder of a plugin");
+    shell.write("plugin.toml", "name = 'here'\nversion = '1.0.0'");
+    shell.plugin("build").await.fails(2, "has no Cargo.toml, package.json, src/app.py or app.py");
+    // The shell has no programs at all.
+    shell.write("app.py", "");
+    shell.plugin("build").await.fails(1, "componentize-py is not installed: run `python3 -m venv .venv`");
+    shell.write("package.json", "{}");
+    shell.plugin("build").await.fails(1, "the packages of package.json are missing: run `npm install` in .");
+    shell.write("node_modules/here", "");
+    shell.plugin("build").await.fails(1, "npm is not installed: install Node.js");
+    shell.write("Cargo.toml", "");
+    shell.plugin("build").await.fails(1, "cargo is not installed: install Rust with rustup");
+    assert_eq!(shell.plugin("new other --template go").await.code, 2);
 }
 
 #[tokio::test]
