@@ -116,7 +116,9 @@ pub(super) fn open(
     stop: &CancellationToken,
 ) -> anyhow::Result<Open> {
     let PublicListener { listener, address, file } = public.socket.listen()?;
-    let limits = limits(config, config.http.max_in_flight_requests.saturating_mul(8));
+    // Held connections leave the others their places.
+    let connections = config.http.max_in_flight_requests.saturating_mul(8).saturating_add(config.http.max_listeners);
+    let limits = limits(config, connections);
     let (stop, closed) = (stop.clone(), CancellationToken::new());
     let serving = listener::serve(listener, public.tls, limits, closed.clone(), move |peer, request| {
         let front = front.clone();
