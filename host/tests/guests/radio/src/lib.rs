@@ -7,10 +7,10 @@ use ticketing_sdk::store::{SqlError, Transaction, Tx};
 use ticketing_sdk::{Error, Request, Response, Result, Router, capability};
 
 const ROUTES: Router = Router::new(&[
-    ("GET", "/live/events", listen),
-    ("POST", "/live/events", send),
-    ("GET", "/live/odd", odd),
-    ("POST", "/live/odd", odd),
+    ("GET", "/radio/events", listen),
+    ("POST", "/radio/events", send),
+    ("GET", "/radio/odd", odd),
+    ("POST", "/radio/odd", odd),
 ]);
 
 ticketing_sdk::component! { http: ROUTES }
