@@ -122,7 +122,9 @@ pub(super) fn open(
     let (stop, closed) = (stop.clone(), CancellationToken::new());
     let serving = listener::serve(listener, public.tls, limits, closed.clone(), move |peer, request| {
         let front = front.clone();
-        async move { front.serve(peer, request).await }
+        // hyper keeps the place of this future as long as the connection. In a box,
+        // it is gone after the answer, and a held connection takes little memory.
+        Box::pin(async move { front.serve(peer, request).await })
     });
     tokio::spawn(async move {
         stop.cancelled().await;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::{Stream, task::AtomicWaker};
 use host_http::error::Refusal;
 use std::{
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -23,9 +24,12 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// The shortest and the longest time between two signs of life, in milliseconds.
 /// The times differ, so that connections which began together do not stay together.
-const KEEP_ALIVE_MS: std::ops::Range<u64> = 15_000..25_000;
+const KEEP_ALIVE_MS: Range<u64> = 15_000..25_000;
+/// How long a connection is held, in seconds. Then the client comes back, and the
+/// component decides anew whether it may listen.
+const HELD_SECONDS: Range<u64> = 3_600..4_200;
 /// How long a client waits before it comes back, in milliseconds.
-const RETRY_MS: std::ops::Range<u64> = 1_000..5_000;
+const RETRY_MS: Range<u64> = 1_000..5_000;
 
 /// A client that listens to channels of one component.
 pub(super) struct Listener {
@@ -62,6 +66,7 @@ impl Listener {
         Body::from_stream(HeldBody {
             own: Some(own.into_data_stream()),
             listener: self,
+            ends: Instant::now() + Duration::from_secs(rand::random_range(HELD_SECONDS)),
             keep_alive: Box::pin(sleep(keep_alive_time())),
         })
     }
@@ -83,6 +88,7 @@ struct HeldBody {
     /// None after its end.
     own: Option<BodyDataStream>,
     listener: Listener,
+    ends: Instant,
     keep_alive: Pin<Box<Sleep>>,
 }
 
@@ -99,6 +105,9 @@ impl HeldBody {
             Next::Nothing(last) => {
                 listener.after = last;
                 ready!(self.keep_alive.as_mut().poll(context));
+                if Instant::now() >= self.ends {
+                    return Poll::Ready(None);
+                }
                 self.keep_alive.as_mut().reset(Instant::now() + keep_alive_time());
                 Poll::Ready(Some(sse::keep_alive(last)))
             }

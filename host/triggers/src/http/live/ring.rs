@@ -82,10 +82,6 @@ impl Ring {
         self.last
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over
-    }
-
     /// Whether the place of a client does not depend on events to come.
     pub(super) fn has(&self, start: Start) -> bool {
         !matches!(start, Start::After(after) if after > self.last)

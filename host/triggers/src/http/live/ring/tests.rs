@@ -154,7 +154,7 @@ fn the_last_events_come_before_the_end() {
     ring.join(1, &channels, &Arc::default());
     ring.append(vec![logged(1, "a")]);
     assert_eq!(ring.end().len(), 1);
-    assert!(ring.is_over());
+    assert!(ring.is_over);
     assert!(matches!(ring.next(&channels, 0), Next::Event(1, _)));
     assert_eq!(ring.next(&channels, 1), Next::End);
 }
