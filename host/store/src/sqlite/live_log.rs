@@ -14,14 +14,15 @@ const INSERT: &str = "
     INSERT INTO host_live (at_ms, total_bytes, channel, name, data)
     VALUES ($1, coalesce((SELECT total_bytes FROM host_live ORDER BY sequence DESC LIMIT 1), 0) + $2, $3, $4, $5)";
 
-/// Looks at the rows that it deletes, and at one more.
+/// Looks at the rows that it deletes, and at one more: the signs keep SQLite from
+/// sorting all rows.
 const PRUNE: &str = "
     DELETE FROM host_live WHERE sequence < (
-        SELECT k.sequence
-        FROM (SELECT sequence, total_bytes FROM host_live ORDER BY sequence DESC LIMIT 1) AS l CROSS JOIN host_live AS k
-        WHERE k.sequence = l.sequence
-           OR (k.sequence > l.sequence - $1 AND k.total_bytes > l.total_bytes - $2 AND k.at_ms >= $3)
-        ORDER BY k.sequence LIMIT 1)";
+        SELECT sequence FROM host_live
+        WHERE +sequence = (SELECT max(sequence) FROM host_live)
+           OR (+sequence > (SELECT max(sequence) FROM host_live) - $1 AND at_ms >= $3
+               AND total_bytes > (SELECT total_bytes FROM host_live ORDER BY sequence DESC LIMIT 1) - $2)
+        ORDER BY sequence LIMIT 1)";
 
 #[async_trait]
 impl LiveLog for SqliteDatabase {
