@@ -41,7 +41,7 @@ use host_store::Databases;
 use host_telemetry::{Metrics, OtlpExporter};
 use host_triggers::{
     Redelivery, Triggers,
-    http::{Front, PluginRoutes, RateLimits},
+    http::{Front, LiveAnswers, PluginRoutes, RateLimits},
 };
 use parts::{bus, bus_name, engine, only_host, open_database, open_databases, wait_for_database};
 use progress::Progress;
@@ -162,7 +162,8 @@ impl Host {
                 tokio::spawn(limits.clone().share(cluster, stop.clone()));
             }
         }
-        let front = Arc::new(Front { routes, identity, config: config.http.clone(), rate_limits });
+        let live = Arc::new(LiveAnswers::new(registry, &config.http, stop.clone()));
+        let front = Arc::new(Front { routes, live, identity, config: config.http.clone(), rate_limits });
         let open = listeners::open(config, doors, front, operator, &stop)?;
         Ok(Self {
             address: open.address,

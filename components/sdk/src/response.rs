@@ -87,6 +87,14 @@ impl Response {
         self.header("x-repeatable", "true")
     }
 
+    /// Lets the host hold the connection of a `GET` and send the live events of these
+    /// channels after the body, which has the media type `text/event-stream`.
+    /// [`Tx::send_live`](crate::store::Tx::send_live) sends them.
+    #[must_use]
+    pub fn hold(self, channels: &[&str]) -> Self {
+        self.header("grip-hold", "stream").header("grip-channel", channels.join(","))
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.0.status

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::bindings::imports::platform::live::live;
 use crate::bindings::imports::platform::signals::signals;
 use crate::bindings::imports::platform::store::sql;
 use crate::error::{Error, Result};
@@ -110,6 +111,13 @@ impl<'a> Tx<'a> {
     /// Wakes the requests that listen to a topic, when the transaction commits.
     pub fn notify(&self, topic: &str) -> Result<()> {
         signals::notify(self.0, topic)?;
+        Ok(())
+    }
+
+    /// Sends an event to the listeners of a channel, when the transaction commits.
+    /// [`Response::hold`](crate::Response::hold) makes a client a listener.
+    pub fn send_live(&self, channel: &str, event: &str, data: &str) -> Result<()> {
+        live::notify(self.0, channel, event, data)?;
         Ok(())
     }
 

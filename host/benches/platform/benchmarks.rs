@@ -5,9 +5,9 @@ use anyhow::Result;
 
 use crate::load::Effort;
 use crate::report::Row;
-use crate::{attacks, cluster, edge, hello, latency, payments, purchase, scale, start, swaps, tickets};
+use crate::{attacks, cluster, edge, hello, latency, live, payments, purchase, scale, start, swaps, tickets};
 
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 21] = [
     "hello",
     "fresh",
     "ticket",
@@ -19,6 +19,7 @@ pub(crate) const NAMES: [&str; 20] = [
     "upload",
     "memory",
     "many",
+    "live",
     "scale",
     "services",
     "jetstream",
@@ -49,6 +50,7 @@ pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
         "upload" => upload(effort).await,
         "memory" => memory(effort).await,
         "many" => many(effort).await,
+        "live" => live(effort).await,
         "scale" => scale(effort).await,
         "services" => {
             let comparison = cluster::purchase(effort).await?;
@@ -207,6 +209,17 @@ async fn many(effort: Effort) -> Result<Vec<Row>> {
     Ok(vec![
         Row::at_most(&what, String::new(), many.mib_each, 1.5, "MiB", code),
         Row::at_most("one plugin among them, alone to beside", rates, slower, 1.1, "x", "the router"),
+    ])
+}
+
+async fn live(effort: Effort) -> Result<Vec<Row>> {
+    let live = live::measure(effort).await?;
+    let buffers = "the buffers of the connection";
+    let clients = "the processors, which the clients use too";
+    let of = |what: &str| format!("{} held connections: {what}", live.listeners);
+    Ok(vec![
+        Row::at_most(&of("memory of each"), String::new(), live.kib_each, 16.0, "KiB", buffers),
+        Row::at_most(&of("one event to the last"), String::new(), live.last_ms, 1_000.0, "ms", clients),
     ])
 }
 

@@ -14,6 +14,7 @@ mod edge;
 mod hello;
 mod http2;
 mod latency;
+mod live;
 mod load;
 mod market;
 mod native;
@@ -46,7 +47,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, live, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow; all if none is named
     names: Vec<String>,
     /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]

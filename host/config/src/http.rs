@@ -49,6 +49,10 @@ pub struct HttpConfig {
     pub unsent_mib: usize,
     /// The same for the answers of one plugin.
     pub unsent_plugin_mib: usize,
+    /// The connections that the host holds for live events.
+    pub max_listeners: usize,
+    /// The same for one plugin.
+    pub max_plugin_listeners: usize,
     /// How long requests under way may go on once the host is told to stop.
     pub shutdown_drain: Duration,
 }
@@ -75,6 +79,8 @@ pub(super) struct RawHttpConfig {
     write_timeout_ms: Option<u64>,
     unsent_mib: Option<usize>,
     unsent_plugin_mib: Option<usize>,
+    max_listeners: Option<usize>,
+    max_plugin_listeners: Option<usize>,
     shutdown_drain_ms: Option<u64>,
 }
 
@@ -122,6 +128,8 @@ impl TryFrom<RawHttpConfig> for HttpConfig {
             )?),
             unsent_mib: within("http.unsent_mib", raw.unsent_mib, 256, 1..=1 << 20)?,
             unsent_plugin_mib: within("http.unsent_plugin_mib", raw.unsent_plugin_mib, 64, 1..=1 << 20)?,
+            max_listeners: within("http.max_listeners", raw.max_listeners, 20_000, 0..=1_000_000)?,
+            max_plugin_listeners: within("http.max_plugin_listeners", raw.max_plugin_listeners, 10_000, 0..=1_000_000)?,
             shutdown_drain: Duration::from_millis(within(
                 "http.shutdown_drain_ms",
                 raw.shutdown_drain_ms,

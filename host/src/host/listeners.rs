@@ -116,11 +116,15 @@ pub(super) fn open(
     stop: &CancellationToken,
 ) -> anyhow::Result<Open> {
     let PublicListener { listener, address, file } = public.socket.listen()?;
-    let limits = limits(config, config.http.max_in_flight_requests.saturating_mul(8));
+    // Held connections leave the others their places.
+    let connections = config.http.max_in_flight_requests.saturating_mul(8).saturating_add(config.http.max_listeners);
+    let limits = limits(config, connections);
     let (stop, closed) = (stop.clone(), CancellationToken::new());
     let serving = listener::serve(listener, public.tls, limits, closed.clone(), move |peer, request| {
         let front = front.clone();
-        async move { front.serve(peer, request).await }
+        // hyper keeps the place of this future as long as the connection. In a box,
+        // it is gone after the answer, and a held connection takes little memory.
+        Box::pin(async move { front.serve(peer, request).await })
     });
     tokio::spawn(async move {
         stop.cancelled().await;

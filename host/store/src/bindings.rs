@@ -1,5 +1,5 @@
-//! The Rust types and traits of `platform:store/sql` and `platform:signals/signals`,
-//! generated from their WIT.
+//! The Rust types and traits of `platform:store/sql`, `platform:signals/signals` and
+//! `platform:live/live`, generated from their WIT.
 //!
 //! The engine's bindings refer to these types, so no layer converts values.
 
@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         world host {
             import platform:store/sql@1.0.0;
             import platform:signals/signals@1.0.0;
+            import platform:live/live@1.0.0;
         }
     ",
     path: "../../wit",

@@ -6,6 +6,7 @@ pub(crate) mod costs;
 pub(crate) mod deliveries;
 pub(crate) mod disk_use;
 pub(crate) mod keyed_requests;
+pub(crate) mod live;
 pub(crate) mod migrations;
 pub(crate) mod signals;
 pub(crate) mod statements;
@@ -61,6 +62,15 @@ macro_rules! conformance_suite {
                 a_visitor_and_a_component_have_a_limited_number_of_keys
                 old_requests_are_deleted
                 stored_answers_count_as_part_of_the_database
+            }
+            live {
+                a_commit_logs_its_events_in_order_and_wakes_the_reader
+                only_a_commit_logs_events
+                events_of_concurrent_transactions_have_no_gaps
+                the_log_keeps_the_last_thousand_events
+                the_log_keeps_a_limited_number_of_bytes
+                old_events_are_deleted_except_the_last_one
+                a_database_over_its_quota_sends_no_events
             }
             migrations {
                 migrations_run_once_and_must_not_change

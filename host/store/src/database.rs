@@ -1,6 +1,6 @@
 //! The database of one component, and the databases of all.
 
-use super::{ComponentSql, DiskUse, Error, Inbox, KeyedRequests, Leases, Migrations, Outbox, TimerQueue};
+use super::{ComponentSql, DiskUse, Error, Inbox, KeyedRequests, Leases, LiveLog, Migrations, Outbox, TimerQueue};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -28,7 +28,9 @@ pub trait Databases: Send + Sync + 'static {
 ///
 /// `Arc<dyn Database>` coerces to an `Arc` of each narrow trait.
 #[async_trait]
-pub trait Database: ComponentSql + Migrations + Outbox + Inbox + KeyedRequests + TimerQueue + Leases + DiskUse {
+pub trait Database:
+    ComponentSql + Migrations + Outbox + Inbox + KeyedRequests + TimerQueue + LiveLog + Leases + DiskUse
+{
     /// Finishes the transactions that are committing and closes the database.
     /// Every later call fails.
     async fn close(&self);

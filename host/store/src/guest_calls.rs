@@ -1,7 +1,8 @@
-//! The calls of a component to `platform:store/sql` and `platform:signals`. The limits here hold for
-//! every engine.
+//! The calls of a component to `platform:store/sql`, `platform:signals` and `platform:live`. The
+//! limits here hold for every engine.
 
 mod on_database;
+mod on_live;
 mod on_signals;
 mod on_transaction;
 
@@ -11,16 +12,21 @@ use super::{
     sql_span::SqlTracer,
 };
 use crate::bindings::platform::{
+    live::live,
     signals::signals,
     store::sql::{self, Host, HostTransaction},
 };
 use host_config::{offer::Offer, plugins::Grant};
 use metrics::Histogram;
+pub(crate) use on_live::LiveCount;
 pub use on_signals::{CallListener, CallWaits, HeldTurns};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceType};
 
 /// The interfaces of the store and the grant that they need.
-pub const OFFER: Offer = Offer { grant: Grant::Store, interfaces: &["platform:store/sql", "platform:signals/signals"] };
+pub const OFFER: Offer = Offer {
+    grant: Grant::Store,
+    interfaces: &["platform:store/sql", "platform:signals/signals", "platform:live/live"],
+};
 
 /// The parts of an invocation that its calls of the store use.
 pub struct StoreView<'a> {
@@ -59,7 +65,8 @@ impl HasData for HasStore {
     type Data<'a> = StoreView<'a>;
 }
 
-/// Links `platform:store` and `platform:signals`; `view` lends the parts of an invocation that it uses.
+/// Links `platform:store`, `platform:signals` and `platform:live`; `view` lends the parts of an
+/// invocation that they use.
 ///
 /// # Errors
 /// When the linker has an interface already.
@@ -69,10 +76,14 @@ pub fn add_to_linker<T: Send + 'static>(
 ) -> wasmtime::Result<()> {
     sql::add_to_linker::<T, HasStore>(linker, view)?;
     signals::add_to_linker::<T, HasStore>(linker, view)?;
-    // The interface uses the resource of the other one. If it were missing here,
+    live::add_to_linker::<T, HasStore>(linker, view)?;
+    // These interfaces use the resource of the first one. If it were missing here,
     // `define_unknown_imports_as_traps` would define it as a resource of its own.
-    let transaction = ResourceType::host::<OpenTransaction>();
-    linker.instance("platform:signals/signals@1.0.0")?.resource("transaction", transaction, |_, _| Ok(()))
+    for interface in ["platform:signals/signals@1.0.0", "platform:live/live@1.0.0"] {
+        let transaction = ResourceType::host::<OpenTransaction>();
+        linker.instance(interface)?.resource("transaction", transaction, |_, _| Ok(()))?;
+    }
+    Ok(())
 }
 
 impl<'a> StoreView<'a> {

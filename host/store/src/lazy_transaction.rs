@@ -6,7 +6,10 @@
 //! the call never returns to the component; the host is told and ends the
 //! invocation.
 
-use super::{Error, IdempotencyKey, Inbox, Rows, Timer, Transaction, Value, sql_span::SqlTracer};
+use super::{
+    Error, IdempotencyKey, Inbox, LiveEvent, Rows, Timer, Transaction, Value, open_transaction::transaction_is_over,
+    sql_span::SqlTracer,
+};
 use async_trait::async_trait;
 use host_base::event::Event;
 use std::{future::pending, sync::Arc, time::Instant};
@@ -128,6 +131,10 @@ impl Transaction for LazyTransaction {
         if let Some(transaction) = &mut self.begun {
             transaction.notify(topic);
         }
+    }
+
+    fn send_live(&mut self, event: LiveEvent) -> Result<(), Error> {
+        self.begun.as_mut().ok_or_else(transaction_is_over)?.send_live(event)
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), Error> {

@@ -1,5 +1,6 @@
-//! `platform:store`: the database of each component, and `platform:signals`, which
-//! announces its commits to calls that wait.
+//! `platform:store`: the database of each component, `platform:signals`, which
+//! announces its commits to calls that wait, and `platform:live`, which sends
+//! events to connections that the host holds.
 //!
 //! One transaction makes a component's state, its events and its timers durable
 //! together. Two engines implement [`Database`]: [`SqliteDatabases`] keeps one
@@ -17,6 +18,7 @@
 //! | [`Inbox`] | the delivery of an event or a timer |
 //! | [`KeyedRequests`] | the HTTP front, for requests with an `Idempotency-Key` |
 //! | [`TimerQueue`] | the timer worker |
+//! | [`LiveLog`] | the host, for the connections that it holds |
 //! | [`Leases`] | the relay and the timer worker |
 //! | [`DiskUse`] | the host, which gives quotas and measures |
 
@@ -34,6 +36,7 @@ mod keyed_requests;
 mod lazy_transaction;
 mod leases;
 mod limits;
+mod live;
 mod memory;
 mod migrations;
 mod open_transaction;
@@ -58,6 +61,7 @@ pub use inbox::{IdempotencyKey, Inbox};
 pub use keyed_requests::{KEPT_MS, KeyState, KeyedCall, KeyedRequests, KeyedStep, RequestClaim};
 pub use lazy_transaction::{LazyTransaction, NotStarted};
 pub use leases::{Lease, LeaseRole, Leases};
+pub use live::{LIVE_BYTES, LIVE_EVENTS, LIVE_KEPT_MS, LiveEvent, LiveLog, LoggedEvent, RESET, check_channel};
 pub use memory::{HeldMemory, set_memory_limit};
 pub use migrations::{MigrationError, Migrations};
 pub use open_transaction::OpenTransaction;

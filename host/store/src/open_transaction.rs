@@ -5,7 +5,7 @@
 //! because other transactions wait for the write lock. Its time counts from its
 //! beginning.
 
-use super::{ComponentSql, Error, HeldMemory, Transaction};
+use super::{ComponentSql, Error, HeldMemory, Transaction, guest_calls::LiveCount};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 use tokio::{
@@ -28,6 +28,8 @@ pub struct OpenTransaction {
     pub(crate) timers: usize,
     /// The topics that it notifies.
     pub(crate) topics: usize,
+    /// The live events that it sends.
+    pub(crate) live: LiveCount,
     /// Whether a statement has changed rows.
     pub(crate) has_changed_rows: bool,
     /// The memory of both.
@@ -77,6 +79,7 @@ impl OpenTransaction {
             events: 0,
             timers: 0,
             topics: 0,
+            live: LiveCount::default(),
             has_changed_rows: false,
             held: None,
             count: Weak::new(),
@@ -85,7 +88,7 @@ impl OpenTransaction {
 
     /// Whether its end without a commit loses changes.
     pub(crate) fn would_lose_changes(&self) -> bool {
-        let has_changes = self.has_changed_rows || self.events > 0 || self.timers > 0;
+        let has_changes = self.has_changed_rows || self.events > 0 || self.timers > 0 || !self.live.is_empty();
         has_changes && self.slot.lock().is_some()
     }
 

@@ -16,6 +16,7 @@ mod inbox;
 mod keyed_requests;
 mod lease_locks;
 mod leases;
+mod live_log;
 mod lock_session;
 mod login;
 mod migrations;

@@ -14,6 +14,7 @@ mod host_tables;
 mod inbox;
 mod keyed_requests;
 mod leases;
+mod live_log;
 mod migrations;
 mod native;
 mod outbox;

@@ -1,6 +1,6 @@
 //! The topics of `platform:signals` on this host.
 
-use super::Error;
+use super::{Error, live::LIVE_TOPIC};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -27,12 +27,21 @@ impl Topics {
     pub(crate) fn listen(self: &Arc<Self>, topic: String) -> Result<OpenListener, Error> {
         check_topic(&topic)?;
         let mut listeners = self.0.lock();
-        if listeners.count == LISTENERS {
+        if listeners.count >= LISTENERS {
             return Err(Error::Limit(format!("more than {LISTENERS} listeners of the component")));
         }
+        Ok(self.add(&mut listeners, topic))
+    }
+
+    /// Listens to the commits with live events, for the host itself.
+    pub(crate) fn listen_live(self: &Arc<Self>) -> OpenListener {
+        self.add(&mut self.0.lock(), LIVE_TOPIC.to_owned())
+    }
+
+    fn add(self: &Arc<Self>, listeners: &mut Listeners, topic: String) -> OpenListener {
         listeners.count += 1;
         let notified = listeners.topics.entry(topic.clone()).or_insert_with(|| watch::Sender::new(())).subscribe();
-        Ok(OpenListener { topics: self.clone(), topic, notified })
+        OpenListener { topics: self.clone(), topic, notified }
     }
 
     /// Wakes the listeners to a topic. Returns whether there are any.
@@ -65,7 +74,7 @@ pub(crate) fn check_topic(topic: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A listener of a guest. It listens until it is dropped.
+/// A listener to a topic. It listens until it is dropped.
 pub struct OpenListener {
     topics: Arc<Topics>,
     topic: String,
@@ -85,7 +94,7 @@ impl OpenListener {
     }
 
     /// Waits for a notification. Returns false when the time is over.
-    pub(crate) async fn wait(&mut self, limit: Duration) -> bool {
+    pub async fn wait(&mut self, limit: Duration) -> bool {
         matches!(timeout(limit, self.notified.changed()).await, Ok(Ok(())))
     }
 }

@@ -1,6 +1,6 @@
 //! The transaction of a component.
 
-use super::{Error, Rows, Timer, Value};
+use super::{Error, LiveEvent, Rows, Timer, Value};
 use async_trait::async_trait;
 use host_base::event::Event;
 
@@ -27,6 +27,10 @@ pub trait Transaction: Send + 'static {
 
     /// Notifies a topic after the commit. The transaction has begun.
     fn notify(&mut self, topic: String);
+
+    /// Sends an event to the listeners of a channel after the commit. The
+    /// transaction has begun.
+    fn send_live(&mut self, event: LiveEvent) -> Result<(), Error>;
 
     /// Commits. When it returns without an error, everything is durable.
     async fn commit(self: Box<Self>) -> Result<(), Error>;

@@ -7,7 +7,7 @@ use super::{
 use host_base::{clock::now_ms, event::Event};
 use host_bus::{DeadLetter, DeadLetterKind, Delivery};
 use host_engine::Outcome;
-use host_store::{Error, IdempotencyKey, KEPT_MS};
+use host_store::{Error, IdempotencyKey, KEPT_MS, LIVE_KEPT_MS};
 use host_telemetry::{Span, SpanKind, recent_traces::OperationKind};
 use std::{
     sync::Arc,
@@ -211,6 +211,9 @@ async fn prune(component: Arc<ComponentWorkers>) {
         match component.keyed_requests.prune_requests(now_ms().saturating_sub(KEPT_MS)).await {
             Ok(requests) => tracing::debug!(component = component.name, requests, "the host deleted old answers"),
             Err(error) => tracing::warn!(component = component.name, ?error, "the host could not delete old answers"),
+        }
+        if let Err(error) = component.live_log.prune_live(now_ms().saturating_sub(LIVE_KEPT_MS)).await {
+            tracing::warn!(component = component.name, ?error, "the host could not delete old live events");
         }
     }
 }

@@ -12,6 +12,7 @@ mod cross_site;
 mod dispatcher;
 mod exchange;
 mod idempotency;
+mod live;
 mod origin;
 mod plugin_routes;
 mod rate_limits;
@@ -27,15 +28,17 @@ use axum::{
 use completed::{CompletedRequest, span_name};
 use dispatcher::IncomingRequest;
 use exchange::ASK_AGAIN;
-use host_base::id;
+use host_base::{clock::now_ms, id};
 use host_capabilities::identity::Identity;
 use host_config::http::HttpConfig;
 use host_engine::CallContext;
 use host_http::{client_link::ClientLink, compression, error::Refusal, page};
-use host_plugin::registry::Lookup;
+use host_plugin::registry::{Lookup, Served};
 use host_telemetry::{Span, SpanKind};
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use idempotency::{REPEATABLE, REPLAYED};
+pub use live::LiveAnswers;
+use live::{HeldAnswer, Hold};
 pub use plugin_routes::PluginRoutes;
 pub use rate_limits::RateLimits;
 use std::{net::SocketAddr, sync::Arc, time::Instant};
@@ -45,6 +48,8 @@ use visitor::{Asker, Visitor};
 pub struct Front {
     /// The routes, which plugins reach too.
     pub routes: Arc<PluginRoutes>,
+    /// The connections that it holds.
+    pub live: Arc<LiveAnswers>,
     /// Verifies sessions.
     pub identity: Arc<Identity>,
     /// The limits of a request.
@@ -60,7 +65,7 @@ impl Front {
     /// Answers a request with the component's answer, or with a refusal in the
     /// error envelope.
     pub async fn serve(&self, peer: SocketAddr, request: Request) -> Response {
-        let started = Instant::now();
+        let (started, begun_ms) = (Instant::now(), now_ms());
         let (parts, body) = request.into_parts();
         let id = request_id(&parts.headers);
         let snapshot = self.routes.registry.snapshot();
@@ -89,6 +94,9 @@ impl Front {
             (_, Some(_), None) => Refusal::Unavailable.into_response(),
             (_, None, _) => unrouted::answer_visitor(&snapshot, &lookup, &parts),
         };
+        if let Some(hold) = response.extensions_mut().remove() {
+            response = self.hold(hold, served, &parts, begun_ms, response).await;
+        }
         if let Some(limit) = limit.filter(|_| !caching::is_public(response.headers())) {
             limit.unwrap_or_else(|over| over.reading).write(response.headers_mut());
         }
@@ -109,6 +117,21 @@ impl Front {
         let completed = CompletedRequest { parts: &parts, target, served, status, id: &id, caller: None };
         completed.record(started.elapsed(), &mut span);
         response
+    }
+
+    /// Holds the connection after an answer to GET.
+    async fn hold(
+        &self,
+        hold: Hold,
+        served: Option<&Served>,
+        parts: &Parts,
+        begun_ms: u64,
+        response: Response,
+    ) -> Response {
+        let Some(served) = served.filter(|_| parts.method == Method::GET) else { return response };
+        let (revision, request) = (&*served.revision, &parts.headers);
+        let answer = HeldAnswer { hold, revision, request, begun_ms, response };
+        self.live.hold(answer).await.unwrap_or_else(IntoResponse::into_response)
     }
 
     fn visitor<'a>(&'a self, peer: SocketAddr, parts: &'a Parts) -> Visitor<'a> {

@@ -6,7 +6,7 @@ use host_bus::{Bus, BusError, Consumer, Subjects};
 use host_config::messaging::MessagingConfig;
 use host_engine::handler::{Handler, Handlers};
 use host_plugin::rollout::Subscriptions;
-use host_store::{Database, Inbox, KeyedRequests, Lease, LeaseRole, Leases};
+use host_store::{Database, Inbox, KeyedRequests, Lease, LeaseRole, Leases, LiveLog};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -51,6 +51,7 @@ pub(super) struct ComponentWorkers {
     pub(super) name: String,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) keyed_requests: Arc<dyn KeyedRequests>,
+    pub(super) live_log: Arc<dyn LiveLog>,
     pub(super) leases: Arc<dyn Leases>,
     pub(super) consumer: Arc<dyn Consumer>,
     pub(super) bus: Arc<dyn Bus>,
@@ -116,6 +117,7 @@ impl Subscriptions for Triggers {
             name: component.to_owned(),
             inbox: database.clone(),
             keyed_requests: database.clone(),
+            live_log: database.clone(),
             leases: database.clone(),
             consumer,
             bus: self.bus.clone(),

@@ -39,12 +39,13 @@ macro_rules! published {
 }
 
 /// The published interfaces and the guide.
-const PUBLISHED: [(&str, &str); 15] = published![
+const PUBLISHED: [(&str, &str); 16] = published![
     "wit/README.md" "README.md",
     "wit/deps/plugin/plugin.wit" "plugin.wit",
     "wit/deps/handlers/handlers.wit" "deps/handlers/handlers.wit",
     "wit/deps/http/http.wit" "deps/http/http.wit",
     "wit/deps/identity/identity.wit" "deps/identity/identity.wit",
+    "wit/deps/live/live.wit" "deps/live/live.wit",
     "wit/deps/messaging/messaging.wit" "deps/messaging/messaging.wit",
     "wit/deps/payments/payments.wit" "deps/payments/payments.wit",
     "wit/deps/requests/requests.wit" "deps/requests/requests.wit",

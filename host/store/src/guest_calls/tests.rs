@@ -51,6 +51,17 @@ impl Fixture {
     async fn begin(&mut self) -> Resource<OpenTransaction> {
         self.view().begin().await.unwrap().unwrap()
     }
+
+    async fn send_live(
+        &mut self,
+        handle: &Resource<OpenTransaction>,
+        channel: &str,
+        name: &str,
+        data: &str,
+    ) -> Result<(), Error> {
+        let mut view = self.view();
+        live::Host::notify(&mut view, again(handle), channel.into(), name.into(), data.into()).await.unwrap()
+    }
 }
 
 fn again(handle: &Resource<OpenTransaction>) -> Resource<OpenTransaction> {
@@ -220,4 +231,37 @@ async fn the_time_of_a_lazy_transaction_counts_from_its_first_use() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let late = fixture.view().select(again(&handle)).await;
     assert!(matches!(late, Err(Error::Timeout)), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_transaction_sends_a_limited_number_of_live_events() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    for number in 0..100 {
+        fixture.send_live(&handle, "a", "n", &number.to_string()).await.unwrap();
+    }
+    assert!(matches!(fixture.send_live(&handle, "a", "n", "").await, Err(Error::Limit(_))));
+    fixture.view().commit(handle).await.unwrap().unwrap();
+    assert_eq!(fixture.database.read_live(0).await.unwrap().len(), 100);
+    let (handle, large) = (fixture.begin().await, "x".repeat(64 << 10));
+    for number in 0..17 {
+        let sent = fixture.send_live(&handle, "a", "", &large).await;
+        assert_eq!(sent.is_ok(), number < 16, "{number}: {sent:?}");
+    }
+    fixture.view().rollback(handle).await.unwrap();
+    assert_eq!(fixture.database.read_live(100).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_live_event_that_could_forge_others_is_refused() {
+    let mut fixture = Fixture::new().await;
+    let handle = fixture.begin().await;
+    for (channel, name, data) in
+        [("a\nid: 9", "n", ""), ("", "n", ""), ("a", "n\ndata: x", ""), ("a", "reset", ""), ("a", "n", "\0")]
+    {
+        let sent = fixture.send_live(&handle, channel, name, data).await;
+        assert!(sent.is_err(), "{channel:?} {name:?} {data:?}");
+    }
+    fixture.view().commit(handle).await.unwrap().unwrap();
+    assert_eq!(fixture.database.read_live(0).await.unwrap(), []);
 }

@@ -53,12 +53,13 @@ const OWN_TABLES: &str = "
     END $$";
 
 /// Deletes the rows of a component in the host's tables.
-const DELETE_ALL: [&str; 5] = [
+const DELETE_ALL: [&str; 6] = [
     "DELETE FROM store_migrations WHERE component = $1",
     "DELETE FROM store_outbox WHERE component = $1",
     "DELETE FROM store_inbox WHERE component = $1",
     "DELETE FROM store_timers WHERE component = $1",
     "DELETE FROM store_requests WHERE component = $1",
+    "DELETE FROM store_live WHERE component = $1",
 ];
 
 /// The account of one component.

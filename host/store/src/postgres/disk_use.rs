@@ -14,11 +14,12 @@ const MEASURE: &str = "
             JOIN pg_roles r ON r.oid = n.nspowner
             JOIN store_components s ON s.role = r.rolname
             WHERE s.component = $1 AND c.relkind IN ('r', 'm', 'S')),
-           o.events, o.bytes, t.timers, t.bytes
+           o.events, o.bytes, t.timers, t.bytes, l.bytes
     FROM (SELECT count(*) AS events, coalesce(sum(octet_length(payload)), 0)::bigint AS bytes
           FROM store_outbox WHERE component = $1) o,
          (SELECT count(*) AS timers, coalesce(sum(octet_length(payload)), 0)::bigint AS bytes
-          FROM store_timers WHERE component = $1) t";
+          FROM store_timers WHERE component = $1) t,
+         (SELECT coalesce(max(total_bytes) - min(total_bytes), 0) AS bytes FROM store_live WHERE component = $1) l";
 
 /// The tables of the role that asks, with what its transaction has added.
 const MEASURE_OWN: &str = "
@@ -63,14 +64,15 @@ impl PostgresTransaction {
 #[async_trait]
 impl DiskUse for PostgresDatabase {
     async fn measure(&self) -> Result<DiskAmount, Error> {
-        let measured: (i64, i64, i64, i64, i64) = sqlx::query_as(MEASURE)
+        let measured: (i64, i64, i64, i64, i64, i64) = sqlx::query_as(MEASURE)
             .bind(&self.shared.component)
             .fetch_one(&self.host)
             .await
             .map_err(Failure::error_of)?;
-        let (tables, events, event_bytes, timers, timer_bytes) = measured;
+        let (tables, events, event_bytes, timers, timer_bytes, live_bytes) = measured;
         self.count_requests().await?;
-        let bytes = tables.saturating_add(event_bytes).saturating_add(timer_bytes).cast_unsigned();
+        let payloads = event_bytes.saturating_add(timer_bytes).saturating_add(live_bytes);
+        let bytes = tables.saturating_add(payloads).cast_unsigned();
         let amount = DiskAmount {
             database_bytes: bytes.saturating_add(self.shared.disk.request_bytes()),
             outbox_events: events.cast_unsigned(),

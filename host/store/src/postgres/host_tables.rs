@@ -20,4 +20,5 @@
 //! time of such a call.
 
 /// The steps of `HostDatabase`, one for each version.
-pub(super) const STEPS: &[&str] = &[include_str!("host_tables.sql"), include_str!("keyed_requests.sql")];
+pub(super) const STEPS: &[&str] =
+    &[include_str!("host_tables.sql"), include_str!("keyed_requests.sql"), include_str!("live.sql")];

@@ -6,11 +6,12 @@
 //!
 //! A commit wakes the listeners of its own host without the database. It notifies
 //! other hosts only if this host has no listener, because a topic usually has one.
+//! Live events have listeners on every host, so their commits always notify.
 //! As with `notify_channel.rs`, the notification follows the commit, and several
 //! go together. A notification can be lost. Components read their state again
 //! after each wait, as the interface says.
 
-use crate::{Error, OpenListener, Topics};
+use crate::{Error, OpenListener, Topics, live::LIVE_TOPIC};
 use host_base::secret::Secret;
 use host_database::connections::{HostPool, Listening, Received};
 use parking_lot::Mutex;
@@ -60,17 +61,41 @@ impl TopicChannel {
 
     /// Listens to a topic of a component.
     pub(super) fn listen(&self, component: &str, topic: String) -> Result<OpenListener, Error> {
-        let topics = self.components.lock().entry(component.to_owned()).or_default().clone();
-        let listener = topics.listen(topic)?;
-        self.has_listened.send_if_modified(|has_listened| !mem::replace(has_listened, true));
+        let listener = self.topics(component).listen(topic)?;
+        self.listen_from_now();
         Ok(listener)
+    }
+
+    /// Listens to the commits of a component with live events.
+    pub(super) fn listen_live(&self, component: &str) -> OpenListener {
+        let listener = self.topics(component).listen_live();
+        self.listen_from_now();
+        listener
+    }
+
+    fn topics(&self, component: &str) -> Arc<Topics> {
+        self.components.lock().entry(component.to_owned()).or_default().clone()
+    }
+
+    fn listen_from_now(&self) {
+        self.has_listened.send_if_modified(|has_listened| !mem::replace(has_listened, true));
     }
 
     /// Wakes the listeners to a topic, after a commit of this host.
     pub(super) fn announce(&self, component: &str, topic: String) {
-        if self.wake(component, &topic) {
-            return;
+        if !self.wake(component, &topic) {
+            self.queue(component, topic);
         }
+    }
+
+    /// Wakes the hosts with listeners to live events, after a commit of this host.
+    /// Other hosts have listeners of their own.
+    pub(super) fn announce_live(&self, component: &str) {
+        self.wake(component, LIVE_TOPIC);
+        self.queue(component, LIVE_TOPIC.to_owned());
+    }
+
+    fn queue(&self, component: &str, topic: String) {
         let mut queued = self.queued.lock();
         if queued.len() < QUEUED {
             queued.insert((component.to_owned(), topic));

@@ -1,11 +1,16 @@
 //! One transaction of a component on PostgreSQL. Dropping it rolls it back.
 
 use super::{
-    Shared, errors::Failure, outbox_insert::OutboxInsert, savepoint::Change, statements::BoundStatement,
-    write_guard::WriteGuard,
+    Shared,
+    errors::Failure,
+    live_log::LiveInsert,
+    outbox_insert::OutboxInsert,
+    savepoint::Change,
+    statements::BoundStatement,
+    write_guard::{LastStatements, WriteGuard},
 };
 use crate::{
-    Error, OutboxBatch, Rows, Timer, Transaction, Value,
+    Error, LiveEvent, OutboxBatch, Rows, Timer, Transaction, Value,
     gate::Checked,
     limits::Limits,
     sql_span::operation_of,
@@ -36,6 +41,8 @@ pub(super) struct PostgresTransaction {
     earliest_due_ms: u64,
     /// The topics that the commit notifies.
     topics: Vec<String>,
+    /// The commit writes them into the log.
+    live: Vec<LiveEvent>,
 }
 
 impl PostgresTransaction {
@@ -50,6 +57,7 @@ impl PostgresTransaction {
             payload_bytes: 0,
             earliest_due_ms: u64::MAX,
             topics: Vec::new(),
+            live: Vec::new(),
         }
     }
 
@@ -165,14 +173,27 @@ impl Transaction for PostgresTransaction {
         self.topics.push(topic);
     }
 
+    fn send_live(&mut self, event: LiveEvent) -> Result<(), Error> {
+        self.check_not_failed()?;
+        self.shared.disk.check_growth()?;
+        self.payload_bytes += event.bytes();
+        self.live.push(event);
+        Ok(())
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, guard, failed, published, scheduled, payload_bytes, earliest_due_ms, topics, .. } = *self;
+        let Self { shared, guard, failed, published, scheduled, payload_bytes, earliest_due_ms, topics, live, .. } =
+            *self;
         if let Some(error) = failed {
             guard.rollback().await;
             return Err(error);
         }
         let events = published.len() as u64;
-        let insert = OutboxInsert::new(&shared.secret, published);
+        let is_live = !live.is_empty();
+        let last = LastStatements {
+            live: LiveInsert::new(&shared.secret, live),
+            outbox: OutboxInsert::new(&shared.secret, published),
+        };
         let connections = shared.connections.clone();
         let announce = move |batch: Option<OutboxBatch>| {
             shared.disk.committed(events, scheduled);
@@ -183,11 +204,14 @@ impl Transaction for PostgresTransaction {
             if earliest_due_ms < u64::MAX {
                 shared.announce_timer(earliest_due_ms);
             }
+            if is_live {
+                shared.topic_channel.announce_live(&shared.component);
+            }
             for topic in topics {
                 shared.topic_channel.announce(&shared.component, topic);
             }
         };
-        guard.commit(insert, connections, announce).await
+        guard.commit(last, connections, announce).await
     }
 
     async fn rollback(self: Box<Self>) {

@@ -2,6 +2,7 @@
 
 use super::{
     errors::{Failure, Recovery},
+    live_log::LiveInsert,
     outbox_insert::OutboxInsert,
     pool::{PooledConnection, closed},
 };
@@ -25,6 +26,29 @@ pub(super) struct WriteGuard {
     is_statement_running: bool,
     /// Whether the connection must not be used again.
     is_lost: bool,
+}
+
+/// The last statements of a transaction before its commit.
+pub(super) struct LastStatements {
+    pub(super) live: Option<LiveInsert>,
+    pub(super) outbox: Option<OutboxInsert>,
+}
+
+impl LastStatements {
+    /// Runs them. Returns the events of the outbox.
+    async fn run(self, connection: &mut PgConnection) -> Result<Option<OutboxBatch>, Failure> {
+        if let Some(live) = self.live {
+            live.run(connection).await?;
+        }
+        match self.outbox {
+            Some(outbox) => outbox.run(connection).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.live.is_none() && self.outbox.is_none()
+    }
 }
 
 impl WriteGuard {
@@ -59,17 +83,17 @@ impl WriteGuard {
         drop(self.connection.take());
     }
 
-    /// Adds the events to the outbox, commits, and calls `announce` with the
-    /// events. All of it goes on to its end even if the caller is dropped.
+    /// Runs the last statements, commits, and calls `announce` with the events of
+    /// the outbox. All of it goes on to its end even if the caller is dropped.
     pub(super) async fn commit(
         mut self,
-        insert: Option<OutboxInsert>,
+        last: LastStatements,
         connections: Arc<Connections>,
         announce: impl FnOnce(Option<OutboxBatch>) + Send + 'static,
     ) -> Result<(), Error> {
         let connection = self.connection.take().ok_or_else(closed)?;
         let committed = tokio::spawn(async move {
-            let batch = commit(connection, insert, &connections).await?;
+            let batch = commit(connection, last, &connections).await?;
             announce(batch);
             Ok(())
         });
@@ -113,19 +137,19 @@ impl Drop for WriteGuard {
     }
 }
 
-/// Adds the events to the outbox and commits. Returns the events. After an error,
+/// Runs the last statements and commits. Returns the events of the outbox. After an error,
 /// dropping the connection makes the server roll back.
 async fn commit(
     mut pooled: PooledConnection,
-    insert: Option<OutboxInsert>,
+    last: LastStatements,
     connections: &Connections,
 ) -> Result<Option<OutboxBatch>, Error> {
     let connection = pooled.connection()?;
-    let batch = match insert {
-        None => None,
-        Some(insert) => {
-            let appended = connections.unless_silent(insert.run(connection)).await;
-            Some(appended.unwrap_or_else(|| Err(Failure::no_answer())).map_err(Failure::into_error)?)
+    let batch = match last.is_empty() {
+        true => None,
+        false => {
+            let ran = connections.unless_silent(last.run(connection)).await;
+            ran.unwrap_or_else(|| Err(Failure::no_answer())).map_err(Failure::into_error)?
         }
     };
     let committed = connections.unless_silent(connection.execute("COMMIT")).await;

@@ -21,6 +21,9 @@ const HOST_TABLES: &str = "
         at_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL, answer BLOB) STRICT;
     CREATE INDEX IF NOT EXISTS host_requests_holder ON host_requests (holder, at_ms);
     CREATE INDEX IF NOT EXISTS host_requests_age ON host_requests (at_ms);
+    CREATE TABLE IF NOT EXISTS host_live (
+        sequence INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, total_bytes INTEGER NOT NULL,
+        channel TEXT NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL) STRICT;
     COMMIT";
 
 /// Creates the tables that do not exist.

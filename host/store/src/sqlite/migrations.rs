@@ -17,12 +17,13 @@ const OWN_TABLES: &str = "
     ORDER BY type = 'table'";
 
 /// Deletes the rows of the host's tables.
-const DELETE_ALL: [&str; 5] = [
+const DELETE_ALL: [&str; 6] = [
     "DELETE FROM host_migrations",
     "DELETE FROM host_outbox",
     "DELETE FROM host_inbox",
     "DELETE FROM host_timers",
     "DELETE FROM host_requests",
+    "DELETE FROM host_live",
 ];
 
 #[async_trait]

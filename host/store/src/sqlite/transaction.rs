@@ -6,7 +6,8 @@ use super::{
     writer::{WriteGuard, uninterrupted},
 };
 use crate::{
-    DueTimer, Error, Rows, Timer, Transaction, Value,
+    DueTimer, Error, LiveEvent, Rows, Timer, Transaction, Value,
+    live::LIVE_TOPIC,
     values::{optional_text, signed},
 };
 use async_trait::async_trait;
@@ -29,11 +30,22 @@ pub(super) struct SqliteTransaction {
     earliest_due_ms: u64,
     /// The topics that the commit notifies.
     topics: Vec<String>,
+    /// The commit writes them into the log.
+    live: Vec<LiveEvent>,
 }
 
 impl SqliteTransaction {
     pub(super) fn new(shared: Arc<Shared>, guard: WriteGuard) -> Self {
-        Self { shared, guard, failed: None, published: 0, scheduled: 0, earliest_due_ms: u64::MAX, topics: Vec::new() }
+        Self {
+            shared,
+            guard,
+            failed: None,
+            published: 0,
+            scheduled: 0,
+            earliest_due_ms: u64::MAX,
+            topics: Vec::new(),
+            live: Vec::new(),
+        }
     }
 
     /// Runs a statement of the host.
@@ -164,8 +176,19 @@ impl Transaction for SqliteTransaction {
         self.topics.push(topic);
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), Error> {
-        let Self { shared, guard, failed, published, scheduled, earliest_due_ms, topics } = *self;
+    fn send_live(&mut self, event: LiveEvent) -> Result<(), Error> {
+        self.shared.disk.check_growth()?;
+        self.live.push(event);
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<(), Error> {
+        let live = std::mem::take(&mut self.live);
+        if !live.is_empty() && self.failed.is_none() {
+            self.topics.push(LIVE_TOPIC.to_owned());
+            self.log_live(live).await?;
+        }
+        let Self { shared, guard, failed, published, scheduled, earliest_due_ms, topics, .. } = *self;
         if let Some(error) = failed {
             guard.rollback().await;
             return Err(error);

@@ -10,7 +10,7 @@ pub(super) fn description(name: &str) -> &'static str {
 }
 
 /// One sentence for each metric, sorted by name.
-const DESCRIPTIONS: [(&str, &str); 66] = [
+const DESCRIPTIONS: [(&str, &str); 70] = [
     (
         "admission_refused_total",
         "Invocations that found a full queue or waited in it for too long, by component; `host` is the host's own queue.",
@@ -50,6 +50,10 @@ const DESCRIPTIONS: [(&str, &str); 66] = [
     ("identity_hashes_refused_total", "Passwords that were not compared because the hashing queue was full."),
     ("identity_hashes_total", "Passwords that were hashed or compared."),
     ("identity_throttled_total", "Sign-in attempts that were refused after too many failures."),
+    ("live_disconnects_total", "Clients that were disconnected because they did not read their live events."),
+    ("live_events_total", "Live events of the component that this host has read for its listeners."),
+    ("live_listeners", "Connections that the host holds for live events of the component."),
+    ("live_refused_total", "Requests for live events that were refused because there are too many listeners."),
     (
         "operator_foreign_requests_total",
         "Requests to the operator listener that a page of another site caused or that name it by an unknown host.",

@@ -3,7 +3,7 @@
 //! A system that scrapes the metrics sees the first increment of a counter only
 //! if the counter existed before.
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 
 /// Creates the metrics of the process.
 pub(super) fn process() {
@@ -38,6 +38,9 @@ pub(super) fn component(component: &str) {
         "bus_publish_failures_total",
         "dead_letters_dropped_total",
         "dead_letters_total",
+        "live_disconnects_total",
+        "live_events_total",
+        "live_refused_total",
         "plugin_headers_dropped_total",
         "plugin_log_lines_dropped_total",
         "plugin_promotions_total",
@@ -47,6 +50,8 @@ pub(super) fn component(component: &str) {
     ] {
         counter!(name, "component" => component.to_owned()).absolute(0);
     }
+    // Another revision of the component may have listeners.
+    drop(gauge!("live_listeners", "component" => component.to_owned()));
     for name in ["event_latency_seconds", "event_wait_seconds", "store_wait_seconds", "timer_lag_seconds"] {
         drop(histogram!(name, "component" => component.to_owned()));
     }

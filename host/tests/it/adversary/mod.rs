@@ -7,6 +7,7 @@ mod connections;
 mod disk;
 mod files;
 mod guests;
+mod live;
 mod logs;
 mod memory;
 mod operator_api;

@@ -4,6 +4,7 @@ mod clocks;
 mod edits;
 mod faults;
 mod idempotency;
+mod live;
 mod network;
 mod plugins;
 mod rate_limits;

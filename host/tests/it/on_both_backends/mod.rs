@@ -20,6 +20,7 @@ mod every_route;
 mod expiry;
 mod idempotency;
 mod lists;
+mod live;
 mod migrations;
 mod order_versions;
 mod orders;

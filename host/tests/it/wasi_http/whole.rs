@@ -1,7 +1,7 @@
 //! One component for a whole job: it answers requests by the standard's interface,
 //! handles events and timers by the platform's, and uses interfaces of both.
 
-use crate::support::{Host, LocalServer, MachineClock, PluginFile, Setup, eventually, guest};
+use crate::support::{Host, Listening, LocalServer, MachineClock, PluginFile, Setup, eventually, guest};
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
@@ -137,4 +137,18 @@ async fn its_imports_need_the_grants_that_they_need_everywhere() {
     for grant in ["identity", "store", "http"] {
         assert!(reply.text.contains(&format!("--grant {grant}")), "{grant}: {reply:?}");
     }
+}
+
+#[tokio::test]
+async fn its_answers_are_held_for_its_live_events() {
+    let host = whole_host(json!({ "grants": ["store", "identity", "http"] })).await;
+    let mut listening = Listening::open(&host.visitor(), "/whole/listen?room").await;
+    assert_eq!(listening.data(1).await, ["from whole"]);
+    for _ in 0..3 {
+        assert_eq!(tell(&host, "/whole/send?room").await, "sent");
+        assert_eq!(tell(&host, "/whole/send?other").await, "sent");
+    }
+    assert_eq!(listening.data(3).await, ["hello"; 3]);
+    assert_eq!(listening.last_id, "5");
+    assert_eq!(host.operator().plugin("whole").await["failures"], 0);
 }

@@ -1,6 +1,6 @@
 //! The answer of a component on its way to the client.
 
-use super::{REMOVED_HEADERS, caching, origin};
+use super::{REMOVED_HEADERS, caching, live::Hold, origin};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use host_base::{
@@ -10,7 +10,7 @@ use host_base::{
 use host_capabilities::identity::IssuedCookies;
 use host_engine::{Failure, answer_head, bindings::exports::platform::http::handler as wit};
 use host_http::{client_link::ClientLink, error::Refusal};
-use host_plugin::{Called, Revision};
+use host_plugin::{Called, Revision, Work};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// A head of fewer bytes is not worth the counting.
@@ -68,6 +68,7 @@ impl Asked<'_> {
         if !status.is_success() && !headers.contains_key(header::CONTENT_TYPE) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
+        self.take_hold(&mut response).map_err(invalid)?;
         *response.body_mut() = self.count(head_bytes, answer.body)?;
         self.guard(&mut response);
         Ok(response)
@@ -84,8 +85,22 @@ impl Asked<'_> {
         for name in &REMOVED_HEADERS {
             answer.headers_mut().remove(name);
         }
+        self.take_hold(&mut answer).map_err(|problem| self.refuse(problem))?;
         self.guard(&mut answer);
         Ok(answer)
+    }
+
+    /// Turns the headers that ask for a held connection into an extension.
+    fn take_hold(&self, response: &mut Response) -> Result<(), String> {
+        let Some(hold) = Hold::take(response.headers_mut())? else { return Ok(()) };
+        if self.revision.database.is_none() {
+            return Err("a held connection without the store".to_owned());
+        }
+        let Work::Request { method, .. } = self.called.work else { return Ok(()) };
+        let status = response.status();
+        hold.prepare(method, status, response.headers_mut())?;
+        response.extensions_mut().insert(hold);
+        Ok(())
     }
 
     fn refuse(&self, problem: String) -> Refusal {

@@ -6,7 +6,20 @@ use crate::bindings::wasi::http::{
 };
 
 pub(crate) fn respond(answer: ResponseOutparam, status: u16, text: &str) {
-    let response = OutgoingResponse::new(Fields::new());
+    respond_with(answer, Fields::new(), status, text);
+}
+
+/// Lets the host hold the connection for the live events of a channel.
+pub(crate) fn hold(answer: ResponseOutparam, channel: &str) {
+    let headers = [("grip-hold", "stream"), ("grip-channel", channel), ("content-type", "text/event-stream")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+    // The test would notice missing headers.
+    let headers = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
+    respond_with(answer, headers, 200, "event: hello\ndata: from whole\n\n");
+}
+
+fn respond_with(answer: ResponseOutparam, headers: Fields, status: u16, text: &str) {
+    let response = OutgoingResponse::new(headers);
     // The test would notice a wrong status.
     let _ = response.set_status_code(status);
     let body = response.body();

@@ -19,6 +19,7 @@ use bindings::{
     },
     platform::{
         identity::identity,
+        live::live,
         messaging::types::Disposition,
         store::sql::{self, Error, Timer, Transaction, Value},
     },
@@ -39,6 +40,8 @@ impl incoming_handler::Guest for Whole {
         let path = request.path_with_query().unwrap_or_default();
         let (path, text) = path.split_once('?').unwrap_or((&path, ""));
         let told = match path.rsplit('/').next().unwrap_or_default() {
+            "listen" => return answers::hold(answer, text),
+            "send" => send(text),
             "save" => save(text),
             "rows" => rows(),
             "leave-open" => leave_open(text),
@@ -85,6 +88,14 @@ fn save(text: &str) -> Result<String, Error> {
     tx.schedule(&Timer { key: text.to_owned(), due_ms, payload: text.as_bytes().to_vec() })?;
     Transaction::commit(tx)?;
     Ok("saved".to_owned())
+}
+
+/// Sends a live event to the channel with this name.
+fn send(channel: &str) -> Result<String, Error> {
+    let tx = Transaction::begin()?;
+    live::notify(&tx, channel, "said", "hello")?;
+    Transaction::commit(tx)?;
+    Ok("sent".to_owned())
 }
 
 /// Every text with the number of its events and timers.
