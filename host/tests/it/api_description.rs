@@ -121,5 +121,7 @@ async fn no_request_makes_the_operator_api_break_its_description() {
     host.operator().deploy("hello", PluginFile::read(&guest("hello")).bytes()).await;
     let url = format!("http://{}/openapi.json", host.operators_address());
     let token = format!("authorization: Bearer {ADMIN_TOKEN}");
-    find_faults(&url, &token, &[]).await;
+    // A stream has no end, so the tests of the streams read them.
+    let streams = ["watch_events", "follow_changes"].map(|id| ["--exclude-operation-id", id]).concat();
+    find_faults(&url, &token, &streams).await;
 }

@@ -37,6 +37,10 @@ async fn every_route_is_documented_and_every_documented_route_exists() {
                 operator.send(method, &path, body).await.refuses(404, "Not Found");
                 continue;
             };
+            if !pattern.contains('{') && operation["responses"]["200"]["content"].get("text/event-stream").is_some() {
+                // The stream has no end.
+                continue;
+            }
             let stranger = outsider.send(method.clone(), &path, body.clone()).await;
             assert_eq!(stranger.status == 401, operation.get("security").is_some(), "{method} {pattern}");
             let reply = operator.send(method.clone(), &path, body).await;
