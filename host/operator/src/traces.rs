@@ -14,12 +14,12 @@ use axum::{
 use host_api::{
     Word,
     error::Envelope,
-    traces::{OperationKind, OperationView, TraceDetails, TraceView},
+    traces::{OperationView, TraceDetails, TraceView},
 };
 use host_http::error::{Problem, Refusal};
 use host_telemetry::{
     TraceId,
-    recent_traces::{self, KeptTrace, Operation, OperationKind as Kind},
+    recent_traces::{self, KeptTrace, Operation},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -78,13 +78,7 @@ fn details(trace: &KeptTrace, caller: &Caller) -> Option<TraceDetails> {
 fn view(operation: &Operation) -> OperationView {
     let Operation { kind, component, name, id, begun_ms, took, failure, trace: _ } = operation;
     OperationView {
-        kind: Word::Known(match kind {
-            Kind::Request => OperationKind::Request,
-            Kind::PluginRequest => OperationKind::PluginRequest,
-            Kind::Publication => OperationKind::Publication,
-            Kind::Event => OperationKind::Event,
-            Kind::Timer => OperationKind::Timer,
-        }),
+        kind: Word::Known(*kind),
         plugin: component.clone(),
         name: name.clone(),
         id: id.clone(),
@@ -97,13 +91,13 @@ fn view(operation: &Operation) -> OperationView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use host_api::tokens::Role;
+    use host_api::{tokens::Role, traces::OperationKind};
     use std::time::Duration;
 
     fn operation(component: &str, begun_ms: u64, ms: u64, failure: Option<&str>) -> Operation {
         Operation {
             trace: TraceId::from_bytes([7; 16]),
-            kind: Kind::Event,
+            kind: OperationKind::Event,
             component: component.to_owned(),
             name: "a.made".to_owned(),
             id: "e".to_owned(),

@@ -9,6 +9,7 @@
 
 mod kept;
 
+pub use host_api::traces::OperationKind;
 use kept::Traces;
 use opentelemetry::trace::TraceId;
 use parking_lot::Mutex;
@@ -26,21 +27,6 @@ pub const KEPT_TRACES: usize = 200;
 /// An operation that takes this time is slow, in microseconds.
 static SLOW_US: AtomicU64 = AtomicU64::new(500_000);
 static TRACES: LazyLock<Mutex<Traces>> = LazyLock::new(Mutex::default);
-
-/// The kind of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationKind {
-    /// A visitor's request.
-    Request,
-    /// A request of another plugin.
-    PluginRequest,
-    /// The time of an event from its commit until the bus has it.
-    Publication,
-    /// The handler of an event.
-    Event,
-    /// The handler of a timer.
-    Timer,
-}
 
 /// An operation that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
