@@ -33,16 +33,15 @@ pub(super) struct Traces {
 impl Traces {
     pub(super) fn add(&mut self, operation: Operation, is_notable: bool) {
         let operation = cut(operation);
-        match self.kept.get_mut(&operation.trace) {
-            Some(trace) => trace.add(operation),
-            None if is_notable && self.may_keep(&operation) => self.keep(operation),
-            None if is_notable => {}
-            None => {
-                self.recent.push_back(operation);
-                if self.recent.len() > RECENT {
-                    self.recent.pop_front();
-                }
+        if let Some(trace) = self.kept.get_mut(&operation.trace) {
+            trace.add(operation);
+        } else if !is_notable {
+            self.recent.push_back(operation);
+            if self.recent.len() > RECENT {
+                self.recent.pop_front();
             }
+        } else if self.may_keep(&operation) {
+            self.keep(operation);
         }
     }
 
