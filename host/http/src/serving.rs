@@ -76,7 +76,8 @@ where
             accepted = timeout(self.limits.header_read_timeout, tls.accept(socket)) => accepted??,
             () = self.stop.cancelled() => return Ok(()),
         };
-        self.open(accepted, peer, connection).await
+        // In a box, it takes no memory of the connections without TLS.
+        Box::pin(self.open(accepted, peer, connection)).await
     }
 
     async fn open(
@@ -93,7 +94,7 @@ where
         let stream = TokioIo::new(stream);
         match protocol {
             Protocol::Http1 => self.http1(stream, peer, connection).await,
-            Protocol::Http2 => self.http2(stream, peer, connection).await,
+            Protocol::Http2 => Box::pin(self.http2(stream, peer, connection)).await,
         }
     }
 

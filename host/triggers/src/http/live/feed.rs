@@ -124,9 +124,8 @@ impl Feed {
         channels: &[Arc<str>],
         waker: &Arc<AtomicWaker>,
     ) -> Result<(u64, Place), Refusal> {
-        match timeout(READ_TIMEOUT, self.read_for(start)).await {
-            Ok(Ok(())) => {}
-            _ => return Err(Refusal::Unavailable),
+        if !matches!(timeout(READ_TIMEOUT, self.read_for(start)).await, Ok(Ok(()))) {
+            return Err(Refusal::Unavailable);
         }
         let id = self.next_id.fetch_add(1, Relaxed);
         let mut ring = self.ring.lock();

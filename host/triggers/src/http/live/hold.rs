@@ -43,11 +43,11 @@ impl Hold {
         if !headers.contains_key(HOLD) && !headers.contains_key(CHANNEL) {
             return Ok(None);
         }
-        let mode = one_mode(headers)?;
+        let asks = asks_to_hold(headers)?;
         let channels = channels(headers)?;
         headers.remove(HOLD);
         headers.remove(CHANNEL);
-        match mode {
+        match asks {
             true => Ok(Some(Self { channels })),
             false => Err(format!("{CHANNEL} without {HOLD}")),
         }
@@ -89,8 +89,8 @@ impl Hold {
     }
 }
 
-/// Whether the answer asks to be held.
-fn one_mode(headers: &HeaderMap) -> Result<bool, String> {
+/// Whether the answer asks for a held connection.
+fn asks_to_hold(headers: &HeaderMap) -> Result<bool, String> {
     let mut modes = headers.get_all(HOLD).iter();
     match (modes.next(), modes.next()) {
         (None, _) => Ok(false),

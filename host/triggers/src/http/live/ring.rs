@@ -89,8 +89,8 @@ impl Ring {
 
     /// Adds the events that follow the last one. Returns the listeners to wake.
     pub(super) fn append(&mut self, logged: Vec<LoggedEvent>) -> Vec<Arc<AtomicWaker>> {
-        let mut waiting = HashMap::new();
-        for logged in logged.into_iter().skip_while(|logged| logged.sequence <= self.last) {
+        let (mut waiting, last) = (HashMap::new(), self.last);
+        for logged in logged.into_iter().skip_while(|logged| logged.sequence <= last) {
             if logged.sequence > self.last + 1 {
                 self.delete_all(logged.sequence - 1);
             }
@@ -185,7 +185,7 @@ impl Ring {
 
     /// The next event of these channels after the one with this number.
     pub(super) fn next(&self, channels: &[Arc<str>], after: u64) -> Next {
-        let joined = || channels.iter().filter_map(|name| self.channels.get(name));
+        let joined = || channels.iter().filter_map(move |name| self.channels.get(name));
         if joined().any(|channel| channel.deleted > after) {
             return Next::Lost;
         }
