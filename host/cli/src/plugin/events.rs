@@ -56,11 +56,11 @@ impl AsksHost for Events {
 /// Shows events as they are published.
 async fn watch(client: &Client, output: Output, subject: Option<&str>) -> Result<(), Failure> {
     let query: Vec<_> = subject.into_iter().map(|subject| ("subject", subject)).collect();
-    let ended = stream::follow(client, &["live-events"], &query, |event| match output.json {
+    let print = |event: &str| match output.json {
         true => line(&event),
         false => line(&published(event)),
-    });
-    match ended.await? {
+    };
+    match stream::follow(client, &["live-events"], &query, print).await? {
         Ended::ByReader => Ok(()),
         Ended::ByHost => Err(Failure::Failed("the host has ended the stream".to_owned())),
     }

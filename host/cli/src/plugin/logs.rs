@@ -54,11 +54,12 @@ impl Logs {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let query = self.query(now_ms());
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let ended = stream::follow(client, &["plugins", &self.name, "logs"], &query, |event| match output.json {
+        let path = ["plugins", &self.name, "logs"];
+        let print = |event: &str| match output.json {
             true => line(&event),
             false => line(&readable(event)),
-        });
-        if ended.await? == Ended::ByReader {
+        };
+        if stream::follow(client, &path, &query, print).await? == Ended::ByReader {
             return Ok(());
         }
         match self.follow {
