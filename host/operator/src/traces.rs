@@ -2,15 +2,11 @@
 //! bound to plugins sees the operations of these plugins alone.
 
 use super::{
-    Operator,
     caller::Caller,
     input::Query,
     page::{Page, PageQuery},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::Path};
 use host_api::{
     Word,
     error::Envelope,
@@ -21,7 +17,7 @@ use host_telemetry::{
     TraceId,
     recent_traces::{self, KeptTrace, Operation},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 /// The traces of slow and failed operations on this host since it started, the
 /// newest first: up to 200, of which a plugin causes up to 20. An operation is slow
@@ -30,11 +26,7 @@ use std::{collections::BTreeSet, sync::Arc};
     (status = 200, body = [TraceView]),
     (status = 400, body = Envelope),
 ))]
-pub(super) async fn list(
-    State(_): State<Arc<Operator>>,
-    caller: Caller,
-    Query(query): Query<PageQuery>,
-) -> Result<Page<TraceView>, Problem> {
+pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Result<Page<TraceView>, Problem> {
     let traces = recent_traces::newest_first().into_iter().filter_map(|trace| details(&trace, &caller));
     let views: Vec<TraceView> = traces.map(|details| details.view).collect();
     let first = match &query.after {

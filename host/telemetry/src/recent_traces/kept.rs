@@ -185,7 +185,7 @@ mod tests {
         let mut traces = Traces::default();
         traces.add(loud(7), true);
         let failing =
-            |number: u128, second| Operation { begun_ms: second * 1_000, ..operation(1_000 + number, "failing") };
+            |number: u128, second: u64| Operation { begun_ms: second * 1_000, ..operation(1_000 + number, "failing") };
         for number in 0..10_000 {
             traces.add(failing(number, 1), true);
         }
