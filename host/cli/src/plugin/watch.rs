@@ -1,6 +1,7 @@
 //! `watch`: uploads a file, and swaps it in, each time that the file changes.
 
 use super::{
+    changes::{changes, folder_of},
     client::Client,
     failure::Failure,
     files,
@@ -11,21 +12,8 @@ use super::{
 };
 use clap::Args;
 use host_api::verdict::Verdict;
-use notify_debouncer_mini::{
-    DebounceEventResult, Debouncer, new_debouncer,
-    notify::{RecommendedWatcher, RecursiveMode},
-};
 use sha2::{Digest, Sha256};
-use std::{
-    ffi::OsStr,
-    fs,
-    path::Path,
-    time::{Duration, SystemTime},
-};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
-
-/// Writes within this time count as one change.
-const DEBOUNCE: Duration = Duration::from_millis(50);
+use std::{ffi::OsStr, fs, path::Path, time::SystemTime};
 
 /// Uploads a plugin now and each time that its file changes.
 ///
@@ -48,7 +36,10 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let (_watcher, mut changes) = changes(&self.upload.file)?;
+        let name = self.upload.file.file_name().map(OsStr::to_owned);
+        let is_ours = move |path: &Path| path.file_name() == name.as_deref();
+        // A build replaces the file, so the command watches its folder.
+        let (_watcher, mut changes) = changes([folder_of(&self.upload.file)], is_ours)?;
         // The content that the host has, and the time of the file that failed.
         // Reading a file notifies the watcher too, so a failed file is not sent
         // again before somebody saves it.
@@ -102,25 +93,4 @@ impl Watch {
 
 fn modified(file: &Path) -> Option<SystemTime> {
     fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
-}
-
-/// Sends a message for each change of the file. It watches the file's folder,
-/// because a build replaces the file.
-fn changes(file: &Path) -> Result<(Debouncer<RecommendedWatcher>, UnboundedReceiver<()>), Failure> {
-    let name = file.file_name().map(OsStr::to_owned);
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unwatched = |error| Failure::Failed(format!("{} cannot be watched: {error}", folder.display()));
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let mut watcher = new_debouncer(DEBOUNCE, move |events: DebounceEventResult| {
-        let is_ours = |events: &[notify_debouncer_mini::DebouncedEvent]| {
-            events.iter().any(|event| event.path.file_name() == name.as_deref())
-        };
-        if events.is_ok_and(|events| is_ours(&events)) {
-            // The receiver is gone when the command ends.
-            let _ = sender.send(());
-        }
-    })
-    .map_err(unwatched)?;
-    watcher.watcher().watch(folder, RecursiveMode::NonRecursive).map_err(unwatched)?;
-    Ok((watcher, receiver))
 }
