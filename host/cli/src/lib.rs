@@ -45,6 +45,10 @@ pub enum Command {
     /// Creates plugins, and changes the plugins of a running host.
     Plugin(Box<plugin::Plugin>),
     /// Makes the plugins of a running host as a file says.
+    ///
+    /// The command shows the difference and asks before it changes anything. Plugins that the file does not name stay as
+    /// they are. So does each part that an entry does not have, such as its policy. Without a terminal, the command changes
+    /// nothing unless you give --yes or --watch.
     Apply(Box<plugin::OfHost<apply::Apply>>),
     /// Lists the events of a running host: who publishes and who receives them.
     Events(plugin::OfHost<plugin::Events>),

@@ -6,6 +6,8 @@
 //! changes or audits anything. `watch` does so again and again.
 
 mod difference;
+#[cfg(test)]
+mod fake_host;
 mod file;
 mod plan;
 mod release;
@@ -32,12 +34,10 @@ use std::{
 const NOTHING: &str = "nothing to change";
 
 /// Makes the plugins of a host as a file says.
-///
-/// The command shows the difference and asks before it changes anything. Plugins that the file does not name stay as they
-/// are. So does each part that an entry does not have, such as its policy. Without a terminal, the command changes nothing
-/// unless you give --yes or --watch.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    next_help_heading = "Changes",
+    after_help = "\
 Examples:
   ticketing apply -f plugins.toml             show the difference, ask, and make it
   ticketing apply -f plugins.toml --dry-run   only show it; the exit code is 7 if there is one
@@ -61,7 +61,8 @@ The file plugins.toml:
   absent = true
 
 Exit codes: 0 the host is as the file says, 2 the file is wrong, 3 the host refused a change, 7 there are changes and none
-was made. The others are those of `ticketing plugin`.")]
+was made. The others are those of `ticketing plugin`."
+)]
 pub struct Apply {
     /// The file with the plugins
     #[arg(short, long, value_name = "FILE")]
@@ -128,3 +129,6 @@ fn not_made(changes: usize) -> String {
 fn counted(changes: usize) -> String {
     if changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,28 +34,41 @@ pub(super) fn limits(limits: &[(&str, u64)]) -> Option<BTreeMap<String, u64>> {
 /// A plugin with an active file of this digest. The other fields replace those of its
 /// details.
 pub(super) fn present(digit: char, fields: Value) -> Present {
-    let mut details = json!({
-        "name": "hello", "version": "1.0.0", "revision": format!("1.0.0+{digit}"), "digest": digest(digit),
-        "size_bytes": 1, "status": "active", "imports": [], "exports": [], "routes": [], "subscribes": [],
-        "publishes": [], "in_flight": 0, "calls": 0, "failures": 0,
-        "config": { "greeting": "Hi" }, "config_sources": { "greeting": "manifest" }, "config_secrets": ["key"],
-        "config_set": {}, "limits": {}, "limits_in_force": {}, "grants": [], "http_hosts": [],
-    });
+    let mut details = details(&digest(digit));
     details.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let revisions = ['c', digit].map(|digit| {
-        json!({
-            "revision": format!("1.0.0+{digit}"), "version": "1.0.0", "digest": digest(digit), "size_bytes": 1,
-            "status": "staged", "source": "upload", "uploaded_ms": 0, "uploaded_by": "ci",
-        })
-    });
+    let revisions = json!(['c', digit].map(|digit| revision(&digest(digit))));
     Present {
         active: Some(serde_json::from_value(details).unwrap()),
-        revisions: serde_json::from_value(json!(revisions)).unwrap(),
+        revisions: serde_json::from_value(revisions).unwrap(),
         policy: PresentPolicy::default(),
     }
 }
 
+/// The details of an active plugin, as the API has them.
+pub(super) fn details(digest: &str) -> Value {
+    json!({
+        "name": "hello", "version": "1.0.0", "revision": id(digest), "digest": digest, "size_bytes": 1,
+        "status": "active", "imports": [], "exports": [], "routes": [], "subscribes": [], "publishes": [],
+        "in_flight": 0, "calls": 0, "failures": 0, "config": { "greeting": "Hi" },
+        "config_sources": { "greeting": "manifest" }, "config_secrets": ["key"], "config_set": {}, "limits": {},
+        "limits_in_force": {}, "grants": [], "http_hosts": [],
+    })
+}
+
+/// A revision, as the API has it.
+pub(super) fn revision(digest: &str) -> Value {
+    json!({
+        "revision": id(digest), "version": "1.0.0", "digest": digest, "size_bytes": 1, "status": "staged",
+        "source": "upload", "uploaded_ms": 0, "uploaded_by": "ci",
+    })
+}
+
+/// The id of the revision with this digest.
+pub(super) fn id(digest: &str) -> String {
+    format!("1.0.0+{}", &digest[..8])
+}
+
 /// The field for a canary of the digest that begins with `c`.
 pub(super) fn canary(percent: u8) -> Value {
-    json!({ "revision": "1.0.0+c", "percent": percent, "calls": 0, "errors": 0, "failures": 0 })
+    json!({ "revision": id(&digest('c')), "percent": percent, "calls": 0, "errors": 0, "failures": 0 })
 }

@@ -65,8 +65,7 @@ pub(super) fn steps<'a>(wanted: &Wanted, present: &Present, difference: &'a Diff
     if !settings.after.is_empty() {
         steps.push(Step::Settings(&settings.after));
     }
-    steps.extend(standing(present, difference));
-    steps.extend(removed.then_some(Step::Remove));
+    steps.extend(if *removed { Some(Step::Remove) } else { standing(present, difference) });
     steps
 }
 

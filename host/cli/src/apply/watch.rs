@@ -78,7 +78,8 @@ impl Memory {
             return failures.into_iter().next().map_or(Ok(()), |failed| Err(failed.failure));
         }
         let plans = self.without_taken_back(client, plans).await;
-        if plans.is_empty() && failures.is_empty() && !output.json && self.said.insert(NOTHING.to_owned()) {
+        let is_applied = plans.is_empty() && failures.is_empty() && self.refused.is_empty();
+        if is_applied && !output.json && self.said.insert(NOTHING.to_owned()) {
             line(&NOTHING);
         }
         failures.into_iter().for_each(|failed| self.note_failure(failed));

@@ -10,7 +10,7 @@ mod audit;
 pub(crate) mod changes;
 mod check;
 pub(crate) mod client;
-mod connection;
+pub(crate) mod connection;
 mod dead_letters;
 mod events;
 pub(crate) mod failure;

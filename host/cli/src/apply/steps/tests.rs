@@ -76,5 +76,7 @@ fn a_pause_lasts_over_a_swap() {
 #[test]
 fn a_removal_is_one_step() {
     let absent = Wanted { name: "hello".to_owned(), absent: true, ..Wanted::default() };
-    assert_eq!(names(&absent, &present('a', json!({}))), ["Remove"]);
+    for status in ["active", "paused"] {
+        assert_eq!(names(&absent, &present('a', json!({ "status": status }))), ["Remove"], "{status}");
+    }
 }
