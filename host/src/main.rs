@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             Config::load(&flags, std::env::vars_os()).map_err(Into::into).and_then(|config| health::check(&config))
         }
         Command::Plugin(plugin) => return plugin.run(host::judge),
+        Command::Apply(apply) => return apply.run(),
         Command::Events(events) => return events.run(),
         Command::Cluster(cluster) => return cluster.run(),
         Command::Timers(timers) => return timers.run(),

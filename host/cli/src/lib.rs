@@ -1,6 +1,8 @@
 //! The command line. It passes the flags of a host unchanged to
-//! [`Config`](host_config::Config). [`plugin`] is the client of a running host.
+//! [`Config`](host_config::Config). [`plugin`] and [`apply`] are clients of a running
+//! host.
 
+pub mod apply;
 pub mod health;
 pub mod output;
 pub mod plugin;
@@ -16,7 +18,8 @@ Examples:
   TICKETING_LOG=debug TICKETING_LOG_FORMAT=json ticketing serve
   ticketing check --config ticketing.toml
   ticketing health --admin-listen 127.0.0.1:8081
-  ticketing plugin push ./hello.wasm --activate";
+  ticketing plugin push ./hello.wasm --activate
+  ticketing apply -f plugins.toml";
 
 /// A host for WebAssembly components that swaps one at a time while it serves.
 #[derive(Debug, Parser)]
@@ -41,6 +44,12 @@ pub enum Command {
     Health(Flags),
     /// Creates plugins, and changes the plugins of a running host.
     Plugin(Box<plugin::Plugin>),
+    /// Makes the plugins of a running host as a file says.
+    ///
+    /// The command shows the difference and asks before it changes anything. Plugins that the file does not name stay as
+    /// they are. So does each part that an entry does not have, such as its policy. Without a terminal, the command changes
+    /// nothing unless you give --yes or --watch.
+    Apply(Box<plugin::OfHost<apply::Apply>>),
     /// Lists the events of a running host: who publishes and who receives them.
     Events(plugin::OfHost<plugin::Events>),
     /// Lists the hosts that share the database of a running host.
@@ -116,7 +125,7 @@ mod tests {
         let plugin = cli.find_subcommand("plugin").unwrap();
         assert!(plugin.get_subcommands().count() > 20);
         check(plugin);
-        for of_host in ["events", "timers", "dead-letters"] {
+        for of_host in ["apply", "events", "timers", "dead-letters"] {
             check(cli.find_subcommand(of_host).unwrap());
         }
     }

@@ -1,5 +1,6 @@
-//! The output and the exit codes of `ticketing plugin`.
+//! The output and the exit codes of `ticketing plugin` and `ticketing apply`.
 
+mod apply;
 mod connections;
 mod dev;
 mod failures;

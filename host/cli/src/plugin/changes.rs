@@ -12,14 +12,14 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// Watches folders until it is dropped.
-pub(super) struct Changes {
+pub(crate) struct Changes {
     watcher: Debouncer<RecommendedWatcher>,
     messages: UnboundedReceiver<()>,
 }
 
 impl Changes {
     /// The changes of the files that `is_ours` accepts, in no folder yet.
-    pub(super) fn new(is_ours: impl Fn(&Path) -> bool + Send + 'static) -> Result<Self, Failure> {
+    pub(crate) fn new(is_ours: impl Fn(&Path) -> bool + Send + 'static) -> Result<Self, Failure> {
         let (sender, messages) = mpsc::unbounded_channel();
         let watcher = new_debouncer(DEBOUNCE, move |events: DebounceEventResult| {
             if events.is_ok_and(|events| events.iter().any(|event| is_ours(&event.path))) {
@@ -33,23 +33,27 @@ impl Changes {
 
     /// The changes of one file. The file's folder is watched, because a build
     /// replaces the file.
-    pub(super) fn of_file(file: &Path) -> Result<Self, Failure> {
+    pub(crate) fn of_file(file: &Path) -> Result<Self, Failure> {
         let name = file.file_name().map(OsStr::to_owned);
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut changes = Self::new(move |path| path.file_name() == name.as_deref())?;
-        changes.watch(folder, RecursiveMode::NonRecursive)?;
+        changes.watch(folder_of(file), RecursiveMode::NonRecursive)?;
         Ok(changes)
     }
 
     /// Watches another folder.
-    pub(super) fn watch(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), Failure> {
+    pub(crate) fn watch(&mut self, folder: &Path, mode: RecursiveMode) -> Result<(), Failure> {
         let watched = self.watcher.watcher().watch(folder, mode);
         watched.map_err(|error| Failure::Failed(format!("{} cannot be watched: {error}", folder.display())))
     }
 
     /// Waits for the next message. A read of a file is one too.
-    pub(super) async fn next(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn next(&mut self) -> Result<(), Failure> {
         let stopped = || Failure::Failed("the command can no longer watch the files".to_owned());
         self.messages.recv().await.ok_or_else(stopped)
     }
+}
+
+/// The folder of a file.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

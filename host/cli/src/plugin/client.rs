@@ -20,21 +20,21 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A client of one host, with one token.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     address: Url,
 }
 
 /// The body of a successful answer.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// JSON, or nothing.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Client {
     /// # Errors
     /// When the token cannot be sent.
-    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
+    pub(crate) fn new(target: &Target) -> Result<Self, Failure> {
         let mut headers = HeaderMap::new();
         if let Some(token) = &target.token {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
@@ -53,12 +53,12 @@ impl Client {
         Ok(Self { http, address: target.address.clone() })
     }
 
-    pub(super) async fn get(&self, path: &[&str]) -> Result<Answer, Failure> {
+    pub(crate) async fn get(&self, path: &[&str]) -> Result<Answer, Failure> {
         self.send(self.request(Method::GET, path)?).await
     }
 
     /// All pages of a list, as one answer.
-    pub(super) async fn list(&self, path: &[&str]) -> Result<Answer, Failure> {
+    pub(crate) async fn list(&self, path: &[&str]) -> Result<Answer, Failure> {
         let mut text = String::new();
         let mut after: Option<String> = None;
         loop {
@@ -91,28 +91,28 @@ impl Client {
         next.query_pairs().find(|(name, _)| name == "after").map(|(_, after)| after.into_owned())
     }
 
-    pub(super) async fn delete(&self, path: &[&str]) -> Result<Answer, Failure> {
+    pub(crate) async fn delete(&self, path: &[&str]) -> Result<Answer, Failure> {
         self.send(self.request(Method::DELETE, path)?).await
     }
 
-    pub(super) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
+    pub(crate) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
         self.send(self.request(Method::POST, path)?.json(body)).await
     }
 
-    pub(super) async fn put(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
+    pub(crate) async fn put(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
         self.send(self.request(Method::PUT, path)?.json(body)).await
     }
 
-    pub(super) async fn patch(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
+    pub(crate) async fn patch(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, Failure> {
         self.send(self.request(Method::PATCH, path)?.json(body)).await
     }
 
-    pub(super) fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
+    pub(crate) fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
         self.request_with(method, path, &[])
     }
 
     /// A request with these path segments and query pairs, which it escapes.
-    pub(super) fn request_with(
+    pub(crate) fn request_with(
         &self,
         method: Method,
         path: &[&str],
@@ -130,14 +130,14 @@ impl Client {
     }
 
     /// Sends a request and reads the whole answer.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = self.open(request.timeout(ANSWER_TIMEOUT)).await?;
         let text = response.text().await.map_err(|error| self.broken(&error))?;
         Ok(Answer { text })
     }
 
     /// Sends a request. The caller reads the body of a successful answer.
-    pub(super) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
+    pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.broken(&error))?;
         let status = response.status();
         if status.is_success() {
@@ -147,7 +147,7 @@ impl Client {
     }
 
     /// The failure of a connection that could not be made, or that broke.
-    pub(super) fn broken(&self, error: &reqwest::Error) -> Failure {
+    pub(crate) fn broken(&self, error: &reqwest::Error) -> Failure {
         let address = self.address.as_str().trim_end_matches('/');
         Failure::Unreachable(if error.is_connect() {
             format!(
@@ -163,7 +163,7 @@ impl Client {
 impl Answer {
     /// # Errors
     /// When this program does not understand the answer.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.text).map_err(|error| {
             Failure::Failed(format!(
                 "this program does not understand the host's answer ({error}); is the host another version?"

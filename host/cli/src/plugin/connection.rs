@@ -24,7 +24,7 @@ const LOCAL_TOKEN: &str = "./data/admin-token";
 /// The flags that choose the host and the token.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     /// The URL of the operator listener [env: TICKETING_ADMIN_URL] [default: http://127.0.0.1:8081]
     #[arg(long, global = true, value_name = "URL")]
     address: Option<String>,
@@ -38,10 +38,10 @@ pub(super) struct Connection {
 
 /// The address of a host, and the token for it.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Without a path.
-    pub(super) address: Url,
-    pub(super) token: Option<String>,
+    pub(crate) address: Url,
+    pub(crate) token: Option<String>,
 }
 
 /// The file with the profiles.

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// A failure of another kind than the others.
     #[error("{0}")]
     Failed(String),
@@ -27,11 +27,22 @@ pub(super) enum Failure {
     /// The file is not compatible.
     #[error("{0}")]
     Incompatible(String),
+    /// There are changes, and the command was not allowed to make them.
+    #[error("{0}")]
+    NotMade(String),
+    /// Some plugins are not as a file says. The code is that of the first failure.
+    #[error("{message}")]
+    OfPlugins {
+        /// The line.
+        message: String,
+        /// The exit code.
+        code: u8,
+    },
 }
 
 impl Failure {
     /// The exit code of the process.
-    pub(super) fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Failed(_) | Self::NotFound(_) => 1,
             Self::Usage(_) => 2,
@@ -39,11 +50,13 @@ impl Failure {
             Self::NotAuthorized(_) => 4,
             Self::Unreachable(_) => 5,
             Self::Incompatible(_) => 6,
+            Self::NotMade(_) => 7,
+            Self::OfPlugins { code, .. } => *code,
         }
     }
 
     /// The failure for a status that is not a success, with the host's message.
-    pub(super) fn of_status(status: StatusCode, body: &str) -> Self {
+    pub(crate) fn of_status(status: StatusCode, body: &str) -> Self {
         let message = message(body).unwrap_or_else(|| format!("the host answered {status}"));
         match status.as_u16() {
             401 => Self::NotAuthorized(format!(

@@ -4,11 +4,11 @@ use super::failure::Failure;
 use host_config::uploads::MAX_ARTIFACT_BYTES;
 use std::{fs, path::Path};
 
-/// The most bytes of a file with a token, a manifest or a signature.
+/// The most bytes of a text, such as a token, a manifest or a signature.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// Reads a plugin file. It must not be larger than a host accepts.
-pub(super) fn plugin(file: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn plugin(file: &Path) -> Result<Vec<u8>, Failure> {
     let size = fs::metadata(file).map_err(|error| file_failure(file, &error))?.len();
     if size > MAX_ARTIFACT_BYTES as u64 {
         return Err(Failure::Failed(format!(
@@ -20,11 +20,11 @@ pub(super) fn plugin(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads a small text.
-pub(super) fn text(file: &Path) -> Result<String, Failure> {
+pub(crate) fn text(file: &Path) -> Result<String, Failure> {
     let size = fs::metadata(file).map_err(|error| file_failure(file, &error))?.len();
     if size > MAX_TEXT_BYTES {
         return Err(Failure::Failed(format!(
-            "{} is too large: a token, a manifest or a signature has at most {MAX_TEXT_BYTES} bytes",
+            "{} is too large: such a text has at most {MAX_TEXT_BYTES} bytes",
             file.display()
         )));
     }
@@ -32,7 +32,7 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
 }
 
 /// Reads a file that contains only a token.
-pub(super) fn token(file: &Path) -> Result<String, Failure> {
+pub(crate) fn token(file: &Path) -> Result<String, Failure> {
     let token = text(file)?.trim().to_owned();
     if token.is_empty() || token.contains(char::is_whitespace) {
         return Err(Failure::Usage(format!("{} does not contain a token", file.display())));
@@ -41,6 +41,6 @@ pub(super) fn token(file: &Path) -> Result<String, Failure> {
 }
 
 /// The failure for an error of the file system.
-pub(super) fn file_failure(file: &Path, error: &std::io::Error) -> Failure {
+pub(crate) fn file_failure(file: &Path, error: &std::io::Error) -> Failure {
     Failure::Failed(format!("{}: {error}", file.display()))
 }

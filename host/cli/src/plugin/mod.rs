@@ -8,26 +8,26 @@
 
 mod audit;
 mod build;
-mod changes;
+pub(crate) mod changes;
 mod check;
-mod client;
+pub(crate) mod client;
 mod cluster;
 mod confirm;
-mod connection;
+pub(crate) mod connection;
 mod data;
 mod dead_letters;
 mod dev;
 mod events;
-mod failure;
+pub(crate) mod failure;
 mod failures;
-mod files;
+pub(crate) mod files;
 mod logs;
 mod new;
-mod of_host;
-mod output;
+pub(crate) mod of_host;
+pub(crate) mod output;
 mod pack;
 mod policy;
-mod rollout;
+pub(crate) mod rollout;
 mod settings;
 mod show;
 mod sources;
@@ -36,7 +36,7 @@ mod template;
 mod timers;
 mod token;
 mod top;
-mod upload;
+pub(crate) mod upload;
 mod views;
 mod watch;
 
@@ -68,7 +68,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused by the host, 4 not authorized,
 5 the host cannot be reached, 6 `check` or `diff` found that the file is not
-compatible.
+compatible, 7 `ticketing apply` found changes and made none.
 
 A profile is a table in the file `ticketing/profile.toml` of the user's settings
 folder (~/.config on Linux):
@@ -183,7 +183,11 @@ fn until_done(command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::complain(&format_args!("error: {failure}"));
+            match &failure {
+                // This is no error: the command did what it was told to do.
+                Failure::NotMade(message) => output::complain(message),
+                failure => output::complain(&format_args!("error: {failure}")),
+            }
             ExitCode::from(failure.code())
         }
     }

@@ -18,11 +18,11 @@ pub struct OfHost<C: Args> {
 }
 
 /// A command that sends a request to the host.
-pub(super) trait AsksHost {
+pub(crate) trait AsksHost {
     async fn ask(self, client: &Client, output: Output) -> Result<(), Failure>;
 }
 
-#[expect(private_bounds, reason = "the commands are those of this module alone")]
+#[expect(private_bounds, reason = "the commands are those of this crate alone")]
 impl<C: Args + AsksHost> OfHost<C> {
     /// Runs the command. If it fails, one line on the error stream says why.
     pub fn run(self) -> ExitCode {

@@ -12,9 +12,9 @@ use std::{
 
 /// The form in which answers are printed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Output {
+pub(crate) struct Output {
     /// As the JSON that the host sent.
-    pub(super) json: bool,
+    pub(crate) json: bool,
 }
 
 impl Output {
@@ -29,7 +29,7 @@ impl Output {
     }
 
     /// Prints a value of this program in the same forms.
-    pub(super) fn value<T: Serialize + Display>(self, value: &T) -> Result<(), Failure> {
+    pub(crate) fn value<T: Serialize + Display>(self, value: &T) -> Result<(), Failure> {
         if self.json {
             let json = serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))?;
             line(&json);

@@ -13,16 +13,16 @@ use serde_json::json;
 
 /// The way in which a revision is swapped in.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct Swap {
+pub(crate) struct Swap {
     /// Swap it in only for this part of the requests, in percent
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
-    pub(super) canary: Option<u8>,
+    pub(crate) canary: Option<u8>,
     /// Give it all requests after this time, if it does no worse
     #[arg(long, value_name = "SECONDS", requires = "canary", value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
-    pub(super) promote_after: Option<u64>,
+    pub(crate) promote_after: Option<u64>,
     /// Swap it in even if it is not compatible with the active revision
     #[arg(long)]
-    pub(super) force: bool,
+    pub(crate) force: bool,
 }
 
 /// Swaps an uploaded revision in.
@@ -122,7 +122,7 @@ impl Remove {
 }
 
 /// Swaps a revision in.
-pub(super) async fn activate(client: &Client, plugin: &str, revision: &str, swap: &Swap) -> Result<Answer, Failure> {
+pub(crate) async fn activate(client: &Client, plugin: &str, revision: &str, swap: &Swap) -> Result<Answer, Failure> {
     let activation = Activation {
         revision: revision.to_owned(),
         canary_percent: swap.canary,
@@ -132,6 +132,7 @@ pub(super) async fn activate(client: &Client, plugin: &str, revision: &str, swap
     client.post(&["plugins", plugin, "activate"], &activation).await
 }
 
-async fn act(client: &Client, plugin: &str, action: &str) -> Result<Answer, Failure> {
+/// Takes a step that needs no other information, such as `pause`.
+pub(crate) async fn act(client: &Client, plugin: &str, action: &str) -> Result<Answer, Failure> {
     client.post(&["plugins", plugin, action], &json!({})).await
 }

@@ -62,7 +62,7 @@ pub(super) struct Diff {
 
 /// A file with its manifest and its signature.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     /// The plugin file
     pub(super) file: PathBuf,
     /// A plugin.toml that replaces the manifest in the file
@@ -95,13 +95,13 @@ impl Diff {
 }
 
 impl Upload {
-    /// A plugin file with the manifest that it contains.
-    pub(super) fn of(file: PathBuf) -> Self {
+    /// A file with the manifest in it, and with the signature beside it if there is one.
+    pub(crate) fn of(file: PathBuf) -> Self {
         Self { file, manifest: None, signature: None }
     }
 
     /// Sends the file with its manifest and signature, and returns the verdict.
-    pub(super) async fn send(&self, client: &Client, is_dry_run: bool) -> Result<Answer, Failure> {
+    pub(crate) async fn send(&self, client: &Client, is_dry_run: bool) -> Result<Answer, Failure> {
         let bytes = Bytes::from(files::plugin(&self.file)?);
         let manifest = self.manifest.as_deref().map(files::text).transpose()?;
         let signature = self.signature().map(|file| files::text(&file)).transpose()?;
