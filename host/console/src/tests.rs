@@ -33,6 +33,10 @@ fn api(hostile: &'static str, role: &'static str) -> Router {
         if request.headers().get("authorization").is_none_or(|token| token != "Bearer right") {
             return StatusCode::UNAUTHORIZED.into_response();
         }
+        if path.ends_with("/logs") {
+            let line = json!({ "timestamp": text, "level": text, "message": text, text: text });
+            return format!("data: {line}\n\n").into_response();
+        }
         match answer(&path, text, role) {
             Some(value) => Json(value).into_response(),
             None => {
@@ -53,7 +57,27 @@ fn plugin(text: &str) -> Value {
         "nearly_used": [{ "budget": text, "used": 9, "limit": 10 }],
         "config": { text: text }, "config_sources": { text: text }, "config_secrets": [], "config_set": { text: text }, "limits": { text: 1 },
         "limits_in_force": { text: { "value": 1, "source": text } }, "grants": [text], "http_hosts": [text], "calls_plugins": [text],
-        "previous": text, "quarantined": text,
+        "previous": text, "quarantined": text, "compared": [compared(text), compared(text)],
+    })
+}
+
+fn compared(text: &str) -> Value {
+    json!({
+        "revision": text, "percent": 10, "calls": 1, "errors": 1, "failures": 1, "p50_us": 900, "p99_us": 1_800,
+        "times": [{ "below_us": 1_024, "calls": 3 }, { "calls": 1 }],
+    })
+}
+
+fn operation(text: &str) -> Value {
+    json!({
+        "kind": text, "plugin": text, "name": text, "id": text, "begun_ms": 1, "took_us": 900, "failure": text,
+    })
+}
+
+fn trace(text: &str) -> Value {
+    json!({
+        "trace": text, "first": operation(text), "begun_ms": 1, "took_us": 900, "operations": 2, "failed": 1,
+        "plugins": [text], "steps": [operation(text), operation(text)], "left_out": 1,
     })
 }
 
@@ -124,6 +148,8 @@ fn answer(path: &str, text: &str, role: &str) -> Option<Value> {
             "subject": text, "publishers": [text], "receivers": [{ "plugin": text, "backlog": null }],
             "schemas": [{ "plugin": text, "revision": text, "schema": { "description": text }, "sample": { text: text } }],
         }),
+        ["traces"] => json!([trace(text)]),
+        ["traces", _] => trace(text),
         ["timers"] => json!([
             { "plugin": text, "status": text, "timers": { "set": 2, "due": 1, "overdue_ms": 1, "next_due_ms": 1 } },
             { "plugin": text, "status": text, "timers": null },
@@ -163,7 +189,7 @@ async fn send(
 const SIGNED_IN: (&str, &str) = ("cookie", "console=right");
 const OWN_PAGE: (&str, &str) = ("origin", "http://127.0.0.1");
 
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 25] = [
     "/console",
     "/console/upload",
     "/console/plugins/x",
@@ -181,7 +207,10 @@ const PAGES: [&str; 22] = [
     "/console/dead-letters/x",
     "/console/events",
     "/console/events/x",
+    "/console/live-events",
     "/console/timers",
+    "/console/traces",
+    "/console/traces/x",
     "/console/audit",
     "/console/tokens",
     "/console/routes",
@@ -229,6 +258,7 @@ async fn hostile_refusals_and_addresses_never_become_markup() {
         "/console/sign-in?to=%22%3E%3Cb%3E",
         "/console/audit?actor=%22%3E%3Cb%3E",
         "/console/dead-letters?plugin=%22%3E%3Cb%3E",
+        "/console/live-events?subject=%22%3E%3Cb%3E",
         "/console/plugins/x/log?level=%22%3E%3Cb%3E&text=%22%3E%3Cb%3E",
     ] {
         let (status, _, page) = send(&console, Method::GET, path, &[SIGNED_IN], "").await;
@@ -299,7 +329,10 @@ async fn the_filter_of_a_log_goes_to_its_stream() {
     let console = with_console(api("harmless", "view"));
     let path = "/console/plugins/x/log?level=warn&text=a%26b&other=1";
     let (_, _, page) = send(&console, Method::GET, path, &[SIGNED_IN], "").await;
-    assert!(page.contains("data-log=\"/console/plugins/x/log/lines?level=warn&amp;text=a%26b\""), "{page}");
+    assert!(
+        page.contains("data-log=\"/console/plugins/x/log/lines?last=500&amp;level=warn&amp;text=a%26b\""),
+        "{page}"
+    );
     assert!(page.contains("<option value=\"warn\" selected>") && page.contains("value=\"a&amp;b\""), "{page}");
 }
 

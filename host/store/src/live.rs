@@ -26,6 +26,9 @@ const CHANNEL_BYTES: usize = 128;
 const NAME_BYTES: usize = 64;
 /// The most data of an event.
 const DATA_BYTES: usize = 64 << 10;
+/// The events that follow the first kept one have fewer bytes than this, so that all
+/// have at most [`LIVE_BYTES`].
+pub(crate) const LIVE_LATER_BYTES: u64 = LIVE_BYTES - (CHANNEL_BYTES + NAME_BYTES + DATA_BYTES) as u64 - ROW_BYTES;
 /// The name of the host's own event.
 pub const RESET: &str = "reset";
 /// The memory and the disk of an event beside its texts.

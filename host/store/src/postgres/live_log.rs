@@ -3,7 +3,7 @@
 use super::{PostgresDatabase, errors::Failure};
 use crate::{
     Error, LiveEvent, LiveLog, LoggedEvent, OpenListener,
-    live::{LIVE_BYTES, LIVE_EVENTS, LIVE_KEPT_MS, LiveRow},
+    live::{LIVE_EVENTS, LIVE_KEPT_MS, LIVE_LATER_BYTES, LiveRow},
     values::signed,
 };
 use async_trait::async_trait;
@@ -37,7 +37,7 @@ impl LiveInsert {
             .bind(texts(|event| &event.data))
             .bind(self.events.iter().map(|event| signed(event.bytes())).collect::<Vec<_>>())
             .bind(signed(LIVE_EVENTS))
-            .bind(signed(LIVE_BYTES))
+            .bind(signed(LIVE_LATER_BYTES))
             .bind(signed(now_ms.saturating_sub(LIVE_KEPT_MS)))
             .execute(connection)
             .await?;

@@ -3,7 +3,7 @@
 use super::{SqliteDatabase, transaction::SqliteTransaction};
 use crate::{
     Error, LiveEvent, LiveLog, LoggedEvent, OpenListener, Transaction, Value,
-    live::{LIVE_BYTES, LIVE_EVENTS, LIVE_KEPT_MS, LiveRow},
+    live::{LIVE_EVENTS, LIVE_KEPT_MS, LIVE_LATER_BYTES, LiveRow},
     values::signed,
 };
 use async_trait::async_trait;
@@ -62,7 +62,7 @@ impl SqliteTransaction {
     }
 
     async fn prune_live(&mut self, before_ms: u64) -> Result<u64, Error> {
-        let limits = [signed(LIVE_EVENTS), signed(LIVE_BYTES), signed(before_ms)];
+        let limits = [signed(LIVE_EVENTS), signed(LIVE_LATER_BYTES), signed(before_ms)];
         self.run_own(PRUNE, limits.map(Value::Integer).to_vec()).await
     }
 }

@@ -10,11 +10,10 @@ use async_trait::async_trait;
 use host_base::{Dialect, clock::now_ms};
 use host_sql::{Applied, Migration};
 
-/// The tables and views of the component, the views first.
+/// The tables of the component.
 const OWN_TABLES: &str = "
-    SELECT upper(type), name FROM sqlite_schema
-    WHERE type IN ('table', 'view') AND name NOT LIKE 'host\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-    ORDER BY type = 'table'";
+    SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND name NOT LIKE 'host\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
 /// Deletes the rows of the host's tables.
 const DELETE_ALL: [&str; 6] = [
@@ -61,14 +60,14 @@ impl SqliteDatabase {
 }
 
 impl SqliteTransaction {
-    /// Drops the tables and views of the component, and deletes all rows of the host's tables.
+    /// Drops the tables of the component, and deletes all rows of the host's tables.
     async fn drop_tables(&mut self) -> Result<(), Error> {
         // References between tables are checked after the last one is dropped.
         self.change_schema(&"PRAGMA defer_foreign_keys = ON".into()).await?;
         for row in self.read_own(OWN_TABLES, Vec::new()).await?.rows {
-            if let [Value::Text(kind), Value::Text(name)] = &row[..] {
+            if let [Value::Text(name)] = &row[..] {
                 let name = name.replace('"', "\"\"");
-                self.change_schema(&format!("DROP {kind} \"{name}\"").into()).await?;
+                self.change_schema(&format!("DROP TABLE \"{name}\"").into()).await?;
             }
         }
         for delete in DELETE_ALL {
