@@ -6,7 +6,8 @@ use super::{
     errors::Failure,
 };
 use crate::{Error, database::shutting_down};
-use sqlx::sqlite::SqliteConnectOptions;
+use host_database::durable_options;
+use sqlx::{ConnectOptions, Connection as _, Executor, sqlite::SqliteConnectOptions};
 use std::{
     sync::{
         Arc,
@@ -206,7 +207,13 @@ impl WriteConnection {
     /// Gives the free pages of the file back to the disk.
     pub(super) async fn shrink(&mut self) -> Result<(), Error> {
         self.commit_group().await;
-        self.control("VACUUM").await.map_err(Failure::into_error)
+        // VACUUM attaches a file, and the connections of a component may attach none.
+        let vacuum = async {
+            let mut connection = durable_options(self.options.get_filename()).connect().await?;
+            connection.execute("VACUUM").await?;
+            connection.close().await
+        };
+        vacuum.await.map_err(|error| Error::Unavailable(format!("the file keeps its size: {error}")))
     }
 
     pub(super) async fn close(&mut self) {

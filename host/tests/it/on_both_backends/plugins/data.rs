@@ -62,12 +62,12 @@ async fn a_failed_first_activation_blocks_nobody_after_a_purge() {
     let host = chameleon_host(Setup::without_components()).await;
     let operator = host.operator();
     let broken =
-        PluginFile::read(&guest("chameleon")).migration("0002_more.sql", "CREATE TABLE applied (id TEXT PRIMARY KEY)");
+        PluginFile::read(&guest("chameleon")).migration("0002_more", "CREATE TABLE applied (id TEXT PRIMARY KEY)");
     let broken = operator.stage(broken.bytes()).await;
     assert_eq!(operator.activate("chameleon", &broken).await.status, 422);
     // Its first migration was applied, so another text of it is refused.
     let mut other = PluginFile::read(&guest("chameleon")).version("1.1.0");
-    other.migrations = vec![("0001_tables.sql".to_owned(), "CREATE TABLE other (id TEXT PRIMARY KEY)".to_owned())];
+    other.migrations = vec![("0001_tables".to_owned(), "CREATE TABLE other (id TEXT PRIMARY KEY)".to_owned())];
     let other = other.bytes();
     let staged = operator.upload(other.clone()).await;
     assert_ne!(staged.status, 201, "{staged:?}");
@@ -89,7 +89,7 @@ async fn a_reset_plugin_serves_with_an_empty_database() {
         let report = reset(&host).await;
         assert_eq!(report.status, 200, "round {round}: {report:?}");
         assert_eq!(report.json()["new"], revision, "round {round}");
-        assert_eq!(report.json()["migrations"], json!(["0001_tables.sql"]), "round {round}");
+        assert_eq!(report.json()["migrations"], json!(["0001_tables"]), "round {round}");
         assert_eq!((host.visitor().colour().await.as_str(), rows(&host.visitor()).await), ("red", 0));
     }
     fill(&host).await;
