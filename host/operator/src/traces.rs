@@ -12,11 +12,12 @@ use host_api::{
     error::Envelope,
     traces::{OperationView, TraceDetails, TraceView},
 };
-use host_http::error::{Problem, Refusal};
+use host_http::error::Problem;
 use host_telemetry::{
     TraceId,
     recent_traces::{self, KeptTrace, Operation},
 };
+use http::StatusCode;
 use std::collections::BTreeSet;
 
 /// The traces of slow and failed operations on this host since it started, the
@@ -43,8 +44,8 @@ pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Resu
 ))]
 pub(super) async fn show(caller: Caller, Path(id): Path<String>) -> Result<Json<TraceDetails>, Problem> {
     let trace = TraceId::from_hex(&id).ok().and_then(recent_traces::find);
-    let found = trace.and_then(|trace| details(&trace, &caller)).ok_or(Refusal::NotFound)?;
-    Ok(Json(found))
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "this host keeps no trace of this id");
+    trace.and_then(|trace| details(&trace, &caller)).map(Json).ok_or_else(unknown)
 }
 
 /// The part of a trace that the caller may see. None if there is none.

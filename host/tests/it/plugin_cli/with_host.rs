@@ -221,7 +221,7 @@ async fn settings_are_shown_with_their_source_and_changed_one_by_one() {
 async fn the_log_of_a_plugin_is_followed() {
     let (host, shell) = with_files().await;
     shell.plugin("push green.wasm --activate").await.done();
-    let mut following = shell.command("logs chameleon -f").stdout(Stdio::piped()).spawn().unwrap();
+    let mut following = shell.command("logs chameleon -f --last 0").stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
     let asking = async || {
         host.visitor().get("/chameleon").await;
@@ -231,7 +231,7 @@ async fn the_log_of_a_plugin_is_followed() {
     assert!(line.contains(" INFO ") && line.contains("path=/chameleon") && line.contains("status=200"), "{line}");
     following.kill().await.unwrap();
 
-    let mut following = shell.command("logs chameleon --json").stdout(Stdio::piped()).spawn().unwrap();
+    let mut following = shell.command("logs chameleon -f --last 0 --json").stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
     let asking = async || {
         host.visitor().get("/chameleon").await;

@@ -25,11 +25,11 @@ async fn a_new_plugin_is_compiled_packed_and_passes_the_check() {
 
 #[tokio::test]
 async fn a_build_says_what_is_missing_in_one_line() {
-    let shell = Shell::new();
+    let shell = Shell::new().with("PATH", "/no/programs");
     shell.plugin("build").await.fails(2, ". has no plugin.toml: name the folder of a plugin");
     shell.write("plugin.toml", "name = 'here'\nversion = '1.0.0'");
     shell.plugin("build").await.fails(2, "has no Cargo.toml, package.json, src/app.py or app.py");
-    // The shell has no programs at all.
+    // The shell finds no programs.
     shell.write("app.py", "");
     shell.plugin("build").await.fails(1, "componentize-py is not installed: run `python3 -m venv .venv`");
     shell.write("package.json", "{}");
