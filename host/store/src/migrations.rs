@@ -22,7 +22,7 @@ pub trait Migrations: Send + Sync + 'static {
     /// Deletes everything that the component has stored, in one transaction: its
     /// tables, the record of its migrations, its timers, the events that are not
     /// sent, and its memory of events and keyed requests. Then all migrations
-    /// can run again.
+    /// can run again. A file of SQLite keeps its size: new rows use its free pages.
     async fn empty(&self) -> Result<(), Error>;
 }
 

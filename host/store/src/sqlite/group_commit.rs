@@ -6,8 +6,7 @@ use super::{
     errors::Failure,
 };
 use crate::{Error, database::shutting_down};
-use host_database::durable_options;
-use sqlx::{ConnectOptions, Connection as _, Executor, sqlite::SqliteConnectOptions};
+use sqlx::sqlite::SqliteConnectOptions;
 use std::{
     sync::{
         Arc,
@@ -202,18 +201,6 @@ impl WriteConnection {
             let component = component_of(&self.options);
             tracing::warn!(component, ?error, "the prepared statements of the component's database were not cleared");
         }
-    }
-
-    /// Gives the free pages of the file back to the disk.
-    pub(super) async fn shrink(&mut self) -> Result<(), Error> {
-        self.commit_group().await;
-        // VACUUM attaches a file, and the connections of a component may attach none.
-        let vacuum = async {
-            let mut connection = durable_options(self.options.get_filename()).connect().await?;
-            connection.execute("VACUUM").await?;
-            connection.close().await
-        };
-        vacuum.await.map_err(|error| Error::Unavailable(format!("the file keeps its size: {error}")))
     }
 
     pub(super) async fn close(&mut self) {

@@ -46,7 +46,6 @@ impl Migrations for SqliteDatabase {
         transaction.drop_tables().await?;
         Box::new(transaction).commit().await?;
         self.forget_statements().await;
-        self.shared.writer.shrink().await?;
         self.measure().await.map(drop)
     }
 }

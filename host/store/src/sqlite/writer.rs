@@ -73,11 +73,6 @@ impl Writer {
         self.connection.lock().await.clear_prepared_statements().await;
     }
 
-    /// Gives the free pages of the file back to the disk.
-    pub(super) async fn shrink(&self) -> Result<(), Error> {
-        self.connection.lock().await.shrink().await
-    }
-
     pub(super) async fn close(&self) {
         self.connection.lock().await.close().await;
     }
