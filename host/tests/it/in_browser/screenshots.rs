@@ -81,7 +81,7 @@ async fn pictures_of_the_console() {
         let camera = Camera::new(page, browser);
         camera.on(1280, 860, "light").await;
         camera.picture("/console", "console-overview").await?;
-        camera.picture("/console/plugins/chameleon", "console-canary").await?;
+        camera.picture("/console/plugins/chameleon#trial", "console-canary").await?;
         let revision = second.replace('+', "%2B");
         camera.picture(&format!("/console/plugins/chameleon/revisions/{revision}"), "console-verdict").await?;
         camera.on(390, 844, "dark").await;
