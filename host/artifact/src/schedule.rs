@@ -53,6 +53,12 @@ impl Schedule {
     }
 
     fn pattern(&self) -> Result<Cron, String> {
+        // The parser takes an empty entry of a list. A list of such entries has no value,
+        // and the search for its next time would take minutes.
+        let is_incomplete = |field: &str| field.split(',').any(str::is_empty);
+        if self.cron.split_whitespace().any(is_incomplete) {
+            return Err(format!("cron {:?} has a list with an empty entry", self.cron));
+        }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         parser.parse(&self.cron).map_err(|error| {
             let rule = "must have five fields: minute, hour, day of the month, month, day of the week";
@@ -113,6 +119,13 @@ mod tests {
             ("every day", "UTC", "five fields"),
             ("", "UTC", "five fields"),
             ("0 0 30 2 *", "UTC", "no time at all"),
+            (", * * * *", "Europe/Berlin", "empty entry"),
+            ("* , * * *", "UTC", "empty entry"),
+            ("0 0 , * *", "UTC", "empty entry"),
+            ("0 0 * ,, *", "UTC", "empty entry"),
+            ("0 0 * * ,", "UTC", "empty entry"),
+            ("0,,30 * * * *", "UTC", "empty entry"),
+            ("0, * * * *", "UTC", "empty entry"),
             ("0 3 * * *", "Berlin", "IANA"),
             ("0 3 * * *", "", "IANA"),
             ("0 3 * * *", "../../etc/passwd", "IANA"),
