@@ -17,6 +17,7 @@ pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod figures;
+pub mod logs;
 pub mod plugins;
 pub mod policy;
 pub mod revisions;

@@ -44,6 +44,11 @@ pub fn now_ms() -> u64 {
     u64::try_from(now().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The time that was so long ago, in milliseconds since the Unix epoch.
+pub fn ms_ago(time: Duration) -> u64 {
+    now_ms().saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// The time since the Unix epoch.
 pub fn now() -> Duration {
     CLOCK.read(uptime())

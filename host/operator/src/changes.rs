@@ -1,12 +1,12 @@
 //! `/changes`: tells pages when to ask again. It carries no data.
 
-use super::{Operator, caller::Caller};
+use super::{Operator, caller::Caller, reading::Reading};
 use axum::{
     extract::State,
     response::sse::{Event, Sse},
 };
-use futures::{Stream, stream};
-use host_api::{error::Envelope, tokens::Role};
+use futures::{FutureExt, Stream, stream};
+use host_api::error::Envelope;
 use host_http::error::{Problem, Refusal};
 use host_plugin::Snapshot;
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -27,7 +27,7 @@ static READERS: Semaphore = Semaphore::const_new(MAX_READERS);
 /// One reader. Dropping it releases its permit.
 struct Reader {
     operator: Arc<Operator>,
-    caller: Caller,
+    reading: Reading,
     seen: Arc<Snapshot>,
     told: Instant,
     _permit: SemaphorePermit<'static>,
@@ -38,17 +38,16 @@ struct Reader {
 /// `tick`.
 #[utoipa::path(get, path = "/changes", operation_id = "follow_changes", tag = "plugins", responses(
     (status = 200, body = String, content_type = "text/event-stream", example = "data: changed\n\n"),
-    (status = 403, body = Envelope),
     (status = 503, body = Envelope, description = "There are too many readers"),
 ))]
 pub(super) async fn follow(
     State(operator): State<Arc<Operator>>,
     caller: Caller,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    caller.require(Role::View, caller.plugins.as_ref().and_then(|plugins| plugins.first()).map(String::as_str))?;
     let permit = READERS.try_acquire().map_err(|_| Refusal::Busy)?;
     let seen = operator.rollout.registry.snapshot();
-    let reader = Reader { operator, caller, seen, told: Instant::now(), _permit: permit };
+    let reading = Reading::of(&operator, &caller);
+    let reader = Reader { operator, reading, seen, told: Instant::now(), _permit: permit };
     let events = stream::unfold(reader, |mut reader| async move {
         let word = reader.next().await?;
         Some((Ok(Event::default().data(word)), reader))
@@ -60,12 +59,7 @@ impl Reader {
     /// Waits for the next word; none when the host stops or the token is revoked.
     async fn next(&mut self) -> Option<&'static str> {
         loop {
-            tokio::select! {
-                biased;
-                () = self.operator.stopping.cancelled() => return None,
-                () = self.caller.revoked.cancelled() => return None,
-                () = sleep(LOOK) => {}
-            }
+            self.reading.wait(sleep(LOOK).map(Some)).await?;
             let now = self.operator.rollout.registry.snapshot();
             let has_changed = !Arc::ptr_eq(&now, &self.seen);
             if has_changed || self.told.elapsed() >= TICK {

@@ -21,6 +21,7 @@ mod openapi;
 mod origin;
 mod page;
 mod plugins;
+mod reading;
 mod redact;
 mod starting;
 mod timers;

@@ -2,7 +2,7 @@
 //! These may contain personal data, so only administrators of all plugins see
 //! them, and the audit has each reader.
 
-use super::{Operator, caller::Caller, input::Query};
+use super::{Operator, caller::Caller, input::Query, reading::Reading};
 use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
@@ -16,7 +16,6 @@ use serde::Deserialize;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
 const ACTION: &str = "watch events";
@@ -33,8 +32,7 @@ pub(super) struct LiveQuery {
 struct Reader {
     tail: Box<dyn EventTail>,
     subject: Option<String>,
-    revoked: CancellationToken,
-    stopping: CancellationToken,
+    reading: Reading,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -61,8 +59,8 @@ pub(super) async fn watch(
     })?;
     let entry = Entry { detail: query.subject.as_deref(), ..Entry::new(ACTION, Outcome::Done) };
     operator.record(&caller, &entry).await?;
-    let (subject, stopping) = (query.subject, operator.stopping.clone());
-    let reader = Reader { tail, subject, revoked: caller.revoked, stopping, _permit: permit };
+    let reading = Reading::of(&operator, &caller);
+    let reader = Reader { tail, subject: query.subject, reading, _permit: permit };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = match reader.next().await? {
             TailedItem::Event(tailed) => Event::default().json_data(view(tailed)).unwrap_or_default(),
@@ -80,13 +78,7 @@ impl Reader {
     /// revoked.
     async fn next(&mut self) -> Option<TailedItem> {
         loop {
-            let item = tokio::select! {
-                biased;
-                () = self.stopping.cancelled() => None,
-                () = self.revoked.cancelled() => None,
-                item = self.tail.next() => item,
-            };
-            match (item, &self.subject) {
+            match (self.reading.wait(self.tail.next()).await, &self.subject) {
                 (Some(TailedItem::Event(tailed)), Some(subject)) if tailed.event.subject != *subject => {}
                 (item, _) => return item,
             }

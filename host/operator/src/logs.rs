@@ -1,6 +1,6 @@
 //! `/plugins/{name}/logs`: the log of one plugin, as a stream.
 
-use super::{Operator, caller::Caller, input::Query, log_filter::LogFilter, plugins};
+use super::{Operator, caller::Caller, input::Query, log_filter::LogFilter, plugins, reading::Reading};
 use axum::{
     extract::{Path, State},
     response::sse::{Event, KeepAlive, Sse},
@@ -11,7 +11,6 @@ use host_http::error::{Problem, Refusal};
 use host_telemetry::{LogTail, TailItem};
 use std::{collections::VecDeque, convert::Infallible, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 
 /// The number of readers at the same time, for all plugins together.
 pub const MAX_LOG_STREAMS: usize = 32;
@@ -23,8 +22,7 @@ struct LogReader {
     /// None if only those are wanted.
     tail: Option<LogTail>,
     filter: LogFilter,
-    revoked: CancellationToken,
-    stopping: CancellationToken,
+    reading: Reading,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -61,8 +59,7 @@ pub(super) async fn follow(
         kept,
         tail: filter.follow.unwrap_or(true).then_some(tail),
         filter,
-        revoked: caller.revoked,
-        stopping: operator.stopping.clone(),
+        reading: Reading::of(&operator, &caller),
         _permit: permit,
     };
     let events = stream::unfold(reader, |mut reader| async move {
@@ -86,13 +83,7 @@ impl LogReader {
         }
         let tail = self.tail.as_mut()?;
         loop {
-            let item = tokio::select! {
-                biased;
-                () = self.stopping.cancelled() => None,
-                () = self.revoked.cancelled() => None,
-                item = tail.next() => item,
-            };
-            match item {
+            match self.reading.wait(tail.next()).await {
                 Some(TailItem::Line(line)) if !self.filter.wants(&line) => {}
                 item => return item,
             }

@@ -51,7 +51,7 @@ pub(super) async fn show(caller: Caller, Path(id): Path<String>) -> Result<Json<
 /// The part of a trace that the caller may see. None if there is none.
 fn details(trace: &KeptTrace, caller: &Caller) -> Option<TraceDetails> {
     let covered = trace.operations.iter().filter(|operation| caller.covers(&operation.component));
-    let mut steps: Vec<OperationView> = covered.map(view).collect();
+    let mut steps: Vec<OperationView> = covered.map(|operation| view(operation)).collect();
     steps.sort_by_key(|step| step.begun_ms);
     let first = steps.first()?.clone();
     let end_us = steps.iter().map(|step| (step.begun_ms - first.begun_ms) * 1_000 + step.took_us).max()?;
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_trace_has_its_operations_by_time_and_only_those_of_the_callers_plugins() {
-        let operations = vec![operation("b", 1_020, 30, Some("trap")), operation("a", 1_000, 10, None)];
+        let operations = vec![operation("b", 1_020, 30, Some("trap")).into(), operation("a", 1_000, 10, None).into()];
         let trace = KeptTrace { trace: TraceId::from_bytes([7; 16]), operations, left_out: 3 };
         let all = Caller::unbound("all", Role::View);
         let whole = details(&trace, &all).unwrap();

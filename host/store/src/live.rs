@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn names_have_no_characters_that_end_a_line_or_a_header() {
-        check("tickets/17:a_b-c.d", "", "").unwrap();
+        check("things/17:a_b-c.d", "", "").unwrap();
         check(&"c".repeat(CHANNEL_BYTES), &"n".repeat(NAME_BYTES), "two\r\nlines").unwrap();
         for wrong in ["", "a b", "a,b", "a\nb", "a\rb", "Ä", "a\0", "\"", &"c".repeat(CHANNEL_BYTES + 1)] {
             assert!(check(wrong, "n", "").is_err(), "{wrong:?}");

@@ -14,6 +14,8 @@ mod layer;
 
 pub(super) use layer::{Layer, component_of};
 
+pub use host_api::logs::KEPT_LINES;
+
 use history::{Histories, History};
 use host_base::clock::now_ms;
 use parking_lot::RwLock;
@@ -23,9 +25,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 use tokio::sync::broadcast::{self, error::RecvError};
-
-/// The most lines that are kept of a component.
-pub const KEPT_LINES: usize = 500;
 
 /// The number of lines that wait for the slowest reader of a component.
 const CAPACITY_LINES: usize = 512;

@@ -15,7 +15,7 @@ use opentelemetry::trace::TraceId;
 use parking_lot::Mutex;
 use std::{
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -62,7 +62,7 @@ pub struct KeptTrace {
     /// Its identifier.
     pub trace: TraceId,
     /// Its operations, in the sequence of their ends.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Arc<Operation>>,
     /// The operations for which there was no room.
     pub left_out: u64,
 }

@@ -2,7 +2,10 @@
 
 use super::workers::ComponentWorkers;
 use futures::FutureExt;
-use host_base::{clock::now_ms, text};
+use host_base::{
+    clock::{ms_ago, now_ms},
+    text,
+};
 use host_bus::{BusError, DeadLetter};
 use host_engine::{Handled, Outcome, handler::Handler};
 use host_store::{Error, IdempotencyKey, LazyTransaction, NotStarted, Transaction, describe};
@@ -37,7 +40,7 @@ impl Ended<'_> {
             component: component.to_owned(),
             name: self.name.to_owned(),
             id: self.id.to_owned(),
-            begun_ms: now_ms().saturating_sub(u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX)),
+            begun_ms: ms_ago(self.took),
             took: self.took,
             failure: outcome.reason().map(str::to_owned),
         });

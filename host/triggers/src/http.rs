@@ -28,7 +28,7 @@ use axum::{
 use completed::{CompletedRequest, span_name};
 use dispatcher::IncomingRequest;
 use exchange::ASK_AGAIN;
-use host_base::{clock::now_ms, id};
+use host_base::{clock, id};
 use host_capabilities::identity::Identity;
 use host_config::http::HttpConfig;
 use host_engine::CallContext;
@@ -65,7 +65,7 @@ impl Front {
     /// Answers a request with the component's answer, or with a refusal in the
     /// error envelope.
     pub async fn serve(&self, peer: SocketAddr, request: Request) -> Response {
-        let (started, begun_ms) = (Instant::now(), now_ms());
+        let started = Instant::now();
         let (parts, body) = request.into_parts();
         let id = request_id(&parts.headers);
         let snapshot = self.routes.registry.snapshot();
@@ -95,7 +95,7 @@ impl Front {
             (_, None, _) => unrouted::answer_visitor(&snapshot, &lookup, &parts),
         };
         if let Some(hold) = response.extensions_mut().remove() {
-            response = self.hold(hold, served, &parts, begun_ms, response).await;
+            response = self.hold(hold, served, &parts, started, response).await;
         }
         if let Some(limit) = limit.filter(|_| !caching::is_public(response.headers())) {
             limit.unwrap_or_else(|over| over.reading).write(response.headers_mut());
@@ -125,11 +125,12 @@ impl Front {
         hold: Hold,
         served: Option<&Served>,
         parts: &Parts,
-        begun_ms: u64,
+        started: Instant,
         response: Response,
     ) -> Response {
         let Some(served) = served.filter(|_| parts.method == Method::GET) else { return response };
         let (revision, request) = (&*served.revision, &parts.headers);
+        let begun_ms = clock::ms_ago(started.elapsed());
         let answer = HeldAnswer { hold, revision, request, begun_ms, response };
         self.live.hold(answer).await.unwrap_or_else(IntoResponse::into_response)
     }

@@ -7,7 +7,10 @@ use super::{
     output::{Output, span, table, text_of},
 };
 use clap::Args;
-use host_api::cluster::{ClusterView, Member, RunningPlugin};
+use host_api::{
+    Word,
+    cluster::{ClusterView, Member, RunningPlugin},
+};
 use serde::Deserialize;
 use std::fmt::{self, Display, Formatter};
 
@@ -37,10 +40,7 @@ impl Display for ClusterText {
             let answers = if host.id == *this { "answers you" } else { "" };
             members.add_row([
                 host.name.clone(),
-                serde_json::to_value(host.status)
-                    .ok()
-                    .and_then(|word| Some(word.as_str()?.to_owned()))
-                    .unwrap_or_default(),
+                Word::Known(host.status).to_string(),
                 host.version.clone(),
                 format!("{} ago", span(u64::try_from(host.seen_ms_ago).unwrap_or(0))),
                 host.plugins.len().to_string(),

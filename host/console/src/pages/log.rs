@@ -12,13 +12,10 @@ use axum::{
     extract::{Path, Request},
     response::{IntoResponse, Response},
 };
-use host_api::plugins::PluginDetails;
+use host_api::{logs::KEPT_LINES, plugins::PluginDetails};
 use http::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
-
-/// The number of lines that the API gives from before.
-const KEPT_LINES: usize = 500;
 
 /// The levels that can be chosen, with the texts for people.
 const LEVELS: [(&str, &str); 5] = [

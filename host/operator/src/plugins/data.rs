@@ -64,11 +64,12 @@ async fn discard_dead_letters(operator: &Operator, plugin: &str) -> Result<(), B
     let page = DeadLetterPage { components, ..DeadLetterPage::newest(DEAD_LETTERS) };
     loop {
         let letters = operator.bus.dead_letters(&page).await?;
-        if letters.is_empty() {
-            return Ok(());
-        }
+        let mut deleted = false;
         for letter in letters {
-            operator.bus.delete_dead_letter(&letter.id).await?;
+            deleted |= operator.bus.delete_dead_letter(&letter.id).await?;
+        }
+        if !deleted {
+            return Ok(());
         }
     }
 }

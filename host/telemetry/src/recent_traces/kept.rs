@@ -3,7 +3,10 @@
 use super::{KEPT_TRACES, KeptTrace, Operation};
 use host_base::text::truncate;
 use opentelemetry::trace::TraceId;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 /// The most operations that are known before their trace is notable.
 const RECENT: usize = 4_096;
@@ -21,7 +24,7 @@ const TEXT_BYTES: usize = 200;
 /// The recent operations and the kept traces.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
-    recent: VecDeque<Operation>,
+    recent: VecDeque<Arc<Operation>>,
     kept: HashMap<TraceId, KeptTrace>,
     /// The kept traces with the component that was slow or failed, the oldest first.
     order: VecDeque<(TraceId, String)>,
@@ -32,7 +35,7 @@ pub(super) struct Traces {
 
 impl Traces {
     pub(super) fn add(&mut self, operation: Operation, is_notable: bool) {
-        let operation = cut(operation);
+        let operation = Arc::new(cut(operation));
         if let Some(trace) = self.kept.get_mut(&operation.trace) {
             trace.add(operation);
         } else if !is_notable {
@@ -58,7 +61,7 @@ impl Traces {
     }
 
     /// Keeps the trace of an operation, with what is known of it.
-    fn keep(&mut self, operation: Operation) {
+    fn keep(&mut self, operation: Arc<Operation>) {
         let id = operation.trace;
         let mut trace = KeptTrace { trace: id, operations: Vec::new(), left_out: 0 };
         self.recent.iter().filter(|known| known.trace == id).for_each(|known| trace.add(known.clone()));
@@ -93,7 +96,7 @@ impl Traces {
 }
 
 impl KeptTrace {
-    fn add(&mut self, operation: Operation) {
+    fn add(&mut self, operation: Arc<Operation>) {
         match self.operations.len() < OPERATIONS {
             true => self.operations.push(operation),
             false => self.left_out += 1,
@@ -132,7 +135,7 @@ mod tests {
 
     fn names(traces: &Traces, trace: u128) -> Vec<String> {
         let found = traces.find(TraceId::from_bytes(trace.to_be_bytes()));
-        found.map(|trace| trace.operations.into_iter().map(|one| one.name).collect()).unwrap_or_default()
+        found.map(|trace| trace.operations.into_iter().map(|one| one.name.clone()).collect()).unwrap_or_default()
     }
 
     #[test]

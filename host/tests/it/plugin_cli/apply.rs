@@ -202,7 +202,8 @@ async fn a_plugin_that_is_absent_is_removed_and_others_stay() {
 #[tokio::test]
 async fn a_watch_repairs_what_others_change_and_takes_each_save() {
     let (host, shell) = with_files().await;
-    shell.write("plugins.toml", format!("{GREEN}settings = {{}}\n"));
+    let absent = "[[plugin]]\nname = \"hello\"\nabsent = true\n";
+    shell.write("plugins.toml", format!("{GREEN}settings = {{}}\n{absent}"));
     let mut command = shell.program("apply -f plugins.toml --watch --interval 1");
     let mut watching = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let becomes = async |colour: &str| {
@@ -221,7 +222,14 @@ async fn a_watch_repairs_what_others_change_and_takes_each_save() {
     let before = uploads().await;
     shell.write("green.wasm", "no component");
     eventually("the file is refused", uploads, |uploads| *uploads > before).await;
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    // The command compares twice more: it removes what may not be there.
+    let hello = std::fs::read(guest("hello")).unwrap();
+    let before = before + 2;
+    for _ in 0..2 {
+        host.operator().deploy("hello", hello.clone()).await;
+        let asking = async || host.visitor().get("/hello").await.status;
+        eventually("hello is removed", asking, |status| *status == 404).await;
+    }
     assert_eq!(uploads().await, before + 1, "the command does not send a refused file again");
     becomes("\"yellow\"").await;
     assert!(watching.try_wait().unwrap().is_none(), "the command goes on");

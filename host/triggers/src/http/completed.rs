@@ -1,7 +1,7 @@
 //! The record of a request that has its answer: the log line, the metrics and the
 //! attributes of the span.
 
-use host_base::{clock::now_ms, text::truncate};
+use host_base::{clock, text::truncate};
 use host_plugin::registry::{Served, Target};
 use host_telemetry::{
     Span,
@@ -63,7 +63,7 @@ impl CompletedRequest<'_> {
             component: self.component().to_owned(),
             name: span_name(&self.parts.method, self.target),
             id: self.id.to_owned(),
-            begun_ms: now_ms().saturating_sub(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            begun_ms: clock::ms_ago(took),
             took,
             failure: failed.then(|| self.status.to_string()),
         });

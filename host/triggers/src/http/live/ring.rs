@@ -33,7 +33,7 @@ pub(super) struct Place {
     pub(super) is_reset: bool,
 }
 
-/// What a listener gets.
+/// The next item for a listener.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// An event with its number.
