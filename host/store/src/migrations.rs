@@ -23,6 +23,7 @@ pub trait Migrations: Send + Sync + 'static {
     /// tables, the record of its migrations, its timers, the events that are not
     /// sent, and its memory of events and keyed requests. Then all migrations
     /// can run again. A file of SQLite keeps its size: new rows use its free pages.
+    /// The numbers of live events go on, because listeners may wait for the next.
     async fn empty(&self) -> Result<(), Error>;
 }
 

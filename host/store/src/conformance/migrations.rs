@@ -1,7 +1,7 @@
 //! Tests of migrations.
 
 use super::{Store, event, key, migration, text, timer};
-use crate::{MigrationError, Value};
+use crate::{LiveEvent, MigrationError, Value};
 use host_sql::Applied;
 use std::slice;
 
@@ -56,6 +56,8 @@ pub(crate) async fn an_emptied_database_is_as_a_new_one(store: Store) {
             transaction.execute(statement, vec![text("a")]).await.unwrap();
         }
         transaction.publish(&event("1")).await.unwrap();
+        let live = LiveEvent { channel: "c".to_owned(), name: String::new(), data: "text".to_owned() };
+        transaction.send_live(live).unwrap();
         transaction.schedule(&timer("t", 4_000_000_000_000), None).await.unwrap();
         transaction.commit().await.unwrap();
         assert_eq!(store.query("SELECT id FROM children", vec![]).await.unwrap().rows.len(), 1);
@@ -66,6 +68,9 @@ pub(crate) async fn an_emptied_database_is_as_a_new_one(store: Store) {
             let gone = store.query(&format!("SELECT * FROM {table}"), vec![]).await;
             assert!(gone.is_err(), "{table} is gone");
         }
+        let live = store.read_live(0).await.unwrap();
+        assert_eq!(live.iter().map(|logged| logged.sequence).collect::<Vec<_>>(), [round + 1], "the numbers go on");
+        assert!(live.iter().all(|logged| logged.event.data.is_empty() && logged.event.channel.is_empty()));
         let amount = store.measure().await.unwrap();
         assert_eq!((amount.outbox_events, amount.timers), (0, 0));
         assert!(store.measure_tables(9).await.unwrap().is_empty());

@@ -52,14 +52,17 @@ const OWN_TABLES: &str = "
         END LOOP;
     END $$";
 
-/// Deletes the rows of a component in the host's tables.
-const DELETE_ALL: [&str; 6] = [
+/// Deletes the rows of a component in the host's tables. Of the live events the last
+/// number stays, because listeners wait for the one that follows.
+const DELETE_ALL: [&str; 7] = [
     "DELETE FROM store_migrations WHERE component = $1",
     "DELETE FROM store_outbox WHERE component = $1",
     "DELETE FROM store_inbox WHERE component = $1",
     "DELETE FROM store_timers WHERE component = $1",
     "DELETE FROM store_requests WHERE component = $1",
-    "DELETE FROM store_live WHERE component = $1",
+    "DELETE FROM store_live WHERE component = $1
+     AND sequence < (SELECT max(sequence) FROM store_live WHERE component = $1)",
+    "UPDATE store_live SET channel = '', name = '', data = '' WHERE component = $1",
 ];
 
 /// The account of one component.

@@ -15,14 +15,16 @@ const OWN_TABLES: &str = "
     SELECT name FROM sqlite_schema
     WHERE type = 'table' AND name NOT LIKE 'host\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
-/// Deletes the rows of the host's tables.
-const DELETE_ALL: [&str; 6] = [
+/// Deletes the rows of the host's tables. Of the live events the last number stays,
+/// because listeners wait for the one that follows.
+const DELETE_ALL: [&str; 7] = [
     "DELETE FROM host_migrations",
     "DELETE FROM host_outbox",
     "DELETE FROM host_inbox",
     "DELETE FROM host_timers",
     "DELETE FROM host_requests",
-    "DELETE FROM host_live",
+    "DELETE FROM host_live WHERE sequence < (SELECT max(sequence) FROM host_live)",
+    "UPDATE host_live SET channel = '', name = '', data = ''",
 ];
 
 #[async_trait]
