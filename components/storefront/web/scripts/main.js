@@ -100,4 +100,6 @@ function accountPage(path) {
 }
 
 element('[data-reload]').addEventListener('click', () => location.reload());
-runOrShowFailure(start);
+// A screen reader waits for the content.
+main.setAttribute('aria-busy', 'true');
+runOrShowFailure(start).finally(() => main.removeAttribute('aria-busy'));

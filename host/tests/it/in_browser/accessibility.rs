@@ -15,7 +15,7 @@ const MAX_PAGES: usize = 100;
 /// The paths of the links to pages of this site.
 const LINKS: &str = "return [...document.querySelectorAll('a[href]')].filter(link => link.origin === location.origin \
                      && !link.hasAttribute('download')).map(link => link.pathname)";
-/// One text for each rule that the page breaks. The page may still load its content.
+/// One text for each rule that the page breaks.
 const CHECK: &str = "const [rules, done] = arguments; requestIdleCallback(() => \
                      axe.run(document, { runOnly: rules, resultTypes: ['violations'] }).then( \
                      seen => done(seen.violations.map(rule => \
@@ -45,6 +45,7 @@ impl<'a> Walk<'a> {
             }
             assert!(self.seen.len() < MAX_PAGES, "{:?}", self.seen);
             self.page.open(&path).await?;
+            self.page.is_loaded().await?;
             let links = self.page.driver.execute(LINKS, vec![]).await?;
             next.extend(links.convert::<Vec<String>>()?);
             self.check(&path).await?;

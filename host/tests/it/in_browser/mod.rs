@@ -153,6 +153,12 @@ impl Page {
         self.driver.goto(format!("{}{path}", self.base)).await
     }
 
+    /// Waits until the scripts of the page have filled in its content.
+    async fn is_loaded(&self) -> WebDriverResult<()> {
+        patiently(async || self.query("main:not([aria-busy])").first().await).await?;
+        Ok(())
+    }
+
     /// The cookies of the site.
     async fn cookies(&self) -> WebDriverResult<Vec<Cookie>> {
         self.driver.get_all_cookies().await
