@@ -81,6 +81,12 @@ pub struct LimitOverrides {
     pub host_calls: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub core_instances: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memories: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tables: Option<u32>,
 }
 
 impl LimitOverrides {
@@ -98,6 +104,9 @@ impl LimitOverrides {
             event_bytes: self.event_bytes.max(other.event_bytes),
             host_calls: self.host_calls.max(other.host_calls),
             delivery_attempts: self.delivery_attempts.max(other.delivery_attempts),
+            core_instances: self.core_instances.max(other.core_instances),
+            memories: self.memories.max(other.memories),
+            tables: self.tables.max(other.tables),
         }
     }
 }

@@ -129,7 +129,8 @@ impl<'a> Rights<'a> {
 
     fn limit_excesses(&self, limits: impl Iterator<Item = (&'static str, u64)>) -> Vec<Excess> {
         let excess = |(limit, value)| {
-            self.excess(format!("wants the limit {limit} = {value}"), format!("--limit {limit}={value}"))
+            let command = self.command_to_raise(limit, value);
+            Excess { asks: format!("wants the limit {limit} = {value}"), command }
         };
         limits.map(excess).collect()
     }
@@ -182,7 +183,16 @@ impl<'a> Rights<'a> {
     }
 
     fn excess(&self, asks: String, flag: String) -> Excess {
-        Excess { asks, command: format!("ticketing plugin policy {} {flag}", self.plugin) }
+        Excess { asks, command: self.command(&flag) }
+    }
+
+    /// The command with which an administrator raises the ceiling of a limit.
+    pub fn command_to_raise(&self, limit: &str, value: u64) -> String {
+        self.command(&format!("--limit {limit}={value}"))
+    }
+
+    fn command(&self, flag: &str) -> String {
+        format!("ticketing plugin policy {} {flag}", self.plugin)
     }
 }
 

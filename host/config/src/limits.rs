@@ -27,6 +27,13 @@ pub struct Limits {
     pub host_calls: u32,
     /// Deliveries of one event or timer before it is a dead letter.
     pub delivery_attempts: u32,
+    /// Core modules that one instance of the component consists of. An interpreter
+    /// has many.
+    pub core_instances: u32,
+    /// Linear memories of one instance.
+    pub memories: u32,
+    /// Tables of one instance.
+    pub tables: u32,
 }
 
 impl Default for Limits {
@@ -42,6 +49,9 @@ impl Default for Limits {
             event_bytes: 256 << 10,
             host_calls: 10_000,
             delivery_attempts: 10,
+            core_instances: 64,
+            memories: 2,
+            tables: 20,
         }
     }
 }
@@ -71,11 +81,14 @@ impl Limits {
             event_bytes: 256 << 10,
             host_calls: 100_000,
             delivery_attempts: 100,
+            core_instances: 64,
+            memories: 2,
+            tables: 20,
         }
     }
 
     /// All limits by name, in the order of the fields.
-    pub fn values(&self) -> [(&'static str, u64); 10] {
+    pub fn values(&self) -> [(&'static str, u64); 13] {
         [
             ("memory_mib", self.memory_mib as u64),
             ("wall_time_ms", self.wall_time_ms),
@@ -87,6 +100,9 @@ impl Limits {
             ("event_bytes", self.event_bytes as u64),
             ("host_calls", u64::from(self.host_calls)),
             ("delivery_attempts", u64::from(self.delivery_attempts)),
+            ("core_instances", u64::from(self.core_instances)),
+            ("memories", u64::from(self.memories)),
+            ("tables", u64::from(self.tables)),
         ]
     }
 
@@ -110,6 +126,9 @@ impl Limits {
         set(&mut self.event_bytes, overrides.event_bytes);
         set(&mut self.host_calls, overrides.host_calls);
         set(&mut self.delivery_attempts, overrides.delivery_attempts);
+        set(&mut self.core_instances, overrides.core_instances);
+        set(&mut self.memories, overrides.memories);
+        set(&mut self.tables, overrides.tables);
         self.check()
     }
 
@@ -118,7 +137,7 @@ impl Limits {
     /// # Errors
     /// The first one that is not.
     pub fn check(&self) -> Result<(), LimitError> {
-        let bounds: [(u64, u64); 10] = [
+        let bounds: [(u64, u64); 13] = [
             (1, 512),
             (1, 300_000),
             (1, 60_000),
@@ -128,6 +147,9 @@ impl Limits {
             (1, 64 << 20),
             (1, 1 << 20),
             (1, 10_000_000),
+            (1, 1_000),
+            (1, 10_000),
+            (1, 100),
             (1, 1_000),
         ];
         let mut checked = self.values().into_iter().zip(bounds);

@@ -45,6 +45,7 @@ pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 use host_artifact::{ComponentKind, Footprint};
 use host_config::{
     engine::{EngineConfig, InstanceParts},
+    limits::Limits,
     plugins::Grant,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -130,13 +131,13 @@ impl Engine {
         })
     }
 
-    /// Checks that an instance can begin within this limit of the plugin's memory
-    /// and within the limits of the host.
+    /// Checks that an instance can begin within these limits of the plugin and
+    /// within those of the host.
     ///
     /// # Errors
     /// Names the limit that it cannot keep, and both values.
-    pub fn check_footprint(&self, footprint: &Footprint, memory_mib: usize) -> Result<(), FootprintError> {
-        footprint_limits::check(footprint, memory_mib, self.max_memory_mib, self.parts)
+    pub fn check_footprint(&self, footprint: &Footprint, limits: &Limits) -> Result<(), FootprintError> {
+        footprint_limits::check(footprint, limits, self.max_memory_mib, self.parts)
     }
 
     /// The compiled code of a file, if the cache has it. The call reads a file,

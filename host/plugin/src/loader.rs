@@ -170,19 +170,33 @@ impl Loader {
     }
 
     /// Checks that an instance can begin within the limits that these settings
-    /// give.
+    /// and the policy give.
     ///
     /// # Errors
     /// Names the limit.
-    pub fn check_footprint(&self, artifact: &Artifact, settings: &Settings) -> Result<(), LoadError> {
-        self.fits(&artifact.manifest, artifact.footprint, settings).map(drop)
+    pub fn check_footprint(&self, artifact: &Artifact, policy: &Policy, settings: &Settings) -> Result<(), LoadError> {
+        self.fits(&artifact.manifest, artifact.footprint, policy, settings).map(drop)
     }
 
-    /// The limits of a manifest, if an instance can begin within them.
-    fn fits(&self, manifest: &Manifest, footprint: Footprint, settings: &Settings) -> Result<Manifest, LoadError> {
-        let manifest = self.with_limits(manifest, settings)?;
-        self.engine.check_footprint(&footprint, manifest.limits.memory_mib)?;
-        Ok(manifest)
+    /// The manifest as the settings and the policy leave it, if an instance can
+    /// begin within its limits.
+    fn fits(
+        &self,
+        manifest: &Manifest,
+        footprint: Footprint,
+        policy: &Policy,
+        settings: &Settings,
+    ) -> Result<Manifest, LoadError> {
+        let rights = Rights { plugin: &manifest.name, policy };
+        let wanted = self.with_limits(manifest, settings)?;
+        self.engine.check_footprint(&footprint, &wanted.limits)?;
+        let allowed = rights.narrow(&wanted);
+        let begins = self.engine.check_footprint(&footprint, &allowed.limits);
+        begins.map_err(|error| LoadError::Ceiling {
+            command: rights.command_to_raise(error.setting.trim_start_matches("limits."), error.found),
+            error,
+        })?;
+        Ok(allowed)
     }
 
     /// Checks a compiled file against the host and the settings.
@@ -251,7 +265,7 @@ impl Loader {
     fn fit(&self, compiled: &Compiled, policy: &Policy, settings: &Settings) -> Result<Fitted, LoadError> {
         let manifest = &compiled.artifact.manifest;
         let footprint = compiled.artifact.footprint.max(compiled.code.footprint());
-        let limited = self.fits(manifest, footprint, settings)?;
+        let narrowed = self.fits(manifest, footprint, policy, settings)?;
         OFFERS.check_imports(&compiled.imports)?;
         let denied: BTreeSet<Grant> = OFFERS.grants_of(&compiled.imports).difference(&policy.grants).copied().collect();
         let linked = self.engine.program(&compiled.code, &denied);
@@ -265,9 +279,7 @@ impl Loader {
         )?;
         let config =
             self.plugins.settings_with(&manifest.name, &manifest.config, &settings.values(&manifest.config))?;
-        let rights = Rights { plugin: &manifest.name, policy };
-        let manifest = rights.narrow(&limited);
-        Ok(Fitted { program, config, manifest })
+        Ok(Fitted { program, config, manifest: narrowed })
     }
 
     /// The manifest with the limits of the settings file and of the operator.

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const LIMIT: &str = "limit.";
 const QUOTA: &str = "quota.";
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 13] = [
     "memory_mib",
     "wall_time_ms",
     "transaction_ms",
@@ -34,6 +34,9 @@ const LIMITS: [&str; 10] = [
     "event_bytes",
     "host_calls",
     "delivery_attempts",
+    "core_instances",
+    "memories",
+    "tables",
 ];
 const QUOTAS: [&str; 5] = ["database_mib", "outbox_events", "timers", "dead_letters", "staged_revisions"];
 

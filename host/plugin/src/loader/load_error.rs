@@ -25,6 +25,14 @@ pub enum LoadError {
     /// An instance would begin with more than a limit allows.
     #[error(transparent)]
     Footprint(#[from] FootprintError),
+    /// The same, with a limit that the policy has lowered.
+    #[error("{error}, which is the ceiling in its policy; an administrator can: {command}")]
+    Ceiling {
+        /// The limit and both values.
+        error: FootprintError,
+        /// The command that raises the ceiling.
+        command: String,
+    },
     /// The linker refused it.
     #[error("the component cannot be linked: {0}")]
     Link(String),

@@ -123,7 +123,8 @@ impl Rollout {
         declared.check_upload().map_err(LoadError::from)?;
         self.preparer.require_trusted(artifact, &record, true)?;
         self.registry.snapshot().has_room_for(declared)?;
-        self.preparer.loader.check_footprint(artifact, &record.settings)?;
+        let policy = self.preparer.policy(&declared.name);
+        self.preparer.loader.check_footprint(artifact, &policy, &record.settings)?;
         Ok(record)
     }
 

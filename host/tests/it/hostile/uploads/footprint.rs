@@ -47,8 +47,8 @@ async fn a_component_that_cannot_begin_within_its_limits_is_refused_at_its_uploa
         ("handed over", component("", handed), "69 MiB of memory, more than limits.memory_mib = 64"),
         ("the engine", with("[limits]\nmemory_mib = 100", "(memory 1500)"), "more than engine.max_memory_mib = 80"),
         ("a table", with("", "(table 20001 funcref)"), "20001 elements in a table, more than the host's limit"),
-        ("memories", with("", "(memory 1) (memory 1) (memory 1)"), "3 memories, more than engine.max_memories = 2"),
-        ("tables", with("", &"(table 1 funcref)".repeat(21)), "21 tables, more than engine.max_tables = 20"),
+        ("memories", with("", "(memory 1) (memory 1) (memory 1)"), "3 memories, more than limits.memories = 2"),
+        ("tables", with("", &"(table 1 funcref)".repeat(21)), "21 tables, more than limits.tables = 20"),
         (
             "instances",
             component("", &format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(31))),
@@ -75,4 +75,40 @@ async fn the_limits_that_an_operator_has_set_hold_at_the_upload() {
     assert_eq!(operator.put("/plugins/odd/limits", json!({ "memory_mib": 4 })).await.status, 200);
     is_refused(&host, "a lower limit", with("", "(memory 65)"), "5 MiB of memory, more than limits.memory_mib = 4")
         .await;
+}
+
+#[tokio::test]
+async fn the_ceilings_of_a_policy_hold_at_the_upload_and_the_refusal_says_how_to_raise_them() {
+    let host = Setup::without_components().start().await;
+    let operator = host.operator();
+    let ceilings = json!({ "memory_mib": 2, "core_instances": 3, "memories": 1, "tables": 4 });
+    let policy = json!({ "policy": { "limits": ceilings } });
+    assert_eq!(operator.put("/plugins/odd/policy", policy).await.status, 200);
+    let instances =
+        |count: usize| component("", &format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(count)));
+    for (what, bytes, limit, value, ceiling) in [
+        ("core instances", instances(4), "core_instances", 4, 3),
+        ("memories", with("", "(memory 1) (memory 1)"), "memories", 2, 1),
+        ("tables", with("", &"(table 1 funcref)".repeat(5)), "tables", 5, 4),
+        ("MiB of memory", with("", "(memory 33)"), "memory_mib", 3, 2),
+    ] {
+        let reason = format!(
+            "{value} {what}, more than limits.{limit} = {ceiling}, which is the ceiling in its policy; \
+             an administrator can: ticketing plugin policy odd --limit {limit}={value}"
+        );
+        is_refused(&host, what, bytes, &reason).await;
+    }
+    // The author may want less than the policy allows.
+    let declared = component(
+        "[limits]\ncore_instances = 2",
+        &format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(3)),
+    );
+    is_refused(&host, "a declared limit", declared, "3 core instances, more than limits.core_instances = 2").await;
+
+    let revision = operator.stage(instances(3)).await;
+    let lower = json!({ "policy": { "limits": { "core_instances": 1 } } });
+    assert_eq!(operator.put("/plugins/odd/policy", lower).await.status, 200);
+    let reply = operator.activate("odd", &revision).await;
+    assert_eq!(reply.status, 422, "{reply:?}");
+    assert!(reply.errors()[0].0.contains("limits.core_instances = 1"), "{reply:?}");
 }
