@@ -36,6 +36,10 @@ pub struct Verdict {
     pub routes: RouteChanges,
     /// The changes of the subjects that the plugin receives.
     pub subscribes: SubjectChanges,
+    /// The added subjects whose retained events the plugin does not receive. It
+    /// begins with the next event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_now: Vec<String>,
     /// The changes of the subjects that the plugin publishes.
     pub publishes: SubjectChanges,
     /// The changes of the interfaces since the active revision.

@@ -101,7 +101,7 @@ fn verdict(text: &str) -> Value {
         "plugin": text, "version": text, "revision": text, "against": text, "digest": text, "size_bytes": 1, "compile_ms": 1,
         "from_cache": false, "imports": [text], "exports": [text], "capabilities": { "wanted": [text], "new": [text] },
         "routes": { "added": [{ "method": text, "path": text }], "removed": [] }, "subscribes": { "added": [text], "removed": [text] },
-        "publishes": { "added": [], "removed": [] },
+        "from_now": [text], "publishes": { "added": [], "removed": [] },
         "types": [{ "interface": text, "item": text, "change": text, "compatible": false }],
         "schemas": [{ "subject": text, "place": text, "change": text, "compatible": false }],
         "migrations": [{ "name": text, "applied": false, "compatible": false, "problem": text }],

@@ -79,6 +79,8 @@ pub fn compare(
     let (added, removed) = changes(routes(new.manifest), active.map(|active| routes(active.manifest)));
     let subscribes =
         subjects(&new.manifest.messaging.subscribes, active.map(|active| &active.manifest.messaging.subscribes));
+    let is_from_now = |subject: &&String| new.manifest.messaging.from_now.contains(*subject);
+    let from_now = subscribes.added.iter().filter(is_from_now).cloned().collect();
     let publishes =
         subjects(&new.manifest.messaging.publishes, active.map(|active| &active.manifest.messaging.publishes));
     let types = active.map_or_else(Vec::new, |active| new.interfaces.against(active.interfaces));
@@ -105,6 +107,7 @@ pub fn compare(
         capabilities: capabilities(host.offers, new.interfaces, active.map(|active| active.interfaces)),
         routes: RouteChanges { added, removed },
         subscribes,
+        from_now,
         publishes,
         types,
         schemas,

@@ -58,7 +58,7 @@ fn differences_from_the_active_revision_are_listed_and_breaking_ones_are_problem
     let new = manifest(
         "shop",
         "routes = [{ path = '/a', methods = ['GET'] }, { path = '/b', methods = ['GET'] }]
-         messaging = { publishes = [], subscribes = ['y'] }",
+         messaging = { publishes = [], subscribes = ['y', { subject = 'z', from = 'now' }] }",
     );
     let reader = manifest("reader", "messaging.subscribes = ['a.b', 'a.c']");
     let second = manifest("second", "messaging = { subscribes = ['a.b'], publishes = ['a.c'] }");
@@ -78,7 +78,8 @@ fn differences_from_the_active_revision_are_listed_and_breaking_ones_are_problem
     let verdict = compare(new_revision, &migrations, host, RevisionInfo::default());
     assert_eq!(verdict.routes.added, [route("GET", "/b")]);
     assert_eq!(verdict.routes.removed, [route("POST", "/a")]);
-    assert_eq!((verdict.subscribes.added, verdict.subscribes.removed), (vec!["y".to_owned()], vec!["x".to_owned()]));
+    assert_eq!((verdict.subscribes.added.join(" "), verdict.subscribes.removed.join(" ")), ("y z".into(), "x".into()));
+    assert_eq!(verdict.from_now, ["z"]);
     assert_eq!(verdict.capabilities, Capabilities { wanted: vec!["store".into()], new: vec!["store".into()] });
     assert_eq!(verdict.against.as_deref(), Some("1.1.0+cd"));
     assert!(verdict.migrations[0].applied && !verdict.migrations[1].applied);

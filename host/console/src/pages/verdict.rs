@@ -31,6 +31,9 @@ pub(crate) fn render(verdict: &Verdict) -> Markup {
             dl.facts {
                 dt { "Routes" } dd { (difference(&verdict.routes.added, &verdict.routes.removed)) }
                 dt { "Receives" } dd { (subjects(&verdict.subscribes)) }
+                @if !verdict.from_now.is_empty() {
+                    dt { "From the next event on" } dd { (codes(&verdict.from_now)) }
+                }
                 dt { "Publishes" } dd { (subjects(&verdict.publishes)) }
                 dt { "Capabilities" } dd {
                     (codes(&verdict.capabilities.wanted))

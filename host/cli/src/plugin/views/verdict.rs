@@ -47,7 +47,11 @@ impl Display for VerdictText {
             writeln!(f, "  newly       {}", joined(&verdict.capabilities.new))?;
         }
         write_changes(f, "route", &verdict.routes.added, &verdict.routes.removed)?;
-        write_changes(f, "subscribes", &verdict.subscribes.added, &verdict.subscribes.removed)?;
+        let added = verdict.subscribes.added.iter().map(|subject| match verdict.from_now.contains(subject) {
+            true => format!("{subject}, from the next event on"),
+            false => subject.clone(),
+        });
+        write_changes(f, "subscribes", &added.collect::<Vec<_>>(), &verdict.subscribes.removed)?;
         write_changes(f, "publishes", &verdict.publishes.added, &verdict.publishes.removed)?;
         for change in &verdict.types {
             let TypeChange { interface, item, change, compatible } = change;
