@@ -195,3 +195,22 @@ async fn a_request_under_way_is_answered_at_the_end_of_a_host() {
     assert_eq!(host.ended().await.code(), Some(0));
     connection.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_request_whose_body_is_not_there_yet_holds_up_no_other_of_its_connection() {
+    let host = with_hostile_guest("").await;
+    let (client, _connection) = http2_client(&host).await;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let mut sending = client.clone().ready().await.unwrap();
+        let request = Request::post(format!("http://{}/hostile/answer", host.address()));
+        waiting.push(sending.send_request(request.body(()).unwrap(), false).unwrap());
+        let script = json!({ "script": { "status": 200 } }).to_string();
+        assert_eq!(post(&host, &client, "/hostile/answer", script).await.unwrap().status(), 200);
+    }
+    // The first one has run in the task of the connection, and the others beside it.
+    for (answer, mut body) in waiting {
+        body.send_data(json!({ "script": { "status": 201 } }).to_string().into(), true).unwrap();
+        assert_eq!(timeout(PATIENCE, answer).await.unwrap().unwrap().status(), 201);
+    }
+}
