@@ -20,7 +20,7 @@ const MAX_READERS: usize = 64;
 /// A change is told after this time at the latest.
 const LOOK: Duration = Duration::from_millis(250);
 /// Without a change, the figures are told to be old after this time.
-const TICK: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_secs(15);
 
 static READERS: Semaphore = Semaphore::const_new(MAX_READERS);
 
@@ -34,7 +34,7 @@ struct Reader {
 }
 
 /// An event each time that a plugin on this host changes, at the latest a quarter of
-/// a second after the change, and one each 10 s. The data of an event is `changed` or
+/// a second after the change, and one each 15 s. The data of an event is `changed` or
 /// `tick`.
 #[utoipa::path(get, path = "/changes", operation_id = "follow_changes", tag = "plugins", responses(
     (status = 200, body = String, content_type = "text/event-stream", example = "data: changed\n\n"),
