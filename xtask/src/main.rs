@@ -146,7 +146,8 @@ enum Task {
     /// Build the guests and run the benchmarks
     #[command(after_help = "Examples:
   cargo xtask bench
-  cargo xtask bench -- --quick hello fresh")]
+  cargo xtask bench -- --quick hello fresh
+  cargo xtask bench -- hello --against ../other/target/release/ticketing")]
     Bench(PassedArguments),
 }
 

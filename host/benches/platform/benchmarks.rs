@@ -248,9 +248,10 @@ async fn attacks(effort: Effort) -> Result<Vec<Row>> {
 }
 
 async fn http2(effort: Effort) -> Result<Vec<Row>> {
-    let [each, one] = edge::http2(effort).await?;
+    let edge::Http2 { each, one, native } = edge::http2(effort).await?;
     let limit = "the frames, and a task for each stream";
     Ok(vec![
+        Row::ratio("HTTP/2 of axum beside its HTTP/1.1, for comparison", native, 0.0, limit),
         Row::ratio("HTTP/2 beside HTTP/1.1, a connection for each client", each, 0.9, limit),
         Row::ratio("HTTP/2 beside HTTP/1.1, one connection for all clients", one, 0.9, limit),
     ])

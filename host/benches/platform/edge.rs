@@ -13,9 +13,11 @@ use tokio::time::sleep;
 
 use crate::client::{Connection, request};
 use crate::http2::Streams;
-use crate::load::{Comparison, Effort, Rate, in_turns, quantile, send_for};
+use crate::load::{Comparison, Effort, Rate, Requests, in_turns, quantile, send_for};
 use crate::market;
+use crate::native::{self, Data};
 use crate::server::{Server, Setup};
+use crate::side_by_side::in_turns_on;
 
 /// Requests under way at the same time, as in the load of HTTP/1.1.
 const AT_ONCE: usize = 32;
@@ -36,27 +38,42 @@ account = "1000000/s"
 routes = { "GET /api/tickets/{id}" = "1000000/s" }
 "#;
 
-/// The rate of HTTP/2 beside that of HTTP/1.1: with a connection for each client, and
-/// with one for all clients.
-pub(crate) async fn http2(effort: Effort) -> Result<[Comparison; 2]> {
+/// The rate of HTTP/2 beside that of HTTP/1.1.
+pub(crate) struct Http2 {
+    /// With a connection for each client.
+    pub(crate) each: Comparison,
+    /// With one for all clients.
+    pub(crate) one: Comparison,
+    /// As `each`, by axum and hyper alone.
+    pub(crate) native: Comparison,
+}
+
+pub(crate) async fn http2(effort: Effort) -> Result<Http2> {
     let setup = Setup::of_guest("hello")?;
     let host = setup.start().await?;
-    let requests: Arc<[Vec<u8>]> = Arc::new([request("GET", "/hello", None, None)]);
-    send_for(effort.warm_up, &host, &requests).await?;
-    let compare = async |connections: usize| {
-        in_turns(
-            effort.rounds,
-            async || send_for(effort.round, &host, &requests).await,
-            async || {
-                let load = http2_load(host.address, effort.round, connections);
-                Rate::of(std::slice::from_ref(&host), load).await
-            },
-        )
-        .await
+    let data = Data::File(setup.folder().to_owned());
+    let (http1, http2) = (Server::native("hello", &data).await?, Server::native(native::HTTP2, &data).await?);
+    let compared = Http2 {
+        each: http2_beside_http1(&host, &host, AT_ONCE, effort).await?,
+        one: http2_beside_http1(&host, &host, 1, effort).await?,
+        native: http2_beside_http1(&http1, &http2, AT_ONCE, effort).await?,
     };
-    let both = [compare(AT_ONCE).await?, compare(1).await?];
-    host.stop().await?;
-    Ok(both)
+    for server in [host, http1, http2] {
+        server.stop().await?;
+    }
+    Ok(compared)
+}
+
+async fn http2_beside_http1(http1: &Server, http2: &Server, connections: usize, effort: Effort) -> Result<Comparison> {
+    let requests: Requests = Arc::new([request("GET", "/hello", None, None)]);
+    let load = async |length| {
+        let load = http2_load(http2.address, length, connections);
+        Rate::of(std::slice::from_ref(http2), load).await
+    };
+    send_for(effort.warm_up, http1, &requests).await?;
+    load(effort.warm_up).await?;
+    in_turns(effort.rounds, async || send_for(effort.round, http1, &requests).await, async || load(effort.round).await)
+        .await
 }
 
 async fn http2_load(address: SocketAddr, length: Duration, connections: usize) -> Result<usize> {
@@ -73,20 +90,11 @@ pub(crate) async fn rate_limits(effort: Effort) -> Result<Comparison> {
     let (without, with) = (Setup::new("")?, Setup::new(RATES)?.with([("TICKETING_RATE_LIMITS", "on".to_owned())]));
     let (without, with) = (without.start().await?, with.start().await?);
     let (some, others) = (reads(&without).await?, reads(&with).await?);
-    send_for(effort.warm_up, &without, &some).await?;
-    send_for(effort.warm_up, &with, &others).await?;
-    let comparison = in_turns(
-        effort.rounds,
-        async || send_for(effort.round, &without, &some).await,
-        async || send_for(effort.round, &with, &others).await,
-    )
-    .await?;
-    without.stop().await?;
-    with.stop().await?;
-    Ok(comparison)
+    in_turns_on((without, some), (with, others), effort).await
 }
 
-async fn reads(host: &Server) -> Result<Arc<[Vec<u8>]>> {
+/// Requests for single tickets of a new market.
+pub(crate) async fn reads(host: &Server) -> Result<Requests> {
     let mut connection = Connection::open(host.address).await?;
     let seller = market::sign_up(&mut connection, "seller@example.com").await?;
     let ids = market::sell(host.address, &seller, TICKETS).await?;

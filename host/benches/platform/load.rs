@@ -53,6 +53,9 @@ pub(crate) struct Rate {
     pub(crate) processor_us: f64,
 }
 
+/// Requests that are sent one after another, and again from the first.
+pub(crate) type Requests = Arc<[Vec<u8>]>;
+
 /// The same work on two servers.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison {
@@ -61,6 +64,8 @@ pub(crate) struct Comparison {
     /// The candidate's rate divided by the baseline's: the median of the rounds.
     /// Within a round, the state of the machine is the same for both.
     pub(crate) ratio: f64,
+    /// The lowest and the highest ratio of a round.
+    pub(crate) spread: (f64, f64),
 }
 
 impl Rate {
@@ -100,6 +105,7 @@ pub(crate) async fn in_turns(
         baseline: Rate::median(&baselines)?,
         candidate: Rate::median(&candidates)?,
         ratio: quantile(&mut ratios, 0.5)?,
+        spread: (quantile(&mut ratios, 0.0)?, quantile(&mut ratios, 1.0)?),
     })
 }
 

@@ -6,6 +6,7 @@
 //! thread over the loopback interface, to one server after the other. A ratio
 //! therefore compares two servers on the same machine under the same load.
 
+mod against;
 mod attacks;
 mod benchmarks;
 mod client;
@@ -49,6 +50,9 @@ struct Cli {
     quick: bool,
     /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, live, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow; all if none is named
     names: Vec<String>,
+    /// Compare this build with another program `ticketing` in its place: hello, fresh, ticket, purchase
+    #[arg(long, value_name = "PATH")]
+    against: Option<PathBuf>,
     /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -78,20 +82,26 @@ fn main() -> Result<()> {
 }
 
 async fn measure(cli: &Cli) -> Result<()> {
-    if let Some(unknown) = cli.names.iter().find(|wanted| !NAMES.iter().any(|name| name.contains(wanted.as_str()))) {
-        bail!("no benchmark is called {unknown}; there are {}", NAMES.join(", "));
+    let names: &[&str] = if cli.against.is_some() { &against::NAMES } else { &NAMES };
+    if let Some(unknown) = cli.names.iter().find(|wanted| !names.iter().any(|name| name.contains(wanted.as_str()))) {
+        bail!("no benchmark is called {unknown}; there are {}", names.join(", "));
     }
     let effort = if cli.quick { Effort::QUICK } else { Effort::FULL };
     let mut rows = Vec::new();
-    for name in NAMES {
+    for name in names {
         if !cli.names.is_empty() && !cli.names.iter().any(|wanted| name.contains(wanted.as_str())) {
             continue;
         }
         let begun = Instant::now();
-        rows.extend(benchmarks::run(name, effort).await.with_context(|| name.to_owned())?);
+        let measured = match &cli.against {
+            Some(other) => against::run(name, other, effort).await.map(|row| vec![row]),
+            None => benchmarks::run(name, effort).await,
+        };
+        rows.extend(measured.with_context(|| (*name).to_owned())?);
         eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
     }
-    println!("{}", report(&rows, sync_ms()?));
+    let baseline = if cli.against.is_some() { "other build" } else { "native" };
+    println!("{}", report(&rows, baseline, sync_ms()?));
     Ok(())
 }
 

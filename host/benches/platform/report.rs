@@ -22,13 +22,13 @@ impl Row {
     /// A rate, compared with the baseline's. The report prints `limit` as the
     /// reason if the ratio stays below the target.
     pub(crate) fn ratio(what: &str, comparison: Comparison, target: f64, limit: &'static str) -> Self {
-        let Comparison { baseline, candidate, ratio } = comparison;
+        let Comparison { baseline, candidate, ratio, spread: (low, high) } = comparison;
         Self {
             what: what.to_owned(),
             baseline: format!("{} /s", grouped(baseline.per_second)),
             measured: format!("{} /s", grouped(candidate.per_second)),
             processor: format!("{} / {} us", grouped(baseline.processor_us), grouped(candidate.processor_us)),
-            reached: format!("{ratio:.2}"),
+            reached: format!("{ratio:.2} ({low:.2} to {high:.2})"),
             target: format!(">= {target:.2}"),
             passed: ratio >= target,
             limit,
@@ -64,9 +64,9 @@ impl Row {
 }
 
 /// The results as text: a table, and the reason for each line that misses its
-/// target.
-pub(crate) fn report(rows: &[Row], sync_ms: f64) -> String {
-    let head = ["what", "native", "host", "processor time each", "reached", "to reach", ""].map(str::to_owned);
+/// target. The ratio is the median of the rounds, with the lowest and the highest one.
+pub(crate) fn report(rows: &[Row], baseline: &str, sync_ms: f64) -> String {
+    let head = ["what", baseline, "host", "processor time each", "reached", "to reach", ""].map(str::to_owned);
     let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
     let mut text = table(&lines);
     for row in rows.iter().filter(|row| !row.passed) {

@@ -36,6 +36,7 @@ pub(crate) struct Server {
 /// The settings of a host, in a folder that is removed with this value.
 pub(crate) struct Setup {
     folder: TempDir,
+    program: PathBuf,
     variables: Vec<(&'static str, String)>,
 }
 
@@ -46,7 +47,7 @@ impl Setup {
         let has_orders = !settings.contains("bundled = false");
         let limits = if has_orders { UNLIMITED_ORDERS } else { "" };
         std::fs::write(folder.path().join("settings.toml"), format!("{settings}\n{limits}"))?;
-        Ok(Self { folder, variables: Vec::new() })
+        Ok(Self { folder, program: HOST.into(), variables: Vec::new() })
     }
 
     /// One test guest and no bundled component.
@@ -60,6 +61,11 @@ impl Setup {
         Self { variables: variables.into(), ..self }
     }
 
+    /// The same settings for another build of the host.
+    pub(crate) fn of_build(self, program: &Path) -> Self {
+        Self { program: program.to_owned(), ..self }
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -67,7 +73,7 @@ impl Setup {
     /// Starts the host and waits until it is ready to serve.
     pub(crate) async fn start(&self) -> Result<Server> {
         let log = self.folder().join("log");
-        let mut command = Command::new(HOST);
+        let mut command = Command::new(&self.program);
         for (name, _) in env::vars_os() {
             let ours = name.to_str().is_some_and(|name| name.starts_with("TICKETING_") || name == "JWT_KEY");
             if ours {

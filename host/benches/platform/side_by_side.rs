@@ -1,34 +1,36 @@
 //! Two servers with the same answers, under the same load in turns.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 
 use crate::client::Connection;
-use crate::load::{Comparison, Effort, in_turns, send_for};
+use crate::load::{Comparison, Effort, Requests, in_turns, send_for};
 use crate::server::Server;
 
 /// Checks that both servers give the same answers to these requests, compares
 /// their rates, and stops both.
-pub(crate) async fn compare(
-    native: Server,
-    host: Server,
-    requests: Arc<[Vec<u8>]>,
-    effort: Effort,
-) -> Result<Comparison> {
+pub(crate) async fn compare(native: Server, host: Server, requests: Requests, effort: Effort) -> Result<Comparison> {
     for request in requests.iter() {
         same_bytes(&native, &host, request).await?;
     }
-    send_for(effort.warm_up, &native, &requests).await?;
-    send_for(effort.warm_up, &host, &requests).await?;
+    in_turns_on((native, requests.clone()), (host, requests), effort).await
+}
+
+/// Compares the rates of two servers, each with its requests, and stops both.
+pub(crate) async fn in_turns_on(
+    (one, ones): (Server, Requests),
+    (other, others): (Server, Requests),
+    effort: Effort,
+) -> Result<Comparison> {
+    send_for(effort.warm_up, &one, &ones).await?;
+    send_for(effort.warm_up, &other, &others).await?;
     let comparison = in_turns(
         effort.rounds,
-        async || send_for(effort.round, &native, &requests).await,
-        async || send_for(effort.round, &host, &requests).await,
+        async || send_for(effort.round, &one, &ones).await,
+        async || send_for(effort.round, &other, &others).await,
     )
     .await?;
-    native.stop().await?;
-    host.stop().await?;
+    one.stop().await?;
+    other.stop().await?;
     Ok(comparison)
 }
 
