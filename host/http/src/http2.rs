@@ -10,15 +10,7 @@ pub(crate) mod frames;
 pub(crate) use answer::{Answer, PacedBody};
 
 use crate::connection::{Connection, UnderWay};
-use parking_lot::Mutex;
-use std::{
-    convert::Infallible,
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::{Arc, Weak},
-    task::Poll,
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Requests of one connection at a time.
@@ -38,32 +30,6 @@ tokio::task_local! {
     static ANSWER: Arc<Answer>;
 }
 
-/// A stream that runs in the task of its connection. A client with one request at a time
-/// has no other, and so needs no task for each request.
-#[derive(Default)]
-pub(super) struct InPlace(Arc<Place>);
-
-type Place = Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>;
-
-impl InPlace {
-    /// For the streams, which must not keep the place that keeps them.
-    pub(super) fn place(&self) -> Weak<Place> {
-        Arc::downgrade(&self.0)
-    }
-
-    /// Runs the streams that hyper has left here. It must be polled after hyper.
-    pub(super) async fn run(&self) -> Infallible {
-        poll_fn(|context| {
-            let mut stream = self.0.lock();
-            if stream.as_mut().is_some_and(|stream| stream.as_mut().poll(context).is_ready()) {
-                *stream = None;
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
-
 /// Runs the streams of one connection.
 #[derive(Clone)]
 pub(super) struct Streams {
@@ -71,7 +37,6 @@ pub(super) struct Streams {
     /// The places of all streams of the listener.
     pub(super) places: Arc<Semaphore>,
     pub(super) write_timeout: Duration,
-    pub(super) in_place: Weak<Place>,
 }
 
 /// The answer of the stream that runs now, and whether the stream has a place.
@@ -84,11 +49,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
         let place = self.places.clone().try_acquire_owned().ok();
         let answer = Arc::new(Answer::new(place.is_some()));
         let under_way = self.connection.begin_request();
-        let run = self.clone().run(ANSWER.scope(answer.clone(), stream), answer, (under_way, place));
-        match self.in_place.upgrade() {
-            Some(place) if place.lock().is_none() => *place.lock() = Some(Box::pin(run)),
-            _ => drop(tokio::spawn(run)),
-        }
+        tokio::spawn(self.clone().run(ANSWER.scope(answer.clone(), stream), answer, (under_way, place)));
     }
 }
 

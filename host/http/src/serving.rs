@@ -5,7 +5,7 @@ use crate::{
     connection::{Connection, Owed},
     error::Refusal,
     host_name,
-    http2::{self, InPlace, PacedBody, Streams},
+    http2::{self, PacedBody, Streams},
     incoming::{Incoming, Protocol},
     listener::{ConnectionLimits, Stream},
     request_body::Exchange,
@@ -30,7 +30,6 @@ use hyper_util::{
 };
 use std::{
     convert::Infallible,
-    future::pending,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -112,7 +111,7 @@ where
         // The connection limits the time for the head, because hyper would not tell it
         // from the time between two requests.
         http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(self.limits.header_bytes);
-        self.drive(http1.serve_connection(stream, service), pending(), &connection).await
+        self.drive(http1.serve_connection(stream, service), &connection).await
     }
 
     async fn http2(&self, stream: impl Bytestream, peer: SocketAddr, connection: Arc<Connection>) -> io::Result<()> {
@@ -131,12 +130,10 @@ where
                 Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, stream)))
             }
         });
-        let in_place = InPlace::default();
         let streams = Streams {
             connection: connection.clone(),
             places: self.places.clone(),
             write_timeout: self.limits.write_timeout,
-            in_place: in_place.place(),
         };
         let mut http2 = conn::http2::Builder::new(streams);
         http2
@@ -148,28 +145,20 @@ where
             .max_send_buf_size(http2::QUEUED_BYTES)
             .max_pending_accept_reset_streams(http2::PENDING_RESETS)
             .max_local_error_reset_streams(http2::OWN_RESETS);
-        self.drive(http2.serve_connection(stream, service), in_place.run(), &connection).await
+        self.drive(http2.serve_connection(stream, service), &connection).await
     }
 
-    /// Lets hyper serve the connection within the times of the client, and runs the
-    /// streams that hyper has started in this task.
-    async fn drive<C>(
-        &self,
-        served: C,
-        streams: impl Future<Output = Infallible>,
-        connection: &Connection,
-    ) -> io::Result<()>
+    /// Lets hyper serve the connection within the times of the client.
+    async fn drive<C>(&self, served: C, connection: &Connection) -> io::Result<()>
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
-        let (mut served, mut streams, mut is_ending) = (pin!(served), pin!(streams), false);
+        let (mut served, mut is_ending) = (pin!(served), false);
         let ConnectionLimits { header_read_timeout, keep_alive, .. } = self.limits;
         loop {
             let idle_time = if is_ending { FAREWELL } else { keep_alive };
             tokio::select! {
-                biased;
                 result = served.as_mut() => return result.map_err(io::Error::other),
-                never = streams.as_mut() => match never {},
                 () = self.stop.cancelled(), if !is_ending => {}
                 owed = connection.overdue(header_read_timeout, idle_time) => match owed {
                     Owed::Request if !is_ending => {}

@@ -208,7 +208,6 @@ async fn a_request_whose_body_is_not_there_yet_holds_up_no_other_of_its_connecti
         let script = json!({ "script": { "status": 200 } }).to_string();
         assert_eq!(post(&host, &client, "/hostile/answer", script).await.unwrap().status(), 200);
     }
-    // The first one has run in the task of the connection, and the others beside it.
     for (answer, mut body) in waiting {
         body.send_data(json!({ "script": { "status": 201 } }).to_string().into(), true).unwrap();
         assert_eq!(timeout(PATIENCE, answer).await.unwrap().unwrap().status(), 201);
