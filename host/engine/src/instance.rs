@@ -18,6 +18,8 @@ use host_artifact::ComponentKind;
 use host_base::text;
 use host_store::{OpenTransaction, Timer, Transaction};
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -245,7 +247,7 @@ impl Instances {
         };
         instance.calls += 1;
         instance.store.data_mut().begin_call(call);
-        turn.get_or_init(|| instance.store.data().turn());
+        turn.get_or_init(|| instance.store.data().turn()).begin().await;
         instance.store.set_epoch_deadline(1);
         Ok(instance)
     }
@@ -273,6 +275,14 @@ impl Instances {
     ) -> Result<R, Failure> {
         let milliseconds = self.component.limits.wall_time_ms;
         let component = || self.component.name.clone();
+        let mut work = pin!(work);
+        let work = poll_fn(|context| {
+            let polled = self.turns.charge(|| work.as_mut().poll(context));
+            if let (true, Some(turn)) = (polled.is_pending(), turn.get()) {
+                turn.release();
+            }
+            polled
+        });
         match tokio::time::timeout(Duration::from_millis(milliseconds), work).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) if is_full(&error) => {

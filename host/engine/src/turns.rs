@@ -1,4 +1,5 @@
-//! Turns at the processors for guests that compute for long.
+//! Turns at the processors for guests that compute for long, and for plugins that use
+//! much of the processors with many short calls.
 //!
 //! There are fewer turns than processors, so spinning guests never hold all of
 //! them. A turn lasts from one tick to the next. Plugins that wait get their
@@ -14,7 +15,7 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -22,15 +23,15 @@ use tokio::sync::oneshot;
 /// plugin is within its share.
 const FREE_TICKS: u32 = 4;
 const WINDOW_MS: u64 = 100;
-/// The ticks that all guests of a plugin may use without turns in one window,
-/// for each processor: half of them.
-const SHARE_TICKS: u64 = 10;
 /// Guests that wait for their turns compute at least this often.
 const LATELY_MS: u64 = 2_000;
 
 /// The turns of all plugins.
 pub(crate) struct Turns {
-    share_ticks: u64,
+    /// The calls of a plugin may use half of the processors without turns, in each
+    /// window of this length.
+    window_ms: u64,
+    share_us: u64,
     queue: Mutex<Queue>,
     plugins: SharedByName<PluginTurns>,
 }
@@ -46,8 +47,9 @@ pub(crate) struct PluginTurns {
     turns: Arc<Turns>,
     /// Guests that wait. Only the holder of the queue's lock uses it.
     guests: Mutex<VecDeque<oneshot::Sender<Turn>>>,
-    /// The ticks of the current window, and the window.
-    recent: Mutex<(u64, u64)>,
+    /// The time that its calls have used in the current window.
+    used_us: AtomicU64,
+    window: AtomicU64,
 }
 
 /// A turn. It ends when this value is dropped.
@@ -55,14 +57,23 @@ pub(crate) struct Turn(Option<Arc<Turns>>);
 
 impl Turns {
     pub(crate) fn new(processors: usize) -> Arc<Self> {
+        Self::with_window(processors, WINDOW_MS)
+    }
+
+    fn with_window(processors: usize, window_ms: u64) -> Arc<Self> {
         let queue = Mutex::new(Queue { free: (processors / 2).max(1), waiting: VecDeque::new() });
-        let share_ticks = SHARE_TICKS * u64::try_from(processors).unwrap_or(1);
-        Arc::new(Self { share_ticks, queue, plugins: SharedByName::default() })
+        let share_us = window_ms * 1_000 / 2 * u64::try_from(processors).unwrap_or(1);
+        Arc::new(Self { window_ms, share_us, queue, plugins: SharedByName::default() })
     }
 
     /// The turns of a plugin.
     pub(crate) fn of(self: &Arc<Self>, plugin: &str) -> Arc<PluginTurns> {
-        let new = || PluginTurns { turns: self.clone(), guests: Mutex::default(), recent: Mutex::default() };
+        let new = || PluginTurns {
+            turns: self.clone(),
+            guests: Mutex::default(),
+            used_us: AtomicU64::new(0),
+            window: AtomicU64::new(0),
+        };
         self.plugins.get_or_make(plugin, || Arc::new(new()))
     }
 
@@ -125,26 +136,38 @@ impl PluginTurns {
         receiver
     }
 
-    /// Counts a tick. Returns whether the plugin is within its share.
-    fn is_within_share(&self) -> bool {
-        let now = window();
-        let mut recent = self.recent.lock();
-        if recent.1 != now {
-            *recent = (0, now);
+    /// Runs a part of a call, and counts its time: that of the guest, and that of the
+    /// host for it, such as copies of large values.
+    pub(crate) fn charge<T>(&self, run: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = run();
+        let now = Instant::now();
+        self.add(now, now.saturating_duration_since(begun));
+        result
+    }
+
+    fn add(&self, now: Instant, used: Duration) {
+        self.enter_window(now);
+        self.used_us.fetch_add(u64::try_from(used.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Whether the calls of the plugin have used less than its share.
+    pub(crate) fn is_within_share(&self) -> bool {
+        self.enter_window(Instant::now());
+        self.used_us.load(Relaxed) < self.turns.share_us
+    }
+
+    fn enter_window(&self, now: Instant) {
+        let window = clock_ms(now) / self.turns.window_ms;
+        if self.window.swap(window, Relaxed) != window {
+            self.used_us.store(0, Relaxed);
         }
-        recent.0 += 1;
-        recent.0 <= self.turns.share_ticks
     }
 }
 
-/// The number of the current window of time.
-fn window() -> u64 {
-    clock_ms() / WINDOW_MS
-}
-
-fn clock_ms() -> u64 {
+fn clock_ms(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(now.saturating_duration_since(*START).as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Turn {
@@ -179,6 +202,11 @@ impl GuestTurn {
         }))
     }
 
+    /// See [`PluginTurns::charge`].
+    pub(crate) fn charge<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.0.plugin.charge(run)
+    }
+
     /// Another call begins.
     pub(crate) fn begin_call(&self) {
         self.0.ticks.store(0, Relaxed);
@@ -200,10 +228,16 @@ impl GuestTurn {
     /// without a turn.
     pub(crate) fn tick(&self) -> bool {
         self.0.computes.store(true, Relaxed);
-        self.0.last_tick_ms.store(clock_ms(), Relaxed);
+        self.0.last_tick_ms.store(clock_ms(Instant::now()), Relaxed);
         let ticks = self.0.ticks.fetch_add(1, Relaxed);
-        let within_share = self.0.plugin.is_within_share();
-        ticks < u64::from(FREE_TICKS) && within_share
+        ticks < u64::from(FREE_TICKS) && self.0.plugin.is_within_share()
+    }
+
+    /// Waits for a turn before a call begins, if the plugin has used its share.
+    pub(crate) async fn begin(&self) {
+        if !self.0.plugin.is_within_share() {
+            self.next().await;
+        }
     }
 
     /// Whether the guest computes, or waits for a turn to do so, and has
@@ -215,7 +249,7 @@ impl GuestTurn {
     /// Whether the guest has computed for long, and in the last seconds. This
     /// is for guests whose calls into the host are not known.
     pub(crate) fn has_computed_lately(&self) -> bool {
-        let since_ms = clock_ms().saturating_sub(self.0.last_tick_ms.load(Relaxed));
+        let since_ms = clock_ms(Instant::now()).saturating_sub(self.0.last_tick_ms.load(Relaxed));
         self.0.ticks.load(Relaxed) >= u64::from(FREE_TICKS) && since_ms < LATELY_MS
     }
 
@@ -234,8 +268,10 @@ impl GuestTurn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::{task::JoinHandle, time::timeout};
+
+    /// No test is as long as this window.
+    const HOUR_MS: u64 = 3_600_000;
 
     type Log = Arc<Mutex<Vec<&'static str>>>;
 
@@ -288,14 +324,37 @@ mod tests {
 
     #[test]
     fn the_guests_of_a_plugin_share_the_ticks_that_are_free() {
-        let turns = Turns::new(1);
+        let turns = Turns::with_window(1, HOUR_MS);
+        let tick = |guest: &GuestTurn| {
+            let is_free = guest.tick();
+            guest.0.plugin.add(Instant::now(), Duration::from_millis(HOUR_MS / 20));
+            is_free
+        };
         let guests: Vec<_> = (0..64).map(|_| GuestTurn::new(turns.of("greedy"))).collect();
-        let free = guests.iter().filter(|guest| guest.tick()).count();
-        assert!(free <= 2 * usize::try_from(SHARE_TICKS).unwrap(), "{free} free ticks in one window, or two");
+        let free = guests.iter().filter(|guest| tick(guest)).count();
+        assert_eq!(free, 10, "half of the time of one processor");
         let modest = GuestTurn::new(turns.of("modest"));
         assert!((0..FREE_TICKS).all(|_| modest.tick()), "another plugin has its own share");
         assert!(!modest.tick() && modest.computes());
         modest.give_back();
         assert!(!modest.computes(), "it waits for the host");
+    }
+
+    #[tokio::test]
+    async fn calls_of_a_plugin_over_its_share_begin_one_after_another() {
+        let turns = Turns::with_window(1, HOUR_MS);
+        let guests: Vec<_> = (0..3).map(|_| GuestTurn::new(turns.of("greedy"))).collect();
+        let [first, second, third] = &guests[..] else { panic!("three guests") };
+        first.begin().await;
+        assert_eq!(turns.queue.lock().free, 1, "a plugin within its share needs no turn");
+        first.charge(|| ());
+        first.0.plugin.add(Instant::now(), Duration::from_millis(HOUR_MS));
+        second.begin().await;
+        assert_eq!(turns.queue.lock().free, 0);
+        let waiting = timeout(Duration::from_millis(20), third.begin()).await;
+        assert!(waiting.is_err(), "the turn is taken");
+        GuestTurn::new(turns.of("modest")).begin().await;
+        second.give_back();
+        timeout(Duration::from_secs(5), third.begin()).await.unwrap();
     }
 }

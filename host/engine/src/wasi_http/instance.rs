@@ -111,7 +111,7 @@ impl Instance {
             wasmtime::error::Ok(())
         }));
         poll_fn(|context| {
-            let polled = running.as_mut().poll(context);
+            let polled = turn.charge(|| running.as_mut().poll(context));
             if polled.is_pending() {
                 // The guest waits, for the host or for its next permit.
                 turn.release();
@@ -302,6 +302,7 @@ impl Shared {
         };
         instance.calls += 1;
         instance.store.data_mut().begin_call(call.that_ends_within(self.patience()));
+        instance.store.data().turn().begin().await;
         instance.store.set_epoch_deadline(1);
         Ok(instance)
     }
