@@ -90,6 +90,23 @@ pub struct LimitOverrides {
 }
 
 impl LimitOverrides {
+    /// The names of all limits, in the order of the fields.
+    pub const NAMES: [&str; 13] = [
+        "memory_mib",
+        "wall_time_ms",
+        "transaction_ms",
+        "concurrency",
+        "queue",
+        "body_bytes",
+        "response_bytes",
+        "event_bytes",
+        "host_calls",
+        "delivery_attempts",
+        "core_instances",
+        "memories",
+        "tables",
+    ];
+
     /// For each limit the higher one of both values.
     #[must_use]
     pub fn at_least(&self, other: &Self) -> Self {

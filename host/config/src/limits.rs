@@ -159,3 +159,18 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_one_name_in_all_tables() {
+        let limits = Limits::default();
+        assert_eq!(limits.values().map(|(name, _)| name), LimitOverrides::NAMES);
+        let fields = toml::Table::try_from(&limits).unwrap();
+        let overrides: LimitOverrides = fields.clone().try_into().unwrap();
+        assert_eq!(toml::Table::try_from(overrides).unwrap(), fields, "each limit can be overridden");
+        assert_eq!(fields.len(), LimitOverrides::NAMES.len());
+    }
+}

@@ -13,7 +13,7 @@ use crate::{
 use axum::{extract::Path, response::Response};
 use host_api::{
     policy::{NewPolicy, Policy, PolicyView},
-    settings::Grant,
+    settings::{Grant, LimitOverrides},
 };
 use http::{Method, StatusCode};
 use maud::{Markup, html};
@@ -23,21 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const LIMIT: &str = "limit.";
 const QUOTA: &str = "quota.";
-const LIMITS: [&str; 13] = [
-    "memory_mib",
-    "wall_time_ms",
-    "transaction_ms",
-    "concurrency",
-    "queue",
-    "body_bytes",
-    "response_bytes",
-    "event_bytes",
-    "host_calls",
-    "delivery_attempts",
-    "core_instances",
-    "memories",
-    "tables",
-];
 const QUOTAS: [&str; 5] = ["database_mib", "outbox_events", "timers", "dead_letters", "staged_revisions"];
 
 pub(crate) async fn show(session: Session, Path(name): Path<String>) -> Response {
@@ -81,7 +66,7 @@ fn render(session: &Session, view: &PolicyView, message: Option<&str>) -> Markup
                 label for="lowest_version" { "Lowest version" }
                 input #lowest_version name="lowest_version" value=(policy.lowest_version.as_deref().unwrap_or_default()) autocomplete="off";
             }
-            details { summary { "Highest limits" } div.columns { (table(LIMIT, &LIMITS, &policy.limits)) } }
+            details { summary { "Highest limits" } div.columns { (table(LIMIT, &LimitOverrides::NAMES, &policy.limits)) } }
             details { summary { "Quotas" } div.columns { (table(QUOTA, &QUOTAS, &policy.quotas)) } }
             @if session.may_administer() { button.primary type="submit" { "Change the policy of " (plugin) } }
         } }

@@ -74,12 +74,14 @@ impl WasiHttpProgram {
 
     async fn instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
         let turns = self.turns.of(&component.name);
-        let mut store = Store::new(&self.engine, State::new(ComponentKind::WasiHttp, component, turns));
+        let mut store = Store::new(&self.engine, State::new(ComponentKind::WasiHttp, component, turns.clone()));
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(on_tick);
         store.set_epoch_deadline(1);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
-        let proxy = self.pre.instantiate_async(&mut store).await?;
+        let mut making = Box::pin(self.pre.instantiate_async(&mut store));
+        let proxy = poll_fn(|context| turns.charge(|| making.as_mut().poll(context))).await?;
+        drop(making);
         store.data().turn().give_back();
         let fresh_bytes = store.data().memory.bytes;
         Ok(Instance { store, proxy, calls: 0, fresh_bytes })
