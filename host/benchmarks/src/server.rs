@@ -2,6 +2,8 @@
 //! its value is dropped.
 
 use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,10 +15,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::build;
 use crate::client::{Connection, request};
 use crate::native::Data;
 
-const HOST: &str = env!("CARGO_BIN_EXE_ticketing");
 /// Much longer than a start without a compile cache.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// The unit of processor time in `/proc`, independent of the kernel's own rate.
@@ -37,23 +39,32 @@ pub(crate) struct Server {
 pub(crate) struct Setup {
     folder: TempDir,
     program: PathBuf,
+    /// Another program with its arguments that runs the host.
+    runner: Vec<String>,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Setup {
     /// Makes a folder with these settings, on the disk that has the build.
     pub(crate) fn new(settings: &str) -> Result<Self> {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let folder = tempfile::tempdir_in(build::scratch()?)?;
         let has_orders = !settings.contains("bundled = false");
         let limits = if has_orders { UNLIMITED_ORDERS } else { "" };
         std::fs::write(folder.path().join("settings.toml"), format!("{settings}\n{limits}"))?;
-        Ok(Self { folder, program: HOST.into(), variables: Vec::new() })
+        Ok(Self { folder, program: build::host()?, runner: Vec::new(), variables: Vec::new() })
     }
 
     /// One test guest and no bundled component.
     pub(crate) fn of_guest(name: &str) -> Result<Self> {
         let path = guest(name)?;
         Self::new(&format!("bundled = false\n[[plugin]]\npath = {path:?}\ngrants = []\n"))
+    }
+
+    /// Adds settings.
+    pub(crate) fn and(self, settings: &str) -> Result<Self> {
+        let mut file = OpenOptions::new().append(true).open(self.folder().join("settings.toml"))?;
+        file.write_all(settings.as_bytes())?;
+        Ok(self)
     }
 
     /// Adds variables to the environment of the host.
@@ -66,6 +77,11 @@ impl Setup {
         Self { program: program.to_owned(), ..self }
     }
 
+    /// Lets another program run the host.
+    pub(crate) fn under(self, runner: impl IntoIterator<Item = String>) -> Self {
+        Self { runner: runner.into_iter().collect(), ..self }
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -73,7 +89,14 @@ impl Setup {
     /// Starts the host and waits until it is ready to serve.
     pub(crate) async fn start(&self) -> Result<Server> {
         let log = self.folder().join("log");
-        let mut command = Command::new(&self.program);
+        let mut command = match self.runner.split_first() {
+            Some((runner, arguments)) => {
+                let mut command = Command::new(runner);
+                command.args(arguments).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         for (name, _) in env::vars_os() {
             let ours = name.to_str().is_some_and(|name| name.starts_with("TICKETING_") || name == "JWT_KEY");
             if ours {
@@ -130,7 +153,7 @@ impl Server {
         Ok(self.resident_mib()? + children.sum::<f64>())
     }
 
-    fn id(&self) -> Result<u32> {
+    pub(crate) fn id(&self) -> Result<u32> {
         self.child.id().context("the server has ended")
     }
 
@@ -199,8 +222,5 @@ async fn await_ready(operator: SocketAddr) -> Result<()> {
 
 /// The plugin file of a test guest.
 pub(crate) fn guest(name: &str) -> Result<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
-    let path = target.join("components/test").join(format!("{name}.wasm"));
-    ensure!(path.is_file(), "{} is missing: `cargo xtask build --components` makes it", path.display());
-    Ok(path)
+    build::file(&format!("components/test/{name}.wasm"))
 }

@@ -31,6 +31,13 @@ pub(crate) async fn sign_up(connection: &mut Connection, email: &str) -> Result<
     answer.cookie()
 }
 
+/// Offers one ticket and returns its id.
+pub(crate) async fn offer(connection: &mut Connection, seller: &str, seat: usize) -> Result<String> {
+    let body = json!({ "title": format!("Row 1, seat {seat}"), "price": "19.99" }).to_string();
+    let request = request("POST", "/api/tickets", Some(seller), Some(&body));
+    Ok(connection.send(&request).await?.json::<Made>(201)?.id)
+}
+
 /// Offers this number of tickets and returns their ids.
 pub(crate) async fn sell(address: SocketAddr, seller: &str, count: usize) -> Result<Vec<String>> {
     let mut tasks = JoinSet::new();
@@ -40,9 +47,7 @@ pub(crate) async fn sell(address: SocketAddr, seller: &str, count: usize) -> Res
             let mut connection = Connection::open(address).await?;
             let mut ids = Vec::new();
             for number in (share..count).step_by(SELLERS) {
-                let body = json!({ "title": format!("Row 1, seat {number}"), "price": "19.99" }).to_string();
-                let request = request("POST", "/api/tickets", Some(&seller), Some(&body));
-                ids.push(connection.send(&request).await?.json::<Made>(201)?.id);
+                ids.push(offer(&mut connection, &seller, number).await?);
             }
             Ok(ids)
         });

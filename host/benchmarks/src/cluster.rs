@@ -3,6 +3,7 @@
 //! three hosts is killed.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,14 @@ pub(crate) async fn purchase(effort: Effort) -> Result<Comparison> {
     let native = Server::native("purchase", &data).await?;
     let (_setups, hosts) = services.hosts(1, "purchase").await?;
     compare(vec![native], hosts, effort).await
+}
+
+/// Purchases on two builds of the host.
+pub(crate) async fn builds(other: &Path, effort: Effort) -> Result<Comparison> {
+    let services = Services::start().await;
+    let other = services.setup(&services.database().await, "other")?.of_build(other);
+    let this = services.setup(&services.database().await, "this")?;
+    compare(vec![other.start().await?], vec![this.start().await?], effort).await
 }
 
 /// Purchases while one of three hosts was killed and came back.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::client::request;
+use crate::cluster;
 use crate::edge::reads;
 use crate::load::{Comparison, Effort, Requests};
 use crate::purchase;
@@ -15,7 +16,7 @@ use crate::server::{Server, Setup};
 use crate::side_by_side::in_turns_on;
 
 /// The benchmarks that can compare two builds.
-pub(crate) const NAMES: [&str; 4] = ["hello", "fresh", "ticket", "purchase"];
+pub(crate) const NAMES: [&str; 5] = ["hello", "fresh", "ticket", "purchase", "services"];
 
 /// A build may be slower by this much before the table says so.
 const TARGET: f64 = 0.97;
@@ -31,6 +32,7 @@ pub(crate) async fn run(name: &str, other: &Path, effort: Effort) -> Result<Row>
             let (some, others) = (reads(&other).await?, reads(&this).await?);
             in_turns_on((other, some), (this, others), effort).await?
         }
+        "services" => cluster::builds(other, effort).await?,
         _ => {
             let (other, this) = (Setup::new("")?.of_build(other), Setup::new("")?);
             purchase::compare(vec![other.start().await?], vec![this.start().await?], effort).await?

@@ -9,11 +9,13 @@
 mod against;
 mod attacks;
 mod benchmarks;
+mod build;
 mod client;
 mod cluster;
 mod edge;
 mod hello;
 mod http2;
+mod instructions;
 mod latency;
 mod live;
 mod load;
@@ -34,13 +36,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
 use crate::benchmarks::NAMES;
 use crate::load::{Effort, quantile};
 use crate::native::Data;
-use crate::report::report;
+use crate::report::{Row, report};
 
 #[derive(Parser)]
 #[command(about = "Compares the host with native code that does the same work")]
@@ -48,14 +50,11 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, live, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow; all if none is named
+    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, live, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow, instructions; all if none is named
     names: Vec<String>,
-    /// Compare this build with another program `ticketing` in its place: hello, fresh, ticket, purchase
+    /// Compare this build with another program `ticketing` in its place: hello, fresh, ticket, purchase, services
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
-    /// Cargo passes this to every benchmark
-    #[arg(long, hide = true)]
-    bench: bool,
     /// Serve as this baseline
     #[arg(long, hide = true)]
     native: Option<String>,
@@ -86,12 +85,13 @@ async fn measure(cli: &Cli) -> Result<()> {
     if let Some(unknown) = cli.names.iter().find(|wanted| !names.iter().any(|name| name.contains(wanted.as_str()))) {
         bail!("no benchmark is called {unknown}; there are {}", names.join(", "));
     }
+    let is_wanted = |name: &str| cli.names.is_empty() || cli.names.iter().any(|wanted| name.contains(wanted.as_str()));
+    if names.iter().any(|name| *name == "instructions" && is_wanted(name)) {
+        instructions::check_tools().await?;
+    }
     let effort = if cli.quick { Effort::QUICK } else { Effort::FULL };
     let mut rows = Vec::new();
-    for name in names {
-        if !cli.names.is_empty() && !cli.names.iter().any(|wanted| name.contains(wanted.as_str())) {
-            continue;
-        }
+    for name in names.iter().filter(|name| is_wanted(name)) {
         let begun = Instant::now();
         let measured = match &cli.against {
             Some(other) => against::run(name, other, effort).await.map(|row| vec![row]),
@@ -102,12 +102,13 @@ async fn measure(cli: &Cli) -> Result<()> {
     }
     let baseline = if cli.against.is_some() { "other build" } else { "native" };
     println!("{}", report(&rows, baseline, sync_ms()?));
+    ensure!(!rows.iter().any(Row::is_failure), "a count has grown: see the table");
     Ok(())
 }
 
 /// The time that the disk takes to make a small write durable, in milliseconds.
 fn sync_ms() -> Result<f64> {
-    let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut file = tempfile::tempfile_in(build::scratch()?)?;
     let mut samples = Vec::new();
     for _ in 0..50 {
         let begun = Instant::now();

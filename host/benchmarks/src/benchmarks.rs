@@ -5,9 +5,11 @@ use anyhow::Result;
 
 use crate::load::Effort;
 use crate::report::Row;
-use crate::{attacks, cluster, edge, hello, latency, live, payments, purchase, scale, start, swaps, tickets};
+use crate::{
+    attacks, cluster, edge, hello, instructions, latency, live, payments, purchase, scale, start, swaps, tickets,
+};
 
-pub(crate) const NAMES: [&str; 21] = [
+pub(crate) const NAMES: [&str; 22] = [
     "hello",
     "fresh",
     "ticket",
@@ -29,6 +31,7 @@ pub(crate) const NAMES: [&str; 21] = [
     "http2",
     "limits",
     "slow",
+    "instructions",
 ];
 
 /// What limits a purchase by separate components.
@@ -63,6 +66,7 @@ pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
         "http2" => http2(effort).await,
         "limits" => limits(effort).await,
         "slow" => slow(effort).await,
+        "instructions" => instructions::measure().await,
         _ => Ok(Vec::new()),
     }
 }

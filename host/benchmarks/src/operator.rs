@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::build;
 use crate::client::{Answer, Connection};
 
 /// A connection to the operator listener.
@@ -42,15 +43,12 @@ pub(crate) struct PluginFile {
 impl PluginFile {
     /// The file of a bundled component.
     pub(crate) fn component(name: &str) -> Result<Self> {
-        Self::read(
-            &Path::new(env!("TICKETING_COMPONENTS_DIR")).join(format!("{name}.wasm")),
-            &format!("../components/{name}/plugin.toml"),
-        )
+        Self::read(&build::file(&format!("components/{name}.wasm"))?, &format!("../../components/{name}/plugin.toml"))
     }
 
     /// The file of a test guest.
     pub(crate) fn guest(name: &str) -> Result<Self> {
-        Self::read(&crate::server::guest(name)?, &format!("tests/guests/{name}/plugin.toml"))
+        Self::read(&crate::server::guest(name)?, &format!("../tests/guests/{name}/plugin.toml"))
     }
 
     fn read(component: &Path, manifest: &str) -> Result<Self> {

@@ -13,6 +13,8 @@ pub(crate) struct Row {
     reached: String,
     target: String,
     passed: bool,
+    /// Whether the benchmarks fail together with this line.
+    is_check: bool,
     limit: &'static str,
 }
 
@@ -31,6 +33,7 @@ impl Row {
             reached: format!("{ratio:.2} ({low:.2} to {high:.2})"),
             target: format!(">= {target:.2}"),
             passed: ratio >= target,
+            is_check: false,
             limit,
         }
     }
@@ -52,8 +55,22 @@ impl Row {
             reached: if unit == "x" { format!("{value:.2} x") } else { format!("{value:.1} {unit}") },
             target: format!("<= {target} {unit}"),
             passed: value <= target,
+            is_check: false,
             limit,
         }
+    }
+
+    /// A count that must not grow by more than 5 % beyond the recorded one.
+    pub(crate) fn count(what: &str, count: f64, recorded: f64) -> Self {
+        let measured = format!("{} recorded", grouped(recorded));
+        let limit = "the recorded count, which the commit that needs more has to change";
+        let row = Self::at_most(what, measured, count, recorded * 1.05, "", limit);
+        Self { reached: grouped(count), target: format!("<= {}", grouped(recorded * 1.05)), is_check: true, ..row }
+    }
+
+    /// Whether the line is a check that has failed.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.is_check && !self.passed
     }
 
     fn cells(&self) -> [String; COLUMNS] {
