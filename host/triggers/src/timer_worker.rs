@@ -10,7 +10,7 @@ use super::{
     workers::ComponentWorkers,
 };
 use host_artifact::Schedule;
-use host_base::clock::now_ms;
+use host_base::clock::{self, now_ms};
 use host_bus::{DeadLetter, DeadLetterKind};
 use host_engine::Outcome;
 use host_store::{Database, DueTimer, Error, IdempotencyKey, Lease, LeaseRole};
@@ -87,7 +87,7 @@ impl TimerWorker {
                 let next = self.fire_due().await;
                 signal.end_read(next);
             }
-            let wait_ms = signal.next_read_ms().saturating_sub(now_ms());
+            let wait = || Duration::from_millis(signal.next_read_ms().saturating_sub(now_ms())).min(MAX_SLEEP);
             tokio::select! {
                 biased;
                 () = self.component.stop.cancelled() => return,
@@ -97,7 +97,7 @@ impl TimerWorker {
                 }
                 () = signal.earlier() => {}
                 () = self.in_flight.ended.notified() => signal.read_now(),
-                () = tokio::time::sleep(Duration::from_millis(wait_ms).min(MAX_SLEEP)) => {}
+                () = clock::sleep(wait) => {}
             }
         }
     }

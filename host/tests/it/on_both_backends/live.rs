@@ -86,12 +86,16 @@ async fn a_client_that_missed_what_is_gone_is_told_to_read_again() {
         assert_eq!(visitor.send_live(many.clone()).await["sent"], 100);
     }
     for (id, resets) in [("101", false), ("1101", false), ("1", true), ("100", true), ("9999", true)] {
+        // The log is full. So each client has its first event before the next one takes
+        // the place of the oldest.
         let mut back = visitor.listen_after(id, "a,b").await;
-        visitor.tell("b", id).await;
         let first = back.next().await.unwrap();
         assert_eq!(first.name == "reset", resets, "after {id}: {first:?}");
-        if resets {
-            assert_eq!(back.data(1).await, [id], "the events from now on follow");
+        visitor.tell("b", id).await;
+        match resets {
+            true => assert_eq!(back.data(1).await, [id], "the events from now on follow"),
+            // The host has read the event before the next client comes.
+            false => while back.next().await.unwrap().data != id {},
         }
     }
 }

@@ -76,7 +76,7 @@ impl CompletedRequest<'_> {
             id, method = %truncate(parts.method.as_str(), LOGGED_BYTES),
             path = truncate(parts.uri.path(), LOGGED_BYTES), status = status.as_u16(),
             duration_us = took.as_micros() as u64, component = self.component(), revision = self.revision(), caller,
-            trace = %span.trace_id(),
+            trace = %span.trace_text(),
         );
     }
 

@@ -76,7 +76,7 @@ impl LiveAnswers {
             counter!("live_refused_total", "component" => revision.name().to_owned()).increment(1);
             return Err(Refusal::Busy);
         };
-        let feed = self.feed(revision.name(), log).ok_or(Refusal::Unavailable)?;
+        let feed = self.feed(revision, log).ok_or(Refusal::Unavailable)?;
         let start = match last_event_id(request) {
             Some(id) => Start::After(id),
             None => Start::Since(begun_ms.saturating_sub(BEFORE_REQUEST_MS)),
@@ -90,7 +90,8 @@ impl LiveAnswers {
 
     /// The feed of a component, which begins now if it has no listeners yet. None
     /// when the host stops.
-    fn feed(self: &Arc<Self>, component: &str, log: Arc<dyn LiveLog>) -> Option<Arc<Feed>> {
+    fn feed(self: &Arc<Self>, revision: &Revision, log: Arc<dyn LiveLog>) -> Option<Arc<Feed>> {
+        let component = revision.name();
         let mut feeds = self.feeds.lock();
         if self.stop.is_cancelled() {
             return None;
@@ -98,7 +99,7 @@ impl LiveAnswers {
         if let Some(feed) = feeds.get(component) {
             return Some(feed.clone());
         }
-        let feed = Arc::new(Feed::new(component, log));
+        let feed = Arc::new(Feed::new(component, log, revision.unsent().clone()));
         feeds.insert(component.to_owned(), feed.clone());
         tokio::spawn(self.clone().follow(feed.clone()));
         Some(feed)

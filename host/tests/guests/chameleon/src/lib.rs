@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ticketing_sdk::messaging::{Disposition, Event, Handled, Payload};
 use ticketing_sdk::store::{FromRow, Query, Row, Snapshot, Timer, Tx, transact};
-use ticketing_sdk::{Error, Request, Response, Result, Router, capability, now_ms, params};
+use ticketing_sdk::{Error, Request, Response, Result, Router, now_ms, params, settings};
 
 const ROUTES: Router = Router::new(&[
     ("GET", "/chameleon", show),
@@ -61,11 +61,11 @@ impl FromRow for Applied {
 }
 
 fn colour() -> Result<String> {
-    capability::config_text("colour")
+    settings::get::<String>("colour")
 }
 
 fn show(_: &Request) -> Result<Response> {
-    match capability::config_text("mood")?.as_str() {
+    match settings::get::<String>("mood")?.as_str() {
         "trap" => std::process::abort(),
         "error" => return Err(Error::Internal("in a bad mood".to_owned())),
         "slow" => compute_slowly(),
@@ -86,7 +86,7 @@ fn compute_slowly() {
 }
 
 fn health(_: &Request) -> Result<Response> {
-    match capability::config_text("mood")?.as_str() {
+    match settings::get::<String>("mood")?.as_str() {
         "sick" => std::process::abort(),
         _ => Ok(Response::empty(204)),
     }
@@ -125,7 +125,7 @@ fn apply(payload: &[u8], tx: &Tx<'_>) -> Handled {
     let effect: Effect =
         serde_json::from_slice(payload).map_err(|error| Disposition::Reject(format!("unreadable: {error}")))?;
     let begun_ms = now_ms();
-    if capability::config_text("mood")? == "slow" {
+    if settings::get::<String>("mood")? == "slow" {
         compute_slowly();
     }
     tx.execute(

@@ -11,12 +11,14 @@ use ticketing_sdk::{Error, Request, Response, Result, now_ms, params};
 
 use crate::statements::error_json;
 
+const HOUR_MS: u64 = 3_600_000;
+
 /// The payload of an event or timer.
 #[derive(Serialize, Deserialize)]
 struct Effect {
     /// The id that `applied` counts.
     id: String,
-    /// `apply`, `trap`, `loop`, `reject`, `shout`, `retry`, or `retry-once`.
+    /// `apply`, `trap`, `loop`, `reject`, `shout`, `retry`, `retry-once`, or `later`.
     mood: String,
 }
 
@@ -97,6 +99,8 @@ fn follow(payload: &[u8], attempt: u32, tx: &Tx<'_>) -> Handled {
             black_box(());
         },
         "retry" => Err(Disposition::Retry(Some(1))),
+        "later" if attempt == 1 => Err(Disposition::Retry(Some(HOUR_MS))),
+        "later" => Ok(()),
         "retry-once" if attempt == 1 => Err(Disposition::Retry(None)),
         "retry-once" => Ok(()),
         // A reason that is too long for NATS and has a character that PostgreSQL refuses.

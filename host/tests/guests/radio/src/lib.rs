@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::json;
 use ticketing_sdk::store::{SqlError, Transaction, Tx};
-use ticketing_sdk::{Error, Request, Response, Result, Router, capability};
+use ticketing_sdk::{Error, Request, Response, Result, Router, settings};
 
 const ROUTES: Router = Router::new(&[
     ("GET", "/radio/events", listen),
@@ -39,7 +39,7 @@ fn yes() -> bool {
 /// Holds the connection for `channels`, with the colour of the revision first.
 fn listen(request: &Request) -> Result<Response> {
     let channels = request.query("channels").unwrap_or_default();
-    let body = format!("event: colour\ndata: {}\n\n", capability::config_text("colour")?);
+    let body = format!("event: colour\ndata: {}\n\n", settings::get::<String>("colour")?);
     Ok(Response::content(200, "text/event-stream", body).hold(&channels.split(',').collect::<Vec<_>>()))
 }
 

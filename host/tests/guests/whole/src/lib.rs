@@ -33,6 +33,9 @@ use bindings::{
     },
 };
 
+/// 30 days.
+const MONTH_SECONDS: u64 = 30 * 86_400;
+
 struct Whole;
 
 impl incoming_handler::Guest for Whole {
@@ -42,7 +45,8 @@ impl incoming_handler::Guest for Whole {
         let told = match path.rsplit('/').next().unwrap_or_default() {
             "listen" => return answers::hold(answer, text),
             "send" => send(text),
-            "save" => save(text),
+            "save" => save(text, 0),
+            "remind" => save(text, MONTH_SECONDS),
             "rows" => rows(),
             "leave-open" => leave_open(text),
             "wait" => Ok(wait()),
@@ -79,12 +83,12 @@ fn mark(tx: &Transaction, statement: &str, text: &[u8]) -> Result<(), Dispositio
     tx.execute(statement, &[text]).map(drop).map_err(|error| Disposition::Reject(format!("{error:?}")))
 }
 
-/// Saves a text, with an event and a timer in the same commit.
-fn save(text: &str) -> Result<String, Error> {
+/// Saves a text, with an event and a timer in the same commit. The timer is due after this time.
+fn save(text: &str, after_seconds: u64) -> Result<String, Error> {
     let tx = Transaction::begin()?;
     tx.execute("INSERT INTO texts (text) VALUES ($1)", &[Value::Text(text.to_owned())])?;
     tx.publish("whole.saved", text.as_bytes())?;
-    let due_ms = wall_clock::now().seconds * 1000;
+    let due_ms = (wall_clock::now().seconds + after_seconds) * 1000;
     tx.schedule(&Timer { key: text.to_owned(), due_ms, payload: text.as_bytes().to_vec() })?;
     Transaction::commit(tx)?;
     Ok("saved".to_owned())

@@ -3,6 +3,7 @@
 
 use super::ring::{Place, Ring, Start};
 use futures::task::AtomicWaker;
+use host_base::ByteBudget;
 use host_http::error::Refusal;
 use host_store::{Error, LiveLog, describe};
 use metrics::{Counter, Gauge, counter, gauge};
@@ -37,13 +38,13 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// A feed that has read nothing yet.
-    pub(super) fn new(component: &str, log: Arc<dyn LiveLog>) -> Self {
+    /// A feed that has read nothing yet. Its events take their bytes from this budget.
+    pub(super) fn new(component: &str, log: Arc<dyn LiveLog>, budget: Arc<ByteBudget>) -> Self {
         let label = || component.to_owned();
         Self {
             component: component.to_owned(),
             log,
-            ring: Mutex::default(),
+            ring: Mutex::new(Ring::new(budget)),
             reading: tokio::sync::Mutex::default(),
             has_read: AtomicBool::new(false),
             next_id: AtomicU64::new(0),

@@ -5,10 +5,14 @@
 //! and takes the next one from here. So an idle listener costs little, and a slow
 //! one holds nothing back. It has lost its place once an event of its channels is
 //! deleted that it has not taken.
+//!
+//! The texts of the events count as answers of the plugin that clients have not
+//! taken. When that budget is used up, the oldest events give their bytes back.
 
 use super::sse;
 use bytes::Bytes;
 use futures::task::AtomicWaker;
+use host_base::{ByteBudget, byte_budget::HeldBytes};
 use host_store::{LIVE_BYTES, LIVE_EVENTS, LoggedEvent};
 use std::{
     collections::{HashMap, VecDeque},
@@ -47,12 +51,14 @@ pub(super) enum Next {
 }
 
 /// The events and the listeners of one component.
-#[derive(Default)]
 pub(super) struct Ring {
+    budget: Arc<ByteBudget>,
     events: VecDeque<Arc<Event>>,
     bytes: u64,
     /// The number of the last event.
     last: u64,
+    /// The number of the last event that the budget had no bytes for.
+    cut: u64,
     /// The channels that have listeners.
     channels: HashMap<Arc<str>, Channel>,
     is_over: bool,
@@ -65,6 +71,7 @@ struct Event {
     /// The size that counts for the limit.
     bytes: u64,
     text: Bytes,
+    _held: HeldBytes,
 }
 
 /// A channel with listeners.
@@ -77,6 +84,11 @@ struct Channel {
 }
 
 impl Ring {
+    /// A ring without events, whose texts take their bytes from this budget.
+    pub(super) fn new(budget: Arc<ByteBudget>) -> Self {
+        Self { budget, events: VecDeque::new(), bytes: 0, last: 0, cut: 0, channels: HashMap::new(), is_over: false }
+    }
+
     /// The number of the last event.
     pub(super) fn last(&self) -> u64 {
         self.last
@@ -95,34 +107,57 @@ impl Ring {
                 self.delete_all(logged.sequence - 1);
             }
             self.last = logged.sequence;
-            let event = Arc::new(Event {
-                sequence: logged.sequence,
-                at_ms: logged.at_ms,
-                bytes: logged.event.bytes(),
-                text: sse::event(&logged),
-                channel: logged.event.channel,
-            });
-            self.bytes += event.bytes;
-            self.events.push_back(event.clone());
-            if let Some(channel) = self.channels.get_mut(event.channel.as_str()) {
-                channel.events.push_back(event);
+            let text = sse::event(&logged);
+            let held = self.hold(text.len() + size_of::<Event>());
+            if let Some(channel) = self.channels.get_mut(logged.event.channel.as_str()) {
                 waiting.extend(channel.listeners.iter().map(|(id, waker)| (*id, waker.clone())));
+                if held.is_none() {
+                    channel.deleted = logged.sequence;
+                }
             }
-            self.delete_oldest();
+            match held {
+                Some(held) => self.push(logged, text, held),
+                None => self.cut = logged.sequence,
+            }
         }
         waiting.into_values().collect()
     }
 
-    /// Keeps as much as the log of the component does.
-    fn delete_oldest(&mut self) {
-        while self.events.len() as u64 > LIVE_EVENTS || (self.bytes > LIVE_BYTES && self.events.len() > 1) {
-            let Some(oldest) = self.events.pop_front() else { return };
-            self.bytes -= oldest.bytes;
-            if let Some(channel) = self.channels.get_mut(oldest.channel.as_str()) {
-                channel.events.pop_front();
-                channel.deleted = oldest.sequence;
-            }
+    fn push(&mut self, logged: LoggedEvent, text: Bytes, held: HeldBytes) {
+        let LoggedEvent { sequence, at_ms, event } = logged;
+        let bytes = event.bytes();
+        let event = Arc::new(Event { sequence, at_ms, channel: event.channel, bytes, text, _held: held });
+        self.bytes += bytes;
+        self.events.push_back(event.clone());
+        if let Some(channel) = self.channels.get_mut(event.channel.as_str()) {
+            channel.events.push_back(event);
         }
+        // The ring keeps as much as the log of the component does.
+        while self.events.len() as u64 > LIVE_EVENTS || (self.bytes > LIVE_BYTES && self.events.len() > 1) {
+            self.delete_oldest();
+        }
+    }
+
+    /// Takes bytes from the budget, and deletes events where there are not enough. None
+    /// if the budget is too small without any event.
+    fn hold(&mut self, bytes: usize) -> Option<HeldBytes> {
+        loop {
+            if let Ok(held) = self.budget.hold(bytes) {
+                return Some(held);
+            }
+            self.cut = self.delete_oldest()?;
+        }
+    }
+
+    /// Deletes the oldest event, and returns its number.
+    fn delete_oldest(&mut self) -> Option<u64> {
+        let oldest = self.events.pop_front()?;
+        self.bytes -= oldest.bytes;
+        if let Some(channel) = self.channels.get_mut(oldest.channel.as_str()) {
+            channel.events.pop_front();
+            channel.deleted = oldest.sequence;
+        }
+        Some(oldest.sequence)
     }
 
     /// The log has deleted events that this host has not read.
@@ -147,7 +182,7 @@ impl Ring {
                 let newer = self.events.iter().rev().take_while(|event| event.at_ms >= since_ms).count() as u64;
                 let after = self.last - newer;
                 // Others that are new enough may have been deleted.
-                match after > 0 && after + 1 == oldest && self.is_full() {
+                match after > 0 && after + 1 == oldest && (self.is_full() || self.cut == after) {
                     true => Place { after: self.last, is_reset: true },
                     false => Place { after, is_reset: false },
                 }

@@ -10,8 +10,12 @@ fn logged(sequence: u64, channel: &str) -> LoggedEvent {
     LoggedEvent { sequence, at_ms: sequence * 1_000, event }
 }
 
+fn empty() -> Ring {
+    Ring::new(ByteBudget::new(usize::MAX))
+}
+
 fn ring(events: impl IntoIterator<Item = (u64, &'static str)>) -> Ring {
-    let mut ring = Ring::default();
+    let mut ring = empty();
     ring.append(events.into_iter().map(|(sequence, channel)| logged(sequence, channel)).collect());
     ring
 }
@@ -56,7 +60,7 @@ fn a_listener_gets_the_events_of_its_channels_in_order() {
 
 #[test]
 fn only_the_listeners_of_a_channel_wake() {
-    let mut ring = Ring::default();
+    let mut ring = empty();
     let counts: Vec<Arc<Count>> = (0..3).map(|_| Arc::default()).collect();
     for (id, (count, channels)) in counts.iter().zip([&["a"][..], &["b"], &["a", "b"]]).enumerate() {
         let waker = Arc::new(AtomicWaker::new());
@@ -88,8 +92,8 @@ fn a_client_comes_back_to_its_place_as_long_as_nothing_is_gone() {
     ] {
         assert_eq!(ring.place(Start::After(id)), expected, "{id}");
     }
-    assert_eq!(Ring::default().place(Start::After(0)), place(0, false));
-    assert_eq!(Ring::default().place(Start::After(1)), place(0, true));
+    assert_eq!(empty().place(Start::After(0)), place(0, false));
+    assert_eq!(empty().place(Start::After(1)), place(0, true));
 }
 
 #[test]
@@ -99,7 +103,7 @@ fn a_new_client_begins_with_the_events_since_its_request() {
     assert_eq!(events.place(Start::Since(6_000)), place(5, false));
     assert_eq!(events.place(Start::Since(4_000)), place(3, false));
     assert_eq!(events.place(Start::Since(0)), place(0, false));
-    assert_eq!(Ring::default().place(Start::Since(0)), place(0, false));
+    assert_eq!(empty().place(Start::Since(0)), place(0, false));
     let full = ring((1..=LIVE_EVENTS + 9).map(|sequence| (sequence, "a")));
     assert_eq!(full.place(Start::Since(0)), place(LIVE_EVENTS + 9, true), "some may be gone");
     assert_eq!(full.place(Start::Since(500_000)), place(499, false));
@@ -121,7 +125,7 @@ fn a_slow_listener_loses_its_place_and_others_do_not() {
 
 #[test]
 fn large_events_take_the_place_of_more() {
-    let mut ring = Ring::default();
+    let mut ring = empty();
     let channels = names(&["a"]);
     ring.join(1, &channels, &Arc::default());
     let large = |sequence| {
@@ -137,6 +141,34 @@ fn large_events_take_the_place_of_more() {
 }
 
 #[test]
+fn events_beyond_the_budget_are_lost_and_give_their_bytes_back() {
+    let event_bytes = sse::event(&logged(1, "a")).len() + size_of::<Event>();
+    let budget = ByteBudget::new(3 * event_bytes);
+    let mut ring = Ring::new(budget.clone());
+    let channels = names(&["a"]);
+    ring.join(1, &channels, &Arc::default());
+    ring.append((1..=5).map(|sequence| logged(sequence, "a")).collect());
+    assert_eq!(ring.next(&channels, 1), Next::Lost);
+    assert_eq!(rest(&ring, &channels, 2), [3, 4, 5]);
+    assert_eq!(ring.place(Start::After(1)), Place { after: 5, is_reset: true });
+    assert_eq!(ring.place(Start::Since(0)), Place { after: 5, is_reset: true }, "some are gone");
+    assert_eq!(ring.place(Start::Since(4_000)), Place { after: 3, is_reset: false });
+
+    // Answers of the plugin that nobody reads leave no byte for events.
+    budget.set_limit(0);
+    ring.append(vec![logged(6, "b"), logged(7, "b")]);
+    let waiting = ring.append(vec![logged(8, "a")]);
+    assert_eq!((waiting.len(), ring.next(&channels, 7)), (1, Next::Lost), "the listener wakes and hears it");
+    assert_eq!((budget.held(), ring.events.len(), ring.last()), (0, 0, 8));
+    assert_eq!(ring.place(Start::After(7)), Place { after: 8, is_reset: true });
+    budget.set_limit(event_bytes);
+    ring.append(vec![logged(9, "a")]);
+    assert_eq!(rest(&ring, &channels, 8), [9]);
+    drop(ring);
+    assert_eq!(budget.held(), 0);
+}
+
+#[test]
 fn events_that_this_host_has_not_read_in_time_are_lost_for_all() {
     let mut ring = ring([(1, "a"), (2, "b")]);
     let channels = names(&["a"]);
@@ -149,7 +181,7 @@ fn events_that_this_host_has_not_read_in_time_are_lost_for_all() {
 
 #[test]
 fn the_last_events_come_before_the_end() {
-    let mut ring = Ring::default();
+    let mut ring = empty();
     let channels = names(&["a"]);
     ring.join(1, &channels, &Arc::default());
     ring.append(vec![logged(1, "a")]);
