@@ -8,6 +8,12 @@
 //! one. The host follows the reference, but its time never runs more than one
 //! part in twenty faster or slower. After a restart it takes the reference's
 //! time at once.
+//!
+//! The test of a plugin stops the clock and moves it by a script ([`ClockScript`]).
+
+mod script;
+
+pub use script::{ClockScript, moved_ms, sleep};
 
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -51,7 +57,7 @@ pub fn ms_ago(time: Duration) -> u64 {
 
 /// The time since the Unix epoch.
 pub fn now() -> Duration {
-    CLOCK.read(uptime())
+    script::now().unwrap_or_else(|| CLOCK.read(uptime()))
 }
 
 /// The time of the machine's clock, in milliseconds since the Unix epoch.

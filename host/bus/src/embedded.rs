@@ -9,6 +9,7 @@
 mod consumer;
 mod dead_letters;
 mod delivery_queue;
+mod inspection;
 mod room;
 mod tail;
 
@@ -19,9 +20,14 @@ use super::{
 };
 use async_trait::async_trait;
 use consumer::EmbeddedConsumer;
-use host_base::{Disk, clock::now_ms, event::Event};
+use host_base::{
+    Disk,
+    clock::{moved_ms, now_ms},
+    event::Event,
+};
 use host_config::messaging::MessagingConfig;
 use host_database::HostDatabase;
+pub use inspection::{PublishedEvent, WaitingDelivery};
 use parking_lot::Mutex;
 use room::Room;
 use sqlx::{Any, Transaction};
@@ -68,6 +74,8 @@ struct EventLog {
     database: HostDatabase,
     opened: Instant,
     opened_ms: i64,
+    /// By how much scripts had moved the clock before.
+    moved_before_ms: u64,
     room: Room,
     /// The disk with the host's database, if it has a reserve.
     disk: Option<Disk>,
@@ -94,6 +102,7 @@ impl EmbeddedBus {
             database,
             opened: Instant::now(),
             opened_ms: now.max(latest.unwrap_or(0)),
+            moved_before_ms: moved_ms(),
             room: Room::new(settings.retained_bytes),
             disk,
         });
@@ -284,9 +293,17 @@ impl EventLog {
 
     /// The time of day when the log was opened, plus the time since then. It
     /// never goes back and never stands still, however the clock is set. So an
-    /// event that was published later is also due later.
+    /// event that was published later is also due later. It goes forward with a
+    /// script that moves the clock.
     fn now_ms(&self) -> i64 {
-        self.opened_ms.saturating_add(i64::try_from(self.opened.elapsed().as_millis()).unwrap_or(i64::MAX))
+        let elapsed_ms = i64::try_from(self.opened.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let moved_ms = i64::try_from(moved_ms() - self.moved_before_ms).unwrap_or(i64::MAX);
+        self.opened_ms.saturating_add(elapsed_ms).saturating_add(moved_ms)
+    }
+
+    /// The time until this moment. Zero if it has passed.
+    fn time_until(&self, at_ms: i64) -> Duration {
+        Duration::from_millis(u64::try_from(at_ms.saturating_sub(self.now_ms())).unwrap_or_default())
     }
 
     async fn subscribe(&self, component: &str, subjects: &Subjects) -> Result<(), BusError> {

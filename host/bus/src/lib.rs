@@ -10,7 +10,7 @@ mod jetstream;
 mod starts;
 mod tail;
 
-pub use embedded::EmbeddedBus;
+pub use embedded::{EmbeddedBus, PublishedEvent, WaitingDelivery};
 pub use host_api::dead_letters::{DeadLetter, DeadLetterKind, DeadLetterSummary};
 pub use jetstream::{JetStreamBus, installation};
 pub use tail::{EventTail, TAIL_PAYLOAD_BYTES, TailedEvent, TailedItem};

@@ -5,8 +5,12 @@
 //! them. A turn lasts from one tick to the next. Plugins that wait get their
 //! turns one after another, so a plugin with many guests gets no more than a
 //! plugin with one. While no guest waits, a turn costs one lock without
-//! contention.
+//! contention. A plugin that is alone takes no processor from another one, so its
+//! short calls need no turns.
 
+mod activity;
+
+use activity::Activity;
 use host_base::SharedByName;
 use parking_lot::Mutex;
 use std::{
@@ -34,6 +38,7 @@ pub(crate) struct Turns {
     share_us: u64,
     queue: Mutex<Queue>,
     plugins: SharedByName<PluginTurns>,
+    activity: Mutex<Activity>,
 }
 
 struct Queue {
@@ -63,7 +68,7 @@ impl Turns {
     fn with_window(processors: usize, window_ms: u64) -> Arc<Self> {
         let queue = Mutex::new(Queue { free: (processors / 2).max(1), waiting: VecDeque::new() });
         let share_us = window_ms * 1_000 / 2 * u64::try_from(processors).unwrap_or(1);
-        Arc::new(Self { window_ms, share_us, queue, plugins: SharedByName::default() })
+        Arc::new(Self { window_ms, share_us, queue, plugins: SharedByName::default(), activity: Mutex::default() })
     }
 
     /// The turns of a plugin.
@@ -161,11 +166,23 @@ impl PluginTurns {
         }
     }
 
+    /// Whether no other plugin had a call lately.
+    fn is_alone(&self) -> bool {
+        let window = self.window_of(Instant::now());
+        self.turns.activity.lock().has_one_plugin(window)
+    }
+
+    fn window_of(&self, now: Instant) -> u64 {
+        // No plugin has a call in the window 0.
+        clock_ms(now) / self.turns.window_ms + 1
+    }
+
     fn enter_window(&self, now: Instant) {
-        let window = clock_ms(now) / self.turns.window_ms;
+        let window = self.window_of(now);
         // Another thread may be in a later window already.
         if self.window.load(Relaxed) < window && self.window.fetch_max(window, Relaxed) < window {
             self.used_us.store(0, Relaxed);
+            self.turns.activity.lock().add(window);
         }
     }
 }
@@ -238,9 +255,11 @@ impl GuestTurn {
         ticks < u64::from(FREE_TICKS) && self.0.plugin.is_within_share()
     }
 
-    /// Waits for a turn before a call begins, if the plugin has used its share.
+    /// Waits for a turn before a call begins, if the plugin has used its share and others
+    /// want the processors too.
     pub(crate) async fn begin(&self) {
-        if !self.0.plugin.is_within_share() {
+        let plugin = &self.0.plugin;
+        if !plugin.is_within_share() && !plugin.is_alone() {
             self.next().await;
         }
     }
@@ -355,10 +374,14 @@ mod tests {
         first.charge(|| ());
         first.0.plugin.add(Instant::now(), Duration::from_millis(HOUR_MS));
         second.begin().await;
+        assert_eq!(turns.queue.lock().free, 1, "a plugin that is alone needs no turn");
+        let modest = GuestTurn::new(turns.of("modest"));
+        modest.charge(|| ());
+        second.begin().await;
         assert_eq!(turns.queue.lock().free, 0);
         let waiting = timeout(Duration::from_millis(20), third.begin()).await;
         assert!(waiting.is_err(), "the turn is taken");
-        GuestTurn::new(turns.of("modest")).begin().await;
+        modest.begin().await;
         second.give_back();
         timeout(Duration::from_secs(5), third.begin()).await.unwrap();
     }

@@ -13,7 +13,7 @@ pub mod trace;
 
 pub use self::metrics::{Metrics, RevisionSeries};
 pub use endpoint_metrics::EndpointMetrics;
-pub use log::{LogGuard, TelemetryError, start_log};
+pub use log::{LogGuard, TelemetryError, start_log, start_silent_log};
 pub use log_tail::{KEPT_LINES, LogTail, TailItem};
 pub use opentelemetry::trace::{SpanKind, TraceId};
 pub use otlp::OtlpExporter;

@@ -2,7 +2,7 @@
 
 use super::{
     log_budget::Budget,
-    log_format::{PrintableFields, PrintableJson},
+    log_format::{PrintableFields, PrintableJson, Rfc3339},
     log_tail, recent_traces,
 };
 use host_config::log::{LogConfig, LogFormat};
@@ -80,14 +80,14 @@ pub fn start_log(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
     recent_traces::set_slow(config.slow);
     let stderr = BatchedStderr(BufWriter::with_capacity(BUFFER_BYTES, io::stderr()));
     let (writer, guard) = tracing_appender::non_blocking(stderr);
-    let budget =
-        Budget { bytes_per_second: config.plugin_kib_per_second << 10, burst_bytes: config.plugin_burst_kib << 10 };
+    let budget = budget(config);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&config.filter)?)
         .with_ansi(io::stderr().is_terminal());
     let filter: FilterHandle = match config.format {
         LogFormat::Text => {
-            let log = builder.fmt_fields(PrintableFields).with_writer(writer).with_filter_reloading();
+            let builder = builder.with_timer(Rfc3339).fmt_fields(PrintableFields);
+            let log = builder.with_writer(writer).with_filter_reloading();
             let filter = log.reload_handle();
             log.finish().with(log_tail::Layer).with(budget).try_init()?;
             Box::new(move |new| filter.reload(new))
@@ -101,6 +101,21 @@ pub fn start_log(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
         }
     };
     Ok(LogGuard { _writer: guard, filter })
+}
+
+/// Starts a log that writes nothing. [`LogTail`](super::LogTail) reads the lines of one
+/// component.
+///
+/// # Errors
+/// If the filter is not valid, or if the process has a log already.
+pub fn start_silent_log(config: &LogConfig) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(&config.filter)?;
+    tracing_subscriber::registry().with(filter).with(log_tail::Layer).with(budget(config)).try_init()?;
+    Ok(())
+}
+
+fn budget(config: &LogConfig) -> Budget {
+    Budget { bytes_per_second: config.plugin_kib_per_second << 10, burst_bytes: config.plugin_burst_kib << 10 }
 }
 
 #[cfg(test)]

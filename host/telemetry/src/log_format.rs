@@ -1,57 +1,99 @@
-//! The text of a log line that others than the host have chosen. Both formats
-//! escape it in one place, for messages and fields of every line.
+//! The texts of a log line. Each format has one place that escapes the texts of others
+//! than the host, in messages and in fields.
 
 use host_base::printable::{Printable, acts, is_plain};
 use std::{
     fmt::{self, Write as _},
     io::{self, Write},
+    time::SystemTime,
 };
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{
     field::RecordFields,
-    fmt::{FormatFields, format::Writer},
+    fmt::{FormatFields, format::Writer, time::FormatTime},
 };
+
+/// The time of a line in the text format, in UTC.
+#[derive(Debug)]
+pub(super) struct Rfc3339;
+
+impl FormatTime for Rfc3339 {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", humantime::format_rfc3339_micros(SystemTime::now()))
+    }
+}
 
 /// The fields of a line in the text format: the message, then `name=value`.
 #[derive(Debug)]
 pub(super) struct PrintableFields;
 
 impl<'writer> FormatFields<'writer> for PrintableFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut line = Line { writer, is_first: true, result: Ok(()) };
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut line = Line {
+            text: String::with_capacity(LINE_BYTES),
+            has_colours: writer.has_ansi_escapes(),
+            is_first: true,
+            result: Ok(()),
+        };
         fields.record(&mut line);
+        // Many small writes through the writer would cost more than one.
+        writer.write_str(&line.text)?;
         line.result
     }
 }
 
-struct Line<'writer> {
-    writer: Writer<'writer>,
+/// Most lines are shorter.
+const LINE_BYTES: usize = 512;
+
+struct Line {
+    text: String,
+    has_colours: bool,
     is_first: bool,
     result: fmt::Result,
 }
 
-impl Line<'_> {
+impl Line {
     fn write(&mut self, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+        self.begin(field);
+        write!(Printable(&mut self.text), "{value:?}")
+    }
+
+    /// Writes a text as `Debug` does. Most texts need no escape, and are written in one piece.
+    fn write_text(&mut self, field: &Field, text: &str) -> fmt::Result {
+        if !text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+            return self.write(field, &text);
+        }
+        self.begin(field);
+        ["\"", text, "\""].iter().for_each(|part| self.text.push_str(part));
+        Ok(())
+    }
+
+    fn begin(&mut self, field: &Field) {
         if !std::mem::replace(&mut self.is_first, false) {
-            self.writer.write_char(' ')?;
+            self.text.push(' ');
         }
         let name = field.name();
-        if name != "message" {
-            match self.writer.has_ansi_escapes() {
-                true => write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?,
-                false => write!(self.writer, "{name}=")?,
-            }
-        }
-        write!(Printable(&mut self.writer), "{value:?}")
+        let parts = match (name, self.has_colours) {
+            ("message", _) => return,
+            (_, true) => ["\x1b[3m", name, "\x1b[0m\x1b[2m=\x1b[0m"],
+            (_, false) => ["", name, "="],
+        };
+        parts.iter().for_each(|part| self.text.push_str(part));
     }
 }
 
-impl Visit for Line<'_> {
+impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => self.record_debug(field, &format_args!("{value}")),
-            _ => self.record_debug(field, &value),
+            _ if self.result.is_ok() => self.result = self.write_text(field, value),
+            _ => {}
         }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.begin(field);
+        self.text.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -164,6 +206,25 @@ mod tests {
         assert!(text.split('\n').all(is_plain), "{text}");
         assert!(text.lines().all(|line| line.contains(" WARN event{outer=")), "{text}");
         assert!(text.contains("reason=x\\n2030-01-01"), "{text}");
+    }
+
+    #[test]
+    fn a_line_has_its_time_its_level_and_its_fields() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let log = tracing_subscriber::fmt().with_timer(Rfc3339).fmt_fields(PrintableFields).with_ansi(false);
+        let before = SystemTime::now();
+        tracing::subscriber::with_default(log.with_writer(move || writer.clone()).finish(), || {
+            tracing::info!(target: "request", status = 200_u16, most = u64::MAX, least = i64::MIN, text = "a \"b\"", "said");
+        });
+        let text = buffer.text();
+        let (time, rest) = text.split_once(' ').unwrap();
+        let fields = "status=200 most=18446744073709551615 least=-9223372036854775808 text=\"a \\\"b\\\"\"";
+        assert_eq!(rest, format!(" INFO request: said {fields}\n"));
+        assert_eq!(time.len(), "2030-01-01T00:00:00.000000Z".len(), "{time}");
+        let time = humantime::parse_rfc3339(time).unwrap();
+        let near = std::time::Duration::from_secs(60);
+        assert!(time + near > before && time < SystemTime::now() + near, "{time:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
     delivery_queue::{Action, DeliveryQueue},
 };
 use async_trait::async_trait;
-use host_base::event::Event;
+use host_base::{clock, event::Event};
 use parking_lot::Mutex;
 use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -118,7 +118,7 @@ impl Consumer for EmbeddedConsumer {
                 Action::ReadLog => self.read_log(now_ms).await?,
                 Action::WaitUntil(until_ms) => tokio::select! {
                     () = self.queue.changed.notified() => {}
-                    () = sleep(Duration::from_millis(until_ms.abs_diff(now_ms))) => {}
+                    () = clock::sleep(|| self.log.time_until(until_ms)) => {}
                 },
             }
         }

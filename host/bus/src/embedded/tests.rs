@@ -63,6 +63,7 @@ on_both_engines! {
     old_events_are_deleted_unless_a_consumer_waits_for_them
     an_event_of_a_publisher_that_ended_is_delivered_when_it_is_published_again
     a_component_keeps_a_limited_part_of_the_log
+    a_look_shows_what_was_published_and_what_waits
 }
 
 async fn a_restart_skips_nothing_from_now_on(place: TestDatabase) {
@@ -176,4 +177,21 @@ async fn a_component_keeps_a_limited_part_of_the_log(place: TestDatabase) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("there is no room after all were applied");
+}
+
+async fn a_look_shows_what_was_published_and_what_waits(place: TestDatabase) {
+    let bus = EmbeddedBus::open(place.open().await, &settings(), None).await.unwrap();
+    let one = bus.consumer("one", Subjects::of(&["a"])).await.unwrap();
+    bus.publish(&[event("1", "a"), event("2", "b")]).await.unwrap();
+    let seen = bus.events_after(0).await.unwrap();
+    assert_eq!(seen.iter().map(|seen| seen.event.clone()).collect::<Vec<_>>(), [event("1", "a"), event("2", "b")]);
+    assert_eq!(bus.events_after(seen[0].position).await.unwrap(), seen[1..]);
+
+    let due = WaitingDelivery { subject: "a".into(), due_in: Duration::ZERO };
+    assert_eq!(bus.waiting_deliveries().await.unwrap(), std::slice::from_ref(&due));
+    let delivery = next(&one).await;
+    assert_eq!(bus.waiting_deliveries().await.unwrap(), [due], "it is in progress");
+    one.retry(&delivery, Duration::from_secs(3_600)).await.unwrap();
+    let later = bus.waiting_deliveries().await.unwrap();
+    assert!(later.len() == 1 && later[0].due_in > Duration::from_secs(3_500), "{later:?}");
 }

@@ -3,6 +3,11 @@
 use super::Cluster;
 use crate::{lock_key, reach};
 use sqlx::PgConnection;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// The pause between two attempts to take the lock.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The exclusive right to change a plugin, across all hosts. PostgreSQL releases
 /// it when the session ends, for any reason.
@@ -11,13 +16,20 @@ pub struct PluginLock {
 }
 
 impl Cluster {
-    /// Waits until no other host changes this plugin.
+    /// Waits until no other host changes this plugin. Each attempt is a statement that the
+    /// server answers at once, so a connection that falls silent ends the wait.
     ///
     /// # Errors
-    /// If the database cannot be reached.
+    /// If the database cannot be reached, or no longer answers.
     pub async fn lock_plugin(&self, plugin: &str) -> sqlx::Result<PluginLock> {
         let mut session = reach::connect(&self.url).await?;
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(lock_key(&["plugin", plugin])).execute(&mut session).await?;
-        Ok(PluginLock { _session: session })
+        let key = lock_key(&["plugin", plugin]);
+        loop {
+            let attempt = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut session);
+            if self.database.unless_silent(attempt).await? {
+                return Ok(PluginLock { _session: session });
+            }
+            sleep(PAUSE).await;
+        }
     }
 }

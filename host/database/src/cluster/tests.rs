@@ -1,7 +1,8 @@
 use super::*;
 use host_api::cluster::{RunningPlugin, Serving};
-use host_test_support::postgres;
-use std::sync::Arc;
+use host_test_support::{Forwarder, postgres};
+use sqlx::postgres::PgConnectOptions;
+use std::{str::FromStr, sync::Arc};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -11,12 +12,17 @@ async fn hosts<const N: usize>(names: [&str; N]) -> [Arc<Cluster>; N] {
     let url = Secret::new(postgres::new_database().await);
     let mut hosts = Vec::new();
     for name in names {
-        let database = HostDatabase::connect(&url).await.unwrap();
-        let host = Cluster::join(database, &url, HostIdentity::new(name)).await.unwrap();
-        host.heartbeat(true, &RunningPlugins::new()).await.unwrap();
-        hosts.push(Arc::new(host));
+        hosts.push(host(&url, name).await);
     }
     hosts.try_into().unwrap_or_else(|_| unreachable!("as many hosts as names"))
+}
+
+/// Starts a host on a database.
+async fn host(url: &Secret, name: &str) -> Arc<Cluster> {
+    let database = HostDatabase::connect(url).await.unwrap();
+    let host = Cluster::join(database, url, HostIdentity::new(name)).await.unwrap();
+    host.heartbeat(true, &RunningPlugins::new()).await.unwrap();
+    Arc::new(host)
 }
 
 /// The state of a change. The cluster does not interpret it.
@@ -200,4 +206,30 @@ async fn a_host_that_runs_its_own_revision_in_place_of_the_decided_one_follows()
     assert_eq!(reports.len(), 1);
     let held = Serving { held: true, ..serving("r2") };
     assert!(one.wait_for_followers("p", Some(&held)).await.iter().all(|report| !report.follows));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn a_host_whose_connections_fall_silent_waits_no_longer_for_the_lock_of_a_plugin() {
+    let url = postgres::new_database().await;
+    let port = PgConnectOptions::from_str(&url).unwrap().get_port();
+    let forwarder = Forwarder::to(port).await;
+    let forwarded = url.replacen(&format!(":{port}/"), &format!(":{}/", forwarder.port()), 1);
+    assert_ne!(forwarded, url);
+    let (one, two) = (host(&Secret::new(forwarded), "one").await, host(&Secret::new(url.clone()), "two").await);
+    let _held = two.lock_plugin("p").await.unwrap();
+    let waiting = tokio::spawn(async move { one.lock_plugin("p").await.map(drop) });
+    // The session of each host has asked for the lock.
+    let mut database = postgres::connect(&url).await.unwrap();
+    let sessions =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%_advisory_lock($1)' AND datname = current_database()";
+    timeout(SOON, async {
+        while sqlx::query_scalar::<_, i64>(sessions).fetch_one(&mut database).await.unwrap() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    forwarder.silence_connections();
+    assert!(timeout(SOON, waiting).await.expect("the wait ends").unwrap().is_err());
 }

@@ -14,7 +14,7 @@ fn is_read(traceparent: &str) -> bool {
 #[test]
 fn a_child_stays_in_the_trace_and_has_an_identifier_of_its_own() {
     let child = start(Some(HEADER));
-    assert_eq!(child.trace_id().to_string(), TRACE);
+    assert_eq!((child.trace_id().to_string(), child.trace_text()), (TRACE.to_owned(), TRACE.to_owned()));
     let header = child.traceparent();
     assert!(is_read(&header) && header.starts_with(&HEADER[..36]) && header.ends_with("-01"), "{header}");
     assert_ne!(header, HEADER);
