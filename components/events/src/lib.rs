@@ -10,8 +10,7 @@ mod price_text;
 mod ticket;
 
 use serde::{Deserialize, Serialize};
-use ticketing_sdk::Timestamp;
-use ticketing_sdk::messaging::Payload;
+use ticketing_sdk::{Timestamp, subjects};
 
 pub use money::{Money, Price};
 pub use payment::{PaymentCreated, PaymentDeclined, PaymentPending, PaymentRefunded, PaymentVoided};
@@ -19,12 +18,6 @@ pub use ticket::{
     TicketCopied, TicketCreated, TicketHeld, TicketState, TicketStatus, TicketUpdated, TicketWithdrawing,
     TicketWithdrawn, WithdrawalDecided,
 };
-
-macro_rules! subjects {
-    ($($subject:literal: $payload:ty),* $(,)?) => {
-        $(impl Payload for $payload { const SUBJECT: &'static str = $subject; })*
-    };
-}
 
 subjects! {
     "ticket.created": TicketCreated,

@@ -2,18 +2,13 @@
 //! timers, one for each open order. The key of a timer is the order's id.
 
 use events::{ExpirationComplete, OrderCancelled, OrderCompleted, OrderCreated};
-use ticketing_sdk::messaging::{Delivery, Dispatch, Disposition, Event, Handled};
+use ticketing_sdk::messaging::{self, Delivery, Handled};
 use ticketing_sdk::store::{Timer, Tx};
 
-ticketing_sdk::component! { messaging: on_event, timers: on_timer }
-
-fn on_event(event: Event, tx: &Tx<'_>) -> Handled {
-    Dispatch::of(event, tx).to(order_created).to(order_cancelled).to(order_completed).finish()
-}
+ticketing_sdk::component! { events: [order_created, order_cancelled, order_completed], timers: on_timer }
 
 fn on_timer(timer: Timer, _attempt: u32, tx: &Tx<'_>) -> Handled {
-    let expired: ExpirationComplete =
-        serde_json::from_slice(&timer.payload).map_err(|error| Disposition::Reject(error.to_string()))?;
+    let expired: ExpirationComplete = messaging::read(&timer.payload)?;
     Ok(tx.publish(&expired)?)
 }
 

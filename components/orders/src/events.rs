@@ -55,7 +55,7 @@ fn copy_ticket(ticket: &TicketState, delivery_attempt: u32, tx: &Tx<'_>) -> Hand
         Decision::Apply => {}
         Decision::ApplyDespiteGap => log::warn(
             "replica",
-            &format!(
+            format_args!(
                 "events about ticket {} are missing: its copy skips from version {known:?} to {}",
                 ticket.id, ticket.version
             ),

@@ -4,7 +4,7 @@ use ::events::{CancelReason, OrderStatus, Price};
 use serde::Serialize;
 use ticketing_sdk::paging::Page;
 use ticketing_sdk::store::{Snapshot, Tx, transact};
-use ticketing_sdk::{Error, Request, Response, Result, Router, Timestamp, capability, id, now_ms};
+use ticketing_sdk::{Error, Request, Response, Result, Router, Timestamp, id, now_ms, settings};
 
 use crate::domain::Order;
 use crate::seen::{self, Seen};
@@ -66,8 +66,8 @@ fn create(request: &Request) -> Result<Response> {
     };
     let seen = Seen::new(request, version);
     let limits = holds::Limits {
-        max_unpaid: capability::config_integer("max-unpaid-orders")?,
-        hold_ms: capability::config_integer("order-expiration-seconds")?.saturating_mul(1_000),
+        max_unpaid: settings::get("max-unpaid-orders")?,
+        hold_ms: settings::get::<i64>("order-expiration-seconds")?.saturating_mul(1_000),
     };
 
     let reserved = transact(|tx| {

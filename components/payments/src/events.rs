@@ -47,7 +47,7 @@ fn end_order(tx: &Tx<'_>, order_id: &str, version: i64, status: OrderStatus) -> 
         None => Ok(()),
         // The request that asks the provider goes on, or the timer of the attempt does.
         Some(Operation::Authorize) => {
-            log::info("payment", &format!("order {order_id} ended while payment {} was open", attempt.id));
+            log::info("payment", format_args!("order {order_id} ended while payment {} was open", attempt.id));
             Ok(())
         }
         Some(Operation::Capture | Operation::Void | Operation::Refund) => reconcile::schedule_now(tx, &attempt),

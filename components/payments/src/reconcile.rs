@@ -8,7 +8,7 @@
 
 use ::events::{OrderStatus, Parties, PaymentCreated, PaymentDeclined, PaymentRefunded, PaymentVoided};
 use serde::{Deserialize, Serialize};
-use ticketing_sdk::messaging::{Disposition, Handled};
+use ticketing_sdk::messaging::{self, Disposition, Handled};
 use ticketing_sdk::store::{Snapshot, Timer, Tx};
 use ticketing_sdk::{Error, Result, log, now_ms};
 
@@ -32,8 +32,7 @@ struct TimerPayload {
 
 /// Makes the next call to the provider for the timer's attempt.
 pub(crate) fn on_timer(timer: Timer, _attempt: u32, tx: &Tx<'_>) -> Handled {
-    let TimerPayload { payment_id, tries } =
-        serde_json::from_slice(&timer.payload).map_err(|error| Disposition::Reject(error.to_string()))?;
+    let TimerPayload { payment_id, tries } = messaging::read(&timer.payload)?;
     let Some(AttemptWithOrder { attempt, order_status, parties }) = store::find_attempt(&Snapshot, &payment_id)? else {
         return Err(Disposition::Reject(format!("the payment {payment_id} does not exist")));
     };
@@ -42,7 +41,7 @@ pub(crate) fn on_timer(timer: Timer, _attempt: u32, tx: &Tx<'_>) -> Handled {
     };
     match provider::perform(&attempt, operation) {
         Err(Error::Unavailable(detail)) => {
-            log::warn("payment", &format!("the provider does not answer about payment {}: {detail}", attempt.id));
+            log::warn("payment", format_args!("the provider does not answer about payment {}: {detail}", attempt.id));
             let delay_ms = (FIRST_RETRY_DELAY_MS << tries.min(7)).min(MAX_RETRY_DELAY_MS);
             Ok(schedule(tx, &attempt, now_ms() + delay_ms, tries.saturating_add(1))?)
         }
@@ -84,7 +83,7 @@ pub(crate) fn record_authorization(tx: &Tx<'_>, attempt_id: &str, answer: &Autho
         })?,
         Authorization::Declined(code, _) => publish_declined(tx, attempt, parties, code)?,
         Authorization::Invalid(reason) => {
-            log::warn("payment", &format!("the provider refuses payment {} as invalid: {reason}", attempt.id));
+            log::warn("payment", format_args!("the provider refuses payment {} as invalid: {reason}", attempt.id));
             publish_declined(tx, attempt, parties, "invalid")?;
         }
     }
@@ -109,7 +108,7 @@ fn record(tx: &Tx<'_>, attempt: &Attempt, parties: Parties, answer: Answer) -> R
         Answer::Authorization(answer) => return record_authorization(tx, &attempt.id, &answer).map(drop),
         Answer::Done(state) => state,
         Answer::Refused { state, reason } => {
-            log::error("payment", &format!("payment {} cannot become {}: {reason}", attempt.id, state.as_str()));
+            log::error("payment", format_args!("payment {} cannot become {}: {reason}", attempt.id, state.as_str()));
             return store::update_attempt(tx, &attempt.with_state(AttemptState::Failed));
         }
     };

@@ -1,6 +1,7 @@
 //! The error type of handlers.
 //!
-//! `response.rs` turns an error into an HTTP response.
+//! `response.rs` turns an error into an HTTP response, and `messaging.rs` into the
+//! fate of an event.
 
 use serde::Serialize;
 
@@ -131,6 +132,15 @@ impl Error {
         }
     }
 }
+
+/// The same as [`Error::detail`].
+impl std::fmt::Display for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.detail())
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl From<sql::Error> for Error {
     fn from(error: sql::Error) -> Self {

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Problem, Result};
+use crate::json;
 
 /// The fields of a body, and the problems found in them so far.
 ///
@@ -45,10 +47,7 @@ impl<'a> Fields<'a> {
         let json = self.values.get(name).map(|value| value.get());
         match read(json.filter(|json| *json != "null")) {
             Ok(value) => Some(value),
-            Err(message) => {
-                self.problems.push(Problem { message, field: Some(name.to_owned()) });
-                None
-            }
+            Err(message) => self.refuse(name.to_owned(), message),
         }
     }
 
@@ -63,6 +62,33 @@ impl<'a> Fields<'a> {
             }
             read(&text)
         })
+    }
+
+    /// Reads a required field of any type.
+    pub fn required<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        match self.optional(name)? {
+            Some(value) => Some(value),
+            None => self.refuse(name.to_owned(), format!("{name} is required")),
+        }
+    }
+
+    /// Reads a field of any type that may be absent or null. `None` says that the
+    /// field is wrong, and `Some(None)` that it is absent.
+    pub fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<Option<T>> {
+        let json = self.values.get(name).map_or("null", |value| value.get());
+        match json::read(json.as_bytes()) {
+            Ok(value) => Some(value),
+            Err(json::Mismatch::Field { path, message }) if !path.is_empty() => {
+                let separator = if path.starts_with('[') { "" } else { "." };
+                self.refuse(format!("{name}{separator}{path}"), message)
+            }
+            Err(mismatch) => self.refuse(name.to_owned(), format!("{name}: {mismatch}")),
+        }
+    }
+
+    fn refuse<T>(&mut self, field: String, message: String) -> Option<T> {
+        self.problems.push(Problem { message, field: Some(field) });
+        None
     }
 
     /// 400 with all problems.
@@ -92,6 +118,27 @@ mod tests {
         let reported: Vec<_> =
             problems.iter().map(|problem| (problem.field.as_deref().unwrap(), problem.message.as_str())).collect();
         assert_eq!(reported, [("a", "a must be a string"), ("b", "b is required"), ("c", "c is required"),]);
+    }
+
+    #[test]
+    fn a_field_has_any_type() {
+        let mut fields = Fields::parse(br#"{"count": 3, "names": ["a", 1], "far": null}"#).unwrap();
+        assert_eq!(fields.required::<u8>("count"), Some(3));
+        assert_eq!(fields.optional::<u8>("far"), Some(None));
+        assert_eq!(fields.required::<Vec<String>>("names"), None);
+        assert_eq!(fields.required::<bool>("count"), None);
+        assert_eq!(fields.required::<bool>("open"), None);
+        let Error::Refused { problems, .. } = fields.into_error() else { panic!("not a refusal") };
+        let reported: Vec<_> =
+            problems.iter().map(|problem| (problem.field.as_deref().unwrap(), problem.message.as_str())).collect();
+        assert_eq!(
+            reported,
+            [
+                ("names[1]", "invalid type: integer `1`, expected a string"),
+                ("count", "count: invalid type: integer `3`, expected a boolean"),
+                ("open", "open is required"),
+            ]
+        );
     }
 
     #[test]

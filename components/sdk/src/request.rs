@@ -1,10 +1,14 @@
 //! HTTP requests.
 
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+
 use crate::bindings::imports::platform::http::types;
 use crate::error::{Error, Result};
 use crate::fields::Fields;
 use crate::headers::{etag, first_value};
-use crate::id;
+use crate::{id, json};
 
 pub use types::Principal;
 
@@ -13,6 +17,16 @@ pub use types::Principal;
 pub struct Request(types::Request);
 
 impl Request {
+    /// The id of the request. The log line of the host has the same.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The path, as the client sent it.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
     /// The method, in upper case.
     pub fn method(&self) -> &str {
         &self.0.method
@@ -47,9 +61,29 @@ impl Request {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// The first value of a query parameter, as any type. The error is 400 if it is
+    /// of another type.
+    pub fn query_as<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
+        let wrong = || Error::field(name, format!("{name} has a wrong value"));
+        self.query(name).map(|text| text.parse().map_err(|_| wrong())).transpose()
+    }
+
     /// The body. It is empty if there is none.
     pub fn body(&self) -> &[u8] {
         &self.0.body
+    }
+
+    /// The body as a text. The error is 400 if it is not UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.0.body).map_err(|_| Error::bad_request("The body must be UTF-8"))
+    }
+
+    /// The JSON body as a value of a type. The error is 400 and names the field that
+    /// is wrong, and 415 as for [`Request::fields`], which reports all problems at
+    /// once and in words of your own.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        self.check_media_type()?;
+        Ok(json::read(&self.0.body)?)
     }
 
     /// The signed-in user, if there is one.
@@ -66,9 +100,14 @@ impl Request {
     /// error is 415 if the request says that the body is something else: a page of
     /// another site can send a form or plain text without being asked, but no JSON.
     pub fn fields(&self) -> Result<Fields<'_>> {
+        self.check_media_type()?;
+        Fields::parse(&self.0.body)
+    }
+
+    fn check_media_type(&self) -> Result<()> {
         match self.header("content-type") {
             Some(media_type) if !is_json(media_type) => Err(Error::refused(415, "The body must be application/json")),
-            _ => Fields::parse(&self.0.body),
+            _ => Ok(()),
         }
     }
 
@@ -131,6 +170,20 @@ pub(crate) mod tests {
         assert_eq!(signed_out.body(), br#"{"errors":[{"message":"Not authorized"}]}"#);
         let malformed = Response::from(request.id_param("id").unwrap_err());
         assert_eq!(malformed.status(), 404);
+    }
+
+    #[test]
+    fn a_body_and_a_parameter_are_read_as_a_type() {
+        let mut request = request("POST", Some("count=3&word=x"), &[]);
+        request.0.body = br#"{"name": 7}"#.to_vec();
+        let body: std::collections::BTreeMap<String, i64> = request.json().unwrap();
+        assert_eq!(body.get("name"), Some(&7));
+        let refused = Response::from(request.json::<std::collections::BTreeMap<String, String>>().unwrap_err());
+        assert!(String::from_utf8_lossy(refused.body()).contains(r#""field":"name""#));
+        assert_eq!(request.query_as("count").unwrap(), Some(3));
+        assert_eq!(request.query_as::<i64>("absent").unwrap(), None);
+        assert_eq!(Response::from(request.query_as::<i64>("word").unwrap_err()).status(), 400);
+        assert_eq!(request.text().unwrap(), r#"{"name": 7}"#);
     }
 
     #[test]

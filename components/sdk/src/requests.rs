@@ -19,7 +19,7 @@ pub use requests::Error as SendError;
 /// ```no_run
 /// # use ticketing_sdk::{Result, requests::Outgoing};
 /// fn rate() -> Result<f64> {
-///     Outgoing::get("https://api.example.com/rate").timeout_ms(2_000).send()?.json()
+///     Outgoing::get("https://api.example.com/rate").timeout_ms(2_000).send()?.successful()?.json()
 /// }
 /// ```
 pub struct Outgoing(requests::Request);
@@ -41,8 +41,18 @@ impl Outgoing {
 
     /// `POST` with a JSON body.
     pub fn post_json(url: &str, body: &impl Serialize) -> Result<Self> {
+        Self::new("POST", url).json(body)
+    }
+
+    /// A request to another plugin of this host. The path begins with a slash.
+    pub fn to_plugin(method: &str, plugin: &str, path: &str) -> Self {
+        Self::new(method, &format!("http://{plugin}.plugin{path}"))
+    }
+
+    /// Sets a JSON body and its media type.
+    pub fn json(self, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(body).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self::new("POST", url).header("content-type", "application/json").body(body))
+        Ok(self.header("content-type", "application/json").body(body))
     }
 
     /// Adds a header.
@@ -81,6 +91,15 @@ impl Incoming {
         self.0.status
     }
 
+    /// The response, if its status is from 200 to 299. Any other one is
+    /// [`Error::Unavailable`] with the status.
+    pub fn successful(self) -> Result<Self> {
+        match self.status() {
+            200..300 => Ok(self),
+            status => Err(Error::Unavailable(format!("another host answered with status {status}"))),
+        }
+    }
+
     /// The first value of a header. The name is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         first_value(&self.0.headers, name)
@@ -110,5 +129,30 @@ impl From<SendError> for Error {
             }
             error => Self::Internal(format!("request to another host: {error}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incoming(status: u16, body: &str) -> Incoming {
+        Incoming(requests::Response { status, headers: Vec::new(), body: body.into() })
+    }
+
+    #[test]
+    fn a_request_to_a_plugin_has_its_address_and_its_media_type() {
+        let request = Outgoing::to_plugin("POST", "mailer", "/mailer/letters").json(&["a"]).unwrap().0;
+        assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "http://mailer.plugin/mailer/letters"));
+        assert_eq!(request.headers, [("content-type".to_owned(), "application/json".to_owned())]);
+        assert_eq!(request.body, br#"["a"]"#);
+    }
+
+    #[test]
+    fn the_fault_of_another_host_is_no_fault_of_the_component() {
+        assert_eq!(incoming(204, "").successful().unwrap().status(), 204);
+        assert!(matches!(incoming(404, "").successful(), Err(Error::Unavailable(_))));
+        assert!(matches!(incoming(200, "x").json::<i64>(), Err(Error::Unavailable(_))));
+        assert_eq!(incoming(200, "7").json::<i64>().unwrap(), 7);
     }
 }

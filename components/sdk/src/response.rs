@@ -13,6 +13,8 @@ use crate::headers::{etag, first_value};
 use crate::log;
 
 const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const EVENTS: &str = "text/event-stream";
 /// How long the host asks again after [`Error::NotFoundYet`].
 const ASK_AGAIN_MS: u32 = 1_000;
 /// The number of seconds after which a client may try again after a 503.
@@ -33,6 +35,11 @@ impl Response {
     pub fn content(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type".to_owned(), media_type.to_owned())];
         Self(types::Response { status, headers, body: body.into() })
+    }
+
+    /// A response with a plain text.
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        Self::content(status, TEXT, text.into())
     }
 
     /// A response without a body.
@@ -87,6 +94,29 @@ impl Response {
         self.header("x-repeatable", "true")
     }
 
+    /// The response to a `GET` whose client listens to the live events of these
+    /// channels: server-sent events. [`Response::event`] adds the first ones.
+    ///
+    /// ```
+    /// # use ticketing_sdk::{Request, Response, Result};
+    /// fn listen(_: &Request) -> Result<Response> {
+    ///     Ok(Response::live(&["visitors"]).event("count", "3"))
+    /// }
+    /// ```
+    pub fn live(channels: &[&str]) -> Self {
+        Self::content(200, EVENTS, "").hold(channels)
+    }
+
+    /// Adds a server-sent event to the body of [`Response::live`].
+    #[must_use]
+    pub fn event(mut self, event: &str, data: &str) -> Self {
+        let data = data.replace("\r\n", "\n");
+        let lines = data.split(['\n', '\r']).map(|line| format!("data: {line}\n"));
+        let text: String = std::iter::once(format!("event: {event}\n")).chain(lines).collect();
+        self.0.body.extend(text.bytes().chain([b'\n']));
+        self
+    }
+
     /// Lets the host hold the connection of a `GET` and send the live events of these
     /// channels after the body, which has the media type `text/event-stream`.
     /// [`Tx::send_live`](crate::store::Tx::send_live) sends them.
@@ -136,7 +166,7 @@ impl From<Error> for Response {
                 Error::throttled("Too many attempts", seconds).into()
             }
             error => {
-                log::error("internal", &error.detail());
+                log::error("internal", error.detail());
                 let problem = Problem { message: "Something went wrong".to_owned(), field: None };
                 envelope(500, &[problem], None)
             }
@@ -176,6 +206,14 @@ mod tests {
         let without_field = Response::from(Error::not_found());
         assert_eq!(without_field.status(), 404);
         assert_eq!(without_field.body(), br#"{"errors":[{"message":"Not Found"}]}"#);
+    }
+
+    #[test]
+    fn a_live_response_begins_with_its_events() {
+        let response = Response::live(&["a", "b"]).event("state", "1\n2");
+        assert_eq!(response.header_value("grip-channel"), Some("a,b"));
+        assert_eq!(response.header_value("content-type"), Some("text/event-stream"));
+        assert_eq!(response.body(), b"event: state\ndata: 1\ndata: 2\n\n");
     }
 
     #[test]

@@ -1,5 +1,26 @@
 //! SQL in the component's own database: statements, typed rows, and
 //! transactions. A transaction commits rows, events and timers together.
+//!
+//! ```no_run
+//! use ticketing_sdk::store::{self, Query, Snapshot, transact};
+//! use ticketing_sdk::{Result, Timestamp, params};
+//!
+//! fn visit(who: &str) -> Result<i64> {
+//!     transact(|tx| {
+//!         tx.execute(
+//!             "INSERT INTO visitors (who, visits, last_ms) VALUES ($1, 1, $2)
+//!              ON CONFLICT (who) DO UPDATE SET visits = visitors.visits + 1, last_ms = $2",
+//!             params![who, Timestamp::now()],
+//!         )?;
+//!         tx.publish_to("hello.visited", &who)
+//!     })?;
+//!     let found = Snapshot.one::<(i64, Timestamp)>("SELECT visits, last_ms FROM visitors WHERE who = $1", params![who])?;
+//!     Ok(found.map_or(0, |(visits, _)| visits))
+//! }
+//! ```
+
+mod row;
+mod value;
 
 use serde::Serialize;
 
@@ -9,7 +30,9 @@ use crate::bindings::imports::platform::store::sql;
 use crate::error::{Error, Result};
 use crate::payload::Payload;
 
+pub use row::{FromRow, FromValue, Row};
 pub use sql::{Error as SqlError, Timer, Transaction, Value};
+pub use value::placeholders;
 
 /// The highest number of attempts for a transaction that conflicts with others.
 const MAX_ATTEMPTS: u32 = 5;
@@ -48,16 +71,23 @@ pub trait Query {
     /// Runs a statement and returns its rows.
     fn rows(&self, statement: &str, parameters: &[Value]) -> Result<sql::Rows>;
 
-    /// Runs a statement and converts all rows.
+    /// Runs a statement and converts all rows: into a type with [`FromRow`], a
+    /// tuple of as many values as the row has, or the value of the only column.
     fn all<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Vec<T>> {
         let sql::Rows { columns, rows } = self.rows(statement, parameters)?;
-        rows.into_iter().map(|values| T::from_row(&mut Row { columns: &columns, values })).collect()
+        rows.into_iter().map(|values| T::from_row(&mut Row::new(&columns, values))).collect()
     }
 
     /// Runs a statement and converts its first row, if there is one.
     fn one<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Option<T>> {
         Ok(self.all(statement, parameters)?.into_iter().next())
     }
+}
+
+/// Runs one statement in a transaction of its own, and returns the number of
+/// changed rows.
+pub fn execute(statement: &str, parameters: &[Value]) -> Result<u64> {
+    Ok(sql::execute(statement, parameters)?)
 }
 
 /// Queries outside transactions. Each one sees the rows that are committed when
@@ -97,7 +127,13 @@ impl<'a> Tx<'a> {
 
     /// Publishes an event. It is sent when the transaction commits.
     pub fn publish<P: Payload>(&self, payload: &P) -> Result<()> {
-        self.0.publish(P::SUBJECT, &to_json(payload)?)?;
+        self.publish_to(P::SUBJECT, payload)
+    }
+
+    /// Publishes an event under a subject. [`Tx::publish`] knows the subject of its
+    /// type.
+    pub fn publish_to(&self, subject: &str, payload: &impl Serialize) -> Result<()> {
+        self.0.publish(subject, &to_json(payload)?)?;
         Ok(())
     }
 
@@ -137,144 +173,4 @@ impl Query for Tx<'_> {
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))
-}
-
-/// A type that is read from a row.
-pub trait FromRow: Sized {
-    /// Takes the values out of the row.
-    fn from_row(row: &mut Row<'_>) -> Result<Self>;
-}
-
-/// A row of a result. A value is found by the name of its column, and can be
-/// taken once.
-pub struct Row<'a> {
-    columns: &'a [String],
-    values: Vec<Value>,
-}
-
-impl Row<'_> {
-    /// Takes a text.
-    pub fn text(&mut self, column: &str) -> Result<String> {
-        self.optional_text(column)?.ok_or_else(|| column_error(column, "null"))
-    }
-
-    /// Takes a text or null.
-    pub fn optional_text(&mut self, column: &str) -> Result<Option<String>> {
-        match self.take(column)? {
-            Value::Text(text) => Ok(Some(text)),
-            Value::Null => Ok(None),
-            _ => Err(column_error(column, "not a text")),
-        }
-    }
-
-    /// Takes bytes.
-    pub fn blob(&mut self, column: &str) -> Result<Vec<u8>> {
-        match self.take(column)? {
-            Value::Blob(bytes) => Ok(bytes),
-            _ => Err(column_error(column, "not bytes")),
-        }
-    }
-
-    /// Takes an integer.
-    pub fn integer(&mut self, column: &str) -> Result<i64> {
-        self.optional_integer(column)?.ok_or_else(|| column_error(column, "null"))
-    }
-
-    /// Takes an integer or null.
-    pub fn optional_integer(&mut self, column: &str) -> Result<Option<i64>> {
-        match self.take(column)? {
-            Value::Integer(integer) => Ok(Some(integer)),
-            Value::Null => Ok(None),
-            _ => Err(column_error(column, "not an integer")),
-        }
-    }
-
-    fn take(&mut self, column: &str) -> Result<Value> {
-        self.columns
-            .iter()
-            .position(|name| name == column)
-            .and_then(|index| self.values.get_mut(index))
-            .map(|value| std::mem::replace(value, Value::Null))
-            .ok_or_else(|| column_error(column, "absent"))
-    }
-}
-
-fn column_error(column: &str, problem: &str) -> Error {
-    Error::Internal(format!("column `{column}` is {problem}"))
-}
-
-/// For rows of one text column.
-impl FromRow for String {
-    fn from_row(row: &mut Row<'_>) -> Result<Self> {
-        let [column] = row.columns else {
-            return Err(Error::Internal("the row does not have exactly one column".to_owned()));
-        };
-        row.text(column)
-    }
-}
-
-/// The placeholders of parameters for a list in SQL: `$2, $3, $4`.
-pub fn placeholders(first: usize, last: usize) -> String {
-    (first..=last).map(|number| format!("${number}")).collect::<Vec<String>>().join(", ")
-}
-
-/// The parameters of a statement: `params![id, version, None::<&str>]`.
-#[macro_export]
-macro_rules! params {
-    ($($value:expr),* $(,)?) => {
-        &[$($crate::store::Value::from($value)),*]
-    };
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<&String> for Value {
-    fn from(text: &String) -> Self {
-        Self::Text(text.clone())
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Vec<u8>> for Value {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Blob(bytes)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(integer: i64) -> Self {
-        Self::Integer(integer)
-    }
-}
-
-impl<T: Into<Value>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_taken_by_name_and_type() {
-        let columns = ["id".to_owned(), "count".to_owned(), "note".to_owned(), "data".to_owned()];
-        let mut row = Row { columns: &columns, values: params!["a", 3, None::<&str>, vec![1_u8]].to_vec() };
-        assert_eq!(row.text("id").unwrap(), "a");
-        assert_eq!(row.integer("count").unwrap(), 3);
-        assert_eq!(row.optional_text("note").unwrap(), None);
-        assert_eq!(row.blob("data").unwrap(), [1]);
-        assert!(row.text("note").is_err());
-        assert!(row.text("absent").is_err());
-    }
 }

@@ -1,5 +1,6 @@
 //! Time, in milliseconds since the Unix epoch.
 
+use std::fmt::{Display, Formatter};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -18,6 +19,17 @@ pub fn now_ms() -> i64 {
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The current time. It may step back.
+    pub fn now() -> Self {
+        Self(now_ms())
+    }
+
+    /// The time this many milliseconds later.
+    #[must_use]
+    pub fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
     /// The time as the host's interfaces take it. A time before the epoch
     /// becomes 0.
     pub fn unix_ms(self) -> u64 {
@@ -25,10 +37,17 @@ impl Timestamp {
     }
 }
 
+/// As in RFC 3339, in UTC and with milliseconds.
+impl Display for Timestamp {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(self.unix_ms());
+        humantime::format_rfc3339_millis(time).fmt(formatter)
+    }
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(self.unix_ms());
-        serializer.collect_str(&humantime::format_rfc3339_millis(time))
+        serializer.collect_str(self)
     }
 }
 
@@ -51,5 +70,6 @@ mod tests {
         assert_eq!(json, r#""2023-11-14T22:13:20.042Z""#);
         let back: Timestamp = serde_json::from_str(&json).unwrap();
         assert_eq!(back, Timestamp(1_700_000_000_042));
+        assert_eq!(back.plus_ms(58).to_string(), "2023-11-14T22:13:20.100Z");
     }
 }

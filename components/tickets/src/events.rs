@@ -34,7 +34,7 @@ fn order_completed(order: &Delivery<OrderCompleted>, tx: &Tx<'_>) -> Handled {
 fn order_cancelled(order: &Delivery<OrderCancelled>, tx: &Tx<'_>) -> Handled {
     store::mark_order_released(tx, &order.id)?;
     let Some(ticket) = store::find(tx, &order.ticket.id)? else {
-        log::info("order.cancelled", &format!("there is no ticket {} for the cancelled order", order.ticket.id));
+        log::info("order.cancelled", format_args!("there is no ticket {} for the cancelled order", order.ticket.id));
         return Ok(());
     };
     apply(tx, ticket.release(&order.id), order.delivery_attempt)

@@ -167,7 +167,7 @@ pub(crate) fn is_complete() -> Result<bool> {
     if working.is_empty()
         && let Err(error) = transact(|tx| schedule(tx, 0))
     {
-        log::warn("search", &format!("the work on the index of titles did not start: {}", error.detail()));
+        log::warn("search", format_args!("the work on the index of titles did not start: {}", error.detail()));
     }
     Ok(false)
 }

@@ -4,7 +4,7 @@ use ::events::{Price, TicketCreated, TicketStatus, TicketUpdated};
 use serde::Serialize;
 use ticketing_sdk::paging::Page;
 use ticketing_sdk::store::{Snapshot, transact};
-use ticketing_sdk::{Error, Request, Response, Result, Router, capability, id};
+use ticketing_sdk::{Error, Request, Response, Result, Router, id, settings};
 
 use crate::domain::{self, Ticket};
 use crate::store::{self, Selection};
@@ -145,7 +145,7 @@ fn withdraw(request: &Request) -> Result<Response> {
 
 /// The title and the price in the body of the request.
 fn title_and_price(request: &Request) -> Result<(String, Price)> {
-    let lowest = capability::config_integer("minimum-price-cents")?;
+    let lowest = settings::get::<i64>("minimum-price-cents")?;
     let mut fields = request.fields()?;
     let title = fields.text("title", domain::title);
     let price = fields.json("price", |json| domain::chargeable(domain::price(json)?, lowest));
