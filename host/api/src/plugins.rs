@@ -199,3 +199,12 @@ pub struct LimitView {
     #[schema(value_type = ValueSource)]
     pub source: Word<ValueSource>,
 }
+
+/// An upload whose file the host fetches by itself.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryUpload {
+    /// The place in a registry of OCI that the policy of the plugin allows.
+    #[schema(example = "oci://ghcr.io/me/hello:1.0.0")]
+    pub place: String,
+}

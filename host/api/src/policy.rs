@@ -34,6 +34,10 @@ pub struct Policy {
     /// pattern alone, `/api/things/*` for all paths below it.
     #[schema(example = json!(["/api/things", "/api/things/*"]))]
     pub paths: BTreeSet<String>,
+    /// Registries or repositories from which the host may fetch its files.
+    /// `ghcr.io/me` stands for all repositories below it.
+    #[schema(example = json!(["ghcr.io/me/hello"]))]
+    pub registries: BTreeSet<String>,
     /// Whether its pages belong to the same origin as those of the host. Scripts of
     /// such a page can act with the session of the visitor.
     pub same_origin: bool,
@@ -66,6 +70,7 @@ impl Policy {
             publishes: both(&self.publishes, other.publishes),
             subscribes: both(&self.subscribes, other.subscribes),
             paths: both(&self.paths, other.paths),
+            registries: both(&self.registries, other.registries),
             same_origin: self.same_origin || other.same_origin,
             visitor: self.visitor || other.visitor,
             limits: self.limits.at_least(&other.limits),

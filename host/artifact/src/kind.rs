@@ -1,6 +1,6 @@
 //! Tells the two kinds of components apart by their exports.
 
-use wasmparser::{Parser, Payload};
+use crate::interfaces::Interfaces;
 
 /// The kind of a component. It decides which engine compiles the component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,23 +22,6 @@ impl ComponentKind {
 const WASI_HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
 
 fn exports_wasi_http(bytes: &[u8]) -> bool {
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload {
-            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
-            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Payload::ComponentExportSection(exports)) if depth == 0 => {
-                let found = exports.into_iter().flatten().any(|export| {
-                    let name = export.name.name.split('@').next().unwrap_or_default();
-                    WASI_HANDLERS.contains(&name)
-                });
-                if found {
-                    return true;
-                }
-            }
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
-    false
+    let is_handler = |name: &String| WASI_HANDLERS.contains(&name.split('@').next().unwrap_or_default());
+    Interfaces::of(bytes).is_ok_and(|interfaces| interfaces.exports.iter().any(is_handler))
 }

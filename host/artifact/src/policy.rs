@@ -235,11 +235,33 @@ pub fn check_policy(policy: &Policy) -> Result<(), (&'static str, String)> {
     if let Some(entry) = policy.plugins.iter().find(|entry| !is_name(entry)) {
         return Err(("plugins", format!("{entry:?} is no name of a plugin")));
     }
+    if let Some(entry) = policy.registries.iter().find(|entry| !is_registry(entry)) {
+        return Err((
+            "registries",
+            format!("{entry:?} is not of the form REGISTRY or REGISTRY/REPOSITORY, without a tag"),
+        ));
+    }
     Limits::default().override_with(&policy.limits).map_err(|error: LimitError| ("limits", error.to_string()))?;
     match policy.lowest_version.as_deref().map(semver::Version::parse) {
         Some(Err(error)) => Err(("lowest_version", format!("is no version: {error}"))),
         _ => Ok(()),
     }
+}
+
+/// Whether a text names a registry of OCI, or repositories in one.
+fn is_registry(text: &str) -> bool {
+    let (host, repository) = text.split_once('/').unwrap_or((text, "x"));
+    let is_part = |part: &str, more: &str| {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c);
+        !part.is_empty() && part.chars().all(is_allowed)
+    };
+    is_part(host, ".:-") && is_registry_host(host) && repository.split('/').all(|part| is_part(part, "._-"))
+}
+
+/// Whether the first part of a place in a registry of OCI names the registry. Otherwise it
+/// is a part of a repository's name.
+pub fn is_registry_host(part: &str) -> bool {
+    part == "localhost" || part.contains(['.', ':'])
 }
 
 #[cfg(test)]

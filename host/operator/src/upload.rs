@@ -2,6 +2,7 @@
 //! its size and time, and then judges it.
 
 mod form;
+mod from_registry;
 mod queue;
 
 pub use queue::UploadQueue;
@@ -15,7 +16,7 @@ use axum::{
 use base64::Engine;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use host_api::{error::Envelope, tokens::Role, verdict::Verdict};
+use host_api::{error::Envelope, plugins::RegistryUpload, tokens::Role, verdict::Verdict};
 use host_config::uploads::UploadsConfig;
 use host_database::audit::{Entry, Outcome};
 use host_http::error::{Problem, Refusal};
@@ -36,7 +37,7 @@ const SIGNATURE: &str = "x-plugin-signature";
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UploadQuery {
-    /// The name that the plugin must have.
+    /// The name that the plugin must have. An upload from a registry needs it.
     name: Option<String>,
     /// Only gives the verdict. The host keeps nothing.
     #[serde(default)]
@@ -59,17 +60,20 @@ struct Received {
 
 /// Receives a plugin's file, judges it, and keeps it as a revision that can be
 /// activated. A plain body is the component. A form has the parts `component`,
-/// `manifest` (in place of the one inside the component) and `signature`.
+/// `manifest` (in place of the one inside the component) and `signature`. A body of JSON
+/// names a place in a registry, from which the host fetches the file. The policy of the
+/// plugin must allow the registry.
 #[utoipa::path(post, path = "/plugins", tag = "plugins", params(UploadQuery),
-    request_body(content(("application/wasm"), ("multipart/form-data"))), responses(
+    request_body(content(("application/wasm"), ("multipart/form-data"), (RegistryUpload = "application/json"))), responses(
         (status = 201, body = Verdict, description = "A revision that can be activated"),
         (status = 200, body = Verdict, description = "The host has the same revision already, or the client wanted only the verdict"),
-        (status = 403, body = Envelope, description = "A role or a signature is missing"),
+        (status = 403, body = Envelope, description = "A role, a signature or an entry of the policy is missing"),
         (status = 408, body = Envelope),
         (status = 413, body = Envelope),
         (status = 415, body = Envelope),
         (status = 422, body = Envelope, description = "The file is refused, with the reason"),
         (status = 503, body = Envelope, description = "Too many uploads at once"),
+        (status = 504, body = Envelope, description = "The registry does not answer"),
         (status = 507, body = Envelope, description = "The disk of the host is almost full"),
     ))]
 pub(super) async fn upload(
@@ -85,7 +89,7 @@ pub(super) async fn upload(
             let message = "The disk of the host is almost full, so it takes no upload";
             return Err(Problem::new(StatusCode::INSUFFICIENT_STORAGE, message));
         }
-        let parts = receive(&operator, request).await?;
+        let parts = receive(&operator, &caller, &query, request).await?;
         place.in_turn(stage(&operator, &caller, query, parts)).await
     };
     let redaction = Redaction::of(&operator, &caller);
@@ -121,7 +125,12 @@ async fn stage(
     operator.rollout.stage(upload, is_allowed).await.map_err(problem)
 }
 
-async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem> {
+async fn receive(
+    operator: &Operator,
+    caller: &Caller,
+    query: &UploadQuery,
+    request: Request,
+) -> Result<Parts, Problem> {
     let limits = &operator.upload_limits;
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(unsupported("The host takes no compressed upload; send the component as it is"));
@@ -132,7 +141,8 @@ async fn receive(operator: &Operator, request: Request) -> Result<Parts, Problem
         match kind.as_str() {
             "application/wasm" => receive_plain(operator, request).await,
             "multipart/form-data" => form::receive(operator, request).await,
-            _ => Err(unsupported("The body must be application/wasm or multipart/form-data")),
+            "application/json" => from_registry::receive(operator, caller, query, request).await,
+            _ => Err(unsupported("The body must be application/wasm, multipart/form-data or application/json")),
         }
     };
     tokio::time::timeout(limits.timeout, receiving).await.unwrap_or_else(|_| Err(Refusal::TooSlow.into()))

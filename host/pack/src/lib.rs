@@ -19,9 +19,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::{Parser, Payload};
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 /// The section that holds `plugin.toml`.
 pub const MANIFEST_SECTION: &str = "platform:manifest";
@@ -57,7 +61,8 @@ pub struct Migration {
 }
 
 /// Makes a plugin file from a core module or from a component. A core module
-/// becomes a component. A component stays as it is.
+/// becomes a component. If it imports WASI 0.1, the component contains the adapter
+/// to WASI 0.2. A component stays as it is.
 ///
 /// # Errors
 /// If the code is neither, if it already contains a manifest, or if a core module
@@ -72,6 +77,18 @@ pub fn pack(code: &[u8], parts: Parts<'_>) -> Result<Vec<u8>> {
         }
     }
     Ok(component)
+}
+
+/// Names the world of a core module, for a compiler whose bindings do not. The
+/// world is the only one in the folder of WIT files.
+///
+/// # Errors
+/// If the files cannot be read, or if the folder has no world or several.
+pub fn name_world(module: &mut Vec<u8>, wit: &Path) -> Result<()> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(wit)?;
+    let world = resolve.select_world(&[package], None)?;
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8)
 }
 
 /// Like [`pack`], with `plugin.toml`, `migrations/`, `openapi.json` and `events.json`
@@ -143,7 +160,11 @@ pub fn write_if_changed(file: &Path, content: &[u8]) -> Result<bool> {
 
 fn to_component(code: &[u8]) -> Result<Vec<u8>> {
     if Parser::is_core_wasm(code) {
-        return ComponentEncoder::default().validate(true).module(code)?.encode();
+        let mut encoder = ComponentEncoder::default().validate(true).module(code)?;
+        if imports_preview1(code)? {
+            encoder = encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
+        }
+        return encoder.encode();
     }
     if !Parser::is_component(code) {
         bail!("the file is neither a core module nor a component: its first bytes are not those of WebAssembly");
@@ -152,6 +173,20 @@ fn to_component(code: &[u8]) -> Result<Vec<u8>> {
         bail!("the file already contains a manifest: it is a plugin file");
     }
     Ok(code.to_vec())
+}
+
+/// Whether a core module imports WASI 0.1.
+fn imports_preview1(module: &[u8]) -> Result<bool> {
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ImportSection(imports) = payload.context("the module is not valid")? {
+            for import in imports.into_imports() {
+                if import?.module == WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the outermost component has the section of the manifest.
@@ -259,6 +294,32 @@ mod tests {
         let again = pack(&plugin, parts).unwrap_err();
         assert!(again.to_string().contains("already"), "{again}");
         assert!(pack(b"GIF89a", Parts::default()).unwrap_err().to_string().contains("neither"));
+    }
+
+    #[test]
+    fn a_module_that_imports_wasi_0_1_gets_its_world_and_the_adapter() {
+        let wit = tempfile::tempdir().unwrap();
+        let module = r#"(module
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (func (export "stop") (call $exit (i32.const 1)))
+            (func (export "of-another-world")))"#;
+        let mut module = wat::parse_str(module).unwrap();
+        assert!(name_world(&mut module, wit.path()).is_err(), "there is no world");
+        fs::write(wit.path().join("world.wit"), "package a:b;\nworld component { export stop: func(); }").unwrap();
+        name_world(&mut module, wit.path()).unwrap();
+
+        let plugin = pack(&module, Parts { manifest: b"name = \"sample\"", ..Parts::default() }).unwrap();
+
+        let decoded = wit_component::decode(&plugin).unwrap();
+        let (resolve, world) = (decoded.resolve(), decoded.package());
+        let (_, world) = resolve.packages[world].worlds.first().unwrap();
+        let names = |keys: Vec<&wit_parser::WorldKey>| -> Vec<_> {
+            keys.into_iter().map(|key| resolve.name_world_key(key)).collect()
+        };
+        assert_eq!(names(resolve.worlds[*world].exports.keys().collect()), ["stop"]);
+        let imports = names(resolve.worlds[*world].imports.keys().collect());
+        assert!(imports.iter().any(|name| name.starts_with("wasi:cli/exit@0.2.")), "{imports:?}");
     }
 
     #[test]

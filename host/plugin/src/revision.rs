@@ -189,6 +189,11 @@ impl Revision {
         tracing::warn!(component = %self.manifest.name, revision = %self.id, kind, blame, "{failure}");
     }
 
+    /// The plugin's budget for answers that clients have not taken.
+    pub fn unsent(&self) -> &Arc<ByteBudget> {
+        &self.unsent
+    }
+
     /// Takes the bytes of an answer out of the plugin's budget, until the client
     /// has taken them.
     ///

@@ -117,6 +117,25 @@ fn an_entry_that_means_nothing_is_refused_with_its_field() {
         assert_eq!(field(Policy { paths: set(&[path]), ..Policy::default() }), Some("paths"), "{path}");
     }
     assert_eq!(field(Policy { plugins: set(&["Mailer"]), ..Policy::default() }), Some("plugins"));
+    for registry in [
+        "",
+        "hello",
+        "me/hello",
+        "oci://ghcr.io/me",
+        "ghcr.io/Me",
+        "ghcr.io/me/",
+        "ghcr.io/me:1",
+        "ghcr.io//me",
+        "[::1]:5000",
+    ] {
+        assert_eq!(
+            field(Policy { registries: set(&[registry]), ..Policy::default() }),
+            Some("registries"),
+            "{registry}"
+        );
+    }
+    let registries = set(&["ghcr.io", "ghcr.io/me/hello", "localhost:5000/hello", "127.0.0.1:5000"]);
+    assert_eq!(field(Policy { registries, ..Policy::default() }), None);
     let limits = LimitOverrides { memory_mib: Some(100_000), ..LimitOverrides::default() };
     assert_eq!(field(Policy { limits, ..Policy::default() }), Some("limits"));
     assert_eq!(field(Policy { lowest_version: Some("x".to_owned()), ..Policy::default() }), Some("lowest_version"));

@@ -54,6 +54,7 @@ fn render(session: &Session, view: &PolicyView, message: Option<&str>) -> Markup
                 (lines("plugins", "Plugins that it may call", "Names, such as mailer. It also needs the capability http.", &policy.plugins))
                 (lines("paths", "Paths", "/api/things is this path, /api/things/* is all below.", &policy.paths))
                 (lines("publishes", "May publish", "Subjects beside its own.", &policy.publishes))
+                (lines("registries", "Registries", "The host may fetch its files there. Such as ghcr.io/me/hello.", &policy.registries))
                 (lines("subscribes", "May receive", "Subjects beside its own, such as order.*", &policy.subscribes))
             }
             fieldset.choices {
@@ -138,6 +139,7 @@ fn policy_of(fields: &Fields) -> Result<Policy, Refused> {
         publishes: fields.words("publishes").collect(),
         subscribes: fields.words("subscribes").collect(),
         paths: fields.words("paths").collect(),
+        registries: fields.words("registries").collect(),
         same_origin: fields.has("same_origin"),
         visitor: fields.has("visitor"),
         limits: numbers(fields, LIMIT)?,
