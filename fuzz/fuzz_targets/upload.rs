@@ -1,51 +1,11 @@
-//! Fuzzes the code that reads an upload before it is compiled: the file, its
-//! manifest, its migrations, its interfaces, and the comparison with the active
-//! revision.
-//!
-//! The first byte of the input is the length of the separate manifest, in units of
-//! 16 bytes. The value 0 means that there is none. The code must not panic, and an
-//! accepted file must be compatible with itself.
+//! The fuzzer of uploads. The tests of the host have its code, and run it for a short
+//! time with changes of good files (`host/tests/it/fuzz/upload.rs`).
 
 #![no_main]
 
-use host_artifact::{
-    Artifact,
-    compatibility::{self, ComparedRevision, HostContext, Interfaces, RevisionInfo},
-    permissions::Offers,
-};
-use host_config::{offer::Offer, plugins::Grant};
-use host_sql::Applied;
-use libfuzzer_sys::fuzz_target;
+#[path = "../../host/tests/it/fuzz/upload/input.rs"]
+mod input;
 
-/// The engine has the complete list, but the fuzzer does not depend on the engine.
-const OFFERS: Offers = Offers {
-    platform: &[Offer { grant: Grant::Store, interfaces: &["platform:store/sql"] }],
-    wasi_http: &[],
-};
-
-fuzz_target!(|input: &[u8]| {
-    let Some((&length, rest)) = input.split_first() else { return };
-    let Some((manifest, component)) = rest.split_at_checked(usize::from(length) * 16) else { return };
-    match std::str::from_utf8(manifest) {
-        Ok("") => compare(component, None),
-        Ok(manifest) => compare(component, Some(manifest)),
-        // The host refuses such an upload at once.
-        Err(_) => {}
-    }
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    input::check(bytes);
 });
-
-fn compare(component: &[u8], manifest: Option<&str>) {
-    let Ok(artifact) = Artifact::parse(component.to_vec(), manifest) else { return };
-    let Ok(interfaces) = Interfaces::read_and_check(&artifact.bytes) else { return };
-    OFFERS.grants_of(&interfaces.imports());
-    let revision = ComparedRevision { manifest: &artifact.manifest, interfaces: &interfaces, events: &artifact.events };
-    compatibility::compare(revision, &artifact.migrations, HostContext::default(), RevisionInfo::default());
-    let applied: Vec<Applied> = artifact.migrations.iter().map(Applied::of).collect();
-    let host = HostContext { offers: OFFERS, active: Some(revision), applied: &applied, ..HostContext::default() };
-    let verdict = compatibility::compare(revision, &artifact.migrations, host, RevisionInfo::default());
-    assert!(verdict.compatible, "a file is not compatible with itself: {:?}", verdict.problems);
-    // Without its applied migrations, the comparison must report each wrong migration.
-    let unseen = HostContext { applied: &[], ..host };
-    let verdict = compatibility::compare(revision, &artifact.migrations, unseen, RevisionInfo::default());
-    assert_eq!(verdict.compatible, verdict.problems.is_empty());
-}

@@ -5,12 +5,14 @@ mod parts;
 mod pooler;
 mod progress;
 mod public_socket;
+mod rehearsal;
 mod systemd_sockets;
 mod without_serving;
 
 pub use listeners::Listeners;
+pub use rehearsal::RehearsalHost;
 pub use systemd_sockets::SystemdSockets;
-pub use without_serving::{check, judge};
+pub use without_serving::{WithoutServing, check};
 
 use anyhow::Context;
 use host_api::revisions::Source;
@@ -54,7 +56,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, mpsc::unbounded_channel},
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedReceiver, unbounded_channel},
+    },
     task::JoinHandle,
     time::timeout,
 };
@@ -95,7 +100,7 @@ impl Host {
         let (stop, progress) = (CancellationToken::new(), Progress::default());
         let doors = listeners.admit_operators(config, &progress, &stop)?;
         let metrics = Metrics::start()?;
-        let engine = engine(config)?;
+        let engine = Arc::new(engine(config)?);
         let server = wait_for_database(config, &progress).await?;
         progress.step(&server, pooler::refuse_if_sessions_change(config)).await?;
         let only_host = progress.step(&server, only_host(config)).await?;
@@ -108,7 +113,8 @@ impl Host {
         let me = cluster::HostIdentity::new(&config.cluster.name);
         let cluster = progress.step(&server, join(config, &database, &me)).await.context("the table of hosts")?;
         let parts = rollout(config, engine, services, &database, cluster.clone(), Some(&disk));
-        let Running { rollout, triggers, databases, routes } = progress.step(&server, parts).await?;
+        let Running { rollout, triggers, databases, routes, alarms } = progress.step(&server, parts).await?;
+        tokio::spawn(rollout.clone().quarantine(alarms));
         let plugins = async { Ok::<_, anyhow::Error>(rollout.start(built_in(config).await?, START_BOUND).await?) };
         progress.step("the plugins", plugins).await?;
         if let Some(cluster) = &cluster {
@@ -237,7 +243,7 @@ async fn services(
 
 async fn rollout(
     config: &Config,
-    engine: Engine,
+    engine: Arc<Engine>,
     services: Services,
     database: &HostDatabase,
     cluster: Option<Arc<Cluster>>,
@@ -250,7 +256,7 @@ async fn rollout(
     let aside = (limit / 2).min(config.engine.max_instances as usize / 2).max(1);
     let loader = Loader {
         admission: Arc::new(Admission::new("host", limit, limit, config.http.queue_wait).waiting_aside(aside)),
-        engine: Arc::new(engine),
+        engine,
         cache: CompileCache::open(&config.cache_dir()).context("the compile cache")?,
         compiler: Compiler::child(config.engine.compile).context("the path of this program")?,
         databases: databases.clone(),
@@ -280,8 +286,7 @@ async fn rollout(
         config.rollout.clone(),
         cluster,
     ));
-    tokio::spawn(rollout.clone().quarantine(alarms));
-    Ok(Running { rollout, triggers, databases, routes })
+    Ok(Running { rollout, triggers, databases, routes, alarms })
 }
 
 /// The parts that run components.
@@ -290,6 +295,8 @@ struct Running {
     triggers: Arc<Triggers>,
     databases: Arc<dyn Databases>,
     routes: Arc<PluginRoutes>,
+    /// The revisions that fail too often, see [`Rollout::quarantine`].
+    alarms: UnboundedReceiver<(String, String)>,
 }
 
 /// Joins the hosts on the same database, if the database is shared.

@@ -15,7 +15,7 @@ use std::{
 };
 use ticketing::{
     data_dir::DataDir,
-    host::{self, Host, Listeners, SystemdSockets},
+    host::{self, Host, Listeners, SystemdSockets, WithoutServing},
     process_limits, shutdown, temporary_files,
 };
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Command::Health(flags) => {
             Config::load(&flags, std::env::vars_os()).map_err(Into::into).and_then(|config| health::check(&config))
         }
-        Command::Plugin(plugin) => return plugin.run(host::judge),
+        Command::Plugin(plugin) => return plugin.run(&WithoutServing::default()),
         Command::Apply(apply) => return apply.run(),
         Command::Events(events) => return events.run(),
         Command::Cluster(cluster) => return cluster.run(),

@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod health;
+pub mod offline;
 pub mod output;
 pub mod plugin;
 
@@ -85,16 +86,6 @@ pub enum Kind {
     Platform,
     /// The standard's.
     WasiHttp,
-}
-
-/// A plugin file that is judged without a running host.
-pub struct Candidate {
-    /// The file.
-    pub bytes: Vec<u8>,
-    /// A manifest that replaces the one in the file.
-    pub manifest: Option<String>,
-    /// The file to compare with, as if it were active.
-    pub active: Option<Vec<u8>>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The file that lists the plugins as they shall be.
 
-use crate::plugin::{failure::Failure, files};
+use crate::plugin::{failure::Failure, files, plugin_file::PluginFile};
 use host_api::{policy::Policy, settings::LimitOverrides};
 use host_artifact::{Artifact, manifest::is_name};
 use host_base::secret::Secret;
@@ -41,7 +41,7 @@ pub(super) struct Wanted {
 /// The plugin file of an entry.
 #[derive(Debug)]
 pub(super) struct Content {
-    pub(super) path: PathBuf,
+    pub(super) file: PluginFile,
     /// SHA-256, hexadecimal.
     pub(super) digest: String,
     /// The settings that its manifest declares, and whether each is a secret. None
@@ -91,14 +91,15 @@ impl Desired {
     ///
     /// # Errors
     /// The first problem of the file, with its place.
-    pub(super) fn read(file: &Path) -> Result<Self, Failure> {
-        let entries = entries(file)?;
+    pub(super) async fn read(file: &Path) -> Result<Self, Failure> {
         let folder = file.parent().unwrap_or(Path::new("."));
-        let plugins = entries.into_iter().map(|entry| {
+        let mut plugins = Vec::new();
+        for entry in entries(file)? {
             let name = entry.name.clone();
-            entry.read(folder).map_err(|problem| usage(file, &format!("{name}: {problem}")))
-        });
-        Ok(Self { plugins: plugins.collect::<Result<_, _>>()? })
+            let wanted = entry.read(folder).await;
+            plugins.push(wanted.map_err(|problem| usage(file, &format!("{name}: {problem}")))?);
+        }
+        Ok(Self { plugins })
     }
 }
 
@@ -110,7 +111,7 @@ pub(super) fn files_of(file: &Path) -> BTreeSet<PathBuf> {
     for entry in entries(file).unwrap_or_default() {
         let secrets = entry.settings.iter().flat_map(|settings| settings.values()).filter_map(file_of_secret);
         files.extend(secrets.map(|secret| folder.join(secret)));
-        files.extend(entry.file.map(|plugin| folder.join(plugin)));
+        files.extend(entry.plugin_file(folder).iter().flatten().filter_map(PluginFile::local).map(Path::to_owned));
     }
     files
 }
@@ -136,10 +137,14 @@ fn usage(file: &Path, problem: &str) -> Failure {
 }
 
 impl Entry {
-    fn read(self, folder: &Path) -> Result<Wanted, String> {
+    async fn read(self, folder: &Path) -> Result<Wanted, String> {
         self.check()?;
-        let Self { name, file, sha256, settings, limits, policy, canary, paused, absent } = self;
-        let content = file.map(|file| Content::read(folder.join(file), sha256.as_deref(), &name)).transpose()?;
+        let file = self.plugin_file(folder)?;
+        let Self { name, sha256, settings, limits, policy, canary, paused, absent, .. } = self;
+        let content = match file {
+            Some(file) => Some(Content::read(file, sha256.as_deref(), &name).await?),
+            None => None,
+        };
         let setting = |(key, value)| match setting(folder, value) {
             Ok(setting) => Ok((key, setting)),
             Err(problem) => Err(format!("settings.{key}: {problem}")),
@@ -147,6 +152,19 @@ impl Entry {
         let settings = settings.map(|settings| settings.into_iter().map(setting).collect()).transpose()?;
         let limits = limits.map(|limits| numbers(&limits)).transpose()?;
         Ok(Wanted { name, policy, content, limits, settings, canary, paused, absent })
+    }
+
+    /// The place of the plugin file.
+    fn plugin_file(&self, folder: &Path) -> Result<Option<PluginFile>, String> {
+        let Some(file) = &self.file else { return Ok(None) };
+        match PluginFile::parse(file.clone().into())? {
+            PluginFile::Local(path) => Ok(Some(PluginFile::Local(folder.join(path)))),
+            // The tag of a registry may name another file tomorrow.
+            PluginFile::Registry(place) if !place.is_by_digest() => {
+                Err(format!("{place} may change; name the digest that `ticketing plugin publish` printed"))
+            }
+            file => Ok(Some(file)),
+        }
     }
 
     /// Checks what needs no other file.
@@ -185,21 +203,21 @@ impl Canary {
 }
 
 impl Content {
-    fn read(path: PathBuf, sha256: Option<&str>, name: &str) -> Result<Self, String> {
-        let bytes = files::plugin(&path).map_err(|failure| failure.to_string())?;
+    async fn read(file: PluginFile, sha256: Option<&str>, name: &str) -> Result<Self, String> {
+        let bytes = file.read().await.map_err(|failure| failure.to_string())?.bytes;
         let digest = hex::encode(Sha256::digest(&bytes));
         if let Some(wanted) = sha256.filter(|wanted| !wanted.eq_ignore_ascii_case(&digest)) {
             let advice = "take the file that you mean, or correct sha256";
-            return Err(format!("{} has the digest {digest}, and sha256 is {wanted}; {advice}", path.display()));
+            return Err(format!("{file} has the digest {digest}, and sha256 is {wanted}; {advice}"));
         }
         let manifest = Artifact::parse(bytes, None).ok().map(|artifact| artifact.manifest);
         if let Some(other) = manifest.as_ref().filter(|manifest| manifest.name != name) {
-            return Err(format!("{} contains the plugin {}; correct name or file", path.display(), other.name));
+            return Err(format!("{file} contains the plugin {}; correct name or file", other.name));
         }
         let declared = manifest.map(|manifest| {
             manifest.config.iter().map(|(key, declaration)| (key.clone(), declaration.is_secret())).collect()
         });
-        Ok(Self { path, digest, declared })
+        Ok(Self { file, digest, declared })
     }
 }
 

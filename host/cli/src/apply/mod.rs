@@ -57,6 +57,10 @@ The file plugins.toml:
   paused = false
 
   [[plugin]]
+  name = \"world\"
+  file = \"oci://ghcr.io/me/world@sha256:…\"    # in a registry, see `ticketing plugin publish`
+
+  [[plugin]]
   name = \"old\"
   absent = true
 
@@ -89,7 +93,7 @@ impl AsksHost for Apply {
         if self.watch {
             return watch::watch(client, output, &self.file, Duration::from_secs(self.interval)).await;
         }
-        let plugins = Desired::read(&self.file)?.plugins;
+        let plugins = Desired::read(&self.file).await?.plugins;
         let (plans, mut failures) = plan::compare(client, &plugins, self.send_secrets).await?;
         let changes = plan::show(&plans, output)?;
         failures.iter().for_each(|failed| complain(failed));

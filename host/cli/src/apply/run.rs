@@ -64,10 +64,9 @@ impl<'a> Run<'a> {
 
     async fn upload(&mut self) -> Result<(), Failure> {
         let Some(content) = &self.wanted.content else { return Ok(()) };
-        let verdict: Verdict = Upload::of(content.path.clone()).send(self.client, false).await?.read()?;
+        let verdict: Verdict = Upload::of(content.file.clone()).send(self.client, false).await?.read()?;
         if verdict.digest != content.digest {
-            let path = content.path.display();
-            return Err(Failure::Failed(format!("{path} has changed meanwhile; run the command again")));
+            return Err(Failure::Failed(format!("{} has changed meanwhile; run the command again", content.file)));
         }
         self.accept(verdict)
     }

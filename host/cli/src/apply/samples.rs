@@ -4,6 +4,7 @@ use super::{
     file::{Content, Setting, Wanted},
     state::{Present, PresentPolicy},
 };
+use crate::plugin::plugin_file::PluginFile;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ pub(super) fn digest(digit: char) -> String {
 /// secret `key`.
 pub(super) fn wanted(digit: char) -> Wanted {
     let declared = BTreeMap::from([("greeting".to_owned(), false), ("key".to_owned(), true)]);
-    let content = Content { path: "hello.wasm".into(), digest: digest(digit), declared: Some(declared) };
+    let content =
+        Content { file: PluginFile::Local("hello.wasm".into()), digest: digest(digit), declared: Some(declared) };
     Wanted { name: "hello".to_owned(), content: Some(content), ..Wanted::default() }
 }
 

@@ -46,7 +46,8 @@ pub(super) async fn watch(client: &Client, output: Output, file: &Path, interval
     loop {
         let mut saves = Saves::of(file)?;
         let mut memory = Memory::default();
-        let desired = Desired::read(file).map_err(|failure| memory.complain(&format_args!("error: {failure}"))).ok();
+        let desired =
+            Desired::read(file).await.map_err(|failure| memory.complain(&format_args!("error: {failure}"))).ok();
         loop {
             if let Some(desired) = &desired {
                 memory.round(client, output, desired).await?;

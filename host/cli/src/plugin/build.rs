@@ -1,25 +1,32 @@
 //! `build`: compiles a plugin with the tools of its language, and packs it.
 
 mod cargo;
+mod go;
 mod scripts;
 
 use super::{
     failure::Failure,
+    files::file_failure,
     output::line,
     pack::{Pack, Packed},
 };
 use clap::Args;
 use std::{
+    fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+/// The file that a tool makes in the folder of the plugin.
+const COMPONENT: &str = "component.wasm";
 
 /// The language of the plugin in a folder. Its files tell.
 #[derive(Debug, PartialEq, Eq)]
 enum Language {
     Rust,
     JavaScript,
+    Go,
     /// The folder with `app.py`, below the folder of the plugin.
     Python(&'static str),
 }
@@ -27,8 +34,8 @@ enum Language {
 /// Compiles the plugin in a folder and packs it into NAME.wasm.
 ///
 /// The command runs the tools of the plugin's language: cargo for a Cargo.toml, `npm run build` for a package.json,
-/// which makes component.wasm, and componentize-py for src/app.py or app.py. The target of cargo is the one in
-/// .cargo/config.toml, or wasm32-unknown-unknown.
+/// which makes component.wasm, `go build` for a go.mod, and componentize-py for src/app.py or app.py. The target of
+/// cargo is the one in .cargo/config.toml, or wasm32-unknown-unknown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -61,6 +68,7 @@ pub(super) fn build(folder: &Path) -> Result<Packed, Failure> {
     let module = match Language::of(folder)? {
         Language::Rust => cargo::compile(folder)?,
         Language::JavaScript => scripts::javascript(folder)?,
+        Language::Go => go::compile(folder)?,
         Language::Python(scripts) => scripts::python(folder, scripts)?,
     };
     Pack::of_folder(folder, module).pack(folder)
@@ -76,10 +84,11 @@ impl Language {
         match () {
             () if has("Cargo.toml") => Ok(Self::Rust),
             () if has("package.json") => Ok(Self::JavaScript),
+            () if has("go.mod") => Ok(Self::Go),
             () if has("src/app.py") => Ok(Self::Python("src")),
             () if has("app.py") => Ok(Self::Python("")),
             () => Err(Failure::Usage(format!(
-                "{} has no Cargo.toml, package.json, src/app.py or app.py: make a component with the tools of its language, then run `ticketing plugin pack`",
+                "{} has no Cargo.toml, package.json, go.mod, src/app.py or app.py: make a component with the tools of its language, then run `ticketing plugin pack`",
                 shown()
             ))),
         }
@@ -89,6 +98,15 @@ impl Language {
 /// The folder in a form that a program can change to. The empty path is the current folder.
 fn place(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// The place of [`COMPONENT`]. It is removed, so that a failed build leaves no old one.
+fn without_component(folder: &Path) -> Result<PathBuf, Failure> {
+    let component = folder.join(COMPONENT);
+    match fs::remove_file(&component) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(file_failure(&component, &error)),
+        _ => Ok(component),
+    }
 }
 
 /// A tool that runs in the folder. It prints to the error stream, because the
@@ -121,7 +139,6 @@ fn failed(command: &Command, status: std::process::ExitStatus) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn the_files_of_a_folder_tell_its_language() {
@@ -136,6 +153,7 @@ mod tests {
         assert!(add("plugin.toml").unwrap_err().to_string().contains("ticketing plugin pack"));
         assert_eq!(add("app.py").unwrap(), Language::Python(""));
         assert_eq!(add("src/app.py").unwrap(), Language::Python("src"));
+        assert_eq!(add("go.mod").unwrap(), Language::Go);
         assert_eq!(add("package.json").unwrap(), Language::JavaScript);
         assert_eq!(add("Cargo.toml").unwrap(), Language::Rust);
     }

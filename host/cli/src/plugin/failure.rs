@@ -1,6 +1,7 @@
 //! The failure of a command: the line that it prints, and its exit code.
 
 use host_api::error::Envelope;
+use host_oci::OciError;
 use http::StatusCode;
 
 /// The reason why a command failed.
@@ -38,6 +39,18 @@ pub(crate) enum Failure {
         /// The exit code.
         code: u8,
     },
+}
+
+impl From<OciError> for Failure {
+    fn from(error: OciError) -> Self {
+        match error {
+            OciError::NotAuthorized(message) => Self::NotAuthorized(message),
+            OciError::NotFound(message) => Self::NotFound(message),
+            OciError::Unreachable(message) => Self::Unreachable(message),
+            OciError::Misused(message) => Self::Usage(message),
+            OciError::Failed(message) => Self::Failed(message),
+        }
+    }
 }
 
 impl Failure {

@@ -26,13 +26,16 @@ mod new;
 pub(crate) mod of_host;
 pub(crate) mod output;
 mod pack;
+pub(crate) mod plugin_file;
 mod policy;
+mod registry;
 pub(crate) mod rollout;
 mod settings;
 mod show;
 mod sources;
 mod stream;
 mod template;
+mod test;
 mod timers;
 mod token;
 mod top;
@@ -46,13 +49,11 @@ pub use events::Events;
 pub use of_host::OfHost;
 pub use timers::Timers;
 
-use crate::Candidate;
+use crate::offline::Offline;
 use clap::{Args, Subcommand};
 use client::Client;
 use connection::Connection;
 use failure::Failure;
-use host_api::verdict::Verdict;
-use host_config::Config;
 use of_host::AsksHost;
 use output::Output;
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ const EXAMPLES: &str = "\
 Examples:
   ticketing plugin new hello --template python
   ticketing plugin build hello
+  ticketing plugin test hello
   ticketing plugin dev hello
   ticketing plugin push hello.wasm --activate
   ticketing plugin rollback hello
@@ -98,7 +100,10 @@ enum Action {
     Dev(dev::Dev),
     Pack(pack::Pack),
     Check(check::Check),
+    Test(test::Test),
     Push(upload::Push),
+    Publish(registry::Publish),
+    Pull(registry::Pull),
     Diff(upload::Diff),
     Watch(watch::Watch),
     List(show::List),
@@ -125,26 +130,27 @@ enum Action {
 
 impl Plugin {
     /// Runs the command. If it fails, one line on the error stream says why.
-    /// `judge` is the function with which a host judges a file, for `check`.
-    pub fn run(self, judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>) -> ExitCode {
-        until_done(self.run_action(judge))
+    /// `offline` makes the hosts of `check` and `test`.
+    pub fn run(self, offline: &impl Offline) -> ExitCode {
+        until_done(self.run_action(offline))
     }
 
-    async fn run_action(
-        self,
-        judge: impl AsyncFnOnce(&Config, Candidate) -> anyhow::Result<Verdict>,
-    ) -> Result<(), Failure> {
+    async fn run_action(self, offline: &impl Offline) -> Result<(), Failure> {
         let output = Output { json: self.json };
         let action = match self.action {
             Action::New(new) => return new.run(),
             Action::Build(build) => return build.run(),
             Action::Pack(pack) => return pack.run(),
-            Action::Check(check) => return check.run(output, judge).await,
+            Action::Check(check) => return check.run(output, offline).await,
+            Action::Test(test) => return test.run(output, offline).await,
+            Action::Publish(publish) => return publish.run(output).await,
+            Action::Pull(pull) => return pull.run(output).await,
             action => action,
         };
         let client = Client::new(&self.connection.target()?)?;
         match action {
-            Action::New(_) | Action::Build(_) | Action::Pack(_) | Action::Check(_) => Ok(()),
+            Action::New(_) | Action::Build(_) | Action::Pack(_) | Action::Check(_) | Action::Test(_) => Ok(()),
+            Action::Publish(_) | Action::Pull(_) => Ok(()),
             Action::Dev(dev) => dev.run(&client, output).await,
             Action::Push(push) => push.run(&client, output).await,
             Action::Diff(diff) => diff.run(&client, output).await,

@@ -39,8 +39,13 @@ macro_rules! published {
 }
 
 /// The published interfaces and the guide.
-const PUBLISHED: [(&str, &str); 16] = published![
+const PUBLISHED: [(&str, &str); 21] = published![
     "wit/README.md" "README.md",
+    "wit/rust.md" "rust.md",
+    "wit/wasi-http.md" "wasi-http.md",
+    "wit/javascript.md" "javascript.md",
+    "wit/python.md" "python.md",
+    "wit/go.md" "go.md",
     "wit/deps/plugin/plugin.wit" "plugin.wit",
     "wit/deps/handlers/handlers.wit" "deps/handlers/handlers.wit",
     "wit/deps/http/http.wit" "deps/http/http.wit",
@@ -69,7 +74,7 @@ impl New {
         for (file, text) in template.files() {
             write(&folder.join(file), &template.fill(text, &name))?;
         }
-        for (file, text) in PUBLISHED {
+        for (file, text) in template.libraries().iter().copied().chain(PUBLISHED) {
             write(&folder.join(file), text)?;
         }
         line(&format!("{} contains a plugin; next:", folder.display()));
@@ -78,6 +83,7 @@ impl New {
             line(&format!("  {command}"));
         }
         line(&"  ticketing plugin build");
+        line(&"  ticketing plugin test");
         line(&format!("  ticketing plugin policy {name} --grant store"));
         line(&format!("  ticketing plugin push {name}.wasm --activate"));
         Ok(())
@@ -93,21 +99,9 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::template::tests::collect;
     use clap::ValueEnum;
     use std::collections::BTreeMap;
-
-    fn collect(folder: &Path, under: &Path, found: &mut BTreeMap<PathBuf, String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => collect(&path, under, found),
-                false => {
-                    let text = fs::read_to_string(&path).unwrap();
-                    found.insert(path.strip_prefix(under).unwrap().to_owned(), text);
-                }
-            }
-        }
-    }
 
     #[test]
     fn a_new_plugin_gets_all_published_interfaces() {
@@ -133,13 +127,17 @@ mod tests {
             let mut files = BTreeMap::new();
             collect(&folder, &folder, &mut files);
             files.remove(Path::new("wit/README.md")).unwrap();
+            for (library, text) in template.libraries() {
+                assert_eq!(files.remove(Path::new(library)).as_deref(), Some(*text), "{template:?}");
+            }
             let unfilled = files.iter().find(|(_, text)| text.contains("{{"));
             assert!(unfilled.is_none(), "{template:?}: {unfilled:?}");
             let manifest = Manifest::parse(&files[Path::new("plugin.toml")]).unwrap();
             assert_eq!(manifest.name, "my-plugin");
             assert!(files[Path::new("README.md")].contains("ticketing plugin push my-plugin.wasm --activate"));
             assert!(files[Path::new(".gitignore")].contains("/*.wasm"));
-            let source = files.iter().find(|(file, _)| file.starts_with("src")).unwrap().1;
+            let is_source = |file: &Path| file.starts_with("src") || file == Path::new("plugin.go");
+            let source = files.iter().find(|(file, _)| is_source(file)).unwrap().1;
             assert!(source.contains("my-plugin.greeted"), "{template:?}");
         }
     }

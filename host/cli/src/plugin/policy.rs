@@ -25,6 +25,7 @@ Examples:
   ticketing plugin policy hello --plugin mailer --grant http     let it call the plugin mailer
   ticketing plugin policy mailer --subscribe 'account.*'    let it receive the events of another plugin
   ticketing plugin policy hello --path /api/hello --path '/api/hello/*'
+  ticketing plugin policy hello --registry ghcr.io/me/hello
   ticketing plugin policy hello --limit memory_mib=256      a higher ceiling
   ticketing plugin policy hello --quota database_mib=2048
   ticketing plugin policy hello --no-grant store            take a right away
@@ -74,6 +75,9 @@ struct Rights {
     /// A path that it may answer; /a/* stands for all paths below /a; may be repeated
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
+    /// A registry or repository from which the host may fetch its files; may be repeated
+    #[arg(long = "registry", value_name = "REGISTRY/REPOSITORY")]
+    registries: Vec<String>,
     /// A ceiling for a limit; may be repeated
     #[arg(long = "limit", value_name = "KEY=N", value_parser = limit)]
     limits: Vec<(String, u64)>,
@@ -103,6 +107,9 @@ struct Removals {
     /// Take a path away; may be repeated
     #[arg(long = "no-path", value_name = "PATH")]
     no_paths: Vec<String>,
+    /// Take a registry or repository away; may be repeated
+    #[arg(long = "no-registry", value_name = "REGISTRY/REPOSITORY")]
+    no_registries: Vec<String>,
     /// Use the host's ceiling for a limit again; may be repeated
     #[arg(long = "no-limit", value_name = "KEY")]
     no_limits: Vec<String>,
@@ -134,8 +141,10 @@ impl Policy {
     }
 
     fn changes(&self) -> bool {
-        let Rights { grants, http_hosts, plugins, publishes, subscribes, paths, limits, quotas } = &self.rights;
-        let added = [grants, http_hosts, plugins, publishes, subscribes, paths].iter().any(|list| !list.is_empty());
+        let Rights { grants, http_hosts, plugins, publishes, subscribes, paths, registries, limits, quotas } =
+            &self.rights;
+        let added =
+            [grants, http_hosts, plugins, publishes, subscribes, paths, registries].iter().any(|list| !list.is_empty());
         let removed = self.removals.lists().iter().any(|(_, list)| !list.is_empty());
         let switched = [self.same_origin, self.visitor, self.require_signature].iter().any(Option::is_some);
         let versioned = self.lowest_version.is_some() || self.no_lowest_version;
@@ -152,7 +161,8 @@ impl Policy {
                 }
             }
         }
-        let Rights { grants, http_hosts, plugins, publishes, subscribes, paths, limits, quotas } = self.rights;
+        let Rights { grants, http_hosts, plugins, publishes, subscribes, paths, registries, limits, quotas } =
+            self.rights;
         let lists = [
             ("grants", grants),
             ("http_hosts", http_hosts),
@@ -160,6 +170,7 @@ impl Policy {
             ("publishes", publishes),
             ("subscribes", subscribes),
             ("paths", paths),
+            ("registries", registries),
         ];
         for (field, values) in lists {
             values.into_iter().for_each(|value| add(policy, field, value));
@@ -187,7 +198,7 @@ impl Policy {
 }
 
 impl Removals {
-    fn lists(&self) -> [(&'static str, &Vec<String>); 8] {
+    fn lists(&self) -> [(&'static str, &Vec<String>); 9] {
         [
             ("grants", &self.no_grants),
             ("http_hosts", &self.no_http_hosts),
@@ -195,6 +206,7 @@ impl Removals {
             ("publishes", &self.no_publishes),
             ("subscribes", &self.no_subscribes),
             ("paths", &self.no_paths),
+            ("registries", &self.no_registries),
             ("limits", &self.no_limits),
             ("quotas", &self.no_quotas),
         ]

@@ -5,28 +5,26 @@ use super::{
     failure::Failure,
     files,
     output::Output,
+    plugin_file::{Content, PluginFile},
     rollout::{self, Swap},
     views::{SwapText, VerdictText},
 };
 use bytes::Bytes;
 use clap::Args;
 use futures::stream;
-use host_api::verdict::Verdict;
+use host_api::{plugins::RegistryUpload, verdict::Verdict};
 use http::{Method, header::CONTENT_LENGTH, header::CONTENT_TYPE};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::{
     Body, RequestBuilder,
     multipart::{Form, Part},
 };
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 const WASM: &str = "application/wasm";
 /// The bytes that are sent, and shown as sent, at a time.
 const CHUNK_BYTES: usize = 64 << 10;
+const DRY_RUN: (&str, &str) = ("dry_run", "true");
 
 /// Uploads a plugin; with --activate, swaps it in.
 #[derive(Debug, Args)]
@@ -35,6 +33,8 @@ Examples:
   ticketing plugin push hello.wasm                      upload, and show what would change
   ticketing plugin push hello.wasm --activate           upload, and swap it in
   ticketing plugin push hello.wasm --canary 10          upload, and give it 10% of the requests
+  ticketing plugin push oci://ghcr.io/me/hello:1.0.0    the file is in a registry, see `publish`
+  ticketing plugin push oci://ghcr.io/me/hello:1.0.0 --by-host hello
   ticketing plugin push page.wasm --manifest page.toml  a component without a manifest
   ticketing plugin push hello.wasm --json | jq .revision")]
 pub(super) struct Push {
@@ -63,12 +63,15 @@ pub(super) struct Diff {
 /// A file with its manifest and its signature.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Upload {
-    /// The plugin file
-    pub(super) file: PathBuf,
+    /// The plugin file, or its place in a registry: oci://REGISTRY/REPOSITORY:TAG
+    pub(super) file: PluginFile,
+    /// Let the host fetch the file of the plugin NAME from the registry; its policy must allow that
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["manifest", "signature"])]
+    by_host: Option<String>,
     /// A plugin.toml that replaces the manifest in the file
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// A minisign signature of the file [default: FILE.minisig if it exists]
+    /// A minisign signature of the file [default: FILE.minisig if it exists, or the one in the registry]
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
 }
@@ -96,17 +99,20 @@ impl Diff {
 
 impl Upload {
     /// A file with the manifest in it, and with the signature beside it if there is one.
-    pub(crate) fn of(file: PathBuf) -> Self {
-        Self { file, manifest: None, signature: None }
+    pub(crate) fn of(file: PluginFile) -> Self {
+        Self { file, by_host: None, manifest: None, signature: None }
     }
 
     /// Sends the file with its manifest and signature, and returns the verdict.
     pub(crate) async fn send(&self, client: &Client, is_dry_run: bool) -> Result<Answer, Failure> {
-        let bytes = Bytes::from(files::plugin(&self.file)?);
+        if let Some(name) = &self.by_host {
+            return self.send_place(client, name, is_dry_run).await;
+        }
+        let Content { bytes, signature } = self.file.read_signed(self.signature.as_deref()).await?;
+        let bytes = Bytes::from(bytes);
         let manifest = self.manifest.as_deref().map(files::text).transpose()?;
-        let signature = self.signature().map(|file| files::text(&file)).transpose()?;
-        let query: &[_] = if is_dry_run { &[("dry_run", "true")] } else { &[] };
-        let request = client.request_with(Method::POST, &["plugins"], query)?;
+        let query = is_dry_run.then_some(DRY_RUN);
+        let request = client.request_with(Method::POST, &["plugins"], query.as_slice())?;
         let progress = progress(bytes.len() as u64);
         let request = if manifest.is_none() && signature.is_none() {
             as_body(request, bytes, &progress)
@@ -118,15 +124,15 @@ impl Upload {
         answer
     }
 
-    fn signature(&self) -> Option<PathBuf> {
-        self.signature.clone().or_else(|| Some(signature_beside(&self.file)).filter(|file| file.is_file()))
+    /// Tells the host where the file is.
+    async fn send_place(&self, client: &Client, name: &str, is_dry_run: bool) -> Result<Answer, Failure> {
+        let PluginFile::Registry(place) = &self.file else {
+            return Err(Failure::Usage(format!("{} is no place in a registry; leave out --by-host", self.file)));
+        };
+        let query: Vec<_> = [("name", name)].into_iter().chain(is_dry_run.then_some(DRY_RUN)).collect();
+        let request = client.request_with(Method::POST, &["plugins"], &query)?;
+        client.send(request.json(&RegistryUpload { place: place.to_string() })).await
     }
-}
-
-fn signature_beside(file: &Path) -> PathBuf {
-    let mut name = OsString::from(file);
-    name.push(".minisig");
-    name.into()
 }
 
 fn as_body(request: RequestBuilder, bytes: Bytes, progress: &ProgressBar) -> RequestBuilder {

@@ -6,6 +6,7 @@ use super::{
     failure::Failure,
     files,
     output::{Output, complain, is_closed, line},
+    plugin_file::PluginFile,
     rollout::{self, Swap},
     upload::Upload,
     views::{SwapText, VerdictText},
@@ -40,14 +41,16 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let mut changes = Changes::of_file(&self.upload.file)?;
+        let file = self.upload.file.local().map(Path::to_owned);
+        let file = file.ok_or_else(|| Failure::Usage(format!("{} is in a registry; name a file", self.upload.file)))?;
+        let mut changes = Changes::of_file(&file)?;
         // The content that the host has, and the time of the file that failed.
         // Reading a file notifies the watcher too, so a failed file is not sent
         // again before somebody saves it.
         let (mut sent, mut failed) = (None, None);
         loop {
-            let saved = modified(&self.upload.file);
-            let content = files::plugin(&self.upload.file).map(Sha256::digest);
+            let saved = modified(&file);
+            let content = files::plugin(&file).map(Sha256::digest);
             match content {
                 Ok(digest) if sent == Some(digest) || failed.is_some_and(|failed| failed == (digest, saved)) => {}
                 Ok(digest) => match self.push(client, output, saved).await {
@@ -70,7 +73,7 @@ impl Watch {
 
     /// A command that swaps each build of this file in.
     pub(super) fn swapping(file: PathBuf, force: bool) -> Self {
-        Self { upload: Upload::of(file), activate: true, force }
+        Self { upload: Upload::of(PluginFile::Local(file)), activate: true, force }
     }
 
     /// Uploads the file once. `saved` is the time of the change that it contains.

@@ -1,7 +1,10 @@
 use super::*;
-use crate::apply::{
-    file::Content,
-    samples::{digest, limits, present, texts, wanted},
+use crate::{
+    apply::{
+        file::Content,
+        samples::{digest, limits, present, texts, wanted},
+    },
+    plugin::plugin_file::PluginFile,
 };
 use host_api::settings::{Grant, LimitOverrides};
 use serde_json::json;
@@ -103,7 +106,7 @@ fn a_setting_that_nothing_declares_is_refused_before_anything_changes() {
     let secret = Setting::Secret(host_base::secret::Secret::new("1"));
     let wanted = Wanted { settings: Some(BTreeMap::from([("greeting".to_owned(), secret)])), ..wanted('b') };
     assert!(problem(&wanted, &present).contains("greeting is no secret"));
-    let unread = Content { path: "x".into(), digest: digest('b'), declared: None };
+    let unread = Content { file: PluginFile::Local("x".into()), digest: digest('b'), declared: None };
     let unread = Wanted { content: Some(unread), ..with(&[("size", "1")]) };
     assert!(lines(&unread, &present).contains(&"+ setting size = 1".to_owned()), "the host says what is wrong");
 }

@@ -14,7 +14,8 @@ fn read(text: &str) -> Result<Vec<Wanted>, Failure> {
     let folder = folder();
     let file = folder.path().join("plugins.toml");
     fs::write(&file, text).unwrap();
-    Desired::read(&file).map(|desired| desired.plugins)
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(Desired::read(&file)).map(|desired| desired.plugins)
 }
 
 fn problem(entry: &str) -> String {
@@ -99,6 +100,8 @@ fn a_wrong_entry_says_what_to_do() {
         (&format!("name = \"hello\"\n{file}\ncanary = {{ percent = 1, promote_after_seconds = 0 }}"), "1 to 2592000"),
         (&format!("name = \"hello\"\n{file}\nsha256 = \"00\""), "and sha256 is 00; take the file that you mean"),
         ("name = \"hello\"\nfile = \"none.wasm\"", "none.wasm: No such file"),
+        ("name = \"hello\"\nfile = \"oci://hello:1\"", "names no registry"),
+        ("name = \"hello\"\nfile = \"oci://ghcr.io/me/hello:1\"", "may change; name the digest"),
         ("name = \"hello\"\nsettings = { a = [1] }", "settings.a: must be a text"),
         ("name = \"hello\"\nsettings = { a = { file = \"none\" } }", "settings.a: "),
         ("name = \"hello\"\npolicy = { grants = [\"sky\"] }", "unknown variant `sky`"),
@@ -120,6 +123,8 @@ fn the_files_of_a_file_are_known_without_reading_them() {
         .unwrap();
     let names = ["key", "plugins.toml", "sub/a.wasm"].map(|name| folder.path().join(name));
     assert_eq!(files_of(&file), BTreeSet::from(names));
+    fs::write(&file, "[[plugin]]\nname = \"a\"\nfile = \"oci://ghcr.io/me/a:1\"").unwrap();
+    assert_eq!(files_of(&file), BTreeSet::from([file.clone()]), "a registry has no file to watch");
     fs::write(&file, "broken").unwrap();
     assert_eq!(files_of(&file), BTreeSet::from([file]));
 }

@@ -1,15 +1,8 @@
 //! The builds of plugins in JavaScript and Python.
 
-use super::{place, run, tool};
+use super::{COMPONENT, place, run, tool, without_component};
 use crate::plugin::{failure::Failure, files::file_failure};
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
-
-/// The component that a tool makes.
-const COMPONENT: &str = "component.wasm";
+use std::path::{Path, PathBuf};
 
 /// Runs the script `build` of package.json. Returns the component.
 pub(super) fn javascript(folder: &Path) -> Result<PathBuf, Failure> {
@@ -46,18 +39,10 @@ pub(super) fn python(folder: &Path, scripts: &str) -> Result<PathBuf, Failure> {
     Ok(component)
 }
 
-/// The place of the component. It is removed, so that a failed build leaves no old one.
-fn without_component(folder: &Path) -> Result<PathBuf, Failure> {
-    let component = folder.join(COMPONENT);
-    match fs::remove_file(&component) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(file_failure(&component, &error)),
-        _ => Ok(component),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_build_without_packages_says_what_to_install_and_leaves_no_old_component() {
