@@ -14,9 +14,11 @@
 
 mod database;
 mod forwarder;
+mod kept_program;
 mod nats;
 mod pooler;
 pub mod postgres;
+mod registry;
 mod tools;
 pub mod wasm;
 
@@ -25,6 +27,7 @@ pub use forwarder::Forwarder;
 pub use nats::NatsServer;
 pub use pooler::{PoolMode, Pooler};
 pub use postgres::PostgresServer;
+pub use registry::OciRegistry;
 pub use tools::{tool, tool_file};
 
 use std::{

@@ -1,13 +1,17 @@
 //! NATS servers for tests. Each runs on a free port of the loopback interface,
 //! with a store of its own, and ends with the process of the tests.
 
-use crate::tool;
+use crate::{
+    kept_program::{KeptProgram, free_port},
+    tool,
+};
 use std::{
+    ffi::OsString,
     fs,
     io::Read,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::Command,
     sync::{Arc, OnceLock},
     thread::sleep,
     time::{Duration, Instant},
@@ -18,10 +22,6 @@ use tempfile::TempDir;
 /// The folder of the program among the tools of the build.
 const TOOL: &str = "nats-server-2.15.1";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A shell that starts the server and kills it when the shell's input closes.
-/// The input closes with the process of the tests, even when that is killed.
-const KEEPER: &str = r#""$@" & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; wait $server"#;
 
 /// A NATS server with JetStream. It runs, or it is down between two starts.
 #[derive(Debug)]
@@ -35,8 +35,7 @@ pub struct NatsServer {
 
 #[derive(Debug)]
 struct Process {
-    keeper: Child,
-    input: Option<ChildStdin>,
+    _program: KeptProgram,
     server_id: u32,
 }
 
@@ -116,29 +115,20 @@ impl NatsServer {
         self.assert_down();
         let (store, port) = (self.store(), self.port.to_string());
         let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "sh"])
-            .arg(tool(TOOL, "nats-server"))
-            .args(["-a", "127.0.0.1", "-p", &port, "--jetstream", "-n", &self.name, "-sd"])
-            .arg(store)
-            .args(&self.arguments)
-            .arg("-P")
-            .arg(self.pid_file())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let input = keeper.stdin.take();
-        // The process ends with this value, even when the assertion below fails.
-        let mut process = Process { keeper, input, server_id: 0 };
+        let mut arguments: Vec<OsString> =
+            ["-a", "127.0.0.1", "-p", &port, "--jetstream", "-n", &self.name, "-sd"].map(Into::into).into();
+        arguments.push(store.into());
+        arguments.extend(self.arguments.iter().map(Into::into));
+        arguments.extend(["-P".into(), self.pid_file().into()]);
+        // The program ends with this value, even when the assertion below fails.
+        let program = KeptProgram::start(&tool(TOOL, "nats-server"), arguments, log);
         let deadline = Instant::now() + START_TIMEOUT;
         while !self.answers() {
             assert!(Instant::now() < deadline, "{}", fs::read_to_string(self.log_file()).unwrap_or_default());
             sleep(Duration::from_millis(10));
         }
-        process.server_id = fs::read_to_string(self.pid_file()).unwrap().trim().parse().unwrap();
-        self.process = Some(process);
+        let server_id = fs::read_to_string(self.pid_file()).unwrap().trim().parse().unwrap();
+        self.process = Some(Process { _program: program, server_id });
     }
 
     /// Deletes the store of a server that is down.
@@ -188,17 +178,6 @@ impl NatsServer {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let _ = self.keeper.wait();
-    }
-}
-
 fn new_folder() -> Arc<TempDir> {
     Arc::new(tempfile::tempdir().unwrap())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

@@ -1,11 +1,11 @@
 //! PostgreSQL servers for tests. Each runs on a free port of the loopback
 //! interface, in a new data directory, and ends with the process of the tests.
 
+use crate::kept_program::free_port;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
     env, fs,
     io::Write,
-    net::TcpListener,
     os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -211,10 +211,6 @@ impl Server {
     fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn new_folder() -> TempDir {

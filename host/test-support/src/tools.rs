@@ -33,7 +33,7 @@ pub fn tool_file(path: &str) -> PathBuf {
 }
 
 fn installed(path: &Path) -> Option<PathBuf> {
-    // <target>/<profile>/deps/<test>, and the tools are in <target>/tools.
-    let test = env::current_exe().unwrap();
-    test.ancestors().nth(3).map(|target| target.join("tools").join(path))
+    // <target>/<profile>/deps/<test> or <target>/<profile>/<program>, and the tools are in <target>/tools.
+    let program = env::current_exe().unwrap();
+    program.ancestors().skip(2).take(2).map(|folder| folder.join("tools").join(path)).find(|file| file.exists())
 }

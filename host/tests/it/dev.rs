@@ -110,7 +110,7 @@ async fn refusal(visitor: &Client) -> String {
 async fn a_saved_change_is_served_and_one_that_does_not_compile_changes_nothing() {
     let data = tempfile::tempdir().unwrap();
     let mut session = DevSession::begin(data.path()).await;
-    session.says("Watching components/ and wit/", 1).await;
+    session.says("Watching components/", 1).await;
     let address = session.announced("serving");
     let visitor = Client::new(&address);
     assert_eq!(refusal(&visitor).await, TEXT);

@@ -20,8 +20,9 @@ fn is_for_tests(path: &Path) -> bool {
 /// The source folders of all crates of the host, and the interfaces.
 fn folders(host: &Path) -> Vec<PathBuf> {
     let crates = fs::read_dir(host).unwrap().map(|entry| entry.unwrap().path());
-    // The helpers of tests are for tests.
-    let sources = crates.filter(|path| !path.ends_with("test-support")).map(|path| path.join("src"));
+    // The helpers of tests are for tests, and the benchmarks sell tickets.
+    let is_of_host = |path: &PathBuf| !path.ends_with("test-support") && !path.ends_with("benchmarks");
+    let sources = crates.filter(is_of_host).map(|path| path.join("src"));
     let sources = sources.filter(|path| path.is_dir());
     sources.chain([host.join("src"), host.join("../wit")]).collect()
 }

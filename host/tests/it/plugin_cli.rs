@@ -5,12 +5,15 @@ mod connections;
 mod dev;
 mod failures;
 mod guide;
+mod plugin_test;
+mod registry;
 mod templates;
 mod watch;
 mod with_host;
 mod without_host;
 
-use crate::support::{ADMIN_TOKEN, Host, PATIENCE};
+use crate::support::{ADMIN_TOKEN, Host, PATIENCE, PATIENT_COMPILER};
+use host_test_support::tool;
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -160,13 +163,38 @@ fn with_toolchain(command: &str, folder: &Path) -> Command {
     prepare(folder);
     let mut xtask = xtask(&["with-toolchain", "--", env!("CARGO_BIN_EXE_ticketing"), "plugin", command]);
     xtask.arg(folder);
+    if folder.join("go.mod").is_file() {
+        use_go(&mut xtask);
+    }
     xtask
+}
+
+/// Lets a command find the Go of the tests and its cache. Go gets no network.
+fn use_go(command: &mut Command) {
+    let go = tool("go-1.27.3", "go");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(go.parent().unwrap().to_owned()).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(folders).unwrap());
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("go-cache");
+    command.env("GOCACHE", cache).env("GOPROXY", "off");
 }
 
 /// Runs `ticketing plugin build` to its end.
 async fn build(folder: &Path) -> Ended {
     let _turn = COMPILING.lock().await;
     Ended::of(&with_toolchain("build", folder).output().await.unwrap())
+}
+
+/// Runs `ticketing plugin test` to its end.
+async fn test(folder: &Path) -> Ended {
+    let _turn = COMPILING.lock().await;
+    let mut command = with_toolchain("test", folder);
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&config, format!("[engine]\n{PATIENT_COMPILER}")).unwrap();
+    command.arg("--config").arg(config.path());
+    // The compiled code of interpreters stays for the next run, and not in the folder of the user.
+    command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+    Ended::of(&command.output().await.unwrap())
 }
 
 /// Prepares a folder in Rust for a compilation beside others.

@@ -11,6 +11,7 @@ mod manifest;
 mod mutation;
 mod policy;
 mod sql;
+mod upload;
 
 use rand::{SeedableRng, rngs::StdRng};
 use std::{

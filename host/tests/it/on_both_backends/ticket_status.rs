@@ -28,6 +28,8 @@ async fn a_ticket_is_available_then_reserved_then_sold() {
     assert_eq!((free.order_id, free.version), (None, 2));
 
     let order = carla.reserve(&ticket.id).await;
+    // The end of a sale can overtake its beginning, and the two are one version then.
+    anna.ticket_becomes(&ticket.id, TicketStatus::Reserved).await;
     carla.pay(&order.id).await;
     carla.order_becomes(&order.id, Status::Complete).await;
     let sold = anna.ticket_becomes(&ticket.id, TicketStatus::Sold).await;

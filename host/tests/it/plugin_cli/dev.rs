@@ -7,7 +7,7 @@ use std::{fs, path::Path, process::Stdio};
 
 const GREETING: &str = r#"format!("{word}, {who}!\n")"#;
 
-fn edit(file: &Path, from: &str, to: &str) {
+pub(super) fn edit(file: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{} has no {from:?}", file.display());
     fs::write(file, text.replacen(from, to, 1)).unwrap();

@@ -1,9 +1,10 @@
-//! The guide in `wit/README.md`, followed to the letter. The test runs its
-//! commands, writes its files and compares the answers. It compiles the plugin
-//! with nothing but the folder that `ticketing plugin new` makes.
+//! The guide in `wit/README.md` and its page for each language, followed to the
+//! letter. The tests run the commands, write the files and compare the answers. They
+//! compile the plugins with nothing but the folder that `ticketing plugin new` makes.
 
-use super::{Shell, build};
+use super::{Ended, Shell, build, templates, test};
 use crate::support::{Host, Setup, eventually};
+use http::Method;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use std::{
 
 const GUIDE: &str = include_str!("../../../../wit/README.md");
 
-/// A fenced block of the guide.
+/// A fenced block of a page.
 struct Block<'a> {
     language: &'a str,
     /// The file that the line before the block names.
@@ -19,9 +20,9 @@ struct Block<'a> {
     text: String,
 }
 
-/// The blocks of the guide up to a heading, in order.
-fn blocks(until: &str) -> Vec<Block<'static>> {
-    let (guide, _) = GUIDE.split_once(until).unwrap_or_else(|| panic!("the guide has no {until:?}"));
+/// The blocks of a page up to a heading, in order.
+fn blocks<'a>(page: &'a str, until: &str) -> Vec<Block<'a>> {
+    let (guide, _) = page.split_once(until).unwrap_or_else(|| panic!("the page has no {until:?}"));
     let mut blocks = Vec::new();
     let (mut before, mut lines) = ("", guide.lines());
     while let Some(line) = lines.next() {
@@ -37,7 +38,7 @@ fn blocks(until: &str) -> Vec<Block<'static>> {
     blocks
 }
 
-/// An author who follows the guide.
+/// An author who follows a page.
 struct Author {
     host: Host,
     shell: Shell,
@@ -45,17 +46,50 @@ struct Author {
 }
 
 impl Author {
+    async fn new() -> Self {
+        let host = Setup::without_components().start().await;
+        let shell = Shell::of(&host);
+        let folder = shell.folder.path().to_owned();
+        Self { host, shell, folder }
+    }
+
+    /// Runs the commands of a block, or writes its file.
+    async fn follow(&mut self, block: &Block<'_>) {
+        match (block.language, block.file) {
+            ("sh", None) => {
+                for line in block.text.lines() {
+                    self.run(line).await;
+                }
+            }
+            (_, Some(file)) => write(&self.folder, file, &block.text),
+            (language, None) => panic!("a block in {language} that belongs to no file"),
+        }
+    }
+
     async fn run(&mut self, line: &str) {
         let (command, comment) = line.split_once('#').unwrap_or((line, ""));
         match command.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["cd", folder] => self.folder = self.folder.join(folder),
+            ["rm", files @ ..] => files.iter().for_each(|file| fs::remove_file(self.folder.join(file)).unwrap()),
+            ["npm", "install"] => templates::install_npm_packages(&self.folder),
+            // The next command takes a virtual environment that is there.
+            ["python3", "-m", "venv", ".venv"] => {}
+            [".venv/bin/pip", "install", "-r", "requirements.txt"] => templates::install_pip_packages(&self.folder),
             ["ticketing", "plugin", "build"] => {
                 build(&self.folder).await.done();
+            }
+            ["ticketing", "plugin", "test"] => {
+                test(&self.folder).await.done();
             }
             ["ticketing", "plugin", arguments @ ..] => {
                 let mut command = self.shell.command(&arguments.join(" "));
                 let output = command.current_dir(&self.folder).output().await.unwrap();
-                assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+                Ended::of(&output).done();
+            }
+            ["curl", "-d", body, url] => {
+                let (body, path) = (body.trim_matches('\'').to_owned(), path(url));
+                let reply = self.host.visitor().raw(Method::POST, path, body).await;
+                assert!(reply.status < 300, "{line}: {reply:?}");
             }
             ["curl", request @ ..] => self.ask(request, comment.trim()).await,
             _ => panic!("the guide has a command that this test does not know: {line}"),
@@ -67,12 +101,12 @@ impl Author {
     async fn ask(&self, request: &[&str], promised: &str) {
         let (method, url) = match request {
             ["-X", method, url] => (method.parse().unwrap(), url),
-            [url] => (http::Method::GET, url),
+            [url] => (Method::GET, url),
             _ => panic!("{request:?}"),
         };
-        let path = url.strip_prefix("http://127.0.0.1:8080").unwrap();
+        let path = path(url);
         let visitor = self.host.visitor();
-        if method != http::Method::GET {
+        if method != Method::GET {
             let reply = visitor.send(method, path, None).await;
             assert_eq!(reply.text.trim_end(), promised);
             return;
@@ -89,6 +123,11 @@ impl Author {
     }
 }
 
+/// The path of a URL of the host.
+fn path(url: &str) -> &str {
+    url.strip_prefix("http://127.0.0.1:8080").unwrap()
+}
+
 fn write(folder: &Path, file: &str, text: &str) {
     let path = folder.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -97,32 +136,58 @@ fn write(folder: &Path, file: &str, text: &str) {
 
 #[tokio::test]
 async fn the_guide_leads_to_a_plugin_that_serves_is_swapped_and_keeps_its_state() {
-    let host = Setup::without_components().start().await;
-    let shell = Shell::of(&host);
-    let folder = shell.folder.path().to_owned();
-    let mut author = Author { host, shell, folder };
+    let mut author = Author::new().await;
     // "Now change ... in ..." is the only step that is not in a block.
     let change = GUIDE.lines().find(|line| line.starts_with("Now change ")).unwrap();
     let words: Vec<&str> = change.split('`').skip(1).step_by(2).collect();
     let &[from, file, to, ..] = words.as_slice() else { panic!("{change}") };
 
-    let blocks = blocks("## Errors");
+    let blocks = blocks(GUIDE, "## Errors");
     assert_eq!(blocks.iter().filter(|block| block.language == "sh").count(), 4);
-    assert_eq!(blocks.iter().filter(|block| block.file.is_some()).count(), 4);
+    assert_eq!(blocks.iter().filter(|block| block.file.is_some()).count(), 3);
     for (index, block) in blocks.iter().enumerate() {
-        match (block.language, block.file) {
-            ("sh", None) => {
-                for line in block.text.lines() {
-                    author.run(line).await;
-                }
-            }
-            (_, Some(file)) => write(&author.folder, file, &block.text),
-            (language, None) => panic!("a block in {language} that belongs to no file"),
-        }
+        author.follow(block).await;
         if index == 0 {
             author.edit(file, from, to);
         }
     }
     let plugin = author.host.operator().plugin("hello").await;
     assert_eq!((&plugin["version"], &plugin["status"]), (&"0.2.0".into(), &"active".into()), "{plugin}");
+}
+
+/// Follows the page of a language up to the first heading of its second part.
+async fn follow(page: &str) {
+    let mut author = Author::new().await;
+    let blocks = blocks(page, "\n## ");
+    assert_eq!(blocks.iter().filter(|block| block.language == "sh").count(), 2);
+    assert!(blocks.iter().filter(|block| block.file.is_some()).count() >= 4);
+    for block in &blocks {
+        author.follow(block).await;
+    }
+    assert_eq!(author.host.operator().plugin("notes").await["status"], "active");
+}
+
+#[tokio::test]
+async fn the_page_for_rust_leads_to_a_plugin_that_serves() {
+    follow(include_str!("../../../../wit/rust.md")).await;
+}
+
+#[tokio::test]
+async fn the_page_for_wasi_http_leads_to_a_plugin_that_serves() {
+    follow(include_str!("../../../../wit/wasi-http.md")).await;
+}
+
+#[tokio::test]
+async fn the_page_for_javascript_leads_to_a_plugin_that_serves() {
+    follow(include_str!("../../../../wit/javascript.md")).await;
+}
+
+#[tokio::test]
+async fn the_page_for_python_leads_to_a_plugin_that_serves() {
+    follow(include_str!("../../../../wit/python.md")).await;
+}
+
+#[tokio::test]
+async fn the_page_for_go_leads_to_a_plugin_that_serves() {
+    follow(include_str!("../../../../wit/go.md")).await;
 }

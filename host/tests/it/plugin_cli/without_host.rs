@@ -28,17 +28,19 @@ async fn a_build_says_what_is_missing_in_one_line() {
     let shell = Shell::new().with("PATH", "/no/programs");
     shell.plugin("build").await.fails(2, ". has no plugin.toml: name the folder of a plugin");
     shell.write("plugin.toml", "name = 'here'\nversion = '1.0.0'");
-    shell.plugin("build").await.fails(2, "has no Cargo.toml, package.json, src/app.py or app.py");
+    shell.plugin("build").await.fails(2, "has no Cargo.toml, package.json, go.mod, src/app.py or app.py");
     // The shell finds no programs.
     shell.write("app.py", "");
     shell.plugin("build").await.fails(1, "componentize-py is not installed: run `python3 -m venv .venv`");
+    shell.write("go.mod", "module here");
+    shell.plugin("build").await.fails(1, "go is not installed: install Go 1.25 or later, see go.dev/dl");
     shell.write("package.json", "{}");
     shell.plugin("build").await.fails(1, "the packages of package.json are missing: run `npm install` in .");
     shell.write("node_modules/here", "");
     shell.plugin("build").await.fails(1, "npm is not installed: install Node.js");
     shell.write("Cargo.toml", "");
     shell.plugin("build").await.fails(1, "cargo is not installed: install Rust with rustup");
-    assert_eq!(shell.plugin("new other --template go").await.code, 2);
+    assert_eq!(shell.plugin("new other --template cobol").await.code, 2);
 }
 
 #[tokio::test]

@@ -37,5 +37,5 @@ pub(crate) use market_state::MarketState;
 pub(crate) use plugins::{PluginFile, chameleon, chameleon_host, component, guest};
 pub(crate) use proxy::{LinkState, Proxy};
 pub(crate) use reverse_proxy::{Kind, ReverseProxy, SITE};
-pub(crate) use setup::{ADMIN_TOKEN, Setup};
+pub(crate) use setup::{ADMIN_TOKEN, PATIENT_COMPILER, Setup};
 pub(crate) use slow_request::SlowRequest;

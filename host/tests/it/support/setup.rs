@@ -19,7 +19,8 @@ const CHEAP_HASHING: &str = "argon2_memory_kib = 64\nargon2_iterations = 1\n";
 const PATIENT: &str = "queue_wait_ms = 20000\n";
 
 /// On a busy machine, compiling takes long. Most tests are not about that.
-const PATIENT_COMPILER: &str = "compile_memory_mib = 4096\ncompile_cpu_seconds = 600\ncompile_wall_seconds = 600\n";
+pub(crate) const PATIENT_COMPILER: &str =
+    "compile_memory_mib = 4096\ncompile_cpu_seconds = 600\ncompile_wall_seconds = 600\n";
 
 const ANY_PORT: &str = "127.0.0.1:0";
 

@@ -64,7 +64,7 @@ async fn a_body_of_another_kind_is_refused_before_it_is_read() {
     let host = strict().await;
     let before = host.installed().await;
     for kind in
-        ["", "text/plain", "application/json", "application/octet-stream", "application/wasm+zstd", "multipart/mixed"]
+        ["", "text/plain", "application/cbor", "application/octet-stream", "application/wasm+zstd", "multipart/mixed"]
     {
         let request = host.operator().request(Method::POST, "/plugins").body(good());
         let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
