@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(folders.len(), 4);
         for folder in folders {
             let copies = interfaces(&folder.join("wit/deps")).unwrap();
-            assert!(copies == published, "{}: run `cargo xtask examples`", folder.display());
+            assert!(copies == published, "{}: run `cargo xtask interfaces`", folder.display());
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Uploads have a fuzzer of their own (`fuzz/`). It compiles all code with counters
 //! at the branches, as cargo-fuzz does with a nightly compiler. The plugin files of
 //! the tests are its first inputs. The other targets are tests
-//! (`host/tests/it/fuzz/`), which here run for longer and from another seed.
+//! (`host/tests/it/fuzz/`), which here run for longer and from another seed. A test
+//! runs the code under the fuzzer of uploads, too.
 
 use std::fs;
 use std::process::Command;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["host-config", "host-sql"],
     &["host-telemetry", "host-database"],
     &["host-artifact", "host-bus", "host-store"],
-    &["host-capabilities"],
+    &["host-capabilities", "host-oci"],
     &["host-engine"],
     &["host-http", "host-plugin"],
     &["host-triggers"],

@@ -16,8 +16,12 @@ mod layers;
 mod pages;
 mod postgres;
 mod process;
-mod proxies;
+mod script_bindings;
 mod script_guests;
+#[cfg(test)]
+mod script_helpers;
+mod sdk;
+mod servers;
 mod stages;
 mod steps;
 mod test;
@@ -86,7 +90,7 @@ enum Task {
   cargo xtask run
   cargo xtask run -- --listen 127.0.0.1:9000 --data-dir /tmp/ticketing")]
     Run(PassedArguments),
-    /// Build in the dev profile and serve; a saved change in components/ or wit/ is swapped in
+    /// Build in the dev profile and serve; a saved change in components/ is swapped in
     #[command(after_help = "Examples:
   cargo xtask dev
   cargo xtask dev -- --listen 127.0.0.1:9000
@@ -120,10 +124,10 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Copy the interfaces of wit/deps into the plugins of examples/
+    /// Copy the interfaces of wit/ into examples/ and the SDK, and generate bindings
     #[command(after_help = "Example:
-  cargo xtask examples           after a change in wit/deps")]
-    Examples,
+  cargo xtask interfaces         after a change in wit/")]
+    Interfaces,
     /// Feed random changes of good inputs to the code that reads what others send
     #[command(after_help = "Examples:
   cargo xtask fuzz upload --seconds 600
@@ -143,7 +147,7 @@ enum Task {
     #[command(after_help = "Example:
   cargo xtask screenshots")]
     Screenshots,
-    /// Build the guests and run the benchmarks
+    /// Build the host with full optimisation and run the benchmarks
     #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench -- --quick hello fresh
@@ -184,7 +188,11 @@ fn run_task(task: Task) -> Result<()> {
         Task::Test { embedded, filter } => test::test(&workspace, embedded, filter.as_deref()),
         Task::Manifests { check: false } => deploy::write_manifests(&workspace),
         Task::Manifests { check: true } => deploy::check(&workspace).map(drop),
-        Task::Examples => examples::write_interfaces(&workspace),
+        Task::Interfaces => {
+            examples::write_interfaces(&workspace)?;
+            sdk::write(&workspace)?;
+            script_bindings::write(&workspace)
+        }
         Task::Fuzz { target, seconds } => fuzz::fuzz(&workspace, target, seconds),
         Task::Check => test::check(&workspace),
         Task::Screenshots => test::screenshots(&workspace),
@@ -215,9 +223,15 @@ fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 }
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let mut stages = Stages::new(3);
+    let mut stages = Stages::new(4);
     stages.run("Building the guests", None, || guests::build(workspace, &[Kind::Component, Kind::Test]))?;
+    let host = workspace.host_binary(HostProfile::Release);
+    let minutes = (!host.is_file()).then_some(HostProfile::Release.host_minutes());
+    // In one command they share what they depend on. Together with the tests the host would get their features.
+    stages.run("Building the host and the benchmarks", minutes, || {
+        run(workspace.cargo().args(["build", "--release", "--package", "ticketing", "--package", "benchmarks"]))
+    })?;
     stages.run("Installing the NATS server", None, || NATS_SERVER.provide(workspace).map(drop))?;
     stages.announce("Running the benchmarks");
-    run(workspace.cargo().args(["bench", "--package", "ticketing", "--bench", "platform", "--"]).args(arguments))
+    run(Command::new(host.with_file_name("benchmarks")).args(arguments))
 }

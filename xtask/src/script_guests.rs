@@ -13,16 +13,16 @@ use anyhow::{Context, Result};
 
 use crate::files;
 use crate::process::{print_status, run};
-use crate::tool::{Tool, npm_install, pip_install};
+use crate::tool::{GO, Tool, npm_install, pip_install};
 use crate::workspace::Workspace;
 use plugin_pack::write_if_changed;
 
-const COMPONENTIZE_JS: Tool = Tool {
+pub(crate) const COMPONENTIZE_JS: Tool = Tool {
     name: "componentize-js-0.23.0",
     needs: &["node", "npm"],
     install: |folder| npm_install(folder, &COMPONENTIZE_JS_PACKAGES),
 };
-const COMPONENTIZE_PY: Tool = Tool {
+pub(crate) const COMPONENTIZE_PY: Tool = Tool {
     name: "componentize-py-0.25.0",
     needs: &["python3"],
     install: |folder| pip_install(folder, "componentize-py==0.25.0"),
@@ -96,9 +96,9 @@ const SCRIPTS: [Script; 4] = [
     },
 ];
 
-/// Installs the tools that make components of scripts. The tests build plugins with them.
+/// Installs the tools that make components of scripts, and Go. The tests build plugins with them.
 pub(crate) fn provide_tools(workspace: &Workspace) -> Result<()> {
-    for tool in [&COMPONENTIZE_JS, &COMPONENTIZE_PY] {
+    for tool in [&COMPONENTIZE_JS, &COMPONENTIZE_PY, &GO] {
         tool.provide(workspace)?;
     }
     Ok(())

