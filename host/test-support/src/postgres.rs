@@ -22,6 +22,12 @@ const PASSWORD: &str = "of-the-tests";
 const ACCOUNT: &str = "postgres";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The code of PostgreSQL's error when it starts or recovers from a crash.
+const CANNOT_CONNECT_NOW: &str = "57P03";
+/// The shared server writes less, because nothing reads its data after a loss
+/// of power. A server of its own test keeps PostgreSQL's defaults.
+const NOT_DURABLE: [&str; 4] = ["-c", "fsync=off", "-c", "full_page_writes=off"];
+
 static SHARED: OnceCell<Server> = OnceCell::const_new();
 static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
 
@@ -57,7 +63,7 @@ impl PostgresServer {
     pub async fn start() -> Self {
         let folder = new_folder();
         let mut server = Server::new(folder.path());
-        server.run(None).await;
+        server.run(None, &[]).await;
         Self { server, _folder: folder }
     }
 
@@ -70,7 +76,7 @@ impl PostgresServer {
     pub async fn standby(&self) -> Self {
         let folder = new_folder();
         let mut server = Server::copy_of(&self.server, folder.path());
-        server.run(None).await;
+        server.run(None, &[]).await;
         Self { server, _folder: folder }
     }
 
@@ -104,7 +110,7 @@ impl PostgresServer {
 
     /// Starts the stopped server at the same address.
     pub async fn start_again(&mut self) {
-        self.server.run(None).await;
+        self.server.run(None, &[]).await;
     }
 }
 
@@ -137,7 +143,7 @@ impl Server {
     async fn start() -> Self {
         let folder = new_folder().keep();
         let mut server = Self::new(&folder);
-        server.run(Some(&folder)).await;
+        server.run(Some(&folder), &NOT_DURABLE).await;
         server
     }
 
@@ -171,7 +177,7 @@ impl Server {
     }
 
     /// Starts the server and waits until it accepts connections.
-    async fn run(&mut self, remove_afterwards: Option<&Path>) {
+    async fn run(&mut self, remove_afterwards: Option<&Path>, arguments: &[&str]) {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
@@ -181,6 +187,7 @@ impl Server {
             .arg(self.folder.join("data"))
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(["-c", &format!("port={}", self.port), "-c", "max_connections=500", "-c", "shared_buffers=64MB"])
+            .args(arguments)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -188,9 +195,20 @@ impl Server {
             .spawn()
             .unwrap();
         self.keeper = Some(keeper);
+        self.connect_when(|_| true).await;
+    }
+
+    /// Opens a connection as the owner. Tries again while the error is one
+    /// that passes.
+    async fn connect_when(&self, passes: impl Fn(&sqlx::Error) -> bool) -> PgConnection {
         let started = Instant::now();
-        while let Err(error) = connect(&self.url("postgres")).await {
+        loop {
+            let error = match connect(&self.url("postgres")).await {
+                Ok(connection) => return connection,
+                Err(error) => error,
+            };
             let log = || fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(passes(&error), "PostgreSQL refuses a connection: {error}\n{}", log());
             assert!(started.elapsed() < START_TIMEOUT, "PostgreSQL does not answer: {error}\n{}", log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -198,10 +216,23 @@ impl Server {
 
     async fn create_database(&self) -> String {
         let name = format!("test_{}", NEXT_DATABASE.fetch_add(1, Ordering::Relaxed));
-        let mut connection = connect(&self.url("postgres")).await.unwrap();
+        let mut connection = self.connect_when(|error| self.recovers(error)).await;
         connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
         connection.close().await.unwrap();
         self.url(&name)
+    }
+
+    /// Whether the server starts again because one of its processes crashed.
+    /// Prints what the server's log says about the crash.
+    fn recovers(&self, error: &sqlx::Error) -> bool {
+        let recovers =
+            error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(CANNOT_CONNECT_NOW));
+        if recovers {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            let causes = log.lines().filter(|line| line.contains("PANIC") || line.contains("was terminated"));
+            eprintln!("PostgreSQL recovers from a crash:\n{}", causes.collect::<Vec<_>>().join("\n"));
+        }
+        recovers
     }
 
     fn url(&self, database: &str) -> String {
