@@ -27,7 +27,7 @@ const TURN_BYTES: usize = 64 << 10;
 
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 /// Headers of an answer that would be wrong afterwards, or that forbid the change.
-const OF_ONE_FORM: [HeaderName; 6] = [
+static OF_ONE_FORM: [HeaderName; 6] = [
     header::CONTENT_ENCODING,
     header::CONTENT_RANGE,
     header::SET_COOKIE,

@@ -164,7 +164,7 @@ fn call_context(visitor: &Visitor<'_>, incoming: IncomingRequest<'_>) -> Result<
 
 /// Headers that the host removes, because they belong to the host or to one
 /// connection.
-const REMOVED_HEADERS: [HeaderName; 14] = [
+static REMOVED_HEADERS: [HeaderName; 14] = [
     ASK_AGAIN,
     REQUEST_ID,
     REVISION,

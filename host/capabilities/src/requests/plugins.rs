@@ -82,7 +82,7 @@ pub(super) async fn read<E>(
 }
 
 /// Headers that a plugin may not write in the name of a visitor or of the host.
-const NOT_PASSED_ON: [HeaderName; 9] = [
+static NOT_PASSED_ON: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::COOKIE,
     header::FORWARDED,

@@ -17,7 +17,7 @@ const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers of the client that the component does not get. The host sets some of
 /// them itself.
-const UNTRUSTED_HEADERS: [HeaderName; 5] =
+static UNTRUSTED_HEADERS: [HeaderName; 5] =
     [header::AUTHORIZATION, header::COOKIE, header::HOST, PRINCIPAL_EMAIL, PRINCIPAL_ID];
 
 impl IncomingRequest<'_> {

@@ -16,7 +16,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 const CHANNELS: usize = 16;
 
 /// Headers that describe a body which ends, or a copy of an answer.
-const OF_WHOLE_ANSWERS: [HeaderName; 8] = [
+static OF_WHOLE_ANSWERS: [HeaderName; 8] = [
     header::ACCEPT_RANGES,
     header::AGE,
     header::CONTENT_LENGTH,
