@@ -77,7 +77,7 @@ mod tests {
         World { file: "imports", world: "capabilities", with: &[], export: None },
         World {
             file: "http",
-            world: "http-plugin",
+            world: "packed-plugin",
             with: &[("platform:http/types@1.0.0", "crate::bindings::imports::platform::http::types")],
             export: Some("export_http"),
         },

@@ -68,14 +68,14 @@ macro_rules! component {
     (@http $router:path) => {
         const _: () = {
             struct Http;
-            impl $crate::bindings::http::exports::platform::http::handler::Guest for Http {
+            impl $crate::bindings::http::exports::platform::packed::packed_handler::Guest for Http {
                 fn handle(
-                    request: $crate::bindings::http::exports::platform::http::handler::Request,
-                ) -> $crate::bindings::http::exports::platform::http::handler::Response {
+                    request: $crate::bindings::http::exports::platform::packed::packed_handler::PackedRequest,
+                ) -> $crate::bindings::http::exports::platform::packed::packed_handler::Response {
                     $crate::rt::serve(&$router, request)
                 }
             }
-            $crate::component!(@native <Http as $crate::bindings::http::exports::platform::http::handler::Guest>::handle);
+            $crate::component!(@native <Http as $crate::bindings::http::exports::platform::packed::packed_handler::Guest>::handle);
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::http::export_http!(Http with_types_in $crate::bindings::http);
         };

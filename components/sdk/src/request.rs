@@ -1,45 +1,77 @@
 //! HTTP requests.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
+use crate::bindings::http::exports::platform::packed::packed_handler::PackedRequest;
 use crate::bindings::imports::platform::http::types;
 use crate::error::{Error, Result};
 use crate::fields::Fields;
-use crate::headers::{etag, first_value};
+use crate::headers::etag;
 use crate::{id, json};
 
 pub use types::Principal;
 
+/// The texts of a packed request before its parameters.
+const FIXED: usize = 7;
+
 /// An HTTP request. The host has already found its route, read its body and
 /// verified its session.
-pub struct Request(types::Request);
+pub struct Request {
+    /// The texts as the host sends them, see `wit/deps/packed/packed.wit`.
+    texts: String,
+    ends: Vec<u32>,
+    params: usize,
+    has_query: bool,
+    body: Vec<u8>,
+    principal: Option<Principal>,
+}
 
 impl Request {
     /// The id of the request. The log line of the host has the same.
     pub fn id(&self) -> &str {
-        &self.0.id
+        self.text_at(0)
     }
 
     /// The path, as the client sent it.
     pub fn path(&self) -> &str {
-        &self.0.path
+        self.text_at(3)
     }
 
     /// The method, in upper case.
     pub fn method(&self) -> &str {
-        &self.0.method
+        self.text_at(1)
     }
 
     /// The path pattern of the route, as the manifest has it.
     pub fn route(&self) -> &str {
-        &self.0.route
+        self.text_at(2)
+    }
+
+    /// The text after `?`, as the client sent it.
+    pub fn raw_query(&self) -> Option<&str> {
+        self.has_query.then(|| self.text_at(4))
+    }
+
+    /// A text of the request by its number. Empty if there is none.
+    fn text_at(&self, index: usize) -> &str {
+        let end = |index: usize| self.ends.get(index).map_or(0, |end| *end as usize);
+        let start = index.checked_sub(1).map_or(0, end);
+        self.texts.get(start..end(index)).unwrap_or_default()
+    }
+
+    /// The first value of a name in the pairs with these numbers.
+    fn first_value(&self, mut pairs: Range<usize>, name: &str) -> Option<&str> {
+        let pair = pairs.find(|pair| self.text_at(FIXED + 2 * pair) == name)?;
+        Some(self.text_at(FIXED + 2 * pair + 1))
     }
 
     /// The value of a named segment of the path pattern.
     pub fn param(&self, name: &str) -> Result<&str> {
-        first_value(&self.0.params, name).ok_or_else(|| Error::Internal(format!("the route has no parameter `{name}`")))
+        self.first_value(0..self.params, name)
+            .ok_or_else(|| Error::Internal(format!("the route has no parameter `{name}`")))
     }
 
     /// The value of a named segment that is an id. A malformed id is a 404,
@@ -51,12 +83,12 @@ impl Request {
 
     /// The first value of a header. The name is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        first_value(&self.0.headers, name)
+        self.first_value(self.params..self.ends.len().saturating_sub(FIXED) / 2, name)
     }
 
     /// The first value of a query parameter, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.0.query.as_deref()?.as_bytes())
+        form_urlencoded::parse(self.raw_query()?.as_bytes())
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     }
@@ -70,12 +102,12 @@ impl Request {
 
     /// The body. It is empty if there is none.
     pub fn body(&self) -> &[u8] {
-        &self.0.body
+        &self.body
     }
 
     /// The body as a text. The error is 400 if it is not UTF-8.
     pub fn text(&self) -> Result<&str> {
-        std::str::from_utf8(&self.0.body).map_err(|_| Error::bad_request("The body must be UTF-8"))
+        std::str::from_utf8(&self.body).map_err(|_| Error::bad_request("The body must be UTF-8"))
     }
 
     /// The JSON body as a value of a type. The error is 400 and names the field that
@@ -83,12 +115,12 @@ impl Request {
     /// once and in words of your own.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         self.check_media_type()?;
-        Ok(json::read(&self.0.body)?)
+        Ok(json::read(&self.body)?)
     }
 
     /// The signed-in user, if there is one.
     pub fn principal(&self) -> Option<&Principal> {
-        self.0.principal.as_ref()
+        self.principal.as_ref()
     }
 
     /// The signed-in user, or 401.
@@ -101,7 +133,7 @@ impl Request {
     /// another site can send a form or plain text without being asked, but no JSON.
     pub fn fields(&self) -> Result<Fields<'_>> {
         self.check_media_type()?;
-        Fields::parse(&self.0.body)
+        Fields::parse(&self.body)
     }
 
     fn check_media_type(&self) -> Result<()> {
@@ -136,9 +168,39 @@ fn is_json(media_type: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
+impl From<PackedRequest> for Request {
+    fn from(packed: PackedRequest) -> Self {
+        let PackedRequest { texts, ends, params, has_query, has_principal, body } = packed;
+        let body = body.unwrap_or_default();
+        let mut request = Self { texts, ends, params: params as usize, has_query, body, principal: None };
+        if has_principal {
+            let (id, email) = (request.text_at(5).to_owned(), request.text_at(6).to_owned());
+            request.principal = Some(Principal { id, email });
+        }
+        request
+    }
+}
+
+/// A component of your own handler makes its request so, and a test of a route too.
 impl From<types::Request> for Request {
     fn from(request: types::Request) -> Self {
-        Self(request)
+        let mut made = Self {
+            texts: String::new(),
+            ends: Vec::new(),
+            params: request.params.len(),
+            has_query: request.query.is_some(),
+            body: request.body,
+            principal: request.principal,
+        };
+        let fixed = [request.id, request.method, request.route, request.path, request.query.unwrap_or_default()];
+        // The principal is not among the texts.
+        let fixed = fixed.into_iter().chain([String::new(), String::new()]);
+        let pairs = request.params.into_iter().chain(request.headers).flat_map(|(name, value)| [name, value]);
+        for text in fixed.chain(pairs) {
+            made.texts.push_str(&text);
+            made.ends.push(u32::try_from(made.texts.len()).unwrap_or(u32::MAX));
+        }
+        made
     }
 }
 
@@ -149,7 +211,7 @@ pub(crate) mod tests {
 
     /// A signed-out request for `/things` with this method, query and headers.
     pub(crate) fn request(method: &str, query: Option<&str>, headers: &[(&str, &str)]) -> Request {
-        Request(types::Request {
+        Request::from(types::Request {
             id: "r".to_owned(),
             method: method.to_owned(),
             route: "/things".to_owned(),
@@ -160,6 +222,44 @@ pub(crate) mod tests {
             body: Vec::new(),
             principal: None,
         })
+    }
+
+    #[test]
+    fn a_packed_request_has_the_texts_of_its_places() {
+        let texts =
+            ["r1", "GET", "/a/{b}", "/a/%C3%A9", "", "u1", "a@b", "b", "\u{e9}", "accept", "*/*", "x-empty", ""];
+        let mut packed = PackedRequest {
+            texts: texts.concat(),
+            ends: texts
+                .iter()
+                .scan(0, |end, text| {
+                    *end += u32::try_from(text.len()).unwrap();
+                    Some(*end)
+                })
+                .collect(),
+            params: 1,
+            has_query: false,
+            has_principal: true,
+            body: None,
+        };
+        let request = Request::from(packed.clone());
+        assert_eq!(
+            (request.id(), request.method(), request.route(), request.path()),
+            ("r1", "GET", texts[2], texts[3])
+        );
+        assert_eq!((request.raw_query(), request.query("x")), (None, None));
+        assert_eq!((request.param("b").unwrap(), request.header("accept")), ("\u{e9}", Some("*/*")));
+        assert_eq!((request.header("x-empty"), request.header("b"), request.header("none")), (Some(""), None, None));
+        assert!(request.param("accept").is_err(), "a header is no parameter");
+        let user = request.principal().unwrap();
+        assert_eq!((user.id.as_str(), user.email.as_str(), request.body()), ("u1", "a@b", &[][..]));
+
+        // Ends that are wrong give empty texts.
+        packed.ends = vec![5, 3, 4_000_000_000];
+        packed.has_query = true;
+        let request = Request::from(packed);
+        assert_eq!((request.method(), request.route(), request.header("accept")), ("", "", None));
+        assert_eq!(request.raw_query(), Some(""));
     }
 
     #[test]
@@ -175,7 +275,7 @@ pub(crate) mod tests {
     #[test]
     fn a_body_and_a_parameter_are_read_as_a_type() {
         let mut request = request("POST", Some("count=3&word=x"), &[]);
-        request.0.body = br#"{"name": 7}"#.to_vec();
+        request.body = br#"{"name": 7}"#.to_vec();
         let body: std::collections::BTreeMap<String, i64> = request.json().unwrap();
         assert_eq!(body.get("name"), Some(&7));
         let refused = Response::from(request.json::<std::collections::BTreeMap<String, String>>().unwrap_err());

@@ -1,5 +1,6 @@
 //! The table of a component's routes.
 
+use crate::bindings::http::exports::platform::packed::packed_handler::PackedRequest;
 use crate::bindings::imports::platform::http::types;
 use crate::error::{Error, Result};
 use crate::log;
@@ -77,7 +78,7 @@ impl Router {
 
 /// The body of the exported HTTP handler.
 #[doc(hidden)]
-pub fn serve(router: &Router, request: types::Request) -> types::Response {
+pub fn serve(router: &Router, request: PackedRequest) -> types::Response {
     log::report_panics();
     router.handle(&Request::from(request)).into()
 }

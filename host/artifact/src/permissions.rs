@@ -162,8 +162,9 @@ pub fn uses_store(imports: &[String]) -> bool {
     imports.iter().any(|import| import.starts_with("platform:store/"))
 }
 
-fn without_version(import: &str) -> &str {
-    import.split('@').next().unwrap_or(import)
+/// The name of an interface without its version.
+pub(crate) fn without_version(name: &str) -> &str {
+    name.split('@').next().unwrap_or(name)
 }
 
 fn needs_no_grant(interface: &str) -> bool {

@@ -31,3 +31,23 @@ wasmtime::component::bindgen!({
         "platform:http/types@1.0.0": host_capabilities::bindings::platform::http::types,
     },
 });
+
+/// The handler of packed requests. A call borrows the request, so that its body
+/// is not copied.
+pub mod packed {
+    wasmtime::component::bindgen!({
+        inline: "
+            package platform:host;
+            world packed {
+                export platform:packed/packed-handler@1.0.0;
+            }
+        ",
+        path: "../../wit",
+        world: "platform:host/packed",
+        ownership: Borrowing { duplicate_if_necessary: false },
+        exports: { default: async },
+        with: {
+            "platform:http/types@1.0.0": host_capabilities::bindings::platform::http::types,
+        },
+    });
+}

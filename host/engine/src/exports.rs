@@ -1,6 +1,6 @@
 //! The handlers that a component exports. Each has two names: the one of its own
 //! package, and the one of `platform:handlers`, which every binding generator can
-//! export beside the others.
+//! export beside the others. A handler of requests may also take them in one piece.
 
 use crate::{
     State,
@@ -11,8 +11,10 @@ use crate::{
             messaging::handler as messaging,
             timers::handler as timers,
         },
+        packed::exports::platform::packed::packed_handler,
         platform::messaging::types::{Disposition, Event},
     },
+    packed_request::Packed,
 };
 use host_store::{OpenTransaction, Timer};
 use wasmtime::{
@@ -30,6 +32,7 @@ enum Named<N, P> {
 
 /// Where the handlers are in a component.
 pub(super) struct Exports {
+    packed: Option<packed_handler::GuestIndices>,
     requests: Option<Named<request_handler::GuestIndices, http::GuestIndices>>,
     events: Option<Named<event_handler::GuestIndices, messaging::GuestIndices>>,
     timers: Option<Named<timer_handler::GuestIndices, timers::GuestIndices>>,
@@ -37,6 +40,7 @@ pub(super) struct Exports {
 
 /// The handlers of an instance.
 pub(super) struct Guests {
+    packed: Option<packed_handler::Guest>,
     requests: Option<Named<request_handler::Guest, http::Guest>>,
     events: Option<Named<event_handler::Guest, messaging::Guest>>,
     timers: Option<Named<timer_handler::Guest, timers::Guest>>,
@@ -62,6 +66,7 @@ macro_rules! load {
 impl Exports {
     pub(super) fn find(pre: &InstancePre<State>) -> Self {
         Self {
+            packed: packed_handler::GuestIndices::new(pre).ok(),
             requests: Named::find(request_handler::GuestIndices::new(pre), http::GuestIndices::new(pre)),
             events: Named::find(event_handler::GuestIndices::new(pre), messaging::GuestIndices::new(pre)),
             timers: Named::find(timer_handler::GuestIndices::new(pre), timers::GuestIndices::new(pre)),
@@ -69,7 +74,7 @@ impl Exports {
     }
 
     pub(super) fn handle_requests(&self) -> bool {
-        self.requests.is_some()
+        self.packed.is_some() || self.requests.is_some()
     }
 
     pub(super) fn handle_events(&self) -> bool {
@@ -81,7 +86,9 @@ impl Exports {
     }
 
     pub(super) fn load(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Guests> {
+        let packed = self.packed.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
         Ok(Guests {
+            packed,
             requests: load!(&self.requests, store, instance),
             events: load!(&self.events, store, instance),
             timers: load!(&self.timers, store, instance),
@@ -95,6 +102,10 @@ impl Guests {
         store: &mut Store<State>,
         request: &http::Request,
     ) -> wasmtime::Result<http::Response> {
+        if let Some(guest) = &self.packed {
+            let packed = Packed::new(request);
+            return guest.call_handle(store, packed.record(request)).await;
+        }
         match &self.requests {
             Some(Named::New(guest)) => guest.call_handle(store, request).await,
             Some(Named::Plain(guest)) => guest.call_handle(store, request).await,

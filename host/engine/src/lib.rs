@@ -18,6 +18,7 @@ pub mod instance;
 mod linking;
 mod offers;
 pub mod outcome;
+mod packed_request;
 pub mod state;
 mod turns;
 mod warm;

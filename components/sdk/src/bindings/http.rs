@@ -10,226 +10,92 @@ use crate::bindings::imports::platform::http::types as __with_name0;
 #[allow(dead_code, clippy::all)]
 pub mod exports {
     pub mod platform {
-        pub mod http {
+        pub mod packed {
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-            pub mod handler {
+            pub mod packed_handler {
                 #[used]
                 #[doc(hidden)]
                 static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
                 use super::super::super::super::_rt;
-                pub type Request = super::super::super::super::__with_name0::Request;
                 pub type Response = super::super::super::super::__with_name0::Response;
+                /// The fields of `platform:http/types.request`.
+                #[derive(Clone)]
+                pub struct PackedRequest {
+                    /// All texts of the request, one after another, with nothing between
+                    /// them: `id`, `method`, `route`, `path`, `query`, the `id` and the
+                    /// `email` of the principal, then the name and the value of each
+                    /// parameter, then the name and the value of each header. A text that
+                    /// is absent is empty. Together with the line of the request they have
+                    /// at most as many bytes as the host accepts for the head of a request.
+                    pub texts: _rt::String,
+                    /// Where each text ends, in bytes from the start of `texts`. The first
+                    /// one begins at 0, each other one where the one before it ends. There
+                    /// are 7 ends, two more for each parameter and two for each header.
+                    pub ends: _rt::Vec<u32>,
+                    /// The number of parameters. The pairs after them are headers.
+                    pub params: u32,
+                    /// Whether there is a query. It may be empty.
+                    pub has_query: bool,
+                    /// Whether there is a principal.
+                    pub has_principal: bool,
+                    /// None when it is empty.
+                    pub body: Option<_rt::Vec<u8>>,
+                }
+                impl ::core::fmt::Debug for PackedRequest {
+                    fn fmt(
+                        &self,
+                        f: &mut ::core::fmt::Formatter<'_>,
+                    ) -> ::core::fmt::Result {
+                        f.debug_struct("PackedRequest")
+                            .field("texts", &self.texts)
+                            .field("ends", &self.ends)
+                            .field("params", &self.params)
+                            .field("has-query", &self.has_query)
+                            .field("has-principal", &self.has_principal)
+                            .field("body", &self.body)
+                            .finish()
+                    }
+                }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_handle_cabi<T_: Guest>(arg0: *mut u8) -> *mut u8 {
+                pub unsafe fn _export_handle_cabi<T_: Guest>(
+                    arg0: *mut u8,
+                    arg1: usize,
+                    arg2: *mut u8,
+                    arg3: usize,
+                    arg4: i32,
+                    arg5: i32,
+                    arg6: i32,
+                    arg7: i32,
+                    arg8: *mut u8,
+                    arg9: usize,
+                ) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result44 = {
-                            let l0 = *arg0.add(0).cast::<*mut u8>();
-                            let l1 = *arg0
-                                .add(::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len2 = l1;
-                            let bytes2 = _rt::Vec::from_raw_parts(l0.cast(), len2, len2);
-                            let l3 = *arg0
-                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l4 = *arg0
-                                .add(3 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len5 = l4;
-                            let bytes5 = _rt::Vec::from_raw_parts(l3.cast(), len5, len5);
-                            let l6 = *arg0
-                                .add(4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l7 = *arg0
-                                .add(5 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len8 = l7;
-                            let bytes8 = _rt::Vec::from_raw_parts(l6.cast(), len8, len8);
-                            let l9 = *arg0
-                                .add(6 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l10 = *arg0
-                                .add(7 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base17 = l9;
-                            let len17 = l10;
-                            let mut result17 = _rt::Vec::with_capacity(len17);
-                            for i in 0..len17 {
-                                let base = base17
-                                    .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                                let e17 = {
-                                    let l11 = *base.add(0).cast::<*mut u8>();
-                                    let l12 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len13 = l12;
-                                    let bytes13 = _rt::Vec::from_raw_parts(
-                                        l11.cast(),
-                                        len13,
-                                        len13,
-                                    );
-                                    let l14 = *base
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l15 = *base
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len16 = l15;
-                                    let bytes16 = _rt::Vec::from_raw_parts(
-                                        l14.cast(),
-                                        len16,
-                                        len16,
-                                    );
-                                    (_rt::string_lift(bytes13), _rt::string_lift(bytes16))
-                                };
-                                result17.push(e17);
-                            }
-                            _rt::cabi_dealloc(
-                                base17,
-                                len17 * (4 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
+                        let result3 = {
+                            let len0 = arg1;
+                            let bytes0 = _rt::Vec::from_raw_parts(
+                                arg0.cast(),
+                                len0,
+                                len0,
                             );
-                            let l18 = *arg0
-                                .add(8 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l19 = *arg0
-                                .add(9 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len20 = l19;
-                            let bytes20 = _rt::Vec::from_raw_parts(
-                                l18.cast(),
-                                len20,
-                                len20,
-                            );
-                            let l21 = i32::from(
-                                *arg0
-                                    .add(10 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            let l25 = *arg0
-                                .add(13 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l26 = *arg0
-                                .add(14 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let base33 = l25;
-                            let len33 = l26;
-                            let mut result33 = _rt::Vec::with_capacity(len33);
-                            for i in 0..len33 {
-                                let base = base33
-                                    .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                                let e33 = {
-                                    let l27 = *base.add(0).cast::<*mut u8>();
-                                    let l28 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len29 = l28;
-                                    let bytes29 = _rt::Vec::from_raw_parts(
-                                        l27.cast(),
-                                        len29,
-                                        len29,
-                                    );
-                                    let l30 = *base
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l31 = *base
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len32 = l31;
-                                    let bytes32 = _rt::Vec::from_raw_parts(
-                                        l30.cast(),
-                                        len32,
-                                        len32,
-                                    );
-                                    (_rt::string_lift(bytes29), _rt::string_lift(bytes32))
-                                };
-                                result33.push(e33);
-                            }
-                            _rt::cabi_dealloc(
-                                base33,
-                                len33 * (4 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            );
-                            let l34 = *arg0
-                                .add(15 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>();
-                            let l35 = *arg0
-                                .add(16 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>();
-                            let len36 = l35;
-                            let l37 = i32::from(
-                                *arg0
-                                    .add(17 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>(),
-                            );
-                            T_::handle(super::super::super::super::__with_name0::Request {
-                                id: _rt::string_lift(bytes2),
-                                method: _rt::string_lift(bytes5),
-                                route: _rt::string_lift(bytes8),
-                                params: result17,
-                                path: _rt::string_lift(bytes20),
-                                query: match l21 {
-                                    0 => None,
-                                    1 => {
-                                        let e = {
-                                            let l22 = *arg0
-                                                .add(11 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l23 = *arg0
-                                                .add(12 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len24 = l23;
-                                            let bytes24 = _rt::Vec::from_raw_parts(
-                                                l22.cast(),
-                                                len24,
-                                                len24,
-                                            );
-                                            _rt::string_lift(bytes24)
-                                        };
-                                        Some(e)
-                                    }
-                                    _ => _rt::invalid_enum_discriminant(),
-                                },
-                                headers: result33,
-                                body: <_ as From<
+                            let len1 = arg3;
+                            T_::handle(PackedRequest {
+                                texts: _rt::string_lift(bytes0),
+                                ends: <_ as From<
                                     _rt::Vec<_>,
-                                >>::from(
-                                    _rt::Vec::from_raw_parts(l34.cast(), len36, len36),
-                                ),
-                                principal: match l37 {
+                                >>::from(_rt::Vec::from_raw_parts(arg2.cast(), len1, len1)),
+                                params: arg4 as u32,
+                                has_query: _rt::bool_lift(arg5 as u8),
+                                has_principal: _rt::bool_lift(arg6 as u8),
+                                body: match arg7 {
                                     0 => None,
                                     1 => {
                                         let e = {
-                                            let l38 = *arg0
-                                                .add(18 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l39 = *arg0
-                                                .add(19 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len40 = l39;
-                                            let bytes40 = _rt::Vec::from_raw_parts(
-                                                l38.cast(),
-                                                len40,
-                                                len40,
-                                            );
-                                            let l41 = *arg0
-                                                .add(20 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l42 = *arg0
-                                                .add(21 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len43 = l42;
-                                            let bytes43 = _rt::Vec::from_raw_parts(
-                                                l41.cast(),
-                                                len43,
-                                                len43,
-                                            );
-                                            super::super::super::super::__with_name0::Principal {
-                                                id: _rt::string_lift(bytes40),
-                                                email: _rt::string_lift(bytes43),
-                                            }
+                                            let len2 = arg9;
+                                            <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(_rt::Vec::from_raw_parts(arg8.cast(), len2, len2))
                                         };
                                         Some(e)
                                     }
@@ -237,74 +103,69 @@ pub mod exports {
                                 },
                             })
                         };
-                        _rt::cabi_dealloc(
-                            arg0,
-                            22 * ::core::mem::size_of::<*const u8>(),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let ptr45 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        let ptr4 = (&raw mut _RET_AREA.0).cast::<u8>();
                         let super::super::super::super::__with_name0::Response {
-                            status: status46,
-                            headers: headers46,
-                            body: body46,
-                        } = result44;
-                        *ptr45.add(0).cast::<u16>() = (_rt::as_i32(status46)) as u16;
-                        let vec50 = headers46;
-                        let len50 = vec50.len();
-                        let layout50 = _rt::alloc::Layout::from_size_align(
-                                vec50.len() * (4 * ::core::mem::size_of::<*const u8>()),
+                            status: status5,
+                            headers: headers5,
+                            body: body5,
+                        } = result3;
+                        *ptr4.add(0).cast::<u16>() = (_rt::as_i32(status5)) as u16;
+                        let vec9 = headers5;
+                        let len9 = vec9.len();
+                        let layout9 = _rt::alloc::Layout::from_size_align(
+                                vec9.len() * (4 * ::core::mem::size_of::<*const u8>()),
                                 ::core::mem::size_of::<*const u8>(),
                             )
                             .unwrap();
-                        let (result50, _cleanup50) = wit_bindgen::rt::Cleanup::new(
-                            layout50,
+                        let (result9, _cleanup9) = wit_bindgen::rt::Cleanup::new(
+                            layout9,
                         );
-                        if let Some(cleanup) = _cleanup50 {
+                        if let Some(cleanup) = _cleanup9 {
                             cleanup.forget();
                         }
-                        for (i, e) in vec50.into_iter().enumerate() {
-                            let base = result50
+                        for (i, e) in vec9.into_iter().enumerate() {
+                            let base = result9
                                 .add(i * (4 * ::core::mem::size_of::<*const u8>()));
                             {
-                                let (t47_0, t47_1) = e;
-                                let vec48 = (t47_0.into_bytes()).into_boxed_slice();
-                                let ptr48 = vec48.as_ptr().cast::<u8>();
-                                let len48 = vec48.len();
-                                ::core::mem::forget(vec48);
+                                let (t6_0, t6_1) = e;
+                                let vec7 = (t6_0.into_bytes()).into_boxed_slice();
+                                let ptr7 = vec7.as_ptr().cast::<u8>();
+                                let len7 = vec7.len();
+                                ::core::mem::forget(vec7);
                                 *base
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len48;
-                                *base.add(0).cast::<*mut u8>() = ptr48.cast_mut();
-                                let vec49 = (t47_1.into_bytes()).into_boxed_slice();
-                                let ptr49 = vec49.as_ptr().cast::<u8>();
-                                let len49 = vec49.len();
-                                ::core::mem::forget(vec49);
+                                    .cast::<usize>() = len7;
+                                *base.add(0).cast::<*mut u8>() = ptr7.cast_mut();
+                                let vec8 = (t6_1.into_bytes()).into_boxed_slice();
+                                let ptr8 = vec8.as_ptr().cast::<u8>();
+                                let len8 = vec8.len();
+                                ::core::mem::forget(vec8);
                                 *base
                                     .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len49;
+                                    .cast::<usize>() = len8;
                                 *base
                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr49.cast_mut();
+                                    .cast::<*mut u8>() = ptr8.cast_mut();
                             }
                         }
-                        *ptr45
+                        *ptr4
                             .add(2 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len50;
-                        *ptr45
+                            .cast::<usize>() = len9;
+                        *ptr4
                             .add(::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result50;
-                        let vec51 = <_ as Into<_rt::Vec<_>>>::into(body46)
+                            .cast::<*mut u8>() = result9;
+                        let vec10 = <_ as Into<_rt::Vec<_>>>::into(body5)
                             .into_boxed_slice();
-                        let ptr51 = vec51.as_ptr().cast::<u8>();
-                        let len51 = vec51.len();
-                        ::core::mem::forget(vec51);
-                        *ptr45
+                        let ptr10 = vec10.as_ptr().cast::<u8>();
+                        let len10 = vec10.len();
+                        ::core::mem::forget(vec10);
+                        *ptr4
                             .add(4 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len51;
-                        *ptr45
+                            .cast::<usize>() = len10;
+                        *ptr4
                             .add(3 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = ptr51.cast_mut();
-                        ptr45
+                            .cast::<*mut u8>() = ptr10.cast_mut();
+                        ptr4
                     }
                 }
                 #[doc(hidden)]
@@ -354,31 +215,29 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// Answers one request.
-                    ///
-                    /// An instance handles one call at a time, and several instances run at
-                    /// once. State in memory may be gone at the next call. The host cuts off a
-                    /// call that exceeds `limits.wall_time_ms`, and its caller gets 504. A trap
-                    /// gives 500. In both cases the host rolls open transactions back.
+                    /// Answers a request. See `platform:http/handler`.
                     #[allow(async_fn_in_trait)]
-                    fn handle(request: Request) -> Response;
+                    fn handle(request: PackedRequest) -> Response;
                 }
                 #[doc(hidden)]
                 #[macro_export]
-                macro_rules! __export_platform_http_handler_1_0_0_cabi {
+                macro_rules! __export_platform_packed_packed_handler_1_0_0_cabi {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
-                        "platform:http/handler@1.0.0#handle")] unsafe extern "C" fn
-                        export_handle(arg0 : * mut u8,) -> * mut u8 { unsafe {
-                        $($path_to_types)*:: _export_handle_cabi::<$ty > (arg0) } }
-                        #[unsafe (export_name =
-                        "cabi_post_platform:http/handler@1.0.0#handle")] unsafe extern
-                        "C" fn _post_return_handle(arg0 : * mut u8,) { unsafe {
+                        "platform:packed/packed-handler@1.0.0#handle")] unsafe extern "C"
+                        fn export_handle(arg0 : * mut u8, arg1 : usize, arg2 : * mut u8,
+                        arg3 : usize, arg4 : i32, arg5 : i32, arg6 : i32, arg7 : i32,
+                        arg8 : * mut u8, arg9 : usize,) -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_handle_cabi::<$ty > (arg0, arg1,
+                        arg2, arg3, arg4, arg5, arg6, arg7, arg8, arg9) } } #[unsafe
+                        (export_name =
+                        "cabi_post_platform:packed/packed-handler@1.0.0#handle")] unsafe
+                        extern "C" fn _post_return_handle(arg0 : * mut u8,) { unsafe {
                         $($path_to_types)*:: __post_return_handle::<$ty > (arg0) } } };
                     };
                 }
                 #[doc(hidden)]
-                pub use __export_platform_http_handler_1_0_0_cabi;
+                pub use __export_platform_packed_packed_handler_1_0_0_cabi;
                 #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
                 #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
                 struct _RetArea(
@@ -397,11 +256,12 @@ pub mod exports {
 #[rustfmt::skip]
 mod _rt {
     #![allow(dead_code, unused_imports, clippy::all)]
+    pub use alloc_crate::string::String;
+    pub use alloc_crate::vec::Vec;
     #[cfg(target_arch = "wasm32")]
     pub fn run_ctors_once() {
         wit_bindgen::rt::run_ctors_once();
     }
-    pub use alloc_crate::vec::Vec;
     pub unsafe fn string_lift(bytes: Vec<u8>) -> String {
         if cfg!(debug_assertions) {
             String::from_utf8(bytes).unwrap()
@@ -409,13 +269,15 @@ mod _rt {
             unsafe { String::from_utf8_unchecked(bytes) }
         }
     }
-    pub unsafe fn cabi_dealloc(ptr: *mut u8, size: usize, align: usize) {
-        if size == 0 {
-            return;
-        }
-        unsafe {
-            let layout = alloc::Layout::from_size_align_unchecked(size, align);
-            alloc::dealloc(ptr, layout);
+    pub unsafe fn bool_lift(val: u8) -> bool {
+        if cfg!(debug_assertions) {
+            match val {
+                0 => false,
+                1 => true,
+                _ => panic!("invalid bool discriminant"),
+            }
+        } else {
+            val != 0
         }
     }
     pub unsafe fn invalid_enum_discriminant<T>() -> T {
@@ -485,8 +347,16 @@ mod _rt {
         }
     }
     pub use alloc_crate::alloc;
+    pub unsafe fn cabi_dealloc(ptr: *mut u8, size: usize, align: usize) {
+        if size == 0 {
+            return;
+        }
+        unsafe {
+            let layout = alloc::Layout::from_size_align_unchecked(size, align);
+            alloc::dealloc(ptr, layout);
+        }
+    }
     extern crate alloc as alloc_crate;
-    pub use alloc_crate::string::String;
 }
 /// Generates `#[unsafe(no_mangle)]` functions to export the specified type as
 /// the root implementation of all generated traits.
@@ -507,54 +377,55 @@ mod _rt {
 #[allow(unused_macros)]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __export_http_plugin_impl {
+macro_rules! __export_packed_plugin_impl {
     ($ty:ident) => {
         self::export_http!($ty with_types_in self);
     };
     ($ty:ident with_types_in $($path_to_types_root:tt)*) => {
         $($path_to_types_root)*::
-        exports::platform::http::handler::__export_platform_http_handler_1_0_0_cabi!($ty
-        with_types_in $($path_to_types_root)*:: exports::platform::http::handler); const
-        _ : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section
-        =
-        "component-type:wit-bindgen:0.60.0:platform:plugin@1.0.0:http-plugin:imports and exportshttp")]
+        exports::platform::packed::packed_handler::__export_platform_packed_packed_handler_1_0_0_cabi!($ty
+        with_types_in $($path_to_types_root)*::
+        exports::platform::packed::packed_handler); const _ : () = { #[rustfmt::skip]
+        #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
+        "component-type:wit-bindgen:0.60.0:platform:plugin@1.0.0:packed-plugin:imports and exportshttp")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 508] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 576] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xfa\x02\x01A\x02\x01\
-A\x06\x01B\x0c\x01r\x02\x02ids\x05emails\x04\0\x09principal\x03\0\0\x01o\x02ss\x04\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbc\x03\x01A\x02\x01\
+A\x05\x01B\x0c\x01r\x02\x02ids\x05emails\x04\0\x09principal\x03\0\0\x01o\x02ss\x04\
 \0\x05field\x03\0\x02\x01p\x03\x01ks\x01p}\x01k\x01\x01r\x09\x02ids\x06methods\x05\
 routes\x06params\x04\x04paths\x05query\x05\x07headers\x04\x04body\x06\x09princip\
 al\x07\x04\0\x07request\x03\0\x08\x01r\x03\x06status{\x07headers\x04\x04body\x06\
 \x04\0\x08response\x03\0\x0a\x03\0\x19platform:http/types@1.0.0\x05\0\x02\x03\0\0\
-\x07request\x02\x03\0\0\x08response\x01B\x06\x02\x03\x02\x01\x01\x04\0\x07reques\
-t\x03\0\0\x02\x03\x02\x01\x02\x04\0\x08response\x03\0\x02\x01@\x01\x07request\x01\
-\0\x03\x04\0\x06handle\x01\x04\x04\0\x1bplatform:http/handler@1.0.0\x05\x03\x04\0\
-!platform:plugin/http-plugin@1.0.0\x04\0\x0b\x11\x01\0\x0bhttp-plugin\x03\0\0\0G\
-\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.254.2\x10wit-bindgen\
--rust\x060.60.0";
+\x08response\x01B\x09\x02\x03\x02\x01\x01\x04\0\x08response\x03\0\0\x01py\x01p}\x01\
+k\x03\x01r\x06\x05textss\x04ends\x02\x06paramsy\x09has-query\x7f\x0dhas-principa\
+l\x7f\x04body\x04\x04\0\x0epacked-request\x03\0\x05\x01@\x01\x07request\x06\0\x01\
+\x04\0\x06handle\x01\x07\x04\0$platform:packed/packed-handler@1.0.0\x05\x02\x04\0\
+#platform:plugin/packed-plugin@1.0.0\x04\0\x0b\x13\x01\0\x0dpacked-plugin\x03\0\0\
+\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.254.2\x10wit-bind\
+gen-rust\x060.60.0";
         };
     };
 }
 #[doc(inline)]
-pub use __export_http_plugin_impl as export_http;
+pub use __export_packed_plugin_impl as export_http;
 #[rustfmt::skip]
 #[cfg(target_arch = "wasm32")]
 #[unsafe(
-    link_section = "component-type:wit-bindgen:0.60.0:platform:plugin@1.0.0:http-plugin-with-all-of-its-exports-removed:encoded worldhttp"
+    link_section = "component-type:wit-bindgen:0.60.0:platform:plugin@1.0.0:packed-plugin-with-all-of-its-exports-removed:encoded worldhttp"
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 450] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa0\x02\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 454] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa2\x02\x01A\x02\x01\
 A\x02\x01B\x0c\x01r\x02\x02ids\x05emails\x04\0\x09principal\x03\0\0\x01o\x02ss\x04\
 \0\x05field\x03\0\x02\x01p\x03\x01ks\x01p}\x01k\x01\x01r\x09\x02ids\x06methods\x05\
 routes\x06params\x04\x04paths\x05query\x05\x07headers\x04\x04body\x06\x09princip\
 al\x07\x04\0\x07request\x03\0\x08\x01r\x03\x06status{\x07headers\x04\x04body\x06\
-\x04\0\x08response\x03\0\x0a\x03\0\x19platform:http/types@1.0.0\x05\0\x04\0Aplat\
-form:plugin/http-plugin-with-all-of-its-exports-removed@1.0.0\x04\0\x0b1\x01\0+h\
-ttp-plugin-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cproces\
-sed-by\x02\x0dwit-component\x070.254.2\x10wit-bindgen-rust\x060.60.0";
+\x04\0\x08response\x03\0\x0a\x03\0\x19platform:http/types@1.0.0\x05\0\x04\0Cplat\
+form:plugin/packed-plugin-with-all-of-its-exports-removed@1.0.0\x04\0\x0b3\x01\0\
+-packed-plugin-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cpr\
+ocessed-by\x02\x0dwit-component\x070.254.2\x10wit-bindgen-rust\x060.60.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

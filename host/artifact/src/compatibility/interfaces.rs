@@ -18,13 +18,14 @@ use wit_parser::{
 const PLATFORM: &str = "platform:";
 
 /// The files of `wit/`: first the worlds, then the packages that they use.
-const HOST_WIT: [(&str, &str); 15] = [
+const HOST_WIT: [(&str, &str); 16] = [
     ("plugin.wit", include_str!("../../../../wit/plugin.wit")),
     ("deps/handlers", include_str!("../../../../wit/deps/handlers/handlers.wit")),
     ("deps/http", include_str!("../../../../wit/deps/http/http.wit")),
     ("deps/identity", include_str!("../../../../wit/deps/identity/identity.wit")),
     ("deps/live", include_str!("../../../../wit/deps/live/live.wit")),
     ("deps/messaging", include_str!("../../../../wit/deps/messaging/messaging.wit")),
+    ("deps/packed", include_str!("../../../../wit/deps/packed/packed.wit")),
     ("deps/payments", include_str!("../../../../wit/deps/payments/payments.wit")),
     ("deps/requests", include_str!("../../../../wit/deps/requests/requests.wit")),
     ("deps/signals", include_str!("../../../../wit/deps/signals/signals.wit")),

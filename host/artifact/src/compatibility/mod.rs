@@ -9,6 +9,7 @@
 
 mod baseline;
 mod describe;
+mod handlers;
 mod interfaces;
 mod members;
 mod migrations;

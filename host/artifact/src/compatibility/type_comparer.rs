@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | an interface or a function is added | compatible | compatible, if the host offers it |
 //! | an interface or a function is removed | incompatible | compatible |
+//! | a handler is removed, and another one does its work | compatible | |
 //! | a function becomes async, or is no longer async | incompatible | incompatible |
 //! | a parameter or the result is added, removed, moved or of another type | incompatible | incompatible |
 //! | a field of a record is added, removed, renamed, moved or of another type | incompatible | incompatible |
@@ -23,6 +24,7 @@
 use super::{
     baseline::Baseline,
     describe::{describe_both, function_name, kind, resolve_alias},
+    handlers,
     interfaces::{Interface, interface_name},
     members::{Members, noun},
 };
@@ -111,8 +113,9 @@ impl<'a> TypeComparer<'a> {
                 None => self.report(&interface.name, "interface", format!("it is {participle} now"), true),
             }
         }
-        for (_, interface) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-            let is_compatible = direction == Direction::Import;
+        for (name, interface) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
+            let exports = new.keys().map(String::as_str);
+            let is_compatible = direction == Direction::Import || handlers::do_its_work(exports, name);
             self.report(&interface.name, "interface", format!("it is not {participle} any more"), is_compatible);
         }
     }

@@ -39,7 +39,7 @@ macro_rules! published {
 }
 
 /// The published interfaces and the guide.
-const PUBLISHED: [(&str, &str); 21] = published![
+const PUBLISHED: [(&str, &str); 22] = published![
     "wit/README.md" "README.md",
     "wit/rust.md" "rust.md",
     "wit/wasi-http.md" "wasi-http.md",
@@ -52,6 +52,7 @@ const PUBLISHED: [(&str, &str); 21] = published![
     "wit/deps/identity/identity.wit" "deps/identity/identity.wit",
     "wit/deps/live/live.wit" "deps/live/live.wit",
     "wit/deps/messaging/messaging.wit" "deps/messaging/messaging.wit",
+    "wit/deps/packed/packed.wit" "deps/packed/packed.wit",
     "wit/deps/payments/payments.wit" "deps/payments/payments.wit",
     "wit/deps/requests/requests.wit" "deps/requests/requests.wit",
     "wit/deps/signals/signals.wit" "deps/signals/signals.wit",

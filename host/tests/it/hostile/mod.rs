@@ -4,6 +4,7 @@ mod attacks;
 mod instance_pool;
 mod loading;
 mod neighbour;
+mod packed;
 mod statements;
 pub(crate) mod uploads;
 mod waits;
