@@ -31,6 +31,15 @@ enum Language {
     Python(&'static str),
 }
 
+/// The profile of a build. Only a compiler of machine code or WebAssembly has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// The file is small and fast.
+    Release,
+    /// The build of a small change is fast.
+    Quick,
+}
+
 /// Compiles the plugin in a folder and packs it into NAME.wasm.
 ///
 /// The command runs the tools of the plugin's language: cargo for a Cargo.toml, `npm run build` for a package.json,
@@ -50,7 +59,7 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let packed = build(&self.folder)?;
+        let packed = build(&self.folder, Profile::Release)?;
         line(&packed);
         line(&format!("next: ticketing plugin push {} --activate", packed.file.display()));
         Ok(())
@@ -63,10 +72,10 @@ pub(super) fn require_plugin(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Compiles and packs the plugin in a folder.
-pub(super) fn build(folder: &Path) -> Result<Packed, Failure> {
+pub(super) fn build(folder: &Path, profile: Profile) -> Result<Packed, Failure> {
     let folder = if folder == Path::new(".") { Path::new("") } else { folder };
     let module = match Language::of(folder)? {
-        Language::Rust => cargo::compile(folder)?,
+        Language::Rust => cargo::compile(folder, profile)?,
         Language::JavaScript => scripts::javascript(folder)?,
         Language::Go => go::compile(folder)?,
         Language::Python(scripts) => scripts::python(folder, scripts)?,

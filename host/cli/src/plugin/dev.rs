@@ -2,7 +2,7 @@
 //! saved.
 
 use super::{
-    build::{build, require_plugin},
+    build::{Profile, build, require_plugin},
     client::Client,
     failure::Failure,
     files,
@@ -24,6 +24,9 @@ use tokio::task::JoinHandle;
 const LOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// Builds a plugin and swaps it in, now and each time that you save a file; shows its log.
+///
+/// A plugin in Rust is built in a profile whose builds are fast: `ticketing plugin build` makes the smaller file that you
+/// publish.
 ///
 /// A build that fails, or that the host refuses, changes nothing: the active revision still serves, and the command
 /// waits for the next saved file. Ctrl-C ends the command.
@@ -87,7 +90,7 @@ impl Session {
 
     async fn build(&self) -> Result<Packed, Failure> {
         let folder = self.dev.folder.clone();
-        let built = tokio::task::spawn_blocking(move || build(&folder)).await;
+        let built = tokio::task::spawn_blocking(move || build(&folder, Profile::Quick)).await;
         built.map_err(|error| Failure::Failed(error.to_string()))?
     }
 

@@ -8,7 +8,7 @@ mod report;
 mod values;
 
 use super::{
-    build::build,
+    build::{Profile, build},
     failure::Failure,
     files,
     output::{Output, is_closed, joined, line},
@@ -157,7 +157,7 @@ impl Test {
     fn subject(&self) -> Result<Subject, Failure> {
         let file = match &self.file {
             Some(file) => file.clone(),
-            None => build(&self.folder)?.file,
+            None => build(&self.folder, Profile::Release)?.file,
         };
         let bytes = files::plugin(&file)?;
         let shown = |error| Failure::Failed(format!("{}: {error}", file.display()));
