@@ -15,7 +15,7 @@
     reason = "generated; the documentation is in wit/"
 )]
 
-/// The world of a component that handles HTTP requests.
+/// The world of a component that gets HTTP requests in one piece.
 pub mod http;
 /// The interfaces that a component may call.
 pub mod imports;

@@ -7,7 +7,8 @@
 //! - [`store`] is the database: statements, typed rows, and transactions that commit rows, events and timers.
 //! - [`messaging`] has typed events, [`settings`] what the operator has set, [`requests`] what goes to others.
 //! - [`signals`], [`paging`], [`id`], [`replica`] and [`log`] help with what many components do.
-//! - [`capability`] has passwords, sessions and card charges, and [`bindings`] all interfaces as they are.
+//! - [`capability`] has passwords, sessions and card charges, and [`bindings`] the interfaces
+//!   that a component calls, and the handlers that the macro exports.
 //!
 //! # How a component lives
 //!

@@ -19,7 +19,7 @@ impl ComponentKind {
 }
 
 /// The exports that make a component a `wasi:http` component, without versions.
-const WASI_HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
+pub(crate) const WASI_HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi:http/handler"];
 
 fn exports_wasi_http(bytes: &[u8]) -> bool {
     let is_handler = |name: &String| WASI_HANDLERS.contains(&without_version(name));

@@ -57,6 +57,9 @@ const WASI_WITHOUT_GRANT: [(&str, &[&str]); 6] = [
 /// Interfaces that only define types. They need no grant.
 const TYPE_INTERFACES: [&str; 2] = ["platform:http/types", "platform:messaging/types"];
 
+/// The handlers of requests that an error names.
+const REQUEST_HANDLERS: &str = "platform:packed/packed-handler or platform:http/handler";
+
 /// Grants that every plugin has. Their interfaces reach nothing outside the
 /// component.
 const IMPLICIT_GRANTS: [Grant; 4] = [Grant::Config, Grant::Logging, Grant::Clocks, Grant::Random];
@@ -128,7 +131,7 @@ pub fn check_exports(
     handles_timers: bool,
 ) -> Result<(), WorldError> {
     if !manifest.routes.is_empty() && !handles_http {
-        return Err(WorldError::MissingExport { declared: "routes", interface: "platform:http/handler" });
+        return Err(WorldError::MissingExport { declared: "routes", interface: REQUEST_HANDLERS });
     }
     if !manifest.messaging.subscribes.is_empty() && !handles_events {
         return Err(WorldError::MissingExport { declared: "subscriptions", interface: "platform:messaging/handler" });
@@ -147,7 +150,7 @@ pub fn check_exports(
 /// The component is of `wasi:http` and has such a route.
 pub fn check_idempotent_routes(manifest: &Manifest, kind: ComponentKind) -> Result<(), WorldError> {
     match kind == ComponentKind::WasiHttp && manifest.has_idempotent_routes() {
-        true => Err(WorldError::MissingExport { declared: "idempotent routes", interface: "platform:http/handler" }),
+        true => Err(WorldError::MissingExport { declared: "idempotent routes", interface: REQUEST_HANDLERS }),
         false => Ok(()),
     }
 }

@@ -25,12 +25,13 @@ pub mod exports {
                     /// them: `id`, `method`, `route`, `path`, `query`, the `id` and the
                     /// `email` of the principal, then the name and the value of each
                     /// parameter, then the name and the value of each header. A text that
-                    /// is absent is empty. Together with the line of the request they have
-                    /// at most as many bytes as the host accepts for the head of a request.
+                    /// is absent is empty. The host limits the head of a request, so all
+                    /// texts together are at most a few times as long as that limit.
                     pub texts: _rt::String,
-                    /// Where each text ends, in bytes from the start of `texts`. The first
-                    /// one begins at 0, each other one where the one before it ends. There
-                    /// are 7 ends, two more for each parameter and two for each header.
+                    /// Where each text ends, in bytes of UTF-8 from the start of `texts`.
+                    /// The first one begins at 0, each other one where the one before it
+                    /// ends. There are 7 ends, two more for each parameter and two for each
+                    /// header.
                     pub ends: _rt::Vec<u32>,
                     /// The number of parameters. The pairs after them are headers.
                     pub params: u32,

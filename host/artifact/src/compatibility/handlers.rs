@@ -26,6 +26,12 @@ pub(super) fn do_its_work<'a>(mut exports: impl Iterator<Item = &'a str>, gone: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kind::WASI_HANDLERS;
+
+    #[test]
+    fn each_handler_of_wasi_http_is_known() {
+        assert!(WASI_HANDLERS.iter().all(|handler| OF_SAME_WORK[0].contains(handler)));
+    }
 
     #[test]
     fn a_handler_of_the_same_work_is_one_of_any_name() {

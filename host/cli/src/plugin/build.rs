@@ -31,7 +31,7 @@ enum Language {
     Python(&'static str),
 }
 
-/// The profile of a build. Only a compiler of machine code or WebAssembly has one.
+/// The profile of a build. Only the build of a plugin in Rust uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Profile {
     /// The file is small and fast.
@@ -71,16 +71,20 @@ pub(super) fn require_plugin(folder: &Path) -> Result<(), Failure> {
     Language::of(folder).map(drop)
 }
 
-/// Compiles and packs the plugin in a folder.
+/// Compiles and packs the plugin in a folder. The file of a quick build in Rust is in the
+/// folder of cargo, so that nobody publishes it.
 pub(super) fn build(folder: &Path, profile: Profile) -> Result<Packed, Failure> {
     let folder = if folder == Path::new(".") { Path::new("") } else { folder };
-    let module = match Language::of(folder)? {
+    let language = Language::of(folder)?;
+    let module = match language {
         Language::Rust => cargo::compile(folder, profile)?,
         Language::JavaScript => scripts::javascript(folder)?,
         Language::Go => go::compile(folder)?,
         Language::Python(scripts) => scripts::python(folder, scripts)?,
     };
-    Pack::of_folder(folder, module).pack(folder)
+    let quick = module.parent().filter(|_| language == Language::Rust && profile == Profile::Quick);
+    let place = quick.map_or_else(|| folder.to_owned(), |made| made.join("plugin"));
+    Pack::of_folder(folder, module).pack(&place)
 }
 
 impl Language {

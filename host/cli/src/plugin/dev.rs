@@ -25,8 +25,8 @@ const LOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// Builds a plugin and swaps it in, now and each time that you save a file; shows its log.
 ///
-/// A plugin in Rust is built in a profile whose builds are fast: `ticketing plugin build` makes the smaller file that you
-/// publish.
+/// The command builds a plugin in Rust with a fast profile, in the folder `target`. Run `ticketing plugin build` to make
+/// the smaller file that you publish.
 ///
 /// A build that fails, or that the host refuses, changes nothing: the active revision still serves, and the command
 /// waits for the next saved file. Ctrl-C ends the command.

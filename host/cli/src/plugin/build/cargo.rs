@@ -15,8 +15,8 @@ const DEFAULT_TARGET: &str = "wasm32-unknown-unknown";
 const TARGET_VARIABLE: &str = "CARGO_BUILD_TARGET";
 const INSTALLATION: &str = "install Rust with rustup, see rustup.rs";
 
-/// Like the author's profile `release`, but the compiler keeps what has not changed,
-/// and does not optimise across crates.
+/// It inherits the author's profile `release`. The compiler keeps the results of
+/// unchanged code, and does not optimise across crates.
 const QUICK: [&str; 5] = [
     "--profile=ticketing-dev",
     "--config=profile.ticketing-dev.inherits='release'",
