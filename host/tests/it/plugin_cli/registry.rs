@@ -89,7 +89,7 @@ async fn other_programs_find_a_component_in_the_layout_that_they_know() {
     let has = |list: &str, name: &str| {
         config["component"][list].as_array().unwrap().iter().any(|item| item.as_str().unwrap().starts_with(name))
     };
-    assert!(has("exports", "platform:http/handler@1") && has("imports", "platform:store/sql@1"), "{config}");
+    assert!(has("exports", "platform:packed/packed-handler@1") && has("imports", "platform:store/sql@1"), "{config}");
 }
 
 #[tokio::test]

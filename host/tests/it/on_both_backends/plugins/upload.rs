@@ -17,7 +17,7 @@ async fn an_upload_is_judged_and_the_same_bytes_are_the_same_revision() {
     assert_eq!(verdict["subscribes"]["added"], json!(["chameleon.event"]));
     assert!(verdict["capabilities"]["new"].as_array().unwrap().contains(&json!("store")));
     assert_eq!(verdict["migrations"][0]["applied"], false);
-    assert!(verdict["exports"].as_array().unwrap().iter().any(|name| name == "platform:http/handler@1.0.0"));
+    assert!(verdict["exports"].as_array().unwrap().iter().any(|name| name == "platform:packed/packed-handler@1.0.0"));
 
     let again = operator.upload(chameleon("1.0.0", "green", "good")).await;
     assert_eq!((again.status, &again.json()["revision"]), (200, &verdict["revision"]));
