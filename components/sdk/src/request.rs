@@ -182,26 +182,27 @@ impl From<PackedRequest> for Request {
     }
 }
 
+/// A number of the interface. A request has far less than 4 GiB.
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
 /// For tests of routes, and for a component that exports `platform:http/handler` with its own bindings.
 impl From<types::Request> for Request {
     fn from(request: types::Request) -> Self {
-        let mut made = Self {
-            texts: String::new(),
-            ends: Vec::new(),
-            params: request.params.len(),
-            has_query: request.query.is_some(),
-            body: request.body,
-            principal: request.principal,
-        };
-        let fixed = [request.id, request.method, request.route, request.path, request.query.unwrap_or_default()];
-        // The principal is not among the texts.
-        let fixed = fixed.into_iter().chain([String::new(), String::new()]);
+        let (has_query, has_principal) = (request.query.is_some(), request.principal.is_some());
+        let user = request.principal.unwrap_or(Principal { id: String::new(), email: String::new() });
+        let query = request.query.unwrap_or_default();
+        let fixed: [String; FIXED] =
+            [request.id, request.method, request.route, request.path, query, user.id, user.email];
+        let params = number(request.params.len());
         let pairs = request.params.into_iter().chain(request.headers).flat_map(|(name, value)| [name, value]);
-        for text in fixed.chain(pairs) {
-            made.texts.push_str(&text);
-            made.ends.push(u32::try_from(made.texts.len()).unwrap_or(u32::MAX));
+        let (mut texts, mut ends) = (String::new(), Vec::new());
+        for text in fixed.into_iter().chain(pairs) {
+            texts.push_str(&text);
+            ends.push(number(texts.len()));
         }
-        made
+        PackedRequest { texts, ends, params, has_query, has_principal, body: Some(request.body) }.into()
     }
 }
 
@@ -262,6 +263,26 @@ pub(crate) mod tests {
         assert_eq!((request.method(), request.route(), request.header("accept")), ("", "", None));
         assert_eq!(request.raw_query(), Some(""));
         assert!(request.param("b").is_err());
+    }
+
+    #[test]
+    fn a_request_as_a_record_keeps_its_principal() {
+        let principal = Principal { id: "u1".to_owned(), email: "a@b".to_owned() };
+        let record = types::Request {
+            id: "r".to_owned(),
+            method: "GET".to_owned(),
+            route: "/a".to_owned(),
+            params: Vec::new(),
+            path: "/a".to_owned(),
+            query: Some(String::new()),
+            headers: vec![("accept".to_owned(), "*/*".to_owned())],
+            body: vec![7],
+            principal: Some(principal),
+        };
+        let request = Request::from(record);
+        let user = request.signed_in().unwrap();
+        assert_eq!((user.id.as_str(), user.email.as_str()), ("u1", "a@b"));
+        assert_eq!((request.raw_query(), request.header("accept"), request.body()), (Some(""), Some("*/*"), &[7][..]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tells the two kinds of components apart by their exports.
 
-use crate::{interfaces::Interfaces, permissions::without_version};
+use crate::{interface_names::InterfaceNames, permissions::without_version};
 
 /// The kind of a component. It decides which engine compiles the component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,5 +23,5 @@ pub(crate) const WASI_HANDLERS: [&str; 2] = ["wasi:http/incoming-handler", "wasi
 
 fn exports_wasi_http(bytes: &[u8]) -> bool {
     let is_handler = |name: &String| WASI_HANDLERS.contains(&without_version(name));
-    Interfaces::of(bytes).is_ok_and(|interfaces| interfaces.exports.iter().any(is_handler))
+    InterfaceNames::of(bytes).is_ok_and(|names| names.exports.iter().any(is_handler))
 }

@@ -28,7 +28,7 @@ use host_base::{
     clock::{Reading, system_ms},
 };
 use sha2::{Digest, Sha256};
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe, PgConnection, Transaction};
 use std::{sync::Arc, time::Instant};
 use tokio_util::sync::DropGuard;
 
@@ -133,6 +133,12 @@ impl HostDatabase {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// Takes an advisory lock of the session if it is free. PostgreSQL releases it when the
+/// session ends, for any reason.
+async fn try_advisory_lock(session: &mut PgConnection, key: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(session).await
 }
 
 /// The number of an advisory lock of the host in PostgreSQL.

@@ -1,7 +1,7 @@
 //! The right to be the only host on a database. A host with the embedded event
 //! bus needs it, because another host would not receive the events of that bus.
 
-use crate::{connections::is_writable, lock_key, reach};
+use crate::{connections::is_writable, lock_key, reach, try_advisory_lock};
 use host_base::secret::Secret;
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -30,14 +30,10 @@ impl SingletonLock {
     }
 }
 
-/// Takes the lock on a new connection. PostgreSQL releases the lock when the
-/// connection ends, for any reason.
+/// Takes the lock on a new connection.
 async fn try_lock(url: &Secret) -> sqlx::Result<Option<PgConnection>> {
     let mut connection = reach::connect(url).await?;
-    let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-        .bind(lock_key(&["only host"]))
-        .fetch_one(&mut connection)
-        .await?;
+    let locked = try_advisory_lock(&mut connection, lock_key(&["only host"])).await?;
     Ok(locked.then_some(connection))
 }
 

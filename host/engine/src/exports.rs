@@ -103,8 +103,7 @@ impl Guests {
         request: &http::Request,
     ) -> wasmtime::Result<http::Response> {
         if let Some(guest) = &self.packed {
-            let packed = Packed::new(request);
-            return guest.call_handle(store, packed.record(request)).await;
+            return guest.call_handle(store, Packed::new(request).record()).await;
         }
         match &self.requests {
             Some(Named::New(guest)) => guest.call_handle(store, request).await,

@@ -7,21 +7,22 @@ use crate::bindings::{
 /// The texts before the parameters.
 const FIXED: usize = 7;
 
-/// The texts of a request, and where each one ends.
-pub(super) struct Packed {
+/// A request with all its texts in one, and where each one ends.
+pub(super) struct Packed<'a> {
+    request: &'a Request,
     texts: String,
     ends: Vec<u32>,
 }
 
-impl Packed {
-    pub(super) fn new(request: &Request) -> Self {
+impl<'a> Packed<'a> {
+    pub(super) fn new(request: &'a Request) -> Self {
         let (id, email) = request.principal.as_ref().map_or(("", ""), |user| (&user.id, &user.email));
         let query = request.query.as_deref().unwrap_or_default();
         let fixed: [&str; FIXED] = [&request.id, &request.method, &request.route, &request.path, query, id, email];
         let pairs = || request.params.iter().chain(&request.headers).flat_map(|(name, value)| [name.as_str(), value]);
         let length = fixed.into_iter().chain(pairs()).map(str::len).sum();
         let count = FIXED + 2 * (request.params.len() + request.headers.len());
-        let mut packed = Self { texts: String::with_capacity(length), ends: Vec::with_capacity(count) };
+        let mut packed = Self { request, texts: String::with_capacity(length), ends: Vec::with_capacity(count) };
         for text in fixed.into_iter().chain(pairs()) {
             packed.texts.push_str(text);
             packed.ends.push(number(packed.texts.len()));
@@ -29,8 +30,9 @@ impl Packed {
         packed
     }
 
-    /// The record for the call. The request must be the one of `new`.
-    pub(super) fn record<'a>(&'a self, request: &'a Request) -> PackedRequest<'a> {
+    /// The record for the call.
+    pub(super) fn record(&self) -> PackedRequest<'_> {
+        let request = self.request;
         PackedRequest {
             texts: &self.texts,
             ends: &self.ends,
@@ -71,7 +73,7 @@ mod tests {
     }
 
     /// The texts as a component reads them.
-    fn texts(packed: &Packed) -> Vec<&str> {
+    fn texts<'a>(packed: &'a Packed<'_>) -> Vec<&'a str> {
         let starts = std::iter::once(&0).chain(&packed.ends);
         starts.zip(&packed.ends).map(|(start, end)| &packed.texts[*start as usize..*end as usize]).collect()
     }
@@ -82,7 +84,7 @@ mod tests {
         let packed = Packed::new(&request);
         let expected = ["r1", "GET", "/a/{b}", "/a/%C3%A9", "", "", "", "b", "é", "accept", "*/*", "x-empty", ""];
         assert_eq!(texts(&packed), expected);
-        let record = packed.record(&request);
+        let record = packed.record();
         assert_eq!((record.params, record.has_query, record.has_principal), (1, false, false));
         assert_eq!(record.body, None);
         assert_eq!(packed.texts.capacity(), packed.texts.len(), "the text has one allocation");
@@ -95,7 +97,7 @@ mod tests {
             Request { query: Some(String::new()), principal: Some(principal), body: vec![0, 255], ..request() };
         let packed = Packed::new(&request);
         assert_eq!(texts(&packed)[4..7], ["", "u1", "a@b"]);
-        let record = packed.record(&request);
+        let record = packed.record();
         assert_eq!((record.has_query, record.has_principal), (true, true));
         assert_eq!(record.body, Some(&[0, 255][..]));
     }

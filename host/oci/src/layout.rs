@@ -5,7 +5,7 @@
 //! wasmCloud use. A signature of the file is an annotation of the manifest. The parts
 //! have no time of their own, so the same file always has the same digest.
 
-use host_artifact::{Artifact, Interfaces};
+use host_artifact::{Artifact, InterfaceNames};
 use host_config::uploads::MAX_ARTIFACT_BYTES;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use serde::Serialize;
@@ -58,7 +58,7 @@ impl Parts {
     /// The file is no plugin, in words for people.
     pub(crate) fn of(file: Vec<u8>, signature: Option<String>) -> Result<Self, String> {
         let Artifact { manifest, bytes, .. } = Artifact::parse(file, None).map_err(|error| error.to_string())?;
-        let Interfaces { imports, exports } = Interfaces::of(&bytes).map_err(|error| error.to_string())?;
+        let InterfaceNames { imports, exports } = InterfaceNames::of(&bytes).map_err(|error| error.to_string())?;
         let layer = descriptor(LAYER_TYPE, &bytes);
         let config = Config {
             created: "1970-01-01T00:00:00Z",

@@ -202,11 +202,18 @@ impl Server {
     /// that passes.
     async fn connect_when(&self, passes: impl Fn(&sqlx::Error) -> bool) -> PgConnection {
         let started = Instant::now();
+        let mut had_error = false;
         loop {
             let error = match connect(&self.url("postgres")).await {
-                Ok(connection) => return connection,
+                Ok(connection) => {
+                    if had_error {
+                        self.tell_crashes();
+                    }
+                    return connection;
+                }
                 Err(error) => error,
             };
+            had_error = true;
             let log = || fs::read_to_string(self.log()).unwrap_or_default();
             assert!(passes(&error), "PostgreSQL refuses a connection: {error}\n{}", log());
             assert!(started.elapsed() < START_TIMEOUT, "PostgreSQL does not answer: {error}\n{}", log());
@@ -216,23 +223,18 @@ impl Server {
 
     async fn create_database(&self) -> String {
         let name = format!("test_{}", NEXT_DATABASE.fetch_add(1, Ordering::Relaxed));
-        let mut connection = self.connect_when(|error| self.recovers(error)).await;
+        let mut connection = self.connect_when(recovers).await;
         connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
         connection.close().await.unwrap();
         self.url(&name)
     }
 
-    /// Whether the server starts again because one of its processes crashed.
-    /// Prints what the server's log says about the crash.
-    fn recovers(&self, error: &sqlx::Error) -> bool {
-        let recovers =
-            error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(CANNOT_CONNECT_NOW));
-        if recovers {
-            let log = fs::read_to_string(self.log()).unwrap_or_default();
-            let causes = log.lines().filter(|line| line.contains("PANIC") || line.contains("was terminated"));
-            eprintln!("PostgreSQL recovers from a crash:\n{}", causes.collect::<Vec<_>>().join("\n"));
+    /// Prints what the log says about processes of the server that crashed.
+    fn tell_crashes(&self) {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        for line in log.lines().filter(|line| line.contains("PANIC") || line.contains("was terminated")) {
+            eprintln!("PostgreSQL has recovered from a crash: {line}");
         }
-        recovers
     }
 
     fn url(&self, database: &str) -> String {
@@ -242,6 +244,11 @@ impl Server {
     fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
+}
+
+/// Whether the server starts, or starts again because one of its processes crashed.
+fn recovers(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(CANNOT_CONNECT_NOW))
 }
 
 fn new_folder() -> TempDir {

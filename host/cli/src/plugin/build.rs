@@ -76,15 +76,17 @@ pub(super) fn require_plugin(folder: &Path) -> Result<(), Failure> {
 pub(super) fn build(folder: &Path, profile: Profile) -> Result<Packed, Failure> {
     let folder = if folder == Path::new(".") { Path::new("") } else { folder };
     let language = Language::of(folder)?;
-    let module = match language {
+    let module = match &language {
         Language::Rust => cargo::compile(folder, profile)?,
         Language::JavaScript => scripts::javascript(folder)?,
         Language::Go => go::compile(folder)?,
         Language::Python(scripts) => scripts::python(folder, scripts)?,
     };
-    let quick = module.parent().filter(|_| language == Language::Rust && profile == Profile::Quick);
-    let place = quick.map_or_else(|| folder.to_owned(), |made| made.join("plugin"));
-    Pack::of_folder(folder, module).pack(&place)
+    let output = match (language, profile) {
+        (Language::Rust, Profile::Quick) => module.with_file_name("plugin"),
+        _ => folder.to_owned(),
+    };
+    Pack::of_folder(folder, module).pack(&output)
 }
 
 impl Language {

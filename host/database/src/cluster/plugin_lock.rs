@@ -1,7 +1,7 @@
 //! The lock of a plugin, across all hosts.
 
 use super::Cluster;
-use crate::{lock_key, reach};
+use crate::{lock_key, reach, try_advisory_lock};
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -25,8 +25,7 @@ impl Cluster {
         let mut session = reach::connect(&self.url).await?;
         let key = lock_key(&["plugin", plugin]);
         loop {
-            let attempt = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut session);
-            if self.database.unless_silent(attempt).await? {
+            if self.database.unless_silent(try_advisory_lock(&mut session, key)).await? {
                 return Ok(PluginLock { _session: session });
             }
             sleep(PAUSE).await;

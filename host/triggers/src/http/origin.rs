@@ -52,12 +52,12 @@ fn guard_headers(
     if owns_origin {
         return;
     }
-    let is_own = |name: &HeaderName| *name != header::SET_COOKIE;
-    if !answer.iter().all(|(name, value)| !is_own(name) || headers::check(name, value).is_ok()) {
-        let names: Vec<HeaderName> = answer.keys().filter(|name| is_own(name)).cloned().collect();
-        for name in names {
-            keep_values(answer, &name, |value| headers::check(&name, value), &mut dropped);
-        }
+    let is_refused = |(name, value): &(&HeaderName, &HeaderValue)| {
+        **name != header::SET_COOKIE && headers::check(name, value).is_err()
+    };
+    let refused: Vec<HeaderName> = answer.iter().filter(is_refused).map(|(name, _)| name.clone()).collect();
+    for name in refused {
+        keep_values(answer, &name, |value| headers::check(&name, value), &mut dropped);
     }
     answer.append(header::CONTENT_SECURITY_POLICY, SANDBOX);
 }

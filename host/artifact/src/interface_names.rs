@@ -4,14 +4,14 @@ use wasmparser::{BinaryReaderError, Parser, Payload};
 
 /// The names in the outermost component of a file, such as `platform:store/sql@1.0.0`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Interfaces {
+pub struct InterfaceNames {
     /// The interfaces that it needs from its host.
     pub imports: Vec<String>,
     /// The interfaces that it offers.
     pub exports: Vec<String>,
 }
 
-impl Interfaces {
+impl InterfaceNames {
     /// Reads the names from the bytes of a component.
     ///
     /// # Errors
