@@ -15,7 +15,7 @@ pub type PluginBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sy
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// Its trace.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Arc<str>>,
     /// The address of the visitor's client.
     pub client_address: Option<IpAddr>,
     /// The session of the visitor, if the component knows the visitor.

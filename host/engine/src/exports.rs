@@ -3,7 +3,7 @@
 //! export beside the others. A handler of requests may also take them in one piece.
 
 use crate::{
-    State,
+    Request, State,
     bindings::{
         exports::platform::{
             handlers::{event_handler, request_handler, timer_handler},
@@ -14,7 +14,6 @@ use crate::{
         packed::exports::platform::packed::packed_handler,
         platform::messaging::types::{Disposition, Event},
     },
-    packed_request::Packed,
 };
 use host_store::{OpenTransaction, Timer};
 use wasmtime::{
@@ -97,17 +96,13 @@ impl Exports {
 }
 
 impl Guests {
-    pub(super) async fn answer(
-        &self,
-        store: &mut Store<State>,
-        request: &http::Request,
-    ) -> wasmtime::Result<http::Response> {
+    pub(super) async fn answer(&self, store: &mut Store<State>, request: &Request) -> wasmtime::Result<http::Response> {
         if let Some(guest) = &self.packed {
-            return guest.call_handle(store, Packed::new(request).record()).await;
+            return guest.call_handle(store, request.packed()).await;
         }
         match &self.requests {
-            Some(Named::New(guest)) => guest.call_handle(store, request).await,
-            Some(Named::Plain(guest)) => guest.call_handle(store, request).await,
+            Some(Named::New(guest)) => guest.call_handle(store, &request.record()).await,
+            Some(Named::Plain(guest)) => guest.call_handle(store, &request.record()).await,
             None => Err(missing("requests")),
         }
     }

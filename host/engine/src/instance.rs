@@ -3,7 +3,7 @@
 //! transaction or much memory growth.
 
 use super::{
-    CallContext, ComponentContext, Failure, Handled, Outcome, State,
+    CallContext, ComponentContext, Failure, Handled, Outcome, Request, State,
     bindings::{
         exports::platform::http::handler as http,
         platform::messaging::types::{Disposition, Event},
@@ -11,7 +11,7 @@ use super::{
     exports::{Exports, Guests},
     state::on_tick,
     turns::{GuestTurn, PluginTurns, Turns},
-    warm::{WarmPool, WarmSet},
+    warm::{WarmPool, WarmSet, is_full},
     wasi_http::MAX_WARM,
 };
 use host_artifact::ComponentKind;
@@ -57,8 +57,8 @@ impl Program {
         self.exports.handle_timers()
     }
 
-    /// The most instances that wait for a call. Without a pool, each one has memory of
-    /// its own.
+    /// The most instances that wait for a call. Those of `wasi:http` are often large,
+    /// because interpreters run in them.
     fn most_warm(&self) -> usize {
         match self.kind {
             ComponentKind::Platform => usize::MAX,
@@ -75,7 +75,7 @@ impl Program {
     ) -> wasmtime::Result<Instance> {
         loop {
             match self.try_instantiate(component.clone(), turns.clone()).await {
-                Err(error) if is_full(&error) && self.warm.evict_one() => {}
+                Err(error) if self.warm.makes_place(&error) => {}
                 made => return made,
             }
         }
@@ -121,7 +121,7 @@ pub struct Instances {
     component: Arc<ComponentContext>,
     max_requests: u32,
     turns: Arc<PluginTurns>,
-    warm: Arc<WarmSet>,
+    warm: Arc<WarmSet<Instance>>,
 }
 
 impl Instances {
@@ -151,7 +151,7 @@ impl Instances {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn answer(&self, call: CallContext, request: &http::Request) -> Result<http::Response, Failure> {
+    pub async fn answer(&self, call: CallContext, request: &Request) -> Result<http::Response, Failure> {
         let (call, turn) = (self.with_deadline(call), OnceLock::new());
         let (instance, response) = self
             .bounded(&turn, async {
@@ -298,10 +298,6 @@ impl Instances {
             }
         }
     }
-}
-
-fn is_full(error: &wasmtime::Error) -> bool {
-    error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
 }
 
 /// Translates a handler's answer. The transaction is none if its time limit

@@ -18,7 +18,7 @@ pub mod instance;
 mod linking;
 mod offers;
 pub mod outcome;
-mod packed_request;
+mod request;
 pub mod state;
 mod turns;
 mod warm;
@@ -38,17 +38,14 @@ use linking::Linking;
 pub use offers::OFFERS;
 pub use outcome::{Handled, Outcome};
 use parking_lot::Mutex;
+pub use request::{Request, RequestHead};
 pub use state::{CallContext, ComponentContext, Services, State};
 use warm::WarmPool;
 use wasi_http::WasiHttpEngine;
 pub use wasi_http::{StreamObserver, WasiHttpInstances, WasiHttpProgram};
 
 use host_artifact::{ComponentKind, Footprint};
-use host_config::{
-    engine::{EngineConfig, InstanceParts},
-    limits::Limits,
-    plugins::Grant,
-};
+use host_config::{engine::EngineConfig, limits::Limits, plugins::Grant};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use turns::Turns;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -71,8 +68,7 @@ pub struct Engine {
     turns: Arc<Turns>,
     wasi_http: Mutex<Option<Arc<WasiHttpEngine>>>,
     warm: Arc<WarmPool>,
-    max_memory_mib: usize,
-    parts: InstanceParts,
+    config: EngineConfig,
 }
 
 /// The use of the pool of instances.
@@ -108,15 +104,14 @@ impl Engine {
             turns: Turns::new(processors),
             wasi_http: Mutex::default(),
             warm: Arc::new(WarmPool::new(config.max_instances)),
-            max_memory_mib: config.max_memory_mib,
-            parts: config.parts,
+            config: config.clone(),
         })
     }
 
     /// The addresses that a host with this pool reserves, about. They take no
-    /// memory.
+    /// memory. The engine of `wasi:http` components has a pool of its own.
     pub fn address_space_bytes(config: &EngineConfig) -> u64 {
-        u64::from(config.max_instances) * INSTANCE_ADDRESSES + OTHER_ADDRESSES
+        2 * u64::from(config.max_instances) * INSTANCE_ADDRESSES + OTHER_ADDRESSES
     }
 
     /// The use of the pool of the platform's components. None if wasmtime does
@@ -138,7 +133,7 @@ impl Engine {
     /// # Errors
     /// Names the limit that it cannot keep, and both values.
     pub fn check_footprint(&self, footprint: &Footprint, limits: &Limits) -> Result<(), FootprintError> {
-        footprint_limits::check(footprint, limits, self.max_memory_mib, self.parts)
+        footprint_limits::check(footprint, limits, self.config.max_memory_mib, self.config.parts)
     }
 
     /// The compiled code of a file, if the cache has it. The call reads a file,
@@ -224,19 +219,26 @@ impl Engine {
     /// The engine of `wasi:http` components. The first call creates it.
     ///
     /// # Errors
-    /// The folder cannot be created.
+    /// The machine cannot give the address space of its pool.
     fn wasi_http(&self) -> wasmtime::Result<Arc<WasiHttpEngine>> {
         let mut made = self.wasi_http.lock();
         if let Some(engine) = &*made {
             return Ok(engine.clone());
         }
-        let engine = Arc::new(WasiHttpEngine::new(self.turns.clone())?);
+        let engine = Arc::new(WasiHttpEngine::new(self.turns.clone(), &self.config)?);
         *made = Some(engine.clone());
         Ok(engine)
     }
 }
 
 fn settings(config: &EngineConfig) -> Config {
+    let mut settings = code_settings();
+    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+    settings
+}
+
+/// The places for instances. Each of the two engines has as many.
+fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
     let instances = config.max_instances;
     let mut pool = PoolingAllocationConfig::new();
     let parts = config.parts;
@@ -256,9 +258,7 @@ fn settings(config: &EngineConfig) -> Config {
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(16 << 10)
         .pagemap_scan(Enabled::Auto);
-    let mut settings = code_settings();
-    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    settings
+    pool
 }
 
 /// The settings that decide the compiled code of the platform's components. The
@@ -272,7 +272,30 @@ fn code_settings() -> Config {
         .max_wasm_stack(512 << 10)
         .async_stack_size(1 << 20)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    without_newest_instructions(&mut settings);
     settings
+}
+
+/// Lets the compiler use the instructions of x86-64-v3, and not those of AVX-512. It has
+/// few uses for them, valgrind does not know them, and code without them runs on every
+/// machine of a cluster.
+fn without_newest_instructions(settings: &mut Config) {
+    #[cfg(target_arch = "x86_64")]
+    for flag in [
+        "has_avx_vnni",
+        "has_avx512bitalg",
+        "has_avx512dq",
+        "has_avx512f",
+        "has_avx512vbmi",
+        "has_avx512vl",
+        "has_avx512vnni",
+    ] {
+        // SAFETY: Code that uses fewer instructions does the same.
+        #[expect(unsafe_code, reason = "some other flags of the compiler would make unsound code")]
+        unsafe {
+            settings.cranelift_flag_set(flag, "false");
+        }
+    }
 }
 
 /// One thread advances the epoch for every guest. It ends with the process.

@@ -77,9 +77,9 @@ pub struct ComponentContext {
 #[derive(Clone, Default)]
 pub struct CallContext {
     /// The request's id, or the event's.
-    pub id: String,
+    pub id: Arc<str>,
     /// The W3C trace context that outgoing events and timers carry on.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Arc<str>>,
     /// The address of the client.
     pub client_address: Option<IpAddr>,
     /// The session of the visitor.

@@ -1,20 +1,36 @@
 //! The instances of all revisions that wait for a call. They fill the pool in
 //! quiet times, so the host drops one when a call needs a place.
 
-use super::instance::Instance;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
 /// The waiting instances of all revisions.
 pub(super) struct WarmPool {
-    sets: Mutex<Vec<Weak<WarmSet>>>,
+    sets: Mutex<Vec<Weak<dyn Waiting>>>,
     /// Places in the pool.
     capacity: u32,
 }
 
 /// The waiting instances of one revision.
-#[derive(Default)]
-pub(super) struct WarmSet(Mutex<Vec<Instance>>);
+pub(super) struct WarmSet<I>(Mutex<Vec<I>>);
+
+/// Waiting instances of any kind.
+trait Waiting: Send + Sync {
+    fn count(&self) -> usize;
+
+    /// False if no instance waits.
+    fn drop_one(&self) -> bool;
+}
+
+impl<I: Send> Waiting for WarmSet<I> {
+    fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    fn drop_one(&self) -> bool {
+        self.take().is_some()
+    }
+}
 
 impl WarmPool {
     pub(super) fn new(capacity: u32) -> Self {
@@ -27,22 +43,27 @@ impl WarmPool {
     }
 
     /// Adds a set for the instances of another revision.
-    pub(super) fn set(&self) -> Arc<WarmSet> {
-        let set = Arc::default();
+    pub(super) fn set<I: Send + 'static>(&self) -> Arc<WarmSet<I>> {
+        let set = Arc::new(WarmSet(Mutex::default()));
+        let weak: Weak<WarmSet<I>> = Arc::downgrade(&set);
         let mut sets = self.sets.lock();
         sets.retain(|other| other.strong_count() > 0);
-        sets.push(Arc::downgrade(&set));
+        sets.push(weak);
         set
     }
 
-    /// Drops one instance of the revision that has the most. False if no
-    /// instance waits.
-    pub(super) fn evict_one(&self) -> bool {
+    /// Makes a place in a full pool: drops one instance of the revision that has the most.
+    /// False if the error has another cause, or no instance waits.
+    pub(super) fn makes_place(&self, error: &wasmtime::Error) -> bool {
+        is_full(error) && self.evict_one()
+    }
+
+    fn evict_one(&self) -> bool {
         let sets = self.of_all();
         // Another call may take it first. Then the next set is tried.
-        let fullest = |sets: &[Arc<WarmSet>]| sets.iter().max_by_key(|set| set.count()).cloned();
+        let fullest = |sets: &[Arc<dyn Waiting>]| sets.iter().max_by_key(|set| set.count()).cloned();
         while let Some(set) = fullest(&sets).filter(|set| set.count() > 0) {
-            if set.take().is_some() {
+            if set.drop_one() {
                 return true;
             }
         }
@@ -54,21 +75,21 @@ impl WarmPool {
         self.of_all().iter().map(|set| set.count()).sum()
     }
 
-    fn of_all(&self) -> Vec<Arc<WarmSet>> {
+    fn of_all(&self) -> Vec<Arc<dyn Waiting>> {
         let sets = self.sets.lock();
         sets.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
-impl WarmSet {
+impl<I> WarmSet<I> {
     /// Takes the instance that has waited for the shortest time, because its
     /// memory is the warmest.
-    pub(super) fn take(&self) -> Option<Instance> {
+    pub(super) fn take(&self) -> Option<I> {
         self.0.lock().pop()
     }
 
     /// Keeps an instance, unless `most` instances wait already.
-    pub(super) fn put(&self, instance: Instance, most: usize) {
+    pub(super) fn put(&self, instance: I, most: usize) {
         let mut waiting = self.0.lock();
         if waiting.len() < most {
             waiting.push(instance);
@@ -78,4 +99,9 @@ impl WarmSet {
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()
     }
+}
+
+/// Whether an instance could not be made because the pool has no place.
+pub(super) fn is_full(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
 }

@@ -1,10 +1,25 @@
 //! The way from a request back to its client.
 
 use crate::{connection::Connection, http2::Answer};
-use std::{any::Any, sync::Arc};
+use std::{any::Any, net::SocketAddr, sync::Arc};
 
-/// The part of a connection that the answer to one request may use. The request carries
-/// it as an extension.
+/// The other end of a connection.
+#[derive(Clone)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The way back to it. None for a request that came without a connection.
+    pub link: Option<ClientLink>,
+}
+
+impl Peer {
+    /// Whether it speaks TLS with this host.
+    pub fn is_tls(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.connection.is_tls())
+    }
+}
+
+/// The part of a connection that the answer to one request may use.
 #[derive(Clone)]
 pub struct ClientLink {
     connection: Arc<Connection>,
@@ -23,11 +38,6 @@ impl ClientLink {
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    /// Whether the client speaks TLS with this host.
-    pub fn is_tls(&self) -> bool {
-        self.connection.is_tls()
     }
 
     /// Keeps a value until the client has taken the head of the answer, or until the

@@ -1,7 +1,7 @@
 //! A listening socket and its connections, with limits on both and a graceful
 //! shutdown.
 
-use crate::{serving::Serving, tls::Tls};
+use crate::{client_link::Peer, serving::Serving, tls::Tls};
 use axum::{extract::Request, response::Response};
 use std::{
     io,
@@ -68,7 +68,7 @@ pub async fn serve<F, R>(
     answer: F,
 ) -> bool
 where
-    F: Fn(SocketAddr, Request) -> R + Clone + Send + Sync + 'static,
+    F: Fn(Peer, Request) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
     let (connections, tasks) = (Arc::new(Semaphore::new(limits.max_connections)), TaskTracker::new());

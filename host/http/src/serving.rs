@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its end.
 
 use crate::{
-    client_link::ClientLink,
+    client_link::{ClientLink, Peer},
     connection::{Connection, Owed},
     error::Refusal,
     host_name,
@@ -61,7 +61,7 @@ pub(super) struct Serving<A> {
 
 impl<A, R> Serving<A>
 where
-    A: Fn(SocketAddr, Request) -> R + Clone + Send + Sync + 'static,
+    A: Fn(Peer, Request) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
     /// Serves until one side closes the connection.
@@ -198,15 +198,14 @@ fn without_forbidden_body(is_head: bool, mut response: Response) -> Response {
 }
 
 /// The answer to one request, once the client has taken the answers before.
-async fn answered<A, R>(peer: SocketAddr, link: ClientLink, mut request: Request, answer: A) -> Response
+async fn answered<A, R>(address: SocketAddr, link: ClientLink, mut request: Request, answer: A) -> Response
 where
-    A: Fn(SocketAddr, Request) -> R,
+    A: Fn(Peer, Request) -> R,
     R: Future<Output = Response>,
 {
     link.connection().ready().await;
-    request.extensions_mut().insert(link);
     match host_name::settle(&mut request) {
-        Ok(()) => answer(peer, request).await,
+        Ok(()) => answer(Peer { address, link: Some(link) }, request).await,
         Err(refusal) => refusal.into_response(),
     }
 }

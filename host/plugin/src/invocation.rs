@@ -13,11 +13,8 @@ use super::{
 };
 use host_base::Event;
 use host_engine::{
-    CallContext, CallTurns, Failure, Handled, Instances, Outcome, Patience,
-    bindings::{
-        exports::platform::http::handler::{Request, Response},
-        platform::messaging::types,
-    },
+    CallContext, CallTurns, Failure, Handled, Instances, Outcome, Patience, Request,
+    bindings::{exports::platform::http::handler::Response, platform::messaging::types},
 };
 use host_store::{DueTimer, Transaction};
 use std::sync::Arc;
@@ -61,7 +58,8 @@ impl Invocation {
 
     /// Lets the component apply an event, in its turn.
     pub async fn apply(self, event: &Event, attempt: u32, transaction: Box<dyn Transaction>) -> Handled {
-        let call = CallContext { id: event.id.clone(), traceparent: event.traceparent.clone(), ..Default::default() };
+        let traceparent = event.traceparent.as_deref().map(Into::into);
+        let call = CallContext { id: event.id.as_str().into(), traceparent, ..Default::default() };
         let called =
             Called { work: Work::Event(&event.subject), id: &event.id, traceparent: event.traceparent.as_deref() };
         let event = types::Event {
@@ -78,8 +76,8 @@ impl Invocation {
     /// Lets the component handle a timer, in its turn.
     pub async fn fire(self, timer: &DueTimer, transaction: Box<dyn Transaction>) -> Handled {
         let call = CallContext {
-            id: format!("timer {}", timer.timer.key),
-            traceparent: timer.traceparent.clone(),
+            id: format!("timer {}", timer.timer.key).into(),
+            traceparent: timer.traceparent.as_deref().map(Into::into),
             ..Default::default()
         };
         let called = Called { work: Work::Timer(&timer.timer.key), id: "", traceparent: timer.traceparent.as_deref() };
@@ -133,7 +131,7 @@ impl Invocation {
 impl<'a> Called<'a> {
     /// The answer to a request.
     pub fn of_request(request: &'a Request, call: &'a CallContext) -> Self {
-        let Request { id, method, route, .. } = request;
-        Self { work: Work::Request { method, route }, id, traceparent: call.traceparent.as_deref() }
+        let work = Work::Request { method: request.method(), route: request.route() };
+        Self { work, id: request.id(), traceparent: call.traceparent.as_deref() }
     }
 }

@@ -22,9 +22,9 @@ pub struct StreamedRequest {
     /// The pattern of the manifest.
     pub route: String,
     /// The request's id.
-    pub id: String,
+    pub id: Arc<str>,
     /// The W3C trace context.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// The state that a streamed call holds until its answer ends: its turns, and

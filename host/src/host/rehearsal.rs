@@ -33,6 +33,7 @@ use host_config::{
 };
 use host_database::HostDatabase;
 use host_engine::Engine;
+use host_http::client_link::Peer;
 use host_plugin::{Revision, Rollout, failure_log::KeptFailure};
 use host_store::{Databases, Value, describe};
 use host_telemetry::{LogTail, TailItem};
@@ -183,7 +184,8 @@ impl Rehearsal for RehearsalHost {
             headers.append(header::COOKIE, HeaderValue::from_str(pair)?);
         }
         headers.entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
-        let (parts, body) = self.front.serve(PEER, request.map(Body::from)).await.into_parts();
+        let (parts, body) =
+            self.front.serve(Peer { address: PEER, link: None }, request.map(Body::from)).await.into_parts();
         let body = timeout(self.patience, to_bytes(body, MAX_ANSWER_BYTES));
         let body = body.await.context("the answer does not end")?.context("the answer broke off")?;
         Ok(Response::from_parts(parts, body))

@@ -32,7 +32,7 @@ use host_base::{clock, id};
 use host_capabilities::identity::Identity;
 use host_config::http::HttpConfig;
 use host_engine::CallContext;
-use host_http::{client_link::ClientLink, compression, error::Refusal, page};
+use host_http::{client_link::Peer, compression, error::Refusal, page};
 use host_plugin::registry::{Lookup, Served};
 use host_telemetry::{Span, SpanKind};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
@@ -41,7 +41,7 @@ pub use live::LiveAnswers;
 use live::{HeldAnswer, Hold};
 pub use plugin_routes::PluginRoutes;
 pub use rate_limits::RateLimits;
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 use visitor::{Asker, Visitor};
 
 /// The public side of the host.
@@ -58,13 +58,14 @@ pub struct Front {
     pub rate_limits: Option<Arc<RateLimits>>,
 }
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REVISION: HeaderName = HeaderName::from_static("x-plugin-revision");
 
 impl Front {
     /// Answers a request with the component's answer, or with a refusal in the
     /// error envelope.
-    pub async fn serve(&self, peer: SocketAddr, request: Request) -> Response {
+    pub async fn serve(&self, peer: Peer, request: Request) -> Response {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
         let id = request_id(&parts.headers);
@@ -75,9 +76,9 @@ impl Front {
             _ => None,
         };
         let served = target.and_then(|target| target.endpoint.choose(&parts.headers));
-        let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let traceparent = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
         let mut span = Span::start(SpanKind::Server, traceparent, || span_name(&parts.method, target));
-        let visitor = self.visitor(peer, &parts);
+        let visitor = self.visitor(&peer, &parts);
         let account = || visitor.account().map(str::to_owned);
         let limit =
             self.rate_limits.as_ref().map(|limits| limits.admit(&visitor.client, account, &parts.method, target));
@@ -85,7 +86,8 @@ impl Front {
             (Some(Err(over)), ..) => Refusal::TooManyRequests(over.seconds).into_response(),
             (_, Some(target), Some(served)) => {
                 let (revision, asker) = (&served.revision, Asker::Visitor(&visitor));
-                let incoming = IncomingRequest { target, revision, asker, parts: &parts, id: &id, span: &span };
+                let link = peer.link.as_ref();
+                let incoming = IncomingRequest { target, revision, asker, link, parts: &parts, id: &id, span: &span };
                 match call_context(&visitor, incoming) {
                     Ok(call) => self.routes.dispatcher.answer(incoming, call, body).await,
                     Err(refusal) => refusal.into_response(),
@@ -95,7 +97,7 @@ impl Front {
             (_, None, _) => unrouted::answer_visitor(&snapshot, &lookup, &parts),
         };
         if let Some(hold) = response.extensions_mut().remove() {
-            response = self.hold(hold, served, &parts, started, response).await;
+            response = Box::pin(self.hold(hold, served, &parts, started, response)).await;
         }
         if let Some(limit) = limit.filter(|_| !caching::is_public(response.headers())) {
             limit.unwrap_or_else(|over| over.reading).write(response.headers_mut());
@@ -135,9 +137,12 @@ impl Front {
         self.live.hold(answer).await.unwrap_or_else(IntoResponse::into_response)
     }
 
-    fn visitor<'a>(&'a self, peer: SocketAddr, parts: &'a Parts) -> Visitor<'a> {
-        let is_tls = parts.extensions.get::<ClientLink>().is_some_and(ClientLink::is_tls);
-        Visitor::new(Client::of(peer, is_tls, &parts.headers, &self.config), &parts.headers, &self.identity)
+    fn visitor<'a>(&'a self, peer: &Peer, parts: &'a Parts) -> Visitor<'a> {
+        Visitor::new(
+            Client::of(peer.address, peer.is_tls(), &parts.headers, &self.config),
+            &parts.headers,
+            &self.identity,
+        )
     }
 }
 
@@ -152,8 +157,8 @@ fn call_context(visitor: &Visitor<'_>, incoming: IncomingRequest<'_>) -> Result<
         return Err(Refusal::ForeignScript);
     }
     Ok(CallContext {
-        id: id.to_owned(),
-        traceparent: Some(span.traceparent()),
+        id: id.clone(),
+        traceparent: Some(span.traceparent().into()),
         client_address: Some(client.address),
         session: visitor.session().filter(|_| origin::knows_visitor(revision)).cloned(),
         secure: client.secure,
@@ -182,10 +187,10 @@ static REMOVED_HEADERS: [HeaderName; 14] = [
 ];
 
 /// The caller's own id if it is harmless, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
+fn request_id(headers: &HeaderMap) -> Arc<str> {
     headers
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| (8..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
-        .map_or_else(|| id::new().to_string(), str::to_owned)
+        .map_or_else(id::new_text, Arc::from)
 }

@@ -17,11 +17,11 @@ use crate::{
     instance::HOST_CALL_BYTES,
     state::on_tick,
     turns::{GuestTurn, Turns},
+    warm::{WarmPool, WarmSet, is_full},
 };
 use axum::body::Body;
 use futures::channel::oneshot;
 use host_artifact::ComponentKind;
-use parking_lot::Mutex;
 use std::{
     future::{pending, poll_fn},
     pin::pin,
@@ -53,6 +53,7 @@ pub struct WasiHttpProgram {
     engine: wasmtime::Engine,
     turns: Arc<Turns>,
     calls: Arc<Semaphore>,
+    pool: Arc<WarmPool>,
 }
 
 impl WasiHttpProgram {
@@ -61,7 +62,8 @@ impl WasiHttpProgram {
             Ok(pre) => ProxyPre::P3(pre),
             Err(_) => ProxyPre::P2(p2::bindings::ProxyPre::new(pre)?),
         };
-        Ok(Self { pre, engine: engine.wasmtime.clone(), turns: engine.turns.clone(), calls: engine.calls.clone() })
+        let (turns, calls, pool) = (engine.turns.clone(), engine.calls.clone(), engine.warm.clone());
+        Ok(Self { pre, engine: engine.wasmtime.clone(), turns, calls, pool })
     }
 
     /// Calls of an instance unless the manifest says otherwise.
@@ -72,7 +74,16 @@ impl WasiHttpProgram {
         }
     }
 
-    async fn instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+    async fn instantiate(&self, component: &Arc<ComponentContext>) -> wasmtime::Result<Instance> {
+        loop {
+            match self.try_instantiate(component.clone()).await {
+                Err(error) if self.pool.makes_place(&error) => {}
+                made => return made,
+            }
+        }
+    }
+
+    async fn try_instantiate(&self, component: Arc<ComponentContext>) -> wasmtime::Result<Instance> {
         let turns = self.turns.of(&component.name);
         let mut store = Store::new(&self.engine, State::new(ComponentKind::WasiHttp, component, turns.clone()));
         store.limiter(|state| &mut state.memory);
@@ -131,7 +142,7 @@ struct Shared {
     program: WasiHttpProgram,
     component: Arc<ComponentContext>,
     max_requests: u32,
-    warm: Mutex<Vec<Instance>>,
+    warm: Arc<WarmSet<Instance>>,
     retired: CancellationToken,
 }
 
@@ -139,10 +150,10 @@ impl WasiHttpInstances {
     /// Creates no instance yet, see [`Self::warm_up`].
     pub fn new(program: WasiHttpProgram, component: Arc<ComponentContext>, max_requests: u32) -> Self {
         Self(Arc::new(Shared {
+            warm: program.pool.set(),
             program,
             component,
             max_requests,
-            warm: Mutex::default(),
             retired: CancellationToken::new(),
         }))
     }
@@ -154,7 +165,7 @@ impl WasiHttpInstances {
     /// The component's start failed.
     pub async fn warm_up(&self) -> Result<(), Failure> {
         let shared = &self.0;
-        let making = shared.program.instantiate(shared.component.clone());
+        let making = shared.program.instantiate(&shared.component);
         match tokio::time::timeout(shared.patience(), making).await {
             Ok(Ok(instance)) => {
                 shared.keep(instance);
@@ -167,7 +178,7 @@ impl WasiHttpInstances {
 
     /// Instances that wait for a call.
     pub fn warm_count(&self) -> usize {
-        self.0.warm.lock().len()
+        self.0.warm.count()
     }
 
     /// Ends the calls that still run.
@@ -297,10 +308,9 @@ impl Shared {
     }
 
     async fn take(&self, call: CallContext) -> wasmtime::Result<Instance> {
-        let warm = self.warm.lock().pop();
-        let mut instance = match warm {
+        let mut instance = match self.warm.take() {
             Some(instance) => instance,
-            None => self.program.instantiate(self.component.clone()).await?,
+            None => self.program.instantiate(&self.component).await?,
         };
         instance.calls += 1;
         instance.store.data_mut().begin_call(call.that_ends_within(self.patience()));
@@ -317,10 +327,7 @@ impl Shared {
         if is_worn || state.memory.is_scarce() || !state.is_clean() {
             return;
         }
-        let mut warm = self.warm.lock();
-        if warm.len() < MAX_WARM.min(self.component.limits.concurrency) {
-            warm.push(instance);
-        }
+        self.warm.put(instance, MAX_WARM.min(self.component.limits.concurrency));
     }
 
     fn patience(&self) -> Duration {
@@ -342,6 +349,9 @@ impl Shared {
     }
 
     fn trap(&self, error: &wasmtime::Error) -> Failure {
+        if is_full(error) {
+            return Failure::Busy { component: "host".to_owned(), limit: self.program.pool.capacity() };
+        }
         Failure::of_call(&self.component.name, error)
     }
 

@@ -15,7 +15,7 @@ pub use answer::StreamObserver;
 pub(super) use instance::MAX_WARM;
 pub use instance::{WasiHttpInstances, WasiHttpProgram};
 
-use super::start_ticker;
+use super::{pool, start_ticker, without_newest_instructions};
 use crate::{
     Program,
     linking::Linking,
@@ -24,17 +24,23 @@ use crate::{
     warm::WarmPool,
 };
 use host_artifact::ComponentKind;
-use host_config::plugins::Grant;
+use host_config::{engine::EngineConfig, plugins::Grant};
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::Semaphore;
 use wasmtime::{
-    Config,
+    Config, InstanceAllocationStrategy,
     component::{Component, Linker},
 };
 
 /// The largest number of calls in all `wasi:http` components together. The host
 /// refuses one more.
 const MAX_CALLS: u32 = 512;
+/// A call of 0.3 has a stack for each part of its component that waits. So one plugin at
+/// its limits, 64 calls with 64 core instances each, cannot take the stacks of 1,000
+/// instances.
+const STACKS_PER_INSTANCE: u32 = 5;
+/// A stack has 2 MiB. A call that used much of one leaves this much of its memory behind.
+const STACK_KEPT_BYTES: usize = 32 << 10;
 
 /// The compiler of `wasi:http` components, and what they share.
 pub(super) struct WasiHttpEngine {
@@ -51,11 +57,16 @@ impl WasiHttpEngine {
     ///
     /// # Errors
     /// wasmtime refuses the settings.
-    pub(super) fn new(turns: Arc<Turns>) -> wasmtime::Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&settings())?;
+    pub(super) fn new(turns: Arc<Turns>, config: &EngineConfig) -> wasmtime::Result<Self> {
+        let (places, mut pool) = (config.max_instances, pool(config));
+        pool.total_stacks(places.saturating_mul(STACKS_PER_INSTANCE)).async_stack_keep_resident(STACK_KEPT_BYTES);
+        let mut settings = settings();
+        settings.async_stack_zeroing(true);
+        settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let wasmtime = wasmtime::Engine::new(&settings)?;
         let linking = Linking::new(&wasmtime, link)?;
         start_ticker(&wasmtime)?;
-        let (calls, warm) = (Semaphore::new(MAX_CALLS as usize), WarmPool::new(MAX_CALLS));
+        let (calls, warm) = (Semaphore::new(MAX_CALLS as usize), WarmPool::new(places));
         Ok(Self { wasmtime, linking, turns, calls: Arc::new(calls), warm: Arc::new(warm) })
     }
 
@@ -99,5 +110,6 @@ pub(super) fn settings() -> Config {
         .max_wasm_stack(1 << 20)
         .async_stack_size(2 << 20)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    without_newest_instructions(&mut settings);
     settings
 }

@@ -5,14 +5,15 @@ use super::RolloutError;
 use crate::{Revision, StreamedRequest};
 use axum::body::Body;
 use host_api::swap::ProbeView;
-use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler::Request};
+use host_engine::{CallContext, Failure, Request, RequestHead};
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Duration};
 
 /// Asks the health path of the manifest. None without a health path.
 pub(super) async fn probe(revision: &Arc<Revision>) -> Result<Option<ProbeView>, RolloutError> {
     let Some(path) = &revision.manifest.health else { return Ok(None) };
-    let call = CallContext { id: format!("probe of {}", revision.id), ..CallContext::default() };
+    let call = CallContext { id: format!("probe of {}", revision.id).into(), ..CallContext::default() };
     let status = match revision.exports_wasi_http() {
         true => ask_wasi_http(revision, path, call).await,
         false => ask(revision, path, call).await,
@@ -25,17 +26,8 @@ pub(super) async fn probe(revision: &Arc<Revision>) -> Result<Option<ProbeView>,
 }
 
 async fn ask(revision: &Arc<Revision>, path: &str, call: CallContext) -> Result<u16, Failure> {
-    let request = Request {
-        id: call.id.clone(),
-        method: "GET".to_owned(),
-        route: path.to_owned(),
-        params: Vec::new(),
-        path: path.to_owned(),
-        query: None,
-        headers: Vec::new(),
-        body: Vec::new(),
-        principal: None,
-    };
+    let head = RequestHead { id: &call.id, method: "GET", route: path, path, ..RequestHead::default() };
+    let request = Request::new(head, &[], &HeaderMap::new(), Vec::new());
     let invocation = revision.begin_probe();
     let answer = invocation.answer(&call, &request).await;
     invocation.end(answer.as_ref().map_or(true, |answer| answer.status >= 500));

@@ -2,6 +2,7 @@
 
 use super::hostile;
 use crate::support::{PluginFile, Setup, eventually, guest};
+use http::Method;
 
 const PLUGINS: usize = 12;
 
@@ -65,6 +66,39 @@ async fn a_call_without_a_free_instance_is_refused_with_the_limit_of_the_host() 
     }
     assert_eq!(hello().await.status, 200, "an instance is free again");
     assert!(host.log().contains("host is at its limit of 2 calls at a time"), "{}", host.log());
+}
+
+/// Components of `wasi:http` have a pool of their own with as many places.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
+    const PLACES: usize = 4;
+    let host = with_instances(hostile(), PLACES).start().await;
+    let (operator, visitor) = (host.operator(), host.visitor());
+    let streaming = PluginFile::read(&guest("streaming"));
+    for number in 0..2 * PLACES {
+        let name = format!("streaming-{number}");
+        let mut one = streaming.clone().with("name = \"streaming\"", &format!("name = \"{name}\""));
+        one.manifest = one.manifest.replace("/streaming/", &format!("/{name}/"));
+        operator.deploy(&name, one.bytes()).await;
+    }
+    for round in 0..3 {
+        for number in 0..2 * PLACES {
+            let reply = visitor.get(&format!("/streaming-{number}/version")).await;
+            assert_eq!(reply.status, 200, "round {round}, plugin {number}: {reply:?}");
+        }
+    }
+    let mut held = Vec::new();
+    for number in 0..PLACES {
+        let events = visitor.request(Method::GET, &format!("/streaming-{number}/events"));
+        held.push(events.send().await.unwrap());
+    }
+    let refused = visitor.get("/streaming-7/version").await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert_eq!(visitor.get("/hello").await.status, 200, "components of the platform have their own places");
+    drop(held);
+    let last = async || visitor.get("/streaming-7/version").await;
+    eventually("a place is free", last, |reply| reply.status == 200).await;
 }
 
 fn value(metrics: &str, name: &str, labels: &[&str]) -> Option<usize> {

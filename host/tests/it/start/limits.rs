@@ -34,7 +34,7 @@ async fn a_check_names_a_limit_of_the_system_too() {
 async fn a_host_with_fewer_instances_needs_fewer_addresses() {
     let setup = Setup::without_components().engine("max_instances = 4\n");
     let line = refusal(&ended(in_shell(&setup, "ulimit -v 16000000")).await);
-    assert!(line.contains("reserves 18 GiB for 4 instances"), "{line}");
+    assert!(line.contains("reserves 34 GiB for 4 instances"), "{line}");
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ use host_http::{client_link::ClientLink, error::Refusal};
 use host_plugin::{Called, Revision, Work};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+/// The headers that the host adds to most answers.
+const OWN_HEADERS: usize = 6;
 /// A head of fewer bytes is not worth the counting.
 const SMALL_HEAD_BYTES: usize = 1 << 10;
 
@@ -57,6 +59,7 @@ impl Asked<'_> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        headers.reserve(answer.headers.len() + OWN_HEADERS);
         for (name, value) in answer.headers {
             let name = HeaderName::try_from(&name)
                 .map_err(|_| invalid(format!("the header name {:?}", truncate(&name, REASON_BYTES))))?;

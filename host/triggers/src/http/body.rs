@@ -21,7 +21,7 @@ pub(super) async fn read(
     }
     match announced_bytes(headers).is_some_and(|bytes| bytes > limit_bytes as u64) {
         true => Err(Refusal::TooLarge),
-        false => match tokio::time::timeout(limit_time, Limited::new(body, limit_bytes).collect()).await {
+        false => match Box::pin(tokio::time::timeout(limit_time, Limited::new(body, limit_bytes).collect())).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
             Ok(Err(_)) => Err(Refusal::Malformed("The body cannot be read")),

@@ -3,7 +3,10 @@
 //! else.
 
 use crate::client::Client;
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Uri, header};
+
+/// Where the page is that asks, beside the address that it asks.
+pub(super) const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a page of another site asks for a change, as far as a browser says so.
 /// Programs that are no browsers send neither of the headers.
@@ -16,7 +19,7 @@ pub(super) fn is_forbidden(method: &Method, headers: &HeaderMap, client: &Client
 /// Metadata Request Headers, section 2.3. Without it, the host compares `Origin` with
 /// the address that the visitor sees.
 fn is_cross_site(headers: &HeaderMap, client: &Client) -> bool {
-    match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
+    match headers.get(FETCH_SITE).map(|value| value.as_bytes()) {
         Some(b"same-origin" | b"none") => return false,
         Some(b"cross-site") => return true,
         _ => {}

@@ -12,14 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use host_capabilities::identity::Session;
-use host_engine::{
-    CallContext, Patience,
-    bindings::{exports::platform::http::handler as wit, platform::http::types::Principal},
-};
-use host_http::error::Refusal;
+use host_engine::{CallContext, Patience, Request, RequestHead};
+use host_http::{client_link::ClientLink, error::Refusal};
 use host_plugin::{Revision, registry::Target};
 use host_telemetry::Span;
-use http::{header, request::Parts};
+use http::request::Parts;
 use std::{sync::Arc, time::Duration};
 
 /// A request without its body, and the revision that answers it.
@@ -28,8 +25,10 @@ pub(super) struct IncomingRequest<'a> {
     pub(super) target: &'a Target<'a>,
     pub(super) revision: &'a Arc<Revision>,
     pub(super) asker: Asker<'a>,
+    /// The way back to the client. None for the request of a plugin.
+    pub(super) link: Option<&'a ClientLink>,
     pub(super) parts: &'a Parts,
-    pub(super) id: &'a str,
+    pub(super) id: &'a Arc<str>,
     pub(super) span: &'a Span,
 }
 
@@ -59,11 +58,11 @@ impl Dispatcher {
     /// The answer of a revision, or a refusal in its place.
     pub(super) async fn answer(&self, incoming: IncomingRequest<'_>, call: CallContext, body: Body) -> Response {
         if incoming.revision.exports_wasi_http() {
-            return incoming.stream(call, body).await.unwrap_or_else(IntoResponse::into_response);
+            return Box::pin(incoming.stream(call, body)).await.unwrap_or_else(IntoResponse::into_response);
         }
         let invocation = incoming.revision.begin(Patience::Caller);
         let response = match self.prepare(incoming, call, body).await {
-            Ok(Prepared::Keyed(keyed, exchange)) => return keyed.answer(exchange, invocation).await,
+            Ok(Prepared::Keyed(keyed, exchange)) => return Box::pin(keyed.answer(exchange, invocation)).await,
             Ok(Prepared::Exchange(exchange)) => {
                 exchange.answer(&invocation).await.unwrap_or_else(IntoResponse::into_response)
             }
@@ -76,12 +75,12 @@ impl Dispatcher {
 
     /// Does everything that comes before the call of the component.
     async fn prepare(&self, incoming: IncomingRequest<'_>, call: CallContext, body: Body) -> Result<Prepared, Refusal> {
-        let IncomingRequest { target, revision, asker, parts, id, .. } = incoming;
+        let IncomingRequest { target, revision, asker, link, parts, id, .. } = incoming;
         let key = idempotency::key_of(revision, target, parts)?;
         let limit_bytes = revision.manifest.limits.body_bytes;
         let body = body::read(&parts.headers, body, limit_bytes, self.body_read_timeout).await?;
-        let request = wit_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
-        let exchange = |request| Exchange { call, request, link: parts.extensions.get().cloned() };
+        let request = component_request(target, parts, body, call.session.as_deref(), id).ok_or(Refusal::NotFound)?;
+        let exchange = |request| Exchange { call, request, link: link.cloned() };
         let Some(key) = key else { return Ok(Prepared::Exchange(exchange(request))) };
         let admitted = idempotency::admit(&self.running_requests, revision, &key, &asker.key_owner(), &request)?;
         Ok(match admitted {
@@ -93,39 +92,27 @@ impl Dispatcher {
 
 /// None when the path cannot be decoded or contains U+0000, because such a path
 /// names nothing.
-fn wit_request(
-    target: &Target<'_>,
+fn component_request<'a>(
+    target: &'a Target<'_>,
     parts: &Parts,
     body: Vec<u8>,
     session: Option<&Session>,
     id: &str,
-) -> Option<wit::Request> {
-    let params = target
-        .params
-        .iter()
-        .map(|(name, value)| {
-            let decoded = percent_encoding::percent_decode_str(value).decode_utf8().ok()?;
-            // Nothing can have such a name, because no database stores it.
-            let decoded = (!decoded.contains('\0')).then_some(decoded)?;
-            Some((name.to_owned(), decoded.into_owned()))
-        })
-        .collect::<Option<Vec<_>>>()?;
-    let headers = parts
-        .headers
-        .iter()
-        .filter(|(name, _)| **name != header::COOKIE && **name != header::AUTHORIZATION)
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect();
-    Some(wit::Request {
-        id: id.to_owned(),
-        method: target.endpoint.method().to_owned(),
-        route: target.pattern.to_owned(),
-        params,
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().map(str::to_owned),
-        headers,
-        body,
-        principal: session
-            .map(|session| Principal { id: session.principal.id.clone(), email: session.principal.email.clone() }),
-    })
+) -> Option<Request> {
+    let decoded = |(name, value): (&'a str, &'a str)| {
+        let decoded = percent_encoding::percent_decode_str(value).decode_utf8().ok()?;
+        // Nothing can have such a name, because no database stores it.
+        let decoded = (!decoded.contains('\0')).then_some(decoded)?;
+        Some((name, decoded))
+    };
+    let params = target.params.iter().map(decoded).collect::<Option<Vec<_>>>()?;
+    let head = RequestHead {
+        id,
+        method: target.endpoint.method(),
+        route: target.pattern,
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        principal: session.map(|session| (session.principal.id.as_str(), session.principal.email.as_str())),
+    };
+    Some(Request::new(head, &params, &parts.headers, body))
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Asked;
 use axum::response::Response;
-use host_engine::{CallContext, Failure, bindings::exports::platform::http::handler as wit};
+use host_engine::{CallContext, Failure, Request, bindings::exports::platform::http::handler as wit};
 use host_http::{client_link::ClientLink, error::Refusal};
 use host_plugin::{Called, Invocation, Revision};
 use http::HeaderName;
@@ -16,7 +16,7 @@ const MAX_ASK_AGAIN: Duration = Duration::from_secs(2);
 /// A request that is ready for the component, and what its answer needs.
 pub(super) struct Exchange {
     pub(super) call: CallContext,
-    pub(super) request: wit::Request,
+    pub(super) request: Request,
     /// The way back to the client. None in tests.
     pub(super) link: Option<ClientLink>,
 }

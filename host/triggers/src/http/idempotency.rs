@@ -17,7 +17,7 @@ mod stored_answer;
 use super::{exchange::Exchange, visitor::KeyOwner};
 use axum::response::{IntoResponse, Response};
 use host_base::{clock::now_ms, id};
-use host_engine::{Failure, bindings::exports::platform::http::handler as wit};
+use host_engine::{Failure, Request};
 use host_http::error::Refusal;
 use host_plugin::{Invocation, Revision, registry::Target};
 use host_store::{Error, KeyState, KeyedCall, RequestClaim, describe};
@@ -84,7 +84,7 @@ pub(super) fn admit(
     revision: &Revision,
     key: &str,
     owner: &KeyOwner,
-    request: &wit::Request,
+    request: &Request,
 ) -> Result<Admitted, Refusal> {
     let database = revision.database.clone().ok_or(Refusal::Unavailable)?;
     let call = keyed_call(revision, key, owner, request);
@@ -97,20 +97,19 @@ pub(super) fn admit(
     Ok(Admitted::Runs(Keyed { claim: Arc::new(RequestClaim::new(database, call)), _running: guard }))
 }
 
-fn keyed_call(revision: &Revision, key: &str, owner: &KeyOwner, request: &wit::Request) -> KeyedCall {
+fn keyed_call(revision: &Revision, key: &str, owner: &KeyOwner, request: &Request) -> KeyedCall {
     let at_ms = now_ms();
-    let if_match = request.headers.iter().find(|(name, _)| name == header::IF_MATCH.as_str());
-    let if_match = if_match.map_or("", |(_, value)| value.as_str());
-    let query = request.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+    let if_match = request.header(header::IF_MATCH.as_str()).unwrap_or_default();
+    let query = request.query().map_or_else(String::new, |query| format!("?{query}"));
     KeyedCall {
-        request: digest(&[request.method.as_str(), &request.route, &owner.scope, key].map(str::as_bytes)),
+        request: digest(&[request.method(), request.route(), &owner.scope, key].map(str::as_bytes)),
         fingerprint: digest(&[
-            request.method.as_bytes(),
-            request.path.as_bytes(),
+            request.method().as_bytes(),
+            request.path().as_bytes(),
             query.as_bytes(),
             if_match.as_bytes(),
             owner.scope.as_bytes(),
-            &request.body,
+            request.body(),
         ]),
         holder: digest(&[owner.holder.as_bytes()]),
         attempt: id::new().to_string(),

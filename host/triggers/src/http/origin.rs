@@ -6,6 +6,7 @@
 mod cookies;
 mod headers;
 
+use super::cross_site::FETCH_SITE;
 use host_capabilities::identity::IssuedCookies;
 use host_config::plugins::Grant;
 use host_plugin::Revision;
@@ -96,12 +97,16 @@ pub(super) fn is_foreign_script(revision: &Revision, headers: &HeaderMap) -> boo
 const SCRIPTS: [&str; 7] =
     ["audioworklet", "paintworklet", "script", "serviceworker", "sharedworker", "worker", "xslt"];
 
+const FETCH_DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+/// A browser sends it with a request for the script of a service worker.
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+
 fn asks_for_script(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let destination = text("sec-fetch-dest");
-    headers.contains_key("service-worker")
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let destination = text(FETCH_DESTINATION);
+    headers.contains_key(SERVICE_WORKER)
         || destination == "serviceworker"
-        || (SCRIPTS.contains(&destination) && text("sec-fetch-site") == "same-origin")
+        || (SCRIPTS.contains(&destination) && text(FETCH_SITE) == "same-origin")
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ async fn serve(snapshot: &Snapshot, dispatcher: &Dispatcher, mut call: PluginCal
     let served = target.and_then(|target| target.endpoint.choose(&parts.headers));
     let mut span =
         Span::start(SpanKind::Server, call.origin.traceparent.as_deref(), || span_name(&parts.method, target));
-    let id = id::new().to_string();
+    let id = id::new_text();
     let answered = match (target, served) {
         (Some(target), Some(served)) => {
             let asked = Asked { call: &call, parts: &parts, id: &id, span: &span };
@@ -111,7 +111,7 @@ async fn serve(snapshot: &Snapshot, dispatcher: &Dispatcher, mut call: PluginCal
 struct Asked<'a> {
     call: &'a PluginCall,
     parts: &'a Parts,
-    id: &'a str,
+    id: &'a Arc<str>,
     span: &'a Span,
 }
 
@@ -124,7 +124,7 @@ impl Asked<'_> {
         let account = session.as_ref().map(|session| session.principal.id.as_str());
         let authority = parts.uri.authority().map_or("", |authority| authority.as_str());
         let asker = Asker::Plugin { caller: &call.caller, authority, account };
-        let incoming = IncomingRequest { target, revision, asker, parts, id, span };
+        let incoming = IncomingRequest { target, revision, asker, link: None, parts, id, span };
         dispatcher.answer(incoming, context, Body::from(body)).await
     }
 
@@ -134,8 +134,8 @@ impl Asked<'_> {
     fn context(&self, revision: &Revision) -> CallContext {
         let Self { call, id, span, .. } = *self;
         CallContext {
-            id: id.to_owned(),
-            traceparent: Some(span.traceparent()),
+            id: id.clone(),
+            traceparent: Some(span.traceparent().into()),
             client_address: call.origin.client_address,
             session: call.origin.session.clone().filter(|_| origin::knows_visitor(revision)),
             secure: call.origin.secure,

@@ -1,7 +1,7 @@
 //! Requests to `wasi:http` components. Both bodies are streamed. Headers carry
 //! the values that the platform's interface has as fields.
 
-use super::{REMOVED_HEADERS, REQUEST_ID, answer::Asked, body, dispatcher::IncomingRequest};
+use super::{REMOVED_HEADERS, REQUEST_ID, TRACEPARENT, answer::Asked, body, dispatcher::IncomingRequest};
 use axum::{body::Body, response::Response};
 use host_capabilities::identity::Session;
 use host_engine::{CallContext, Patience};
@@ -13,7 +13,6 @@ use std::sync::Arc;
 /// The visitor of the verified session.
 const PRINCIPAL_ID: HeaderName = HeaderName::from_static("x-principal-id");
 const PRINCIPAL_EMAIL: HeaderName = HeaderName::from_static("x-principal-email");
-const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers of the client that the component does not get. The host sets some of
 /// them itself.
@@ -23,7 +22,7 @@ static UNTRUSTED_HEADERS: [HeaderName; 5] =
 impl IncomingRequest<'_> {
     /// Lets a `wasi:http` component answer.
     pub(super) async fn stream(self, call: CallContext, body: Body) -> Result<Response, Refusal> {
-        let Self { target, revision, parts, id, .. } = self;
+        let Self { target, revision, link, parts, id, .. } = self;
         let limit = revision.manifest.limits.body_bytes as u64;
         if body::announced_bytes(&parts.headers).is_some_and(|bytes| bytes > limit) {
             return Err(Refusal::TooLarge);
@@ -34,12 +33,11 @@ impl IncomingRequest<'_> {
         let asked = Arc::new(StreamedRequest {
             method: method.to_owned(),
             route: target.pattern.to_owned(),
-            id: id.to_owned(),
+            id: id.clone(),
             traceparent: call.traceparent.clone(),
         });
         let answered = revision.begin(Patience::Caller).stream(asked.clone(), call, request).await;
         let answer = answered.map_err(|failure| Refusal::from(&failure))?;
-        let link = parts.extensions.get();
         Asked { revision, called: asked.called(), issued: None, link }.streamed_response(answer)
     }
 }
@@ -58,8 +56,8 @@ fn request(incoming: &IncomingRequest<'_>, session: Option<&Session>, body: Body
     *request.uri_mut() = uri;
     *request.headers_mut() = headers(&parts.headers);
     let added = [
-        (REQUEST_ID, Some(incoming.id.to_owned())),
-        (TRACE, Some(incoming.span.traceparent())),
+        (REQUEST_ID, Some(incoming.id.to_string())),
+        (TRACEPARENT, Some(incoming.span.traceparent())),
         (PRINCIPAL_ID, session.map(|session| session.principal.id.clone())),
         (PRINCIPAL_EMAIL, session.map(|session| session.principal.email.clone())),
     ];
