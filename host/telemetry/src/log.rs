@@ -2,7 +2,7 @@
 
 use super::{
     log_budget::Budget,
-    log_format::{PrintableFields, PrintableJson, Rfc3339},
+    log_format::{PrintableFields, PrintableJson, TextLine},
     log_tail, recent_traces,
 };
 use host_config::log::{LogConfig, LogFormat};
@@ -86,7 +86,7 @@ pub fn start_log(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
         .with_ansi(io::stderr().is_terminal());
     let filter: FilterHandle = match config.format {
         LogFormat::Text => {
-            let builder = builder.with_timer(Rfc3339).fmt_fields(PrintableFields);
+            let builder = builder.fmt_fields(PrintableFields).event_format(TextLine);
             let log = builder.with_writer(writer).with_filter_reloading();
             let filter = log.reload_handle();
             log.finish().with(log_tail::Layer).with(budget).try_init()?;
