@@ -38,11 +38,13 @@ use clap::{Args, Parser, Subcommand};
 use crate::guests::Kind;
 use crate::process::{print_status, run};
 use crate::stages::Stages;
-use crate::tool::NATS_SERVER;
+use crate::tool::{NATS_SERVER, WASMTIME};
 use crate::workspace::{HostProfile, Workspace};
 
 /// The usual duration of the first build of the components, on two cores.
 const COMPONENTS_MINUTES: u32 = 2;
+/// The same for wasmtime.
+const WASMTIME_MINUTES: u32 = 10;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, runs, checks and measures the workspace", version)]
@@ -223,7 +225,7 @@ fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 }
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let mut stages = Stages::new(4);
+    let mut stages = Stages::new(5);
     stages.run("Building the guests", None, || guests::build(workspace, &[Kind::Component, Kind::Test]))?;
     let host = workspace.host_binary(HostProfile::Release);
     let minutes = (!host.is_file()).then_some(HostProfile::Release.host_minutes());
@@ -232,6 +234,10 @@ fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         run(workspace.cargo().args(["build", "--release", "--package", "ticketing", "--package", "benchmarks"]))
     })?;
     stages.run("Installing the NATS server", None, || NATS_SERVER.provide(workspace).map(drop))?;
+    let mut names = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
+    if names.peek().is_none() || names.any(|name| name.contains("wasi")) {
+        stages.run("Building wasmtime serve", Some(WASMTIME_MINUTES), || WASMTIME.provide(workspace).map(drop))?;
+    }
     stages.announce("Running the benchmarks");
     run(Command::new(host.with_file_name("benchmarks")).args(arguments))
 }

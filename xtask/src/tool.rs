@@ -50,6 +50,18 @@ pub(crate) const SCHEMATHESIS: Tool = Tool {
     install: |folder| pip_install_program(folder, "schemathesis==4.32.5", "schemathesis", "--version"),
 };
 
+/// Serves components, as a comparison for the benchmarks.
+pub(crate) const WASMTIME: Tool = Tool {
+    name: "wasmtime-48.0.8",
+    needs: &["cargo"],
+    install: |folder| {
+        let features = "serve,run,wasi-http,cranelift,pooling-allocator,parallel-compilation,component-model,component-model-async";
+        let mut cargo = Command::new("cargo");
+        cargo.args(["install", "--quiet", "--locked", "wasmtime-cli@48.0.8", "--no-default-features"]);
+        run(cargo.args(["--features", features, "--root"]).arg(folder))
+    },
+};
+
 /// Compiles plugins in Go.
 pub(crate) const GO: Tool = Tool {
     name: "go-1.27.3",

@@ -5,14 +5,19 @@ use anyhow::Result;
 
 use crate::load::Effort;
 use crate::report::Row;
+use crate::wasi::Guest;
 use crate::{
-    attacks, cluster, edge, hello, instructions, latency, live, payments, purchase, scale, start, swaps, tickets,
+    attacks, cluster, edge, hello, instructions, latency, live, payments, purchase, scale, start, swaps, tickets, wasi,
 };
 
-pub(crate) const NAMES: [&str; 22] = [
+pub(crate) const NAMES: [&str; 26] = [
     "hello",
+    "duties",
+    "browser",
     "fresh",
     "ticket",
+    "paced",
+    "wasi",
     "purchase",
     "latency",
     "payments",
@@ -41,10 +46,14 @@ const COMMITS: &str = "the commits of separate components and of the events betw
 pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
     match name {
         "hello" => hello(effort).await,
+        "duties" => duties(effort).await,
+        "browser" => browser(effort).await,
         "fresh" => fresh(effort).await,
         "ticket" => ticket(effort).await,
+        "paced" => paced(effort).await,
+        "wasi" => wasi(effort).await,
         "purchase" => {
-            Ok(vec![Row::ratio("sign in, list, reserve, pay", purchase::measure(effort).await?, 0.75, COMMITS)])
+            Ok(vec![Row::ratio("sign in, list, reserve, pay", purchase::measure(effort).await?, 1.2, COMMITS)])
         }
         "latency" => latency(effort).await,
         "payments" => payments(effort).await,
@@ -57,7 +66,7 @@ pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
         "scale" => scale(effort).await,
         "services" => {
             let comparison = cluster::purchase(effort).await?;
-            Ok(vec![Row::ratio("the purchase on PostgreSQL and JetStream", comparison, 0.75, COMMITS)])
+            Ok(vec![Row::ratio("the purchase on PostgreSQL and JetStream", comparison, 1.0, COMMITS)])
         }
         "jetstream" => jetstream(effort).await,
         "hosts" => hosts(effort).await,
@@ -73,18 +82,52 @@ pub(crate) async fn run(name: &str, effort: Effort) -> Result<Vec<Row>> {
 
 async fn hello(effort: Effort) -> Result<Vec<Row>> {
     let limit = "the call into the component and back, and the request's line in the log";
-    Ok(vec![Row::ratio("hello component", hello::measure("hello", effort).await?, 0.60, limit)])
+    Ok(vec![Row::ratio("hello component", hello::measure("hello", effort).await?, 0.75, limit)])
+}
+
+async fn duties(effort: Effort) -> Result<Vec<Row>> {
+    let limit = "the call into the component and back";
+    Ok(vec![Row::ratio("hello, beside axum with the same duties", hello::beside_duties(effort).await?, 1.0, limit)])
+}
+
+async fn browser(effort: Effort) -> Result<Vec<Row>> {
+    let limit = "the call into the component and back, and the check of the session";
+    Ok(vec![Row::ratio("hello for a browser with a session", hello::of_browser(effort).await?, 0.75, limit)])
+}
+
+async fn wasi(effort: Effort) -> Result<Vec<Row>> {
+    let limit = "the duties of the host, which wasmtime serve does not have";
+    let (older, newer) = (wasi::measure(Guest::Asking, effort).await?, wasi::measure(Guest::Streaming, effort).await?);
+    Ok(vec![
+        Row::ratio("wasi:http 0.2, beside wasmtime serve", older, 1.1, limit),
+        Row::ratio("wasi:http 0.3, beside wasmtime serve", newer, 1.1, limit),
+    ])
+}
+
+async fn paced(effort: Effort) -> Result<Vec<Row>> {
+    let seen = tickets::paced(effort).await?;
+    let times =
+        format!("{:.2} ms, native {:.2} ms, at {:.0} /s", seen.host_p99_ms, seen.native_p99_ms, seen.per_second);
+    let limit = "the processors, which the clients use too";
+    Ok(vec![Row::at_most(
+        "GET /api/tickets/{id} at half of the native load, p99 to native",
+        times,
+        seen.ratio,
+        1.5,
+        "x",
+        limit,
+    )])
 }
 
 async fn fresh(effort: Effort) -> Result<Vec<Row>> {
     let limit = "the kernel's work to map and clear the memory of an instance";
     let comparison = hello::measure("hello-fresh", effort).await?;
-    Ok(vec![Row::ratio("hello component, fresh instance each", comparison, 0.20, limit)])
+    Ok(vec![Row::ratio("hello component, fresh instance each", comparison, 0.35, limit)])
 }
 
 async fn ticket(effort: Effort) -> Result<Vec<Row>> {
     let limit = "two calls into the component and back, and the request's line in the log";
-    Ok(vec![Row::ratio("GET /api/tickets/{id}", tickets::measure(effort).await?, 0.60, limit)])
+    Ok(vec![Row::ratio("GET /api/tickets/{id}", tickets::measure(effort).await?, 0.90, limit)])
 }
 
 async fn latency(effort: Effort) -> Result<Vec<Row>> {
@@ -211,8 +254,9 @@ async fn many(effort: Effort) -> Result<Vec<Row>> {
     let rates = format!("{:.0} /s alone, {:.0} /s among them", many.alone.per_second, many.among.per_second);
     let slower = many.alone.per_second / many.among.per_second;
     Ok(vec![
-        Row::at_most(&what, String::new(), many.mib_each, 1.5, "MiB", code),
+        Row::at_most(&what, String::new(), many.mib_each, 0.4, "MiB", code),
         Row::at_most("one plugin among them, alone to beside", rates, slower, 1.1, "x", "the router"),
+        Row::at_most("start with all of them", String::new(), many.start_seconds, 2.0, "s", code),
     ])
 }
 

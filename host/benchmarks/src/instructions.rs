@@ -15,8 +15,8 @@ use crate::report::Row;
 use crate::server::{Server, Setup};
 
 /// The counts of the last commit that changed one, for the build that the benchmarks use.
-const HELLO: f64 = 56_000.0;
-const TICKET: f64 = 1_790_000.0;
+const HELLO: f64 = 48_500.0;
+const TICKET: f64 = 1_715_000.0;
 
 /// valgrind cannot reserve the addresses of a full pool of instances.
 const SMALL_POOL: &str = "[engine]\nmax_instances = 12\nmax_memory_mib = 16\n";
@@ -24,14 +24,12 @@ const WARM_UP: usize = 300;
 const REQUESTS: usize = 1_000;
 const TICKETS: usize = 100;
 
-/// Fails where valgrind is not installed or cannot run what the host compiles.
+/// Fails where valgrind is not installed.
 pub(crate) async fn check_tools() -> Result<()> {
     let mut command = Command::new("valgrind");
     let status = command.arg("--version").stdout(Stdio::null()).status().await;
     let status = status.context("valgrind is not installed: `apt install valgrind`, or name other benchmarks")?;
     ensure!(status.success(), "valgrind does not run");
-    let processor = fs::read_to_string("/proc/cpuinfo")?;
-    ensure!(!processor.contains("avx512f"), "valgrind has no AVX-512, which the host compiles for on this processor");
     Ok(())
 }
 

@@ -149,6 +149,32 @@ async fn send_until(
     Ok(answers)
 }
 
+/// Sends these requests over all connections at this rate, and returns the time of each
+/// in milliseconds. A connection that is late sends at once.
+pub(crate) async fn pace(per_second: f64, length: Duration, server: &Server, requests: &Requests) -> Result<Vec<f64>> {
+    let (begun, interval) = (Instant::now(), CONNECTIONS as f64 / per_second);
+    let mut tasks = JoinSet::new();
+    for number in 0..CONNECTIONS {
+        let (mut connection, requests) = (Connection::open(server.address).await?, requests.clone());
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            for (turn, request) in requests.iter().cycle().skip(number).enumerate() {
+                let after = interval * (turn as f64 + number as f64 / CONNECTIONS as f64);
+                if after >= length.as_secs_f64() {
+                    break;
+                }
+                tokio::time::sleep_until((begun + Duration::from_secs_f64(after)).into()).await;
+                let sent = Instant::now();
+                connection.send(request).await?.expect(200)?;
+                times.push(sent.elapsed().as_secs_f64() * 1_000.0);
+            }
+            Ok(times)
+        });
+    }
+    let times: Result<Vec<Vec<f64>>> = tasks.join_all().await.into_iter().collect();
+    Ok(times?.concat())
+}
+
 /// A quantile of the values. The part 0.5 is the median.
 pub(crate) fn quantile(values: &mut [f64], part: f64) -> Result<f64> {
     values.sort_by(f64::total_cmp);

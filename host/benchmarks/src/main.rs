@@ -31,6 +31,7 @@ mod side_by_side;
 mod start;
 mod swaps;
 mod tickets;
+mod wasi;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ struct Cli {
     /// Shorter and less exact
     #[arg(long)]
     quick: bool,
-    /// Any of hello, fresh, ticket, purchase, latency, payments, start, swaps, upload, memory, many, live, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow, instructions; all if none is named
+    /// Any of hello, duties, browser, fresh, ticket, paced, wasi, purchase, latency, payments, start, swaps, upload, memory, many, live, scale, services, jetstream, hosts, killed, attacks, http2, limits, slow, instructions; all if none is named
     names: Vec<String>,
     /// Compare this build with another program `ticketing` in its place: hello, fresh, ticket, purchase, services
     #[arg(long, value_name = "PATH")]

@@ -68,9 +68,10 @@ impl PluginFile {
 
     /// The same code in a file that no cache contains: the file has one more
     /// custom section, without meaning.
-    pub(crate) fn unseen(&self, number: u8) -> Self {
+    pub(crate) fn unseen(&self, number: u16) -> Self {
         let mut component = self.component.clone();
-        component.extend_from_slice(&[0, 4, 2, b'n', b'o', number]);
+        let [high, low] = number.to_be_bytes();
+        component.extend_from_slice(&[0, 5, 2, b'n', b'o', high, low]);
         Self { component, manifest: self.manifest.clone() }
     }
 }

@@ -4,7 +4,7 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// The unit of processor time in `/proc`, independent of the kernel's own rate.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// The version of wasmtime that the host has too.
+const WASMTIME: &str = "48.0.8";
 /// One buyer reserves many tickets in some benchmarks.
 const UNLIMITED_ORDERS: &str = "[plugins.orders.config]\nmax-unpaid-orders = 0\n";
 
@@ -132,6 +134,22 @@ impl Server {
         };
         let (server, _) = Self::spawn(command, &["serving"]).await.context("the baseline did not start")?;
         Ok(server)
+    }
+
+    /// Starts `wasmtime serve` with a component.
+    pub(crate) async fn wasmtime(component: &Path) -> Result<Self> {
+        // It cannot choose a free port and tell which.
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let program = build::file(&format!("tools/wasmtime-{WASMTIME}/bin/wasmtime"))?;
+        let mut command = Command::new(program);
+        command.args(["serve", "-Scli", "-Sp3", "-Wcomponent-model-async", "--addr", &address.to_string()]);
+        let child = command.arg(component).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
+        let begun = Instant::now();
+        while Connection::open(address).await.is_err() {
+            ensure!(begun.elapsed() < START_LIMIT, "wasmtime serve does not listen");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(Self { child, address, operator: address })
     }
 
     /// The resident memory of the process, in MiB.

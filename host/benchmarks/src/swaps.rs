@@ -137,7 +137,7 @@ pub(crate) async fn upload(effort: Effort) -> Result<Upload> {
     let (mut cold, mut cached, mut back) = (Vec::new(), Vec::new(), Vec::new());
     let orders = PluginFile::component("orders")?;
     for round in 0..u8::try_from(effort.starts)? {
-        let file = orders.unseen(round).version(&format!("1.1.{round}"))?;
+        let file = orders.unseen(round.into()).version(&format!("1.1.{round}"))?;
         let begun = Instant::now();
         let verdict = operator.upload(&file).await?;
         cold.push(begun.elapsed().as_secs_f64());
@@ -185,13 +185,15 @@ pub(crate) async fn memory(effort: Effort) -> Result<(usize, f64, f64)> {
     Ok((swaps, early, late))
 }
 
-/// The cost of two hundred idle plugins.
+/// The cost of many idle plugins.
 pub(crate) struct Many {
     pub(crate) plugins: usize,
     pub(crate) mib_each: f64,
     /// The rate of one plugin alone, and among the others.
     pub(crate) alone: Rate,
     pub(crate) among: Rate,
+    /// The time until the host is ready with all of them.
+    pub(crate) start_seconds: f64,
 }
 
 pub(crate) async fn many(effort: Effort) -> Result<Many> {
@@ -206,17 +208,21 @@ pub(crate) async fn many(effort: Effort) -> Result<Many> {
     tokio::time::sleep(SETTLE).await;
     let before = host.resident_mib()?;
     let mut operator = Operator::open(host.operator, &setup.folder().join("data")).await?;
-    let plugins = if effort.rounds > 3 { 200 } else { 50 };
+    let plugins = if effort.rounds > 3 { 1_000 } else { 50 };
     for number in 0..plugins {
         let name = format!("hello-{number}");
         let file = hello
             .with("name = \"hello\"", &format!("name = \"{name}\""))?
             .with("/hello", &format!("/h{number}/hello"))?;
-        operator.deploy(&name, &file.unseen(u8::try_from(number)?)).await.with_context(|| name)?;
+        operator.deploy(&name, &file.unseen(u16::try_from(number)?)).await.with_context(|| name)?;
     }
     tokio::time::sleep(SETTLE).await;
     let mib_each = (host.resident_mib()? - before) / plugins as f64;
     let among = send_for(effort.round * 2, &host, &requests).await?;
     host.stop().await?;
-    Ok(Many { plugins, mib_each, alone, among })
+    let begun = Instant::now();
+    let again = setup.start().await?;
+    let start_seconds = begun.elapsed().as_secs_f64();
+    again.stop().await?;
+    Ok(Many { plugins, mib_each, alone, among, start_seconds })
 }

@@ -5,6 +5,7 @@
 // The same handlers are compiled for both database engines.
 #![expect(clippy::duplicate_mod, reason = "their rows and connections are of different types")]
 
+mod duties;
 pub(crate) mod embedded;
 mod hello;
 mod services;
@@ -19,6 +20,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
+/// The baseline of `hello` that has the duties of the host.
+pub(crate) const DUTIES: &str = "hello-duties";
 /// The baseline of `hello` that serves HTTP/2.
 pub(crate) const HTTP2: &str = "hello-http2";
 
@@ -34,7 +37,10 @@ pub(crate) enum Data {
 pub(crate) fn serve(kind: &str, data: &Data) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let router = router(kind, data).await?;
+        let (router, _log) = match (kind, data) {
+            (DUTIES, Data::File(folder)) => duties::router(folder).map(|(router, log)| (router, Some(log)))?,
+            _ => (router(kind, data).await?, None),
+        };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         println!("serving {}", listener.local_addr()?);
         let end_of_input = async { while matches!(tokio::io::stdin().read(&mut [0]).await, Ok(1..)) {} };

@@ -30,6 +30,7 @@ pub(super) struct Body<'a> {
     version: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     order_id: Option<&'a str>,
+    status: &'static str,
 }
 
 pub(super) fn respond(status: StatusCode, ticket: &Ticket) -> Response {
@@ -59,6 +60,7 @@ impl Ticket {
             user_id: &self.user_id,
             version: self.version,
             order_id: self.order_id.as_deref(),
+            status: if self.order_id.is_none() { "available" } else { "reserved" },
         }
     }
 }
