@@ -225,7 +225,9 @@ fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 }
 
 fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let mut stages = Stages::new(5);
+    let mut names = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
+    let beside_wasmtime = names.peek().is_none() || names.any(|name| "wasi".contains(name.as_str()));
+    let mut stages = Stages::new(if beside_wasmtime { 5 } else { 4 });
     stages.run("Building the guests", None, || guests::build(workspace, &[Kind::Component, Kind::Test]))?;
     let host = workspace.host_binary(HostProfile::Release);
     let minutes = (!host.is_file()).then_some(HostProfile::Release.host_minutes());
@@ -234,8 +236,7 @@ fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         run(workspace.cargo().args(["build", "--release", "--package", "ticketing", "--package", "benchmarks"]))
     })?;
     stages.run("Installing the NATS server", None, || NATS_SERVER.provide(workspace).map(drop))?;
-    let mut names = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
-    if names.peek().is_none() || names.any(|name| name.contains("wasi")) {
+    if beside_wasmtime {
         stages.run("Building wasmtime serve", Some(WASMTIME_MINUTES), || WASMTIME.provide(workspace).map(drop))?;
     }
     stages.announce("Running the benchmarks");

@@ -16,6 +16,14 @@ impl ComponentKind {
     pub fn of(bytes: &[u8]) -> Self {
         if exports_wasi_http(bytes) { Self::WasiHttp } else { Self::Platform }
     }
+
+    /// Its name for metrics and for the process that compiles.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::WasiHttp => "wasi-http",
+        }
+    }
 }
 
 /// The exports that make a component a `wasi:http` component, without versions.

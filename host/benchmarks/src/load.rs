@@ -150,7 +150,7 @@ async fn send_until(
 }
 
 /// Sends these requests over all connections at this rate, and returns the time of each
-/// in milliseconds. A connection that is late sends at once.
+/// in milliseconds, from when it is sent. A connection that is late sends at once.
 pub(crate) async fn pace(per_second: f64, length: Duration, server: &Server, requests: &Requests) -> Result<Vec<f64>> {
     let (begun, interval) = (Instant::now(), CONNECTIONS as f64 / per_second);
     let mut tasks = JoinSet::new();

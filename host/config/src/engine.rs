@@ -7,7 +7,8 @@ use std::{path::PathBuf, thread, time::Duration};
 /// Settings of the WebAssembly engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Instances that exist at the same time, warm ones included.
+    /// Instances that exist at the same time, warm ones included: of the platform's interfaces,
+    /// and as many of `wasi:http`.
     pub max_instances: u32,
     /// The most that any plugin's `memory_mib` may be.
     pub max_memory_mib: usize,

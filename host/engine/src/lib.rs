@@ -87,6 +87,20 @@ pub struct Usage {
     pub stacks: usize,
 }
 
+impl Usage {
+    /// None if wasmtime does not report it.
+    fn of(engine: &wasmtime::Engine, warm: &WarmPool) -> Option<Self> {
+        let pool = engine.pooling_allocator_metrics()?;
+        Some(Self {
+            instances: pool.component_instances(),
+            warm: warm.count(),
+            limit: warm.capacity(),
+            memories: pool.memories(),
+            stacks: pool.stacks(),
+        })
+    }
+}
+
 impl Engine {
     /// Sets wasmtime up and starts its one ticker.
     ///
@@ -111,20 +125,18 @@ impl Engine {
     /// The addresses that a host with this pool reserves, about. They take no
     /// memory. The engine of `wasi:http` components has a pool of its own.
     pub fn address_space_bytes(config: &EngineConfig) -> u64 {
-        2 * u64::from(config.max_instances) * INSTANCE_ADDRESSES + OTHER_ADDRESSES
+        let each = 2 * INSTANCE_ADDRESSES + wasi_http::MORE_ADDRESSES;
+        u64::from(config.max_instances) * each + OTHER_ADDRESSES
     }
 
-    /// The use of the pool of the platform's components. None if wasmtime does
-    /// not report it.
-    pub fn usage(&self) -> Option<Usage> {
-        let pool = self.wasmtime.pooling_allocator_metrics()?;
-        Some(Usage {
-            instances: pool.component_instances(),
-            warm: self.warm.count(),
-            limit: self.warm.capacity(),
-            memories: pool.memories(),
-            stacks: pool.stacks(),
-        })
+    /// The use of the pool of each kind of components. Before the first `wasi:http`
+    /// component there is one pool.
+    pub fn usages(&self) -> impl Iterator<Item = (ComponentKind, Usage)> {
+        let wasi_http = self.wasi_http.lock().clone();
+        let of_platform = Usage::of(&self.wasmtime, &self.warm);
+        let of_wasi_http = wasi_http.and_then(|engine| Usage::of(engine.wasmtime(), engine.warm()));
+        let usages = [(ComponentKind::Platform, of_platform), (ComponentKind::WasiHttp, of_wasi_http)];
+        usages.into_iter().filter_map(|(kind, usage)| Some((kind, usage?)))
     }
 
     /// Checks that an instance can begin within these limits of the plugin and
@@ -250,6 +262,8 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
         .total_tables(instances.saturating_mul(2).max(parts.tables))
         .total_stacks(instances)
         .max_core_instances_per_component(parts.core_instances)
+        .max_memories_per_module(parts.memories)
+        .max_tables_per_module(parts.tables)
         .max_memories_per_component(parts.memories)
         .max_tables_per_component(parts.tables)
         .max_memory_size(config.max_memory_mib << 20)
@@ -276,11 +290,12 @@ fn code_settings() -> Config {
     settings
 }
 
-/// Lets the compiler use the instructions of x86-64-v3, and not those of AVX-512. It has
-/// few uses for them, valgrind does not know them, and code without them runs on every
-/// machine of a cluster.
+/// Keeps the compiler from instructions that it has few uses for and that valgrind does not
+/// know.
 fn without_newest_instructions(settings: &mut Config) {
-    #[cfg(target_arch = "x86_64")]
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
     for flag in [
         "has_avx_vnni",
         "has_avx512bitalg",

@@ -45,12 +45,13 @@ impl Gauges {
             gauge!("host_disk_reserve_bytes").set(space.reserve_bytes as f64);
         }
         self.plugins();
-        if let Some(usage) = self.engine.usage() {
-            gauge!("engine_instances").set(usage.instances as f64);
-            gauge!("engine_instances_warm").set(usage.warm as f64);
-            gauge!("engine_instances_limit").set(usage.limit as f64);
-            gauge!("engine_memories").set(usage.memories as f64);
-            gauge!("engine_stacks").set(usage.stacks as f64);
+        for (kind, usage) in self.engine.usages() {
+            let gauge = |name: &'static str| gauge!(name, "kind" => kind.name());
+            gauge("engine_instances").set(usage.instances as f64);
+            gauge("engine_instances_warm").set(usage.warm as f64);
+            gauge("engine_instances_limit").set(usage.limit as f64);
+            gauge("engine_memories").set(usage.memories as f64);
+            gauge("engine_stacks").set(usage.stacks as f64);
         }
         process();
     }

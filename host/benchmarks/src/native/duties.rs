@@ -26,7 +26,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 use super::hello;
 
 /// The requests under way at once, as the host has them.
-const IN_FLIGHT: usize = 512;
+const IN_FLIGHT: usize = 1_024;
 const BODY_BYTES: usize = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -38,12 +38,15 @@ pub struct Job {
 impl Job {
     /// The job as arguments of the program.
     pub(super) fn arguments(&self) -> [String; 6] {
-        let kind = match self.kind {
-            ComponentKind::Platform => "platform",
-            ComponentKind::WasiHttp => "wasi-http",
-        };
         let [memory, cpu] = [self.memory_mib, self.cpu_seconds].map(|number| number.to_string());
-        ["--kind".to_owned(), kind.to_owned(), "--memory-mib".to_owned(), memory, "--cpu-seconds".to_owned(), cpu]
+        [
+            "--kind".to_owned(),
+            self.kind.name().to_owned(),
+            "--memory-mib".to_owned(),
+            memory,
+            "--cpu-seconds".to_owned(),
+            cpu,
+        ]
     }
 }
 

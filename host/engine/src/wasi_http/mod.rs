@@ -35,12 +35,16 @@ use wasmtime::{
 /// The largest number of calls in all `wasi:http` components together. The host
 /// refuses one more.
 const MAX_CALLS: u32 = 512;
-/// A call of 0.3 has a stack for each part of its component that waits. So one plugin at
-/// its limits, 64 calls with 64 core instances each, cannot take the stacks of 1,000
-/// instances.
-const STACKS_PER_INSTANCE: u32 = 5;
-/// A stack has 2 MiB. A call that used much of one leaves this much of its memory behind.
+/// A call of 0.3 has a stack for each part of its component that waits. One plugin at its
+/// limits, 64 calls with 64 core instances each, leaves more than 1,000 stacks to others.
+const STACKS_PER_INSTANCE: u32 = 6;
+/// A stack takes two of the 65,530 mappings that Linux gives a process.
+const MAX_STACKS: u32 = 10_000;
+/// The memory that stays with a stack after its first use.
 const STACK_KEPT_BYTES: usize = 32 << 10;
+/// The addresses of the stacks and tables of one instance beyond those of an instance of
+/// the platform.
+pub(super) const MORE_ADDRESSES: u64 = 12 << 20;
 
 /// The compiler of `wasi:http` components, and what they share.
 pub(super) struct WasiHttpEngine {
@@ -59,7 +63,10 @@ impl WasiHttpEngine {
     /// wasmtime refuses the settings.
     pub(super) fn new(turns: Arc<Turns>, config: &EngineConfig) -> wasmtime::Result<Self> {
         let (places, mut pool) = (config.max_instances, pool(config));
-        pool.total_stacks(places.saturating_mul(STACKS_PER_INSTANCE)).async_stack_keep_resident(STACK_KEPT_BYTES);
+        let stacks = places.saturating_mul(STACKS_PER_INSTANCE).min(MAX_STACKS.max(places));
+        // An interpreter has many tables, and all calls may run in interpreters.
+        let tables = places.saturating_mul(config.parts.tables);
+        pool.total_stacks(stacks).total_tables(tables).async_stack_keep_resident(STACK_KEPT_BYTES);
         let mut settings = settings();
         settings.async_stack_zeroing(true);
         settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
@@ -83,6 +90,11 @@ impl WasiHttpEngine {
         let pre = self.linking.prepare(component, denied)?;
         let handlers = Program::new(ComponentKind::WasiHttp, pre.clone(), self.turns.clone(), self.warm.clone());
         Ok((WasiHttpProgram::new(self, pre)?, handlers))
+    }
+
+    /// The instances that wait for a call.
+    pub(super) fn warm(&self) -> &WarmPool {
+        &self.warm
     }
 
     /// Wasmtime's own engine.

@@ -96,6 +96,10 @@ async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
     assert_eq!(visitor.get("/hello").await.status, 200, "components of the platform have their own places");
+    let metrics = host.outsider().get("/metrics").await.text;
+    for (name, places) in [("engine_instances", PLACES), ("engine_instances_warm", 0)] {
+        assert_eq!(value(&metrics, name, &["kind=\"wasi-http\""]), Some(places), "{metrics}");
+    }
     drop(held);
     let last = async || visitor.get("/streaming-7/version").await;
     eventually("a place is free", last, |reply| reply.status == 200).await;

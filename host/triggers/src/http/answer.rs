@@ -25,7 +25,7 @@ pub(super) struct Asked<'a> {
     pub(super) called: Called<'a>,
     /// The session cookies that the host issued for this answer.
     pub(super) issued: Option<&'a IssuedCookies>,
-    /// The way back to the client. None in tests.
+    /// The way back to the client. None for a request that came without a connection.
     pub(super) link: Option<&'a ClientLink>,
 }
 

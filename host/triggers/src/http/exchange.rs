@@ -17,7 +17,7 @@ const MAX_ASK_AGAIN: Duration = Duration::from_secs(2);
 pub(super) struct Exchange {
     pub(super) call: CallContext,
     pub(super) request: Request,
-    /// The way back to the client. None in tests.
+    /// The way back to the client. None for a request that came without a connection.
     pub(super) link: Option<ClientLink>,
 }
 
