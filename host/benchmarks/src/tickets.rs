@@ -13,7 +13,7 @@ use crate::side_by_side::compare;
 
 /// The rate of both, as high as it gets.
 pub(crate) async fn measure(effort: Effort) -> Result<Comparison> {
-    let Pair { native, host, requests, .. } = Pair::start().await?;
+    let Pair { native, host, requests, _setup } = Pair::start().await?;
     compare(native, host, requests, effort).await
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Paced {
 
 /// The time of an answer at half of the native server's highest rate.
 pub(crate) async fn paced(effort: Effort) -> Result<Paced> {
-    let Pair { native, host, requests, .. } = Pair::start().await?;
+    let Pair { native, host, requests, _setup } = Pair::start().await?;
     send_for(effort.warm_up, &host, &requests).await?;
     send_for(effort.warm_up, &native, &requests).await?;
     let per_second = send_for(effort.round, &native, &requests).await?.per_second / 2.0;
