@@ -11,7 +11,7 @@ use super::{
     exports::{Exports, Guests},
     state::on_tick,
     turns::{GuestTurn, PluginTurns, Turns},
-    warm::{WarmPool, WarmSet, is_full},
+    warm::{WarmPool, WarmSet},
     wasi_http::MAX_WARM,
 };
 use host_artifact::ComponentKind;
@@ -285,10 +285,10 @@ impl Instances {
         });
         match tokio::time::timeout(Duration::from_millis(milliseconds), work).await {
             Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) if is_full(&error) => {
-                Err(Failure::Busy { component: "host".to_owned(), limit: self.program.warm.capacity() })
+            Ok(Err(error)) => {
+                let busy = self.program.warm.busy(&error);
+                Err(busy.unwrap_or_else(|| Failure::of_call(&component(), &error)))
             }
-            Ok(Err(error)) => Err(Failure::of_call(&component(), &error)),
             Err(_) => {
                 let computes = turn.get().is_some_and(GuestTurn::computes);
                 if !computes && self.component.database.as_ref().is_some_and(|database| !database.is_available()) {

@@ -1,6 +1,7 @@
 //! The instances of all revisions that wait for a call. They fill the pool in
 //! quiet times, so the host drops one when a call needs a place.
 
+use crate::Failure;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -58,6 +59,11 @@ impl WarmPool {
         is_full(error) && self.evict_one()
     }
 
+    /// The failure of a call that found no place. None if the error has another cause.
+    pub(super) fn busy(&self, error: &wasmtime::Error) -> Option<Failure> {
+        is_full(error).then(|| Failure::Busy { component: "host".to_owned(), limit: self.capacity() })
+    }
+
     fn evict_one(&self) -> bool {
         let sets = self.of_all();
         // Another call may take it first. Then the next set is tried.
@@ -102,6 +108,6 @@ impl<I> WarmSet<I> {
 }
 
 /// Whether an instance could not be made because the pool has no place.
-pub(super) fn is_full(error: &wasmtime::Error) -> bool {
+fn is_full(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
 }

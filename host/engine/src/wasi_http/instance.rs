@@ -17,7 +17,7 @@ use crate::{
     instance::HOST_CALL_BYTES,
     state::on_tick,
     turns::{GuestTurn, Turns},
-    warm::{WarmPool, WarmSet, is_full},
+    warm::{WarmPool, WarmSet},
 };
 use axum::body::Body;
 use futures::channel::oneshot;
@@ -349,10 +349,7 @@ impl Shared {
     }
 
     fn trap(&self, error: &wasmtime::Error) -> Failure {
-        if is_full(error) {
-            return Failure::Busy { component: "host".to_owned(), limit: self.program.pool.capacity() };
-        }
-        Failure::of_call(&self.component.name, error)
+        self.program.pool.busy(error).unwrap_or_else(|| Failure::of_call(&self.component.name, error))
     }
 
     fn deadline(&self, turn: Option<&GuestTurn>) -> Failure {

@@ -3,7 +3,6 @@
 
 use super::{REMOVED_HEADERS, REQUEST_ID, TRACEPARENT, answer::Asked, body, dispatcher::IncomingRequest};
 use axum::{body::Body, response::Response};
-use host_capabilities::identity::Session;
 use host_engine::{CallContext, Patience};
 use host_http::error::Refusal;
 use host_plugin::StreamedRequest;
@@ -27,7 +26,7 @@ impl IncomingRequest<'_> {
         if body::announced_bytes(&parts.headers).is_some_and(|bytes| bytes > limit) {
             return Err(Refusal::TooLarge);
         }
-        let mut request = request(&self, call.session.as_deref(), body).ok_or(Refusal::NotFound)?;
+        let mut request = request(&self, &call, body).ok_or(Refusal::NotFound)?;
         let method = target.endpoint.method();
         *request.method_mut() = method.parse().map_err(|_| Refusal::NotFound)?;
         let asked = Arc::new(StreamedRequest {
@@ -43,7 +42,7 @@ impl IncomingRequest<'_> {
 }
 
 /// None when the address cannot be written as a URL.
-fn request(incoming: &IncomingRequest<'_>, session: Option<&Session>, body: Body) -> Option<Request<Body>> {
+fn request(incoming: &IncomingRequest<'_>, call: &CallContext, body: Body) -> Option<Request<Body>> {
     let parts = incoming.parts;
     let (scheme, authority) = incoming.asker.origin();
     let uri = Uri::builder()
@@ -55,14 +54,15 @@ fn request(incoming: &IncomingRequest<'_>, session: Option<&Session>, body: Body
     let mut request = Request::new(body);
     *request.uri_mut() = uri;
     *request.headers_mut() = headers(&parts.headers);
+    let principal = call.session.as_ref().map(|session| &session.principal);
     let added = [
-        (REQUEST_ID, Some(incoming.id.to_string())),
-        (TRACEPARENT, Some(incoming.span.traceparent())),
-        (PRINCIPAL_ID, session.map(|session| session.principal.id.clone())),
-        (PRINCIPAL_EMAIL, session.map(|session| session.principal.email.clone())),
+        (REQUEST_ID, Some(&*call.id)),
+        (TRACEPARENT, call.traceparent.as_deref()),
+        (PRINCIPAL_ID, principal.map(|principal| principal.id.as_str())),
+        (PRINCIPAL_EMAIL, principal.map(|principal| principal.email.as_str())),
     ];
     for (name, text) in added {
-        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+        if let Some(value) = text.and_then(|text| HeaderValue::from_str(text).ok()) {
             request.headers_mut().insert(name, value);
         }
     }
