@@ -22,6 +22,9 @@
 //! A native build (`cargo test`) has no host, and the functions of the host
 //! panic there. So a function with a unit test takes its data as arguments.
 
+#[cfg(all(feature = "allocator", target_arch = "wasm32", not(target_feature = "atomics")))]
+#[expect(unsafe_code, reason = "an allocator hands out memory")]
+mod allocator;
 pub mod bindings;
 pub mod capability;
 mod component;

@@ -3,6 +3,7 @@
 use super::hostile;
 use crate::support::{PluginFile, Setup, eventually, guest};
 use http::Method;
+use wasmparser::{Parser, Payload};
 
 const PLUGINS: usize = 12;
 
@@ -103,6 +104,25 @@ async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
     drop(held);
     let last = async || visitor.get("/streaming-7/version").await;
     eventually("a place is free", last, |reply| reply.status == 200).await;
+}
+
+/// The growth of a memory costs most of a fresh instance.
+#[tokio::test]
+async fn a_small_request_needs_no_more_memory_than_an_instance_has_at_its_start() {
+    let host = hostile().start().await;
+    host.visitor().says_hello().await;
+    let held = host.operator().plugin("hello").await["recent"]["memory_bytes"].as_u64().unwrap();
+    let first = memory_at_start(&PluginFile::read(&guest("hello")).bytes());
+    assert!(held > 0 && held.is_multiple_of(first), "{held} bytes in instances with {first} at their start");
+}
+
+/// The bytes of all memories of a component.
+fn memory_at_start(component: &[u8]) -> u64 {
+    let pages = Parser::new(0).parse_all(component).map(|payload| match payload.unwrap() {
+        Payload::MemorySection(memories) => memories.into_iter().map(|memory| memory.unwrap().initial).sum(),
+        _ => 0,
+    });
+    pages.sum::<u64>() << 16
 }
 
 fn value(metrics: &str, name: &str, labels: &[&str]) -> Option<usize> {
