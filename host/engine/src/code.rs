@@ -150,6 +150,6 @@ impl Pool {
 
     /// The largest number of instances that wait for a call.
     pub fn warm_limit(&self) -> usize {
-        if self.wasi_http.is_some() { super::wasi_http::MAX_WARM } else { usize::MAX }
+        if self.wasi_http.is_some() { super::warm::WARM_WASI_HTTP } else { usize::MAX }
     }
 }

@@ -11,8 +11,7 @@ use super::{
     exports::{Exports, Guests},
     state::on_tick,
     turns::{GuestTurn, PluginTurns, Turns},
-    warm::{WarmPool, WarmSet},
-    wasi_http::MAX_WARM,
+    warm::{WarmPool, WarmSet, most_of_wasi_http},
 };
 use host_artifact::ComponentKind;
 use host_base::text;
@@ -57,12 +56,11 @@ impl Program {
         self.exports.handle_timers()
     }
 
-    /// The most instances that wait for a call. Those of `wasi:http` are often large,
-    /// because interpreters run in them.
-    fn most_warm(&self) -> usize {
+    /// The most instances that wait for a call, from the memory of one.
+    fn most_warm(&self, bytes: usize) -> usize {
         match self.kind {
             ComponentKind::Platform => usize::MAX,
-            ComponentKind::WasiHttp => MAX_WARM,
+            ComponentKind::WasiHttp => most_of_wasi_http(bytes),
         }
     }
 
@@ -262,7 +260,8 @@ impl Instances {
         if is_worn || state.memory.is_scarce() || !state.is_clean() {
             return;
         }
-        self.warm.put(instance, self.program.most_warm().min(self.component.limits.concurrency));
+        let most = self.program.most_warm(state.memory.bytes);
+        self.warm.put(instance, most.min(self.component.limits.concurrency));
     }
 
     /// Enforces the deadline outside of the guest. When the deadline passes,

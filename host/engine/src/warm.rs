@@ -5,6 +5,18 @@ use crate::Failure;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
+/// Instances of a `wasi:http` revision that may wait, however large they are.
+pub(super) const WARM_WASI_HTTP: usize = 8;
+/// The memory of the instances of a `wasi:http` revision that may wait, when they are
+/// more than that.
+const WARM_WASI_HTTP_BYTES: usize = 64 << 20;
+
+/// The most instances of a `wasi:http` revision that wait for a call, from the memory of
+/// one. Many are large, because interpreters run in them.
+pub(super) fn most_of_wasi_http(bytes: usize) -> usize {
+    WARM_WASI_HTTP.max(WARM_WASI_HTTP_BYTES / bytes.max(1))
+}
+
 /// The waiting instances of all revisions.
 pub(super) struct WarmPool {
     sets: Mutex<Vec<Weak<dyn Waiting>>>,

@@ -1,11 +1,13 @@
 //! Instances of one `wasi:http` revision. Each has one call at a time, and the
 //! host uses it again if the call ended well.
 //!
-//! A call is a task of its own, because the guest makes the body after the head
-//! of its answer. The task ends when the guest is done, when the guest has
-//! produced nothing for `limits.wall_time_ms`, or when the caller has left. The
-//! host decides this outside of the guest and drops the guest's work, whatever
-//! the guest is doing.
+//! A call runs in the task of its caller until the head of its answer. If the
+//! guest still makes the body then, the call becomes a task of its own. A short
+//! answer is complete by then: it costs no task, and the caller sends it in one
+//! piece. The call ends when the guest is done, when the guest has produced
+//! nothing for `limits.wall_time_ms`, or when the caller has left. The host
+//! decides this outside of the guest and drops the guest's work, whatever the
+//! guest is doing.
 
 use super::{
     StreamObserver, WasiHttpEngine,
@@ -17,15 +19,17 @@ use crate::{
     instance::HOST_CALL_BYTES,
     state::on_tick,
     turns::{GuestTurn, Turns},
-    warm::{WarmPool, WarmSet},
+    warm::{WarmPool, WarmSet, most_of_wasi_http},
 };
 use axum::body::Body;
-use futures::channel::oneshot;
+use futures::{FutureExt, channel::oneshot, future::BoxFuture};
 use host_artifact::ComponentKind;
 use std::{
     future::{pending, poll_fn},
-    pin::pin,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -37,8 +41,6 @@ use wasmtime_wasi_http::{
     p2, p3,
 };
 
-/// Instances that are kept for the next call.
-pub(crate) const MAX_WARM: usize = 8;
 /// Calls of an instance of 0.2 unless its manifest says otherwise. Many such
 /// components, above all those in JavaScript, expect one request only.
 const DEFAULT_MAX_REQUESTS_P2: u32 = 1;
@@ -201,36 +203,84 @@ impl WasiHttpInstances {
         let shared = &self.0;
         let permit = shared.program.calls.clone().try_acquire_owned().map_err(|_| shared.busy())?;
         let progress = Arc::new(Progress::new(shared.patience(), shared.retired.clone(), observer));
-        let waiting = Waiting(Some(progress.clone()));
         let limits = &shared.component.limits;
         let request = request.map(|body| request_body(body, limits.body_bytes, progress.request()));
         let (sender, receiver) = oneshot::channel();
-        let task = tokio::spawn(shared.clone().run(call, request, sender, progress.clone(), permit));
-        let failure = match receiver.await {
+        let mut work = Work::new(shared.clone().run(call, request, sender, progress.clone(), permit));
+        let waiting = Waiting(Some(progress.clone()));
+        let failure = match work.until(receiver).await {
             Ok(Ok(_)) if progress.request_refused() => shared.too_large(),
             Ok(Ok(answer)) => match answer_head::check_parts(answer.status(), answer.headers()) {
                 Ok(_) => {
                     progress.step();
                     waiting.over();
+                    work.go_on();
                     return Ok(AnswerBody::of(answer, &shared.component, &progress).map(Body::new));
                 }
                 Err(problem) => Failure::Answer { component: shared.component.name.clone(), problem },
             },
             Ok(Err(error)) => shared.failure(&error),
             Err(oneshot::Canceled) => {
-                let panicked = task.await.is_err();
-                let problem = if panicked { "its task panicked" } else { "its task ended" };
+                let problem = if work.panicked { "its task panicked" } else { "its task ended" };
                 Failure::Host { component: shared.component.name.clone(), problem: problem.to_owned() }
             }
         };
         waiting.over();
-        progress.abandon();
-        // The task's failure is nearer to the cause.
+        drop(work);
+        // The failure of the work is nearer to the cause.
         let cause = progress.tell();
         if progress.request_refused() {
             return Err(shared.too_large());
         }
         Err(cause.unwrap_or(failure))
+    }
+}
+
+/// The work of a call. It ends when this is dropped.
+struct Work {
+    running: Option<BoxFuture<'static, ()>>,
+    panicked: bool,
+}
+
+impl Work {
+    fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { running: Some(work.boxed()), panicked: false }
+    }
+
+    /// Works until the receiver has a value, or the work is done without one. All
+    /// that the guest does without a pause is done then.
+    async fn until<T>(&mut self, mut receiver: oneshot::Receiver<T>) -> Result<T, oneshot::Canceled> {
+        poll_fn(|context| {
+            self.poll(context);
+            match Pin::new(&mut receiver).poll(context) {
+                // The work tells the cause when it ends.
+                Poll::Ready(Err(oneshot::Canceled)) if self.running.is_some() => Poll::Pending,
+                Poll::Ready(received) => {
+                    // Guests with `async` functions give way once between the head and the
+                    // body. The caller has nothing to do then.
+                    self.poll(context);
+                    Poll::Ready(received)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) {
+        let Some(running) = &mut self.running else { return };
+        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => self.running = None,
+            Err(_) => (self.running, self.panicked) = (None, true),
+        }
+    }
+
+    /// Goes on in a task of its own, unless everything is done.
+    fn go_on(self) {
+        if let Some(running) = self.running {
+            tokio::spawn(running);
+        }
     }
 }
 
@@ -266,15 +316,17 @@ impl Shared {
         // is one of them.
         let turn = OnceLock::new();
         let mut work = pin!(self.work(call, request, head, &progress, &turn));
+        // Work that never pauses needs no timer.
         tokio::select! {
+            biased;
+            instance = &mut work => if let Some(instance) = instance {
+                self.keep(instance);
+            },
             overdue = progress.overdue() => match overdue {
                 Overdue::Silent => progress.fail(self.deadline(turn.get())),
                 Overdue::Unsent => progress.fail(self.unsent()),
                 Overdue::Unread => progress.give_up(),
                 Overdue::Unwanted | Overdue::Retired => progress.cut_off(),
-            },
-            instance = &mut work => if let Some(instance) = instance {
-                self.keep(instance);
             },
         }
     }
@@ -327,7 +379,8 @@ impl Shared {
         if is_worn || state.memory.is_scarce() || !state.is_clean() {
             return;
         }
-        self.warm.put(instance, MAX_WARM.min(self.component.limits.concurrency));
+        let most = most_of_wasi_http(state.memory.bytes);
+        self.warm.put(instance, most.min(self.component.limits.concurrency));
     }
 
     fn patience(&self) -> Duration {

@@ -12,7 +12,6 @@ mod instance;
 mod progress;
 
 pub use answer::StreamObserver;
-pub(super) use instance::MAX_WARM;
 pub use instance::{WasiHttpInstances, WasiHttpProgram};
 
 use super::{pool, start_ticker, without_newest_instructions};
