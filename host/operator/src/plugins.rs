@@ -23,6 +23,7 @@ use host_api::{
     tokens::Role,
 };
 use host_artifact::manifest::Route;
+use host_engine::Failure;
 use host_http::error::{Problem, Refusal};
 use host_plugin::{
     LoadError, Snapshot,
@@ -201,6 +202,7 @@ pub(super) fn problem(error: RolloutError) -> Problem {
             tracing::error!(%error, "the plugin could not be loaded");
             Refusal::Unavailable.into()
         }
+        RolloutError::Refused(LoadError::Start(failure @ Failure::Busy { .. })) => Refusal::from(&failure).into(),
         RolloutError::Refused(_) | RolloutError::Route(_) | RolloutError::Probe(_) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
         }

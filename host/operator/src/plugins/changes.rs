@@ -14,8 +14,12 @@ use host_api::{
     tokens::Role,
 };
 use host_database::audit::{Entry, Outcome};
+use host_engine::Failure;
 use host_http::error::{Problem, Refusal};
-use host_plugin::rollout::{Change, RolloutError};
+use host_plugin::{
+    LoadError,
+    rollout::{Change, RolloutError},
+};
 use http::StatusCode;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -244,7 +248,12 @@ pub(super) async fn record_change<T>(
 ) -> Result<(), Problem> {
     let outcome = match result {
         Ok(_) => Outcome::Done,
-        Err(RolloutError::Archive(_) | RolloutError::Bus(_) | RolloutError::Database(_)) => Outcome::Failed,
+        Err(
+            RolloutError::Archive(_)
+            | RolloutError::Bus(_)
+            | RolloutError::Database(_)
+            | RolloutError::Refused(LoadError::Start(Failure::Busy { .. })),
+        ) => Outcome::Failed,
         Err(_) => Outcome::Refused,
     };
     let detail = result.as_ref().err().map(ToString::to_string);

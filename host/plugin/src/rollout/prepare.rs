@@ -7,7 +7,7 @@ use crate::{
     Revision,
     archive::{Archive, Record, Settings},
     disk_quotas::quotas_of,
-    loader::{Compiled, Loader},
+    loader::{Compiled, LoadError, Loader},
     policies::Policies,
     registry::Standing,
 };
@@ -191,8 +191,7 @@ impl Preparer {
         if standing != Standing::Serving {
             return Ok(Prepared { revision, migrations, warm_instances: 1, probe: None });
         }
-        let warm_instances =
-            revision.warm_up(WARM_INSTANCES).await.map_err(|failure| RolloutError::Probe(failure.to_string()))?;
+        let warm_instances = revision.warm_up(WARM_INSTANCES).await.map_err(LoadError::from)?;
         let probe = probe(&revision).await?;
         Ok(Prepared { revision, migrations, warm_instances, probe })
     }

@@ -88,6 +88,9 @@ async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
             assert_eq!(reply.status, 200, "round {round}, plugin {number}: {reply:?}");
         }
     }
+    let mut late = streaming.with("name = \"streaming\"", "name = \"late\"");
+    late.manifest = late.manifest.replace("/streaming/", "/late/");
+    let late = operator.stage(late.bytes()).await;
     let mut held = Vec::new();
     for number in 0..PLACES {
         let events = visitor.request(Method::GET, &format!("/streaming-{number}/events"));
@@ -96,6 +99,9 @@ async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
     let refused = visitor.get("/streaming-7/version").await;
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let not_now = operator.activate("late", &late).await;
+    assert_eq!(not_now.status, 503, "the file is not to blame: {not_now:?}");
+    assert!(not_now.header("retry-after").is_some(), "{not_now:?}");
     assert_eq!(visitor.get("/hello").await.status, 200, "components of the platform have their own places");
     let metrics = host.outsider().get("/metrics").await.text;
     for (name, places) in [("engine_instances", PLACES), ("engine_instances_warm", 0)] {
@@ -104,6 +110,7 @@ async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
     drop(held);
     let last = async || visitor.get("/streaming-7/version").await;
     eventually("a place is free", last, |reply| reply.status == 200).await;
+    assert_eq!(operator.activate("late", &late).await.status, 200);
 }
 
 /// The growth of a memory costs most of a fresh instance.
