@@ -14,7 +14,7 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// An answer. It borrows from its connection.
+/// An answer. It borrows from its connection. A body in chunks has their lengths in it.
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     head: &'a [u8],
@@ -39,10 +39,10 @@ impl Connection {
         self.buffer.clear();
         let (status, head_bytes, end) = loop {
             ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
-            if let Some((status, head_bytes, body_bytes)) = read_head(&self.buffer)?
-                && self.buffer.len() >= head_bytes + body_bytes
+            if let Some((status, head_bytes, body)) = read_head(&self.buffer)?
+                && let Some(end) = body.end(&self.buffer, head_bytes)?
             {
-                break (status, head_bytes, head_bytes + body_bytes);
+                break (status, head_bytes, end);
             }
         };
         let head = self.buffer.get(..head_bytes).unwrap_or_default();
@@ -91,25 +91,53 @@ pub(crate) fn request(method: &str, path: &str, cookie: Option<&str>, body: Opti
     text.into_bytes()
 }
 
-/// The status, the length of the head and the length of the body. None until
-/// the whole head has arrived.
-fn read_head(buffer: &[u8]) -> Result<Option<(u16, usize, usize)>> {
+/// How the end of a body is known.
+enum Body {
+    Bytes(usize),
+    Chunked,
+}
+
+impl Body {
+    /// The end of the body in the buffer. None until all of it has arrived.
+    fn end(&self, buffer: &[u8], begin: usize) -> Result<Option<usize>> {
+        if let Self::Bytes(bytes) = self {
+            return Ok(Some(begin + bytes).filter(|end| *end <= buffer.len()));
+        }
+        let mut begin = begin;
+        loop {
+            let rest = buffer.get(begin..).unwrap_or_default();
+            let Some(line) = rest.windows(2).position(|window| window == b"\r\n") else { return Ok(None) };
+            let digits = std::str::from_utf8(rest.get(..line).unwrap_or_default())?;
+            let bytes = usize::from_str_radix(digits, 16).context("a chunk without its length")?;
+            begin += line + 2 + bytes + 2;
+            if bytes == 0 {
+                return Ok(Some(begin).filter(|end| *end <= buffer.len()));
+            }
+        }
+    }
+}
+
+/// The status, the length of the head and the body. None until the whole head has
+/// arrived.
+fn read_head(buffer: &[u8]) -> Result<Option<(u16, usize, Body)>> {
     let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
     };
     let head = buffer.get(..end).unwrap_or_default();
     let status = head.get(9..12).and_then(number).context("no status")?;
-    let mut length = None;
+    let (mut length, mut is_chunked) = (None, false);
     for line in head.split(|byte| *byte == b'\n').skip(1) {
         const NAME: &[u8] = b"content-length:";
         if line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
             length = line.get(NAME.len()..).and_then(|value| number(value.trim_ascii()));
         }
+        is_chunked |= line.trim_ascii().eq_ignore_ascii_case(b"transfer-encoding: chunked");
     }
     match length {
-        Some(length) => Ok(Some((u16::try_from(status)?, end + 4, length))),
-        None if status == 204 => Ok(Some((204, end + 4, 0))),
-        None => bail!("an answer without content-length"),
+        Some(length) => Ok(Some((u16::try_from(status)?, end + 4, Body::Bytes(length)))),
+        None if status == 204 => Ok(Some((204, end + 4, Body::Bytes(0)))),
+        None if is_chunked => Ok(Some((u16::try_from(status)?, end + 4, Body::Chunked))),
+        None => bail!("an answer whose end cannot be known"),
     }
 }
 

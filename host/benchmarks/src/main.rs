@@ -37,7 +37,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 
 use crate::benchmarks::NAMES;
@@ -91,18 +91,28 @@ async fn measure(cli: &Cli) -> Result<()> {
         instructions::check_tools().await?;
     }
     let effort = if cli.quick { Effort::QUICK } else { Effort::FULL };
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for name in names.iter().filter(|name| is_wanted(name)) {
         let begun = Instant::now();
         let measured = match &cli.against {
             Some(other) => against::run(name, other, effort).await.map(|row| vec![row]),
             None => benchmarks::run(name, effort).await,
         };
-        rows.extend(measured.with_context(|| (*name).to_owned())?);
-        eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
+        match measured {
+            Ok(measured) => {
+                rows.extend(measured);
+                eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
+            }
+            // The figures of the others are not lost.
+            Err(error) => {
+                eprintln!("{name}: {error:#}");
+                failed.push(*name);
+            }
+        }
     }
     let baseline = if cli.against.is_some() { "other build" } else { "native" };
     println!("{}", report(&rows, baseline, sync_ms()?));
+    ensure!(failed.is_empty(), "these benchmarks failed: {}", failed.join(", "));
     ensure!(!rows.iter().any(Row::is_failure), "a count has grown: see the table");
     Ok(())
 }

@@ -213,7 +213,7 @@ pub(crate) async fn many(effort: Effort) -> Result<Many> {
         let name = format!("hello-{number}");
         let file = hello
             .with("name = \"hello\"", &format!("name = \"{name}\""))?
-            .with("/hello", &format!("/h{number}/hello"))?;
+            .with("/hello", &format!("/hello-{number}/hello"))?;
         operator.deploy(&name, &file.unseen(u16::try_from(number)?)).await.with_context(|| name)?;
     }
     tokio::time::sleep(SETTLE).await;
