@@ -56,6 +56,8 @@ struct First(UnsafeCell<MaybeUninit<[u8; FIRST_BYTES]>>);
 // SAFETY: `Memory` gives it to one allocator, and nothing else uses it.
 unsafe impl Sync for First {}
 
+/// `dlmalloc` joins no regions whose flags differ. Its own flag is the bit 0.
+const APART: u32 = 2;
 static FIRST: First = First(UnsafeCell::new(MaybeUninit::zeroed()));
 static FIRST_IS_USED: AtomicBool = AtomicBool::new(false);
 
@@ -66,7 +68,7 @@ struct Memory;
 unsafe impl dlmalloc::Allocator for Memory {
     fn alloc(&self, bytes: usize) -> (*mut u8, usize, u32) {
         if bytes <= FIRST_BYTES && !FIRST_IS_USED.swap(true, Relaxed) {
-            return (FIRST.0.get().cast(), FIRST_BYTES, 0);
+            return (FIRST.0.get().cast(), FIRST_BYTES, APART);
         }
         let pages = bytes.div_ceil(PAGE_BYTES);
         let before = memory_grow::<0>(pages);

@@ -22,7 +22,8 @@
 //! A native build (`cargo test`) has no host, and the functions of the host
 //! panic there. So a function with a unit test takes its data as arguments.
 
-#[cfg(all(feature = "allocator", target_arch = "wasm32", not(target_feature = "atomics")))]
+// Other targets have a C library, whose allocator the bindings use too.
+#[cfg(all(feature = "allocator", target_arch = "wasm32", target_os = "unknown", not(target_feature = "atomics")))]
 #[expect(unsafe_code, reason = "an allocator hands out memory")]
 mod allocator;
 pub mod bindings;

@@ -7,14 +7,13 @@ use std::sync::{Arc, Weak};
 
 /// Instances of a `wasi:http` revision that may wait, however large they are.
 pub(super) const WARM_WASI_HTTP: usize = 8;
-/// The memory of the instances of a `wasi:http` revision that may wait, when they are
-/// more than that.
-const WARM_WASI_HTTP_BYTES: usize = 64 << 20;
+/// Twice as many small ones may wait. An instance has up to this memory then.
+const SMALL_BYTES: usize = 2 << 20;
 
 /// The most instances of a `wasi:http` revision that wait for a call, from the memory of
 /// one. Many are large, because interpreters run in them.
 pub(super) fn most_of_wasi_http(bytes: usize) -> usize {
-    WARM_WASI_HTTP.max(WARM_WASI_HTTP_BYTES / bytes.max(1))
+    if bytes <= SMALL_BYTES { 2 * WARM_WASI_HTTP } else { WARM_WASI_HTTP }
 }
 
 /// The waiting instances of all revisions.

@@ -32,7 +32,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::unconstrained,
+};
 use tokio_util::sync::CancellationToken;
 use wasmtime::{AsContextMut, Store, component::InstancePre};
 use wasmtime_wasi_http::{
@@ -221,8 +224,7 @@ impl WasiHttpInstances {
             },
             Ok(Err(error)) => shared.failure(&error),
             Err(oneshot::Canceled) => {
-                let problem = if work.panicked { "its task panicked" } else { "its task ended" };
-                Failure::Host { component: shared.component.name.clone(), problem: problem.to_owned() }
+                Failure::Host { component: shared.component.name.clone(), problem: "its work ended".to_owned() }
             }
         };
         waiting.over();
@@ -236,15 +238,30 @@ impl WasiHttpInstances {
     }
 }
 
+/// Notes a panic of the host before the work is dropped. The body of the answer would
+/// look complete otherwise.
+struct Unwinding<'a> {
+    component: &'a str,
+    progress: &'a Progress,
+}
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let problem = "its work panicked".to_owned();
+            self.progress.fail(Failure::Host { component: self.component.to_owned(), problem });
+        }
+    }
+}
+
 /// The work of a call. It ends when this is dropped.
 struct Work {
     running: Option<BoxFuture<'static, ()>>,
-    panicked: bool,
 }
 
 impl Work {
     fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { running: Some(work.boxed()), panicked: false }
+        Self { running: Some(work.boxed()) }
     }
 
     /// Works until the receiver has a value, or the work is done without one. All
@@ -269,10 +286,9 @@ impl Work {
 
     fn poll(&mut self, context: &mut Context<'_>) {
         let Some(running) = &mut self.running else { return };
-        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => self.running = None,
-            Err(_) => (self.running, self.panicked) = (None, true),
+        // After a panic the caller still gets an answer, see `Unwinding`.
+        if !matches!(catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))), Ok(Poll::Pending)) {
+            self.running = None;
         }
     }
 
@@ -316,13 +332,15 @@ impl Shared {
         // is one of them.
         let turn = OnceLock::new();
         let mut work = pin!(self.work(call, request, head, &progress, &turn));
+        let _unwinding = Unwinding { component: &self.component.name, progress: &progress };
         // Work that never pauses needs no timer.
         tokio::select! {
             biased;
             instance = &mut work => if let Some(instance) = instance {
                 self.keep(instance);
             },
-            overdue = progress.overdue() => match overdue {
+            // The guest may have used up what tokio lets a task do at a time.
+            overdue = unconstrained(progress.overdue()) => match overdue {
                 Overdue::Silent => progress.fail(self.deadline(turn.get())),
                 Overdue::Unsent => progress.fail(self.unsent()),
                 Overdue::Unread => progress.give_up(),

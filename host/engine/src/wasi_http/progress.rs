@@ -1,4 +1,4 @@
-//! The progress of one call. The task of the call reads its deadline here, the
+//! The progress of one call. The work of the call reads its deadline here, the
 //! body of the answer notes each piece that the caller reads, and the failure
 //! waits here for its report.
 
@@ -15,7 +15,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// The task that runs the guest, the caller and the body share it. It lives
+/// The work with the guest, the caller and the body share it. It lives
 /// until the last of them ends.
 pub(super) struct Progress {
     patience: Duration,

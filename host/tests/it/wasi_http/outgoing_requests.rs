@@ -114,6 +114,19 @@ async fn bodies_have_their_limits_in_both_directions() {
     assert_eq!(visitor.get("/asking/version").await.text, "asking-one");
 }
 
+/// Each question uses up a part of what tokio lets a task do at a time.
+#[tokio::test]
+async fn a_guest_that_asks_the_host_without_end_is_cut_off() {
+    let host = asking_host(&[]).await;
+    let visitor = host.visitor();
+    assert_eq!(visitor.get("/asking/ready").await.status, 504);
+    let late = async || visitor.request(Method::GET, "/asking/ready-late").send().await.unwrap();
+    assert!(late().await.bytes().await.is_err(), "half a response must not look complete");
+    idle(&host, "asking").await;
+    drop(late().await);
+    idle(&host, "asking").await;
+}
+
 #[tokio::test]
 async fn a_failure_in_a_guest_ends_one_call() {
     let host = asking_host(&[]).await;

@@ -13,6 +13,7 @@ mod bindings {
 use bindings::{
     exports::wasi::http::incoming_handler::Guest,
     wasi::{
+        clocks::monotonic_clock,
         http::{
             outgoing_handler,
             types::{
@@ -47,6 +48,12 @@ impl Guest for Asking {
             "silent" => {}
             "refuse" => ResponseOutparam::set(answer, Err(ErrorCode::InternalError(None))),
             "endless" => stream(answer, |body| while write(body, &[b'x'; 4096]).is_ok() {}),
+            // The answer of the host to each question is no, and the guest never waits.
+            "ready" => ask_without_end(),
+            "ready-late" => stream(answer, |body| {
+                let _ = write(body, b"the first half");
+                ask_without_end();
+            }),
             "trap" => stream(answer, |body| {
                 let _ = write(body, b"the first half");
                 std::process::abort();
@@ -60,6 +67,15 @@ impl Guest for Asking {
             }
             _ => respond(answer, 200, VERSION.as_bytes()),
         }
+    }
+}
+
+/// Asks again and again whether a time has come.
+fn ask_without_end() {
+    let moment = monotonic_clock::subscribe_duration(1_000_000);
+    moment.block();
+    loop {
+        std::hint::black_box(moment.ready());
     }
 }
 
