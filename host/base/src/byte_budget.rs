@@ -60,9 +60,14 @@ impl ByteBudget {
         self.limit.fetch_max(limit, Relaxed);
     }
 
-    /// Whether more than half is held, of this budget or of the one that it is a part of.
+    /// Whether more than half is held.
     pub fn is_scarce(&self) -> bool {
-        self.held() > self.limit.load(Relaxed) / 2 || self.whole.as_ref().is_some_and(|whole| whole.is_scarce())
+        self.held() > self.limit.load(Relaxed) / 2
+    }
+
+    /// The budget that it is a part of.
+    pub fn whole(&self) -> Option<&Arc<Self>> {
+        self.whole.as_ref()
     }
 
     /// Takes bytes out of the budget, and out of the one that it is a part of.
@@ -153,12 +158,14 @@ mod tests {
         assert_eq!((second.bytes(), other.held(), host.held()), (5, 5, 5));
         drop(second);
         assert_eq!(host.held(), 0);
-        assert!(!one.is_scarce());
+        assert!(!one.is_scarce() && one.whole().is_some_and(|whole| Arc::ptr_eq(whole, &host)));
         let _held = (one.hold(30).unwrap(), other.hold(20).unwrap());
-        assert!(!one.is_scarce() && !other.is_scarce());
+        assert!(!one.is_scarce() && !other.is_scarce() && !host.is_scarce());
         let more = other.hold(1).unwrap();
-        assert!(one.is_scarce() && other.is_scarce(), "the whole is scarce for all parts");
-        drop((more, _held));
+        assert!(!one.is_scarce() && !other.is_scarce() && host.is_scarce());
+        let most = one.hold(1).unwrap();
+        assert!(one.is_scarce());
+        drop((more, most, _held));
         one.raise_limit(70);
         one.raise_limit(5);
         assert!(one.hold(70).is_ok());

@@ -257,7 +257,7 @@ impl Instances {
         let state = instance.store.data();
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
         let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
-        if is_worn || state.memory.is_scarce() || !state.is_clean() {
+        if is_worn || !state.is_clean() || !self.program.warm.has_memory(&state.memory, self.warm.count()) {
             return;
         }
         let most = self.program.most_warm(state.memory.bytes);

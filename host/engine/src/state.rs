@@ -368,10 +368,15 @@ impl MemoryLimit {
         Self { bytes: 0, limit_bytes, budget: component.memory.clone(), held: None }
     }
 
-    /// Whether the plugin or the host needs the memory for calls. Instances that wait for
-    /// a call then leave it to them.
+    /// Whether the plugin needs its memory for calls. Its instances do not wait for a call
+    /// then.
     pub(super) fn is_scarce(&self) -> bool {
         self.budget.is_scarce()
+    }
+
+    /// The same for the memory of all plugins.
+    pub(super) fn is_scarce_for_all(&self) -> bool {
+        self.budget.whole().is_some_and(|all| all.is_scarce())
     }
 
     fn hold(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {

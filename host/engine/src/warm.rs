@@ -1,7 +1,10 @@
 //! The instances of all revisions that wait for a call. They fill the pool in
-//! quiet times, so the host drops one when a call needs a place.
+//! quiet times, so the host drops one when a call needs a place, or memory.
 
-use crate::Failure;
+use crate::{
+    Failure,
+    state::{MemoryLimit, MemoryUsedUp},
+};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -16,11 +19,22 @@ pub(super) fn most_of_wasi_http(bytes: usize) -> usize {
     if bytes <= SMALL_BYTES { 2 * WARM_WASI_HTTP } else { WARM_WASI_HTTP }
 }
 
+/// Instances of a revision that may wait when memory is scarce. Those of others give
+/// way, because they may have waited for long.
+const WARM_AT_LEAST: usize = 4;
+
 /// The waiting instances of all revisions.
 pub(super) struct WarmPool {
-    sets: Mutex<Vec<Weak<dyn Waiting>>>,
+    sets: Mutex<Sets>,
     /// Places in the pool.
     capacity: u32,
+}
+
+#[derive(Default)]
+struct Sets {
+    all: Vec<Weak<dyn Waiting>>,
+    /// The set that is the next to give way when memory is scarce.
+    next: usize,
 }
 
 /// The waiting instances of one revision.
@@ -59,15 +73,15 @@ impl WarmPool {
         let set = Arc::new(WarmSet(Mutex::default()));
         let weak: Weak<WarmSet<I>> = Arc::downgrade(&set);
         let mut sets = self.sets.lock();
-        sets.retain(|other| other.strong_count() > 0);
-        sets.push(weak);
+        sets.all.retain(|other| other.strong_count() > 0);
+        sets.all.push(weak);
         set
     }
 
-    /// Makes a place in a full pool: drops one instance of the revision that has the most.
-    /// False if the error has another cause, or no instance waits.
+    /// Makes a place in a full pool or a used-up memory: drops one instance of the revision
+    /// that has the most. False if the error has another cause, or no instance waits.
     pub(super) fn makes_place(&self, error: &wasmtime::Error) -> bool {
-        is_full(error) && self.evict_one()
+        (is_full(error) || has_used_up_the_memory_of_all(error)) && self.evict_one()
     }
 
     /// The failure of a call that found no place. None if the error has another cause.
@@ -87,6 +101,41 @@ impl WarmPool {
         false
     }
 
+    /// Whether there is memory for an instance to wait for a call, beside those of its
+    /// revision. If the memory of all plugins is scarce, the instance of another revision
+    /// gives way.
+    pub(super) fn has_memory(&self, memory: &MemoryLimit, waiting: usize) -> bool {
+        if memory.is_scarce() {
+            return false;
+        }
+        !memory.is_scarce_for_all() || (waiting < WARM_AT_LEAST && self.next_gives_way())
+    }
+
+    /// Drops an instance of the next revision that has one, so that all give way in turn.
+    /// False if no instance waits.
+    fn next_gives_way(&self) -> bool {
+        let next = || {
+            let mut sets = self.sets.lock();
+            let (begin, count) = (sets.next, sets.all.len());
+            let at = |step| (begin + step) % count;
+            let found = (0..count).find_map(|step| {
+                let set = sets.all.get(at(step))?.upgrade()?;
+                (set.count() > 0).then_some((set, at(step + 1)))
+            });
+            found.map(|(set, after)| {
+                sets.next = after;
+                set
+            })
+        };
+        // Another call may take the instance first. Then the next set is tried.
+        while let Some(set) = next() {
+            if set.drop_one() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Instances that wait for a call.
     pub(super) fn count(&self) -> usize {
         self.of_all().iter().map(|set| set.count()).sum()
@@ -94,7 +143,7 @@ impl WarmPool {
 
     fn of_all(&self) -> Vec<Arc<dyn Waiting>> {
         let sets = self.sets.lock();
-        sets.iter().filter_map(Weak::upgrade).collect()
+        sets.all.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -116,6 +165,12 @@ impl<I> WarmSet<I> {
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()
     }
+}
+
+/// Whether an instance could not be made because all plugins together have used up their
+/// memory.
+fn has_used_up_the_memory_of_all(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<MemoryUsedUp>().is_some_and(|used_up| !used_up.of_plugin)
 }
 
 /// Whether an instance could not be made because the pool has no place.

@@ -394,7 +394,7 @@ impl Shared {
         state.end_call();
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
         let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
-        if is_worn || state.memory.is_scarce() || !state.is_clean() {
+        if is_worn || !state.is_clean() || !self.program.pool.has_memory(&state.memory, self.warm.count()) {
             return;
         }
         let most = most_of_wasi_http(state.memory.bytes);

@@ -41,6 +41,32 @@ async fn warm_instances_give_way_to_those_that_are_needed() {
     assert_eq!(value(&metrics, "engine_instances", &[]), Some(PLUGINS), "the pool is full");
 }
 
+/// Together the plugins need more memory than instances may hold while they wait. The
+/// plugin that is used now still has an instance that waits.
+#[tokio::test]
+async fn warm_instances_give_way_when_the_memory_of_all_plugins_is_scarce() {
+    let host = Setup::without_components().engine("guest_memory_mib = 64\nmax_memory_mib = 64\n").start().await;
+    let (operator, visitor) = (host.operator(), host.visitor());
+    let hello = PluginFile::read(&guest("hello"));
+    for number in 0..PLUGINS {
+        let mut one = hello.clone().with("name = \"hello\"", &format!("name = \"hello-{number}\""));
+        one.manifest = one.manifest.replace("/hello\"", &format!("/hello-{number}/hello\""));
+        let report = operator.deploy(&format!("hello-{number}"), one.bytes()).await;
+        assert!(report["warm_instances"].as_u64().unwrap() > 0, "{number}: {report}");
+    }
+    let held =
+        async |number: usize| operator.plugin(&format!("hello-{number}")).await["recent"]["memory_bytes"].as_u64();
+    for number in 0..PLUGINS {
+        visitor.get(&format!("/hello-{number}/hello")).await;
+        assert!(held(number).await > Some(0), "plugin {number} waits for its next call");
+    }
+    let mut all = 0;
+    for number in 0..PLUGINS {
+        all += held(number).await.unwrap();
+    }
+    assert!(all <= 34 << 20, "the rest is for calls: {all}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_without_a_free_instance_is_refused_with_the_limit_of_the_host() {
     let host = with_instances(hostile(), 2).start().await;
