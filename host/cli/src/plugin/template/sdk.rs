@@ -17,6 +17,7 @@ pub(super) const FILES: &[File] = package![
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "src/allocator.rs",
     "src/bindings.rs",
     "src/bindings/http.rs",
     "src/bindings/imports.rs",
