@@ -5,6 +5,8 @@
 //! protection of that memory for each instance, and once more when the instance
 //! ends. This is most of the cost of a short instance. The allocator here is the
 //! same one, `dlmalloc`, but it begins with memory that the component has anyway.
+//! The crate has a source of memory that does so too, if the linker leaves enough
+//! behind the data. A package cannot ask the linker for that, so here is a static.
 
 use core::{
     alloc::{GlobalAlloc, Layout},
@@ -18,7 +20,7 @@ use dlmalloc::Dlmalloc;
 
 /// A page of WebAssembly.
 const PAGE_BYTES: usize = 64 << 10;
-/// Enough for a small request. Pages that nobody touches cost the host nothing.
+/// Enough for a small request. Pages that nobody touches are never in the host's memory.
 const FIRST_BYTES: usize = 256 << 10;
 
 #[global_allocator]

@@ -1,6 +1,6 @@
 //! The reason why an invocation gave no answer, and who is to blame.
 
-use crate::state::MemoryUsedUp;
+use crate::memory::MemoryUsedUp;
 use host_base::text::truncate;
 
 /// The longest text of a trap that is kept.
@@ -113,6 +113,11 @@ impl Failure {
     /// Whether this component is at its limit of calls.
     pub fn is_busy(&self, name: &str) -> bool {
         matches!(self, Self::Busy { component, .. } if component == name)
+    }
+
+    /// Whether the host had no room for the call. The same call works later.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Memory { .. })
     }
 
     /// The failure behind wasmtime's error.

@@ -1,7 +1,7 @@
 //! Compares what an instance of a component takes at its start with the limits.
 //! Without this check a component would fail when it is activated.
 
-use crate::state::TABLE_ELEMENTS;
+use crate::memory::TABLE_ELEMENTS;
 use host_artifact::Footprint;
 use host_config::{engine::InstanceParts, limits::Limits};
 

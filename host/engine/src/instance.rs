@@ -11,7 +11,7 @@ use super::{
     exports::{Exports, Guests},
     state::on_tick,
     turns::{GuestTurn, PluginTurns, Turns},
-    warm::{WarmPool, WarmSet, most_of_wasi_http},
+    warm::{WarmPool, WarmSet},
 };
 use host_artifact::ComponentKind;
 use host_base::text;
@@ -54,14 +54,6 @@ impl Program {
     /// Whether it handles timers.
     pub fn handles_timers(&self) -> bool {
         self.exports.handle_timers()
-    }
-
-    /// The most instances that wait for a call, from the memory of one.
-    fn most_warm(&self, bytes: usize) -> usize {
-        match self.kind {
-            ComponentKind::Platform => usize::MAX,
-            ComponentKind::WasiHttp => most_of_wasi_http(bytes),
-        }
     }
 
     /// Creates an instance. In a full pool it drops an instance that waits for
@@ -257,11 +249,11 @@ impl Instances {
         let state = instance.store.data();
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
         let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
-        if is_worn || !state.is_clean() || !self.program.warm.has_memory(&state.memory, self.warm.count()) {
+        if is_worn || !state.is_clean() {
             return;
         }
-        let most = self.program.most_warm(state.memory.bytes);
-        self.warm.put(instance, most.min(self.component.limits.concurrency));
+        let most = self.program.warm.most(state, &self.warm);
+        self.warm.put(instance, most);
     }
 
     /// Enforces the deadline outside of the guest. When the deadline passes,

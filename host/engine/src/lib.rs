@@ -16,6 +16,7 @@ mod footprint_limits;
 pub mod handler;
 pub mod instance;
 mod linking;
+mod memory;
 mod offers;
 pub mod outcome;
 mod request;
@@ -267,7 +268,7 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
         .max_memories_per_component(parts.memories)
         .max_tables_per_component(parts.tables)
         .max_memory_size(config.max_memory_mib << 20)
-        .table_elements(state::TABLE_ELEMENTS)
+        .table_elements(memory::TABLE_ELEMENTS)
         .async_stack_keep_resident(64 << 10)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(16 << 10)

@@ -4,14 +4,12 @@
 
 use super::{
     CallTurns,
+    memory::MemoryLimit,
     turns::{GuestTurn, PluginTurns},
     wasi::Wasi,
 };
 use host_artifact::ComponentKind;
-use host_base::{
-    ByteBudget,
-    byte_budget::{BudgetExceeded, HeldBytes},
-};
+use host_base::{ByteBudget, byte_budget::HeldBytes};
 use host_bus::Bus;
 use host_capabilities::{
     identity::{self, Identity, IdentityView, IssuedCookies, Session},
@@ -26,7 +24,7 @@ use host_store::{CallWaits, ComponentSql, HeldMemory, HeldTurns, RequestClaim, S
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wasmtime::{
-    ResourceLimiter, StoreContextMut, UpdateDeadline,
+    StoreContextMut, UpdateDeadline,
     component::{Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtxView, WasiView};
@@ -185,6 +183,16 @@ impl State {
         self.usage.waits.transaction()
     }
 
+    /// The kind of its component.
+    pub(super) fn kind(&self) -> ComponentKind {
+        self.kind
+    }
+
+    /// The limits of its component.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.component.limits
+    }
+
     /// The turn of the guest, which tells whether the guest computes.
     pub(super) fn turn(&self) -> GuestTurn {
         self.turn.clone()
@@ -332,74 +340,4 @@ pub(super) fn on_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result
         return Ok(UpdateDeadline::Yield(1));
     }
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.next())))
-}
-
-/// Bounds an instance's linear memory and counts its bytes. They also count against
-/// the budget of the plugin, because many calls may run at once.
-pub(super) struct MemoryLimit {
-    /// The bytes of all memories of the instance.
-    pub(super) bytes: usize,
-    limit_bytes: usize,
-    budget: Arc<ByteBudget>,
-    held: Option<HeldBytes>,
-}
-
-/// The memories of guests take as much as they may together.
-#[derive(Debug, thiserror::Error)]
-#[error("the memory of {limit_bytes} bytes is used up")]
-pub(super) struct MemoryUsedUp {
-    pub(super) limit_bytes: usize,
-    /// Whether it is the memory of one plugin, and not that of all plugins.
-    pub(super) of_plugin: bool,
-}
-
-impl From<BudgetExceeded> for MemoryUsedUp {
-    fn from(BudgetExceeded { limit, is_part }: BudgetExceeded) -> Self {
-        Self { limit_bytes: limit, of_plugin: is_part }
-    }
-}
-
-/// The largest table.
-pub(super) const TABLE_ELEMENTS: usize = 20_000;
-
-impl MemoryLimit {
-    pub(super) fn new(component: &ComponentContext) -> Self {
-        let limit_bytes = component.limits.memory_mib << 20;
-        Self { bytes: 0, limit_bytes, budget: component.memory.clone(), held: None }
-    }
-
-    /// Whether the plugin needs its memory for calls. Its instances do not wait for a call
-    /// then.
-    pub(super) fn is_scarce(&self) -> bool {
-        self.budget.is_scarce()
-    }
-
-    /// The same for the memory of all plugins.
-    pub(super) fn is_scarce_for_all(&self) -> bool {
-        self.budget.whole().is_some_and(|all| all.is_scarce())
-    }
-
-    fn hold(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
-        match &mut self.held {
-            Some(held) => held.grow(bytes),
-            None => self.budget.hold(bytes).map(|held| self.held = Some(held)),
-        }
-    }
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current);
-        let after = self.bytes.saturating_add(more);
-        if after > self.limit_bytes {
-            return Ok(false);
-        }
-        self.hold(more).map_err(MemoryUsedUp::from)?;
-        self.bytes = after;
-        Ok(true)
-    }
-
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
-    }
 }

@@ -1,10 +1,8 @@
 //! The instances of all revisions that wait for a call. They fill the pool in
 //! quiet times, so the host drops one when a call needs a place, or memory.
 
-use crate::{
-    Failure,
-    state::{MemoryLimit, MemoryUsedUp},
-};
+use crate::{Failure, State, memory::MemoryUsedUp};
+use host_artifact::ComponentKind;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -12,13 +10,6 @@ use std::sync::{Arc, Weak};
 pub(super) const WARM_WASI_HTTP: usize = 8;
 /// Twice as many small ones may wait. An instance has up to this memory then.
 const SMALL_BYTES: usize = 2 << 20;
-
-/// The most instances of a `wasi:http` revision that wait for a call, from the memory of
-/// one. Many are large, because interpreters run in them.
-pub(super) fn most_of_wasi_http(bytes: usize) -> usize {
-    if bytes <= SMALL_BYTES { 2 * WARM_WASI_HTTP } else { WARM_WASI_HTTP }
-}
-
 /// Instances of a revision that may wait when memory is scarce. Those of others give
 /// way, because they may have waited for long.
 const WARM_AT_LEAST: usize = 4;
@@ -101,14 +92,19 @@ impl WarmPool {
         false
     }
 
-    /// Whether there is memory for an instance to wait for a call, beside those of its
-    /// revision. If the memory of all plugins is scarce, the instance of another revision
-    /// gives way.
-    pub(super) fn has_memory(&self, memory: &MemoryLimit, waiting: usize) -> bool {
-        if memory.is_scarce() {
-            return false;
+    /// The most instances of a set that wait for a call, when the next one is in this
+    /// state. If the memory of all plugins is scarce, an instance of another revision gives
+    /// way to it.
+    pub(super) fn most<I>(&self, state: &State, set: &WarmSet<I>) -> usize {
+        let most = most_of(state.kind(), state.memory.bytes).min(state.limits().concurrency);
+        if state.memory.is_scarce() {
+            0
+        } else if state.memory.is_scarce_for_all() {
+            let few = most.min(WARM_AT_LEAST);
+            if set.count() < few && self.next_gives_way() { few } else { 0 }
+        } else {
+            most
         }
-        !memory.is_scarce_for_all() || (waiting < WARM_AT_LEAST && self.next_gives_way())
     }
 
     /// Drops an instance of the next revision that has one, so that all give way in turn.
@@ -164,6 +160,16 @@ impl<I> WarmSet<I> {
 
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()
+    }
+}
+
+/// The most instances of a revision that wait for a call, from the memory of one. Those of
+/// `wasi:http` are often large, because interpreters run in them.
+fn most_of(kind: ComponentKind, bytes: usize) -> usize {
+    match kind {
+        ComponentKind::Platform => usize::MAX,
+        ComponentKind::WasiHttp if bytes <= SMALL_BYTES => 2 * WARM_WASI_HTTP,
+        ComponentKind::WasiHttp => WARM_WASI_HTTP,
     }
 }
 

@@ -23,7 +23,6 @@ use host_api::{
     tokens::Role,
 };
 use host_artifact::manifest::Route;
-use host_engine::Failure;
 use host_http::error::{Problem, Refusal};
 use host_plugin::{
     LoadError, Snapshot,
@@ -197,12 +196,14 @@ pub(super) fn unknown(name: &str) -> Problem {
 
 /// The error for a change that the host did not make.
 pub(super) fn problem(error: RolloutError) -> Problem {
+    if let Some(failure) = error.full() {
+        return Refusal::from(failure).into();
+    }
     match error {
         RolloutError::Refused(LoadError::Host(error)) => {
             tracing::error!(%error, "the plugin could not be loaded");
             Refusal::Unavailable.into()
         }
-        RolloutError::Refused(LoadError::Start(failure @ Failure::Busy { .. })) => Refusal::from(&failure).into(),
         RolloutError::Refused(_) | RolloutError::Route(_) | RolloutError::Probe(_) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
         }

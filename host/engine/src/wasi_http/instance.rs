@@ -1,10 +1,8 @@
 //! Instances of one `wasi:http` revision. Each has one call at a time, and the
 //! host uses it again if the call ended well.
 //!
-//! A call runs in the task of its caller until the head of its answer. If the
-//! guest still makes the body then, the call becomes a task of its own. A short
-//! answer is complete by then: it costs no task, and the caller sends it in one
-//! piece. The call ends when the guest is done, when the guest has produced
+//! A call runs in the task of its caller until the head of its answer, and as a
+//! task of its own if the guest still makes the body then (`work.rs`). It ends when the guest is done, when the guest has produced
 //! nothing for `limits.wall_time_ms`, or when the caller has left. The host
 //! decides this outside of the guest and drops the guest's work, whatever the
 //! guest is doing.
@@ -13,23 +11,22 @@ use super::{
     StreamObserver, WasiHttpEngine,
     answer::{AnswerBody, request_body},
     progress::{Overdue, Progress},
+    work::{Unwinding, Waiting, Work},
 };
 use crate::{
     CallContext, ComponentContext, Failure, State, answer_head,
     instance::HOST_CALL_BYTES,
     state::on_tick,
     turns::{GuestTurn, Turns},
-    warm::{WarmPool, WarmSet, most_of_wasi_http},
+    warm::{WarmPool, WarmSet},
 };
 use axum::body::Body;
-use futures::{FutureExt, channel::oneshot, future::BoxFuture};
+use futures::channel::oneshot;
 use host_artifact::ComponentKind;
 use std::{
     future::{pending, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
@@ -210,7 +207,7 @@ impl WasiHttpInstances {
         let request = request.map(|body| request_body(body, limits.body_bytes, progress.request()));
         let (sender, receiver) = oneshot::channel();
         let mut work = Work::new(shared.clone().run(call, request, sender, progress.clone(), permit));
-        let waiting = Waiting(Some(progress.clone()));
+        let waiting = Waiting::new(progress.clone());
         let failure = match work.until(receiver).await {
             Ok(Ok(_)) if progress.request_refused() => shared.too_large(),
             Ok(Ok(answer)) => match answer_head::check_parts(answer.status(), answer.headers()) {
@@ -235,86 +232,6 @@ impl WasiHttpInstances {
             return Err(shared.too_large());
         }
         Err(cause.unwrap_or(failure))
-    }
-}
-
-/// Notes a panic of the host before the work is dropped. The body of the answer would
-/// look complete otherwise.
-struct Unwinding<'a> {
-    component: &'a str,
-    progress: &'a Progress,
-}
-
-impl Drop for Unwinding<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let problem = "its work panicked".to_owned();
-            self.progress.fail(Failure::Host { component: self.component.to_owned(), problem });
-        }
-    }
-}
-
-/// The work of a call. It ends when this is dropped.
-struct Work {
-    running: Option<BoxFuture<'static, ()>>,
-}
-
-impl Work {
-    fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { running: Some(work.boxed()) }
-    }
-
-    /// Works until the receiver has a value, or the work is done without one. All
-    /// that the guest does without a pause is done then.
-    async fn until<T>(&mut self, mut receiver: oneshot::Receiver<T>) -> Result<T, oneshot::Canceled> {
-        poll_fn(|context| {
-            self.poll(context);
-            match Pin::new(&mut receiver).poll(context) {
-                // The work tells the cause when it ends.
-                Poll::Ready(Err(oneshot::Canceled)) if self.running.is_some() => Poll::Pending,
-                Poll::Ready(received) => {
-                    // Guests with `async` functions give way once between the head and the
-                    // body. The caller has nothing to do then.
-                    self.poll(context);
-                    Poll::Ready(received)
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) {
-        let Some(running) = &mut self.running else { return };
-        // After a panic the caller still gets an answer, see `Unwinding`.
-        if !matches!(catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))), Ok(Poll::Pending)) {
-            self.running = None;
-        }
-    }
-
-    /// Goes on in a task of its own, unless everything is done.
-    fn go_on(self) {
-        if let Some(running) = self.running {
-            tokio::spawn(running);
-        }
-    }
-}
-
-/// A caller that waits for the head. The caller has left when this is dropped.
-struct Waiting(Option<Arc<Progress>>);
-
-impl Waiting {
-    /// From now on the body shows whether the caller waits.
-    fn over(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(progress) = &self.0 {
-            progress.leave();
-        }
     }
 }
 
@@ -394,11 +311,11 @@ impl Shared {
         state.end_call();
         let grown = state.memory.bytes.saturating_sub(instance.fresh_bytes);
         let is_worn = instance.calls >= self.max_requests || grown > REUSE_GROWTH_BYTES;
-        if is_worn || !state.is_clean() || !self.program.pool.has_memory(&state.memory, self.warm.count()) {
+        if is_worn || !state.is_clean() {
             return;
         }
-        let most = most_of_wasi_http(state.memory.bytes);
-        self.warm.put(instance, most.min(self.component.limits.concurrency));
+        let most = self.program.pool.most(state, &self.warm);
+        self.warm.put(instance, most);
     }
 
     fn patience(&self) -> Duration {

@@ -10,6 +10,7 @@
 mod answer;
 mod instance;
 mod progress;
+mod work;
 
 pub use answer::StreamObserver;
 pub use instance::{WasiHttpInstances, WasiHttpProgram};

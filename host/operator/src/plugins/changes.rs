@@ -14,12 +14,8 @@ use host_api::{
     tokens::Role,
 };
 use host_database::audit::{Entry, Outcome};
-use host_engine::Failure;
 use host_http::error::{Problem, Refusal};
-use host_plugin::{
-    LoadError,
-    rollout::{Change, RolloutError},
-};
+use host_plugin::rollout::{Change, RolloutError};
 use http::StatusCode;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,6 +29,7 @@ pub(super) type Changed<T> = Result<Json<T>, Problem>;
         (status = 404, body = Envelope),
         (status = 409, body = Envelope, description = "It is not compatible with the active revision"),
         (status = 422, body = Envelope, description = "It cannot be loaded, or failed its probe"),
+        (status = 503, body = Envelope, description = "The host has no room for its instances now"),
     ))]
 pub(crate) async fn activate(
     State(operator): State<Arc<Operator>>,
@@ -248,12 +245,8 @@ pub(super) async fn record_change<T>(
 ) -> Result<(), Problem> {
     let outcome = match result {
         Ok(_) => Outcome::Done,
-        Err(
-            RolloutError::Archive(_)
-            | RolloutError::Bus(_)
-            | RolloutError::Database(_)
-            | RolloutError::Refused(LoadError::Start(Failure::Busy { .. })),
-        ) => Outcome::Failed,
+        Err(RolloutError::Archive(_) | RolloutError::Bus(_) | RolloutError::Database(_)) => Outcome::Failed,
+        Err(error) if error.full().is_some() => Outcome::Failed,
         Err(_) => Outcome::Refused,
     };
     let detail = result.as_ref().err().map(ToString::to_string);

@@ -40,6 +40,7 @@ use host_api::policy::Excess;
 use host_bus::BusError;
 use host_config::rollout::RolloutConfig;
 use host_database::{audit::Audit, cluster::Cluster};
+use host_engine::Failure;
 use host_store::describe;
 use locks::{PluginGuard, PluginLocks};
 use peers::Peers;
@@ -117,6 +118,16 @@ pub enum RolloutError {
     /// The subscriptions could not be changed.
     #[error(transparent)]
     Bus(#[from] BusError),
+}
+
+impl RolloutError {
+    /// The failure of a host that has no room for an instance now. The file is not to blame.
+    pub fn full(&self) -> Option<&Failure> {
+        match self {
+            Self::Refused(LoadError::Start(failure)) if failure.is_full() => Some(failure),
+            _ => None,
+        }
+    }
 }
 
 impl Rollout {

@@ -2,7 +2,7 @@
 //! traps here is never activated.
 
 use super::RolloutError;
-use crate::{Revision, StreamedRequest};
+use crate::{LoadError, Revision, StreamedRequest};
 use axum::body::Body;
 use host_api::swap::ProbeView;
 use host_engine::{CallContext, Failure, Request, RequestHead};
@@ -21,6 +21,7 @@ pub(super) async fn probe(revision: &Arc<Revision>) -> Result<Option<ProbeView>,
     match status {
         Ok(status) if status < 500 => Ok(Some(ProbeView { path: path.clone(), status })),
         Ok(status) => Err(RolloutError::Probe(format!("GET {path} answered {status}"))),
+        Err(failure) if failure.is_full() => Err(LoadError::from(failure).into()),
         Err(failure) => Err(RolloutError::Probe(format!("GET {path}: {failure}"))),
     }
 }

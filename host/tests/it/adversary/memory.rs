@@ -1,7 +1,7 @@
 //! Many calls that each take as much memory as they may.
 
-use super::{connections::attacked_within, good_setup};
-use crate::support::eventually;
+use super::{connections::attacked_within, good_setup, with_module};
+use crate::support::{PluginFile, eventually, guest};
 use futures::future::join_all;
 use serde_json::json;
 
@@ -66,4 +66,25 @@ async fn a_plugin_that_has_used_up_its_memory_leaves_the_instances_of_others() {
     assert_eq!(holding.status, 204, "{holding:?}");
     assert!(replies.iter().any(|reply| reply.status == 503), "{replies:?}");
     assert_eq!(held("hello").await, before);
+}
+
+#[tokio::test]
+async fn a_plugin_is_not_to_blame_when_others_hold_the_memory_that_its_start_needs() {
+    let memory = "guest_memory_mib = 128\nmax_memory_mib = 64\n";
+    let host = attacked_within(good_setup().engine(memory), limits()).await;
+    let (visitor, operator) = (host.visitor(), host.operator());
+    let mut late = PluginFile::read(&guest("hello")).with("name = \"hello\"", "name = \"late\"");
+    late.manifest = late.manifest.replace("/hello", "/late");
+    let late = operator.stage(late.map_component(|code| with_module(code, "(module (memory 480))")).bytes()).await;
+    let held = async || operator.plugin("hostile").await["recent"]["memory_bytes"].as_u64().unwrap();
+    let hold = || visitor.get("/hostile/slow?ms=3000&mib=50");
+    let activate = async {
+        eventually("two calls hold the memory", held, |bytes| *bytes > 100 << 20).await;
+        operator.activate("late", &late).await
+    };
+    let (one, two, refused) = tokio::join!(hold(), hold(), activate);
+    assert_eq!((one.status, two.status), (204, 204), "{one:?} {two:?}");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert_eq!(operator.activate("late", &late).await.status, 200);
 }

@@ -1,11 +1,28 @@
 //! More plugins than the pool has room for their instances.
 
 use super::hostile;
-use crate::support::{PluginFile, Setup, eventually, guest};
+use crate::support::{Host, PluginFile, Setup, eventually, guest};
 use http::Method;
 use wasmparser::{Parser, Payload};
 
 const PLUGINS: usize = 12;
+
+/// A test guest under another name, also in its routes.
+fn named(guest_name: &str, name: &str) -> Vec<u8> {
+    let mut file =
+        PluginFile::read(&guest(guest_name)).with(&format!("name = \"{guest_name}\""), &format!("name = \"{name}\""));
+    file.manifest = file.manifest.replace(&format!("/{guest_name}"), &format!("/{name}"));
+    file.bytes()
+}
+
+/// Deploys many plugins, each with instances that wait.
+async fn deploy_many(host: &Host) {
+    for number in 0..PLUGINS {
+        let name = format!("hello-{number}");
+        let report = host.operator().deploy(&name, named("hello", &name)).await;
+        assert!(report["warm_instances"].as_u64().unwrap() > 0, "{report}");
+    }
+}
 
 /// Limits the number of instances.
 fn with_instances(setup: Setup, count: usize) -> Setup {
@@ -17,17 +34,11 @@ fn with_instances(setup: Setup, count: usize) -> Setup {
 #[tokio::test]
 async fn warm_instances_give_way_to_those_that_are_needed() {
     let host = with_instances(Setup::without_components(), PLUGINS).start().await;
-    let (operator, visitor) = (host.operator(), host.visitor());
-    let hello = PluginFile::read(&guest("hello"));
-    for number in 0..PLUGINS {
-        let mut one = hello.clone().with("name = \"hello\"", &format!("name = \"hello-{number}\""));
-        one.manifest = one.manifest.replace("/hello\"", &format!("/hello-{number}/hello\""));
-        let report = operator.deploy(&format!("hello-{number}"), one.bytes()).await;
-        assert!(report["warm_instances"].as_u64().unwrap() > 0, "{report}");
-    }
+    let visitor = host.visitor();
+    deploy_many(&host).await;
     for round in 0..3 {
         for number in 0..PLUGINS {
-            let reply = visitor.get(&format!("/hello-{number}/hello")).await;
+            let reply = visitor.get(&format!("/hello-{number}")).await;
             // The guest itself answers 404, because it knows its path by another name.
             assert_eq!(reply.status, 404, "round {round}, plugin {number}: {reply:?}");
         }
@@ -47,17 +58,11 @@ async fn warm_instances_give_way_to_those_that_are_needed() {
 async fn warm_instances_give_way_when_the_memory_of_all_plugins_is_scarce() {
     let host = Setup::without_components().engine("guest_memory_mib = 64\nmax_memory_mib = 64\n").start().await;
     let (operator, visitor) = (host.operator(), host.visitor());
-    let hello = PluginFile::read(&guest("hello"));
-    for number in 0..PLUGINS {
-        let mut one = hello.clone().with("name = \"hello\"", &format!("name = \"hello-{number}\""));
-        one.manifest = one.manifest.replace("/hello\"", &format!("/hello-{number}/hello\""));
-        let report = operator.deploy(&format!("hello-{number}"), one.bytes()).await;
-        assert!(report["warm_instances"].as_u64().unwrap() > 0, "{number}: {report}");
-    }
+    deploy_many(&host).await;
     let held =
         async |number: usize| operator.plugin(&format!("hello-{number}")).await["recent"]["memory_bytes"].as_u64();
     for number in 0..PLUGINS {
-        visitor.get(&format!("/hello-{number}/hello")).await;
+        visitor.get(&format!("/hello-{number}")).await;
         assert!(held(number).await > Some(0), "plugin {number} waits for its next call");
     }
     let mut all = 0;
@@ -101,12 +106,9 @@ async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
     const PLACES: usize = 4;
     let host = with_instances(hostile(), PLACES).start().await;
     let (operator, visitor) = (host.operator(), host.visitor());
-    let streaming = PluginFile::read(&guest("streaming"));
     for number in 0..2 * PLACES {
         let name = format!("streaming-{number}");
-        let mut one = streaming.clone().with("name = \"streaming\"", &format!("name = \"{name}\""));
-        one.manifest = one.manifest.replace("/streaming/", &format!("/{name}/"));
-        operator.deploy(&name, one.bytes()).await;
+        operator.deploy(&name, named("streaming", &name)).await;
     }
     for round in 0..3 {
         for number in 0..2 * PLACES {
@@ -114,9 +116,7 @@ async fn instances_of_wasi_http_give_way_and_never_take_the_places_of_others() {
             assert_eq!(reply.status, 200, "round {round}, plugin {number}: {reply:?}");
         }
     }
-    let mut late = streaming.with("name = \"streaming\"", "name = \"late\"");
-    late.manifest = late.manifest.replace("/streaming/", "/late/");
-    let late = operator.stage(late.bytes()).await;
+    let late = operator.stage(named("streaming", "late")).await;
     let mut held = Vec::new();
     for number in 0..PLACES {
         let events = visitor.request(Method::GET, &format!("/streaming-{number}/events"));
@@ -145,7 +145,7 @@ async fn a_small_request_needs_no_more_memory_than_an_instance_has_at_its_start(
     let host = hostile().start().await;
     host.visitor().says_hello().await;
     let held = host.operator().plugin("hello").await["recent"]["memory_bytes"].as_u64().unwrap();
-    let first = memory_at_start(&PluginFile::read(&guest("hello")).bytes());
+    let first = memory_at_start(&std::fs::read(guest("hello")).unwrap());
     assert!(held > 0 && held.is_multiple_of(first), "{held} bytes in instances with {first} at their start");
 }
 

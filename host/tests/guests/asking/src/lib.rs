@@ -48,7 +48,7 @@ impl Guest for Asking {
             "silent" => {}
             "refuse" => ResponseOutparam::set(answer, Err(ErrorCode::InternalError(None))),
             "endless" => stream(answer, |body| while write(body, &[b'x'; 4096]).is_ok() {}),
-            // The answer of the host to each question is no, and the guest never waits.
+            // The host answers each question at once, so the guest never waits.
             "ready" => ask_without_end(),
             "ready-late" => stream(answer, |body| {
                 let _ = write(body, b"the first half");
