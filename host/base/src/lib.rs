@@ -12,6 +12,7 @@ pub mod printable;
 pub mod secret;
 pub mod shared_by_name;
 pub mod text;
+pub mod thread_stack;
 
 pub use byte_budget::ByteBudget;
 pub use dialect::Dialect;

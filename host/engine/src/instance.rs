@@ -14,7 +14,7 @@ use super::{
     warm::{WarmPool, WarmSet},
 };
 use host_artifact::ComponentKind;
-use host_base::text;
+use host_base::{text, thread_stack};
 use host_store::{OpenTransaction, Timer, Transaction};
 use std::{
     future::poll_fn,
@@ -268,7 +268,7 @@ impl Instances {
         let component = || self.component.name.clone();
         let mut work = pin!(work);
         let work = poll_fn(|context| {
-            let polled = self.turns.charge(|| work.as_mut().poll(context));
+            let polled = self.turns.charge(|| thread_stack::poll(work.as_mut(), context));
             if let (true, Some(turn)) = (polled.is_pending(), turn.get()) {
                 turn.release();
             }

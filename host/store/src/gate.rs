@@ -7,7 +7,7 @@
 //! another. A gate parses one statement at a time, so a component that sends
 //! many new statements delays only itself.
 
-use super::{Error, Value, values::value_bytes};
+use super::{Error, Value, pace::Pace, values::value_bytes};
 use host_base::Dialect;
 use host_sql::{PARAMETERS, Permitted, STATEMENT_BYTES, permit};
 use moka::sync::Cache;
@@ -36,6 +36,15 @@ pub(crate) struct Checked {
     pub(crate) sql: Arc<str>,
     /// It changes nothing.
     pub(crate) reads_only: bool,
+    /// That of its runs with all parameters.
+    pub(crate) pace: Arc<Pace>,
+}
+
+/// What the gate knows about a statement that is allowed.
+#[derive(Debug)]
+struct Known {
+    permitted: Permitted,
+    pace: Arc<Pace>,
 }
 
 /// Refuses values that one engine stores and the other one does not, or stores
@@ -57,14 +66,14 @@ fn check_value(number: usize, value: &Value) -> Result<(), Error> {
 pub(crate) struct Gate {
     dialect: Dialect,
     parser: Arc<Semaphore>,
-    verdicts: Cache<Arc<str>, Result<Arc<Permitted>, Error>>,
+    verdicts: Cache<Arc<str>, Result<Arc<Known>, Error>>,
 }
 
 impl Gate {
     /// The gate of a database of this engine.
     pub(crate) fn new(dialect: Dialect) -> Self {
-        let weigh = |text: &Arc<str>, verdict: &Result<Arc<Permitted>, Error>| {
-            let forms = verdict.as_ref().map_or(0, |permitted| permitted.bytes());
+        let weigh = |text: &Arc<str>, verdict: &Result<Arc<Known>, Error>| {
+            let forms = verdict.as_ref().map_or(0, |known| known.permitted.bytes());
             u32::try_from(text.len().saturating_add(forms).saturating_add(200)).unwrap_or(u32::MAX)
         };
         let parser = Arc::new(Semaphore::new(1));
@@ -80,7 +89,8 @@ impl Gate {
         if parameters.len() > PARAMETERS {
             return Err(Error::Limit(format!("more than {PARAMETERS} parameters")));
         }
-        let permitted = self.judge(statement).await?;
+        let known = self.judge(statement).await?;
+        let permitted = &known.permitted;
         if permitted.parameters != parameters.len() {
             return Err(Error::Invalid(format!(
                 "the statement takes {} parameters, but {} were given",
@@ -93,10 +103,10 @@ impl Gate {
         }
         parameters.iter().enumerate().try_for_each(|(index, value)| check_value(index + 1, value))?;
         let sql = permitted.sql(parameters.iter().map(value_bytes)).map_err(Error::Limit)?;
-        Ok(Checked { sql: sql.clone(), reads_only: permitted.reads_only })
+        Ok(Checked { sql: sql.clone(), reads_only: permitted.reads_only, pace: known.pace.clone() })
     }
 
-    async fn judge(&self, statement: &str) -> Result<Arc<Permitted>, Error> {
+    async fn judge(&self, statement: &str) -> Result<Arc<Known>, Error> {
         if statement.len() > STATEMENT_BYTES {
             return Err(Error::Limit(format!("a statement of more than {STATEMENT_BYTES} bytes")));
         }
@@ -116,7 +126,7 @@ impl Gate {
         let verdict = tokio::task::spawn_blocking(parse)
             .await
             .map_err(|_| Error::Invalid("the statement cannot be parsed".into()))?
-            .map(Arc::new)
+            .map(|permitted| Arc::new(Known { permitted, pace: Arc::default() }))
             .map_err(Error::Invalid);
         self.verdicts.insert(text, verdict.clone());
         verdict

@@ -42,6 +42,7 @@ mod migrations;
 mod open_transaction;
 mod outbox;
 mod outbox_signal;
+mod pace;
 mod postgres;
 mod sql_span;
 mod sqlite;

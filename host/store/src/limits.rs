@@ -7,7 +7,7 @@ use super::{
 };
 use host_base::{ByteBudget, Disk};
 use host_config::store::StoreConfig;
-use std::{mem::size_of, sync::Arc};
+use std::{mem::size_of, sync::Arc, time::Duration};
 
 /// The limits on one component's database.
 #[derive(Debug, Clone)]
@@ -64,6 +64,11 @@ impl From<&StoreConfig> for Limits {
 }
 
 impl Limits {
+    /// The longest run of one statement.
+    pub(crate) fn statement_limit(&self) -> Duration {
+        Duration::from_millis(self.statement_ms)
+    }
+
     /// The limits of one component's database, with a budget of its own.
     pub(crate) fn of_component(&self) -> Self {
         Self { memory: ByteBudget::part_of(&self.memory, LEAST_COMPONENT_BYTES), ..self.clone() }

@@ -1,7 +1,6 @@
 //! The embedded engine: one SQLite file per component.
 //!
-//! One connection writes and a few others only read. Each connection has its own
-//! thread. The file is opened when its component is first loaded, and closed
+//! One connection writes, in a thread of its own, and a few others only read. The file is opened when its component is first loaded, and closed
 //! when the host stops.
 
 mod component_sql;
@@ -18,6 +17,7 @@ mod live_log;
 mod migrations;
 mod native;
 mod outbox;
+mod read_connection;
 mod readers;
 mod timer_queue;
 mod transaction;
@@ -25,7 +25,8 @@ mod values;
 mod writer;
 
 use super::{
-    Database, DiskUse, Error, OutboxSignal, TimersSignal, Topics, disk_use::DiskAccount, gate::Gate, limits::Limits,
+    Database, DiskUse, Error, OutboxSignal, Rows, TimersSignal, Topics, Value, disk_use::DiskAccount, gate::Gate,
+    limits::Limits, pace::Pace,
 };
 use async_trait::async_trait;
 use connection::Connection;
@@ -33,11 +34,9 @@ pub use databases::SqliteDatabases;
 use errors::Failure;
 use host_base::Dialect;
 use host_database::durable_options;
+use read_connection::ReadConnection;
 use readers::Readers;
-use sqlx::{
-    FromRow,
-    sqlite::{SqliteConnectOptions, SqliteRow},
-};
+use sqlx::sqlite::SqliteConnectOptions;
 use std::{path::Path, sync::Arc, time::Duration};
 use transaction::SqliteTransaction;
 use writer::Writer;
@@ -51,6 +50,8 @@ const CACHED_STATEMENTS: usize = 256;
 pub(crate) struct SqliteDatabase {
     shared: Arc<Shared>,
     readers: Readers,
+    /// That of the host's own queries.
+    own_pace: Pace,
 }
 
 /// The state that the database shares with its open transactions.
@@ -79,7 +80,8 @@ impl SqliteDatabase {
         host_tables::create(&mut connection).await.map_err(Failure::into_error)?;
         let wait = Duration::from_millis(limits.wait_ms);
         let database = Arc::new(Self {
-            readers: Readers::new(options.clone(), limits.readers, wait),
+            readers: Readers::new(path, limits.readers, wait),
+            own_pace: Pace::default(),
             shared: Arc::new(Shared {
                 gate: Gate::new(Dialect::Sqlite),
                 writer: Writer::new(options, connection, wait),
@@ -101,12 +103,17 @@ impl SqliteDatabase {
     /// Reads rows of the host's own tables.
     async fn read_own<T>(&self, sql: &'static str, parameters: &[i64]) -> Result<Vec<T>, Error>
     where
-        T: for<'row> FromRow<'row, SqliteRow> + Send + Unpin,
+        T: for<'row> TryFrom<&'row rusqlite::Row<'row>, Error = rusqlite::Error> + Send + 'static,
     {
-        let mut reader = self.readers.acquire().await?;
-        let result = reader.connection().read_own(sql, parameters, self.shared.limits.statement_ms).await;
-        reader.release();
-        result.map_err(Failure::into_error)
+        let (limit, parameters) = (self.shared.limits.statement_limit(), parameters.to_vec());
+        self.readers.read(&self.own_pace, limit, move |connection| connection.read_own(sql, &parameters)).await
+    }
+
+    /// Runs a query outside of a transaction.
+    async fn rows(&self, pace: &Pace, sql: Arc<str>, parameters: Vec<Value>) -> Result<Rows, Error> {
+        let shared = self.shared.clone();
+        let query = move |connection: &ReadConnection| connection.rows(&sql, &parameters, &shared.limits);
+        self.readers.read(pace, self.shared.limits.statement_limit(), query).await
     }
 }
 
@@ -123,7 +130,7 @@ fn options(path: &Path, limits: &Limits) -> SqliteConnectOptions {
 #[async_trait]
 impl Database for SqliteDatabase {
     async fn close(&self) {
-        self.readers.close().await;
+        self.readers.close();
         self.shared.writer.close().await;
     }
 }

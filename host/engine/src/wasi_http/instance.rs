@@ -23,6 +23,7 @@ use crate::{
 use axum::body::Body;
 use futures::channel::oneshot;
 use host_artifact::ComponentKind;
+use host_base::thread_stack;
 use std::{
     future::{pending, poll_fn},
     pin::pin,
@@ -93,7 +94,7 @@ impl WasiHttpProgram {
         store.set_epoch_deadline(1);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         let mut making = Box::pin(self.pre.instantiate_async(&mut store));
-        let proxy = poll_fn(|context| turns.charge(|| making.as_mut().poll(context))).await?;
+        let proxy = poll_fn(|context| turns.charge(|| thread_stack::poll(making.as_mut(), context))).await?;
         drop(making);
         store.data().turn().give_back();
         let fresh_bytes = store.data().memory.bytes;
@@ -126,7 +127,7 @@ impl Instance {
             wasmtime::error::Ok(())
         }));
         poll_fn(|context| {
-            let polled = turn.charge(|| running.as_mut().poll(context));
+            let polled = turn.charge(|| thread_stack::poll(running.as_mut(), context));
             if polled.is_pending() {
                 // The guest waits, for the host or for its next permit.
                 turn.release();

@@ -1,6 +1,6 @@
 //! The SQL of a component on SQLite.
 
-use super::{Failure, SqliteDatabase};
+use super::SqliteDatabase;
 use crate::{ComponentSql, Error, OpenListener, Rows, SqlEngine, Transaction, Value};
 use async_trait::async_trait;
 use host_base::ByteBudget;
@@ -19,10 +19,7 @@ impl ComponentSql for SqliteDatabase {
         if !checked.reads_only {
             return Err(Error::Invalid("a query outside a transaction only reads".into()));
         }
-        let mut reader = self.readers.acquire().await?;
-        let result = reader.connection().rows(&checked.sql, parameters, &self.shared.limits).await;
-        reader.release();
-        result.map_err(Failure::into_error)
+        self.rows(&checked.pace, checked.sql, parameters).await
     }
 
     fn memory(&self) -> &Arc<ByteBudget> {

@@ -1,4 +1,4 @@
-//! A connection that ends each statement at a deadline.
+//! The connection that writes. It ends each statement at a deadline.
 //!
 //! SQLite calls the progress handler after a number of steps of its virtual
 //! machine, and ends the statement when the handler says so. The gate bounds the
@@ -18,9 +18,8 @@ use futures::TryStreamExt;
 use host_sql::VALUE_BYTES;
 use rustix::time::{ClockId, clock_gettime};
 use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection as _, Executor, FromRow, Row, SqlSafeStr, SqliteConnection,
-    Statement,
-    sqlite::{SqliteConnectOptions, SqliteRow},
+    AssertSqlSafe, Column, ConnectOptions, Connection as _, Executor, Row, SqlSafeStr, SqliteConnection, Statement,
+    sqlite::SqliteConnectOptions,
 };
 use std::sync::{
     Arc,
@@ -120,26 +119,6 @@ impl Connection {
         self.begin(statement_ms, u64::MAX);
         let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(parameters)?);
         Ok(query.execute(&mut self.inner).await?.rows_affected())
-    }
-
-    /// Reads rows of the host's own tables.
-    pub(super) async fn read_own<T>(
-        &mut self,
-        sql: &'static str,
-        parameters: &[i64],
-        statement_ms: u64,
-    ) -> Result<Vec<T>, Failure>
-    where
-        T: for<'row> FromRow<'row, SqliteRow> + Send + Unpin,
-    {
-        self.begin(statement_ms, u64::MAX);
-        let query = parameters.iter().fold(sqlx::query_as(sql), |query, parameter| query.bind(*parameter));
-        Ok(query.fetch_all(&mut self.inner).await?)
-    }
-
-    /// Ends the statement that runs, if it only reads.
-    pub(super) fn interrupt(&self) {
-        self.deadline_ms.store(0, Ordering::Relaxed);
     }
 
     /// Gives the statement that runs a short time to end.

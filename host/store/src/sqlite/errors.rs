@@ -41,7 +41,24 @@ impl From<sqlx::Error> for Failure {
             _ => return Self::transaction(Error::Unavailable(error.to_string())),
         };
         let code = database.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default();
-        let message = database.message();
+        Self::of_code(code, database.message())
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, message) => {
+                let message = message.clone().unwrap_or_else(|| failure.to_string());
+                Self::of_code(failure.extended_code, &message)
+            }
+            _ => Self::transaction(Error::Unavailable(error.to_string())),
+        }
+    }
+}
+
+impl Failure {
+    fn of_code(code: i32, message: &str) -> Self {
         match code & 0xff {
             SQLITE_CONSTRAINT => Self::statement(constraint(code, message)),
             SQLITE_ERROR | SQLITE_MISMATCH | SQLITE_RANGE | SQLITE_READONLY => {
@@ -54,9 +71,7 @@ impl From<sqlx::Error> for Failure {
             _ => Self::transaction(Error::Unavailable(format!("{message} (SQLite code {code})"))),
         }
     }
-}
 
-impl Failure {
     /// A failure of the statement alone. The transaction continues without it.
     pub(super) fn statement(error: Error) -> Self {
         Self { error, ends_transaction: false }

@@ -1,6 +1,6 @@
 //! The keyed requests of a component on SQLite.
 
-use super::{Failure, SqliteDatabase, transaction::SqliteTransaction};
+use super::{SqliteDatabase, transaction::SqliteTransaction};
 use crate::{
     Error, KeyState, KeyedCall, KeyedRequests, KeyedStep, Transaction, Value, keyed_requests::KEPT_MS, values::signed,
 };
@@ -48,10 +48,7 @@ impl KeyedRequests for SqliteDatabase {
             Value::Integer(signed(call.since_ms())),
             Value::Integer(signed(most)),
         ];
-        let mut reader = self.readers.acquire().await?;
-        let result = reader.connection().rows(&Arc::from(FIND), values, limits).await;
-        reader.release();
-        let found = result.map_err(Failure::into_error)?;
+        let found = self.rows(&self.own_pace, Arc::from(FIND), values).await?;
         Ok(KeyState::of(call, found.rows.into_iter().next().unwrap_or_default(), most))
     }
 
