@@ -21,8 +21,9 @@ thread_local! {
     static LEFT: RefCell<Vec<Work>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Returns what wakes the guest if it has not taken the result.
-type Work = Box<dyn FnOnce() -> Unread>;
+/// Returns what wakes the guest if it has not taken the result. None if the guest has
+/// gone.
+type Work = Box<dyn FnOnce() -> Option<Unread>>;
 type Unread = Box<dyn FnOnce()>;
 
 /// Polls a future that may run guests on fibers, and does the work that they leave.
@@ -38,15 +39,18 @@ pub fn poll<F: Future + ?Sized>(mut future: Pin<&mut F>, context: &mut Context<'
             (future.as_mut().poll(context), LEFT.take())
         };
         unread.drain(..).for_each(|wake| wake());
-        if polled.is_ready() || left.is_empty() {
+        if polled.is_ready() {
             return polled;
         }
-        unread.extend(left.into_iter().map(|work| work()));
+        unread.extend(left.into_iter().filter_map(|work| work()));
+        if unread.is_empty() {
+            return polled;
+        }
     }
 }
 
 /// Does the work on the stack of the thread: at once, or after the fiber that this future
-/// runs on is suspended.
+/// runs on is suspended. If this future is dropped before, nothing is done.
 pub async fn on_thread_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     if !IS_IN_GUEST.get() {
         return work();
@@ -57,16 +61,18 @@ pub async fn on_thread_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         let Some(work) = work.take() else {
             return result.lock().take().map_or(Poll::Pending, Poll::Ready);
         };
-        let (result, waker) = (result.clone(), context.waker().clone());
-        let work = move || -> Unread {
+        let (result, waker) = (Arc::downgrade(&result), context.waker().clone());
+        let work = move || -> Option<Unread> {
+            // A caller that was dropped wants nothing any more.
+            let result = result.upgrade()?;
             let done = work();
             *result.lock() = Some(done);
-            Box::new(move || {
+            Some(Box::new(move || {
                 let is_unread = result.lock().is_some();
                 if is_unread {
                     waker.wake();
                 }
-            })
+            }))
         };
         LEFT.with_borrow_mut(|left| left.push(Box::new(work)));
         Poll::Pending
@@ -161,6 +167,30 @@ mod tests {
         });
         assert!(once(set).is_pending());
         assert_eq!((polls, wakes.0.load(Relaxed)), (2, 1));
+    }
+
+    #[test]
+    fn work_of_a_caller_that_was_dropped_is_not_done() {
+        let done = Arc::new(AtomicU32::new(0));
+        let leave = |context: &mut Context<'_>| {
+            let done = done.clone();
+            let mut work = Box::pin(on_thread_stack(move || done.fetch_add(1, Relaxed)));
+            assert!(work.as_mut().poll(context).is_pending());
+            work
+        };
+        let dropped = poll_fn(|context| {
+            drop(leave(context));
+            Poll::<()>::Pending
+        });
+        assert!(once(dropped).is_pending());
+        assert_eq!(done.load(Relaxed), 0);
+        let mut kept = None;
+        let kept = poll_fn(|context| {
+            kept = kept.take().or_else(|| Some(leave(context)));
+            Poll::<()>::Pending
+        });
+        assert!(once(kept).is_pending());
+        assert_eq!(done.load(Relaxed), 1);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Gate {
         let verdict = tokio::task::spawn_blocking(parse)
             .await
             .map_err(|_| Error::Invalid("the statement cannot be parsed".into()))?
-            .map(|permitted| Arc::new(Known { permitted, pace: Arc::default() }))
+            .map(|permitted| Arc::new(Known { permitted, pace: Arc::new(Pace::unknown()) }))
             .map_err(Error::Invalid);
         self.verdicts.insert(text, verdict.clone());
         verdict

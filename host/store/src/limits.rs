@@ -131,10 +131,6 @@ impl<'a> LimitedRows<'a> {
         self.memory.add(memory_of(std::slice::from_ref(value)))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     pub(crate) fn with_columns(self, columns: Vec<String>) -> Rows {
         Rows { columns, rows: self.rows }
     }

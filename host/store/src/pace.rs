@@ -7,10 +7,20 @@ const RUNS_AFTER_A_LONG_ONE: u32 = 64;
 
 /// Whether the next run of a statement may begin in the thread of its caller. So a statement
 /// that is often long delays the other work of that thread seldom.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace(AtomicU32);
 
 impl Pace {
+    /// The pace of a statement of the host.
+    pub(crate) fn short() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// The pace of a component's statement. Its first run shows whether it is short.
+    pub(crate) fn unknown() -> Self {
+        Self(AtomicU32::new(1))
+    }
+
     /// Counts a run. Returns whether it is probably short.
     pub(crate) fn is_short(&self) -> bool {
         // Two runs at once may both count as one. That is no harm.
@@ -34,12 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_long_run_others_count_as_long_for_a_while() {
-        let pace = Pace::default();
+    fn a_run_is_short_after_one_that_was_not_long() {
+        assert!(Pace::short().is_short());
+        let pace = Pace::unknown();
+        assert!(!pace.is_short());
         assert!(pace.is_short() && pace.is_short());
         pace.was_long();
         let long = (0..1_000).filter(|_| !pace.is_short()).count();
         assert_eq!(long, 64);
-        assert!(pace.is_short());
     }
 }

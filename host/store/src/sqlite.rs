@@ -1,6 +1,6 @@
 //! The embedded engine: one SQLite file per component.
 //!
-//! One connection writes, in a thread of its own, and a few others only read. The file is opened when its component is first loaded, and closed
+//! One connection writes, and a few others only read. The file is opened when its component is first loaded, and closed
 //! when the host stops.
 
 mod component_sql;
@@ -15,14 +15,13 @@ mod keyed_requests;
 mod leases;
 mod live_log;
 mod migrations;
-mod native;
 mod outbox;
-mod read_connection;
 mod readers;
 mod timer_queue;
 mod transaction;
-mod values;
+mod work;
 mod writer;
+mod writing;
 
 use super::{
     Database, DiskUse, Error, OutboxSignal, Rows, TimersSignal, Topics, Value, disk_use::DiskAccount, gate::Gate,
@@ -33,13 +32,11 @@ use connection::Connection;
 pub use databases::SqliteDatabases;
 use errors::Failure;
 use host_base::Dialect;
-use host_database::durable_options;
-use read_connection::ReadConnection;
 use readers::Readers;
-use sqlx::sqlite::SqliteConnectOptions;
 use std::{path::Path, sync::Arc, time::Duration};
 use transaction::SqliteTransaction;
 use writer::Writer;
+use writing::Writing;
 
 const PAGE_BYTES: u32 = 4_096;
 /// The size to which SQLite truncates its write-ahead log.
@@ -50,15 +47,15 @@ const CACHED_STATEMENTS: usize = 256;
 pub(crate) struct SqliteDatabase {
     shared: Arc<Shared>,
     readers: Readers,
-    /// That of the host's own queries.
-    own_pace: Pace,
 }
 
 /// The state that the database shares with its open transactions.
 struct Shared {
     gate: Gate,
     writer: Writer,
-    limits: Limits,
+    limits: Arc<Limits>,
+    /// That of the host's own statements.
+    own_pace: Arc<Pace>,
     disk: DiskAccount,
     outbox_signal: Arc<OutboxSignal>,
     timers_signal: Arc<TimersSignal>,
@@ -74,17 +71,16 @@ impl SqliteDatabase {
                 .await
                 .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
         }
-        let limits = limits.of_component();
-        let options = options(path, &limits);
-        let mut connection = Connection::open(&options).await.map_err(Failure::into_error)?;
-        host_tables::create(&mut connection).await.map_err(Failure::into_error)?;
+        let limits = Arc::new(limits.of_component());
+        let connection = Writing::open(path, &limits).await.map_err(Failure::into_error)?;
+        host_tables::create(&connection).await.map_err(Failure::into_error)?;
         let wait = Duration::from_millis(limits.wait_ms);
         let database = Arc::new(Self {
             readers: Readers::new(path, limits.readers, wait),
-            own_pace: Pace::default(),
             shared: Arc::new(Shared {
                 gate: Gate::new(Dialect::Sqlite),
-                writer: Writer::new(options, connection, wait),
+                writer: Writer::new(path, limits.clone(), connection),
+                own_pace: Arc::new(Pace::short()),
                 disk: DiskAccount::new(limits.disk.clone()),
                 limits,
                 outbox_signal: Arc::default(),
@@ -106,25 +102,15 @@ impl SqliteDatabase {
         T: for<'row> TryFrom<&'row rusqlite::Row<'row>, Error = rusqlite::Error> + Send + 'static,
     {
         let (limit, parameters) = (self.shared.limits.statement_limit(), parameters.to_vec());
-        self.readers.read(&self.own_pace, limit, move |connection| connection.read_own(sql, &parameters)).await
+        self.readers.read(&self.shared.own_pace, limit, move |connection| connection.read_own(sql, &parameters)).await
     }
 
     /// Runs a query outside of a transaction.
-    async fn rows(&self, pace: &Pace, sql: Arc<str>, parameters: Vec<Value>) -> Result<Rows, Error> {
+    async fn rows(&self, pace: &Arc<Pace>, sql: Arc<str>, parameters: Vec<Value>) -> Result<Rows, Error> {
         let shared = self.shared.clone();
-        let query = move |connection: &ReadConnection| connection.rows(&sql, &parameters, &shared.limits);
+        let query = move |connection: &Connection| connection.rows(&sql, &parameters, &shared.limits);
         self.readers.read(pace, self.shared.limits.statement_limit(), query).await
     }
-}
-
-fn options(path: &Path, limits: &Limits) -> SqliteConnectOptions {
-    let most_pages = (limits.database_bytes / u64::from(PAGE_BYTES)).max(1);
-    durable_options(path)
-        .statement_cache_capacity(CACHED_STATEMENTS)
-        .page_size(PAGE_BYTES)
-        .pragma("max_page_count", most_pages.to_string())
-        .pragma("journal_size_limit", WAL_BYTES.to_string())
-        .pragma("trusted_schema", "off")
 }
 
 #[async_trait]

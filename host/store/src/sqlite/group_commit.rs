@@ -1,13 +1,10 @@
 //! The connection that writes, and the group of transactions that share its next
 //! commit (see [`writer`](super::writer)).
 
-use super::{
-    connection::{Connection, component_of},
-    errors::Failure,
-};
-use crate::{Error, database::shutting_down};
-use sqlx::sqlite::SqliteConnectOptions;
+use super::{connection::component_of, errors::Failure, writing::Writing};
+use crate::{Error, database::shutting_down, limits::Limits};
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,9 +20,10 @@ const GROUP_MS: u128 = 10;
 
 /// The connection that writes.
 pub(super) struct WriteConnection {
-    options: SqliteConnectOptions,
+    path: PathBuf,
+    limits: Arc<Limits>,
     /// None after a failure. It is opened again when it is needed.
-    connection: Option<Connection>,
+    connection: Option<Writing>,
     is_closed: bool,
     /// Whether a transaction has not ended: its savepoint may be open.
     is_member_open: bool,
@@ -46,9 +44,10 @@ struct Group {
 pub(super) struct GroupMember(oneshot::Receiver<Result<(), Error>>);
 
 impl WriteConnection {
-    pub(super) fn new(options: SqliteConnectOptions, connection: Connection, max_pages: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(path: PathBuf, limits: Arc<Limits>, connection: Writing, max_pages: Arc<AtomicU64>) -> Self {
         Self {
-            options,
+            path,
+            limits,
             connection: Some(connection),
             is_closed: false,
             is_member_open: false,
@@ -58,19 +57,24 @@ impl WriteConnection {
         }
     }
 
-    pub(super) async fn connection(&mut self) -> Result<&mut Connection, Error> {
+    pub(super) async fn connection(&mut self) -> Result<&mut Writing, Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 self.set_pages = 0;
-                Connection::open(&self.options).await.map_err(Failure::into_error)?
+                Writing::open(&self.path, &self.limits).await.map_err(Failure::into_error)?
             }
         };
         Ok(self.connection.insert(connection))
     }
 
-    async fn control(&mut self, sql: &'static str) -> Result<(), Failure> {
+    async fn control(&mut self, sql: &'static [&'static str]) -> Result<(), Failure> {
         self.connection().await.map_err(Failure::transaction)?.control(sql).await
+    }
+
+    /// Runs statements that may wait for the disk.
+    async fn control_in_thread(&mut self, sql: &'static [&'static str]) -> Result<(), Failure> {
+        self.connection().await.map_err(Failure::transaction)?.control_in_thread(sql).await
     }
 
     /// Begins a transaction of the group, and the group if there is none.
@@ -80,7 +84,8 @@ impl WriteConnection {
         }
         self.limit_size().await?;
         self.is_member_open = true;
-        let sql = if self.group.is_none() { "BEGIN IMMEDIATE; SAVEPOINT member" } else { "SAVEPOINT member" };
+        let sql: &[&str] =
+            if self.group.is_none() { &["BEGIN IMMEDIATE", "SAVEPOINT member"] } else { &["SAVEPOINT member"] };
         self.group.get_or_insert_with(|| Group { begun: Instant::now(), members: Vec::new() });
         self.control(sql).await.map_err(Failure::into_error)
     }
@@ -114,14 +119,16 @@ impl WriteConnection {
 
     /// Commits the transaction, which is the only one of its group.
     pub(super) async fn commit_alone(&mut self) -> Result<(), Error> {
-        self.end_member("RELEASE member; COMMIT").await?;
+        let ended = self.control_in_thread(&["RELEASE member", "COMMIT"]).await;
+        self.member_ended(ended).await?;
         self.group = None;
         Ok(())
     }
 
     /// Ends the transaction, which waits for the commit of its group.
     pub(super) async fn join_group(&mut self) -> Result<GroupMember, Error> {
-        self.end_member("RELEASE member").await?;
+        let ended = self.control(&["RELEASE member"]).await;
+        self.member_ended(ended).await?;
         let (sender, receiver) = oneshot::channel();
         if let Some(group) = &mut self.group {
             group.members.push(sender);
@@ -129,8 +136,7 @@ impl WriteConnection {
         Ok(GroupMember(receiver))
     }
 
-    async fn end_member(&mut self, sql: &'static str) -> Result<(), Error> {
-        let ended = self.control(sql).await;
+    async fn member_ended(&mut self, ended: Result<(), Failure>) -> Result<(), Error> {
         if ended.is_err() {
             self.roll_back_member().await;
         }
@@ -149,11 +155,11 @@ impl WriteConnection {
         if let Some(connection) = &mut self.connection {
             connection.cut_off();
             if let Err(Failure { error, .. }) = connection.wait_until_idle().await {
-                let component = component_of(&self.options);
+                let component = component_of(&self.path);
                 tracing::debug!(component, ?error, "the connection failed while an abandoned statement ran");
             }
         }
-        if self.is_alone() || self.control("ROLLBACK TO member; RELEASE member").await.is_err() {
+        if self.is_alone() || self.control_in_thread(&["ROLLBACK TO member", "RELEASE member"]).await.is_err() {
             // SQLite itself rolls everything back when it interrupts a change or
             // when the disk fails. Then the whole group is lost.
             self.roll_back_group(&Error::Conflict).await;
@@ -167,7 +173,7 @@ impl WriteConnection {
         if self.group.is_none() {
             return;
         }
-        match self.control("COMMIT").await {
+        match self.control_in_thread(&["COMMIT"]).await {
             Ok(()) => self.end_group(&Ok(())),
             Err(failure) => {
                 let error = Error::Unavailable(format!("the commit failed: {:?}", failure.error));
@@ -178,8 +184,8 @@ impl WriteConnection {
 
     /// Rolls back the outer transaction and tells the members of the group.
     async fn roll_back_group(&mut self, error: &Error) {
-        if let Err(Failure { error: Error::Unavailable(reason), .. }) = self.control("ROLLBACK").await {
-            let component = component_of(&self.options);
+        if let Err(Failure { error: Error::Unavailable(reason), .. }) = self.control_in_thread(&["ROLLBACK"]).await {
+            let component = component_of(&self.path);
             tracing::error!(component, reason, "a rollback failed, the connection is opened again");
             self.connection = None;
         }
@@ -198,7 +204,7 @@ impl WriteConnection {
         if let Some(connection) = &mut self.connection
             && let Err(Failure { error, .. }) = connection.clear_prepared_statements().await
         {
-            let component = component_of(&self.options);
+            let component = component_of(&self.path);
             tracing::warn!(component, ?error, "the prepared statements of the component's database were not cleared");
         }
     }
@@ -206,8 +212,11 @@ impl WriteConnection {
     pub(super) async fn close(&mut self) {
         self.commit_group().await;
         self.is_closed = true;
-        if let Some(connection) = self.connection.take() {
-            connection.close().await;
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            let component = component_of(&self.path);
+            tracing::warn!(component, %error, "a connection to the component's database did not close");
         }
     }
 }

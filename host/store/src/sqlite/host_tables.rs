@@ -1,6 +1,6 @@
 //! The host's own tables in a component's file.
 
-use super::{connection::Connection, errors::Failure};
+use super::{errors::Failure, writing::Writing};
 
 const HOST_TABLES: &str = "
     BEGIN IMMEDIATE;
@@ -27,6 +27,6 @@ const HOST_TABLES: &str = "
     COMMIT";
 
 /// Creates the tables that do not exist.
-pub(super) async fn create(connection: &mut Connection) -> Result<(), Failure> {
-    connection.control(HOST_TABLES).await
+pub(super) async fn create(connection: &Writing) -> Result<(), Failure> {
+    connection.batch(HOST_TABLES).await
 }

@@ -48,7 +48,7 @@ impl KeyedRequests for SqliteDatabase {
             Value::Integer(signed(call.since_ms())),
             Value::Integer(signed(most)),
         ];
-        let found = self.rows(&self.own_pace, Arc::from(FIND), values).await?;
+        let found = self.rows(&self.shared.own_pace, Arc::from(FIND), values).await?;
         Ok(KeyState::of(call, found.rows.into_iter().next().unwrap_or_default(), most))
     }
 

@@ -1,15 +1,15 @@
 //! The connections that only read. Each is opened when it is needed, and stays
 //! open. A change of the schema replaces all of them.
 //!
-//! A query begins in the thread of its caller, because most queries need less time than
-//! a change of threads. One that needs longer is ended and begins again in a thread that may block.
+//! A query that is probably short begins in the thread of its caller. If it is long, it is
+//! ended there and begins again in a thread that may block.
 
 use super::{
+    connection::{Connection, Deadline},
     errors::Failure,
-    read_connection::{Deadline, ReadConnection},
+    work::{SHORT, here, in_thread, timed},
 };
 use crate::{Error, database::shutting_down, pace::Pace};
-use host_base::thread_stack::on_thread_stack;
 use parking_lot::Mutex;
 use std::{
     mem,
@@ -18,17 +18,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::{coop::consume_budget, spawn_blocking},
     time::timeout,
 };
-
-/// The longest time in the thread of the caller. A guest computes for longer before
-/// it gives way.
-const SHORT: Duration = Duration::from_millis(1);
 
 /// A pool of connections that only read.
 pub(super) struct Readers(Arc<Pool>);
@@ -43,7 +38,7 @@ struct Pool {
 }
 
 struct IdleConnection {
-    connection: ReadConnection,
+    connection: Connection,
     schema_version: u64,
 }
 
@@ -61,40 +56,24 @@ impl Readers {
     /// Runs a query that ends after this time. A caller that is dropped ends it too.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        pace: &Pace,
+        pace: &Arc<Pace>,
         limit: Duration,
-        query: impl Fn(&ReadConnection) -> Result<T, Failure> + Send + 'static,
+        query: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        let lease = self.0.lease().await?;
-        let (lease, query) = if pace.is_short() {
-            // A guest with many queries gives way to others now and then.
-            consume_budget().await;
-            let begun = Instant::now();
-            let short = move || {
-                let result = lease.connection().and_then(|connection| {
-                    connection.allow(SHORT, Duration::ZERO)?;
-                    query(connection)
-                });
-                (result, lease, query)
-            };
-            let (result, lease, query) = on_thread_stack(short).await;
-            if begun.elapsed() >= SHORT {
-                pace.was_long();
-            }
+        let mut lease = self.0.lease(pace).await?;
+        let mut query = query;
+        if pace.is_short() {
+            lease.allow(SHORT, Duration::ZERO)?;
+            let short = move || (lease.run(&query), lease, query);
+            let result;
+            (result, lease, query) = here(short).await;
             match result {
-                Err(Failure { error: Error::Timeout | Error::Conflict, .. }) => (lease, query),
+                Err(Failure { error: Error::Timeout | Error::Conflict, .. }) => {}
                 result => return result.map_err(Failure::into_error),
             }
-        } else {
-            (lease, query)
-        };
-        let allowed = lease.connection().and_then(|connection| {
-            connection.allow(limit, self.0.wait)?;
-            Ok(EndedWhenDropped(connection.deadline()))
-        });
-        let _ended = allowed.map_err(Failure::into_error)?;
-        let result = spawn_blocking(move || query(lease.connection()?)).await;
-        result.map_err(|_| shutting_down())?.map_err(Failure::into_error)
+        }
+        let _ended = EndedWhenDropped(lease.allow(limit, self.0.wait)?);
+        in_thread(move || lease.run(&query)).await?.map_err(Failure::into_error)
     }
 
     /// Replaces all connections, because a prepared statement has the columns
@@ -113,7 +92,7 @@ impl Readers {
 
 impl Pool {
     /// Waits for a connection.
-    async fn lease(self: &Arc<Self>) -> Result<Lease, Error> {
+    async fn lease(self: &Arc<Self>, pace: &Arc<Pace>) -> Result<Lease, Error> {
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => timeout(self.wait, self.permits.clone().acquire_owned())
@@ -126,14 +105,14 @@ impl Pool {
             Some(connection) => connection,
             None => {
                 let pool = self.clone();
-                let opened = spawn_blocking(move || ReadConnection::open(&pool.path)).await;
-                opened.map_err(|_| shutting_down())?.map_err(Failure::into_error)?
+                in_thread(move || Connection::open_to_read(&pool.path)).await?.map_err(Failure::into_error)?
             }
         };
-        Ok(Lease { pool: self.clone(), connection: Some(connection), schema_version, _permit: permit })
+        let (pool, pace) = (self.clone(), pace.clone());
+        Ok(Lease { pool, pace, connection: Some(connection), schema_version, _permit: permit })
     }
 
-    fn take_idle(&self, schema_version: u64) -> Option<ReadConnection> {
+    fn take_idle(&self, schema_version: u64) -> Option<Connection> {
         let mut idle = self.idle.lock();
         while let Some(last) = idle.pop() {
             if last.schema_version == schema_version {
@@ -147,14 +126,28 @@ impl Pool {
 /// A connection in use. Dropping it gives it back.
 struct Lease {
     pool: Arc<Pool>,
-    connection: Option<ReadConnection>,
+    /// That of the query.
+    pace: Arc<Pace>,
+    connection: Option<Connection>,
     schema_version: u64,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    fn connection(&self) -> Result<&ReadConnection, Failure> {
+    fn connection(&self) -> Result<&Connection, Failure> {
         self.connection.as_ref().ok_or_else(|| Failure::transaction(shutting_down()))
+    }
+
+    /// Allows the query this time, and so long a wait for a lock of the file.
+    fn allow(&self, time: Duration, wait: Duration) -> Result<Deadline, Error> {
+        let connection = self.connection().map_err(Failure::into_error)?;
+        connection.wait_for_locks(wait).map_err(Failure::into_error)?;
+        connection.deadline().set(Some(time));
+        Ok(connection.deadline().clone())
+    }
+
+    fn run<T>(&self, query: impl Fn(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+        timed(&self.pace, || self.connection().and_then(query))
     }
 }
 
@@ -173,6 +166,6 @@ struct EndedWhenDropped(Deadline);
 
 impl Drop for EndedWhenDropped {
     fn drop(&mut self) {
-        self.0.end_now();
+        self.0.cut_off_after(Duration::ZERO);
     }
 }

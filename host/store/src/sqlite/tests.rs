@@ -7,8 +7,6 @@ use crate::{
     conformance::{self, Store, conformance_suite, event, key, tables, text},
     limits::Limits,
 };
-use host_database::durable_options;
-use std::sync::Arc;
 use tempfile::TempDir;
 
 async fn open(folder: &TempDir, limits: Limits) -> Store {
@@ -49,8 +47,8 @@ const HEAVY: &str =
 #[tokio::test]
 async fn sqlite_is_built_so_that_nothing_can_be_attached_or_loaded() {
     let folder = tempfile::tempdir().unwrap();
-    let mut connection = Connection::open(&durable_options(&folder.path().join("x.db"))).await.unwrap();
-    let rows = connection.rows(&Arc::from("PRAGMA compile_options"), vec![], &Limits::default()).await.unwrap();
+    let connection = Connection::open_to_write(&folder.path().join("x.db"), &Limits::default()).unwrap();
+    let rows = connection.rows("PRAGMA compile_options", &[], &Limits::default()).unwrap();
     let options = format!("{:?}", rows.rows);
     assert!(options.contains("\"MAX_ATTACHED=0\"") && options.contains("\"OMIT_LOAD_EXTENSION\""), "{options}");
 }

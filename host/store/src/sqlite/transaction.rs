@@ -4,15 +4,18 @@ use super::{
     Shared,
     errors::Failure,
     writer::{WriteGuard, uninterrupted},
+    writing::Call,
 };
 use crate::{
     DueTimer, Error, LiveEvent, Rows, Timer, Transaction, Value,
+    gate::Checked,
     live::LIVE_TOPIC,
+    pace::Pace,
     values::{optional_text, signed},
 };
 use async_trait::async_trait;
 use host_base::event::Event;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The write lock of a component, and what the commit announces.
 pub(super) struct SqliteTransaction {
@@ -50,12 +53,12 @@ impl SqliteTransaction {
 
     /// Runs a statement of the host.
     pub(super) async fn run_own(&mut self, sql: &'static str, parameters: Vec<Value>) -> Result<u64, Error> {
-        self.change(&Arc::from(sql), parameters, self.shared.limits.statement_ms).await
+        self.change(self.own_call(sql, parameters, false)).await
     }
 
     /// Runs a query of the host.
     pub(super) async fn read_own(&mut self, sql: &'static str, parameters: Vec<Value>) -> Result<Rows, Error> {
-        self.rows(&Arc::from(sql), parameters).await
+        self.rows(self.own_call(sql, parameters, true)).await
     }
 
     /// Counts a keyed request.
@@ -65,7 +68,10 @@ impl SqliteTransaction {
 
     /// Runs a statement of a migration.
     pub(super) async fn change_schema(&mut self, sql: &Arc<str>) -> Result<(), Error> {
-        self.change(sql, Vec::new(), self.shared.limits.migration_statement_ms).await.map(drop)
+        let limit = Duration::from_millis(self.shared.limits.migration_statement_ms);
+        let (sql, pace) = (sql.clone(), Arc::new(Pace::unknown()));
+        let call = Call { sql, parameters: Vec::new(), pace, reads_only: false, is_foreign: true, limit };
+        self.change(call).await.map(drop)
     }
 
     /// Sets another time for a timer, and counts the attempt.
@@ -83,19 +89,30 @@ impl SqliteTransaction {
         Ok(())
     }
 
-    async fn change(&mut self, sql: &Arc<str>, parameters: Vec<Value>, statement_ms: u64) -> Result<u64, Error> {
+    fn own_call(&self, sql: &'static str, parameters: Vec<Value>, reads_only: bool) -> Call {
+        let (sql, pace, limit) = (sql.into(), self.shared.own_pace.clone(), self.shared.limits.statement_limit());
+        Call { sql, parameters, pace, reads_only, is_foreign: false, limit }
+    }
+
+    /// A statement of the component.
+    fn call(&self, checked: Checked, parameters: Vec<Value>) -> Call {
+        let Checked { sql, reads_only, pace } = checked;
+        Call { sql, parameters, pace, reads_only, is_foreign: true, limit: self.shared.limits.statement_limit() }
+    }
+
+    async fn change(&mut self, call: Call) -> Result<u64, Error> {
         self.check_not_failed()?;
         let result = match self.guard.connection().await {
-            Ok(connection) => connection.execute(sql, parameters, statement_ms).await,
+            Ok(connection) => connection.execute(call).await,
             Err(failure) => Err(failure),
         };
         self.note_failure(result)
     }
 
-    async fn rows(&mut self, sql: &Arc<str>, parameters: Vec<Value>) -> Result<Rows, Error> {
+    async fn rows(&mut self, call: Call) -> Result<Rows, Error> {
         self.check_not_failed()?;
         let result = match self.guard.connection().await {
-            Ok(connection) => connection.rows(sql, parameters, &self.shared.limits).await,
+            Ok(connection) => connection.rows(call).await,
             Err(failure) => Err(failure),
         };
         self.note_failure(result)
@@ -123,7 +140,7 @@ impl Transaction for SqliteTransaction {
         if !checked.reads_only {
             self.shared.disk.check_disk()?;
         }
-        self.rows(&checked.sql, parameters).await
+        self.rows(self.call(checked, parameters)).await
     }
 
     async fn execute(&mut self, statement: &str, parameters: Vec<Value>) -> Result<u64, Error> {
@@ -132,7 +149,7 @@ impl Transaction for SqliteTransaction {
             return Err(Error::Invalid("a statement that only reads is a query".into()));
         }
         self.shared.disk.check_disk()?;
-        self.change(&checked.sql, parameters, self.shared.limits.statement_ms).await
+        self.change(self.call(checked, parameters)).await
     }
 
     async fn publish(&mut self, event: &Event) -> Result<(), Error> {

@@ -10,10 +10,10 @@
 //! A commit or a rollback that has begun runs in its own task, so that it ends
 //! even if its caller is dropped.
 
-use super::{connection::Connection, errors::Failure, group_commit::WriteConnection};
-use crate::{Error, database::shutting_down};
-use sqlx::sqlite::SqliteConnectOptions;
+use super::{errors::Failure, group_commit::WriteConnection, writing::Writing};
+use crate::{Error, database::shutting_down, limits::Limits};
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -36,9 +36,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(options: SqliteConnectOptions, connection: Connection, wait: Duration) -> Self {
+    pub(super) fn new(path: &Path, limits: Arc<Limits>, connection: Writing) -> Self {
         let max_pages = Arc::new(AtomicU64::new(0));
-        let connection = WriteConnection::new(options, connection, max_pages.clone());
+        let wait = Duration::from_millis(limits.wait_ms);
+        let connection = WriteConnection::new(path.to_owned(), limits, connection, max_pages.clone());
         Self { connection: Arc::new(Mutex::new(connection)), waiting: Arc::default(), wait, max_pages }
     }
 
@@ -92,7 +93,7 @@ impl WriteGuard {
     }
 
     /// The connection, inside the savepoint of this transaction.
-    pub(super) async fn connection(&mut self) -> Result<&mut Connection, Failure> {
+    pub(super) async fn connection(&mut self) -> Result<&mut Writing, Failure> {
         let connection = self.locked().map_err(Failure::transaction)?;
         connection.connection().await.map_err(Failure::transaction)
     }

@@ -6,7 +6,10 @@ use crate::{
     conformance::{tables, text},
     limits::Limits,
 };
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,6 +45,102 @@ async fn a_query_whose_caller_was_dropped_frees_its_connection() {
     let started = Instant::now();
     store.query("SELECT 1", vec![]).await.unwrap();
     assert!(started.elapsed().as_secs() < 2);
+}
+
+/// A query that is short at first, and long with another parameter.
+const SHORT_AT_FIRST: &str = "SELECT count(*) FROM things a, things b, things c, things d, things e \
+                              WHERE a.n = $1 AND a.n + b.n + c.n + d.n + e.n < 0";
+
+#[tokio::test]
+async fn a_long_query_delays_no_other_task_of_its_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, Limits { statement_ms: 300, readers: 1, ..Limits::default() }).await;
+    tables(&store).await;
+    fill(&store, 300, 1).await;
+    for _ in 0..3 {
+        store.query(SHORT_AT_FIRST, vec![Value::Integer(1)]).await.unwrap();
+    }
+    for _ in 0..3 {
+        let mut longest_wait = Duration::ZERO;
+        let mut others = tokio::time::interval(Duration::from_millis(5));
+        let mut query = pin!(store.query(SHORT_AT_FIRST, vec![Value::Integer(0)]));
+        let (mut last, mut turns) = (Instant::now(), 0);
+        let result = loop {
+            tokio::select! {
+                result = &mut query => break result,
+                _ = others.tick() => {}
+            }
+            longest_wait = longest_wait.max(last.elapsed());
+            (last, turns) = (Instant::now(), turns + 1);
+        };
+        assert!(matches!(result, Err(Error::Timeout)), "{result:?}");
+        assert!(turns >= 3 && longest_wait < Duration::from_millis(200), "{turns} turns, {longest_wait:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_open_the_file_beside_each_other_and_a_writer_all_read() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder, Limits::default()).await;
+        tables(&store).await;
+        let readers: Vec<_> = (0..32)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.query("SELECT count(*) FROM things", vec![]).await })
+            })
+            .collect();
+        fill(&store, 20, 1).await;
+        for reader in readers {
+            assert_eq!(reader.await.unwrap().unwrap().rows.len(), 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_change_in_the_thread_of_its_caller_ends_soon_and_runs_the_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, Limits::default()).await;
+    tables(&store).await;
+    fill(&store, 300, 1).await;
+    // About 27 million rows: longer than a change may be in the thread of its caller.
+    let change = "UPDATE things SET n = (SELECT count(*) FROM things a, things b, things c WHERE a.n = $1 AND c.n < 0)
+                  WHERE id = '1'";
+    for _ in 0..3 {
+        let mut transaction = store.begin().await.unwrap();
+        assert_eq!(transaction.execute(change, vec![Value::Integer(1)]).await.unwrap(), 1);
+        transaction.commit().await.unwrap();
+    }
+    let begun = Instant::now();
+    let mut transaction = store.begin().await.unwrap();
+    transaction.execute("DELETE FROM things WHERE id = '2'", vec![]).await.unwrap();
+    let ended = transaction.execute(change, vec![Value::Integer(0)]).await;
+    assert!(matches!(ended, Err(Error::Conflict)), "{ended:?}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(matches!(transaction.commit().await, Err(Error::Conflict)));
+    let mut transaction = store.begin().await.unwrap();
+    assert_eq!(transaction.execute(change, vec![Value::Integer(0)]).await.unwrap(), 1);
+    transaction.commit().await.unwrap();
+    let rows = store.query("SELECT count(*) FROM things", vec![]).await.unwrap();
+    assert_eq!(format!("{:?}", rows.rows), "[[Value::Integer(300)]]", "nothing of the transaction that ended is there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_caller_was_dropped_is_never_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, Limits::default()).await;
+    tables(&store).await;
+    fill(&store, 300, 1).await;
+    for number in 0..60_u64 {
+        let mut transaction = store.begin().await.unwrap();
+        // Each text is new, so each change gets a thread.
+        let change = format!("INSERT INTO things (id, n) VALUES ('dropped-{number}', {number})");
+        let _ = timeout(Duration::from_micros(number * 20), transaction.execute(&change, vec![])).await;
+        drop(transaction);
+    }
+    fill_one(&store, "after").await;
+    let rows = store.query("SELECT count(*) FROM things WHERE id LIKE 'dropped-%'", vec![]).await.unwrap();
+    assert_eq!(format!("{:?}", rows.rows), "[[Value::Integer(0)]]");
 }
 
 #[tokio::test]
