@@ -72,8 +72,16 @@ impl Readers {
                 result => return result.map_err(Failure::into_error),
             }
         }
-        let _ended = EndedWhenDropped(lease.allow(limit, self.0.wait)?);
-        in_thread(move || lease.run(&query)).await?.map_err(Failure::into_error)
+        let is_over = Arc::new(Mutex::new(false));
+        let _ended = EndedWhenDropped { deadline: lease.allow(limit, self.0.wait)?, is_over: is_over.clone() };
+        let run = move || {
+            let result = lease.run(&query);
+            // From now on the deadline is that of the next query.
+            *is_over.lock() = true;
+            drop(lease);
+            result
+        };
+        in_thread(run).await?.map_err(Failure::into_error)
     }
 
     /// Replaces all connections, because a prepared statement has the columns
@@ -162,10 +170,16 @@ impl Drop for Lease {
 }
 
 /// Ends the query of a caller that is dropped.
-struct EndedWhenDropped(Deadline);
+struct EndedWhenDropped {
+    deadline: Deadline,
+    is_over: Arc<Mutex<bool>>,
+}
 
 impl Drop for EndedWhenDropped {
     fn drop(&mut self) {
-        self.0.cut_off_after(Duration::ZERO);
+        let is_over = self.is_over.lock();
+        if !*is_over {
+            self.deadline.cut_off_after(Duration::ZERO);
+        }
     }
 }
