@@ -4,16 +4,16 @@ use super::{
     Shared,
     errors::Failure,
     writer::{WriteGuard, uninterrupted},
-    writing::Call,
+    writing::{Call, Kind, Stopped, Writing},
 };
 use crate::{
     DueTimer, Error, LiveEvent, Rows, Timer, Transaction, Value,
     gate::Checked,
     live::LIVE_TOPIC,
-    pace::Pace,
     values::{optional_text, signed},
 };
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use host_base::event::Event;
 use std::{sync::Arc, time::Duration};
 
@@ -24,6 +24,7 @@ pub(super) struct SqliteTransaction {
     /// Set after an error that ends the transaction, because SQLite may have
     /// rolled it back. Every later call fails.
     failed: Option<Error>,
+    has_changes: bool,
     /// The events that it has published.
     published: u64,
     /// The timers that it has set.
@@ -43,6 +44,7 @@ impl SqliteTransaction {
             shared,
             guard,
             failed: None,
+            has_changes: false,
             published: 0,
             scheduled: 0,
             earliest_due_ms: u64::MAX,
@@ -53,12 +55,12 @@ impl SqliteTransaction {
 
     /// Runs a statement of the host.
     pub(super) async fn run_own(&mut self, sql: &'static str, parameters: Vec<Value>) -> Result<u64, Error> {
-        self.change(self.own_call(sql, parameters, false)).await
+        self.change(self.own_call(sql, parameters)).await
     }
 
     /// Runs a query of the host.
     pub(super) async fn read_own(&mut self, sql: &'static str, parameters: Vec<Value>) -> Result<Rows, Error> {
-        self.rows(self.own_call(sql, parameters, true)).await
+        self.rows(self.own_call(sql, parameters)).await
     }
 
     /// Counts a keyed request.
@@ -69,8 +71,8 @@ impl SqliteTransaction {
     /// Runs a statement of a migration.
     pub(super) async fn change_schema(&mut self, sql: &Arc<str>) -> Result<(), Error> {
         let limit = Duration::from_millis(self.shared.limits.migration_statement_ms);
-        let (sql, pace) = (sql.clone(), Arc::new(Pace::unknown()));
-        let call = Call { sql, parameters: Vec::new(), pace, reads_only: false, is_foreign: true, limit };
+        let (sql, pace) = (sql.clone(), self.shared.own_pace.clone());
+        let call = Call { sql, parameters: Vec::new(), pace, kind: Kind::ChangeInThread, limit };
         self.change(call).await.map(drop)
     }
 
@@ -89,33 +91,61 @@ impl SqliteTransaction {
         Ok(())
     }
 
-    fn own_call(&self, sql: &'static str, parameters: Vec<Value>, reads_only: bool) -> Call {
+    fn own_call(&self, sql: &'static str, parameters: Vec<Value>) -> Call {
         let (sql, pace, limit) = (sql.into(), self.shared.own_pace.clone(), self.shared.limits.statement_limit());
-        Call { sql, parameters, pace, reads_only, is_foreign: false, limit }
+        Call { sql, parameters, pace, kind: Kind::OfHost, limit }
     }
 
     /// A statement of the component.
     fn call(&self, checked: Checked, parameters: Vec<Value>) -> Call {
         let Checked { sql, reads_only, pace } = checked;
-        Call { sql, parameters, pace, reads_only, is_foreign: true, limit: self.shared.limits.statement_limit() }
+        let kind = match reads_only {
+            true => Kind::Query,
+            false if self.guard.is_alone() => Kind::Change,
+            false => Kind::ChangeInThread,
+        };
+        Call { sql, parameters, pace, kind, limit: self.shared.limits.statement_limit() }
     }
 
     async fn change(&mut self, call: Call) -> Result<u64, Error> {
-        self.check_not_failed()?;
-        let result = match self.guard.connection().await {
-            Ok(connection) => connection.execute(call).await,
-            Err(failure) => Err(failure),
-        };
-        self.note_failure(result)
+        let result = self.run(call, Writing::execute).await;
+        self.has_changes |= result.is_ok();
+        result
     }
 
     async fn rows(&mut self, call: Call) -> Result<Rows, Error> {
+        let may_change = call.kind != Kind::Query;
+        let result = self.run(call, Writing::rows).await;
+        self.has_changes |= may_change && result.is_ok();
+        result
+    }
+
+    async fn run<T>(
+        &mut self,
+        call: Call,
+        run: for<'a> fn(&'a Writing, Call) -> BoxFuture<'a, Result<T, Stopped>>,
+    ) -> Result<T, Error> {
         self.check_not_failed()?;
-        let result = match self.guard.connection().await {
-            Ok(connection) => connection.rows(call).await,
-            Err(failure) => Err(failure),
+        let result = match self.try_run(call, run).await {
+            // The statement was long, so it gets a thread now.
+            Err(Stopped::CutOff(call)) if !self.has_changes => match self.guard.begin_again().await {
+                Ok(()) => self.try_run(call, run).await,
+                Err(error) => Err(Failure::transaction(error).into()),
+            },
+            result => result,
         };
-        self.note_failure(result)
+        self.note_failure(result.map_err(|stopped| match stopped {
+            Stopped::Failed(failure) => failure,
+            Stopped::CutOff(_) => Failure::transaction(Error::Conflict),
+        }))
+    }
+
+    async fn try_run<T>(
+        &mut self,
+        call: Call,
+        run: for<'a> fn(&'a Writing, Call) -> BoxFuture<'a, Result<T, Stopped>>,
+    ) -> Result<T, Stopped> {
+        run(self.guard.connection().await?, call).await
     }
 
     fn check_not_failed(&self) -> Result<(), Error> {

@@ -98,6 +98,19 @@ impl WriteGuard {
         connection.connection().await.map_err(Failure::transaction)
     }
 
+    /// Whether no other transaction would be rolled back with this one.
+    pub(super) fn is_alone(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_alone())
+    }
+
+    /// Begins a transaction again that is alone and has changed nothing. No other one can
+    /// write meanwhile.
+    pub(super) async fn begin_again(&mut self) -> Result<(), Error> {
+        let connection = self.locked()?;
+        connection.roll_back_member().await;
+        connection.begin_member().await
+    }
+
     /// Makes the changes durable. The caller must run it [uninterrupted].
     pub(super) async fn commit(mut self) -> Result<(), Error> {
         let Some(mut connection) = self.connection.take() else { return Err(shutting_down()) };

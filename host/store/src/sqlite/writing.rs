@@ -6,6 +6,7 @@ use super::{
     work::{SHORT, here, in_thread, timed},
 };
 use crate::{Error, Rows, Value, limits::Limits, pace::Pace};
+use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -16,17 +17,38 @@ const CHANGE_IN_THE_THREAD_OF_ITS_CALLER: Duration = Duration::from_millis(20);
 const CUT_OFF: Duration = Duration::from_millis(400);
 
 /// A statement with its parameters.
-#[derive(Clone)]
 pub(super) struct Call {
     pub(super) sql: Arc<str>,
     pub(super) parameters: Vec<Value>,
     pub(super) pace: Arc<Pace>,
-    /// It changes nothing, so SQLite can end it without its transaction.
-    pub(super) reads_only: bool,
-    /// It is from a component, so nobody knows how long it is.
-    pub(super) is_foreign: bool,
+    pub(super) kind: Kind,
     /// The longest run.
     pub(super) limit: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A statement of the host, which is bounded by its text.
+    OfHost,
+    /// SQLite can end it without its transaction.
+    Query,
+    /// SQLite ends the whole group of its transaction with it.
+    Change,
+    /// A change that would end other transactions, or that is long by nature.
+    ChangeInThread,
+}
+
+/// Why a statement has no result.
+pub(super) enum Stopped {
+    Failed(Failure),
+    /// It was long, and SQLite has rolled back its transaction.
+    CutOff(Call),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 /// The connection that writes.
@@ -39,22 +61,33 @@ pub(super) struct Writing {
 impl Writing {
     pub(super) async fn open(path: &Path, limits: &Arc<Limits>) -> Result<Self, Failure> {
         let (path, of_file) = (path.to_owned(), limits.clone());
-        let wait = Duration::from_millis(limits.wait_ms);
-        let open = move || {
-            let connection = Connection::open_to_write(&path, &of_file)?;
-            connection.wait_for_locks(wait)?;
-            Ok::<_, Failure>(connection)
-        };
+        let open = move || Connection::open_to_write(&path, &of_file);
         let connection = in_thread(open).await.map_err(Failure::transaction)??;
         let deadline = connection.deadline().clone();
         Ok(Self { connection: Arc::new(Mutex::new(connection)), deadline, limits: limits.clone() })
     }
 
+    /// The longest wait for a lock of the file.
+    fn wait(&self) -> Duration {
+        Duration::from_millis(self.limits.wait_ms)
+    }
+
     /// Runs statements of the host that look at few pages and do not wait for the disk.
     pub(super) async fn control(&self, sql: &'static [&'static str]) -> Result<(), Failure> {
         self.deadline.set(None);
-        let connection = self.connection.clone();
-        here(move || run_all(&connection.lock(), sql)).await
+        let (connection, wait) = (self.connection.clone(), self.wait());
+        let work = move || {
+            let connection = connection.lock();
+            connection.wait_for_locks(Duration::ZERO)?;
+            let result = run_all(&connection, sql);
+            connection.wait_for_locks(wait)?;
+            result
+        };
+        match here(work).await {
+            // Another program has locked the file, so the first of the statements failed.
+            Err(Failure { error: Error::Conflict, .. }) => self.control_in_thread(sql).await,
+            result => result,
+        }
     }
 
     /// Runs statements of the host, such as those that make changes durable.
@@ -76,14 +109,14 @@ impl Writing {
     }
 
     /// Runs a statement and returns its rows.
-    pub(super) async fn rows(&self, call: Call) -> Result<Rows, Failure> {
+    pub(super) fn rows(&self, call: Call) -> BoxFuture<'_, Result<Rows, Stopped>> {
         let limits = self.limits.clone();
-        self.run(call, move |connection, call| connection.rows(&call.sql, &call.parameters, &limits)).await
+        self.run(call, move |connection, call| connection.rows(&call.sql, &call.parameters, &limits)).boxed()
     }
 
     /// Runs a statement and returns the number of rows that it changed.
-    pub(super) async fn execute(&self, call: Call) -> Result<u64, Failure> {
-        self.run(call, |connection, call| connection.execute(&call.sql, &call.parameters)).await
+    pub(super) fn execute(&self, call: Call) -> BoxFuture<'_, Result<u64, Stopped>> {
+        self.run(call, |connection, call| connection.execute(&call.sql, &call.parameters)).boxed()
     }
 
     /// Runs a statement where its pace says.
@@ -91,25 +124,24 @@ impl Writing {
         &self,
         mut call: Call,
         run: impl Fn(&Connection, &Call) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, Stopped> {
         let mut run = run;
-        if call.pace.is_short() {
-            self.deadline.set(Some(call.longest_in_the_thread_of_its_caller()));
+        if let Some(longest) = call.longest_in_the_thread_of_its_caller() {
+            self.deadline.set(Some(longest));
             let connection = self.connection.clone();
             let work = move || (timed(&call.pace, || run(&connection.lock(), &call)), call, run);
             let result;
             (result, call, run) = here(work).await;
             match result {
-                Err(Failure { error: Error::Timeout, .. }) if call.reads_only => {}
-                // Its transaction runs again, and then the statement gets a thread.
-                Err(Failure { error: Error::Timeout, .. }) if call.is_foreign => {
-                    return Err(Failure::transaction(Error::Conflict));
+                Err(Failure { error: Error::Timeout, .. }) if call.kind == Kind::Query => {}
+                Err(Failure { error: Error::Timeout, .. }) if call.kind == Kind::Change => {
+                    return Err(Stopped::CutOff(call));
                 }
-                result => return result,
+                result => return Ok(result?),
             }
         }
         self.deadline.set(Some(call.limit));
-        self.in_thread(move |connection| timed(&call.pace, || run(connection, &call))).await
+        Ok(self.in_thread(move |connection| timed(&call.pace, || run(connection, &call))).await?)
     }
 
     async fn in_thread<T: Send + 'static>(
@@ -159,12 +191,15 @@ impl Writing {
 }
 
 impl Call {
-    fn longest_in_the_thread_of_its_caller(&self) -> Duration {
-        match (self.reads_only, self.is_foreign) {
-            (true, _) => SHORT.min(self.limit),
-            (false, true) => CHANGE_IN_THE_THREAD_OF_ITS_CALLER.min(self.limit),
-            (false, false) => self.limit,
-        }
+    /// None if it has to run in another thread.
+    fn longest_in_the_thread_of_its_caller(&self) -> Option<Duration> {
+        let longest = match self.kind {
+            Kind::OfHost => self.limit,
+            Kind::Query => SHORT,
+            Kind::Change => CHANGE_IN_THE_THREAD_OF_ITS_CALLER,
+            Kind::ChangeInThread => return None,
+        };
+        self.pace.is_short().then(|| longest.min(self.limit))
     }
 }
 

@@ -44,6 +44,22 @@ async fn a_long_wait_for_the_writer_times_out() {
     fill_one(&store, "a").await;
 }
 
+#[tokio::test]
+async fn a_file_that_another_program_has_locked_stops_no_other_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, Limits { wait_ms: 5_000, ..Limits::default() }).await;
+    tables(&store).await;
+    fill_one(&store, "a").await;
+    let other = rusqlite::Connection::open(folder.path().join("components/things.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let unlocked = async {
+        // This task runs on the same thread as the writer.
+        sleep(Duration::from_millis(200)).await;
+        other.execute_batch("COMMIT").unwrap();
+    };
+    timeout(Duration::from_secs(4), async { tokio::join!(fill_one(&store, "b"), unlocked) }).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_writers_share_commits() {
     let folder = tempfile::tempdir().unwrap();

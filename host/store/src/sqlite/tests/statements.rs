@@ -112,6 +112,7 @@ async fn a_long_change_in_the_thread_of_its_caller_ends_soon_and_runs_the_next_t
         assert_eq!(transaction.execute(change, vec![Value::Integer(1)]).await.unwrap(), 1);
         transaction.commit().await.unwrap();
     }
+    // Beside a change that it would lose, the component hears of it.
     let begun = Instant::now();
     let mut transaction = store.begin().await.unwrap();
     transaction.execute("DELETE FROM things WHERE id = '2'", vec![]).await.unwrap();
@@ -122,6 +123,17 @@ async fn a_long_change_in_the_thread_of_its_caller_ends_soon_and_runs_the_next_t
     let mut transaction = store.begin().await.unwrap();
     assert_eq!(transaction.execute(change, vec![Value::Integer(0)]).await.unwrap(), 1);
     transaction.commit().await.unwrap();
+    // Without one, the host begins the transaction again.
+    for _ in 0..70 {
+        let mut transaction = store.begin().await.unwrap();
+        assert_eq!(transaction.query("SELECT n FROM things WHERE id = '1'", vec![]).await.unwrap().rows.len(), 1);
+        assert_eq!(transaction.execute(change, vec![Value::Integer(1)]).await.unwrap(), 1);
+        transaction.commit().await.unwrap();
+    }
+    let mut transaction = store.begin().await.unwrap();
+    assert_eq!(transaction.execute(change, vec![Value::Integer(0)]).await.unwrap(), 1);
+    transaction.execute("DELETE FROM things WHERE id = '2'", vec![]).await.unwrap();
+    transaction.rollback().await;
     let rows = store.query("SELECT count(*) FROM things", vec![]).await.unwrap();
     assert_eq!(format!("{:?}", rows.rows), "[[Value::Integer(300)]]", "nothing of the transaction that ended is there");
 }
