@@ -9,12 +9,10 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::{
     AnyPool, ConnectOptions, Executor,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 8;
@@ -92,17 +90,4 @@ fn sqlite_options(path: &Path, mode: &str) -> sqlx::Result<AnyConnectOptions> {
     let path = std::path::absolute(path)?;
     let path = percent_encode(path.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC).to_string().replace("%2F", "/");
     Ok(AnyConnectOptions::from_str(&format!("sqlite://{path}?mode={mode}"))?.disable_statement_logging())
-}
-
-/// Options for the SQLite file of a component. An acknowledged commit survives
-/// a power loss.
-pub fn durable_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        .disable_statement_logging()
 }

@@ -19,7 +19,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use connect::durable_options;
 pub use singleton_lock::SingletonLock;
 
 use connections::{Connections, HostPool, no_answer};

@@ -31,20 +31,6 @@ const SQLITE_CONSTRAINT_PRIMARYKEY: i32 = 1_555;
 const SQLITE_CONSTRAINT_UNIQUE: i32 = 2_067;
 const SQLITE_CONSTRAINT_ROWID: i32 = 2_579;
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        let database = match &error {
-            sqlx::Error::Database(database) => database,
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-                return Self::statement(Error::Invalid(format!("a value is not what its type says: {error}")));
-            }
-            _ => return Self::transaction(Error::Unavailable(error.to_string())),
-        };
-        let code = database.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default();
-        Self::of_code(code, database.message())
-    }
-}
-
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         match &error {

@@ -1,11 +1,10 @@
-//! A SQLite file, opened as the host opens the file of a component: with the
-//! same pragmas, one connection for writing and the same number for reading.
+//! A SQLite file, opened as most programs with sqlx do, and with the pragmas of the file of
+//! a component: one connection for writing and the same number for reading.
 
 use std::path::Path;
 
-use host_database::durable_options;
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 
 pub(super) use sqlx::SqliteConnection as Connection;
 pub(super) use sqlx::sqlite::SqliteRow as Row;
@@ -34,7 +33,13 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) async fn open(file: &Path) -> sqlx::Result<Self> {
-        let options = durable_options(file);
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .disable_statement_logging();
         let pool = || SqlitePoolOptions::new().test_before_acquire(false);
         let write = pool().max_connections(1).connect_with(options.clone()).await?;
         let read = pool().max_connections(READERS).connect_with(options.read_only(true)).await?;
