@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The runs after a long one that get a thread of their own.
 const RUNS_AFTER_A_LONG_ONE: u32 = 64;
+/// All further runs.
+const ALWAYS: u32 = u32::MAX;
 
 /// Whether the next run of a statement may begin in the thread of its caller. So a statement
 /// that is often long delays the other work of that thread seldom.
@@ -23,19 +25,18 @@ impl Pace {
 
     /// Counts a run. Returns whether it is probably short.
     pub(crate) fn is_short(&self) -> bool {
-        // Two runs at once may both count as one. That is no harm.
-        match self.0.load(Relaxed) {
-            0 => true,
-            left => {
-                self.0.store(left - 1, Relaxed);
-                false
-            }
-        }
+        let count = |left: u32| (left != ALWAYS).then_some(left.saturating_sub(1));
+        self.0.fetch_update(Relaxed, Relaxed, count) == Ok(0)
     }
 
     /// A run was long.
     pub(crate) fn was_long(&self) {
-        self.0.store(RUNS_AFTER_A_LONG_ONE, Relaxed);
+        self.0.fetch_max(RUNS_AFTER_A_LONG_ONE, Relaxed);
+    }
+
+    /// A run was so long that its transaction was lost. No other one of this statement shall be.
+    pub(crate) fn has_ended_a_transaction(&self) {
+        self.0.store(ALWAYS, Relaxed);
     }
 }
 
@@ -52,5 +53,8 @@ mod tests {
         pace.was_long();
         let long = (0..1_000).filter(|_| !pace.is_short()).count();
         assert_eq!(long, 64);
+        pace.has_ended_a_transaction();
+        pace.was_long();
+        assert!((0..1_000).all(|_| !pace.is_short()));
     }
 }

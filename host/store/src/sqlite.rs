@@ -1,7 +1,7 @@
 //! The embedded engine: one SQLite file per component.
 //!
-//! One connection writes, and a few others only read. The file is opened when its component is first loaded, and closed
-//! when the host stops.
+//! One connection writes, and a few others only read. The file is opened when its
+//! component is first loaded, and closed when the host stops.
 
 mod component_sql;
 mod connection;
@@ -103,6 +103,16 @@ impl SqliteDatabase {
     {
         let (limit, parameters) = (self.shared.limits.statement_limit(), parameters.to_vec());
         self.readers.read(&self.shared.own_pace, limit, move |connection| connection.read_own(sql, &parameters)).await
+    }
+
+    /// Reads rows of the host's own tables with a query that looks at many.
+    async fn read_large_own<T>(&self, sql: &'static str, parameters: &[i64]) -> Result<Vec<T>, Error>
+    where
+        T: for<'row> TryFrom<&'row rusqlite::Row<'row>, Error = rusqlite::Error> + Send + 'static,
+    {
+        let (limit, parameters) = (self.shared.limits.statement_limit(), parameters.to_vec());
+        let pace = Arc::new(Pace::unknown());
+        self.readers.read(&pace, limit, move |connection| connection.read_own(sql, &parameters)).await
     }
 
     /// Runs a query outside of a transaction.

@@ -121,11 +121,19 @@ impl Connection {
     pub(super) fn rows(&self, sql: &str, parameters: &[Value], limits: &Limits) -> Result<Rows, Failure> {
         let mut statement = self.inner.prepare_cached(sql)?;
         bind(&mut statement, parameters)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
         let mut limited = LimitedRows::new(limits);
+        let mut columns = Vec::new();
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
+            // The first step prepares the statement again if the schema was changed.
+            if columns.is_empty() {
+                columns = names(row.as_ref());
+            }
             limited.push(columns.len(), |column| value(row.get_ref(column)?), Failure::statement)?;
+        }
+        drop(rows);
+        if columns.is_empty() {
+            columns = names(&statement);
         }
         Ok(limited.with_columns(columns))
     }
@@ -174,6 +182,10 @@ fn bind(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<(), Failu
         }
     }
     Ok(())
+}
+
+fn names(statement: &Statement<'_>) -> Vec<String> {
+    statement.column_names().into_iter().map(str::to_owned).collect()
 }
 
 /// A value of a row as SQLite stores it. The declared type of the column does

@@ -21,7 +21,7 @@ impl DiskUse for SqliteDatabase {
     async fn measure(&self) -> Result<DiskAmount, Error> {
         let sql = "SELECT p.page_count - f.freelist_count, (SELECT count(*) FROM host_outbox), \
                    (SELECT count(*) FROM host_timers) FROM pragma_page_count AS p, pragma_freelist_count AS f";
-        let rows: Vec<(i64, i64, i64)> = self.read_own(sql, &[]).await?;
+        let rows: Vec<(i64, i64, i64)> = self.read_large_own(sql, &[]).await?;
         let (pages, outbox_events, timers) = rows.first().copied().unwrap_or_default();
         let amount = DiskAmount {
             database_bytes: pages.cast_unsigned().saturating_mul(PAGE_BYTES.into()),
@@ -34,7 +34,7 @@ impl DiskUse for SqliteDatabase {
     }
 
     async fn measure_tables(&self, most: u32) -> Result<Vec<TableSize>, Error> {
-        let rows: Vec<TableRow> = self.read_own(TABLES, &[most.into()]).await?;
+        let rows: Vec<TableRow> = self.read_large_own(TABLES, &[most.into()]).await?;
         Ok(rows.into_iter().map(|row| TableSize::of(row, false)).collect())
     }
 

@@ -28,7 +28,7 @@ impl Inbox for SqliteDatabase {
         let mut pruned = 0;
         loop {
             let mut transaction = self.begin_write().await?;
-            let deleted = transaction.run_own(sql, values.clone()).await?;
+            let deleted = transaction.run_large_own(sql, values.clone()).await?;
             Box::new(transaction).commit().await?;
             pruned += deleted;
             if deleted < PRUNED_ROWS {

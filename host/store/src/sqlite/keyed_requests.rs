@@ -59,7 +59,7 @@ impl KeyedRequests for SqliteDatabase {
         let mut pruned = 0;
         loop {
             let mut transaction = self.begin_write().await?;
-            let deleted = transaction.run_own(sql, values.clone()).await?;
+            let deleted = transaction.run_large_own(sql, values.clone()).await?;
             Box::new(transaction).commit().await?;
             self.shared.disk.requests_pruned(deleted);
             pruned += deleted;
@@ -74,7 +74,7 @@ impl SqliteDatabase {
     /// Counts the requests again, if the last count is old.
     pub(super) async fn count_requests(&self) -> Result<(), Error> {
         if self.shared.disk.must_count_requests() {
-            let rows: Vec<(i64,)> = self.read_own("SELECT count(*) FROM host_requests", &[]).await?;
+            let rows: Vec<(i64,)> = self.read_large_own("SELECT count(*) FROM host_requests", &[]).await?;
             let requests = rows.first().map_or(0, |(count,)| count.cast_unsigned());
             // The bytes are part of the file.
             self.shared.disk.requests_counted(requests, 0);

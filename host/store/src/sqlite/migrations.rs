@@ -72,7 +72,7 @@ impl SqliteTransaction {
             }
         }
         for delete in DELETE_ALL {
-            self.run_own(delete, Vec::new()).await?;
+            self.run_large_own(delete, Vec::new()).await?;
         }
         self.change_schema(&"PRAGMA defer_foreign_keys = OFF".into()).await
     }

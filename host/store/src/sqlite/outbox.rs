@@ -17,7 +17,7 @@ impl Outbox for SqliteDatabase {
     async fn clear_outbox(&self, up_to_sequence: i64) -> Result<(), Error> {
         let mut transaction = self.begin_write().await?;
         let values = vec![Value::Integer(up_to_sequence)];
-        let deleted = transaction.run_own("DELETE FROM host_outbox WHERE sequence <= $1", values).await?;
+        let deleted = transaction.run_large_own("DELETE FROM host_outbox WHERE sequence <= $1", values).await?;
         Box::new(transaction).commit().await?;
         self.shared.disk.carried(deleted);
         Ok(())

@@ -63,8 +63,10 @@ impl Readers {
         let mut lease = self.0.lease(pace).await?;
         let mut query = query;
         if pace.is_short() {
-            lease.allow(SHORT, Duration::ZERO)?;
-            let short = move || (lease.run(&query), lease, query);
+            let short = move || {
+                let result = lease.allow(SHORT, Duration::ZERO).map_err(Failure::transaction);
+                (result.and_then(|_| lease.run(&query)), lease, query)
+            };
             let result;
             (result, lease, query) = here(short).await;
             match result {
@@ -162,6 +164,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
+        if std::thread::panicking() {
+            return;
+        }
         let schema_version = self.schema_version;
         if !self.pool.permits.is_closed() && schema_version == self.pool.schema_version.load(Ordering::Acquire) {
             self.pool.idle.lock().push(IdleConnection { connection, schema_version });

@@ -58,6 +58,12 @@ impl SqliteTransaction {
         self.change(self.own_call(sql, parameters)).await
     }
 
+    /// Runs a statement of the host that may look at many rows.
+    pub(super) async fn run_large_own(&mut self, sql: &'static str, parameters: Vec<Value>) -> Result<u64, Error> {
+        let call = Call { kind: Kind::ChangeInThread, ..self.own_call(sql, parameters) };
+        self.change(call).await
+    }
+
     /// Runs a query of the host.
     pub(super) async fn read_own(&mut self, sql: &'static str, parameters: Vec<Value>) -> Result<Rows, Error> {
         self.rows(self.own_call(sql, parameters)).await
@@ -108,16 +114,11 @@ impl SqliteTransaction {
     }
 
     async fn change(&mut self, call: Call) -> Result<u64, Error> {
-        let result = self.run(call, Writing::execute).await;
-        self.has_changes |= result.is_ok();
-        result
+        self.run(call, Writing::execute).await
     }
 
     async fn rows(&mut self, call: Call) -> Result<Rows, Error> {
-        let may_change = call.kind != Kind::Query;
-        let result = self.run(call, Writing::rows).await;
-        self.has_changes |= may_change && result.is_ok();
-        result
+        self.run(call, Writing::rows).await
     }
 
     async fn run<T>(
@@ -126,6 +127,7 @@ impl SqliteTransaction {
         run: for<'a> fn(&'a Writing, Call) -> BoxFuture<'a, Result<T, Stopped>>,
     ) -> Result<T, Error> {
         self.check_not_failed()?;
+        let may_change = call.kind != Kind::Query;
         let result = match self.try_run(call, run).await {
             // The statement was long, so it gets a thread now.
             Err(Stopped::CutOff(call)) if !self.has_changes => match self.guard.begin_again().await {
@@ -134,6 +136,8 @@ impl SqliteTransaction {
             },
             result => result,
         };
+        // A statement that failed may have changed rows before.
+        self.has_changes |= may_change;
         self.note_failure(result.map_err(|stopped| match stopped {
             Stopped::Failed(failure) => failure,
             Stopped::CutOff(_) => Failure::transaction(Error::Conflict),

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// A change that runs in the thread of its caller ends after this time, with its
-/// transaction. A guest that computes gives way after as long.
+/// transaction. A guest that computes for as long needs a turn to go on.
 const CHANGE_IN_THE_THREAD_OF_ITS_CALLER: Duration = Duration::from_millis(20);
 /// The time in which a statement ends that nobody waits for.
 const CUT_OFF: Duration = Duration::from_millis(400);
@@ -28,7 +28,7 @@ pub(super) struct Call {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A statement of the host, which is bounded by its text.
+    /// A statement of the host that looks at few rows.
     OfHost,
     /// SQLite can end it without its transaction.
     Query,
@@ -74,10 +74,10 @@ impl Writing {
 
     /// Runs statements of the host that look at few pages and do not wait for the disk.
     pub(super) async fn control(&self, sql: &'static [&'static str]) -> Result<(), Failure> {
-        self.deadline.set(None);
         let (connection, wait) = (self.connection.clone(), self.wait());
         let work = move || {
             let connection = connection.lock();
+            connection.deadline().set(None);
             connection.wait_for_locks(Duration::ZERO)?;
             let result = run_all(&connection, sql);
             connection.wait_for_locks(wait)?;
@@ -127,14 +127,21 @@ impl Writing {
     ) -> Result<T, Stopped> {
         let mut run = run;
         if let Some(longest) = call.longest_in_the_thread_of_its_caller() {
-            self.deadline.set(Some(longest));
             let connection = self.connection.clone();
-            let work = move || (timed(&call.pace, || run(&connection.lock(), &call)), call, run);
+            let work = move || {
+                let connection = connection.lock();
+                // Its time begins here, and not before the task may give way to others.
+                connection.deadline().set(Some(longest));
+                let result = timed(&call.pace, || run(&connection, &call));
+                drop(connection);
+                (result, call, run)
+            };
             let result;
             (result, call, run) = here(work).await;
             match result {
                 Err(Failure { error: Error::Timeout, .. }) if call.kind == Kind::Query => {}
                 Err(Failure { error: Error::Timeout, .. }) if call.kind == Kind::Change => {
+                    call.pace.has_ended_a_transaction();
                     return Err(Stopped::CutOff(call));
                 }
                 result => return Ok(result?),

@@ -40,7 +40,7 @@ impl BufferPool {
     }
 }
 
-/// An empty buffer, on huge pages if the system has some.
+/// A new buffer, on huge pages if the system has some.
 fn on_huge_pages(blocks: usize) -> Vec<Block> {
     let mut buffer = Vec::with_capacity(blocks);
     // Before the first write, because the kernel gives a page its size then.
