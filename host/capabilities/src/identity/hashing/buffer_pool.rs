@@ -2,9 +2,9 @@
 //! next hash: the kernel needs a tenth of a hash's time to provide the same memory
 //! again, page by page.
 //!
-//! A hash reads its buffer at random places. Most of a small page's addresses are not
-//! in the processor's cache of addresses, and the lookup takes a sixth of the hash's time. So
-//! the buffers ask for huge pages.
+//! A hash reads its buffer at random places. The processor has to look up the address of
+//! almost every small page, which takes a seventh of the hash's time. So the buffers ask for
+//! huge pages.
 
 use argon2::Block;
 use parking_lot::Mutex;
