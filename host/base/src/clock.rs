@@ -22,7 +22,7 @@ use std::{
         LazyLock,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -50,9 +50,12 @@ pub fn now_ms() -> u64 {
     u64::try_from(now().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time that was so long ago, in milliseconds since the Unix epoch.
-pub fn ms_ago(time: Duration) -> u64 {
-    now_ms().saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+/// The time at an instant of the past, in milliseconds since the Unix epoch. What
+/// happened later has this time or a later one, for [`now_ms`] too.
+pub fn ms_at(past: Instant) -> u64 {
+    // A pause between the two readings makes the result earlier, never later.
+    let now = now();
+    u64::try_from(now.saturating_sub(past.elapsed()).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The time since the Unix epoch.

@@ -43,16 +43,18 @@ pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Resu
     (status = 404, body = Envelope),
 ))]
 pub(super) async fn show(caller: Caller, Path(id): Path<String>) -> Result<Json<TraceDetails>, Problem> {
-    let trace = TraceId::from_hex(&id).ok().and_then(recent_traces::find);
+    // The parser also takes fewer digits, capital letters and a sign.
+    let trace = TraceId::from_hex(&id).ok().filter(|trace| trace.to_string() == id).and_then(recent_traces::find);
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "this host keeps no trace of this id");
     trace.and_then(|trace| details(&trace, &caller)).map(Json).ok_or_else(unknown)
 }
 
 /// The part of a trace that the caller may see. None if there is none.
 fn details(trace: &KeptTrace, caller: &Caller) -> Option<TraceDetails> {
-    let covered = trace.operations.iter().filter(|operation| caller.covers(&operation.component));
-    let mut steps: Vec<OperationView> = covered.map(|operation| view(operation)).collect();
-    steps.sort_by_key(|step| step.begun_ms);
+    let mut covered: Vec<_> = trace.operations.iter().filter(|operation| caller.covers(&operation.component)).collect();
+    // A request and its event often begin in the same millisecond.
+    covered.sort_by_key(|operation| (operation.begun_ms, operation.kind));
+    let steps: Vec<OperationView> = covered.into_iter().map(|operation| view(operation)).collect();
     let first = steps.first()?.clone();
     let end_us = steps.iter().map(|step| (step.begun_ms - first.begun_ms) * 1_000 + step.took_us).max()?;
     let plugins: BTreeSet<_> = steps.iter().map(|step| step.plugin.clone()).filter(|name| !name.is_empty()).collect();
@@ -115,5 +117,15 @@ mod tests {
         let part = details(&trace, &bound("b")).unwrap();
         assert_eq!((part.view.plugins, part.view.took_us), (vec!["b".to_owned()], 30_000));
         assert!(details(&trace, &bound("c")).is_none());
+    }
+
+    #[test]
+    fn in_one_millisecond_a_cause_comes_before_its_effect() {
+        let kinds = [OperationKind::Request, OperationKind::Publication, OperationKind::Event];
+        let ended = [OperationKind::Publication, OperationKind::Event, OperationKind::Request];
+        let operations = ended.map(|kind| Operation { kind, ..operation("a", 1_000, 1, None) }.into()).into();
+        let trace = KeptTrace { trace: TraceId::from_bytes([7; 16]), operations, left_out: 0 };
+        let steps = details(&trace, &Caller::unbound("all", Role::View)).unwrap().steps;
+        assert_eq!(steps.into_iter().map(|step| step.kind).collect::<Vec<_>>(), kinds.map(Word::Known));
     }
 }

@@ -50,7 +50,9 @@ async fn a_failed_event_has_a_trace_from_its_request_on() {
     assert_eq!(other.get("/traces").await.json(), json!([]), "a bound token sees only its own plugins");
     let id = trace["trace"].as_str().unwrap();
     assert_eq!(other.get(&format!("/traces/{id}")).await.status, 404);
-    for wrong in ["x", "00000000000000000000000000000000", "..", &id[1..]] {
+    // One of 16 ids begins with a zero.
+    let (signed, longer, capital) = (format!("+{}", &id[1..]), format!("0{id}"), format!("A{}", &id[1..]));
+    for wrong in ["x", "00000000000000000000000000000000", "..", &id[1..], &signed, &longer, &capital] {
         assert_eq!(operator.get(&format!("/traces/{wrong}")).await.status, 404, "{wrong}");
     }
 }

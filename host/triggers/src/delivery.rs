@@ -3,7 +3,7 @@
 use super::workers::ComponentWorkers;
 use futures::FutureExt;
 use host_base::{
-    clock::{ms_ago, now_ms},
+    clock::{ms_at, now_ms},
     text,
 };
 use host_bus::{BusError, DeadLetter};
@@ -14,7 +14,11 @@ use host_telemetry::{
     recent_traces::{self, Operation, OperationKind},
 };
 use sha2::{Digest, Sha256};
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 /// The longest delay that a component may ask for.
@@ -28,7 +32,7 @@ pub(super) struct Ended<'a> {
     /// The id of the event. Empty for a timer.
     pub(super) id: &'a str,
     pub(super) trace: TraceId,
-    pub(super) took: Duration,
+    pub(super) begun: Instant,
 }
 
 impl Ended<'_> {
@@ -40,8 +44,8 @@ impl Ended<'_> {
             component: component.to_owned(),
             name: self.name.to_owned(),
             id: self.id.to_owned(),
-            begun_ms: ms_ago(self.took),
-            took: self.took,
+            begun_ms: ms_at(self.begun),
+            took: self.begun.elapsed(),
             failure: outcome.reason().map(str::to_owned),
         });
     }

@@ -89,8 +89,8 @@ impl ComponentWorkers {
             };
             let outcome = result.name();
             end_span(&mut otel_span, &result);
-            let (trace, took) = (otel_span.trace_id(), begun.elapsed());
-            Ended { kind: OperationKind::Event, name: &event.subject, id: &event.id, trace, took }
+            let trace = otel_span.trace_id();
+            Ended { kind: OperationKind::Event, name: &event.subject, id: &event.id, trace, begun }
                 .record(&self.name, &result);
             metrics::counter!("event_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);

@@ -117,7 +117,7 @@ impl Front {
         }
         let status = response.status();
         let completed = CompletedRequest { parts: &parts, target, served, status, id: &id, caller: None };
-        completed.record(started.elapsed(), &mut span);
+        completed.record(started, &mut span);
         response
     }
 
@@ -132,7 +132,7 @@ impl Front {
     ) -> Response {
         let Some(served) = served.filter(|_| parts.method == Method::GET) else { return response };
         let (revision, request) = (&*served.revision, &parts.headers);
-        let begun_ms = clock::ms_ago(started.elapsed());
+        let begun_ms = clock::ms_at(started);
         let answer = HeldAnswer { hold, revision, request, begun_ms, response };
         self.live.hold(answer).await.unwrap_or_else(IntoResponse::into_response)
     }

@@ -217,8 +217,8 @@ impl ComponentWorkers {
             };
             let outcome = result.name();
             end_span(&mut otel_span, &result);
-            let (trace, took) = (otel_span.trace_id(), begun.elapsed());
-            Ended { kind: OperationKind::Timer, name: &timer.timer.key, id: "", trace, took }
+            let trace = otel_span.trace_id();
+            Ended { kind: OperationKind::Timer, name: &timer.timer.key, id: "", trace, begun }
                 .record(&self.name, &result);
             metrics::counter!("timer_deliveries_total", "component" => self.name.clone(), "outcome" => outcome)
                 .increment(1);

@@ -28,6 +28,18 @@ fn the_clock_follows_a_reference_that_jumps_slowly_and_never_stands_still() {
 }
 
 #[test]
+fn what_happens_after_an_instant_has_no_earlier_time() {
+    for pause_us in (0..2_000).step_by(7) {
+        let before_ms = now_ms();
+        let begun = Instant::now();
+        let after_ms = now_ms();
+        std::thread::sleep(Duration::from_micros(pause_us));
+        let begun_ms = ms_at(begun);
+        assert!((before_ms - 1_000..=after_ms).contains(&begun_ms), "{before_ms} {begun_ms} {after_ms}");
+    }
+}
+
+#[test]
 fn the_clock_removes_a_small_difference_but_not_an_uncertain_one() {
     let clock = Clock::new(after(0), START_MS);
     clock.correct(after(500), Reading { ms: START_MS + 600, uncertainty_ms: 100 });

@@ -8,7 +8,7 @@ use host_telemetry::{
     recent_traces::{self, Operation, OperationKind},
 };
 use http::{Method, StatusCode, request::Parts};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The visitor's part of a log line is cut at this length.
 const LOGGED_BYTES: usize = 2 << 10;
@@ -41,18 +41,19 @@ impl CompletedRequest<'_> {
     }
 
     /// Records the request in the log, the metrics and the span.
-    pub(super) fn record(&self, took: Duration, span: &mut Span) {
+    pub(super) fn record(&self, begun: Instant, span: &mut Span) {
+        let took = begun.elapsed();
         self.log(took, span);
         match self.served {
             Some(served) => served.metrics.record(self.status, took),
             None => metrics::counter!("http_requests_unrouted_total").increment(1),
         }
         self.describe(span);
-        self.keep(took, span);
+        self.keep(begun, took, span);
     }
 
     /// Tells of the request, unless it only read and everything was well.
-    fn keep(&self, took: Duration, span: &Span) {
+    fn keep(&self, begun: Instant, took: Duration, span: &Span) {
         let failed = self.status.is_server_error();
         if !failed && self.parts.method.is_safe() && !recent_traces::is_slow(took) {
             return;
@@ -63,7 +64,7 @@ impl CompletedRequest<'_> {
             component: self.component().to_owned(),
             name: span_name(&self.parts.method, self.target),
             id: self.id.to_owned(),
-            begun_ms: clock::ms_ago(took),
+            begun_ms: clock::ms_at(begun),
             took,
             failure: failed.then(|| self.status.to_string()),
         });

@@ -103,7 +103,7 @@ async fn serve(snapshot: &Snapshot, dispatcher: &Dispatcher, mut call: PluginCal
     };
     let status = answered.as_ref().map_or(StatusCode::GATEWAY_TIMEOUT, |response| response.status());
     let completed = CompletedRequest { parts: &parts, target, served, status, id: &id, caller: Some(&call.caller) };
-    completed.record(started.elapsed(), &mut span);
+    completed.record(started, &mut span);
     answered.map(|response| for_plugin(&parts.method, response))
 }
 
