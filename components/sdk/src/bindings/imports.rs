@@ -2615,7 +2615,8 @@ pub mod platform {
             }
             #[derive(Clone)]
             pub enum Error {
-                /// Another transaction interfered. Nothing was done: begin again.
+                /// Another transaction interfered, or the host ended this one because
+                /// one of its changes held others up. Nothing was done: begin again.
                 Conflict,
                 /// A constraint of the schema refused the statement. The transaction
                 /// goes on as if the statement had not been executed.

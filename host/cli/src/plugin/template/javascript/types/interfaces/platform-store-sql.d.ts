@@ -61,7 +61,8 @@ declare module 'platform:store/sql@1.0.0' {
   }
   export type Error = ErrorConflict | ErrorConstraint | ErrorTimeout | ErrorLimit | ErrorInvalid | ErrorUnavailable;
   /**
-   * Another transaction interfered. Nothing was done: begin again.
+   * Another transaction interfered, or the host ended this one because
+   * one of its changes held others up. Nothing was done: begin again.
    */
   export interface ErrorConflict {
     tag: 'conflict',
