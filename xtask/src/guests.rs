@@ -79,6 +79,12 @@ pub(crate) fn build(workspace: &Workspace, kinds: &[Kind]) -> Result<()> {
     Ok(())
 }
 
+/// Builds the components and those guests of the tests that are written in Rust.
+pub(crate) fn build_of_rust(workspace: &Workspace) -> Result<()> {
+    build_kind(workspace, Kind::Component)?;
+    build_kind(workspace, Kind::Test)
+}
+
 /// Compiles a plugin that is not a member of the workspace, with the toolchain of
 /// the components.
 pub(crate) fn compile_outside(workspace: &Workspace, folder: &Path) -> Result<()> {

@@ -16,6 +16,7 @@ mod layers;
 mod pages;
 mod postgres;
 mod process;
+mod release;
 mod script_bindings;
 mod script_guests;
 #[cfg(test)]
@@ -66,7 +67,8 @@ enum Task {
     /// Build the components and the host with full optimisation
     #[command(after_help = "Examples:
   cargo xtask build               target/release/ticketing with the components in it, and target/components/*.wasm
-  cargo xtask build --dist        target/dist/ticketing, as in a release: also optimised across crates, which takes longer
+  cargo xtask build --dist        target/dist/ticketing, as in a release: also optimised across crates and for what is
+                                  common under load; this builds the host twice
   cargo xtask build --components  only target/components/*.wasm and target/components/test/*.wasm")]
     Build {
         /// Build the components and the guests of the tests, and not the host
@@ -179,10 +181,8 @@ fn run_task(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
         Task::Build { components: true, .. } => guests::build(&workspace, &[Kind::Component, Kind::Test]),
-        Task::Build { dist, .. } => {
-            build(&workspace, if dist { HostProfile::Dist } else { HostProfile::Release }, &mut Stages::new(2))
-                .map(drop)
-        }
+        Task::Build { dist: true, .. } => release::build(&workspace),
+        Task::Build { .. } => build(&workspace, HostProfile::Release, &mut Stages::new(2)).map(drop),
         Task::Compile { folder } => guests::compile_outside(&workspace, &folder),
         Task::WithToolchain(command) => guests::with_toolchain(&workspace, &command.arguments),
         Task::Run(rest) => serve(&workspace, &rest.arguments),

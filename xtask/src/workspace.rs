@@ -45,7 +45,7 @@ impl HostProfile {
         match self {
             Self::Dev => 8,
             Self::Release => 25,
-            Self::Dist => 35,
+            Self::Dist => 30,
         }
     }
 }
@@ -145,6 +145,11 @@ impl Workspace {
     /// The data directory of the host of `cargo xtask dev`.
     pub(crate) fn dev_data_folder(&self) -> PathBuf {
         self.target.join("dev-data")
+    }
+
+    /// The folder of what is compiled for a named target.
+    pub(crate) fn folder_of_target(&self, name: &str) -> PathBuf {
+        self.target.join(name)
     }
 
     /// The binary of the host.

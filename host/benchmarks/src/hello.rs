@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::client::{Connection, request};
-use crate::load::{Comparison, Effort};
+use crate::load::{Comparison, Effort, Requests};
 use crate::market;
 use crate::native::{DUTIES, Data};
 use crate::server::{Server, Setup, guest};
@@ -50,12 +50,23 @@ async fn beside(baseline: &str, guest: &str, effort: Effort) -> Result<Compariso
 /// The request of a browser whose user has signed in. The baseline does not look at the
 /// session.
 pub(crate) async fn of_browser(effort: Effort) -> Result<Comparison> {
-    let setup = Setup::new(&format!("[[plugin]]\npath = {:?}\ngrants = []\n", guest("hello")?))?;
+    let setup = Setup::new(&beside_the_marketplace()?)?;
     let host = setup.start().await?;
+    let requests = browser_requests(&host).await?;
+    let native = Server::native("hello", &Data::File(setup.folder().to_owned())).await?;
+    compare(native, host, requests, effort).await
+}
+
+/// The settings of a host with the marketplace and the guest.
+pub(crate) fn beside_the_marketplace() -> Result<String> {
+    Ok(format!("[[plugin]]\npath = {:?}\ngrants = []\n", guest("hello")?))
+}
+
+/// Signs a user up, and returns the request of the user's browser.
+pub(crate) async fn browser_requests(host: &Server) -> Result<Requests> {
     let mut connection = Connection::open(host.address).await?;
     let session = market::sign_up(&mut connection, "buyer@example.com").await?;
     let cookies = format!("{OTHER_COOKIES}; {session}");
     let request = format!("GET /hello HTTP/1.1\r\nhost: localhost\r\n{BROWSER}cookie: {cookies}\r\n\r\n");
-    let native = Server::native("hello", &Data::File(setup.folder().to_owned())).await?;
-    compare(native, host, Arc::new([request.into_bytes()]), effort).await
+    Ok(Arc::new([request.into_bytes()]))
 }

@@ -31,6 +31,7 @@ mod side_by_side;
 mod start;
 mod swaps;
 mod tickets;
+mod training;
 mod wasi;
 
 use std::io::Write;
@@ -56,6 +57,9 @@ struct Cli {
     /// Compare this build with another program `ticketing` in its place: hello, fresh, ticket, purchase, services
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
+    /// Measure nothing, and put load on this program `ticketing`, so that it learns what is common
+    #[arg(long, value_name = "PATH", hide = true)]
+    train: Option<PathBuf>,
     /// Serve as this baseline
     #[arg(long, hide = true)]
     native: Option<String>,
@@ -78,7 +82,10 @@ fn main() -> Result<()> {
         return native::serve(kind, &data);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(measure(&cli))
+    match &cli.train {
+        Some(program) => runtime.block_on(training::run(program)),
+        None => runtime.block_on(measure(&cli)),
+    }
 }
 
 async fn measure(cli: &Cli) -> Result<()> {

@@ -109,6 +109,11 @@ impl TwoMarkets {
     }
 }
 
+/// Lets buyers buy until the server is warm.
+pub(crate) async fn warm_up(server: Server) -> Result<Server> {
+    Market::open_warm(vec![server], 0).await?.servers.pop().context("no server")
+}
+
 impl Market {
     /// Opens a market with this number of tickets and with warm servers.
     async fn open_warm(servers: Vec<Server>, count: usize) -> Result<Self> {

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -21,6 +22,7 @@ use crate::native::Data;
 
 /// Much longer than a start without a compile cache.
 const START_LIMIT: Duration = Duration::from_secs(120);
+const END_LIMIT: Duration = Duration::from_secs(60);
 /// The unit of processor time in `/proc`, independent of the kernel's own rate.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -188,6 +190,15 @@ impl Server {
 
     pub(crate) async fn stop(mut self) -> Result<()> {
         Ok(self.child.kill().await?)
+    }
+
+    /// Asks the host to end, and waits for that.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        let id = i32::try_from(self.id()?).ok().and_then(Pid::from_raw).context("no process")?;
+        kill_process(id, Signal::TERM)?;
+        let status = timeout(END_LIMIT, self.child.wait()).await.context("the host does not end")??;
+        ensure!(status.success(), "the host ended with {status}");
+        Ok(())
     }
 
     /// Starts a process and reads the addresses that it prints after these words.
