@@ -42,7 +42,7 @@ pub(crate) async fn run(name: &str, other: &Path, effort: Effort) -> Result<Row>
 }
 
 async fn guest(name: &str, other: &Path, effort: Effort) -> Result<Comparison> {
-    let (other, this) = (Setup::of_guest(name)?.of_build(other), Setup::of_guest(name)?);
+    let (other, this) = (Setup::of_guest(name, &[])?.of_build(other), Setup::of_guest(name, &[])?);
     let requests: Requests = Arc::new([request("GET", &format!("/{name}"), None, None)]);
     let (other, this): (Server, Server) = (other.start().await?, this.start().await?);
     in_turns_on((other, requests.clone()), (this, requests), effort).await

@@ -49,7 +49,7 @@ pub(crate) struct Http2 {
 }
 
 pub(crate) async fn http2(effort: Effort) -> Result<Http2> {
-    let setup = Setup::of_guest("hello")?;
+    let setup = Setup::of_guest("hello", &[])?;
     let host = setup.start().await?;
     let data = Data::File(setup.folder().to_owned());
     let (http1, http2) = (Server::native("hello", &data).await?, Server::native(native::HTTP2, &data).await?);

@@ -9,7 +9,7 @@ use crate::client::{Connection, request};
 use crate::load::{Comparison, Effort, Requests};
 use crate::market;
 use crate::native::{DUTIES, Data};
-use crate::server::{Server, Setup, guest};
+use crate::server::{Server, Setup};
 use crate::side_by_side::compare;
 
 /// The headers of Firefox 146 for a request of a script, beside `Host` and `Cookie`.
@@ -40,7 +40,7 @@ pub(crate) async fn beside_duties(effort: Effort) -> Result<Comparison> {
 }
 
 async fn beside(baseline: &str, guest: &str, effort: Effort) -> Result<Comparison> {
-    let setup = Setup::of_guest(guest)?;
+    let setup = Setup::of_guest(guest, &[])?;
     let host = setup.start().await?;
     let native = Server::native(baseline, &Data::File(setup.folder().to_owned())).await?;
     let requests = Arc::new([request("GET", &format!("/{guest}"), None, None)]);
@@ -50,16 +50,11 @@ async fn beside(baseline: &str, guest: &str, effort: Effort) -> Result<Compariso
 /// The request of a browser whose user has signed in. The baseline does not look at the
 /// session.
 pub(crate) async fn of_browser(effort: Effort) -> Result<Comparison> {
-    let setup = Setup::new(&beside_the_marketplace()?)?;
+    let setup = Setup::with_guest("hello")?;
     let host = setup.start().await?;
     let requests = browser_requests(&host).await?;
     let native = Server::native("hello", &Data::File(setup.folder().to_owned())).await?;
     compare(native, host, requests, effort).await
-}
-
-/// The settings of a host with the marketplace and the guest.
-pub(crate) fn beside_the_marketplace() -> Result<String> {
-    Ok(format!("[[plugin]]\npath = {:?}\ngrants = []\n", guest("hello")?))
 }
 
 /// Signs a user up, and returns the request of the user's browser.

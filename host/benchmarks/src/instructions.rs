@@ -41,7 +41,7 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
 }
 
 async fn hello() -> Result<f64> {
-    let counted = Counted::start(Setup::of_guest("hello")?).await?;
+    let counted = Counted::start(Setup::of_guest("hello", &[])?).await?;
     let mut connection = Connection::open(counted.host.address).await?;
     let hello = request("GET", "/hello", None, None);
     for _ in 0..WARM_UP {

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::client::{Connection, request};
 use crate::load::Effort;
-use crate::server::{Setup, guest};
+use crate::server::Setup;
 
 /// The time in which the host has taken all connections into its memory.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -31,8 +31,7 @@ pub(crate) struct Live {
 /// Opens many connections that the host holds, and sends one event to all of them.
 pub(crate) async fn measure(effort: Effort) -> Result<Live> {
     let count = if effort.rounds > 3 { 5_000 } else { 1_000 };
-    let path = guest("radio")?;
-    let setup = Setup::new(&format!("bundled = false\n[[plugin]]\npath = {path:?}\ngrants = [\"store\"]\n"))?;
+    let setup = Setup::of_guest("radio", &["store"])?;
     let host = setup.start().await?;
     // The first listeners also warm the instances and begin the feed.
     let mut listeners = Vec::new();

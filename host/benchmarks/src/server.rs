@@ -58,10 +58,14 @@ impl Setup {
         Ok(Self { folder, program: build::host()?, runner: Vec::new(), variables: Vec::new() })
     }
 
-    /// One test guest and no bundled component.
-    pub(crate) fn of_guest(name: &str) -> Result<Self> {
-        let path = guest(name)?;
-        Self::new(&format!("bundled = false\n[[plugin]]\npath = {path:?}\ngrants = []\n"))
+    /// One test guest with these grants, and no bundled component.
+    pub(crate) fn of_guest(name: &str, grants: &[&str]) -> Result<Self> {
+        Self::new(&format!("bundled = false\n{}", plugin(name, grants)?))
+    }
+
+    /// The marketplace and one test guest.
+    pub(crate) fn with_guest(name: &str) -> Result<Self> {
+        Self::new(&plugin(name, &[])?)
     }
 
     /// Adds settings.
@@ -247,6 +251,11 @@ async fn await_ready(operator: SocketAddr) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
+}
+
+/// The settings of a test guest with these grants.
+fn plugin(name: &str, grants: &[&str]) -> Result<String> {
+    Ok(format!("[[plugin]]\npath = {:?}\ngrants = {grants:?}\n", guest(name)?))
 }
 
 /// The plugin file of a test guest.

@@ -9,10 +9,10 @@ use anyhow::Result;
 
 use crate::client::request;
 use crate::edge::reads;
-use crate::hello;
+use crate::hello::browser_requests;
 use crate::load::{Requests, send_for};
-use crate::purchase;
-use crate::server::{Setup, guest};
+use crate::purchase::warm_up;
+use crate::server::Setup;
 
 /// Guests with a path that they answer: components of `platform:http`, with instances that
 /// are used again and with fresh ones, and components of both versions of `wasi:http`.
@@ -27,23 +27,18 @@ const LENGTH: Duration = Duration::from_secs(4);
 /// Puts load on a host that counts. Its figures say nothing, because counting takes long.
 pub(crate) async fn run(program: &Path) -> Result<()> {
     for (name, path) in GUESTS {
-        let plugin = format!("bundled = false\n[[plugin]]\npath = {:?}\ngrants = [\"http\"]\n", guest(name)?);
-        let setup = Setup::new(&plugin)?.of_build(program);
+        let setup = Setup::of_guest(name, &["http"])?.of_build(program);
         let (host, requests): (_, Requests) = (setup.start().await?, Arc::new([request("GET", path, None, None)]));
         send_for(LENGTH, &host, &requests).await?;
         host.end().await?;
     }
-    let setup = Setup::new(&hello::beside_the_marketplace()?)?.of_build(program);
+    let setup = Setup::with_guest("hello")?.of_build(program);
     let host = setup.start().await?;
-    send_for(LENGTH, &host, &hello::browser_requests(&host).await?).await?;
+    for requests in [browser_requests(&host).await?, reads(&host).await?] {
+        send_for(LENGTH, &host, &requests).await?;
+    }
     host.end().await?;
 
     let setup = Setup::new("")?.of_build(program);
-    let host = setup.start().await?;
-    send_for(LENGTH, &host, &reads(&host).await?).await?;
-    host.end().await?;
-
-    let setup = Setup::new("")?.of_build(program);
-    let host = setup.start().await?;
-    purchase::warm_up(host).await?.end().await
+    warm_up(setup.start().await?).await?.end().await
 }

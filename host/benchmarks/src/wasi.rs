@@ -32,7 +32,7 @@ pub(crate) async fn measure(kind: Guest, effort: Effort) -> Result<Comparison> {
     let name = kind.name();
     let file = guest(name)?;
     // Both may send requests, and send none here.
-    let setup = Setup::new(&format!("bundled = false\n[[plugin]]\npath = {file:?}\ngrants = [\"http\"]\n"))?;
+    let setup = Setup::of_guest(name, &["http"])?;
     let host = setup.start().await?;
     let wasmtime = Server::wasmtime(&file).await?;
     let requests = Arc::new([request("GET", &format!("/{name}/hello"), None, None)]);
